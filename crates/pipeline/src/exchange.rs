@@ -1,0 +1,217 @@
+//! One request and what is known about it, from its head to its end.
+
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method, StatusCode, Uri};
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+/// The name of one exchange in logs, traces and usage records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(pub u128);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// A connection from a client: what is the same for all of its requests.
+#[derive(Debug)]
+pub struct Connection {
+    /// The address of the other end, after a PROXY protocol header.
+    pub peer: SocketAddr,
+    /// The address that the client connected to.
+    pub local: SocketAddr,
+    /// The listener's name in the configuration.
+    pub listener: Arc<str>,
+    /// The server name that the client asked for by TLS, if TLS was used at all.
+    pub tls: Option<Tls>,
+}
+
+/// What is known of a connection by TLS.
+#[derive(Debug, Default)]
+pub struct Tls {
+    /// The server name (SNI), in lower case.
+    pub server_name: Option<Box<str>>,
+    /// The client's certificate, if it sent one that its listener trusts.
+    pub certificate: Option<PeerCertificate>,
+}
+
+/// A certificate that a peer proved to own.
+#[derive(Debug)]
+pub struct PeerCertificate {
+    /// The whole certificate, DER.
+    pub der: Box<[u8]>,
+    /// SHA-256 over `der`.
+    pub sha256: [u8; 32],
+}
+
+/// The W3C trace context of an exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// The trace that the exchange belongs to.
+    pub trace_id: u128,
+    /// The span of the exchange in it.
+    pub span_id: u64,
+    /// The span of whoever called.
+    pub parent_id: Option<u64>,
+    /// Whether the trace is recorded.
+    pub sampled: bool,
+}
+
+/// The route that won: names that do not change from request to request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The API's name, empty for a request that no API wants.
+    pub api: Arc<str>,
+    /// The path pattern that matched, such as `/orders/v1/{id}`; bounded, so fit for a metric's label.
+    pub template: Arc<str>,
+    /// The part of `template` that is the API's base path; operations are named without it.
+    pub base: usize,
+}
+
+/// Who calls, once a policy found out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The policy that found out, such as `api-key`.
+    pub by: &'static str,
+    /// What identifies the credential and is no secret: a key's id, a user's name.
+    pub credential: Arc<str>,
+    /// The company, by name.
+    pub company: Option<Arc<str>>,
+    /// The app, by name.
+    pub app: Option<Arc<str>>,
+    /// What the credential may do.
+    pub scopes: Vec<Arc<str>>,
+}
+
+/// One request and what is known about it.
+pub struct Exchange {
+    /// Its name.
+    pub id: RequestId,
+    /// When its head was complete.
+    pub began: Instant,
+    /// The same by the wall clock, in microseconds since 1970.
+    pub began_at: u64,
+    /// The client's address, after trusted proxies are peeled off.
+    pub client: IpAddr,
+    /// `https` or `http`, as the client used it, after trusted proxies are peeled off.
+    pub scheme: &'static str,
+    /// The connection it came by.
+    pub connection: Arc<Connection>,
+    /// The method as it was requested.
+    pub method: Method,
+    /// The target as it was requested.
+    pub target: Uri,
+    /// The host that the client asked for, without a port, in lower case.
+    pub host: Box<str>,
+    /// The request head, as the upstream will see it.
+    pub head: http::request::Parts,
+    /// The route that won.
+    pub route: Arc<Route>,
+    /// The path's parameters, as the route's template names them, percent-decoded.
+    pub parameters: Vec<(Arc<str>, String)>,
+    /// Who calls, once it is known.
+    pub caller: Option<Arc<Caller>>,
+    /// The product by which the caller may do this, once it is known.
+    pub product: Option<Arc<str>>,
+    /// What the exchange counts for in quotas and bills.
+    pub cost: u32,
+    /// Its place in a trace.
+    pub trace: Trace,
+    pub(crate) slots: SmallVec<[Option<Box<dyn Any + Send + Sync>>; 4]>,
+    pub(crate) gates: Gates,
+}
+
+/// Which conditions have been asked, and which of them held; a bit per condition.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Gates {
+    pub(crate) asked: u64,
+    pub(crate) held: u64,
+}
+
+impl Exchange {
+    /// What `slot`'s owner noted earlier in this exchange.
+    pub fn noted<T: 'static>(&self, slot: Slot<T>) -> Option<&T> {
+        self.slots.get(slot.index)?.as_ref()?.downcast_ref()
+    }
+
+    /// As [`Self::noted`], to change it.
+    pub fn noted_mut<T: 'static>(&mut self, slot: Slot<T>) -> Option<&mut T> {
+        self.slots.get_mut(slot.index)?.as_mut()?.downcast_mut()
+    }
+
+    /// Takes out what `slot`'s owner noted earlier.
+    pub fn take<T: 'static>(&mut self, slot: Slot<T>) -> Option<Box<T>> {
+        self.slots.get_mut(slot.index)?.take()?.downcast().ok()
+    }
+
+    /// Notes something for a later hook of the same policy.
+    pub fn note<T: Send + Sync + 'static>(&mut self, slot: Slot<T>, value: T) {
+        if let Some(place) = self.slots.get_mut(slot.index) {
+            *place = Some(Box::new(value));
+        }
+    }
+
+    /// The request's headers, as the upstream will see them.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// The value of a path parameter.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(known, _)| &**known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A place in every exchange that belongs to one policy of one chain.
+pub struct Slot<T> {
+    pub(crate) index: usize,
+    pub(crate) holds: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Slot<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Slot<T> {}
+
+/// How an exchange ended.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The status that was sent, unless the client went away before.
+    pub status: Option<StatusCode>,
+    /// Body bytes read from the client.
+    pub received: u64,
+    /// Body bytes handed to the client's connection.
+    pub sent: u64,
+    /// Whether the body was sent to its end.
+    pub complete: bool,
+    /// From the head of the request to the end of the answer.
+    pub took: Duration,
+    /// The code of the problem that the gateway answered with itself.
+    pub problem: Option<&'static str>,
+    /// What the upstream did, if it was asked.
+    pub upstream: Option<Upstreamed>,
+}
+
+/// What an upstream did for an exchange.
+#[derive(Clone, Debug)]
+pub struct Upstreamed {
+    /// The upstream's name in the configuration.
+    pub name: Arc<str>,
+    /// The target that gave the answer, or was tried last.
+    pub target: Arc<str>,
+    /// From sending the request to the head of the answer.
+    pub first_byte: Option<Duration>,
+    /// How often the request was sent.
+    pub attempts: u32,
+}

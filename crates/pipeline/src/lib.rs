@@ -1,0 +1,30 @@
+//! The phases of an exchange, the hooks that policies place in them, and the chain that runs the hooks.
+//!
+//! ```text
+//! head ─▶ OnRequest ─▶ body ─▶ OnRequestBody ─▶ upstream ─▶ OnResponse ─▶ OnResponseBody/Chunk ─▶ OnFinish
+//!             │ in order             │                        ▲ in reverse
+//!             └────── Flow::Respond ─┴────────────────────────┘
+//! ```
+//!
+//! Every response leaves by the same door: response hooks see the gateway's own answers too.
+//! Deliberately not here: sockets, stores and files. A hook gets what it needs when it is compiled.
+
+mod body;
+mod builder;
+mod chain;
+mod exchange;
+mod hooks;
+mod kept;
+mod policy;
+pub mod tester;
+
+pub use self::body::{Body, BoxError};
+pub use self::builder::ChainBuilder;
+pub use self::chain::{Chain, Explained, POLICY_FAILED};
+pub use self::exchange::{Caller, Connection, Exchange, Outcome, PeerCertificate, RequestId, Route, Slot, Tls, Trace, Upstreamed};
+pub use self::hooks::{
+    AskOnRequest, AskOnRequestBody, Condition, Failure, Flow, OnFailure, OnFinish, OnRequest, OnRequestBody,
+    OnResponse, OnResponseBody, OnResponseChunk, Step, Verdict,
+};
+pub use self::kept::{Kept, Services};
+pub use self::policy::{Entry, Policy, Settings, Stage};
