@@ -1,1 +1,13 @@
-//! What operators write.
+//! What operators write: the document, its units, and how a file becomes one.
+//!
+//! A document may be wrong in what it says; what serves traffic is compiled from it elsewhere.
+
+pub mod api;
+pub mod document;
+pub mod limits;
+pub mod listener;
+pub mod share;
+pub mod units;
+pub mod upstream;
+
+pub use self::document::Document;

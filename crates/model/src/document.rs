@@ -1,0 +1,239 @@
+//! The whole document, `vestibule.yaml`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Api, Product};
+use crate::limits::Limits;
+use crate::listener::{Listener, ServerTls};
+use crate::units::Span;
+use crate::upstream::Upstream;
+
+/// A map that keeps the order in which it was written.
+pub type Named<T> = IndexMap<String, T>;
+
+/// Everything that an operator says to one gateway.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// The version of this format: 1.
+    pub version: Version,
+    /// Where clients connect.
+    pub listeners: Named<Listener>,
+    /// Where operators connect. Left out, there is no admin listener.
+    #[serde(default)]
+    pub admin: Option<Admin>,
+    /// Where companies, keys and usage are kept. Left out, nothing is kept and policies that need keys are refused.
+    #[serde(default)]
+    pub store: Option<Store>,
+    /// Threads that serve traffic. Left out, one for each processor.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1024))]
+    pub workers: Option<usize>,
+    /// What every client is held to, unless its listener says otherwise.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Networks whose `Forwarded`, `X-Forwarded-For` and PROXY protocol headers are believed.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Backends.
+    #[serde(default)]
+    pub upstreams: Named<Upstream>,
+    /// What is exposed.
+    #[serde(default)]
+    pub apis: Named<Api>,
+    /// Bundles of operations that apps subscribe to.
+    #[serde(default)]
+    pub products: Named<Product>,
+    /// Where access logs go.
+    #[serde(default)]
+    pub logs: Vec<LogSink>,
+    /// Where spans go.
+    #[serde(default)]
+    pub tracing: Option<Tracing>,
+    /// What the gateway says of itself, on standard error.
+    #[serde(default)]
+    pub diagnostics: Diagnostics,
+    /// How the gateway stops.
+    #[serde(default)]
+    pub shutdown: Shutdown,
+}
+
+/// The version of the document's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version;
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            1 => Ok(Self),
+            other => Err(serde::de::Error::custom(format!("version {other} is not known; write 1"))),
+        }
+    }
+}
+
+impl Serialize for Version {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(1)
+    }
+}
+
+impl JsonSchema for Version {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Version".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "integer", "enum": [1] })
+    }
+}
+
+/// The admin listener.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Address and port. Anything but a loopback address needs `tls`.
+    #[schemars(with = "String")]
+    pub bind: SocketAddr,
+    /// Certificates of the admin listener.
+    #[serde(default)]
+    pub tls: Option<ServerTls>,
+    /// The file that holds the bootstrap token, made with mode 0600 at first start. Default: `admin.token` in the store.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Where the gateway keeps its state.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// A folder of this machine: an embedded database and journals. Made if it is not there.
+    pub embedded: PathBuf,
+}
+
+/// One place that access log lines go to.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LogSink {
+    /// Standard output.
+    Stdout(LogFormat),
+    /// A file, opened again on SIGHUP.
+    File(LogFile),
+}
+
+/// How an access log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogFormat {
+    /// `json` or `combined`.
+    #[serde(default)]
+    pub format: LineFormat,
+}
+
+/// An access log in a file.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogFile {
+    /// The file; lines are added to its end.
+    pub path: PathBuf,
+    /// `json` or `combined`.
+    #[serde(default)]
+    pub format: LineFormat,
+}
+
+/// The format of access log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LineFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// The combined format of Apache httpd.
+    Combined,
+}
+
+/// Export of spans.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tracing {
+    /// Base URL of an OTLP/HTTP receiver, such as `http://127.0.0.1:4318`.
+    pub otlp: String,
+    /// The share of new traces that are recorded, 0 to 1; a caller's own decision is kept.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub sample: f64,
+    /// `service.name` of the resource.
+    #[serde(default = "service")]
+    pub service: String,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn service() -> String {
+    "vestibule".into()
+}
+
+/// What the gateway says of itself.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Diagnostics {
+    /// The least important events to show.
+    #[serde(default)]
+    pub level: Level,
+    /// `text` or `json`.
+    #[serde(default)]
+    pub format: DiagnosticsFormat,
+}
+
+/// How important an event is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Something failed.
+    Error,
+    /// Something is wrong and served all the same.
+    Warn,
+    /// Something changed.
+    #[default]
+    Info,
+    /// Something happened to one connection.
+    Debug,
+}
+
+/// The form of an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiagnosticsFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// How the gateway stops.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long requests under way may take after SIGTERM, before they are cut.
+    #[serde(default = "drain")]
+    pub drain: Span,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { drain: drain() }
+    }
+}
+
+fn drain() -> Span {
+    Span::seconds(30)
+}
