@@ -1,0 +1,220 @@
+//! Coarse time limits for very many tasks: setting one is an atomic store, and reads no clock.
+//!
+//! A timer of the runtime costs a request 4 to 12 % of its processor time. A gateway's limits need not be exact to the
+//! millisecond, so each runtime has one task that ticks and wakes whoever is late. A limit is kept to within two ticks.
+//! Deliberately not here: timers for what happens once; those are the runtime's.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::task::AtomicWaker;
+use parking_lot::Mutex;
+use tokio::runtime::{Handle, Id};
+use tokio::time::MissedTickBehavior;
+
+/// The time between two ticks.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// No limit is set.
+const NEVER: u64 = u64::MAX;
+/// Nobody holds the alarm any more.
+const GONE: u64 = u64::MAX - 1;
+
+/// A time limit that a task sets again and again.
+#[derive(Debug)]
+pub struct Alarm {
+    bell: Arc<Bell>,
+    clock: Arc<Clock>,
+}
+
+#[derive(Debug)]
+struct Bell {
+    at: AtomicU64,
+    waker: AtomicWaker,
+}
+
+/// The ticks of one runtime, and who listens to them.
+#[derive(Debug, Default)]
+struct Clock {
+    now: AtomicU64,
+    bells: Mutex<Vec<Arc<Bell>>>,
+}
+
+thread_local! {
+    static CLOCK: RefCell<Option<(Id, Arc<Clock>)>> = const { RefCell::new(None) };
+}
+
+/// The time was up first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expired;
+
+impl std::fmt::Display for Expired {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the time is up")
+    }
+}
+
+impl std::error::Error for Expired {}
+
+impl Alarm {
+    /// An alarm that is not set. Must be called within a runtime.
+    pub fn new() -> Self {
+        let clock = clock();
+        let bell = Arc::new(Bell { at: AtomicU64::new(NEVER), waker: AtomicWaker::new() });
+        clock.bells.lock().push(bell.clone());
+        Self { bell, clock }
+    }
+
+    /// Sets the limit anew, from now on.
+    pub fn set(&self, after: Duration) {
+        self.bell.at.store(self.clock.now.load(Ordering::Relaxed) + ticks(after), Ordering::Relaxed);
+    }
+
+    /// Takes the limit away.
+    pub fn clear(&self) {
+        self.bell.at.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// Whether the time is up; if not, the task is woken when it is.
+    pub fn poll_expired(&self, context: &Context<'_>) -> Poll<()> {
+        if self.is_expired() {
+            return Poll::Ready(());
+        }
+        self.bell.waker.register(context.waker());
+        Poll::Pending
+    }
+
+    /// Whether the time is up.
+    pub fn is_expired(&self) -> bool {
+        self.bell.at.load(Ordering::Relaxed) <= self.clock.now.load(Ordering::Relaxed)
+    }
+
+    /// What `work` comes to, if it does so in time.
+    pub async fn limit<F: Future>(&self, after: Duration, work: F) -> Result<F::Output, Expired> {
+        let mut work = pin!(work);
+        self.set(after);
+        let answer = poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => self.poll_expired(context).map(|()| Err(Expired)),
+        })
+        .await;
+        self.clear();
+        answer
+    }
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.bell.at.store(GONE, Ordering::Relaxed);
+    }
+}
+
+/// Wakes every task of this thread's runtime that waits with an alarm, so that it looks around.
+pub fn wake_all() {
+    for bell in clock().bells.lock().iter() {
+        bell.waker.wake();
+    }
+}
+
+/// Ticks since this thread's runtime first asked; a clock that costs nothing.
+pub fn now() -> u64 {
+    clock().now.load(Ordering::Relaxed)
+}
+
+/// How many ticks a time takes; never none, because the tick under way has begun already.
+fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(GONE - 1).saturating_add(1).min(GONE / 2)
+}
+
+/// The clock of the runtime that this thread is in, started if it has none.
+fn clock() -> Arc<Clock> {
+    let runtime = Handle::current().id();
+    CLOCK.with_borrow_mut(|known| match known {
+        Some((id, clock)) if *id == runtime => clock.clone(),
+        _ => {
+            let clock = Arc::new(Clock::default());
+            *known = Some((runtime, clock.clone()));
+            start(clock.clone());
+            clock
+        }
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock has nothing to finish: it ends with its runtime")]
+fn start(clock: Arc<Clock>) {
+    tokio::spawn(async move {
+        let mut interval = tokio::time::interval(TICK);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            clock.tick();
+        }
+    });
+}
+
+impl Clock {
+    fn tick(&self) {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.bells.lock().retain(|bell| match bell.at.load(Ordering::Relaxed) {
+            GONE => false,
+            at => {
+                if at <= now {
+                    bell.waker.wake();
+                }
+                true
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_is_kept_to_within_two_ticks() {
+        for seconds in [0, 1, 10] {
+            let limit = Duration::from_secs(seconds);
+            let began = Instant::now();
+
+            assert_eq!(Alarm::new().limit(limit, pending::<()>()).await, Err(Expired));
+
+            let took = began.elapsed();
+            assert!(took >= limit && took <= limit + 2 * TICK, "{took:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_in_time_is_not_disturbed_and_leaves_no_limit() {
+        let alarm = Alarm::new();
+
+        assert_eq!(alarm.limit(Duration::from_secs(1), async { 7 }).await, Ok(7));
+
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(!alarm.is_expired());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn alarms_that_are_gone_are_forgotten() {
+        let kept = Alarm::new();
+        drop(std::iter::repeat_with(Alarm::new).take(100).collect::<Vec<_>>());
+        tokio::time::sleep(3 * TICK).await;
+
+        assert_eq!(kept.clock.bells.lock().len(), 1);
+    }
+}
