@@ -1,0 +1,221 @@
+//! How well an upstream and its targets are: what requests tell, what checks tell, and what follows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use alarm::Alarm;
+use http::{HeaderValue, Method, Request, header};
+use model::upstream::Health;
+use pipeline::Body;
+
+use crate::connect::Connector;
+use crate::target::{Lease, Target};
+use crate::{Upstream, h1};
+
+/// A retry costs as much as a hundred requests bring at a budget of one per cent.
+const RETRY: i64 = 100;
+/// Retries that can be saved up.
+const SAVINGS: i64 = 100 * RETRY;
+/// Retries that a new upstream may make at once.
+const START: i64 = 10 * RETRY;
+
+/// A circuit breaker: closed while all is well, open after too many failures in a row.
+pub struct Breaker {
+    threshold: u32,
+    retry_after: u64,
+    failures: AtomicU32,
+    /// When the next request may try, in milliseconds of the upstream's clock; 0 while the circuit is closed.
+    open_until: AtomicU64,
+}
+
+impl Breaker {
+    pub(crate) fn new(threshold: u32, retry_after: Duration) -> Self {
+        let retry_after = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+        Self { threshold, retry_after, failures: AtomicU32::new(0), open_until: AtomicU64::new(0) }
+    }
+
+    /// Whether the circuit is open.
+    pub fn is_open(&self) -> bool {
+        self.open_until.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether a request may be sent: always while the circuit is closed, one each `retry_after` while it is open.
+    pub(crate) fn lets_pass(&self, now: impl Fn() -> u64) -> bool {
+        let until = self.open_until.load(Ordering::Relaxed);
+        if until == 0 {
+            return true;
+        }
+        let now = now();
+        let next = now.saturating_add(self.retry_after);
+        now >= until && self.open_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    fn note_success(&self) {
+        if self.failures.load(Ordering::Relaxed) != 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+        if self.open_until.load(Ordering::Relaxed) != 0 {
+            self.open_until.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn note_failure(&self, now: u64) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if self.threshold != 0 && failures >= self.threshold && self.open_until.load(Ordering::Relaxed) == 0 {
+            self.open_until.store(now.saturating_add(self.retry_after), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Retries that may still be made: each request earns a share of one.
+pub(crate) struct Budget {
+    share: i64,
+    saved: AtomicI64,
+}
+
+impl Budget {
+    pub(crate) fn new(percent: u8) -> Self {
+        Self { share: percent.into(), saved: AtomicI64::new(START) }
+    }
+
+    pub(crate) fn earn(&self) {
+        // The common case is a full purse, which is only read.
+        if self.saved.load(Ordering::Relaxed) < SAVINGS {
+            self.saved.fetch_add(self.share, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn spend(&self) -> bool {
+        let take = |saved: i64| (saved >= RETRY).then_some(saved - RETRY);
+        self.share > 0 && self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+}
+
+impl Upstream {
+    pub(crate) fn note_success(&self, target: &Target) {
+        self.breaker.note_success();
+        let state = &target.state;
+        for counter in [&state.failures, &state.ejections] {
+            if counter.load(Ordering::Relaxed) != 0 {
+                counter.store(0, Ordering::Relaxed);
+            }
+        }
+        if state.ejected_until.load(Ordering::Relaxed) != 0 {
+            state.ejected_until.store(0, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn note_failure(&self, target: &Target) {
+        let now = self.now();
+        self.breaker.note_failure(now);
+        let failures = target.state.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let ejection = &self.settings.ejection;
+        // A target that was ejected before has to prove itself: its first failure sends it out again.
+        let patience = if target.state.ejections.load(Ordering::Relaxed) > 0 { 1 } else { ejection.failures };
+        if ejection.failures == 0 || failures < patience || !self.may_eject(target, now) {
+            return;
+        }
+        let times = target.state.ejections.fetch_add(1, Ordering::Relaxed).min(9);
+        let period = ejection.period.duration().saturating_mul(1 << times);
+        let until = now.saturating_add(u64::try_from(period.as_millis()).unwrap_or(u64::MAX));
+        target.state.ejected_until.store(until, Ordering::Relaxed);
+        tracing::warn!(upstream = &*self.name, target = &*target.name, ?period, "a target failed too often and is left out");
+    }
+
+    fn may_eject(&self, target: &Target, now: u64) -> bool {
+        let is_out = |other: &Arc<Target>| other.state.ejected_until.load(Ordering::Relaxed) > now;
+        if target.state.ejected_until.load(Ordering::Relaxed) > now {
+            return false;
+        }
+        let out = self.targets().iter().filter(|other| is_out(other)).count();
+        let share = usize::from(self.settings.ejection.max.percent());
+        self.targets().len() > 1 && (out + 1) * 100 <= self.targets().len() * share.max(1) || out == 0 && self.targets().len() > 1
+    }
+
+    /// Looks names up again, checks health, and closes old connections of this thread; runs until it is dropped.
+    pub async fn maintain(self: Arc<Self>) {
+        let names = async {
+            loop {
+                tokio::time::sleep(self.settings.dns_refresh.duration()).await;
+                for target in self.targets() {
+                    if let Err(error) = target.address.refresh().await {
+                        tracing::warn!(target = &*target.name, %error, "a target's name could not be looked up again");
+                    }
+                }
+            }
+        };
+        let checks = futures::future::join_all(self.targets().iter().map(|target| self.check(target)));
+        futures::future::join(names, checks).await;
+    }
+
+    /// Closes connections of this thread that are of no use any more.
+    pub fn tidy(&self) {
+        self.targets().iter().for_each(|target| target.tidy());
+    }
+
+    async fn check(&self, target: &Arc<Target>) {
+        let Some(health) = &self.settings.health else { return };
+        let (mut good, mut bad) = (0_u32, 0_u32);
+        loop {
+            let is_well = self.ask(target, health).await;
+            (good, bad) = if is_well { (good.saturating_add(1), 0) } else { (0, bad.saturating_add(1)) };
+            let was_healthy = target.state.is_healthy.load(Ordering::Relaxed);
+            if !was_healthy && good >= health.healthy_after {
+                tracing::info!(upstream = &*self.name, target = &*target.name, "a target is well again");
+                target.state.is_healthy.store(true, Ordering::Relaxed);
+                self.note_success(target);
+            } else if was_healthy && bad >= health.unhealthy_after {
+                tracing::warn!(upstream = &*self.name, target = &*target.name, "a target fails its health checks");
+                target.state.is_healthy.store(false, Ordering::Relaxed);
+            }
+            tokio::time::sleep(health.every.duration()).await;
+        }
+    }
+
+    async fn ask(&self, target: &Arc<Target>, health: &Health) -> bool {
+        let host = self.fixed_host.as_ref().unwrap_or(&target.authority);
+        let asked = tokio::time::timeout(health.timeout.duration(), self.ask_once(target, health, host)).await;
+        asked.unwrap_or(false)
+    }
+
+    async fn ask_once(&self, target: &Arc<Target>, health: &Health, host: &HeaderValue) -> bool {
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(&health.path)
+            .header(header::HOST, host)
+            .header(header::USER_AGENT, "vestibule-health-check")
+            .header(header::CONNECTION, "close");
+        let Ok(request) = request.body(()) else { return false };
+        let (head, ()) = request.into_parts();
+        let alarm = Alarm::new();
+        let connector = Connector {
+            tls: self.connector.tls.clone(),
+            bind: self.connector.bind,
+            timeout: health.timeout.duration(),
+            open: Arc::default(),
+            limit: 1,
+        };
+        let status = match self.settings.http {
+            model::upstream::HttpVersion::Http1 => {
+                let Ok((io, counted)) = connector.connect(target, &alarm).await else { return false };
+                let terms = h1::Terms {
+                    alarm: &alarm,
+                    first_byte: health.timeout.duration(),
+                    idle: health.timeout.duration(),
+                    limits: &self.limits,
+                    interim: None,
+                };
+                let lease = Lease::new(target.clone(), Arc::default());
+                let answered = h1::exchange(h1::Connection::new(io, counted), &head, Body::Empty, lease, terms).await;
+                answered.ok().map(|answered| answered.response.status())
+            }
+            model::upstream::HttpVersion::Http2 => {
+                let Ok(mut sender) = connector.connect_http2(target, &alarm).await else { return false };
+                let request = crate::h2::request(&head, target, Body::Empty);
+                sender.send_request(request).await.ok().map(|response| response.status())
+            }
+        };
+        status.is_some_and(|status| status.is_success() || status.is_redirection())
+    }
+}

@@ -1,0 +1,209 @@
+//! A connection, plain or by TLS, and how it is read without a buffer of its own.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+
+/// What one read takes at most when it is not known how much comes.
+const SCRATCH: usize = 32 * 1024;
+
+/// What is reserved for a piece of a body.
+const PIECE: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH_PAD: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+}
+
+/// A connection, plain or by TLS.
+#[derive(Debug)]
+pub enum Io {
+    /// Plain TCP.
+    Tcp(TcpStream),
+    /// TLS over TCP, either side of it.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Io {
+    /// The TCP connection below.
+    pub fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// The address of the other end.
+    pub fn peer(&self) -> io::Result<SocketAddr> {
+        self.tcp().peer_addr()
+    }
+
+    /// Reads once into a pad that all connections of this thread share, and shows what came to `look`.
+    ///
+    /// An idle connection so holds no buffer. No bytes mean that the other end will send no more.
+    pub fn poll_glance<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        look: impl FnOnce(&[u8]) -> T,
+    ) -> Poll<io::Result<T>> {
+        SCRATCH_PAD.with_borrow_mut(|pad| {
+            let mut pad = ReadBuf::new(pad);
+            ready!(Pin::new(self).poll_read(context, &mut pad))?;
+            Poll::Ready(Ok(look(pad.filled())))
+        })
+    }
+
+    /// Reads a piece of a body to the end of `buffer`; at most `expected` bytes more are known to come.
+    pub fn poll_piece(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut BytesMut,
+        expected: Option<u64>,
+    ) -> Poll<io::Result<usize>> {
+        let room = expected.and_then(|expected| usize::try_from(expected).ok()).unwrap_or(PIECE).clamp(1024, PIECE);
+        if buffer.capacity() - buffer.len() < room.min(4096) {
+            buffer.reserve(room);
+        }
+        pin!(self.read_buf(buffer)).poll(context)
+    }
+
+    /// Whether an idle connection is still of use: the other end neither closed it nor said something unasked.
+    pub fn is_quiet(&self) -> bool {
+        let context = &mut Context::from_waker(std::task::Waker::noop());
+        self.tcp().poll_read_ready(context).is_pending()
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(context, into),
+            Self::Tls(tls) => Pin::new(tls).poll_read(context, into),
+        }
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write(context, bytes),
+            Self::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(context, pieces),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(context, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(context),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(context),
+        }
+    }
+}
+
+/// Bytes on their way out: a small buffer for heads and framing, a piece of a body behind it that is not copied, and
+/// what ends the piece.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Goes first. Nothing may be added while a piece waits (see [`Self::has_piece`]).
+    pub head: BytesMut,
+    piece: Bytes,
+    tail: Bytes,
+    unflushed: bool,
+}
+
+/// Pieces up to this size are copied behind the head: one buffer is cheaper than two.
+const SMALL: usize = 2048;
+
+impl Outbox {
+    /// Queues a piece of a body.
+    pub fn push(&mut self, piece: Bytes) {
+        debug_assert!(!self.has_piece(), "a piece is never lost");
+        if piece.len() <= SMALL { self.head.extend_from_slice(&piece) } else { self.piece = piece }
+    }
+
+    /// Queues a piece of a body as a chunk (RFC 9112, section 7.1).
+    pub fn push_chunk(&mut self, piece: Bytes) {
+        http1::write_chunk_size(&mut self.head, piece.len());
+        self.push(piece);
+        if self.piece.is_empty() {
+            self.head.extend_from_slice(http1::CHUNK_END);
+        } else {
+            self.tail = Bytes::from_static(http1::CHUNK_END);
+        }
+    }
+
+    /// Whether a piece waits that nothing may be queued behind.
+    pub fn has_piece(&self) -> bool {
+        !self.piece.is_empty() || !self.tail.is_empty()
+    }
+
+    /// Whether everything has been written.
+    pub fn is_empty(&self) -> bool {
+        self.head.is_empty() && !self.has_piece() && !self.unflushed
+    }
+
+    /// Writes until everything is written; `wrote` is told of each step.
+    pub fn poll_write(
+        &mut self,
+        io: &mut Io,
+        context: &mut Context<'_>,
+        mut wrote: impl FnMut(usize),
+    ) -> Poll<io::Result<()>> {
+        if self.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while !self.head.is_empty() || self.has_piece() {
+            self.unflushed = true;
+            let io = Pin::new(&mut *io);
+            let written = if self.has_piece() {
+                let slices = [self.head.as_ref(), self.piece.as_ref(), self.tail.as_ref()].map(io::IoSlice::new);
+                ready!(io.poll_write_vectored(context, &slices))?
+            } else {
+                ready!(io.poll_write(context, &self.head))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            wrote(written);
+            self.advance(written);
+        }
+        ready!(Pin::new(io).poll_flush(context))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+
+    fn advance(&mut self, written: usize) {
+        let of_head = written.min(self.head.len());
+        self.head.advance(of_head);
+        let of_piece = (written - of_head).min(self.piece.len());
+        self.piece.advance(of_piece);
+        self.tail.advance(written - of_head - of_piece);
+    }
+}

@@ -1,0 +1,222 @@
+//! One place that requests go to: how it is reached, how well it is, and its idle connections.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use hyper::client::conn::http2::SendRequest;
+use parking_lot::Mutex;
+use pipeline::Body;
+use rustls_pki_types::ServerName;
+use thread_local::ThreadLocal;
+
+use crate::h1::Connection;
+
+/// A target of an upstream.
+pub struct Target {
+    /// `host:port`, as logs and metrics name it.
+    pub name: Arc<str>,
+    pub(crate) authority: HeaderValue,
+    pub(crate) address: Address,
+    pub(crate) tls: Option<ServerName<'static>>,
+    pub(crate) weight: u32,
+    pub(crate) in_flight: AtomicU32,
+    pub(crate) state: State,
+    idle: ThreadLocal<Mutex<Vec<Connection>>>,
+    pub(crate) http2: ThreadLocal<Mutex<Vec<SendRequest<Body>>>>,
+    idle_limit: usize,
+    idle_ticks: u64,
+}
+
+/// How a target is found.
+pub(crate) struct Address {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    resolved: ArcSwap<Vec<SocketAddr>>,
+    next: AtomicUsize,
+}
+
+/// How well a target is.
+pub(crate) struct State {
+    /// What health checks say.
+    pub(crate) is_healthy: AtomicBool,
+    /// Failures of requests in a row.
+    pub(crate) failures: AtomicU32,
+    /// When an ejected target comes back, in milliseconds of the upstream's clock; 0 for one that is not ejected.
+    pub(crate) ejected_until: AtomicU64,
+    /// Ejections in a row.
+    pub(crate) ejections: AtomicU32,
+}
+
+impl Target {
+    pub(crate) fn new(place: Place, weight: u32, keep_alive: &model::upstream::KeepAlive) -> Self {
+        let Place { host, port, tls, authority } = place;
+        let resolved = host.parse::<IpAddr>().map(|ip| vec![SocketAddr::new(ip, port)]).unwrap_or_default();
+        Self {
+            name: authority.to_str().unwrap_or(&host).into(),
+            authority,
+            address: Address { host, port, resolved: ArcSwap::from_pointee(resolved), next: AtomicUsize::new(0) },
+            tls,
+            weight,
+            in_flight: AtomicU32::new(0),
+            state: State {
+                is_healthy: AtomicBool::new(true),
+                failures: AtomicU32::new(0),
+                ejected_until: AtomicU64::new(0),
+                ejections: AtomicU32::new(0),
+            },
+            idle: ThreadLocal::new(),
+            http2: ThreadLocal::new(),
+            idle_limit: usize::try_from(keep_alive.connections).unwrap_or(usize::MAX),
+            idle_ticks: ticks(keep_alive.idle.duration()),
+        }
+    }
+
+    /// An idle connection that is still of use.
+    pub(crate) fn idle_connection(&self) -> Option<Connection> {
+        let mut idle = self.idle.get()?.lock();
+        while let Some(connection) = idle.pop() {
+            let age = alarm::now().saturating_sub(connection.idle_since);
+            if age <= self.idle_ticks && connection.io.is_quiet() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request, unless there are enough.
+    pub(crate) fn keep(&self, mut connection: Connection) {
+        let mut idle = self.idle.get_or(Mutex::default).lock();
+        if idle.len() < self.idle_limit {
+            connection.idle_since = alarm::now();
+            idle.push(connection);
+        }
+    }
+
+    /// Closes connections of this thread that were idle for too long, or were closed by the target.
+    pub(crate) fn tidy(&self) {
+        let Some(idle) = self.idle.get() else { return };
+        let now = alarm::now();
+        idle.lock().retain(|connection| {
+            now.saturating_sub(connection.idle_since) <= self.idle_ticks && connection.io.is_quiet()
+        });
+    }
+
+    /// Idle connections of all threads.
+    pub fn idle_connections(&self) -> usize {
+        self.idle.iter().map(|idle| idle.lock().len()).sum()
+    }
+
+    /// Requests under way.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether health checks and requests leave it in service.
+    pub fn is_in_service(&self, now: impl Fn() -> u64) -> bool {
+        if !self.state.is_healthy.load(Ordering::Relaxed) {
+            return false;
+        }
+        let until = self.state.ejected_until.load(Ordering::Relaxed);
+        until == 0 || now() >= until
+    }
+}
+
+impl Address {
+    /// The addresses to try, the next in turn first; looks the name up if that was not done yet.
+    pub(crate) async fn candidates(&self) -> std::io::Result<smallvec::SmallVec<[SocketAddr; 4]>> {
+        if self.resolved.load().is_empty() {
+            self.refresh().await?;
+        }
+        let known = self.resolved.load();
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        Ok((0..known.len()).filter_map(|index| known.get((first + index) % known.len()).copied()).collect())
+    }
+
+    /// Looks the name up again. Where that fails, the last known addresses stay.
+    pub(crate) async fn refresh(&self) -> std::io::Result<()> {
+        if self.host.parse::<IpAddr>().is_ok() {
+            return Ok(());
+        }
+        let mut found: Vec<_> = tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect();
+        found.sort_unstable();
+        found.dedup();
+        if found.is_empty() {
+            return Err(std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address"));
+        }
+        if **self.resolved.load() != found {
+            tracing::info!(host = self.host, addresses = ?found, "a target's addresses changed");
+            self.resolved.store(Arc::new(found));
+        }
+        Ok(())
+    }
+}
+
+/// A target's URL, taken apart.
+pub(crate) struct Place {
+    host: String,
+    port: u16,
+    tls: Option<ServerName<'static>>,
+    authority: HeaderValue,
+}
+
+impl Place {
+    /// Takes a URL of scheme, host and port apart, or says what is wrong with it.
+    pub(crate) fn parse(url: &str, server_name: Option<&str>) -> Result<Self, String> {
+        let uri: http::Uri = url.parse().map_err(|error| format!("`{url}` is no URL: {error}"))?;
+        let is_tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(format!("`{url}` does not begin with `http://` or `https://`")),
+        };
+        if uri.path_and_query().is_some_and(|path| path.as_str() != "/") || url.contains('#') {
+            return Err(format!("`{url}` has a path; write scheme, host and port, and change paths by policy `rewrite`"));
+        }
+        let authority = uri.authority().ok_or_else(|| format!("`{url}` has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err("a user name in a URL is not used; add a header by policy `headers`".to_owned());
+        }
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let tls = if is_tls {
+            let name = server_name.unwrap_or(&host).to_owned();
+            Some(ServerName::try_from(name).map_err(|error| format!("`{url}` has no name for TLS: {error}"))?)
+        } else {
+            None
+        };
+        let header = HeaderValue::from_str(authority.as_str()).map_err(|error| format!("`{url}`: {error}"))?;
+        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        Ok(Self { host, port, tls, authority: header })
+    }
+}
+
+/// A request under way at a target; dropping it, whenever, ends it.
+pub(crate) struct Lease {
+    target: Arc<Target>,
+    total: Arc<AtomicU32>,
+}
+
+impl Lease {
+    pub(crate) fn new(target: Arc<Target>, total: Arc<AtomicU32>) -> Self {
+        target.in_flight.fetch_add(1, Ordering::Relaxed);
+        total.fetch_add(1, Ordering::Relaxed);
+        Self { target, total }
+    }
+
+    pub(crate) fn target(&self) -> &Arc<Target> {
+        &self.target
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.target.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.total.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_millis() / alarm::TICK.as_millis()).unwrap_or(u64::MAX)
+}
