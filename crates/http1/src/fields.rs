@@ -1,0 +1,164 @@
+//! From field ranges to a header map, noting on the way what decides about the message itself.
+
+use bytes::Bytes;
+use http::Version;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::Framing;
+use crate::lines::{Field, is_blank};
+use crate::names::header_name;
+use crate::refusal::{Place, Refusal};
+
+/// The headers of a message, and what those of them say that the codec must know.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    pub(crate) headers: HeaderMap,
+    /// The first `Host`.
+    pub(crate) host: Option<Bytes>,
+    content_length: Option<u64>,
+    transfer_encoding: bool,
+    options: ConnectionOptions,
+    names_protocol: bool,
+    pub(crate) expects_continue: bool,
+}
+
+/// What `Connection` says, of what concerns us.
+#[derive(Debug, Default)]
+struct ConnectionOptions {
+    close: bool,
+    keep_alive: bool,
+    upgrade: bool,
+}
+
+impl Collected {
+    /// Reads `fields` of `section`. The values share its memory.
+    pub(crate) fn read(section: &Bytes, fields: &[Field]) -> Result<Self, Refusal> {
+        let mut collected = Self { headers: HeaderMap::with_capacity(fields.len() + SPARE), ..Self::default() };
+        for (index, field) in fields.iter().enumerate() {
+            let bytes = section.get(field.start..field.colon).unwrap_or_default();
+            let place = || Place::Header(index + 1);
+            let name = header_name(bytes).ok_or_else(|| Refusal::BadName(place()))?;
+            let value = section.slice(field.value..field.end);
+            collected.note(&name, &value)?;
+            let value = header_value(value).ok_or_else(|| Refusal::ControlByte(place(), 0))?;
+            collected.headers.append(name, value);
+        }
+        Ok(collected)
+    }
+
+    /// Notes what a field says about the message. The length of a name rules out most names at once.
+    fn note(&mut self, name: &HeaderName, value: &Bytes) -> Result<(), Refusal> {
+        match name.as_str().len() {
+            4 if *name == header::HOST => {
+                if self.host.is_some() {
+                    return Err(Refusal::Repeated(header::HOST));
+                }
+                self.host = Some(value.clone());
+            }
+            6 if *name == header::EXPECT => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
+            7 if *name == header::UPGRADE => self.names_protocol |= !value.is_empty(),
+            10 if *name == header::CONNECTION => self.options.note(value),
+            14 if *name == header::CONTENT_LENGTH => {
+                if self.content_length.is_some() {
+                    return Err(Refusal::Repeated(header::CONTENT_LENGTH));
+                }
+                self.content_length = Some(decimal(value).ok_or(Refusal::BadContentLength)?);
+            }
+            17 if *name == header::TRANSFER_ENCODING => {
+                if self.transfer_encoding {
+                    return Err(Refusal::Repeated(header::TRANSFER_ENCODING));
+                }
+                check_transfer_encoding(value)?;
+                self.transfer_encoding = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What the fields say about framing: `None` if they say nothing.
+    pub(crate) fn framing(&self, version: Version) -> Result<Option<Framing>, Refusal> {
+        match (self.transfer_encoding, self.content_length) {
+            (true, Some(_)) => Err(Refusal::LengthAndTransferEncoding),
+            (true, None) if version < Version::HTTP_11 => Err(Refusal::TransferEncodingInOldVersion),
+            (true, None) => Ok(Some(Framing::Chunked)),
+            (false, Some(length)) => Ok(Some(Framing::Length(length))),
+            (false, None) => Ok(None),
+        }
+    }
+
+    /// Whether the connection may be used again after this message (RFC 9112, section 9.3).
+    pub(crate) fn keeps_alive(&self, version: Version) -> bool {
+        !self.options.close && (version == Version::HTTP_11 || self.options.keep_alive)
+    }
+
+    /// Whether the message asks for another protocol, which HTTP/1.0 cannot (RFC 9110, section 7.8).
+    pub(crate) fn upgrades(&self, version: Version) -> bool {
+        self.options.upgrade && self.names_protocol && version == Version::HTTP_11
+    }
+}
+
+impl ConnectionOptions {
+    fn note(&mut self, value: &[u8]) {
+        for option in elements(value) {
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+        }
+    }
+}
+
+/// A value of checked bytes.
+#[inline]
+pub(crate) fn header_value(value: Bytes) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(value).ok()
+}
+
+/// The elements of a comma-separated list, without those that are empty.
+pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(trim).filter(|element| !element.is_empty())
+}
+
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = bytes
+        && is_blank(*first)
+    {
+        bytes = rest;
+    }
+    while let [rest @ .., last] = bytes
+        && is_blank(*last)
+    {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// A decimal number of nothing but digits.
+fn decimal(value: &[u8]) -> Option<u64> {
+    if value.is_empty() {
+        return None;
+    }
+    value.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// Accepts `chunked` and nothing else.
+///
+/// Where `chunked` is last and once, the codings before it may be real ones that we do not know; anything else leaves
+/// the end of the content open (RFC 9112, section 6.3).
+fn check_transfer_encoding(value: &[u8]) -> Result<(), Refusal> {
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    if is_chunked(value) {
+        return Ok(());
+    }
+    let mut codings = value.rsplit(|byte| *byte == b',').map(trim);
+    if codings.next().is_some_and(is_chunked) && codings.all(|coding| !coding.is_empty() && !is_chunked(coding)) {
+        return Err(Refusal::UnknownTransferCoding);
+    }
+    Err(Refusal::BadTransferEncoding)
+}
+
+/// Room in the map for headers that a gateway adds, so that it need not grow.
+const SPARE: usize = 3;
