@@ -1,1 +1,3 @@
 //! What operators write.
+
+pub mod units;
