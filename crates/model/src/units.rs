@@ -226,7 +226,7 @@ fn whole(digits: &str, text: &str, form: &'static str) -> Result<u64, NotAUnit> 
         return Err(NotAUnit::Number(text.to_owned(), form));
     }
     // Digits alone can only fail by being too many.
-    digits.parse().or_else(|_| Err(NotAUnit::TooLarge(text.to_owned())))
+    digits.parse().ok().ok_or_else(|| NotAUnit::TooLarge(text.to_owned()))
 }
 
 /// Serde and the schema by way of the text form.
