@@ -72,7 +72,7 @@ pub struct Route {
     pub api: Arc<str>,
     /// The path pattern that matched, such as `/orders/v1/{id}`; bounded, so fit for a metric's label.
     pub template: Arc<str>,
-    /// The part of `template` that is the API's base path; operations are named without it.
+    /// How many segments of `template` are the API's base path; operations are named without them.
     pub base: usize,
 }
 

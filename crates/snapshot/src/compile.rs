@@ -1,0 +1,269 @@
+//! From a document to a snapshot: everything is compiled, and every finding is collected.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use http::Method;
+use model::Document;
+use model::api::{Api, Destination as Written, ForwardedHeaders, OnFailure as WrittenOnFailure, PolicyUse};
+use model::document::Named;
+use pipeline::{Chain, ChainBuilder, OnFailure};
+use policies::CATALOG;
+use problem::{Finding, Pointer};
+use upstream::Upstream;
+
+use crate::matching::{self, Way};
+use crate::pattern::Segment;
+use crate::route::{Destination, Mirror, Route};
+use crate::router::Router;
+use crate::{Lent, Snapshot};
+
+/// Parts that a weighted split may have in all.
+const SPLIT_PARTS: usize = 10_000;
+
+impl Snapshot {
+    /// Compiles a document, or says everything that is wrong with it.
+    pub fn compile(document: &Document, generation: u64, hash: &str, lent: &Lent) -> Result<Self, Vec<Finding>> {
+        let mut compiler = Compiler {
+            lent,
+            findings: Vec::new(),
+            upstreams: Named::new(),
+            router: Router::default(),
+            routes: Vec::new(),
+            places: Vec::new(),
+        };
+        let root = Pointer::default();
+        compiler.upstreams(document, &root.at("upstreams"));
+        for (name, api) in &document.apis {
+            compiler.api(name, api, &root.at("apis").at(name));
+        }
+        let limits = document.listeners.iter().map(|(name, listener)| {
+            let own = listener.limits.clone().unwrap_or_default();
+            (name.clone(), own.settle(&document.limits))
+        });
+        let limits = limits.collect();
+        let unrouted = compiler.unrouted();
+        let Compiler { findings, upstreams, router, routes, .. } = compiler;
+        if !findings.is_empty() {
+            return Err(findings);
+        }
+        let document = document.clone();
+        Ok(Self { generation, hash: hash.to_owned(), document, router, routes, unrouted, upstreams, limits })
+    }
+}
+
+struct Compiler<'a> {
+    lent: &'a Lent,
+    findings: Vec<Finding>,
+    upstreams: Named<Arc<Upstream>>,
+    router: Router,
+    routes: Vec<Route>,
+    /// Where each route is written.
+    places: Vec<Pointer>,
+}
+
+/// What an API's operations share.
+struct Shared<'a> {
+    name: Arc<str>,
+    api: &'a Api,
+    at: &'a Pointer,
+}
+
+impl Compiler<'_> {
+    fn upstreams(&mut self, document: &Document, at: &Pointer) {
+        for (name, settings) in &document.upstreams {
+            match Upstream::compile(name, settings, &at.at(name)) {
+                Ok(compiled) => {
+                    // Connections and health survive a reload that leaves the settings as they are.
+                    let key = serde_json::to_string(settings).unwrap_or_default();
+                    let upstream = self.lent.kept.keep(&format!("{name} {key}"), || compiled);
+                    self.upstreams.insert(name.clone(), upstream);
+                }
+                Err(findings) => self.findings.extend(findings),
+            }
+        }
+    }
+
+    fn api(&mut self, name: &str, api: &Api, at: &Pointer) {
+        let (ways, findings) = matching::ways(api, at);
+        self.findings.extend(findings);
+        let shared = Shared { name: name.into(), api, at };
+        let destination = |compiler: &mut Self| match &api.upstream {
+            Some(written) => compiler.destination(written, &at.at("upstream")),
+            None => Some(Destination::None),
+        };
+        let chain = self.chain(&shared, None);
+        for way in &ways {
+            if let (Some(chain), Some(destination)) = (&chain, destination(self)) {
+                self.route(&shared, way, way, chain, destination);
+            }
+        }
+        for (index, operation) in api.operations.iter().enumerate() {
+            let at = at.at("operations").at(index);
+            let (method, below) = match matching::operation(operation, &at) {
+                Ok(parsed) => parsed,
+                Err(finding) => {
+                    self.findings.push(finding);
+                    continue;
+                }
+            };
+            let chain = self.chain(&shared, Some((&operation.policies, &at)));
+            for base in &ways {
+                let way = under(base, method.as_ref(), &below, &at);
+                let destination = match &operation.upstream {
+                    Some(written) => self.destination(written, &at.at("upstream")),
+                    None => destination(self),
+                };
+                if let (Some(chain), Some(destination)) = (&chain, destination) {
+                    self.route(&shared, &way, base, chain, destination);
+                }
+            }
+        }
+    }
+
+    fn route(&mut self, shared: &Shared<'_>, way: &Way, base: &Way, chain: &Arc<Chain>, destination: Destination) {
+        let parameter = |segment: &Segment| match segment {
+            Segment::Parameter(name) => Some(name.clone()),
+            Segment::Literal(_) => None,
+        };
+        let number = self.routes.len();
+        if let Err(other) = self.router.insert(way.host.clone(), &way.pattern, way.conditions.clone(), number) {
+            let (other_route, other_at) = (self.routes.get(other), self.places.get(other));
+            let summary = other_route.map_or("", |route| route.summary.as_str());
+            let message = format!(
+                "`{}` clashes with `{summary}` at {}: both want the same requests and neither is more specific; \
+                 change a path, or add a host, method, header or query parameter to one of them",
+                way.summary,
+                other_at.map_or("", Pointer::as_str),
+            );
+            self.findings.push(Finding::new(&way.at, message));
+            return;
+        }
+        let mirror = shared.api.mirror.as_ref().and_then(|mirror| {
+            let upstream = self.named(&mirror.upstream, &shared.at.at("mirror").at("upstream"))?;
+            let percent = usize::from(mirror.share.percent());
+            Some(Mirror { upstream, percent, count: AtomicUsize::new(0) })
+        });
+        self.places.push(way.at.clone());
+        self.routes.push(Route {
+            names: Arc::new(pipeline::Route {
+                api: shared.name.clone(),
+                template: way.pattern.to_string().into(),
+                base: base.pattern.segments.len(),
+            }),
+            parameters: way.pattern.segments.iter().filter_map(parameter).collect(),
+            chain: chain.clone(),
+            destination,
+            mirror,
+            forwarded: shared.api.forwarded,
+            summary: way.summary.clone(),
+        });
+    }
+
+    /// The chain of an API, or of one of its operations: policies by stage, then in the order written.
+    fn chain(&mut self, shared: &Shared<'_>, operation: Option<(&[PolicyUse], &Pointer)>) -> Option<Arc<Chain>> {
+        let before = self.findings.len();
+        let at = operation.map_or(shared.at, |(_, at)| at);
+        let mut uses: Vec<_> = places(&shared.api.policies, shared.at).collect();
+        if let Some((own, at)) = operation {
+            uses.extend(places(own, at));
+        }
+        let mut known = Vec::new();
+        for (used, at) in &uses {
+            match CATALOG.iter().find(|entry| entry.name == used.policy) {
+                Some(entry) => known.push((entry, *used, at)),
+                None => self.findings.push(Finding::new(at, format!("there is no policy `{}`", used.policy))),
+            }
+        }
+        known.sort_by_key(|(entry, ..)| entry.stage);
+        let (services, kept) = (self.lent.services.clone(), self.lent.kept.clone());
+        let mut chain = ChainBuilder::new(&shared.name, services, kept);
+        for (entry, used, at) in known {
+            let condition = used.when.as_ref().map(|when| policies::expression::condition(when, &at.at("when")));
+            let condition = condition.transpose().unwrap_or_else(|finding| {
+                self.findings.push(finding);
+                None
+            });
+            let on_failure = match used.on_failure {
+                WrittenOnFailure::Close => OnFailure::Close,
+                WrittenOnFailure::Open => OnFailure::Open,
+            };
+            chain.enter(entry.name, entry.stage, on_failure, condition);
+            if let Err(finding) = (entry.install)(used.settings.clone(), &at.at(entry.name), &mut chain) {
+                self.findings.push(finding);
+            }
+        }
+        self.findings.extend(chain.finding(&at.at("policies")));
+        self.lent.observers.iter().for_each(|observer| chain.on_finish(observer.clone()));
+        // An API's findings would be told once more for each operation.
+        self.findings.dedup();
+        (self.findings.len() == before).then(|| Arc::new(chain.build()))
+    }
+
+    fn unrouted(&self) -> Route {
+        let mut chain = ChainBuilder::new("", self.lent.services.clone(), self.lent.kept.clone());
+        self.lent.observers.iter().for_each(|observer| chain.on_finish(observer.clone()));
+        Route {
+            names: Arc::new(pipeline::Route { api: "".into(), template: "".into(), base: 0 }),
+            parameters: Vec::new(),
+            chain: Arc::new(chain.build()),
+            destination: Destination::None,
+            mirror: None,
+            forwarded: ForwardedHeaders::None,
+            summary: String::new(),
+        }
+    }
+
+    fn destination(&mut self, written: &Written, at: &Pointer) -> Option<Destination> {
+        let parts = match written {
+            Written::Upstream(name) => return self.named(name, at).map(Destination::Upstream),
+            Written::Split(parts) => parts,
+        };
+        let total: usize = parts.iter().map(|part| part.weight as usize).sum();
+        if total == 0 || total > SPLIT_PARTS {
+            let message = format!("the weights come to {total}; together they must be 1 to {SPLIT_PARTS}");
+            self.findings.push(Finding::new(at, message));
+            return None;
+        }
+        let mut sequence = Vec::with_capacity(total);
+        for (index, part) in parts.iter().enumerate() {
+            let upstream = self.named(&part.upstream, &at.at(index).at("upstream"))?;
+            for turn in 0..part.weight as usize {
+                // Each part's turns stand at equal distances, so that a small part is never served in a burst.
+                sequence.push(((2 * turn + 1) * total / part.weight as usize, index, upstream.clone()));
+            }
+        }
+        sequence.sort_by_key(|(place, index, _)| (*place, *index));
+        let sequence = sequence.into_iter().map(|(_, _, upstream)| upstream).collect();
+        Some(Destination::Split { sequence, next: AtomicUsize::new(0) })
+    }
+
+    fn named(&mut self, name: &str, at: &Pointer) -> Option<Arc<Upstream>> {
+        let found = self.upstreams.get(name).cloned();
+        let is_written_wrong = self.findings.iter().any(|finding| {
+            finding.at.as_str().starts_with(Pointer::default().at("upstreams").at(name).as_str())
+        });
+        if found.is_none() && !is_written_wrong {
+            let known: Vec<_> = self.upstreams.keys().map(|name| format!("`{name}`")).collect();
+            let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };
+            self.findings.push(Finding::new(at, format!("there is no upstream `{name}`; known: {known}")));
+        }
+        found
+    }
+}
+
+fn places<'a>(uses: &'a [PolicyUse], at: &Pointer) -> impl Iterator<Item = (&'a PolicyUse, Pointer)> {
+    let at = at.at("policies");
+    uses.iter().enumerate().map(move |(index, used)| (used, at.at(index)))
+}
+
+/// The way to an operation below a way to its API.
+fn under(base: &Way, method: Option<&Method>, below: &crate::pattern::Pattern, at: &Pointer) -> Way {
+    let pattern = base.pattern.join(below);
+    let mut conditions = base.conditions.clone();
+    if let Some(method) = method {
+        conditions.methods = vec![method.clone()];
+    }
+    let summary = matching::summary(&base.host, &pattern, &conditions);
+    Way { host: base.host.clone(), pattern, conditions, summary, at: at.clone() }
+}
