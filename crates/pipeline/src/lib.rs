@@ -21,7 +21,9 @@ pub mod tester;
 pub use self::body::{Body, BoxError};
 pub use self::builder::ChainBuilder;
 pub use self::chain::{Chain, Explained, POLICY_FAILED};
-pub use self::exchange::{Caller, Connection, Exchange, Outcome, PeerCertificate, RequestId, Route, Slot, Tls, Trace, Upstreamed};
+pub use self::exchange::{
+    Caller, Connection, Exchange, Outcome, PeerCertificate, RequestId, Route, Slot, Tls, Trace, Upstreamed,
+};
 pub use self::hooks::{
     AskOnRequest, AskOnRequestBody, Condition, Failure, Flow, OnFailure, OnFinish, OnRequest, OnRequestBody,
     OnResponse, OnResponseBody, OnResponseChunk, Step, Verdict,

@@ -247,12 +247,8 @@ impl Judged<'_> {
         chain.response_body(&mut exchange, &mut body).expect("a body that the policy takes");
         let mut sent = chain.response_chunk(&mut exchange, body).expect("a chunk that the policy takes").to_vec();
         sent.extend(chain.response_end(&mut exchange).expect("an end that the policy takes"));
-        let outcome = Outcome {
-            status: Some(head.status),
-            sent: sent.len() as u64,
-            complete: true,
-            ..Outcome::default()
-        };
+        let outcome =
+            Outcome { status: Some(head.status), sent: sent.len() as u64, complete: true, ..Outcome::default() };
         chain.finish(&exchange, &outcome);
         let answer = Answer { status: head.status, headers: head.headers, body: sent.into() };
         Passed { exchange, refusal, answer }
