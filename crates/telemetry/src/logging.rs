@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::sink::{Output, Sink};
@@ -27,13 +27,13 @@ pub enum Form {
 pub enum Error {
     /// The level is not one.
     #[error("`{0}` is no log level: write error, warn, info, debug or trace, or target=level,...")]
-    Level(String),
+    Level(String, #[source] ParseError),
     /// The writer could not be started.
     #[error("the log's writer cannot start")]
     Start(#[from] io::Error),
     /// There is a log already.
     #[error("the process has a log already")]
-    Twice,
+    Twice(#[from] TryInitError),
 }
 
 /// The running log. Kept until the process ends; dropping it writes what is left.
@@ -51,7 +51,7 @@ impl Log {
         let sink = Arc::new(Sink::start("log", Output::Stderr, ROOM)?);
         let (filter, level) = reload::Layer::new(parse(level)?);
         let lines = layer(form, Lines(sink.clone()));
-        tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|_: _| Error::Twice)?;
+        tracing_subscriber::registry().with(filter).with(lines).try_init()?;
         Ok(Self { sink, level })
     }
 
@@ -59,7 +59,7 @@ impl Log {
     pub fn set_level(&self, level: &str) -> Result<(), Error> {
         let filter = parse(level)?;
         // It fails only if the subscriber is gone, and with it all that could be logged.
-        let _ = self.level.reload(filter);
+        self.level.reload(filter).ok();
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl Drop for Log {
 }
 
 fn parse(level: &str) -> Result<EnvFilter, Error> {
-    EnvFilter::builder().parse(level).map_err(|_: _| Error::Level(level.to_owned()))
+    EnvFilter::builder().parse(level).map_err(|error| Error::Level(level.to_owned(), error))
 }
 
 fn layer<S>(form: Form, lines: Lines) -> Box<dyn Layer<S> + Send + Sync>

@@ -7,11 +7,11 @@ pub const SEATS: usize = EXCLUSIVE + 1;
 
 /// A place in anything that is kept once per thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seat(u8);
+pub struct Seat(usize);
 
 impl Seat {
     /// The seat of those that found no free one, and of those that want to be together.
-    pub const SHARED: Self = Self(EXCLUSIVE as u8);
+    pub const SHARED: Self = Self(EXCLUSIVE);
 
     /// The seat of the calling thread, taken at its first call and given back when the thread ends.
     pub fn current() -> Self {
@@ -20,7 +20,7 @@ impl Seat {
 
     /// Its number, below [`SEATS`].
     pub fn index(self) -> usize {
-        usize::from(self.0)
+        self.0
     }
 
     /// Whether no other thread has it now.
@@ -39,13 +39,13 @@ impl Held {
     fn claim() -> Self {
         let mut taken = TAKEN.load(Ordering::Relaxed);
         loop {
-            let free = taken.trailing_ones();
-            if free as usize >= EXCLUSIVE {
+            let free = taken.trailing_ones() as usize;
+            if free >= EXCLUSIVE {
                 return Self(Seat::SHARED);
             }
             // Acquire: what the last holder wrote without locked instructions comes before what this one writes.
             match TAKEN.compare_exchange_weak(taken, taken | 1 << free, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Self(Seat(free as u8)),
+                Ok(_) => return Self(Seat(free)),
                 Err(now) => taken = now,
             }
         }

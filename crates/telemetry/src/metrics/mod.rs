@@ -13,5 +13,5 @@ mod series;
 pub use self::process::describe_process;
 pub use self::registry::{Family, Registry};
 pub use self::render::Exposition;
-pub use self::scrape::Scrape;
+pub use self::scrape::{LabelValues, Scrape};
 pub use self::series::{Counter, Definition, Gauge, Handle, Histogram, Kind, Summary, Unit};

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::metrics::cells::Cells;
 use crate::metrics::render::{Exposition, Format};
-use crate::metrics::scrape::{Scrape, Value};
+use crate::metrics::scrape::{LabelValues, Scrape, Value};
 use crate::metrics::series::{Definition, Handle, Kind, Series, Unit};
 
 /// All metrics of a process. Clones are the same registry.
@@ -22,8 +22,10 @@ struct Shared {
     cells: Arc<Cells>,
     label_sets: usize,
     families: Mutex<BTreeMap<&'static str, Arc<Inner>>>,
-    collectors: Mutex<Vec<Box<dyn Fn(&mut Scrape) + Send + Sync>>>,
+    collectors: Mutex<Vec<Collector>>,
 }
+
+type Collector = Box<dyn Fn(&mut Scrape) + Send + Sync>;
 
 impl Registry {
     /// An empty registry, in which a metric has at most `label_sets` label sets and one for all others.
@@ -98,7 +100,7 @@ struct Inner {
     kind: Kind,
     cells: Arc<Cells>,
     label_sets: usize,
-    series: Mutex<BTreeMap<Box<[Box<str>]>, Arc<Series>>>,
+    series: Mutex<BTreeMap<LabelValues, Arc<Series>>>,
     overflowed: AtomicU64,
 }
 
@@ -110,7 +112,7 @@ impl<H: Handle> Family<H> {
         debug_assert_eq!(values.len(), self.inner.definition.labels.len());
         let mut series = self.inner.series.lock();
         let fresh = || Arc::new(Series::new(&self.inner.cells, self.inner.kind, self.inner.definition.bounds));
-        let key: Box<[Box<str>]> = values.iter().map(|value| Box::from(*value)).collect();
+        let key: LabelValues = values.iter().map(|value| Box::from(*value)).collect();
         let known = match series.get(&key) {
             Some(known) => known.clone(),
             None if series.len() < self.inner.label_sets => series.entry(key).or_insert_with(fresh).clone(),
@@ -124,7 +126,7 @@ impl<H: Handle> Family<H> {
     }
 
     /// The handles of all label sets there are.
-    pub fn known(&self) -> Vec<(Box<[Box<str>]>, H)> {
+    pub fn known(&self) -> Vec<(LabelValues, H)> {
         let series = self.inner.series.lock();
         series.iter().map(|(labels, series)| (labels.clone(), H::of(series.clone()))).collect()
     }

@@ -1,4 +1,4 @@
-//! Metrics as text: the Prometheus exposition format 0.0.4, and OpenMetrics 1.0.
+//! Metrics as text: the Prometheus exposition format 0.0.4, and `OpenMetrics` 1.0.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -53,7 +53,7 @@ impl Scrape {
         let mut text = Text { format, body: String::new() };
         for family in self.families.values() {
             // Writing into a string cannot fail.
-            let _ = text.family(family);
+            text.family(family).ok();
         }
         if format == Format::OpenMetrics {
             text.body.push_str("# EOF\n");
@@ -91,19 +91,21 @@ impl Text {
         family.samples.iter().try_for_each(|(labels, value)| self.sample(family, labels, value))
     }
 
-    fn sample(&mut self, family: &Scraped, labels: &[Box<str>], value: &Value) -> fmt::Result {
+    fn sample(&mut self, family: &Scraped, values: &[Box<str>], value: &Value) -> fmt::Result {
         let unit = family.definition.unit;
+        let labels = Labels { names: family.definition.labels, values, bound: None };
+        let name = family.definition.name;
         let total = match family.kind {
             Kind::Counter => "_total",
             Kind::Gauge | Kind::Histogram | Kind::Summary => "",
         };
         match value {
-            Value::Whole(value) => self.line(family, total, labels, None, unit.shown(*value)),
-            Value::Level(value) => self.line(family, total, labels, None, value),
-            Value::Fraction(value) => self.line(family, total, labels, None, value),
+            Value::Whole(value) => self.line(name, total, &labels, unit.shown(*value)),
+            Value::Level(value) => self.line(name, total, &labels, value),
+            Value::Fraction(value) => self.line(name, total, &labels, value),
             Value::Total { count, sum } => {
-                self.line(family, "_sum", labels, None, unit.shown(*sum))?;
-                self.line(family, "_count", labels, None, count)
+                self.line(name, "_sum", &labels, unit.shown(*sum))?;
+                self.line(name, "_count", &labels, count)
             }
             Value::Distribution { buckets, sum } => {
                 let mut count = 0;
@@ -111,32 +113,25 @@ impl Text {
                 for (bound, bucket) in bounds.zip(buckets) {
                     count += bucket;
                     let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| self.bound(unit.shown(*bound)));
-                    self.line(family, "_bucket", labels, Some(&bound), count)?;
+                    self.line(name, "_bucket", &Labels { bound: Some(&bound), ..labels }, count)?;
                 }
-                self.line(family, "_sum", labels, None, unit.shown(*sum))?;
-                self.line(family, "_count", labels, None, count)
+                self.line(name, "_sum", &labels, unit.shown(*sum))?;
+                self.line(name, "_count", &labels, count)
             }
         }
     }
 
-    /// OpenMetrics wants bounds to look like fractions, so that they are the same text everywhere.
+    /// `OpenMetrics` wants bounds to look like fractions, so that they are the same text everywhere.
     fn bound(&self, bound: Shown) -> String {
         let text = bound.to_string();
         if self.format == Format::OpenMetrics && !text.contains('.') { text + ".0" } else { text }
     }
 
-    fn line(
-        &mut self,
-        family: &Scraped,
-        suffix: &str,
-        values: &[Box<str>],
-        bound: Option<&str>,
-        value: impl Display,
-    ) -> fmt::Result {
-        write!(self.body, "{}{suffix}", family.definition.name)?;
-        let labels = family.definition.labels.iter().copied().zip(values.iter().map(|value| &**value));
+    fn line(&mut self, name: &str, suffix: &str, labels: &Labels<'_>, value: impl Display) -> fmt::Result {
+        write!(self.body, "{name}{suffix}")?;
+        let pairs = labels.names.iter().copied().zip(labels.values.iter().map(|value| &**value));
         let mut before = '{';
-        for (label, value) in labels.chain(bound.map(|bound| ("le", bound))) {
+        for (label, value) in pairs.chain(labels.bound.map(|bound| ("le", bound))) {
             write!(self.body, "{before}{label}=\"{}\"", Escaped { text: value, quotes: true })?;
             before = ',';
         }
@@ -145,6 +140,15 @@ impl Text {
         }
         writeln!(self.body, " {value}")
     }
+}
+
+/// What stands between the braces of a sample.
+#[derive(Clone, Copy)]
+struct Labels<'a> {
+    names: &'static [&'static str],
+    values: &'a [Box<str>],
+    /// The upper bound of a histogram's bucket.
+    bound: Option<&'a str>,
 }
 
 impl Unit {

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::metrics::series::{Definition, Kind};
 
+/// The values of a label set, in the order of the definition's labels.
+pub type LabelValues = Box<[Box<str>]>;
+
 /// The values of all metrics at one moment, to which a collector adds its own.
 pub struct Scrape {
     label_sets: usize,
@@ -13,7 +16,7 @@ pub struct Scrape {
 pub(crate) struct Scraped {
     pub(crate) definition: &'static Definition,
     pub(crate) kind: Kind,
-    pub(crate) samples: Vec<(Box<[Box<str>]>, Value)>,
+    pub(crate) samples: Vec<(LabelValues, Value)>,
 }
 
 /// The value of one label set, in the unit in which it is kept.
