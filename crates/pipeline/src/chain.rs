@@ -7,10 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{StatusCode, response};
 use problem::{Problem, ProblemKind};
-use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use crate::exchange::Gates;
+use crate::exchange::{Gates, Slots};
 use crate::{
     AskOnRequest, AskOnRequestBody, Condition, Exchange, Failure, Flow, OnFailure, OnFinish, OnRequest, OnRequestBody,
     OnResponse, OnResponseBody, OnResponseChunk, Outcome, Stage, Step, Verdict,
@@ -87,8 +86,8 @@ pub struct Explained {
 
 impl Chain {
     /// Gives an exchange its places for notes.
-    pub fn slots(&self) -> SmallVec<[Option<Box<dyn std::any::Any + Send + Sync>>; 4]> {
-        std::iter::repeat_with(|| None).take(self.slots).collect()
+    pub fn slots(&self) -> Slots {
+        Slots(std::iter::repeat_with(|| None).take(self.slots).collect())
     }
 
     /// Readies an exchange for this chain, once its route is known.

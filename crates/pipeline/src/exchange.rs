@@ -125,13 +125,21 @@ pub struct Exchange {
     pub cost: u32,
     /// Its place in a trace.
     pub trace: Trace,
-    pub(crate) slots: SmallVec<[Option<Box<dyn Any + Send + Sync>>; 4]>,
-    pub(crate) gates: Gates,
+    /// How many bytes the request's body may have, if a policy says so.
+    pub body_limit: Option<u64>,
+    /// What policies noted, see [`Self::note`].
+    pub slots: Slots,
+    /// Which conditions have been asked.
+    pub gates: Gates,
 }
+
+/// The places for notes of one exchange; its chain makes them.
+#[derive(Default)]
+pub struct Slots(pub(crate) SmallVec<[Option<Box<dyn Any + Send + Sync>>; 4]>);
 
 /// Which conditions have been asked, and which of them held; a bit per condition.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Gates {
+pub struct Gates {
     pub(crate) asked: u64,
     pub(crate) held: u64,
 }
@@ -139,22 +147,22 @@ pub(crate) struct Gates {
 impl Exchange {
     /// What `slot`'s owner noted earlier in this exchange.
     pub fn noted<T: 'static>(&self, slot: Slot<T>) -> Option<&T> {
-        self.slots.get(slot.index)?.as_ref()?.downcast_ref()
+        self.slots.0.get(slot.index)?.as_ref()?.downcast_ref()
     }
 
     /// As [`Self::noted`], to change it.
     pub fn noted_mut<T: 'static>(&mut self, slot: Slot<T>) -> Option<&mut T> {
-        self.slots.get_mut(slot.index)?.as_mut()?.downcast_mut()
+        self.slots.0.get_mut(slot.index)?.as_mut()?.downcast_mut()
     }
 
     /// Takes out what `slot`'s owner noted earlier.
     pub fn take<T: 'static>(&mut self, slot: Slot<T>) -> Option<Box<T>> {
-        self.slots.get_mut(slot.index)?.take()?.downcast().ok()
+        self.slots.0.get_mut(slot.index)?.take()?.downcast().ok()
     }
 
     /// Notes something for a later hook of the same policy.
     pub fn note<T: Send + Sync + 'static>(&mut self, slot: Slot<T>, value: T) {
-        if let Some(place) = self.slots.get_mut(slot.index) {
+        if let Some(place) = self.slots.0.get_mut(slot.index) {
             *place = Some(Box::new(value));
         }
     }

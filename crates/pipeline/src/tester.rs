@@ -20,7 +20,7 @@ use problem::{Finding, Pointer, ProblemKind};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::exchange::Gates;
+use crate::exchange::{Gates, Slots};
 use crate::{
     Body, Caller, Chain, ChainBuilder, Connection, Entry, Exchange, Flow, Kept, OnFailure, Outcome, Policy, RequestId,
     Route, Services, Tls, Trace,
@@ -121,7 +121,8 @@ pub fn exchange(request: http::request::Builder) -> Exchange {
         product: None,
         cost: 1,
         trace: Trace::default(),
-        slots: smallvec::SmallVec::new(),
+        body_limit: None,
+        slots: Slots::default(),
         gates: Gates::default(),
     }
 }
