@@ -5,6 +5,7 @@
 use smallvec::SmallVec;
 
 use crate::refusal::{Place, Refusal};
+use crate::scan;
 
 /// Where a field stands in the input: its name, and its value without the white space around it.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,8 @@ pub(crate) struct Field {
     pub(crate) value: usize,
     /// Offset behind the value.
     pub(crate) end: usize,
+    /// Whether the value is ASCII for sure.
+    pub(crate) is_ascii: bool,
 }
 
 /// The fields of a section. Most heads have fewer than the inline number, and then nothing is allocated.
@@ -25,7 +28,7 @@ pub(crate) type Fields = SmallVec<[Field; 32]>;
 /// What is between two line ends, or the part of it that is there.
 pub(crate) enum Line {
     /// A line without its CRLF, which stands at `end`.
-    Whole { end: usize },
+    Whole { end: usize, is_ascii: bool },
     /// All that is there is clean, but the CRLF is still to come.
     Partial,
     /// Clean up to `end`, where there is something that does not belong in a line.
@@ -34,18 +37,14 @@ pub(crate) enum Line {
 
 /// Finds the end of the line that begins at `start`. There are no control bytes but tabs before it.
 #[inline]
-pub(crate) fn line(input: &[u8], start: usize, place: Place) -> Line {
-    let mut from = start;
-    loop {
-        let rest = input.get(from..).unwrap_or_default();
-        let found = first_control(rest);
-        let end = from + found;
-        match rest.get(found..).unwrap_or_default() {
-            [b'\r', b'\n', ..] => return Line::Whole { end },
-            [] | [b'\r'] => return Line::Partial,
-            [b'\t', ..] => from = end + 1,
-            [byte, ..] => return Line::Broken { end, refusal: broken(*byte, place) },
-        }
+pub(crate) fn line(input: &[u8], start: usize, place: impl FnOnce() -> Place) -> Line {
+    let rest = input.get(start..).unwrap_or_default();
+    let run = scan::until_control(rest);
+    let end = start + run.length;
+    match rest.get(run.length..).unwrap_or_default() {
+        [b'\r', b'\n', ..] => Line::Whole { end, is_ascii: run.is_ascii },
+        [] | [b'\r'] => Line::Partial,
+        [byte, ..] => Line::Broken { end, refusal: broken(*byte, place()) },
     }
 }
 
@@ -72,8 +71,8 @@ pub(crate) fn section(
     let mut at = start;
     loop {
         let number = fields.len() + 1;
-        let end = match line(input, at, place(number)) {
-            Line::Whole { end } => end,
+        let (end, is_ascii) = match line(input, at, || place(number)) {
+            Line::Whole { end, is_ascii } => (end, is_ascii),
             Line::Partial => return Ok(None),
             Line::Broken { refusal, .. } => return Err(refusal),
         };
@@ -83,25 +82,31 @@ pub(crate) fn section(
         if number > limit {
             return Err(Refusal::TooManyHeaders { limit });
         }
-        let text = input.get(at..end).unwrap_or_default();
-        fields.push(field(text, at).ok_or_else(|| malformed(text, place(number)))?);
+        let Some(field) = field(input, at, end, is_ascii) else {
+            return Err(malformed(input.get(at..end).unwrap_or_default(), place(number)));
+        };
+        fields.push(field);
         at = end + 2;
     }
 }
 
-/// Splits a line at its colon. `None`: there is none, or white space or nothing is before it.
+/// Splits the line from `start` to `end` at its colon. `None`: there is none, or white space or nothing is before it.
 #[inline]
-fn field(text: &[u8], at: usize) -> Option<Field> {
-    let colon = memchr::memchr(b':', text)?;
-    let (name, value) = (text.get(..colon)?, text.get(colon + 1..)?);
-    let (first, last) = (name.first()?, name.last()?);
+fn field(input: &[u8], start: usize, end: usize, is_ascii: bool) -> Option<Field> {
+    let colon = start + scan::find(b':', input.get(start..)?);
+    let (first, last) = (input.get(start)?, input.get(start..colon)?.last()?);
     if is_blank(*first) || is_blank(*last) {
         return None;
     }
-    let leading = value.iter().take_while(|byte| is_blank(**byte)).count();
-    let trailing = value.iter().skip(leading).rev().take_while(|byte| is_blank(**byte)).count();
-    let colon = at + colon;
-    Some(Field { start: at, colon, value: colon + 1 + leading, end: at + text.len() - trailing })
+    let mut value = input.get(colon + 1..end)?;
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    let start_of_value = end - value.len();
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    Some(Field { start, colon, value: start_of_value, end: start_of_value + value.len(), is_ascii })
 }
 
 /// Says what is wrong with a line that has no field in it.
@@ -122,22 +127,4 @@ fn malformed(text: &[u8], place: Place) -> Refusal {
 /// White space within a line (`OWS`).
 pub(crate) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
-}
-
-/// The offset of the first control byte (0x00-0x1f, 0x7f), or the length if there is none.
-#[inline]
-pub(crate) fn first_control(bytes: &[u8]) -> usize {
-    let (blocks, tail) = bytes.as_chunks::<16>();
-    for (index, block) in blocks.iter().enumerate() {
-        let found = block.iter().fold(false, |found, byte| found | is_control(*byte));
-        if found {
-            return index * 16 + block.iter().position(|byte| is_control(*byte)).unwrap_or(0);
-        }
-    }
-    let done = bytes.len() - tail.len();
-    done + tail.iter().position(|byte| is_control(*byte)).unwrap_or(tail.len())
-}
-
-fn is_control(byte: u8) -> bool {
-    byte < 0x20 || byte == 0x7f
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::uri::Scheme;
-use http::{HeaderMap, Method, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::authority::Authority;
 use crate::fields::Collected;
@@ -59,7 +59,7 @@ fn parse(input: &[u8], limits: &Limits) -> Result<Option<(RequestHead, usize)>, 
     let target = head.slice(target_start..target_start + line.target.len());
     let uri = target_uri(&line, target)?;
     let collected = Collected::read(&head, &fields)?;
-    check_host(&line, &uri, collected.host.as_deref())?;
+    check_host(&line, &uri, collected.host.as_ref().map(HeaderValue::as_bytes))?;
     let framing = framing(&line, &collected)?;
     let RequestLine { method, version, .. } = line;
     let head = RequestHead {
@@ -79,8 +79,8 @@ fn parse(input: &[u8], limits: &Limits) -> Result<Option<(RequestHead, usize)>, 
 
 /// Finds the end of the request line, and refuses one that is too long before its end is there.
 fn request_line_end(input: &[u8], start: usize, limits: &Limits) -> Result<Option<usize>, Refusal> {
-    let (clean, result) = match lines::line(input, start, Place::StartLine) {
-        Line::Whole { end } => (end, Ok(Some(end))),
+    let (clean, result) = match lines::line(input, start, || Place::StartLine) {
+        Line::Whole { end, .. } => (end, Ok(Some(end))),
         Line::Partial => (input.len(), Ok(None)),
         Line::Broken { end, refusal } => (end, Err(refusal)),
     };

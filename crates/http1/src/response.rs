@@ -40,8 +40,8 @@ pub fn parse_response(
 }
 
 fn parse(input: &[u8], request_method: &Method, limits: &Limits) -> Result<Option<(ResponseHead, usize)>, Refusal> {
-    let line_end = match lines::line(input, 0, Place::StartLine) {
-        Line::Whole { end } => end,
+    let line_end = match lines::line(input, 0, || Place::StartLine) {
+        Line::Whole { end, .. } => end,
         Line::Partial => return Ok(None),
         Line::Broken { refusal, .. } => return Err(refusal),
     };
