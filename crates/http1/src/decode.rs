@@ -158,11 +158,11 @@ impl Decoder {
     /// The length of the chunk extensions that begin at `start`. `None`: they are not complete.
     fn extension_length(&self, input: &[u8], start: usize) -> Result<Option<usize>, Refusal> {
         let bounded = input.get(..start + self.extensions_left + 2).unwrap_or(input);
-        match lines::line(bounded, start, || Place::ChunkLine) {
-            Line::Whole { end, .. } => Ok(Some(end - start)),
+        match lines::line(bounded, start, Place::ChunkLine) {
+            Line::Whole { end } => Ok(Some(end - start)),
             Line::Broken { refusal, .. } => Err(refusal),
-            Line::Partial if bounded.len() < start + self.extensions_left + 2 => Ok(None),
-            Line::Partial => Err(Refusal::ChunkExtensionsTooLong { limit: MAX_EXTENSIONS }),
+            Line::Partial { .. } if bounded.len() < start + self.extensions_left + 2 => Ok(None),
+            Line::Partial { .. } => Err(Refusal::ChunkExtensionsTooLong { limit: MAX_EXTENSIONS }),
         }
     }
 
@@ -184,7 +184,7 @@ impl Decoder {
         let mut trailers = HeaderMap::with_capacity(fields.len());
         for (index, field) in fields.iter().enumerate() {
             let bad_name = || Refusal::BadName(Place::Trailer(index + 1));
-            let name = section.get(field.start..field.colon).and_then(header_name).ok_or_else(bad_name)?;
+            let name = header_name(&section, field.start, field.colon).ok_or_else(bad_name)?;
             let value = header_value(&section, field).ok_or_else(bad_name)?;
             if !forbidden::in_trailers(&name) {
                 trailers.append(name, value);

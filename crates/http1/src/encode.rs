@@ -7,6 +7,7 @@ use http::{Method, StatusCode, Version};
 use crate::Framing;
 use crate::fields::elements;
 use crate::forbidden;
+use crate::scan;
 
 /// What follows the data of each chunk.
 pub const CHUNK_END: &[u8] = b"\r\n";
@@ -214,14 +215,13 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
 }
 
 fn write_target(out: &mut BytesMut, target: &str) {
-    let is_clean = |byte: &u8| matches!(byte, 0x21..=0x7e) && *byte != b'#';
     let target = target.as_bytes();
-    if target.iter().fold(true, |clean, byte| clean & is_clean(byte)) {
+    if scan::is_target(target) {
         out.put_slice(target);
         return;
     }
     for byte in target {
-        if is_clean(byte) {
+        if scan::is_target(&[*byte]) {
             out.put_u8(*byte);
         } else {
             let digit = |value: u8| HEX.get(usize::from(value)).copied().unwrap_or(b'0').to_ascii_uppercase();

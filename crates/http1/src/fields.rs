@@ -36,10 +36,9 @@ impl Collected {
         let mut collected = Self { headers: HeaderMap::with_capacity(fields.len() + SPARE), ..Self::default() };
         for (index, field) in fields.iter().enumerate() {
             let place = || Place::Header(index + 1);
-            let bytes = section.get(field.start..field.colon).unwrap_or_default();
-            let name = header_name(bytes).ok_or_else(|| Refusal::BadName(place()))?;
+            let name = header_name(section, field.start, field.colon).ok_or_else(|| Refusal::BadName(place()))?;
             let value = header_value(section, field).ok_or_else(|| Refusal::ControlByte(place(), 0))?;
-            collected.note(&name, bytes.len(), &value)?;
+            collected.note(&name, field.colon - field.start, &value)?;
             collected.headers.append(name, value);
         }
         Ok(collected)
@@ -102,12 +101,25 @@ impl Collected {
 
 impl ConnectionOptions {
     fn note(&mut self, value: &[u8]) {
+        if value == b"keep-alive" {
+            self.keep_alive = true;
+            return;
+        }
         for option in elements(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
         }
     }
+}
+
+/// A copy of a head to be shared by many values.
+///
+/// A byte of spare room makes it shared from the start, which is cheaper than to become so by its first slice.
+pub(crate) fn shared(head: &[u8]) -> Bytes {
+    let mut copy = Vec::with_capacity(head.len() + 1);
+    copy.extend_from_slice(head);
+    Bytes::from(copy)
 }
 
 /// The value of `field`, in the memory of `section`, which `lines` has checked.

@@ -2,10 +2,12 @@
 
 use http::HeaderName;
 
-/// The name, or `None` if it is not a token. There are no control bytes in it.
+/// The name that stands in `section` from `start` to `end`, or `None` if it is not a token. There are no control bytes
+/// in it.
 #[inline]
-pub(crate) fn header_name(name: &[u8]) -> Option<HeaderName> {
-    if let Some(key) = Key::of(name) {
+pub(crate) fn header_name(section: &[u8], start: usize, end: usize) -> Option<HeaderName> {
+    let (name, behind) = (section.get(start..end)?, section.get(start..)?);
+    if let Some(key) = Key::of(behind, name.len()) {
         let mut slot = key.slot();
         while let Some(index) = SLOTS.get(slot).and_then(|index| usize::from(*index).checked_sub(1)) {
             if KEYS.get(index) == Some(&key) {
@@ -28,21 +30,20 @@ struct Key {
 }
 
 impl Key {
+    /// The key of the name of this length with which `bytes` begin. `None`: they are too few, or the name too long.
     #[inline]
-    fn of(name: &[u8]) -> Option<Self> {
-        let mut bytes = [0; 32];
-        bytes.get_mut(..name.len())?.copy_from_slice(name);
-        Some(Self::new(bytes, name.len()))
+    fn of(bytes: &[u8], length: usize) -> Option<Self> {
+        Some(Self::new(bytes.first_chunk()?, length, MASKS.get(length)?))
     }
 
     #[inline]
-    const fn new(bytes: [u8; 32], length: usize) -> Self {
+    const fn new(bytes: &[u8; 32], length: usize, mask: &[u64; 4]) -> Self {
         let ([one, two, three, four], []) = bytes.as_chunks::<8>() else { return Self { words: [0; 4], length: 0 } };
         let words = [
-            u64::from_le_bytes(*one) | CASE,
-            u64::from_le_bytes(*two) | CASE,
-            u64::from_le_bytes(*three) | CASE,
-            u64::from_le_bytes(*four) | CASE,
+            (u64::from_le_bytes(*one) | CASE) & mask[0],
+            (u64::from_le_bytes(*two) | CASE) & mask[1],
+            (u64::from_le_bytes(*three) | CASE) & mask[2],
+            (u64::from_le_bytes(*four) | CASE) & mask[3],
         ];
         Self { words, length }
     }
@@ -98,7 +99,7 @@ const fn keys() -> [Key; COUNT] {
             bytes[at] = name[at];
             at += 1;
         }
-        keys[index] = Key::new(bytes, name.len());
+        keys[index] = Key::new(&bytes, name.len(), &MASKS[name.len()]);
         index += 1;
     }
     keys
@@ -121,6 +122,23 @@ const fn slots() -> [u8; 1 << SLOT_BITS] {
     slots
 }
 
+/// For each length of a name the bits that belong to it.
+#[expect(clippy::indexing_slicing, reason = "in a constant, an index out of bounds does not compile")]
+const fn masks() -> [[u64; 4]; 33] {
+    let mut masks = [[0; 4]; 33];
+    let mut length = 0;
+    while length < masks.len() {
+        let mut at = 0;
+        while at < length {
+            masks[length][at / 8] |= 0xff << (at % 8 * 8);
+            at += 1;
+        }
+        length += 1;
+    }
+    masks
+}
+
+static MASKS: [[u64; 4]; 33] = masks();
 static SLOTS: [u8; 1 << SLOT_BITS] = slots();
 const COUNT: usize = TEXTS.len();
 const SLOT_BITS: u32 = 9;
@@ -133,12 +151,20 @@ mod tests {
 
     use super::*;
 
+    /// The name as it is found with other bytes behind it, or at the end.
+    fn read(name: &[u8]) -> Option<HeaderName> {
+        let alone = header_name(name, 0, name.len());
+        let among_others = header_name(&[b": ", name, &[b':'; 40]].concat(), 2, 2 + name.len());
+        assert_eq!(alone, among_others);
+        among_others
+    }
+
     #[test]
     fn common_names_are_found_in_any_case() {
         for text in TEXTS {
             let upper = text.to_uppercase();
-            assert_eq!(header_name(text.as_bytes()).unwrap(), HeaderName::from_static(text));
-            assert_eq!(header_name(upper.as_bytes()).unwrap(), HeaderName::from_static(text));
+            assert_eq!(read(text.as_bytes()).unwrap(), HeaderName::from_static(text));
+            assert_eq!(read(upper.as_bytes()).unwrap(), HeaderName::from_static(text));
         }
     }
 
@@ -149,7 +175,7 @@ mod tests {
                 for byte in (0x20..=0xff).filter(|byte| *byte != 0x7f) {
                     let mut name = text.as_bytes().to_vec();
                     name[at] = byte;
-                    assert_eq!(header_name(&name), HeaderName::from_bytes(&name).ok(), "{text} with {byte:x} at {at}");
+                    assert_eq!(read(&name), HeaderName::from_bytes(&name).ok(), "{text} with {byte:x} at {at}");
                 }
             }
         }
@@ -158,7 +184,7 @@ mod tests {
     proptest! {
         #[test]
         fn all_names_are_what_the_library_says(name in "[ -~\u{80}-\u{ff}]{0,40}") {
-            prop_assert_eq!(header_name(name.as_bytes()), HeaderName::from_bytes(name.as_bytes()).ok());
+            prop_assert_eq!(read(name.as_bytes()), HeaderName::from_bytes(name.as_bytes()).ok());
         }
     }
 }

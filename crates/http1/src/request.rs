@@ -5,9 +5,10 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::authority::Authority;
-use crate::fields::Collected;
+use crate::fields::{Collected, shared};
 use crate::lines::{self, Fields, Line};
 use crate::refusal::{Place, Refusal};
+use crate::scan;
 use crate::{Framing, Limits};
 
 /// The head of a request.
@@ -54,7 +55,7 @@ fn parse(input: &[u8], limits: &Limits) -> Result<Option<(RequestHead, usize)>, 
     };
 
     // One copy, which the target and all values share, so that the buffer of the connection stays its own.
-    let head = Bytes::copy_from_slice(input.get(..end).unwrap_or_default());
+    let head = shared(input.get(..end).unwrap_or_default());
     let target_start = start + line.method_length + 1;
     let target = head.slice(target_start..target_start + line.target.len());
     let uri = target_uri(&line, target)?;
@@ -79,9 +80,9 @@ fn parse(input: &[u8], limits: &Limits) -> Result<Option<(RequestHead, usize)>, 
 
 /// Finds the end of the request line, and refuses one that is too long before its end is there.
 fn request_line_end(input: &[u8], start: usize, limits: &Limits) -> Result<Option<usize>, Refusal> {
-    let (clean, result) = match lines::line(input, start, || Place::StartLine) {
-        Line::Whole { end, .. } => (end, Ok(Some(end))),
-        Line::Partial => (input.len(), Ok(None)),
+    let (clean, result) = match lines::line(input, start, Place::StartLine) {
+        Line::Whole { end } => (end, Ok(Some(end))),
+        Line::Partial { end } => (end, Ok(None)),
         Line::Broken { end, refusal } => (end, Err(refusal)),
     };
     let text = input.get(start..clean).unwrap_or_default();
@@ -119,16 +120,22 @@ impl<'a> RequestLine<'a> {
         }
         let method = Method::from_bytes(method).map_err(|_invalid| Refusal::BadMethod)?;
         let (target, version) = split_version(rest.get(1..).unwrap_or_default())?;
-        if target.is_empty() || target.contains(&b' ') {
-            return Err(Refusal::BadRequestLine);
-        }
-        if target.iter().fold(false, |found, byte| found | !matches!(byte, 0x21..=0x7e)) {
-            return Err(Refusal::BadTarget("it has bytes other than visible ASCII, encode them as %XX"));
-        }
-        if target.contains(&b'#') {
-            return Err(Refusal::BadTarget("it has a fragment (#), leave it out"));
+        if target.is_empty() || !scan::is_target(target) {
+            return Err(bad_target(target));
         }
         Ok(Self { method, method_length, target, version })
+    }
+}
+
+/// Says what is wrong with a target.
+#[cold]
+fn bad_target(target: &[u8]) -> Refusal {
+    if target.is_empty() || target.contains(&b' ') {
+        Refusal::BadRequestLine
+    } else if target.iter().all(u8::is_ascii_graphic) {
+        Refusal::BadTarget("it has a fragment (#), leave it out")
+    } else {
+        Refusal::BadTarget("it has bytes other than visible ASCII, encode them as %XX")
     }
 }
 

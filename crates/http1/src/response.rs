@@ -1,9 +1,8 @@
 //! Response heads: the status line, and how the content ends, which depends on the request too.
 
-use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 
-use crate::fields::Collected;
+use crate::fields::{Collected, shared};
 use crate::lines::{self, Fields, Line};
 use crate::refusal::{Place, Refusal};
 use crate::request::is_version;
@@ -40,9 +39,9 @@ pub fn parse_response(
 }
 
 fn parse(input: &[u8], request_method: &Method, limits: &Limits) -> Result<Option<(ResponseHead, usize)>, Refusal> {
-    let line_end = match lines::line(input, 0, || Place::StartLine) {
-        Line::Whole { end, .. } => end,
-        Line::Partial => return Ok(None),
+    let line_end = match lines::line(input, 0, Place::StartLine) {
+        Line::Whole { end } => end,
+        Line::Partial { .. } => return Ok(None),
         Line::Broken { refusal, .. } => return Err(refusal),
     };
     let (version, status) = status_line(input.get(..line_end).unwrap_or_default())?;
@@ -51,7 +50,7 @@ fn parse(input: &[u8], request_method: &Method, limits: &Limits) -> Result<Optio
         return Ok(None);
     };
 
-    let head = Bytes::copy_from_slice(input.get(..end).unwrap_or_default());
+    let head = shared(input.get(..end).unwrap_or_default());
     let collected = Collected::read(&head, &fields)?;
     let (framing, keep_alive) = framing(status, version, request_method, &collected)?;
     Ok(Some((ResponseHead { status, version, headers: collected.headers, framing, keep_alive }, end)))

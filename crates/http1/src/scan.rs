@@ -42,6 +42,14 @@ pub(crate) fn find(byte: u8, bytes: &[u8]) -> usize {
     blocks.len() * 16 + found.trailing_zeros() as usize
 }
 
+/// Whether all bytes can be in a request target: visible ASCII other than `#`.
+#[inline]
+pub(crate) fn is_target(bytes: &[u8]) -> bool {
+    let (blocks, tail) = bytes.as_chunks::<16>();
+    let others = blocks.iter().fold(0, |others, block| others | block::others(block));
+    others | (block::others(&padded(tail)) & ((1 << tail.len()) - 1)) == 0
+}
+
 /// A block that begins with `tail`, which is shorter.
 #[inline]
 fn padded(tail: &[u8]) -> [u8; 16] {
@@ -56,8 +64,8 @@ fn padded(tail: &[u8]) -> [u8; 16] {
 #[cfg(target_arch = "x86_64")]
 mod block {
     use std::arch::x86_64::{
-        __m128i, _mm_andnot_si128, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
-        _mm_set1_epi8,
+        __m128i, _mm_andnot_si128, _mm_cmpeq_epi8, _mm_cmpgt_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set_epi64x, _mm_set1_epi8,
     };
 
     #[inline]
@@ -88,6 +96,15 @@ mod block {
     }
 
     #[inline]
+    pub(super) fn others(block: &[u8; 16]) -> u32 {
+        // SAFETY: SSE2 is part of x86-64.
+        #[expect(unsafe_code, reason = "the compiler asks for it even where every processor has the instructions")]
+        unsafe {
+            others_sse2(block)
+        }
+    }
+
+    #[inline]
     #[target_feature(enable = "sse2")]
     fn controls_sse2(block: &[u8; 16]) -> u32 {
         let bytes = load(block);
@@ -107,6 +124,17 @@ mod block {
     #[target_feature(enable = "sse2")]
     fn equals_sse2(block: &[u8; 16], byte: u8) -> u32 {
         _mm_movemask_epi8(_mm_cmpeq_epi8(load(block), _mm_set1_epi8(byte.cast_signed()))).cast_unsigned()
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    fn others_sse2(block: &[u8; 16]) -> u32 {
+        // As signed numbers, bytes above ASCII are below all others.
+        let bytes = load(block);
+        let low_or_high = _mm_cmpgt_epi8(_mm_set1_epi8(0x21), bytes);
+        let delete = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+        let hash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x23));
+        _mm_movemask_epi8(_mm_or_si128(low_or_high, _mm_or_si128(delete, hash))).cast_unsigned()
     }
 
     #[inline]
@@ -134,6 +162,11 @@ mod block {
     #[inline]
     pub(super) fn equals(block: &[u8; 16], wanted: u8) -> u32 {
         mask(block, |byte| byte == wanted)
+    }
+
+    #[inline]
+    pub(super) fn others(block: &[u8; 16]) -> u32 {
+        mask(block, |byte| !matches!(byte, 0x21..=0x7e) || byte == b'#')
     }
 
     #[inline]
@@ -165,6 +198,9 @@ mod tests {
                     bytes.fill(!byte);
                     bytes[offset] = byte;
                     assert_eq!(find(byte, &bytes), offset);
+                    bytes.fill(b'a');
+                    bytes[offset] = byte;
+                    assert_eq!(is_target(&bytes), byte.is_ascii_graphic() && byte != b'#', "{byte} at {offset}");
                 }
             }
         }

@@ -353,6 +353,7 @@ fn limits_hold_while_the_head_is_incomplete() {
     assert_eq!(refusal(&format!("GET /{}", long(20))), Refusal::UriTooLong { limit: 20 });
     assert_eq!(refusal(&format!("GET /{} HTTP/1.1\r\n\r\n", long(20))), Refusal::UriTooLong { limit: 20 });
     assert!(result(&format!("GET /{}", long(19))).unwrap().is_none());
+    assert!(result(&format!("{}\r", long(32))).unwrap().is_none());
     assert_eq!(refusal(&long(33)), Refusal::MethodTooLong { limit: 32 });
     assert_eq!(refusal(&format!("GET / HTTP/1.1\r\nA: {}", long(300))), Refusal::HeadTooLarge { limit: 200 });
     assert_eq!(refusal(&format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", long(300))), Refusal::HeadTooLarge { limit: 200 });
