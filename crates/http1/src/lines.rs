@@ -68,6 +68,7 @@ pub(crate) fn section(
     place: fn(usize) -> Place,
     fields: &mut Fields,
 ) -> Result<Option<usize>, Refusal> {
+    let limit = limit.min(MOST_FIELDS);
     let mut rest = input.get(start..).unwrap_or_default();
     loop {
         let number = fields.len() + 1;
@@ -133,3 +134,6 @@ fn malformed(text: &[u8], place: Place) -> Refusal {
 pub(crate) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
+
+/// No setting goes beyond this, because a header map has an end and would panic there.
+const MOST_FIELDS: usize = 10_000;

@@ -7,7 +7,7 @@ use http::HeaderName;
 #[inline]
 pub(crate) fn header_name(section: &[u8], start: usize, end: usize) -> Option<HeaderName> {
     let (name, behind) = (section.get(start..end)?, section.get(start..)?);
-    if let Some(key) = Key::of(behind, name.len()) {
+    if let Some(key) = Key::of(name, behind) {
         let mut slot = key.slot();
         while let Some(index) = SLOTS.get(slot).and_then(|index| usize::from(*index).checked_sub(1)) {
             if KEYS.get(index) == Some(&key) {
@@ -30,10 +30,16 @@ struct Key {
 }
 
 impl Key {
-    /// The key of the name of this length with which `bytes` begin. `None`: they are too few, or the name too long.
+    /// The key of a name, and what stands `behind` its beginning, the name included. `None`: it is too long.
     #[inline]
-    fn of(bytes: &[u8], length: usize) -> Option<Self> {
-        Some(Self::new(bytes.first_chunk()?, length, MASKS.get(length)?))
+    fn of(name: &[u8], behind: &[u8]) -> Option<Self> {
+        let mask = MASKS.get(name.len())?;
+        if let Some(bytes) = behind.first_chunk() {
+            return Some(Self::new(bytes, name.len(), mask));
+        }
+        let mut bytes = [0; 32];
+        bytes.get_mut(..name.len())?.copy_from_slice(name);
+        Some(Self::new(&bytes, name.len(), mask))
     }
 
     #[inline]

@@ -86,12 +86,13 @@ fn request_line_end(input: &[u8], start: usize, limits: &Limits) -> Result<Optio
         Line::Broken { end, refusal } => (end, Err(refusal)),
     };
     let text = input.get(start..clean).unwrap_or_default();
-    if text.len() > MAX_METHOD.min(limits.uri_bytes) {
+    if text.len() > limits.uri_bytes || scan::find(b' ', text) > MAX_METHOD {
         check_lengths(text, limits)?;
     }
     result
 }
 
+#[cold]
 fn check_lengths(text: &[u8], limits: &Limits) -> Result<(), Refusal> {
     let mut words = text.split(|byte| *byte == b' ');
     if words.next().is_some_and(|method| method.len() > MAX_METHOD) {
@@ -113,7 +114,7 @@ struct RequestLine<'a> {
 
 impl<'a> RequestLine<'a> {
     fn parse(text: &'a [u8]) -> Result<Self, Refusal> {
-        let method_length = text.iter().position(|byte| *byte == b' ').ok_or(Refusal::BadRequestLine)?;
+        let method_length = scan::find(b' ', text);
         let (method, rest) = text.split_at_checked(method_length).ok_or(Refusal::BadRequestLine)?;
         if method.is_empty() {
             return Err(Refusal::BadRequestLine);

@@ -362,6 +362,15 @@ fn limits_hold_while_the_head_is_incomplete() {
 }
 
 #[test]
+fn no_limit_is_so_high_that_headers_overflow_their_map() {
+    let limits = Limits { head_bytes: usize::MAX, headers: usize::MAX, uri_bytes: usize::MAX };
+    let head = post(&"A: b\r\n".repeat(40_000));
+    assert_eq!(parse_request(head.as_bytes(), &limits).unwrap_err().code(), "too-many-headers");
+    let names: Vec<_> = (0..9_990).map(|number| format!("a{number}:\r\n")).collect();
+    assert!(parse_request(post(&names.concat()).as_bytes(), &limits).unwrap().is_some());
+}
+
+#[test]
 fn a_head_of_exactly_the_limit_passes() {
     let head = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let limits = |head_bytes| Limits { head_bytes, ..Limits::default() };
