@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use http::{HeaderMap, Method, Uri, Version};
 
 use crate::authority::Authority;
-use crate::fields::{Collected, shared};
+use crate::fields::{Noted, collect, shared};
 use crate::lines::{self, Fields, Line};
 use crate::refusal::{Place, Refusal};
 use crate::scan;
@@ -59,21 +59,21 @@ fn parse(input: &[u8], limits: &Limits) -> Result<Option<(RequestHead, usize)>, 
     let target_start = start + line.method_length + 1;
     let target = head.slice(target_start..target_start + line.target.len());
     let uri = target_uri(&line, target)?;
-    let collected = Collected::read(&head, &fields)?;
-    check_host(&line, &uri, collected.host.as_ref().map(HeaderValue::as_bytes))?;
-    let framing = framing(&line, &collected)?;
+    let (headers, noted) = collect(&head, &fields)?;
+    check_host(&line, &uri, noted.host)?;
+    let framing = framing(&line, &noted)?;
     let RequestLine { method, version, .. } = line;
     let head = RequestHead {
         method,
         uri,
         version,
         framing,
-        keep_alive: collected.keeps_alive(version),
-        expect_continue: collected.expects_continue
+        keep_alive: noted.keeps_alive(version),
+        expect_continue: noted.expects_continue
             && version == Version::HTTP_11
             && !matches!(framing, Framing::None | Framing::Length(0)),
-        upgrade: collected.upgrades(version),
-        headers: collected.headers,
+        upgrade: noted.upgrades(version),
+        headers,
     };
     Ok(Some((head, end)))
 }
@@ -202,8 +202,8 @@ fn check_host(line: &RequestLine<'_>, uri: &Uri, host: Option<&[u8]>) -> Result<
     }
 }
 
-fn framing(line: &RequestLine<'_>, collected: &Collected) -> Result<Framing, Refusal> {
-    match collected.framing(line.version)? {
+fn framing(line: &RequestLine<'_>, noted: &Noted<'_>) -> Result<Framing, Refusal> {
+    match noted.framing(line.version)? {
         Some(_) if line.method == Method::CONNECT => Err(Refusal::ForbiddenContent),
         Some(framing) => Ok(framing),
         None => Ok(Framing::None),

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Method, StatusCode, Version};
 
-use crate::fields::{Collected, shared};
+use crate::fields::{Noted, collect, shared};
 use crate::lines::{self, Fields, Line};
 use crate::refusal::{Place, Refusal};
 use crate::request::is_version;
@@ -51,9 +51,9 @@ fn parse(input: &[u8], request_method: &Method, limits: &Limits) -> Result<Optio
     };
 
     let head = shared(input.get(..end).unwrap_or_default());
-    let collected = Collected::read(&head, &fields)?;
-    let (framing, keep_alive) = framing(status, version, request_method, &collected)?;
-    Ok(Some((ResponseHead { status, version, headers: collected.headers, framing, keep_alive }, end)))
+    let (headers, noted) = collect(&head, &fields)?;
+    let (framing, keep_alive) = framing(status, version, request_method, &noted)?;
+    Ok(Some((ResponseHead { status, version, headers, framing, keep_alive }, end)))
 }
 
 /// Reads the status line. The space before an empty reason may be missing, as it often is.
@@ -80,10 +80,10 @@ fn framing(
     status: StatusCode,
     version: Version,
     request_method: &Method,
-    collected: &Collected,
+    noted: &Noted<'_>,
 ) -> Result<(Framing, bool), Refusal> {
-    let announced = collected.framing(version)?;
-    let keep_alive = collected.keeps_alive(version);
+    let announced = noted.framing(version)?;
+    let keep_alive = noted.keeps_alive(version);
     let is_empty = matches!(announced, None | Some(Framing::Length(0)));
     if status.is_informational() {
         return if is_empty { Ok((Framing::None, keep_alive)) } else { Err(Refusal::ForbiddenContent) };
