@@ -14,21 +14,18 @@ use crate::served::Tunnel;
 use crate::underway::Underway;
 
 /// No backend could be asked.
-pub static UPSTREAM_UNAVAILABLE: ProblemKind = ProblemKind {
+pub(crate) static UPSTREAM_UNAVAILABLE: ProblemKind = ProblemKind {
     code: "upstream-unavailable",
     status: StatusCode::SERVICE_UNAVAILABLE,
     title: "The service is not available right now",
 };
 
 /// The backend could not be reached, or its answer was not valid.
-pub static UPSTREAM_FAILED: ProblemKind = ProblemKind {
-    code: "upstream-failed",
-    status: StatusCode::BAD_GATEWAY,
-    title: "The service gave no valid answer",
-};
+pub(crate) static UPSTREAM_FAILED: ProblemKind =
+    ProblemKind { code: "upstream-failed", status: StatusCode::BAD_GATEWAY, title: "The service gave no valid answer" };
 
 /// The backend gave no answer in time.
-pub static UPSTREAM_LATE: ProblemKind = ProblemKind {
+pub(crate) static UPSTREAM_LATE: ProblemKind = ProblemKind {
     code: "upstream-late",
     status: StatusCode::GATEWAY_TIMEOUT,
     title: "The service gave no answer in time",

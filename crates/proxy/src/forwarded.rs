@@ -84,7 +84,7 @@ pub(crate) fn tell(form: ForwardedHeaders, exchange: &mut Exchange) {
         let host = exchange.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         if let (Ok(()), Some(host)) = (written, host) {
             let quote = if host.contains(':') { "\"" } else { "" };
-            drop(write!(element, ";host={quote}{host}{quote}"));
+            element.extend([";host=", quote, host, quote]);
         }
         append(&mut exchange.head.headers, header::FORWARDED, element);
     }
@@ -188,8 +188,7 @@ mod tests {
             ("for=unknown;proto=gopher", None, None, None),
             ("for=_hidden", None, None, None),
         ] {
-            let expected =
-                Hop { client: client.map(|text| text.parse().unwrap()), scheme, host: host.map(Into::into) };
+            let expected = Hop { client: client.map(|text| text.parse().unwrap()), scheme, host: host.map(Into::into) };
             assert_eq!(hop(element), expected, "{element}");
         }
     }

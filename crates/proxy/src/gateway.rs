@@ -63,7 +63,8 @@ struct Ready {
 impl Gateway {
     /// Starts this many workers, which serve nothing yet.
     pub fn start(service: &Arc<Service>, workers: usize, inherited: Inherited) -> io::Result<Self> {
-        let workers = (0..workers.max(1)).map(|number| Worker::start(number, service.clone())).collect::<Result<_, _>>()?;
+        let workers =
+            (0..workers.max(1)).map(|number| Worker::start(number, service.clone())).collect::<Result<_, _>>()?;
         Ok(Self { workers, open: Mutex::default(), inherited: Mutex::new(inherited), next_id: Mutex::new(0) })
     }
 

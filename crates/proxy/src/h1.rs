@@ -58,7 +58,13 @@ enum After {
 }
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(io: Io, early: BytesMut, connection: Arc<Connection>, listener: &Listener, service: &Service) {
+pub(crate) async fn serve(
+    io: Io,
+    early: BytesMut,
+    connection: Arc<Connection>,
+    listener: &Listener,
+    service: &Service,
+) {
     let client = Client {
         io,
         input: early,
@@ -225,7 +231,15 @@ impl Session<'_> {
                 (false, _) => None,
             };
             let (status, headers) = (served.head.status, &served.head.headers);
-            http1::write_response(&mut client.outbox.head, status, version, headers, framing, persistence, &clock::date());
+            http1::write_response(
+                &mut client.outbox.head,
+                status,
+                version,
+                headers,
+                framing,
+                persistence,
+                &clock::date(),
+            );
             if closes { After::Close } else { After::Again }
         };
         if let Some(tunnel) = tunnel {
@@ -263,7 +277,15 @@ impl Session<'_> {
         {
             let outbox = &mut self.client.lock().outbox;
             let close = Some(Persistence::Close);
-            http1::write_response(&mut outbox.head, head.status, Version::HTTP_11, &head.headers, framing, close, &clock::date());
+            http1::write_response(
+                &mut outbox.head,
+                head.status,
+                Version::HTTP_11,
+                &head.headers,
+                framing,
+                close,
+                &clock::date(),
+            );
             outbox.push(body);
         }
         let write = poll_fn(|context| {

@@ -16,27 +16,27 @@ use upstream::Interim;
 
 use crate::arrival::Arrival;
 use crate::served::{Served, Tunnel};
-use crate::underway::Underway;
 use crate::trace::Sampler;
+use crate::underway::Underway;
 use crate::{forward, refused};
 
 /// No API wants the request.
-pub static NO_ROUTE: ProblemKind =
+pub(crate) static NO_ROUTE: ProblemKind =
     ProblemKind { code: "no-route", status: StatusCode::NOT_FOUND, title: "There is nothing at this address" };
 
 /// APIs want the path, but not by this method.
-pub static METHOD_NOT_ALLOWED: ProblemKind = ProblemKind {
+pub(crate) static METHOD_NOT_ALLOWED: ProblemKind = ProblemKind {
     code: "method-not-allowed",
     status: StatusCode::METHOD_NOT_ALLOWED,
     title: "The method is not allowed at this address",
 };
 
 /// No policy answered, and the API has no upstream.
-pub static NO_ANSWER: ProblemKind =
+pub(crate) static NO_ANSWER: ProblemKind =
     ProblemKind { code: "no-answer", status: StatusCode::NOT_FOUND, title: "Nothing answers at this address" };
 
 /// A policy panicked.
-pub static INTERNAL_ERROR: ProblemKind = ProblemKind {
+pub(crate) static INTERNAL_ERROR: ProblemKind = ProblemKind {
     code: "internal-error",
     status: StatusCode::INTERNAL_SERVER_ERROR,
     title: "The gateway failed to handle the request",

@@ -66,8 +66,12 @@ fn parse(bytes: &[u8]) -> Parsed {
     match result {
         HeaderResult::V1(Ok(header)) => {
             let told = match header.addresses {
-                v1::Addresses::Tcp4(a) => Some(told((a.source_address, a.source_port), (a.destination_address, a.destination_port))),
-                v1::Addresses::Tcp6(a) => Some(told((a.source_address, a.source_port), (a.destination_address, a.destination_port))),
+                v1::Addresses::Tcp4(a) => {
+                    Some(told((a.source_address, a.source_port), (a.destination_address, a.destination_port)))
+                }
+                v1::Addresses::Tcp6(a) => {
+                    Some(told((a.source_address, a.source_port), (a.destination_address, a.destination_port)))
+                }
                 v1::Addresses::Unknown => None,
             };
             Parsed::Yes(told, header.header.len())
@@ -108,7 +112,9 @@ mod tests {
 
     #[test]
     fn both_versions_tell_source_and_destination_and_stop_at_their_end() {
-        let expected = || Some(Told { source: "192.0.2.7:5000".parse().unwrap(), destination: "198.51.100.1:443".parse().unwrap() });
+        let expected = || {
+            Some(Told { source: "192.0.2.7:5000".parse().unwrap(), destination: "198.51.100.1:443".parse().unwrap() })
+        };
         for header in [V1.to_vec(), v2()] {
             let length = header.len();
             let with_more = [header, b"GET / HTTP/1.1\r\n".to_vec()].concat();

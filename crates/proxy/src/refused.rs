@@ -6,23 +6,23 @@ use pipeline::Body;
 use problem::{Problem, ProblemKind};
 
 /// A message that is not valid HTTP, or can be read in more than one way.
-pub static BAD_REQUEST: ProblemKind =
+pub(crate) static BAD_REQUEST: ProblemKind =
     ProblemKind { code: "bad-request", status: StatusCode::BAD_REQUEST, title: "The request is not valid" };
 
 /// The path can be read in more than one way.
-pub static AMBIGUOUS_PATH: ProblemKind =
+pub(crate) static AMBIGUOUS_PATH: ProblemKind =
     ProblemKind { code: "ambiguous-path", status: StatusCode::BAD_REQUEST, title: "The path is ambiguous" };
 
 /// The body is larger than it may be.
-pub static BODY_TOO_LARGE: ProblemKind =
+pub(crate) static BODY_TOO_LARGE: ProblemKind =
     ProblemKind { code: "body-too-large", status: StatusCode::PAYLOAD_TOO_LARGE, title: "The body is too large" };
 
 /// The client was too slow.
-pub static TOO_SLOW: ProblemKind =
+pub(crate) static TOO_SLOW: ProblemKind =
     ProblemKind { code: "too-slow", status: StatusCode::REQUEST_TIMEOUT, title: "The request came too slowly" };
 
 /// The method is not supported by the gateway.
-pub static METHOD_UNSUPPORTED: ProblemKind = ProblemKind {
+pub(crate) static METHOD_UNSUPPORTED: ProblemKind = ProblemKind {
     code: "method-unsupported",
     status: StatusCode::NOT_IMPLEMENTED,
     title: "The gateway does not support this method",
@@ -48,7 +48,9 @@ pub(crate) enum BodyError {
 /// What is wrong with a request's target, if anything is.
 pub(crate) fn target(head: &request::Parts) -> Option<Problem> {
     if head.method == Method::CONNECT && head.extensions.get::<hyper::ext::Protocol>().is_none() {
-        return Some(Problem::new(&METHOD_UNSUPPORTED).detail("The gateway is no forward proxy; CONNECT is not served."));
+        return Some(
+            Problem::new(&METHOD_UNSUPPORTED).detail("The gateway is no forward proxy; CONNECT is not served."),
+        );
     }
     let path = head.uri.path();
     if path.split('/').any(is_dots) {

@@ -76,7 +76,8 @@ impl Served {
     pub(crate) fn framing(&self) -> ResponseFraming {
         let status = self.head.status;
         if self.method() == Method::HEAD || status == StatusCode::NOT_MODIFIED {
-            let length = self.head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+            let length =
+                self.head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
             return ResponseFraming::HeadOnly(length);
         }
         if status.is_informational() || status == StatusCode::NO_CONTENT {

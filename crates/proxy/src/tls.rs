@@ -44,7 +44,8 @@ pub fn load(settings: &ServerTls, http2: Switch, at: &Pointer) -> Result<ServerC
         return Err(findings);
     }
     let mut config = builder.with_cert_resolver(Arc::new(resolver));
-    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| vec![Finding::new(at, error.to_string())])?;
+    config.ticketer =
+        rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| vec![Finding::new(at, error.to_string())])?;
     config.send_tls13_tickets = 1;
     config.alpn_protocols = match http2 {
         Switch::On => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -98,7 +99,10 @@ fn client_verifier(
     let file = match (settings.client_auth, &settings.client_ca) {
         (ClientAuth::None, None) => return Ok(None),
         (ClientAuth::None, Some(_)) => {
-            return Err(Finding::new(&at.at("client_ca"), "is of no use without `client_auth: optional` or `required`"));
+            return Err(Finding::new(
+                &at.at("client_ca"),
+                "is of no use without `client_auth: optional` or `required`",
+            ));
         }
         (_, None) => return Err(Finding::new(&at.at("client_auth"), "needs `client_ca`, the authorities to believe")),
         (_, Some(file)) => file,
@@ -111,8 +115,7 @@ fn client_verifier(
             .map_err(|error| Finding::new(&at, format!("{} holds no authority: {error}", file.display())))?;
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-    let builder =
-        if settings.client_auth == ClientAuth::Optional { builder.allow_unauthenticated() } else { builder };
+    let builder = if settings.client_auth == ClientAuth::Optional { builder.allow_unauthenticated() } else { builder };
     builder.build().map(Some).map_err(|error| Finding::new(&at, error.to_string()))
 }
 

@@ -29,13 +29,7 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    pub(crate) fn new(
-        client: Shared,
-        received: Arc<AtomicU64>,
-        pace: Pace,
-        length: Option<u64>,
-        limit: u64,
-    ) -> Self {
+    pub(crate) fn new(client: Shared, received: Arc<AtomicU64>, pace: Pace, length: Option<u64>, limit: u64) -> Self {
         Self { client, received, pace, length, read: 0, limit, is_done: false }
     }
 
@@ -93,10 +87,7 @@ impl Body for Upload {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if self.is_done {
             return Poll::Ready(None);
         }
