@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
 
-/// Headers as a browser sends them; with `Host` and `Connection` some 450 bytes.
+/// Headers as a browser sends them; with `Host` and the request line some 480 bytes.
 pub(crate) const HEADERS: &[&str] = &[
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36",
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",

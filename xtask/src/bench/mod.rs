@@ -110,7 +110,7 @@ impl Results {
     }
 
     fn latency(&mut self, site: &Site, options: &Options) {
-        for proxy in self.start(site, options, PLAIN) {
+        for proxy in self.start(site, options, &options.alone(PLAIN)) {
             eprintln!("latency {}", proxy.peer.name());
             let full = slice(site, &proxy, Load::Get("/1k"), 2.0);
             match full.and_then(|full| latency::at_half(site, &proxy, full.rate, options.slow_plan)) {
@@ -134,7 +134,7 @@ impl Results {
 
     fn idle(&mut self, site: &Site, options: &Options) {
         for wire in [Wire::Plain, Wire::Tls] {
-            for peer in PLAIN.iter().copied().filter(|peer| options.peers.contains(peer)) {
+            for peer in options.alone(PLAIN) {
                 eprintln!("idle {wire:?} {}", peer.name());
                 match idle::per_connection(site, peer, wire) {
                     Ok(bytes) => drop(self.idle.insert((wire, peer), bytes)),
@@ -147,11 +147,10 @@ impl Results {
     fn instructions(&mut self, site: &Site, options: &Options) {
         let counter = Counter::available();
         self.counted_by = counter.name();
-        let wanted = |peer: &&Peer| options.peers.contains(peer) && counter.can_count(**peer);
-        for peer in INSTRUCTIONS.iter().filter(wanted) {
+        for peer in options.alone(INSTRUCTIONS).into_iter().filter(|peer| counter.can_count(*peer)) {
             eprintln!("instructions {}", peer.name());
-            match counter.per_request(site, *peer) {
-                Ok(count) => drop(self.instructions.insert(*peer, count)),
+            match counter.per_request(site, peer) {
+                Ok(count) => drop(self.instructions.insert(peer, count)),
                 Err(error) => self.misses("instructions", &error),
             }
         }

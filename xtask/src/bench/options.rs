@@ -92,6 +92,8 @@ pub(crate) struct Options {
     pub(crate) plan: Plan,
     /// For what is not compared by CPU time.
     pub(crate) slow_plan: Plan,
+    /// Who is measured where proxies are measured one after the other.
+    pub(crate) alone: &'static [&'static str],
     /// The report, from the workspace's root.
     pub(crate) out: String,
 }
@@ -103,6 +105,7 @@ impl Options {
             peers: Peer::ALL.into_iter().filter(|peer| *peer != Peer::Pingora).collect(),
             plan: Plan { rounds: 7, seconds: 1.0 },
             slow_plan: Plan { rounds: 3, seconds: 3.0 },
+            alone: &["vestibule", "nginx", "haproxy", "envoy", "caddy", "pingora"],
             out: "bench/RESULTS.md".to_owned(),
         };
         let mut whole = true;
@@ -113,6 +116,7 @@ impl Options {
                 "--quick" => {
                     options.plan.rounds = 2;
                     options.slow_plan = Plan { rounds: 1, seconds: 2.0 };
+                    options.alone = &["vestibule", "nginx"];
                     whole = false;
                 }
                 "--pingora" => options.peers.push(Peer::Pingora),
@@ -137,6 +141,12 @@ impl Options {
             bail!("no peer is left to measure");
         }
         Ok(options)
+    }
+
+    /// Those of a group that are measured one after the other.
+    pub(crate) fn alone(&self, group: &[Peer]) -> Vec<Peer> {
+        let wanted = |peer: &Peer| self.peers.contains(peer) && self.alone.contains(&peer.product());
+        group.iter().copied().filter(wanted).collect()
     }
 
     pub(crate) fn has(&self, case: Case) -> bool {

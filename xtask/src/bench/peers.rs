@@ -109,7 +109,7 @@ impl Peer {
             Self::Haproxy => installed("haproxy").context("haproxy is not installed"),
             Self::Envoy | Self::EnvoyPartner => site.python_program("envoy/_bin/envoy"),
             Self::Caddy => Ok(site.venv().join("bin/caddy")),
-            Self::Pingora => Ok(root.join("bench/pingora/target/release/bench-pingora")),
+            Self::Pingora => Ok(root.join("target/pingora/release/bench-pingora")),
         }
     }
 

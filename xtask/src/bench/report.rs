@@ -17,7 +17,7 @@ request) share core 1; everything is on loopback. All proxies of a table are up 
 rotation, with nginx between every two others. A ratio is the median over the rounds of the CPU time for a request (user
 and system, of the whole process tree) to the one of the reference's slices just before and after; in brackets its 20th
 and 80th percentile. Absolute times wander with the machine by a fifth and more: trust the ratios, to some 7 %. Requests
-carry nine headers, some 450 bytes. Configurations: `bench/peers`. To measure again: `cargo xtask bench`.
+carry eight headers, some 480 bytes. Configurations: `bench/peers`. To measure again: `cargo xtask bench`.
 ";
 
 /// The whole report.

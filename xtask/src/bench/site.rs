@@ -122,7 +122,9 @@ fn build(peers: &[Peer]) -> Result<()> {
         run("cargo", &["build", "--release", "--locked", "-p", "vestibule"])?;
     }
     if peers.contains(&Peer::Pingora) {
-        run("cargo", &["build", "--release", "--locked", "--manifest-path", "bench/pingora/Cargo.toml"])?;
+        provide(&[Needed { sign: "cmake", package: "cmake" }])?;
+        let manifest = ["--manifest-path", "bench/pingora/Cargo.toml", "--target-dir", "target/pingora"];
+        run("cargo", &[["build", "--release", "--locked"].as_slice(), &manifest].concat())?;
     }
     Ok(())
 }
