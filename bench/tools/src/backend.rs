@@ -87,3 +87,28 @@ impl Head {
         Ok(Self { wants_long: request.path == Some("/100k"), body })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_chooses_the_answer_and_the_length_is_read_in_any_case() {
+        let head = Head::read(b"POST /100k HTTP/1.1\r\nCONTENT-LENGTH: 65536 \r\n\r\n").unwrap();
+        assert!(head.wants_long);
+        assert_eq!(head.body, 65_536);
+        assert!(!Head::read(b"GET /1k HTTP/1.1\r\n\r\n").unwrap().wants_long);
+    }
+
+    #[test]
+    fn a_chunked_body_is_refused_rather_than_misread() {
+        assert!(Head::read(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn an_answer_is_as_long_as_it_says() {
+        let answer = answer(1024);
+        let end = memmem::find(&answer, b"\r\n\r\n").unwrap() + 4;
+        assert_eq!(answer.len() - end, 1024);
+    }
+}

@@ -1,10 +1,10 @@
 //! Instructions in user space for each request: a figure that no neighbour on the machine can disturb.
 
-use super::load::{bench_load, text};
+use super::load::{Figures, bench_load, text};
 use super::peers::{Peer, Running, Under};
 use super::site::Site;
 use crate::run::installed;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::fs;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -88,5 +88,9 @@ fn counted(table: &str) -> Option<f64> {
 fn send(proxy: &Running, requests: u32) -> Result<()> {
     let mut command = bench_load("count", proxy.plain, &proxy.header)?;
     command.args(["--connections", "16", "--requests", &requests.to_string()]);
-    text(command).map(drop)
+    let answered = Figures::read(&text(command)?)?.number("answered");
+    if answered < f64::from(requests) {
+        bail!("{} answered {answered} of {requests} requests", proxy.peer.name());
+    }
+    Ok(())
 }

@@ -46,6 +46,8 @@ pub(crate) struct Running {
     pub(crate) tls: u16,
     /// Where its configuration and logs are.
     pub(crate) folder: PathBuf,
+    /// Its configuration file.
+    pub(crate) config: PathBuf,
     /// A header line that it asks for, without line end; or nothing.
     pub(crate) header: String,
 }
@@ -158,7 +160,7 @@ impl Peer {
         let header = self.header(&mut server, &program, &config, plain)?;
         let line = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
         server.wait_for(plain, &line)?;
-        Ok(Running { peer: self, server, plain, tls, folder, header })
+        Ok(Running { peer: self, server, plain, tls, folder, config, header })
     }
 
     fn callgrind(self, program: &Path, folder: &Path) -> Command {

@@ -116,3 +116,14 @@ fn read_head(bytes: &[u8]) -> Result<(Answer, usize)> {
     }
     Ok((answer, length))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_tells_status_length_and_whether_it_is_the_last() {
+        let (answer, length) = read_head(b"HTTP/1.1 429 No\r\ncontent-length: 7\r\nConnection: Close\r\n\r\n").unwrap();
+        assert_eq!((answer.status, answer.last, length), (429, true, 7));
+    }
+}

@@ -89,13 +89,16 @@ fn paced(options: &Options, index: u64, start: Instant) -> Tally {
     tally
 }
 
-/// Sends this connection's share of the requests, one after the other.
+/// Sends this connection's share of the requests, one after the other, until one fails.
 fn counted(options: &Options, index: u64, _start: Instant) -> Tally {
     let mut tally = Tally::default();
     let mut client = None;
     let share = options.requests / options.connections + u64::from(index < options.requests % options.connections);
     for _ in 0..share {
         ask(options, &mut client, &mut tally, now());
+        if tally.failed > 0 {
+            break;
+        }
     }
     tally
 }
@@ -180,4 +183,16 @@ fn now() -> Instant {
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn as_float(count: u64) -> f64 {
     count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_one_of_the_latencies() {
+        let tally = Tally { latencies: (1..=100).collect(), ..Tally::default() };
+        assert_eq!([0.5, 0.99, 1.0].map(|share| tally.quantile(share)), [51, 100, 100]);
+        assert_eq!(Tally::default().quantile(0.5), 0);
+    }
 }
