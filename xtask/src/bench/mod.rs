@@ -87,6 +87,9 @@ impl Results {
             return;
         }
         let running = self.start(site, options, group);
+        if running.is_empty() {
+            return;
+        }
         for case in cases {
             eprint!("{} ", case.name());
             let Some(load) = case.load() else { continue };
