@@ -1,0 +1,238 @@
+//! How values become text at the end of a line, without memory of their own.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Appends a number.
+pub(super) fn number(line: &mut Vec<u8>, number: impl itoa::Integer) {
+    line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends a number with all of its `2 * N` hexadecimal digits.
+pub(super) fn hex<const N: usize>(line: &mut Vec<u8>, bytes: [u8; N]) {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
+    for byte in bytes {
+        line.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+}
+
+/// Appends an address.
+pub(super) fn address(line: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            number(line, a);
+            for octet in [b, c, d] {
+                line.push(b'.');
+                number(line, octet);
+            }
+        }
+        // Writing into memory cannot fail.
+        IpAddr::V6(address) => drop(write!(line, "{address}")),
+    }
+}
+
+/// Appends a duration in milliseconds, with microseconds behind the point.
+pub(super) fn milliseconds(line: &mut Vec<u8>, duration: Duration) {
+    let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    number(line, microseconds / 1000);
+    line.push(b'.');
+    digits::<3>(line, microseconds % 1000);
+}
+
+/// A moment by the calendar, in UTC.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Moment {
+    pub(super) year: u64,
+    pub(super) month: u64,
+    pub(super) day: u64,
+    pub(super) hour: u64,
+    pub(super) minute: u64,
+    pub(super) second: u64,
+    pub(super) microsecond: u64,
+}
+
+impl Moment {
+    /// The moment so many microseconds after the beginning of 1970.
+    pub(super) fn after_1970(microseconds: u64) -> Self {
+        let seconds = microseconds / 1_000_000;
+        let of_day = seconds % 86_400;
+        // Counted from a first of March, leap days come last: Neri and Schneider, Euclidean affine functions.
+        let quarters = 4 * (seconds / 86_400 + 719_468) + 3;
+        let century = quarters / 146_097;
+        let of_century = quarters % 146_097 / 4 * 4 + 3;
+        let year_of_century = of_century / 1461;
+        let day_of_year = of_century % 1461 / 4;
+        let month = (2141 * day_of_year + 197_913) >> 16;
+        let day = ((2141 * day_of_year + 197_913) & 0xffff) / 2141;
+        let next_year = u64::from(month > 12);
+        Self {
+            year: 100 * century + year_of_century + next_year,
+            month: month - 12 * next_year,
+            day: day + 1,
+            hour: of_day / 3600,
+            minute: of_day / 60 % 60,
+            second: of_day % 60,
+            microsecond: microseconds % 1_000_000,
+        }
+    }
+}
+
+/// Appends a number's last `N` digits.
+pub(super) fn digits<const N: usize>(line: &mut Vec<u8>, mut number: u64) {
+    let mut text = [b'0'; N];
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    line.extend_from_slice(&text);
+}
+
+/// Appends the inside of a JSON string: valid UTF-8 on one line, whatever `text` holds.
+///
+/// What some readers take for the end of a line (U+0085, U+2028, U+2029) or for a command (the other
+/// control characters) is escaped too; bytes that are no UTF-8 become replacement characters.
+pub(super) fn json(line: &mut Vec<u8>, text: &[u8]) {
+    if is_plain(text) {
+        line.extend_from_slice(text);
+        return;
+    }
+    for chunk in text.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '"' => line.extend_from_slice(b"\\\""),
+                '\\' => line.extend_from_slice(b"\\\\"),
+                '\n' => line.extend_from_slice(b"\\n"),
+                '\r' => line.extend_from_slice(b"\\r"),
+                '\t' => line.extend_from_slice(b"\\t"),
+                '\u{2028}' | '\u{2029}' => unicode(line, character),
+                control if control.is_control() => unicode(line, control),
+                other => line.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        if !chunk.invalid().is_empty() {
+            line.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+}
+
+/// Escapes a character of the basic plane, as all are that this is for.
+fn unicode(line: &mut Vec<u8>, character: char) {
+    let [_, _, high, low] = u32::from(character).to_be_bytes();
+    line.extend_from_slice(b"\\u");
+    hex(line, [high, low]);
+}
+
+/// Appends the inside of a quoted field as Apache does: printable ASCII on one line, whatever `text` holds.
+pub(super) fn quoted(line: &mut Vec<u8>, text: &[u8]) {
+    if is_plain(text) {
+        line.extend_from_slice(text);
+        return;
+    }
+    for byte in text {
+        match byte {
+            b'"' | b'\\' => line.extend_from_slice(&[b'\\', *byte]),
+            b'\n' => line.extend_from_slice(b"\\n"),
+            b'\r' => line.extend_from_slice(b"\\r"),
+            b'\t' => line.extend_from_slice(b"\\t"),
+            b' '..=b'~' => line.push(*byte),
+            _ => {
+                line.extend_from_slice(b"\\x");
+                hex(line, [*byte]);
+            }
+        }
+    }
+}
+
+/// Whether all of a text is printable ASCII that means itself.
+#[expect(clippy::needless_bitwise_bool, reason = "without branches sixteen bytes are compared at a time")]
+fn is_plain(text: &[u8]) -> bool {
+    !text
+        .iter()
+        .fold(false, |special, &byte| special | (byte < b' ') | (byte > b'~') | (byte == b'"') | (byte == b'\\'))
+}
+
+/// The beginning of an outsider's text, as much as a line has room for.
+pub(super) fn bounded(text: &[u8]) -> &[u8] {
+    text.get(..MOST).unwrap_or(text)
+}
+
+/// So many bytes of one field are written; a head may hold more.
+pub(super) const MOST: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut line = Vec::new();
+        write(&mut line);
+        String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn moments_are_those_of_the_calendar() {
+        for (seconds, expected) in [
+            (0, (1970, 1, 1, 0, 0, 0)),
+            (951_782_399, (2000, 2, 28, 23, 59, 59)),
+            (951_782_400, (2000, 2, 29, 0, 0, 0)),
+            (951_868_800, (2000, 3, 1, 0, 0, 0)),
+            (1_767_225_599, (2025, 12, 31, 23, 59, 59)),
+            (4_107_542_400, (2100, 3, 1, 0, 0, 0)),
+        ] {
+            let Moment { year, month, day, hour, minute, second, .. } = Moment::after_1970(seconds * 1_000_000);
+            assert_eq!((year, month, day, hour, minute, second), expected);
+        }
+    }
+
+    #[test]
+    fn durations_keep_their_microseconds() {
+        assert_eq!(written(|line| milliseconds(line, Duration::from_micros(1_234_056))), "1234.056");
+        assert_eq!(written(|line| milliseconds(line, Duration::from_nanos(999))), "0.000");
+    }
+
+    proptest! {
+        #[test]
+        fn days_follow_each_other(day in 0_u64..200_000) {
+            let today = Moment::after_1970(day * 86_400_000_000);
+            let tomorrow = Moment::after_1970((day + 1) * 86_400_000_000);
+            let next = (tomorrow.year, tomorrow.month, tomorrow.day);
+            prop_assert!(
+                next == (today.year, today.month, today.day + 1)
+                    || next == (today.year, today.month + 1, 1)
+                    || next == (today.year + 1, 1, 1)
+            );
+        }
+
+        #[test]
+        fn any_bytes_are_one_json_string_on_one_line(text: Vec<u8>) {
+            let line = written(|line| json(line, &text));
+            let read: String = serde_json::from_str(&format!("\"{line}\"")).unwrap();
+            prop_assert_eq!(read, String::from_utf8_lossy(&text));
+            let ends_lines = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+            prop_assert!(!line.chars().any(ends_lines), "{}", line);
+        }
+
+        #[test]
+        fn any_text_is_read_back_from_json(text: String) {
+            let line = written(|line| json(line, text.as_bytes()));
+            let read: String = serde_json::from_str(&format!("\"{line}\"")).unwrap();
+            prop_assert_eq!(read, text);
+        }
+
+        #[test]
+        fn any_bytes_are_one_quoted_field(text: Vec<u8>) {
+            let field = written(|line| quoted(line, &text));
+            prop_assert!(field.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+            prop_assert!(!field.replace("\\\\", "").replace("\\\"", "").contains('"'));
+        }
+
+        #[test]
+        fn addresses_are_written_as_usual(address: IpAddr) {
+            prop_assert_eq!(written(|line| super::address(line, address)), address.to_string());
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What the gateway tells about exchanges when they end: metrics, access log lines and spans.
+//!
+//! Everything here is an [`OnFinish`](pipeline::OnFinish) hook or made for the code that places them.
+//! Deliberately not here: usage records, which are billed and must not be lost, and any I/O: lines go
+//! out through [`telemetry::sink`], spans through [`telemetry::export`].
+
+mod access_log;
+mod metrics;
+mod secrets;
+mod vitals;
+
+pub use self::access_log::{AccessLog, Form, Query};
+pub use self::metrics::Metrics;
+pub use self::secrets::Secrets;
+pub use self::vitals::{Breaker, JournalReading, UpstreamReading, Vitals, show_journal, show_upstreams};
