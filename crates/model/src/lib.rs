@@ -4,8 +4,11 @@
 
 pub mod api;
 pub mod document;
+pub mod formats;
 pub mod limits;
 pub mod listener;
+pub mod read;
+pub mod schema;
 pub mod share;
 pub mod units;
 pub mod upstream;
