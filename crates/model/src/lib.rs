@@ -3,7 +3,9 @@
 //! A document may be wrong in what it says; what serves traffic is compiled from it elsewhere.
 
 pub mod api;
+pub mod diff;
 pub mod document;
+pub mod fmt;
 pub mod formats;
 pub mod limits;
 pub mod listener;

@@ -9,7 +9,7 @@ mod tree;
 mod typed;
 mod yaml;
 
-use problem::{Finding, Pointer};
+use problem::{Finding, Place, Pointer};
 use serde_json::Value;
 
 pub use self::references::{Machine, NoReferences, References};
@@ -29,7 +29,9 @@ pub fn read(
     let (tree, mut findings) = yaml::parse(text, file);
     let Some(mut tree) = tree else {
         if findings.is_empty() {
-            findings.push(Finding::new(&root, format!("{file} is empty; begin with `version: 1` and `listeners:`")));
+            let place = Some(Place { file: file.to_owned(), line: 1, column: 1 });
+            let message = "is empty; begin with `version: 1` and `listeners:`".to_owned();
+            findings.push(Finding { at: root, place, message });
         }
         return Err(findings);
     };

@@ -240,9 +240,10 @@ impl Compiler<'_> {
 
     fn named(&mut self, name: &str, at: &Pointer) -> Option<Arc<Upstream>> {
         let found = self.upstreams.get(name).cloned();
-        let is_written_wrong = self.findings.iter().any(|finding| {
-            finding.at.as_str().starts_with(Pointer::default().at("upstreams").at(name).as_str())
-        });
+        let is_written_wrong = self
+            .findings
+            .iter()
+            .any(|finding| finding.at.as_str().starts_with(Pointer::default().at("upstreams").at(name).as_str()));
         if found.is_none() && !is_written_wrong {
             let known: Vec<_> = self.upstreams.keys().map(|name| format!("`{name}`")).collect();
             let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };

@@ -67,7 +67,9 @@ fn parse_segment(segment: &str, written: &str) -> Result<Segment, String> {
         return Ok(Segment::Parameter(name.into()));
     }
     if segment.contains(['{', '}', '*', '?', '#']) {
-        return Err(format!("`{segment}` in `{written}` mixes text and pattern; `{{name}}` stands for a whole segment"));
+        return Err(format!(
+            "`{segment}` in `{written}` mixes text and pattern; `{{name}}` stands for a whole segment"
+        ));
     }
     if matches!(segment, "." | "..") {
         return Err(format!("`{written}` has a `{segment}` segment, which no request may have"));

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::check::{Check, Found, has_alternatives, kind_fits, types, words};
 use super::suggest::{advice, nearest, quoted};
-use super::tree::{Entry, Kind, Node, plain};
+use super::tree::{Entry, Kind, Node, Scalar, plain};
 use crate::formats;
 
 type Schema = Map<String, Value>;
@@ -116,47 +116,16 @@ impl<'a> Check<'a> {
     /// A value is of another type than all that the schema allows.
     pub(super) fn mismatch(&self, node: &Node, schema: &'a Schema, at: &Pointer, found: &mut Found) {
         let leaves = self.leaves_or_self(schema);
-        let expected = self.expected(schema);
-        let scalar = match &node.kind {
-            Kind::Map(_) => return found.wrong(at, format!("is a map; write {expected}")),
-            Kind::List(_) => return found.wrong(at, format!("is a list; write {expected}")),
-            Kind::Scalar(scalar) => scalar,
-        };
-        if let Some(written) = &scalar.reference {
-            return found.wrong(at, format!("what `{written}` stands for does not fit; write {expected}"));
-        }
-        let value = scalar.value();
-        let text = &scalar.text;
-        let allows = |kind: &str| leaves.iter().any(|leaf| types(leaf).contains(&kind));
-        let format = leaves.iter().find_map(|leaf| formats::named(leaf.get("format")?.as_str()?));
-        let is_key = |leaf: &&&Schema| leaf.get("properties").is_some_and(|properties| properties.get(text).is_some());
-        found.wrong(
-            at,
-            match (&value, format) {
-                (Value::Null, _) if text.is_empty() => format!("is empty; write {expected}"),
-                (Value::Bool(_) | Value::Number(_), Some(format)) => {
-                    (format.complaint)(text).unwrap_or_else(|| format!("`{text}` is not text; put it in quotes"))
-                }
-                (Value::String(_), _) if allows("boolean") && YES.contains(&text.as_str()) => {
-                    format!("`{text}` is text; write `true`")
-                }
-                (Value::String(_), _) if allows("boolean") && NO.contains(&text.as_str()) => {
-                    format!("`{text}` is text; write `false`")
-                }
-                (Value::String(_), _) if plain(text).is_number() && (allows("integer") || allows("number")) => {
-                    format!("`\"{text}\"` is text; write it without quotes")
-                }
-                (Value::String(_), _) if leaves.iter().any(|leaf| is_key(&leaf)) => {
-                    format!("`{text}` is a key; write `{text}:` with its settings")
-                }
-                (Value::String(_), _) if text.chars().count() > SHOWN => format!("is text; write {expected}"),
-                (Value::Bool(_) | Value::Number(_) | Value::Null, _) if allows("string") => {
-                    format!("`{text}` is not text; put it in quotes: `\"{text}\"`")
-                }
-                _ if allows("array") && !text.is_empty() => format!("`{text}` is not a list; write `[{text}]`"),
-                _ => format!("`{text}` is not {expected}"),
+        let expected = join(&leaves);
+        let message = match &node.kind {
+            Kind::Map(_) => format!("is a map; write {expected}"),
+            Kind::List(_) => format!("is a list; write {expected}"),
+            Kind::Scalar(scalar) => match &scalar.reference {
+                Some(written) => format!("what `{written}` stands for does not fit; write {expected}"),
+                None => scalar_mismatch(scalar, &leaves, &expected),
             },
-        );
+        };
+        found.wrong(at, message);
     }
 
     fn leaves_or_self(&self, schema: &'a Schema) -> Vec<&'a Schema> {
@@ -169,6 +138,40 @@ impl<'a> Check<'a> {
     /// What a schema asks for, to be read after "write".
     pub(super) fn expected(&self, schema: &'a Schema) -> String {
         join(&self.leaves_or_self(schema))
+    }
+}
+
+/// What to write instead of a scalar that is of none of the types of some schemas.
+fn scalar_mismatch(scalar: &Scalar, leaves: &[&Schema], expected: &str) -> String {
+    let text = scalar.text.as_str();
+    let value = scalar.value();
+    let allows = |kind: &str| leaves.iter().any(|leaf| types(leaf).contains(&kind));
+    let is_key = |leaf: &&Schema| leaf.get("properties").is_some_and(|properties| properties.get(text).is_some());
+    if value.is_string() {
+        return match text {
+            _ if allows("boolean") && YES.contains(&text) => format!("`{text}` is text; write `true`"),
+            _ if allows("boolean") && NO.contains(&text) => format!("`{text}` is text; write `false`"),
+            _ if plain(text).is_number() && (allows("integer") || allows("number")) => {
+                format!("`\"{text}\"` is text; write it without quotes")
+            }
+            _ if leaves.iter().any(is_key) => format!("`{text}` is a key; write `{text}:` with its settings"),
+            _ if text.chars().count() > SHOWN => format!("is text; write {expected}"),
+            _ if allows("array") && !allows("object") => format!("`{text}` is not a list; write `[{text}]`"),
+            _ => format!("`{text}` is not {expected}"),
+        };
+    }
+    if value.is_null() {
+        return if text.is_empty() {
+            format!("is empty; write {expected}")
+        } else {
+            format!("`{text}` is not {expected}")
+        };
+    }
+    let format = leaves.iter().find_map(|leaf| formats::named(leaf.get("format")?.as_str()?));
+    match format.and_then(|format| (format.complaint)(text)) {
+        Some(complaint) => complaint,
+        None if allows("string") => format!("`{text}` is not text; put it in quotes: `\"{text}\"`"),
+        None => format!("`{text}` is not {expected}"),
     }
 }
 

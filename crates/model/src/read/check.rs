@@ -108,16 +108,16 @@ impl<'a> Check<'a> {
             return unknown_word(scalar, &words, at, found);
         }
         let complaint = match &value {
-            Value::Number(number) => range(schema, number.as_f64().unwrap_or_default()),
+            Value::Number(number) => range(schema, number.as_f64().unwrap_or_default(), scalar.shown()),
             Value::String(text) => form(schema, text),
             _ => None,
         };
         let Some(complaint) = complaint else { return };
         match &scalar.reference {
-            Some(written) => {
+            Some(written) if !value.is_number() => {
                 found.wrong(at, format!("what `{written}` stands for does not fit; write {}", self.expected(schema)));
             }
-            None => found.wrong(at, complaint),
+            _ => found.wrong(at, complaint),
         }
     }
 
@@ -294,22 +294,22 @@ fn form(schema: &Map<String, Value>, text: &str) -> Option<String> {
 }
 
 /// What is wrong with the size of a number.
-fn range(schema: &Map<String, Value>, number: f64) -> Option<String> {
+fn range(schema: &Map<String, Value>, number: f64, shown: &str) -> Option<String> {
     let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
     let format = schema.get("format").and_then(Value::as_str);
     let largest = WIDTHS.iter().find(|(name, _)| Some(*name) == format).map(|(_, largest)| *largest);
     let largest = bound("maximum").into_iter().chain(largest).reduce(f64::min);
     if let Some(least) = bound("minimum").filter(|least| number < *least) {
-        return Some(format!("`{number}` is too small; the least is {least}"));
+        return Some(format!("`{shown}` is too small; the least is {least}"));
     }
     if let Some(largest) = largest.filter(|largest| number > *largest) {
-        return Some(format!("`{number}` is too large; the most is {largest}"));
+        return Some(format!("`{shown}` is too large; the most is {largest}"));
     }
     if let Some(least) = bound("exclusiveMinimum").filter(|least| number <= *least) {
-        return Some(format!("`{number}` is too small; write more than {least}"));
+        return Some(format!("`{shown}` is too small; write more than {least}"));
     }
     let most = bound("exclusiveMaximum").filter(|most| number >= *most)?;
-    Some(format!("`{number}` is too large; write less than {most}"))
+    Some(format!("`{shown}` is too large; write less than {most}"))
 }
 
 /// What is wrong with how many parts something has.

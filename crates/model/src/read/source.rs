@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use problem::{Finding, Place, Pointer};
+use serde_json::Value;
 
 use super::tree::{Kind, Mark, Node};
 
@@ -42,8 +43,7 @@ impl Source {
     /// Where something stands. What is not there stands where it should be: in the nearest map or list around it.
     pub fn place(&self, at: &Pointer) -> Place {
         let (mut node, mut mark) = (&self.root, self.root.mark);
-        for step in at.as_str().split('/').skip(1) {
-            let step = step.replace("~1", "/").replace("~0", "~");
+        for step in steps(at) {
             match &node.kind {
                 Kind::Scalar(_) => break,
                 Kind::List(items) => {
@@ -79,6 +79,19 @@ impl Source {
         self.references.get(at.as_str()).map(|reference| reference.written.as_str())
     }
 
+    /// What was written at this place, references unresolved.
+    pub fn written(&self, at: &Pointer) -> Option<Value> {
+        let mut node = &self.root;
+        for step in steps(at) {
+            node = match &node.kind {
+                Kind::Scalar(_) => return None,
+                Kind::List(items) => items.get(step.parse::<usize>().ok()?)?,
+                Kind::Map(_) => &node.entry(&step)?.value,
+            };
+        }
+        Some(node.written())
+    }
+
     /// What was written instead of some value at this place or below it.
     pub(crate) fn reference_within(&self, at: &Pointer) -> Option<&str> {
         let below = format!("{at}/");
@@ -93,6 +106,11 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Source").field("file", &self.file).finish_non_exhaustive()
     }
+}
+
+/// The keys and indexes of a pointer.
+fn steps(at: &Pointer) -> impl Iterator<Item = String> {
+    at.as_str().split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"))
 }
 
 impl Node {

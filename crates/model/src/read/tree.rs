@@ -81,12 +81,25 @@ impl Node {
 
     /// The value as JSON.
     pub(crate) fn value(&self) -> Value {
+        self.map_scalars(&Scalar::value)
+    }
+
+    /// The value as JSON, references unresolved.
+    pub(crate) fn written(&self) -> Value {
+        self.map_scalars(&|scalar| match &scalar.reference {
+            Some(written) => Value::String(written.clone()),
+            None => scalar.value(),
+        })
+    }
+
+    fn map_scalars(&self, value: &impl Fn(&Scalar) -> Value) -> Value {
         match &self.kind {
-            Kind::Scalar(scalar) => scalar.value(),
-            Kind::List(items) => Value::Array(items.iter().map(Self::value).collect()),
-            Kind::Map(entries) => Value::Object(
-                entries.iter().map(|entry| (entry.key.clone(), entry.value.value())).collect::<Map<_, _>>(),
-            ),
+            Kind::Scalar(scalar) => value(scalar),
+            Kind::List(items) => Value::Array(items.iter().map(|item| item.map_scalars(value)).collect()),
+            Kind::Map(entries) => {
+                let entries = entries.iter().map(|entry| (entry.key.clone(), entry.value.map_scalars(value)));
+                Value::Object(entries.collect::<Map<_, _>>())
+            }
         }
     }
 

@@ -66,7 +66,7 @@ fn syntax(error: &ScanError, text: &str) -> String {
     }
     let advice = SYNTAX.iter().find(|(part, _)| said.contains(part)).map(|(_, advice)| *advice);
     match advice {
-        Some(advice) => advice.to_owned(),
+        Some(advice) => format!("is not YAML: {advice}"),
         None => format!("is not YAML: {said}"),
     }
 }
@@ -272,4 +272,14 @@ fn size(node: &Node) -> usize {
 }
 
 /// What the parser says, and what an operator can do about it.
-const SYNTAX: &[(&str, &str)] = &[];
+const SYNTAX: &[(&str, &str)] = &[
+    ("mapping values are not allowed", "a key begins a line of its own, and a text with `: ` in it stands in quotes"),
+    ("did not find expected key", "this line is not indented like its neighbours"),
+    ("did not find expected '-'", "this line is not indented like its neighbours, or lacks a `-`"),
+    ("expected ',' or", "a comma is missing before this, or a bracket is not closed"),
+    ("unexpected end of stream", "a quote is not closed"),
+    ("unexpected character", "a text that begins with this character stands in quotes"),
+    ("unknown anchor", "the alias names nothing that stands above it"),
+    ("simple key expect", "a key has no `:`"),
+    ("misplaced bracket", "a bracket is closed that was not opened"),
+];
