@@ -60,7 +60,11 @@ impl Consumer {
         let written = self.path.with_extension("new");
         let failed = |doing| Error::of(doing, &written);
         let mut file = File::create(&written).map_err(failed("create"))?;
-        let lines: String = self.done.iter().map(|id| format!("{id}\n")).collect();
+        let mut lines = String::new();
+        for id in &self.done {
+            lines += &id.to_string();
+            lines.push('\n');
+        }
         file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()).map_err(failed("write"))?;
         fs::rename(&written, &self.path).map_err(failed("rename"))?;
         Ok(gone)

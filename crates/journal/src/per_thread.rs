@@ -74,7 +74,7 @@ impl PerThread {
     fn new_place(&self) -> Option<&RefCell<Place>> {
         // While a disk is full, not every request shall try to allocate.
         let refusals = self.refusals.load(Ordering::Relaxed);
-        if refusals % TRY_EVERY != 0 {
+        if !refusals.is_multiple_of(TRY_EVERY) {
             self.refusals.fetch_add(1, Ordering::Relaxed);
             return None;
         }

@@ -110,10 +110,10 @@ impl Writer {
     /// Goes on to the next segment, if it is there.
     #[cold]
     fn turn(&mut self) {
-        if let Some(next) = self.next.take() {
-            if let Some(full) = self.pen.replace(next) {
-                full.seal();
-            }
+        if let Some(next) = self.next.take()
+            && let Some(full) = self.pen.replace(next)
+        {
+            full.seal();
         }
         self.journal.ask_for_segments();
     }
