@@ -32,7 +32,7 @@ fn the_process_to_be_killed() {
                         std::thread::yield_now();
                     }
                     let mut record = [thread.to_le_bytes().as_slice(), &n.to_le_bytes()].concat();
-                    record.resize(12 + n as usize % 200, 0);
+                    record.resize(12 + usize::try_from(n % 200).unwrap(), 0);
                     writer.append(&record).unwrap();
                     if n % 64 == 0 && writeln!(std::io::stdout(), "appended {thread} {n}").is_err() {
                         return;
@@ -90,6 +90,8 @@ fn kill_after(lines: usize, directory: &TempDir) -> [u64; THREADS as usize] {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    output.for_each(|line| drop(note(line)));
+    for line in output {
+        note(line);
+    }
     acknowledged
 }

@@ -183,7 +183,7 @@ fn a_whole_segment_is_read_like_any_other() {
 #[tokio::test]
 async fn waiting_for_the_disk_ends() {
     let directory = TempDir::new().unwrap();
-    let journal = open(&directory, Settings { commit_every: Duration::from_secs(3600), ..small() });
+    let journal = open(&directory, Settings { commit_every: Duration::from_hours(1), ..small() });
     let mut writer = journal.writer().unwrap();
     writer.append(b"one").unwrap();
 
