@@ -112,6 +112,11 @@ impl Journal {
         Ok(self.shared.listed()?.into_iter().map(|(id, _)| id).collect())
     }
 
+    /// Whether a segment was made by this handle.
+    pub fn is_own(&self, id: SegmentId) -> bool {
+        id.0 >> 32 == self.shared.instance >> 32
+    }
+
     /// Reads a segment from `offset` on, which is 0 or what [`SegmentReader::offset`] said earlier.
     pub fn read(&self, id: SegmentId, offset: u64) -> Result<SegmentReader, Error> {
         SegmentReader::open(&self.shared.directory, id, offset)

@@ -60,14 +60,18 @@ impl SegmentReader {
         }
         let map = MmapOptions::new().len(length).map_raw_read_only(&reader.file).map_err(Error::of("map", &path))?;
         reader.map = Some(map);
-        let salt = reader.published(24..28).and_then(|salt| salt.try_into().ok()).map_or(0, u32::from_le_bytes);
-        if reader.published(0..FIRST) == Some(&opening(id, salt)) {
-            reader.salt = salt;
-            reader.end = None;
-        }
-        // Frames stand at multiples of eight; an offset that is none would make the word unaligned.
-        reader.at = usize::try_from(offset).unwrap_or(usize::MAX - 7).max(FIRST) & !7;
+        reader.go_to(offset);
         Ok(reader)
+    }
+
+    /// Goes on at `offset`, which is 0 or what [`Self::offset`] said earlier.
+    pub fn go_to(&mut self, offset: u64) {
+        let salt = self.published(24..28).and_then(|salt| salt.try_into().ok()).map_or(0, u32::from_le_bytes);
+        let opened = self.published(0..FIRST) == Some(&opening(self.id, salt));
+        self.end = if opened { None } else { Some(End::Damaged) };
+        self.salt = salt;
+        // Frames stand at multiples of eight; an offset that is none would make the word unaligned.
+        self.at = usize::try_from(offset).unwrap_or(usize::MAX - 7).max(FIRST) & !7;
     }
 
     /// The segment.
