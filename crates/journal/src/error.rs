@@ -30,7 +30,7 @@ pub enum NotAppended {
     /// The writer's segment is full and no next one could be had: the disk, or the journal's own limit, is reached.
     #[error("the journal has no room")]
     NoRoom,
-    /// The record is longer than [`crate::MAX_RECORD`].
+    /// The record is longer than [`crate::MAX_RECORD`], or than a segment.
     #[error("the record is too long")]
     TooLong,
 }

@@ -28,7 +28,8 @@ pub struct Settings {
     pub limit: u64,
     /// What [`Writer::has_room`] keeps for requests that have begun; less than `segment`.
     pub reserve: usize,
-    /// How long a record may wait until it is put on the disk.
+    /// How long a record may wait until it is put on the disk. Each time costs some 0.2 ms of CPU a writer, which
+    /// is why it is not done more often; who waits for the disk need not wait for this.
     pub commit_every: Duration,
     /// Who reads everything. A segment is removed once each of them is done with it; without any, never.
     pub consumers: Vec<String>,
@@ -40,7 +41,7 @@ impl Default for Settings {
             segment: 4 * 1024 * 1024,
             limit: 8 * 1024 * 1024 * 1024,
             reserve: 1024 * 1024,
-            commit_every: Duration::from_millis(20),
+            commit_every: Duration::from_millis(100),
             consumers: Vec::new(),
         }
     }

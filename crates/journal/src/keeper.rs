@@ -30,6 +30,7 @@ pub(crate) fn supply_until_closed(journal: &Shared) {
     let mut trouble = false;
     while !journal.closing.load(Ordering::Acquire) {
         let kept = journal.retain().and_then(|()| supply(journal));
+        let again = if matches!(kept, Ok(Supply::Complete)) { RETAIN_EVERY } else { SUPPLY_EVERY };
         // Once, not ten times a second, while a disk is full.
         match kept {
             Err(error) if !trouble => {
@@ -37,9 +38,9 @@ pub(crate) fn supply_until_closed(journal: &Shared) {
                 trouble = true;
             }
             Err(_) => {}
-            Ok(()) => trouble = false,
+            Ok(_) => trouble = false,
         }
-        thread::park_timeout(SUPPLY_EVERY);
+        thread::park_timeout(again);
     }
 }
 
@@ -65,18 +66,27 @@ fn commit(journal: &Shared) {
     changed.notify_all();
 }
 
+/// Whether every writer has its next segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Supply {
+    Complete,
+    Incomplete,
+}
+
 /// Gives every writer its next segment, as far as there is room.
-fn supply(journal: &Shared) -> Result<(), Error> {
+fn supply(journal: &Shared) -> Result<Supply, Error> {
     let listed = journal.listed()?;
     let mut bytes: u64 = listed.iter().map(|(_, size)| size).sum();
     journal.counts.segments.store(listed.len() as u64, Ordering::Relaxed);
     journal.counts.bytes.store(bytes, Ordering::Relaxed);
 
+    let mut supply = Supply::Complete;
     let waiting = journal.awaited.lock().clone();
     for next in waiting.iter().filter(|next| !next.is_ready()) {
         bytes += journal.settings.segment as u64;
         if bytes > journal.settings.limit {
             journal.counts.refused_segments.fetch_add(1, Ordering::Relaxed);
+            supply = Supply::Incomplete;
             continue;
         }
         let pen = journal.new_segment(journal.settings.segment).inspect_err(|_| {
@@ -84,7 +94,9 @@ fn supply(journal: &Shared) -> Result<(), Error> {
         })?;
         next.lay(pen);
     }
-    Ok(())
+    Ok(supply)
 }
 
+// A writer that takes its next segment asks for another one; this is for when there was none to be had.
 const SUPPLY_EVERY: Duration = Duration::from_millis(100);
+const RETAIN_EVERY: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! worker's thread ── Writer ──▶ segment, 4 MiB, allocated and mapped ──▶ SegmentReader ── consumer's thread
-//!                                  │ every 20 ms                           cursor: (segment, offset)
+//!                                  │ every 100 ms                          cursor: (segment, offset)
 //! journal-commit ── msync ─────────┘
 //! journal-supply ── allocates the next segment of each writer; removes those that all consumers are done with
 //! ```

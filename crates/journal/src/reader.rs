@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::frame::{self, HEAD, Word};
-use crate::segment::{FIRST, SegmentId, opening};
+use crate::segment::{FIRST, SegmentId, opening, release};
 
 /// What comes next in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct SegmentReader {
     map: Option<MmapRaw>,
     salt: u32,
     at: usize,
+    // Up to here pages are no longer in this process's memory.
+    released: usize,
     end: Option<End>,
 }
 
@@ -54,7 +56,7 @@ impl SegmentReader {
         let file = File::open(&path).map_err(Error::of("open", &path))?;
         let length = file.metadata().map_err(Error::of("examine", &path))?.len();
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let mut reader = Self { id, file, map: None, salt: 0, at: FIRST, end: Some(End::Damaged) };
+        let mut reader = Self { id, file, map: None, salt: 0, at: FIRST, released: 0, end: Some(End::Damaged) };
         if length < FIRST {
             return Ok(reader);
         }
@@ -70,6 +72,7 @@ impl SegmentReader {
         let opened = self.published(0..FIRST) == Some(&opening(self.id, salt));
         self.end = if opened { None } else { Some(End::Damaged) };
         self.salt = salt;
+        self.released = 0;
         // Frames stand at multiples of eight; an offset that is none would make the word unaligned.
         self.at = usize::try_from(offset).unwrap_or(usize::MAX - 7).max(FIRST) & !7;
     }
@@ -106,6 +109,9 @@ impl SegmentReader {
         };
         if !self.holds(word, length) {
             return Ok(self.ends(End::Damaged));
+        }
+        if let Some(map) = &self.map {
+            self.released = release(map, self.released, self.at);
         }
         let payload = frame::payload(self.at, length);
         self.at += frame::framed(length);

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
 use rustix::fs::{FallocateFlags, FlockOperation};
 
 use crate::error::Error;
@@ -58,6 +58,8 @@ pub(crate) struct Segment {
     durable: AtomicUsize,
     // Up to here pages are in memory and writable. Written by the committing thread only.
     populated: AtomicUsize,
+    // Up to here pages are no longer in this process's memory. Written by the committing thread only.
+    released: AtomicUsize,
     ended: AtomicBool,
     broken: AtomicBool,
 }
@@ -89,6 +91,7 @@ impl Segment {
             return Err(error);
         }
         self.durable.store(published, Ordering::Release);
+        self.released.store(release(&self.map, self.released.load(Ordering::Relaxed), published), Ordering::Relaxed);
         if !ended {
             self.populate(published);
             return Ok(Progress::Current);
@@ -160,6 +163,11 @@ impl Pen {
         self.segment.map.len().saturating_sub(self.at + HEAD)
     }
 
+    /// Whether `record` would fit into a new segment of this size.
+    pub(crate) fn could_hold(&self, record: &[u8]) -> bool {
+        frame::framed(record.len()) + FIRST + HEAD <= self.segment.map.len()
+    }
+
     /// Appends `record`, unless it does not fit.
     #[inline]
     pub(crate) fn append(&mut self, record: &[u8]) -> Option<usize> {
@@ -223,6 +231,8 @@ pub(crate) struct Unfinished {
 impl Unfinished {
     /// Makes a segment of `size` bytes, all of them allocated.
     pub(crate) fn create(directory: &Path, id: SegmentId, salt: u32, size: usize) -> Result<Self, Error> {
+        // The opening and the seal are written without asking whether they fit.
+        let size = size.max(FIRST + HEAD);
         let mut unfinished = Self { path: directory.join(format!("{id}{UNFINISHED}")), pen: None };
         let path = &unfinished.path;
         let options = OpenOptions::new().read(true).write(true).create_new(true).open(path);
@@ -241,6 +251,7 @@ impl Unfinished {
             published: AtomicUsize::new(FIRST),
             durable: AtomicUsize::new(0),
             populated: AtomicUsize::new(0),
+            released: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             broken: AtomicBool::new(false),
         };
@@ -299,6 +310,24 @@ pub(crate) fn sync_directory_of(path: &Path) -> Result<(), Error> {
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(Error::of("sync", directory))
 }
 
+/// Lets go of the pages between `from` and `to`, once they are worth it, and says up to where.
+///
+/// They stay in the system's cache; a process that has written or read gigabytes need not look as if it used them.
+#[expect(unsafe_code, reason = "to let go of pages is dangerous for private memory")]
+pub(crate) fn release(map: &MmapRaw, from: usize, to: usize) -> usize {
+    let to = to & !(PAGE - 1);
+    if to < from + RELEASED_AT_ONCE {
+        return from;
+    }
+    // SAFETY: the map is a shared one of a file, so that letting go of its pages changes no byte: whoever looks again
+    // gets them back from the system's cache.
+    match unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, from, to - from) } {
+        Ok(()) => to,
+        // Only smaller, never needed.
+        Err(_) => from,
+    }
+}
+
 fn allocate(file: &mut File, size: usize) -> io::Result<()> {
     match rustix::fs::fallocate(&*file, FallocateFlags::empty(), 0, size as u64) {
         Ok(()) => Ok(()),
@@ -322,3 +351,4 @@ const EXTENSION: &str = ".segment";
 const MAGIC: [u8; 8] = *b"journal\x01";
 const PAGE: usize = 4096;
 const POPULATED_AHEAD: usize = 512 * 1024;
+const RELEASED_AT_ONCE: usize = 256 * 1024;

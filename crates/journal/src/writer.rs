@@ -100,7 +100,7 @@ impl Writer {
 
     #[cold]
     fn append_to_next(&mut self, record: &[u8]) -> Result<(), NotAppended> {
-        if record.len() > MAX_RECORD {
+        if record.len() > MAX_RECORD || !self.pen.as_ref().is_some_and(|pen| pen.could_hold(record)) {
             return Err(NotAppended::TooLong);
         }
         self.turn();

@@ -79,6 +79,33 @@ fn a_live_segment_is_read_while_it_is_written() {
 }
 
 #[test]
+fn a_reader_in_another_thread_follows_a_writer_without_missing_anything() {
+    let directory = TempDir::new().unwrap();
+    let journal = open(&directory, Settings { segment: 1 << 20, ..small() });
+    let mut writer = journal.writer().unwrap();
+    let mut reader = journal.read(journal.segments().unwrap()[0], 0).unwrap();
+
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for n in 0..10_000_usize {
+                writer.append(&vec![n.to_le_bytes()[0]; n % 150]).unwrap();
+            }
+        });
+        let mut seen = 0_usize;
+        loop {
+            match reader.next().unwrap() {
+                Next::Record(record) => {
+                    assert_eq!(record, vec![seen.to_le_bytes()[0]; seen % 150]);
+                    seen += 1;
+                }
+                Next::NothingYet => std::thread::yield_now(),
+                Next::End(end) => break assert_eq!((end, seen), (End::Sealed, 10_000)),
+            }
+        }
+    });
+}
+
+#[test]
 fn a_writer_goes_on_to_the_next_segment_and_no_record_is_lost() {
     let directory = TempDir::new().unwrap();
     let journal = open(&directory, small());
@@ -132,6 +159,7 @@ fn room_comes_back_when_consumers_are_done() {
     assert_eq!(logs.segments().unwrap().len(), 2);
     logs.done([full]).unwrap();
 
+    // The journal looks once a second, or when a writer asks.
     until(|| writer.has_room());
     assert!(!journal.segments().unwrap().contains(&full));
     assert_eq!(bills.done([]).unwrap(), [full]);
@@ -162,6 +190,8 @@ fn a_record_that_is_too_long_is_refused_and_the_next_one_taken() {
     assert_eq!(writer.append(&vec![0; MAX_RECORD + 1]), Err(NotAppended::TooLong));
     writer.append(&vec![1; MAX_RECORD]).unwrap();
     writer.append(b"").unwrap();
+    let tiny = TempDir::new().unwrap();
+    assert_eq!(open(&tiny, small()).writer().unwrap().append(&[0; 4096]), Err(NotAppended::TooLong));
 
     assert_eq!(records(&journal), [vec![1; MAX_RECORD], vec![]]);
 }
