@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
@@ -26,6 +26,8 @@ pub struct Settings {
     pub segment: usize,
     /// What all segments of the directory may take together. Beyond it there is no room.
     pub limit: u64,
+    /// What a new segment must leave free on the disk, for those who make the journal shorter: a consumer's store.
+    pub keep_free: u64,
     /// What [`Writer::has_room`] keeps for requests that have begun; less than `segment`.
     pub reserve: usize,
     /// How long a record may wait until it is put on the disk. Each time costs some 0.2 ms of CPU a writer, which
@@ -40,6 +42,7 @@ impl Default for Settings {
         Self {
             segment: 4 * 1024 * 1024,
             limit: 8 * 1024 * 1024 * 1024,
+            keep_free: 64 * 1024 * 1024,
             reserve: 1024 * 1024,
             commit_every: Duration::from_millis(100),
             consumers: Vec::new(),
@@ -87,10 +90,11 @@ impl Journal {
             commits: watch::Sender::new(0),
             committed: (Mutex::new(0), Condvar::new()),
             closing: AtomicBool::new(false),
+            refusing: AtomicBool::new(false),
             threads: OnceLock::new(),
             counts: Counts::default(),
         });
-        shared.sweep()?;
+        shared.sweep(opened_at)?;
         let mut journal = Self { shared, threads: Vec::new() };
         let committing = journal.start("journal-commit", keeper::commit_until_closed)?;
         let supplying = journal.start("journal-supply", keeper::supply_until_closed)?;
@@ -101,7 +105,9 @@ impl Journal {
 
     /// A new writer. It blocks while a segment is allocated, so it is best asked for before there is traffic.
     pub fn writer(&self) -> Result<Writer, Error> {
-        let pen = self.shared.new_segment(self.shared.settings.segment)?;
+        let pen = self.shared.first_segment().inspect_err(|_| {
+            self.shared.refusing.store(true, Ordering::Relaxed);
+        })?;
         let next = Arc::new(NextPen::default());
         self.shared.awaited.lock().push(next.clone());
         self.shared.ask_for_segments();
@@ -182,6 +188,11 @@ impl Journal {
         }
     }
 
+    /// Whether a writer was refused a moment ago.
+    pub(crate) fn is_refusing(&self) -> bool {
+        self.shared.refusing.load(Ordering::Relaxed)
+    }
+
     fn start(&mut self, name: &str, work: fn(&Shared)) -> Result<Thread, Error> {
         let shared = self.shared.clone();
         let started = thread::Builder::new().name(name.to_owned()).spawn(move || work(&shared));
@@ -226,6 +237,8 @@ pub(crate) struct Shared {
     pub(crate) commits: watch::Sender<u64>,
     pub(crate) committed: (Mutex<u64>, Condvar),
     pub(crate) closing: AtomicBool,
+    /// A writer was refused, and the supplying thread has not looked since.
+    pub(crate) refusing: AtomicBool,
     threads: OnceLock<Threads>,
     pub(crate) counts: Counts,
 }
@@ -246,8 +259,25 @@ pub(crate) struct Counts {
 }
 
 impl Shared {
+    /// As [`Self::new_segment`], for a writer that has none, if the limit allows it.
+    fn first_segment(&self) -> Result<Pen, Error> {
+        let bytes: u64 = self.listed()?.iter().map(|(_, size)| size).sum();
+        if bytes.saturating_add(self.settings.segment as u64) > self.settings.limit {
+            return Err(Error::of("keep to the limit of", &self.directory)(io::ErrorKind::StorageFull.into()));
+        }
+        self.new_segment()
+    }
+
     /// Makes a segment, and has it committed from now on.
-    pub(crate) fn new_segment(&self, size: usize) -> Result<Pen, Error> {
+    pub(crate) fn new_segment(&self) -> Result<Pen, Error> {
+        let size = self.settings.segment;
+        let free = rustix::fs::statvfs(&self.directory)
+            .map_err(|cause| Error::of("examine the disk of", &self.directory)(cause.into()))?;
+        if free.f_bavail.saturating_mul(free.f_frsize) < self.settings.keep_free.saturating_add(size as u64) {
+            return Err(Error::of("leave enough free on the disk of", &self.directory)(
+                io::ErrorKind::StorageFull.into(),
+            ));
+        }
         let id = self.next_id();
         let pen = Pen::create(&self.directory, id, self.salt_of(id), size)?;
         self.live.lock().push(pen.segment().clone());
@@ -306,16 +336,22 @@ impl Shared {
         SegmentId(self.instance | u128::from(self.sequence.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// Removes what a process left behind that died while it made a segment.
-    fn sweep(&self) -> Result<(), Error> {
+    /// Removes what processes left behind that died while they made a segment. One that was begun a moment ago may
+    /// be of a living process that has not come to lock it.
+    fn sweep(&self, now: u64) -> Result<(), Error> {
         for entry in fs::read_dir(&self.directory).map_err(Error::of("list", &self.directory))? {
             let Ok(entry) = entry else { continue };
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
-            if name.ends_with(UNFINISHED) && consumer::is_abandoned(&entry.path()) {
+            let is_old = entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|modified| {
+                let age = (UNIX_EPOCH + Duration::from_micros(now)).duration_since(modified);
+                age.is_ok_and(|age| age > UNFINISHED_FOR)
+            });
+            let is_unfinished = entry.file_name().to_str().is_some_and(|name| name.ends_with(UNFINISHED));
+            if is_unfinished && is_old && consumer::is_abandoned(&entry.path()) {
                 drop(fs::remove_file(entry.path()));
             }
         }
         Ok(())
     }
 }
+
+const UNFINISHED_FOR: Duration = Duration::from_mins(1);

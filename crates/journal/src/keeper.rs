@@ -29,6 +29,7 @@ pub(crate) fn commit_until_closed(journal: &Shared) {
 pub(crate) fn supply_until_closed(journal: &Shared) {
     let mut trouble = false;
     while !journal.closing.load(Ordering::Acquire) {
+        journal.refusing.store(false, Ordering::Relaxed);
         let kept = journal.retain().and_then(|()| supply(journal));
         let again = if matches!(kept, Ok(Supply::Complete)) { RETAIN_EVERY } else { SUPPLY_EVERY };
         // Once, not ten times a second, while a disk is full.
@@ -89,7 +90,7 @@ fn supply(journal: &Shared) -> Result<Supply, Error> {
             supply = Supply::Incomplete;
             continue;
         }
-        let pen = journal.new_segment(journal.settings.segment).inspect_err(|_| {
+        let pen = journal.new_segment().inspect_err(|_| {
             journal.counts.refused_segments.fetch_add(1, Ordering::Relaxed);
         })?;
         next.lay(pen);

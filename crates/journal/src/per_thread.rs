@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use thread_local::ThreadLocal;
 use tracing::warn;
@@ -16,7 +15,6 @@ use crate::writer::{Mark, Writer};
 pub struct PerThread {
     // Before `journal`, so that it is dropped before: the last commit takes what the writers sealed.
     places: ThreadLocal<RefCell<Place>>,
-    refusals: AtomicU32,
     journal: Arc<Journal>,
 }
 
@@ -30,7 +28,7 @@ struct Place {
 impl PerThread {
     /// Writers into `journal`.
     pub fn new(journal: Arc<Journal>) -> Self {
-        Self { places: ThreadLocal::new(), refusals: AtomicU32::new(0), journal }
+        Self { places: ThreadLocal::new(), journal }
     }
 
     /// The journal that is written.
@@ -73,9 +71,7 @@ impl PerThread {
     #[cold]
     fn new_place(&self) -> Option<&RefCell<Place>> {
         // While a disk is full, not every request shall try to allocate.
-        let refusals = self.refusals.load(Ordering::Relaxed);
-        if !refusals.is_multiple_of(TRY_EVERY) {
-            self.refusals.fetch_add(1, Ordering::Relaxed);
+        if self.journal.is_refusing() {
             return None;
         }
         let made = self.places.get_or_try(|| {
@@ -83,12 +79,8 @@ impl PerThread {
             Ok(RefCell::new(Place { writer, record: Vec::with_capacity(RECORD_CAPACITY) }))
         });
         match made {
-            Ok(place) => {
-                self.refusals.store(0, Ordering::Relaxed);
-                Some(place)
-            }
+            Ok(place) => Some(place),
             Err::<_, crate::Error>(error) => {
-                self.refusals.fetch_add(1, Ordering::Relaxed);
                 warn!(cause = %error.cause, %error, "a thread got no writer");
                 None
             }
@@ -96,5 +88,4 @@ impl PerThread {
     }
 }
 
-const TRY_EVERY: u32 = 1024;
 const RECORD_CAPACITY: usize = 1024;

@@ -13,7 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-const OPENED_AT: u64 = 1_800_000_000_000_000;
+const OPENED_AT: u64 = 1_700_000_000_000_000;
 
 fn small() -> Settings {
     Settings { segment: 4096, limit: 1 << 20, reserve: 1024, ..Settings::default() }
@@ -141,6 +141,29 @@ fn lack_of_room_shows_before_there_is_none() {
     assert_eq!(writer.append(&[7; 64]), Err(NotAppended::NoRoom));
     assert_eq!(records(&journal).len(), told + finished);
     until(|| journal.state().refused_segments > 0);
+}
+
+#[test]
+fn a_journal_leaves_the_last_of_a_disk_to_others() {
+    let directory = TempDir::new().unwrap();
+    let journal = open(&directory, Settings { keep_free: u64::MAX / 2, ..small() });
+
+    let refused = journal.writer().unwrap_err();
+
+    assert_eq!(refused.cause.kind(), std::io::ErrorKind::StorageFull);
+    assert!(journal.segments().unwrap().is_empty());
+}
+
+#[test]
+fn what_a_process_left_unfinished_is_removed_later() {
+    let directory = TempDir::new().unwrap();
+    let left = directory.path().join("000000000000000000000000000000aa.unfinished");
+    fs::write(&left, [0; 100]).unwrap();
+
+    drop(open(&directory, small()));
+    assert!(left.exists(), "it may be of a living process");
+    drop(Journal::open(directory.path(), small(), 10 * OPENED_AT).unwrap());
+    assert!(!left.exists());
 }
 
 #[test]

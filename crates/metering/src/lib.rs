@@ -20,4 +20,4 @@ pub use self::aggregator::{AggregateError, Aggregator, Round};
 pub use self::ledger::{Compacted, Ledger, LedgerError};
 pub use self::meter::Meter;
 pub use self::record::UsageRecord;
-pub use self::totals::{Added, InMemoryTotals, Unavailable, UsageRow, UsageSource, UsageTotals};
+pub use self::totals::{Added, InMemoryTotals, Unavailable, UsageQuery, UsageRow, UsageSource, UsageTotals};

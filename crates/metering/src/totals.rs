@@ -1,6 +1,8 @@
 //! The promise of a store of usage sums, and a store in memory.
 
 use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -55,10 +57,36 @@ pub enum Added {
     Before,
 }
 
+/// Which sums somebody wants to see. What is `None` is not asked about.
+#[derive(Clone, Debug, Default)]
+pub struct UsageQuery {
+    /// Only this company's.
+    pub company: Option<String>,
+    /// Only the apps' of this name.
+    pub app: Option<String>,
+    /// Only this product's.
+    pub product: Option<String>,
+    /// Only this API's.
+    pub api: Option<String>,
+    /// Only this operation's.
+    pub operation: Option<String>,
+    /// Only these hours', counted since 1970.
+    pub hours: Range<u32>,
+    /// At most so many rows.
+    pub limit: usize,
+}
+
 /// The store cannot be asked; whether a change was made is not known.
 #[derive(Debug, thiserror::Error)]
 #[error("the store is unavailable")]
-pub struct Unavailable;
+pub struct Unavailable(#[source] Box<dyn Error + Send + Sync>);
+
+impl Unavailable {
+    /// Unavailable because of `cause`.
+    pub fn because(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
 
 /// Keeps sums of usage per company, app, product, API, operation, hour and class of status.
 #[async_trait]
@@ -72,6 +100,8 @@ pub trait UsageTotals: Send + Sync {
     async fn counted(&self, segment: &str) -> Result<u64, Unavailable>;
     /// Forgets how far segments are counted that will never be read again.
     async fn forget(&self, segments: &[String]) -> Result<(), Unavailable>;
+    /// The sums that match, by hour, then by the names in the order of [`UsageRow`].
+    async fn query(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Unavailable>;
 }
 
 impl UsageRow {
@@ -97,15 +127,16 @@ struct Sums {
     counted: HashMap<String, u64>,
 }
 
-impl InMemoryTotals {
-    /// All sums, by hour and name.
-    pub fn rows(&self) -> Vec<UsageRow> {
-        self.sums.lock().rows.values().cloned().collect()
-    }
-
-    /// How many segments it knows.
-    pub fn segments(&self) -> usize {
-        self.sums.lock().counted.len()
+impl UsageQuery {
+    /// Whether `row` is asked about.
+    fn matches(&self, row: &UsageRow) -> bool {
+        let is_wanted = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|wanted| wanted == name);
+        self.hours.contains(&row.hour)
+            && is_wanted(&self.company, &row.company)
+            && is_wanted(&self.app, &row.app)
+            && is_wanted(&self.product, &row.product)
+            && is_wanted(&self.api, &row.api)
+            && is_wanted(&self.operation, &row.operation)
     }
 }
 
@@ -133,5 +164,10 @@ impl UsageTotals for InMemoryTotals {
     async fn forget(&self, segments: &[String]) -> Result<(), Unavailable> {
         self.sums.lock().counted.retain(|segment, _| !segments.contains(segment));
         Ok(())
+    }
+
+    async fn query(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Unavailable> {
+        let sums = self.sums.lock();
+        Ok(sums.rows.values().filter(|row| query.matches(row)).take(query.limit).cloned().collect())
     }
 }

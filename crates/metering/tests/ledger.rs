@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use journal::{Journal, Settings};
@@ -12,6 +14,8 @@ use metering::{Compacted, Ledger};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tempfile::TempDir;
+
+const DIRECTORY: &str = "LEDGER_KILLED_DIRECTORY";
 
 type Sums = BTreeMap<(String, u64), u64>;
 
@@ -99,6 +103,46 @@ proptest! {
         let (_, ledger) = open(directory.path(), opened + 1);
         prop_assert_eq!(replayed(&ledger), sums);
     }
+}
+
+/// Consumes until it is killed, and says by lines how much it has consumed.
+///
+/// It is a test, so that the same binary can be started as the process to be killed; alone, it does nothing.
+#[test]
+fn the_process_to_be_killed() {
+    let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
+    let (_, ledger) = open(&directory, 1);
+    for n in 1_u64.. {
+        consume(&ledger, "acme", 1, 1);
+        if writeln!(std::io::stdout(), "consumed {n}").is_err() {
+            return;
+        }
+        if n % 1000 == 0 {
+            ledger.compact(|_, _| true).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_killed_process_has_consumed_exactly_what_it_said() {
+    let directory = TempDir::new().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_process_to_be_killed", "--nocapture"])
+        .env(DIRECTORY, directory.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = |line: String| line.strip_prefix("consumed ").and_then(|n| n.parse::<u64>().ok());
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    lines.by_ref().filter_map(said).find(|n| *n == 5000).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let consumed = lines.filter_map(said).max().unwrap_or(5000);
+
+    let replayed = replayed(&open(directory.path(), 2).1)[&("acme".to_owned(), 1)];
+
+    // It may have been killed between a consumption and its line.
+    assert!((consumed..=consumed + 1).contains(&replayed), "{consumed} {replayed}");
 }
 
 #[test]
