@@ -350,5 +350,5 @@ pub(crate) const UNFINISHED: &str = ".unfinished";
 const EXTENSION: &str = ".segment";
 const MAGIC: [u8; 8] = *b"journal\x01";
 const PAGE: usize = 4096;
-const POPULATED_AHEAD: usize = 512 * 1024;
+const POPULATED_AHEAD: usize = 1024 * 1024;
 const RELEASED_AT_ONCE: usize = 256 * 1024;

@@ -82,7 +82,12 @@ fn measure<T>(what: &str, subject: &mut T, has_room: impl Fn(&mut T) -> bool, mu
     let all = (nanoseconds(ClockId::ProcessCPUTime) - began) / f64::from(IN_A_ROUND) / ROUNDS as f64;
     rounds.sort_unstable_by(f64::total_cmp);
     let of = |part: usize| rounds.get(part.min(ROUNDS - 1)).copied().unwrap_or_default();
-    println!("{what}: {:.0} ns (best {:.0}, worst {:.0}; with all threads {all:.0})", of(ROUNDS / 2), of(0), of(ROUNDS));
+    println!(
+        "{what}: {:.0} ns (best {:.0}, worst {:.0}; with all threads {all:.0})",
+        of(ROUNDS / 2),
+        of(0),
+        of(ROUNDS)
+    );
 }
 
 fn nanoseconds(clock: ClockId) -> f64 {
