@@ -64,12 +64,12 @@ impl OnFinish for AccessLog {
 impl Query {
     /// Hands what may be written of a target to `put`, piece by piece.
     fn pieces<'a>(&self, target: &'a str, mut put: impl FnMut(&'a str)) {
-        match (target.split_once('?'), self) {
+        let query = target.bytes().position(|byte| byte == b'?').and_then(|at| target.split_at_checked(at + 1));
+        match (query, self) {
             (None, _) | (_, Self::Keep) => put(target),
-            (Some((path, _)), Self::Drop) => put(path),
+            (Some((path, _)), Self::Drop) => put(path.strip_suffix('?').unwrap_or(path)),
             (Some((path, query)), Self::Mask(secrets)) => {
                 put(path);
-                put("?");
                 secrets.mask(query, put);
             }
         }
