@@ -155,22 +155,17 @@ pub(super) fn quoted(line: &mut Vec<u8>, text: &[u8]) {
 /// Whether all of a text is printable ASCII that means itself.
 fn is_plain(text: &[u8]) -> bool {
     let Some(last) = text.last_chunk::<SOME>() else {
-        return text.iter().all(|byte| !is_special(*byte));
+        return !text.iter().fold(false, |found, byte| found | SPECIAL.get(usize::from(*byte)).unwrap_or(&true));
     };
     // The last ones may have been looked at in part: that is cheaper than to look at each of the rest.
-    let mut found = [0; SOME];
-    for bytes in text.as_chunks::<SOME>().0.iter().chain([last]) {
-        for (found, byte) in found.iter_mut().zip(bytes) {
-            *found |= u8::from(is_special(*byte));
-        }
-    }
-    found == [0; SOME]
+    let any = |bytes: &[u8; SOME]| bytes.iter().fold(0, |found, byte| found | u8::from(is_special(*byte)));
+    text.as_chunks::<SOME>().0.iter().fold(any(last), |found, bytes| found | any(bytes)) == 0
 }
 
 #[inline]
 #[expect(clippy::needless_bitwise_bool, reason = "without branches the compiler compares many bytes at a time")]
-fn is_special(byte: u8) -> bool {
-    !(b' '..=b'~').contains(&byte) | (byte == b'"') | (byte == b'\\')
+const fn is_special(byte: u8) -> bool {
+    (byte.wrapping_sub(b' ') > b'~' - b' ') | (byte == b'"') | (byte == b'\\')
 }
 
 /// The beginning of an outsider's text, as much as a line has room for.
@@ -178,6 +173,17 @@ pub(super) fn bounded(text: &[u8]) -> &[u8] {
     text.get(..MOST).unwrap_or(text)
 }
 
+/// [`is_special`] of every byte, for texts too short to be compared many bytes at a time.
+static SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < u8::MAX {
+        table[byte as usize] = is_special(byte);
+        byte += 1;
+    }
+    table[u8::MAX as usize] = true;
+    table
+};
 /// So many bytes are compared at a time.
 const SOME: usize = 16;
 /// So many bytes of one field are written; a head may hold more.
