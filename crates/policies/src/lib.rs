@@ -3,6 +3,7 @@
 //! Deliberately not here: sockets, files and databases. A policy asks for what it needs when it is compiled, by type.
 
 pub mod attribute;
+pub mod compress;
 pub mod cors;
 pub mod expression;
 pub mod headers;
@@ -17,6 +18,7 @@ use pipeline::Entry;
 
 /// Every policy there is.
 pub static CATALOG: &[Entry] = &[
+    Entry::of::<compress::Compress>(),
     Entry::of::<cors::Cors>(),
     Entry::of::<headers::Headers>(),
     Entry::of::<ip_filter::IpFilter>(),
