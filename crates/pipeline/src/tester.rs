@@ -120,6 +120,7 @@ pub fn exchange(request: http::request::Builder) -> Exchange {
         caller: None,
         product: None,
         cost: 1,
+        body_limit: None,
         trace: Trace::default(),
         body_limit: None,
         slots: Slots::default(),

@@ -3,10 +3,13 @@
 //! Deliberately not here: sockets, files and databases. A policy asks for what it needs when it is compiled, by type.
 
 pub mod attribute;
+pub mod compress;
+pub mod cors;
 pub mod expression;
 pub mod headers;
 pub mod ip_filter;
 pub mod redirect;
+pub mod request_size;
 pub mod respond;
 pub mod rewrite;
 pub mod template;
@@ -15,9 +18,12 @@ use pipeline::Entry;
 
 /// Every policy there is.
 pub static CATALOG: &[Entry] = &[
+    Entry::of::<compress::Compress>(),
+    Entry::of::<cors::Cors>(),
     Entry::of::<headers::Headers>(),
     Entry::of::<ip_filter::IpFilter>(),
     Entry::of::<redirect::Redirect>(),
+    Entry::of::<request_size::RequestSize>(),
     Entry::of::<respond::Respond>(),
     Entry::of::<rewrite::Rewrite>(),
 ];
