@@ -130,14 +130,15 @@ impl Counters {
     /// Adds what was consumed earlier, unless two newer windows are known already.
     pub fn restore(&self, counter: &str, window_start: u64, n: u64) {
         let window = self.calendar.window(window_start.saturating_mul(1_000_000));
-        let Some(key) = counter.strip_prefix(&*self.name) else { return };
-        let Some(key) = key.strip_prefix(SEPARATOR) else {
+        let Some(rest) = counter.strip_prefix(&*self.name) else { return };
+        if rest.is_empty() {
             // Nobody knows any more whose it was: every newcomer is charged, rather than nobody.
             for shard in self.shards.iter() {
                 add(&mut shard.write().spill, window, n);
             }
             return;
-        };
+        }
+        let Some(key) = rest.strip_prefix(SEPARATOR) else { return };
         let fingerprint = self.shards.fingerprint(key);
         let mut shard = self.shards.part(fingerprint).write();
         match self.place(&mut shard, key, fingerprint, window) {

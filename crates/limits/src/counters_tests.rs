@@ -162,6 +162,7 @@ fn a_restart_forgets_nothing() {
     assert_eq!(readings, [reading("test:a:b", 3), reading("test:c", 1)]);
 
     let after = per_minute(100);
+    after.restore("test/other:a:b", NEW_YEAR / SECOND, 5);
     for reading in readings {
         after.restore(&reading.counter, reading.window_start, reading.consumed);
     }

@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -36,7 +37,7 @@ impl InFlight {
             Entry::Vacant(_) if limit == 0 => return Err(Count(0)),
             Entry::Vacant(entry) => *entry.insert(1),
         };
-        Ok((Permit { of: self.clone(), key }, Count(count)))
+        Ok((Permit { of: self.clone(), key, is_held: AtomicBool::new(true) }, Count(count)))
     }
 
     /// How many keys have something underway.
@@ -73,17 +74,27 @@ impl fmt::Debug for InFlight {
 pub struct Permit {
     of: Arc<InFlight>,
     key: u64,
+    is_held: AtomicBool,
+}
+
+impl Permit {
+    /// Gives the place back before the permit is dropped.
+    pub fn release(&self) {
+        if self.is_held.swap(false, Ordering::Relaxed) {
+            self.of.leave(self.key);
+        }
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.of.leave(self.key);
+        self.release();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     use super::*;
 
@@ -99,6 +110,18 @@ mod tests {
 
         drop(first);
         assert!(limiter.enter("a", 2).is_ok());
+    }
+
+    #[test]
+    fn a_permit_released_early_is_not_released_again() {
+        let limiter = Arc::new(InFlight::default());
+
+        let (early, _) = limiter.enter("a", 1).unwrap();
+        early.release();
+        let (_next, _) = limiter.enter("a", 1).unwrap();
+        drop(early);
+
+        assert!(limiter.enter("a", 1).is_err());
     }
 
     #[test]
