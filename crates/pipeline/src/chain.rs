@@ -32,6 +32,7 @@ pub struct Chain {
     pub(crate) response_chunk: Vec<Placed<Arc<dyn OnResponseChunk>>>,
     pub(crate) finish: Vec<Arc<dyn OnFinish>>,
     pub(crate) slots: usize,
+    pub(crate) figures: usize,
     pub(crate) patience: Duration,
 }
 
@@ -94,6 +95,7 @@ impl Chain {
     /// Readies an exchange for this chain, once its route is known.
     pub fn adopt(&self, exchange: &mut Exchange) {
         exchange.slots = self.slots();
+        exchange.figures = SmallVec::from_elem(0, self.figures);
         exchange.gates = Gates::default();
     }
 

@@ -22,7 +22,7 @@ pub use self::body::{Body, BoxError};
 pub use self::builder::ChainBuilder;
 pub use self::chain::{Chain, Explained, POLICY_FAILED};
 pub use self::exchange::{
-    Caller, Connection, Exchange, Outcome, PeerCertificate, RequestId, Route, Slot, Tls, Trace, Upstreamed,
+    Caller, Connection, Exchange, Figures, Outcome, PeerCertificate, RequestId, Route, Slot, Tls, Trace, Upstreamed,
 };
 pub use self::hooks::{
     AskOnRequest, AskOnRequestBody, Condition, Failure, Flow, OnFailure, OnFinish, OnRequest, OnRequestBody,

@@ -122,6 +122,7 @@ pub fn exchange(request: http::request::Builder) -> Exchange {
         cost: 1,
         trace: Trace::default(),
         slots: smallvec::SmallVec::new(),
+        figures: smallvec::SmallVec::new(),
         gates: Gates::default(),
     }
 }
