@@ -3,21 +3,29 @@
 //! Deliberately not here: sockets, files and databases. A policy asks for what it needs when it is compiled, by type.
 
 pub mod attribute;
+pub mod concurrency;
+mod counted_by;
 pub mod expression;
 pub mod headers;
 pub mod ip_filter;
+pub mod quota;
+mod rate_limit_fields;
 pub mod redirect;
 pub mod respond;
 pub mod rewrite;
+pub mod spike_arrest;
 pub mod template;
 
 use pipeline::Entry;
 
 /// Every policy there is.
 pub static CATALOG: &[Entry] = &[
+    Entry::of::<concurrency::Concurrency>(),
     Entry::of::<headers::Headers>(),
     Entry::of::<ip_filter::IpFilter>(),
+    Entry::of::<quota::Quota>(),
     Entry::of::<redirect::Redirect>(),
     Entry::of::<respond::Respond>(),
     Entry::of::<rewrite::Rewrite>(),
+    Entry::of::<spike_arrest::SpikeArrest>(),
 ];
