@@ -121,7 +121,9 @@ impl Attribute {
         }
         TABLES
             .iter()
-            .find_map(|(table, of)| of.entry(name.strip_prefix(table)?.strip_prefix('.').filter(|rest| !rest.is_empty())?))
+            .find_map(|(table, of)| {
+                of.entry(name.strip_prefix(table)?.strip_prefix('.').filter(|rest| !rest.is_empty())?)
+            })
             .ok_or_else(|| Unknown::new(name))
     }
 

@@ -115,7 +115,7 @@ impl Concurrency {
         let kind = if self.counted_by.is_about_the_caller() { &TOO_MANY_IN_FLIGHT } else { &BUSY };
         let most = plural(u64::from(self.limit), "request");
         let detail =
-            format!("At most {most} per {} can be underway at once. Try again in a second.", self.counted_by.word());
+            format!("At most {most} can be underway at once {}. Try again in a second.", self.counted_by.for_each());
         Problem::new(kind).detail(detail).header(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 }

@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use pipeline::{Exchange, Failure};
 use problem::{Finding, Pointer};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use smallvec::{Array, SmallVec};
 use thiserror::Error;
+
+use crate::expression;
 
 /// Whom a limit counts. Each has an allowance of its own.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -31,27 +33,43 @@ pub(crate) enum CountBy {
     Address,
     /// Each value of a request header. Requests without it count together.
     Header(String),
+    /// Each value of an expression, such as `caller.company + request.headers['x-tenant']`.
+    Expression(String),
 }
 
 impl CountBy {
     /// Checks what can be checked before a request comes.
     pub(crate) fn compile(self, at: &Pointer) -> Result<CountedBy, Finding> {
-        let header = match &self {
-            Self::Header(name) => Some(
-                name.parse()
-                    .ok()
-                    .ok_or_else(|| Finding::new(&at.at("header"), format!("`{name}` is no header's name")))?,
-            ),
-            Self::Api | Self::Route | Self::Key | Self::App | Self::Company | Self::Product | Self::Address => None,
-        };
-        Ok(CountedBy { by: self, header })
+        let no_header = |name: &str| Finding::new(&at.at("header"), format!("`{name}` is no header's name"));
+        Ok(match self {
+            Self::Api => CountedBy::Api,
+            Self::Route => CountedBy::Route,
+            Self::Key => CountedBy::Key,
+            Self::App => CountedBy::App,
+            Self::Company => CountedBy::Company,
+            Self::Product => CountedBy::Product,
+            Self::Address => CountedBy::Address,
+            Self::Header(name) => CountedBy::Header(name.parse().ok().ok_or_else(|| no_header(&name))?),
+            Self::Expression(source) => {
+                let key = expression::key(&source, &at.at("expression"))?;
+                CountedBy::Expression(source.into(), key)
+            }
+        })
     }
 }
 
 /// A compiled [`CountBy`].
-pub(crate) struct CountedBy {
-    by: CountBy,
-    header: Option<HeaderName>,
+#[derive(Debug)]
+pub(crate) enum CountedBy {
+    Api,
+    Route,
+    Key,
+    App,
+    Company,
+    Product,
+    Address,
+    Header(HeaderName),
+    Expression(Box<str>, expression::Key),
 }
 
 impl CountedBy {
@@ -59,63 +77,80 @@ impl CountedBy {
     pub(crate) fn with_key<T>(&self, exchange: &Exchange, judge: impl FnOnce(&str) -> T) -> Result<T, Failure> {
         let caller = exchange.caller.as_deref();
         let nobody = || Nobody(self.word());
-        match &self.by {
-            CountBy::Api => Ok(judge("")),
-            CountBy::Route => Ok(judge(cut(&exchange.route.template))),
-            CountBy::Key => {
+        match self {
+            Self::Api => Ok(judge("")),
+            Self::Route => Ok(judge(cut(&exchange.route.template))),
+            Self::Key => {
                 let caller = caller.ok_or_else(nobody)?;
                 // Two policies may know different callers by the same name.
                 Ok(judge(Text::default().then(caller.by).then("/").then(&caller.credential).as_str()))
             }
-            CountBy::App => {
+            Self::App => {
                 let (caller, app) =
                     caller.and_then(|caller| Some((caller, caller.app.as_ref()?))).ok_or_else(nobody)?;
                 // An app's name is its company's to choose.
                 let company = caller.company.as_deref().unwrap_or_default();
                 Ok(judge(Text::default().then(company).then("/").then(app).as_str()))
             }
-            CountBy::Company => {
+            Self::Company => {
                 let company = caller.and_then(|caller| caller.company.as_deref()).ok_or_else(nobody)?;
                 Ok(judge(cut(company)))
             }
-            CountBy::Product => Ok(judge(cut(exchange.product.as_deref().ok_or_else(nobody)?))),
-            CountBy::Address => Ok(judge(Text::default().then_network(exchange.client).as_str())),
-            CountBy::Header(_) => {
-                let value = self.header.as_ref().and_then(|name| exchange.headers().get(name));
-                let value = value.map_or(&[][..], http::HeaderValue::as_bytes);
+            Self::Product => Ok(judge(cut(exchange.product.as_deref().ok_or_else(nobody)?))),
+            Self::Address => Ok(judge(Text::default().then_network(exchange.client).as_str())),
+            Self::Header(name) => {
+                let value = exchange.headers().get(name).map_or(&[][..], HeaderValue::as_bytes);
                 match str::from_utf8(value) {
                     Ok(value) => Ok(judge(cut(value))),
                     Err(_) => Ok(judge(cut(&String::from_utf8_lossy(value)))),
                 }
             }
+            Self::Expression(_, key) => Ok(judge(cut(&key.of(exchange)?))),
         }
     }
 
     /// As settings and messages name it.
     pub(crate) fn word(&self) -> &'static str {
-        match self.by {
-            CountBy::Api => "api",
-            CountBy::Route => "route",
-            CountBy::Key => "key",
-            CountBy::App => "app",
-            CountBy::Company => "company",
-            CountBy::Product => "product",
-            CountBy::Address => "address",
-            CountBy::Header(_) => "header",
+        match self {
+            Self::Api => "api",
+            Self::Route => "route",
+            Self::Key => "key",
+            Self::App => "app",
+            Self::Company => "company",
+            Self::Product => "product",
+            Self::Address => "address",
+            Self::Header(_) => "header",
+            Self::Expression(..) => "expression",
+        }
+    }
+
+    /// What is allowed to whom, in words that follow a number of requests.
+    pub(crate) fn for_each(&self) -> String {
+        match self {
+            Self::Api => "for the whole API".to_owned(),
+            Self::Header(name) => format!("for each value of `{name}`"),
+            // What an operator counts by is not every client's business.
+            Self::Expression(..) => "for each caller".to_owned(),
+            Self::Route | Self::Key | Self::App | Self::Company | Self::Product | Self::Address => {
+                format!("for each {}", self.word())
+            }
         }
     }
 
     /// What is counted, as a name for state: another one counts something else.
     pub(crate) fn identity(&self) -> String {
-        match &self.header {
-            Some(header) => format!("header={header}"),
-            None => self.word().to_owned(),
+        match self {
+            Self::Header(name) => format!("header={name}"),
+            Self::Expression(source, _) => format!("expression={source}"),
+            Self::Api | Self::Route | Self::Key | Self::App | Self::Company | Self::Product | Self::Address => {
+                self.word().to_owned()
+            }
         }
     }
 
     /// Whether callers are told apart, so that a refusal is about the one who asks and not about the gateway.
     pub(crate) fn is_about_the_caller(&self) -> bool {
-        !matches!(self.by, CountBy::Api | CountBy::Route | CountBy::Product)
+        !matches!(self, Self::Api | Self::Route | Self::Product)
     }
 }
 
@@ -226,6 +261,7 @@ mod tests {
             (CountBy::Address, "192.0.2.1"),
             (CountBy::Header("X-Tenant".into()), "blue"),
             (CountBy::Header("x-other".into()), ""),
+            (CountBy::Expression("caller.company + ':' + request.headers['x-tenant']".into()), "acme:blue"),
         ] {
             assert_eq!(key(by.clone(), &exchange), expected, "{by:?}");
         }

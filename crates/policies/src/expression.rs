@@ -189,7 +189,8 @@ mod tests {
     use super::*;
 
     fn some_exchange() -> Exchange {
-        let request = Request::post("/orders/7?limit=10&tag=a&tag=b%20c").header("x-foo", "Bar").header("accept", "*/*");
+        let request =
+            Request::post("/orders/7?limit=10&tag=a&tag=b%20c").header("x-foo", "Bar").header("accept", "*/*");
         let mut exchange = exchange(request);
         exchange.parameters.push(("id".into(), "7".into()));
         exchange.caller = Some(Arc::new(Caller {
@@ -265,7 +266,10 @@ mod tests {
     #[test]
     fn mistakes_are_findings_with_line_and_column() {
         for (source, expected) in [
-            ("request.hots == 'a'", "/when: line 1, column 1: there is no `request.hots`; did you mean `request.host`?"),
+            (
+                "request.hots == 'a'",
+                "/when: line 1, column 1: there is no `request.hots`; did you mean `request.host`?",
+            ),
             ("true &&\n  caler.company == 'a'", "/when: line 2, column 3: there is no `caler.company`; did you mean"),
             ("request == 'a'", "/when: line 1, column 1: `request` is a group; name one of its attributes"),
             ("request.host.name == 'a'", "column 1: there is no `request.host.name`; did you mean `request.host`?"),

@@ -56,7 +56,8 @@ impl Policy for Headers {
         if config.request.is_none() && config.response.is_none() {
             return Err(Finding::new(at, "changes nothing: write what to change in `request` or `response`"));
         }
-        let compile = |edits: Option<Edits>, of: Side, at: &Pointer| edits.map(|edits| edits.compile(of, at)).transpose();
+        let compile =
+            |edits: Option<Edits>, of: Side, at: &Pointer| edits.map(|edits| edits.compile(of, at)).transpose();
         Ok(Self {
             request: compile(config.request, Side::Request, &at.at("request"))?,
             response: compile(config.response, Side::Response, &at.at("response"))?,
@@ -121,8 +122,7 @@ impl Edits {
             let at = at.at("rename").at(&old);
             Ok((header_name(&old, &at, Host::Stays)?, header_name(&new, &at, Host::Stays)?))
         };
-        let remove =
-            |(index, name): (usize, String)| header_name(&name, &at.at("remove").at(index), Host::Stays);
+        let remove = |(index, name): (usize, String)| header_name(&name, &at.at("remove").at(index), Host::Stays);
         let host = if side == Side::Request { Host::CanBeSet } else { Host::Stays };
 
         Ok(Edit {
@@ -234,7 +234,8 @@ mod tests {
             .header("x-tag", "a")
             .passes();
 
-        let values = |name: &str| passed.headers().get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
+        let values =
+            |name: &str| passed.headers().get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
         assert_eq!(values("x-old"), [""; 0]);
         assert_eq!(values("x-new"), ["1", "2"]);
         assert_eq!(values("x-gone"), [""; 0]);
@@ -277,9 +278,18 @@ mod tests {
     fn what_frames_a_message_is_refused() {
         for (settings, expected) in [
             (json!({}), "/with: changes nothing: write what to change in `request` or `response`"),
-            (json!({ "request": { "set": { "Content-Length": "5" } } }), "/with/request/set/Content-Length: `Content-Length` cannot be changed"),
-            (json!({ "response": { "remove": ["x", "transfer-encoding"] } }), "/with/response/remove/1: `transfer-encoding` cannot"),
-            (json!({ "response": { "set": { "host": "a" } } }), "/with/response/set/host: `host` cannot be changed here"),
+            (
+                json!({ "request": { "set": { "Content-Length": "5" } } }),
+                "/with/request/set/Content-Length: `Content-Length` cannot be changed",
+            ),
+            (
+                json!({ "response": { "remove": ["x", "transfer-encoding"] } }),
+                "/with/response/remove/1: `transfer-encoding` cannot",
+            ),
+            (
+                json!({ "response": { "set": { "host": "a" } } }),
+                "/with/response/set/host: `host` cannot be changed here",
+            ),
             (json!({ "request": { "remove": ["host"] } }), "/with/request/remove/0: `host` cannot be changed here"),
             (json!({ "request": { "rename": { "a": "connection" } } }), "/with/request/rename/a: `connection` cannot"),
             (json!({ "request": { "set": { "a b": "" } } }), "/with/request/set/a b: `a b` is no name of a header"),

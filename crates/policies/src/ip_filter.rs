@@ -143,12 +143,10 @@ mod tests {
 
     fn network() -> impl Strategy<Value = IpNet> {
         prop_oneof![
-            (any::<u32>(), 0_u8..=32).prop_filter_map("a prefix", |(bits, prefix)| {
-                IpNet::new(Ipv4Addr::from(bits).into(), prefix).ok()
-            }),
-            (any::<u128>(), 0_u8..=128).prop_filter_map("a prefix", |(bits, prefix)| {
-                IpNet::new(Ipv6Addr::from(bits).into(), prefix).ok()
-            }),
+            (any::<u32>(), 0_u8..=32)
+                .prop_filter_map("a prefix", |(bits, prefix)| { IpNet::new(Ipv4Addr::from(bits).into(), prefix).ok() }),
+            (any::<u128>(), 0_u8..=128)
+                .prop_filter_map("a prefix", |(bits, prefix)| { IpNet::new(Ipv6Addr::from(bits).into(), prefix).ok() }),
         ]
     }
 

@@ -192,11 +192,11 @@ impl Quota {
     ) -> Problem {
         let calendar = counters.calendar();
         let quota = format!(
-            "The quota is {} per {} ({}) for each {}",
+            "The quota is {} per {} ({}) {}",
             plural(decision.limit, "request"),
             calendar.period(),
             self.zone,
-            self.counted_by.word()
+            self.counted_by.for_each()
         );
         let Some(wait) = wait else {
             let detail = format!("{quota}, and this request counts for more than that.");

@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_location_is_made_from_the_request() {
-        let answer = redirected(json!({ "location": "https://new.example{request.path}?from={request.host}" }), "/a%20b");
+        let answer =
+            redirected(json!({ "location": "https://new.example{request.path}?from={request.host}" }), "/a%20b");
         assert_eq!(answer.status, 302);
         assert_eq!(answer.headers["location"], "https://new.example/a%20b?from=example.com");
     }

@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn values_are_escaped_as_the_content_type_needs_it() {
-        let text = json!({ "text": "{request.query.q}", "headers": { "x-q": "{request.query.q}", "x-none": "{product}" } });
+        let text =
+            json!({ "text": "{request.query.q}", "headers": { "x-q": "{request.query.q}", "x-none": "{product}" } });
         let mut html = text.clone();
         html["content_type"] = "text/html".into();
         let json = json!({ "json": { "q": "<{request.query.q}>", "n": 1 } });

@@ -97,7 +97,10 @@ impl Policy for Rewrite {
                 add: add.map(|prefix| template(prefix, at.at("add_prefix"))).transpose()?,
             },
             (Some(_), _, _) => {
-                return Err(Finding::new(&at.at("path"), "says all of the path; leave `strip_prefix` and `add_prefix` out"));
+                return Err(Finding::new(
+                    &at.at("path"),
+                    "says all of the path; leave `strip_prefix` and `add_prefix` out",
+                ));
             }
         };
         let query = query.map(|edits| edits.compile(&at.at("query"))).transpose()?;
@@ -244,7 +247,8 @@ mod tests {
     #[test]
     fn a_path_is_made_from_the_route_s_parameters() {
         let rewrite = policy::<Rewrite>(json!({ "path": "/v2/{parameters.id}/items" }));
-        let passed = rewrite.request().to("/v1/7?a=b").with(|x| x.parameters.push(("id".into(), "7 ü/x".into()))).passes();
+        let passed =
+            rewrite.request().to("/v1/7?a=b").with(|x| x.parameters.push(("id".into(), "7 ü/x".into()))).passes();
         assert_eq!(passed.head.uri, "/v2/7%20%C3%BC%2Fx/items?a=b");
         assert_eq!(passed.target, "/v1/7?a=b");
     }
@@ -304,7 +308,10 @@ mod tests {
         for (settings, expected) in [
             (json!({}), "/with: changes nothing"),
             (json!({ "path": "v2" }), "/with/path: must begin with `/`"),
-            (json!({ "path": "/{parameter.id}" }), "/with/path: there is no `parameter.id`; did you mean `parameters`?"),
+            (
+                json!({ "path": "/{parameter.id}" }),
+                "/with/path: there is no `parameter.id`; did you mean `parameters`?",
+            ),
             (json!({ "path": "/a", "strip_prefix": "/b" }), "/with/path: says all of the path"),
             (json!({ "query": {} }), "/with/query: changes nothing"),
             (json!({ "method": "PO ST" }), "/with/method: `PO ST` is no method"),

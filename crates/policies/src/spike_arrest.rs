@@ -89,10 +89,10 @@ impl Policy for SpikeArrest {
             arrivals: Arrivals::new(keys),
         });
         let allowed = format!(
-            "{} per {}, {burst} at once, are allowed per {}",
+            "{} per {}, {burst} at once, are allowed {}",
             plural(rate.count(), "request"),
             in_words(rate.per()),
-            counted_by.word()
+            counted_by.for_each()
         );
         Ok(Self { rule, counted_by, state, fields, window: allowance.seconds, allowed })
     }
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(answer.status, 429);
         assert_eq!(answer.headers["retry-after"], "6");
         let document: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-        let expected = "10 requests per minute, 2 at once, are allowed per api. Try again in 6 seconds.";
+        let expected = "10 requests per minute, 2 at once, are allowed for the whole API. Try again in 6 seconds.";
         assert_eq!(document["detail"], expected);
         arrest.request().with(at(start + Duration::from_secs(6))).passes();
     }

@@ -111,9 +111,7 @@ impl Settling {
                 self.bound.push(looped.iter_var.clone());
                 self.bound.extend(looped.iter_var2.clone());
                 self.bound.push(looped.accu_var.clone());
-                for part in
-                    [&mut looped.accu_init, &mut looped.loop_cond, &mut looped.loop_step, &mut looped.result]
-                {
+                for part in [&mut looped.accu_init, &mut looped.loop_cond, &mut looped.loop_step, &mut looped.result] {
                     self.settle(part)?;
                 }
                 self.bound.truncate(outside);
@@ -167,8 +165,10 @@ impl Settling {
             return Ok(());
         }
         // `request.headers.a.b` would be read as the header `a.b`, which nobody means.
-        let table = ["request.headers.", "request.query.", "parameters."].iter().find(|table| name.starts_with(**table));
-        if let Some((first, rest)) = table.and_then(|table| name.strip_prefix(table)).and_then(|rest| rest.split_once('.'))
+        let table =
+            ["request.headers.", "request.query.", "parameters."].iter().find(|table| name.starts_with(**table));
+        if let Some((first, rest)) =
+            table.and_then(|table| name.strip_prefix(table)).and_then(|rest| rest.split_once('.'))
         {
             let table = table.copied().unwrap_or_default();
             return Err(Mistake { node, message: format!("`{table}{first}` is text and has no `{rest}`") });

@@ -177,7 +177,9 @@ fn is_in<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Execu
     let address = text(0).and_then(|text| text.inner().parse().ok());
     let network: Option<IpNet> = text(1).and_then(|text| text.inner().parse().ok());
     match (address, network) {
-        (Some(address), Some(network)) => Ok(CowVal::owned(CelBool::from(network.contains::<&std::net::IpAddr>(&address)))),
+        (Some(address), Some(network)) => {
+            Ok(CowVal::owned(CelBool::from(network.contains::<&std::net::IpAddr>(&address))))
+        }
         _ => Err(ExecutionError::function_error("isIn", "needs an address, and a network such as '192.0.2.0/24'")),
     }
 }
