@@ -9,8 +9,8 @@ use problem::{Finding, Pointer};
 
 use crate::chain::{Gate, Placed, RequestBodyHook, RequestHook};
 use crate::{
-    AskOnRequest, AskOnRequestBody, Chain, Condition, Kept, OnFailure, OnFinish, OnRequest, OnRequestBody, OnResponse,
-    OnResponseBody, OnResponseChunk, Services, Slot, Stage,
+    AskOnRequest, AskOnRequestBody, Chain, Condition, Figures, Kept, OnFailure, OnFinish, OnRequest, OnRequestBody,
+    OnResponse, OnResponseBody, OnResponseChunk, Services, Slot, Stage,
 };
 
 /// Conditional policies that one chain can have: a bit each.
@@ -41,6 +41,7 @@ impl ChainBuilder {
             response_chunk: Vec::new(),
             finish: Vec::new(),
             slots: 0,
+            figures: 0,
             patience: Duration::from_secs(5),
         };
         Self {
@@ -160,6 +161,12 @@ impl ChainBuilder {
     pub fn slot<T>(&mut self) -> Slot<T> {
         self.chain.slots += 1;
         Slot { index: self.chain.slots - 1, holds: PhantomData }
+    }
+
+    /// Reserves places for plain numbers in every exchange.
+    pub fn figures<const N: usize>(&mut self) -> Figures<N> {
+        self.chain.figures += N;
+        Figures { first: self.chain.figures - N }
     }
 
     /// The finished chain.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{StatusCode, response};
 use problem::{Problem, ProblemKind};
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::exchange::{Gates, Slots};
@@ -31,6 +32,7 @@ pub struct Chain {
     pub(crate) response_chunk: Vec<Placed<Arc<dyn OnResponseChunk>>>,
     pub(crate) finish: Vec<Arc<dyn OnFinish>>,
     pub(crate) slots: usize,
+    pub(crate) figures: usize,
     pub(crate) patience: Duration,
 }
 
@@ -87,7 +89,10 @@ pub struct Explained {
 impl Chain {
     /// Gives an exchange its places for notes.
     pub fn slots(&self) -> Slots {
-        Slots(std::iter::repeat_with(|| None).take(self.slots).collect())
+        Slots {
+            notes: std::iter::repeat_with(|| None).take(self.slots).collect(),
+            figures: SmallVec::from_elem(0, self.figures),
+        }
     }
 
     /// Readies an exchange for this chain, once its route is known.

@@ -127,8 +127,6 @@ pub struct Exchange {
     pub body_limit: Option<u64>,
     /// Its place in a trace.
     pub trace: Trace,
-    /// How many bytes the request's body may have, if a policy says so.
-    pub body_limit: Option<u64>,
     /// What policies noted, see [`Self::note`].
     pub slots: Slots,
     /// Which conditions have been asked.
@@ -137,7 +135,10 @@ pub struct Exchange {
 
 /// The places for notes of one exchange; its chain makes them.
 #[derive(Default)]
-pub struct Slots(pub(crate) SmallVec<[Option<Box<dyn Any + Send + Sync>>; 4]>);
+pub struct Slots {
+    pub(crate) notes: SmallVec<[Option<Box<dyn Any + Send + Sync>>; 4]>,
+    pub(crate) figures: SmallVec<[u64; 8]>,
+}
 
 /// Which conditions have been asked, and which of them held; a bit per condition.
 #[derive(Clone, Copy, Debug, Default)]
@@ -149,23 +150,36 @@ pub struct Gates {
 impl Exchange {
     /// What `slot`'s owner noted earlier in this exchange.
     pub fn noted<T: 'static>(&self, slot: Slot<T>) -> Option<&T> {
-        self.slots.0.get(slot.index)?.as_ref()?.downcast_ref()
+        self.slots.notes.get(slot.index)?.as_ref()?.downcast_ref()
     }
 
     /// As [`Self::noted`], to change it.
     pub fn noted_mut<T: 'static>(&mut self, slot: Slot<T>) -> Option<&mut T> {
-        self.slots.0.get_mut(slot.index)?.as_mut()?.downcast_mut()
+        self.slots.notes.get_mut(slot.index)?.as_mut()?.downcast_mut()
     }
 
     /// Takes out what `slot`'s owner noted earlier.
     pub fn take<T: 'static>(&mut self, slot: Slot<T>) -> Option<Box<T>> {
-        self.slots.0.get_mut(slot.index)?.take()?.downcast().ok()
+        self.slots.notes.get_mut(slot.index)?.take()?.downcast().ok()
     }
 
     /// Notes something for a later hook of the same policy.
     pub fn note<T: Send + Sync + 'static>(&mut self, slot: Slot<T>, value: T) {
-        if let Some(place) = self.slots.0.get_mut(slot.index) {
+        if let Some(place) = self.slots.notes.get_mut(slot.index) {
             *place = Some(Box::new(value));
+        }
+    }
+
+    /// The numbers that the owner of these figures set earlier, or zeros.
+    pub fn figures<const N: usize>(&self, figures: Figures<N>) -> [u64; N] {
+        let set = self.slots.figures.get(figures.first..).and_then(<[u64]>::first_chunk);
+        set.copied().unwrap_or([0; N])
+    }
+
+    /// Sets numbers for a later hook of the same policy. Unlike [`Self::note`], it allocates nothing.
+    pub fn set_figures<const N: usize>(&mut self, figures: Figures<N>, numbers: [u64; N]) {
+        if let Some(place) = self.slots.figures.get_mut(figures.first..).and_then(<[u64]>::first_chunk_mut) {
+            *place = numbers;
         }
     }
 
@@ -193,6 +207,12 @@ impl<T> Clone for Slot<T> {
 }
 
 impl<T> Copy for Slot<T> {}
+
+/// Places for `N` plain numbers in every exchange, which belong to one policy of one chain.
+#[derive(Clone, Copy)]
+pub struct Figures<const N: usize> {
+    pub(crate) first: usize,
+}
 
 /// How an exchange ended.
 #[derive(Clone, Debug, Default)]
@@ -224,4 +244,27 @@ pub struct Upstreamed {
     pub first_byte: Option<Duration>,
     /// How often the request was sent.
     pub attempts: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::Request;
+
+    use crate::{ChainBuilder, tester};
+
+    #[test]
+    fn figures_are_zero_until_their_owner_sets_them() {
+        let mut chain = ChainBuilder::new("test", Arc::default(), Arc::default());
+        let (mine, yours) = (chain.figures::<2>(), chain.figures::<3>());
+        let chain = chain.build();
+        let mut exchange = tester::exchange(Request::get("/"));
+        chain.adopt(&mut exchange);
+
+        exchange.set_figures(mine, [7, 9]);
+
+        assert_eq!(exchange.figures(mine), [7, 9]);
+        assert_eq!(exchange.figures(yours), [0, 0, 0]);
+    }
 }

@@ -22,7 +22,7 @@ pub use self::body::{Body, BoxError};
 pub use self::builder::ChainBuilder;
 pub use self::chain::{Chain, Explained, POLICY_FAILED};
 pub use self::exchange::{
-    Caller, Connection, Exchange, Gates, Outcome, PeerCertificate, RequestId, Route, Slot, Slots, Tls, Trace,
+    Caller, Connection, Exchange, Figures, Gates, Outcome, PeerCertificate, RequestId, Route, Slot, Slots, Tls, Trace,
     Upstreamed,
 };
 pub use self::hooks::{

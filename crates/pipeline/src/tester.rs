@@ -122,7 +122,6 @@ pub fn exchange(request: http::request::Builder) -> Exchange {
         cost: 1,
         body_limit: None,
         trace: Trace::default(),
-        body_limit: None,
         slots: Slots::default(),
         gates: Gates::default(),
     }

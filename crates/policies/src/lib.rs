@@ -5,13 +5,18 @@
 pub mod attribute;
 pub mod compress;
 pub mod cors;
+pub mod concurrency;
+mod counted_by;
 pub mod expression;
 pub mod headers;
 pub mod ip_filter;
+pub mod quota;
+mod rate_limit_fields;
 pub mod redirect;
 pub mod request_size;
 pub mod respond;
 pub mod rewrite;
+pub mod spike_arrest;
 pub mod template;
 
 use pipeline::Entry;
@@ -20,10 +25,13 @@ use pipeline::Entry;
 pub static CATALOG: &[Entry] = &[
     Entry::of::<compress::Compress>(),
     Entry::of::<cors::Cors>(),
+    Entry::of::<concurrency::Concurrency>(),
     Entry::of::<headers::Headers>(),
     Entry::of::<ip_filter::IpFilter>(),
+    Entry::of::<quota::Quota>(),
     Entry::of::<redirect::Redirect>(),
     Entry::of::<request_size::RequestSize>(),
     Entry::of::<respond::Respond>(),
     Entry::of::<rewrite::Rewrite>(),
+    Entry::of::<spike_arrest::SpikeArrest>(),
 ];

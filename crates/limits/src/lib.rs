@@ -1,0 +1,23 @@
+//! How much may pass: rates (GCRA), counts per calendar window, and how many at once.
+//!
+//! All of it keeps three promises under any concurrency: never more than the limit, a refused request costs nothing,
+//! and memory is bounded however many keys an outsider invents.
+//! Deliberately not here: clocks (the time is a parameter), storage (a [`Ledger`] is told what was counted) and HTTP.
+
+mod arrivals;
+mod calendar;
+mod counters;
+mod decision;
+mod gcra;
+mod in_flight;
+mod ledger;
+mod shards;
+mod tally;
+
+pub use self::arrivals::Arrivals;
+pub use self::calendar::{Calendar, Period, UnknownZone, Window};
+pub use self::counters::Counters;
+pub use self::decision::{Decision, Passage};
+pub use self::gcra::Gcra;
+pub use self::in_flight::{Count, InFlight, Permit};
+pub use self::ledger::{Ledger, Plans, Reading};

@@ -1,0 +1,400 @@
+//! `quota`: so many requests in a calendar window.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{StatusCode, response};
+use limits::{Calendar, Counters, Decision, Ledger, Passage, Period, Plans};
+use pipeline::{ChainBuilder, Exchange, Flow, OnRequest, OnResponse, Policy, Stage, Verdict};
+use problem::{Finding, Pointer, Problem, ProblemKind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::counted_by::{CountBy, CountedBy, Text};
+use crate::rate_limit_fields::{Allowance, Fields, name, plural, retry_after};
+
+/// The caller's requests for this window are used up.
+pub static QUOTA_EXCEEDED: ProblemKind =
+    ProblemKind { code: "quota-exceeded", status: StatusCode::TOO_MANY_REQUESTS, title: "The quota is used up" };
+
+/// Lets so many requests pass in a calendar window.
+///
+/// Windows begin with the clock and the calendar of a time zone: the minute, the day, the month. A quota is never exceeded, by
+/// no request, and a refused request costs nothing. Answers carry the `RateLimit-Policy` and `RateLimit` fields.
+///
+/// Where callers are counted (`key`, `app`, `company`, `product`) and a request has none, the policy cannot judge it: it is
+/// refused, or passes if the policy's `on_failure` is `open`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// How many requests pass in a window.
+    requests: Option<u64>,
+    /// How long a window is.
+    per: Option<Period>,
+    /// Takes requests and window from here instead: with `product`, from the product by which the caller asks. Such a quota is
+    /// one for all APIs of the product; a product without a quota passes.
+    from: Option<From>,
+    /// The time zone of the windows, such as `Europe/Berlin`.
+    #[serde(default = "default_zone")]
+    zone: String,
+    /// Whom to count. Each has the whole quota. Must be written, but with `from: product` it is `app` if left out.
+    by: Option<CountBy>,
+    /// What a request counts for. Left out, what other policies have set as its cost, otherwise 1.
+    cost: Option<u32>,
+    /// The name that clients read in `RateLimit`. Quotas of the same name, window and `by` count together, in whichever API.
+    name: Option<String>,
+    /// How many callers are told apart at a time; those beyond share one quota until the window ends.
+    #[serde(default = "default_keys")]
+    keys: usize,
+}
+
+/// Where a quota can come from.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum From {
+    /// The product by which the caller asks.
+    Product,
+}
+
+fn default_zone() -> String {
+    "UTC".to_owned()
+}
+
+fn default_keys() -> usize {
+    1 << 17
+}
+
+/// The compiled policy.
+pub struct Quota {
+    plan: Plan,
+    counted_by: CountedBy,
+    cost: Option<u32>,
+    fields: Fields,
+    zone: String,
+}
+
+enum Plan {
+    /// The same for everybody.
+    Fixed { limit: u64, counters: Arc<Counters> },
+    /// As the caller's product has it; counters for each period.
+    OfProduct { plans: Arc<dyn Plans>, counters: Vec<Arc<Counters>> },
+}
+
+/// A quota by product, for a request by no product.
+#[derive(Debug, Error)]
+#[error("the quota is the product's, and the request has none: place a policy before it that finds the product")]
+struct NoProduct;
+
+impl Policy for Quota {
+    const NAME: &'static str = "quota";
+    const STAGE: Stage = Stage::Meter;
+    const PROBLEMS: &'static [&'static ProblemKind] = &[&QUOTA_EXCEEDED];
+    type Config = Config;
+
+    fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
+        let Config { requests, per, from, zone, by, cost, name: written, keys } = config;
+        let finding = |message: &str| Finding::new(at, message);
+        let by = match (by, from) {
+            (Some(by), _) => by,
+            (None, Some(From::Product)) => CountBy::App,
+            (None, None) => return Err(finding("does not say whom to count: write `by`, such as `by: app`")),
+        };
+        let counted_by = by.compile(&at.at("by"))?;
+        let name = name(written.as_deref(), Self::NAME, at, chain)?;
+        let keeper = Keeper { zone: &zone, counted_by: &counted_by, keys, at };
+        let (plan, fields) = match (requests, per, from) {
+            (Some(limit), Some(period), None) => {
+                let counters = keeper.counters(&written.unwrap_or_else(|| chain.place()), period, chain)?;
+                let allowance = Allowance { quota: limit, seconds: period.seconds() };
+                (Plan::Fixed { limit, counters }, Fields::fixed(&name, allowance, chain))
+            }
+            (None, None, Some(From::Product)) => {
+                let plans = chain.service::<dyn Plans>();
+                let plans = plans.ok_or_else(|| finding("there are no products here to take a quota from"))?;
+                let counters = PERIODS.iter().map(|period| keeper.counters("products", *period, chain));
+                let counters = counters.collect::<Result<_, _>>()?;
+                (Plan::OfProduct { plans, counters }, Fields::varying(&name, chain))
+            }
+            _ => return Err(finding("needs either `requests` and `per`, or `from: product`")),
+        };
+        Ok(Self { plan, counted_by, cost, fields, zone })
+    }
+
+    fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
+        chain.on_request(self.clone());
+        chain.on_response(self);
+    }
+}
+
+/// Finds or makes counters.
+struct Keeper<'a> {
+    zone: &'a str,
+    counted_by: &'a CountedBy,
+    keys: usize,
+    at: &'a Pointer,
+}
+
+impl Keeper<'_> {
+    fn counters(&self, owner: &str, period: Period, chain: &ChainBuilder) -> Result<Arc<Counters>, Finding> {
+        let calendar = Calendar::new(period, self.zone)
+            .map_err(|unknown| Finding::new(&self.at.at("zone"), unknown.to_string()))?;
+        // Counts in other windows or of other things are other counters.
+        let name = format!("{owner}/{period}/{}/{}", self.zone, self.counted_by.identity());
+        let ledger = chain.service::<dyn Ledger>();
+        Ok(chain.keep(Some(&name), || Counters::new(&name, calendar, self.keys, ledger)))
+    }
+}
+
+impl OnRequest for Quota {
+    fn on_request(&self, exchange: &mut Exchange) -> Verdict {
+        let cost = self.cost.unwrap_or(exchange.cost);
+        let now = exchange.began_at;
+        let (counters, decision) = match &self.plan {
+            Plan::Fixed { limit, counters } => {
+                (counters, self.counted_by.with_key(exchange, |key| counters.take(key, cost, *limit, now))?)
+            }
+            Plan::OfProduct { plans, counters } => {
+                let product = exchange.product.as_deref().ok_or(NoProduct)?;
+                let Some((limit, period)) = plans.quota(product) else { return Ok(Flow::Next) };
+                let of_period = |counters: &&Arc<Counters>| counters.calendar().period() == period;
+                let counters = counters.iter().find(of_period).ok_or(NoProduct)?;
+                // The product first: the names of products are the operator's.
+                let take = |key: &str| {
+                    counters.take(Text::default().then(product).then("/").then(key).as_str(), cost, limit, now)
+                };
+                (counters, self.counted_by.with_key(exchange, take)?)
+            }
+        };
+        self.fields.keep(exchange, &decision, counters.calendar().period().seconds());
+        match decision.passage {
+            Passage::Granted => Ok(Flow::Next),
+            Passage::Refused { retry_after } => Ok(self.refusal(counters, &decision, retry_after, exchange).into()),
+        }
+    }
+}
+
+impl OnResponse for Quota {
+    fn on_response(&self, exchange: &mut Exchange, head: &mut response::Parts) {
+        self.fields.write(exchange, &mut head.headers);
+    }
+}
+
+impl Quota {
+    #[cold]
+    fn refusal(
+        &self,
+        counters: &Counters,
+        decision: &Decision,
+        wait: Option<Duration>,
+        exchange: &Exchange,
+    ) -> Problem {
+        let calendar = counters.calendar();
+        let quota = format!(
+            "The quota is {} per {} ({}) {}",
+            plural(decision.limit, "request"),
+            calendar.period(),
+            self.zone,
+            self.counted_by.for_each()
+        );
+        let Some(wait) = wait else {
+            let detail = format!("{quota}, and this request counts for more than that.");
+            return Problem::new(&QUOTA_EXCEEDED).detail(detail);
+        };
+        let (seconds, value) = retry_after(wait);
+        let resets_at = calendar.written(calendar.window(exchange.began_at).end);
+        let left = match decision.remaining {
+            0 => "It is used up".to_owned(),
+            left => format!("{left} are left, which is less than this request counts for"),
+        };
+        let detail = format!("{quota}. {left}; it resets at {resets_at}, in {}.", plural(seconds, "second"));
+        Problem::new(&QUOTA_EXCEEDED).detail(detail).header(RETRY_AFTER, value)
+    }
+}
+
+const PERIODS: [Period; 7] =
+    [Period::Second, Period::Minute, Period::Hour, Period::Day, Period::Week, Period::Month, Period::Year];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use http::Response;
+    use limits::Reading;
+    use parking_lot::Mutex;
+    use pipeline::tester::{policy, policy_with};
+    use pipeline::{Body, Caller, Services};
+    use serde_json::json;
+
+    use super::*;
+
+    const HOUR: u64 = 3_600_000_000;
+
+    fn app(name: &str) -> Caller {
+        Caller { by: "api-key", company: Some("acme".into()), app: Some(name.into()), ..Caller::default() }
+    }
+
+    fn detail(answer: &pipeline::tester::Answer) -> String {
+        let document: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        document["detail"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_quota_passes_and_not_one_more() {
+        let quota = policy::<Quota>(json!({ "requests": 2, "per": "day", "by": "app", "zone": "Europe/Berlin" }));
+
+        quota.request().called_by(app("shop")).passes();
+        quota.request().called_by(app("shop")).passes();
+        let answer = quota.request().called_by(app("shop")).is_refused_with("quota-exceeded");
+        quota.request().called_by(app("desk")).passes();
+
+        // The tester's clock stands at 2026-01-01T00:00:00Z, which is 01:00 in Berlin.
+        assert_eq!(answer.status, 429);
+        assert_eq!(answer.headers["retry-after"], "82800");
+        assert_eq!(
+            detail(&answer),
+            "The quota is 2 requests per day (Europe/Berlin) for each app. It is used up; it resets at \
+             2026-01-02T00:00:00+01:00, in 82800 seconds."
+        );
+        let tomorrow = |exchange: &mut Exchange| exchange.began_at += 23 * HOUR;
+        quota.request().called_by(app("shop")).with(tomorrow).passes();
+    }
+
+    #[test]
+    fn answers_say_what_is_allowed_and_what_is_left() {
+        let quota = policy::<Quota>(json!({ "requests": 100, "per": "hour", "by": "api" }));
+
+        let later = |exchange: &mut Exchange| exchange.began_at += HOUR / 4 + 1;
+        let answer = quota.request().with(later).answered(Response::new(Body::Empty));
+
+        assert_eq!(answer.headers["ratelimit-policy"], "\"quota\";q=100;w=3600");
+        assert_eq!(answer.headers["ratelimit"], "\"quota\";r=99;t=2700");
+    }
+
+    #[test]
+    fn a_request_counts_for_its_cost() {
+        let by_exchange = policy::<Quota>(json!({ "requests": 5, "per": "day", "by": "api" }));
+        let costing = |cost| move |exchange: &mut Exchange| exchange.cost = cost;
+        by_exchange.request().with(costing(3)).passes();
+        let answer = by_exchange.request().with(costing(3)).is_refused_with("quota-exceeded");
+        assert!(detail(&answer).contains("2 are left, which is less than this request counts for"));
+        by_exchange.request().with(costing(2)).passes();
+
+        let by_settings = policy::<Quota>(json!({ "requests": 5, "per": "day", "by": "api", "cost": 6 }));
+        let answer = by_settings.request().is_refused_with("quota-exceeded");
+        assert!(!answer.headers.contains_key("retry-after"));
+        assert!(detail(&answer).ends_with("and this request counts for more than that."));
+    }
+
+    #[test]
+    fn a_reload_gives_no_second_quota() {
+        let quota = policy::<Quota>(json!({ "requests": 1, "per": "day", "by": "api" }));
+        quota.request().passes();
+
+        let quota = quota.reloaded(json!({ "requests": 2, "per": "day", "by": "api" }));
+
+        quota.request().passes();
+        quota.request().is_refused_with("quota-exceeded");
+    }
+
+    struct Catalogue;
+
+    impl Plans for Catalogue {
+        fn quota(&self, product: &str) -> Option<(u64, Period)> {
+            match product {
+                "gold" => Some((2, Period::Month)),
+                "trial" => Some((1, Period::Minute)),
+                _ => None,
+            }
+        }
+    }
+
+    fn by_product() -> pipeline::tester::PolicyUnderTest<Quota> {
+        policy_with(json!({ "from": "product" }), Services::default().with::<dyn Plans>(Arc::new(Catalogue)))
+    }
+
+    #[test]
+    fn each_product_brings_its_own_quota() {
+        let quota = by_product();
+        let ask = |product: &'static str| {
+            let set = move |exchange: &mut Exchange| exchange.product = Some(product.into());
+            quota.request().called_by(app("shop")).with(set)
+        };
+
+        ask("gold").passes();
+        let answer = ask("gold").answered(Response::new(Body::Empty));
+        assert_eq!(answer.headers["ratelimit-policy"], "\"quota\";q=2;w=2678400");
+        assert_eq!(answer.headers["ratelimit"], "\"quota\";r=0;t=2678400");
+        ask("gold").is_refused_with("quota-exceeded");
+
+        ask("trial").passes();
+        let answer = ask("trial").is_refused_with("quota-exceeded");
+        assert_eq!(answer.headers["retry-after"], "60");
+
+        let answer = ask("unlimited").answered(Response::new(Body::Empty));
+        assert!(!answer.headers.contains_key("ratelimit"));
+    }
+
+    #[test]
+    fn a_request_of_nobody_or_by_no_product_cannot_be_judged() {
+        by_product().request().called_by(app("shop")).is_refused_with("policy-failed");
+        let gold = |exchange: &mut Exchange| exchange.product = Some("gold".into());
+        by_product().request().with(gold).is_refused_with("policy-failed");
+        by_product().failing_open().request().with(gold).passes();
+    }
+
+    #[derive(Default)]
+    struct Book(Mutex<BTreeMap<(String, u64), u64>>);
+
+    impl Ledger for Book {
+        fn consumed(&self, counter: &str, window_start: u64, n: u32) {
+            *self.0.lock().entry((counter.to_owned(), window_start)).or_default() += u64::from(n);
+        }
+
+        fn given_back(&self, _: &str, _: u64, _: u32) {}
+
+        fn remembered(&self, name: &str) -> Vec<Reading> {
+            let reading = |((counter, start), n): (&(String, u64), &u64)| Reading {
+                counter: counter.clone(),
+                window_start: *start,
+                consumed: *n,
+            };
+            self.0.lock().iter().filter(|((counter, _), _)| counter.starts_with(name)).map(reading).collect()
+        }
+    }
+
+    #[test]
+    fn a_restart_gives_no_second_quota() {
+        let book = Arc::new(Book::default());
+        let started = || {
+            let services = Services::default().with::<dyn Ledger>(book.clone());
+            policy_with::<Quota>(json!({ "requests": 2, "per": "day", "by": "app" }), services)
+        };
+
+        started().request().called_by(app("shop")).passes();
+        started().request().called_by(app("shop")).passes();
+        started().request().called_by(app("shop")).is_refused_with("quota-exceeded");
+
+        let counter = ("test/quota/1/day/UTC/app:acme/shop".to_owned(), 1_767_225_600);
+        assert_eq!(*book.0.lock(), BTreeMap::from([(counter, 2)]));
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_findings() {
+        let finding = |settings| policy::<Quota>(settings).finding();
+        let choose = "/with: needs either `requests` and `per`, or `from: product`";
+        assert_eq!(finding(json!({ "requests": 5, "by": "app" })), choose);
+        assert_eq!(finding(json!({ "per": "day", "by": "app" })), choose);
+        assert_eq!(finding(json!({ "requests": 5, "per": "day", "from": "product" })), choose);
+        assert_eq!(
+            finding(json!({ "requests": 5, "per": "day" })),
+            "/with: does not say whom to count: write `by`, such as `by: app`"
+        );
+        assert_eq!(
+            finding(json!({ "requests": 5, "per": "day", "by": "app", "zone": "Mars" })),
+            "/with/zone: there is no time zone `Mars`; write a name such as `Europe/Berlin` or `UTC`"
+        );
+        assert_eq!(finding(json!({ "from": "product" })), "/with: there are no products here to take a quota from");
+    }
+}
