@@ -1,4 +1,4 @@
-//! The embedded store: entities and sums of usage in one SQLite file.
+//! The embedded store: entities and sums of usage in one `SQLite` file.
 //!
 //! One thread writes and one reads, each behind a bounded channel, so a caller never blocks its
 //! runtime. The file is in WAL mode, so the two do not wait for each other.

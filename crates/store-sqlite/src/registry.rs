@@ -31,8 +31,8 @@ impl Registry for SqliteStore {
     }
 
     async fn companies(&self, after: Option<&CompanyName>, limit: usize) -> Result<Vec<Company>, StoreError> {
-        let after = after.map(ToString::to_string).unwrap_or_default();
         const TAIL: &str = "WHERE ? < name ORDER BY name LIMIT ?";
+        let after = after.map(ToString::to_string).unwrap_or_default();
         self.read(move |transaction| many(transaction, TAIL, params![after, rows(limit)])).await
     }
 
@@ -69,8 +69,8 @@ impl Registry for SqliteStore {
     }
 
     async fn apps(&self, of: &CompanyName, after: Option<&AppId>, limit: usize) -> Result<Vec<App>, StoreError> {
-        let (of, after) = (of.clone(), after.map(|after| after.app.to_string()).unwrap_or_default());
         const TAIL: &str = "WHERE company = ? AND ? < name ORDER BY name LIMIT ?";
+        let (of, after) = (of.clone(), after.map(|after| after.app.to_string()).unwrap_or_default());
         self.read(move |transaction| {
             company(transaction, &of)?;
             many(transaction, TAIL, params![of.as_str(), after, rows(limit)])
@@ -104,8 +104,8 @@ impl Registry for SqliteStore {
     }
 
     async fn products(&self, after: Option<&ProductName>, limit: usize) -> Result<Vec<Product>, StoreError> {
-        let after = after.map(ToString::to_string).unwrap_or_default();
         const TAIL: &str = "WHERE ? < name ORDER BY name LIMIT ?";
+        let after = after.map(ToString::to_string).unwrap_or_default();
         self.read(move |transaction| many(transaction, TAIL, params![after, rows(limit)])).await
     }
 
@@ -154,8 +154,8 @@ impl Registry for SqliteStore {
     }
 
     async fn subscriptions(&self, id: &AppId) -> Result<Vec<Subscription>, StoreError> {
-        let id = id.clone();
         const TAIL: &str = "WHERE company = ? AND app = ? ORDER BY product";
+        let id = id.clone();
         self.read(move |transaction| {
             app(transaction, &id)?;
             many(transaction, TAIL, [id.company.as_str(), id.app.as_str()])
@@ -169,9 +169,9 @@ impl Registry for SqliteStore {
         after: Option<&SubscriptionId>,
         limit: usize,
     ) -> Result<Vec<Subscription>, StoreError> {
-        let after = after.cloned();
         const TAIL: &str = "WHERE state = ? AND (?, ?, ?) < (company, app, product) \
                             ORDER BY company, app, product LIMIT ?";
+        let after = after.cloned();
         self.read(move |transaction| {
             let [company, app, product] = after.as_ref().map_or([""; 3], parts);
             many(transaction, TAIL, params![state.as_str(), company, app, product, rows(limit)])
@@ -222,8 +222,8 @@ impl Registry for SqliteStore {
     }
 
     async fn keys(&self, id: &AppId) -> Result<Vec<Key>, StoreError> {
-        let id = id.clone();
         const TAIL: &str = "WHERE company = ? AND app = ? ORDER BY id";
+        let id = id.clone();
         self.read(move |transaction| {
             app(transaction, &id)?;
             many(transaction, TAIL, [id.company.as_str(), id.app.as_str()])
@@ -254,7 +254,7 @@ impl Registry for SqliteStore {
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {
-        self.read(|transaction| changes::revision(transaction)).await
+        self.read(changes::revision).await
     }
 
     async fn changes_since(&self, since: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
@@ -360,7 +360,7 @@ fn parts(id: &SubscriptionId) -> [&str; 3] {
     [id.app.company.as_str(), id.app.app.as_str(), id.product.as_str()]
 }
 
-/// A limit as SQLite has it.
+/// A limit as `SQLite` has it.
 fn rows(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

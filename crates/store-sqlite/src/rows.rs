@@ -163,7 +163,7 @@ pub(crate) fn buried(row: &Row<'_>) -> rusqlite::Result<EntityId> {
     }
 }
 
-/// A number as SQLite has it: what is too large becomes the largest.
+/// A number as `SQLite` has it: what is too large becomes the largest.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -11,7 +11,7 @@ pub enum OpenError {
     /// The file cannot be made or its threads not started.
     #[error("the store's file cannot be opened")]
     Io(#[from] io::Error),
-    /// SQLite refuses it.
+    /// `SQLite` refuses it.
     #[error("the store's file cannot be used")]
     Sqlite(#[from] rusqlite::Error),
     /// A later version of this program wrote it.
@@ -29,7 +29,7 @@ pub enum OpenError {
 pub(crate) enum Trouble {
     /// What the trait promises to say.
     Refused(StoreError),
-    /// SQLite's own trouble.
+    /// `SQLite`'s own trouble.
     Sqlite(rusqlite::Error),
     /// A value that cannot be written down.
     Unwritable(Box<dyn Error + Send + Sync>),

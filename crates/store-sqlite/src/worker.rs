@@ -62,8 +62,8 @@ impl Worker {
             drop(reply.send(work(connection)));
         });
         let asked = async {
-            self.jobs.send(job).await.map_err(|_| Unanswered::Stopped)?;
-            answer.await.map_err(|_| Unanswered::GivenUp)
+            self.jobs.send(job).await.map_err(|_closed| Unanswered::Stopped)?;
+            answer.await.map_err(|_dropped| Unanswered::GivenUp)
         };
         match timeout(PATIENCE, asked).await {
             Ok(Ok(answer)) => answer.map_err(StoreError::from),
