@@ -2,6 +2,7 @@
 //!
 //! Deliberately not here: sockets, files and databases. A policy asks for what it needs when it is compiled, by type.
 
+pub mod api_key;
 pub mod attribute;
 pub mod compress;
 pub mod cors;
