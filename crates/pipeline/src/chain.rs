@@ -218,11 +218,7 @@ impl Chain {
 
     /// Tells every finish hook how it ended. A hook that panics silences only itself.
     pub fn finish(&self, exchange: &Exchange, outcome: &Outcome) {
-        for hook in &self.finish {
-            if catch_unwind(AssertUnwindSafe(|| hook.on_finish(exchange, outcome))).is_err() {
-                tracing::error!(exchange = %exchange.id, "a finish hook panicked");
-            }
-        }
+        tell(&self.finish, exchange, outcome);
     }
 
     async fn ask(&self, placed: &Placed<RequestHook>, exchange: &mut Exchange) -> Flow {
@@ -245,6 +241,15 @@ impl Chain {
         match tokio::time::timeout(self.patience, answer).await {
             Ok(verdict) => verdict,
             Err(_) => Err(TooSlow(self.patience).into()),
+        }
+    }
+}
+
+/// Tells hooks how an exchange ended. One that panics silences only itself.
+pub fn tell(hooks: &[Arc<dyn OnFinish>], exchange: &Exchange, outcome: &Outcome) {
+    for hook in hooks {
+        if catch_unwind(AssertUnwindSafe(|| hook.on_finish(exchange, outcome))).is_err() {
+            tracing::error!(exchange = %exchange.id, "a finish hook panicked");
         }
     }
 }

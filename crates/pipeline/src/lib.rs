@@ -20,7 +20,7 @@ pub mod tester;
 
 pub use self::body::{Body, BoxError};
 pub use self::builder::ChainBuilder;
-pub use self::chain::{Chain, Explained, POLICY_FAILED};
+pub use self::chain::{Chain, Explained, POLICY_FAILED, tell};
 pub use self::exchange::{
     Caller, Connection, Exchange, Figures, Gates, Outcome, PeerCertificate, RequestId, Route, Slot, Slots, Tls, Trace,
     Upstreamed,

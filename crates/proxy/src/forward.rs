@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use pipeline::{Body, Upstreamed};
 use problem::{Problem, ProblemKind};
 use upstream::{Failed, Interim, Kind, Outgoing};
+use watch::hand_on_trace;
 
 use crate::arrival::strip_answer;
 use crate::forwarded;
@@ -45,6 +46,9 @@ pub(crate) async fn forward(
     };
     let exchange = &mut underway.exchange;
     forwarded::tell(route.forwarded, exchange);
+    if exchange.trace.trace_id != 0 {
+        hand_on_trace(&exchange.trace, &mut exchange.head.headers);
+    }
     if let Some(mirror) = route.mirror.as_ref().filter(|mirror| mirror.wants()) {
         crate::mirror::copy(&mirror.upstream, exchange, &body);
     }

@@ -12,11 +12,11 @@ use http_body_util::{BodyExt, Limited};
 use pipeline::{Body, Connection, Flow};
 use problem::{Problem, ProblemKind};
 use snapshot::Live;
+use telemetry::traceparent::Sampler;
 use upstream::Interim;
 
 use crate::arrival::Arrival;
 use crate::served::{Served, Tunnel};
-use crate::trace::Sampler;
 use crate::underway::Underway;
 use crate::{forward, refused};
 
@@ -57,13 +57,13 @@ pub(crate) struct Incoming {
 /// What requests are handled by.
 pub struct Service {
     pub(crate) live: Arc<Live>,
-    pub(crate) sampler: Sampler,
+    pub(crate) sampler: Option<Sampler>,
     refusals: AtomicU64,
 }
 
 impl Service {
-    /// Handles requests by whatever is live when they begin; of traces that begin here, a share is recorded.
-    pub fn new(live: Arc<Live>, sampler: Sampler) -> Self {
+    /// Handles requests by whatever is live when they begin. Without a sampler, trace context passes untouched.
+    pub fn new(live: Arc<Live>, sampler: Option<Sampler>) -> Self {
         Self { live, sampler, refusals: AtomicU64::new(0) }
     }
 

@@ -17,7 +17,6 @@ mod proxy_protocol;
 mod refused;
 mod served;
 pub mod tls;
-mod trace;
 mod tunnel;
 mod underway;
 mod upload;
@@ -28,7 +27,6 @@ use problem::ProblemKind;
 pub use self::accept::Present;
 pub use self::gateway::{Gateway, Inherited, Socket};
 pub use self::handle::Service;
-pub use self::trace::Sampler;
 
 /// Every problem that the proxy itself answers with; the documentation lists them.
 pub static PROBLEMS: &[&ProblemKind] = &[

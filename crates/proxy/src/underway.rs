@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderValue, Response, header};
-use pipeline::{Body, Chain, Connection, Exchange, Outcome};
+use pipeline::{Body, Chain, Connection, Exchange, Outcome, Trace};
 use problem::ProblemKind;
 use snapshot::{Route, Snapshot};
+use watch::begin_trace;
 
 use crate::arrival::Arrival;
 use crate::clock;
@@ -32,8 +33,8 @@ impl Underway {
         received: Arc<AtomicU64>,
     ) -> Self {
         let (began, began_at) = clock::now();
-        let Arrival { mut head, host, client, scheme, route, parameters } = arrival;
-        let trace = service.sampler.trace(&mut head.headers);
+        let Arrival { head, host, client, scheme, route, parameters } = arrival;
+        let trace = service.sampler.as_ref().map_or_else(Trace::default, |sampler| begin_trace(&head.headers, sampler));
         let target = &snapshot.route(route);
         let exchange = Exchange {
             id: pipeline::RequestId(telemetry::ids::request_id(began_at)),
@@ -98,6 +99,7 @@ impl Underway {
         self.outcome.received = self.received.load(Ordering::Relaxed);
         let chain = self.chain();
         chain.finish(&self.exchange, &self.outcome);
+        pipeline::tell(&self.snapshot.observers, &self.exchange, &self.outcome);
     }
 }
 

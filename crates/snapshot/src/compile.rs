@@ -48,7 +48,7 @@ impl Snapshot {
             return Err(findings);
         }
         let document = document.clone();
-        Ok(Self { generation, hash: hash.to_owned(), document, router, routes, unrouted, upstreams, limits })
+        Ok(Self { generation, hash: hash.to_owned(), document, router, routes, unrouted, upstreams, limits, observers: Vec::new() })
     }
 }
 
@@ -194,15 +194,13 @@ impl Compiler<'_> {
             }
         }
         self.findings.extend(chain.finding(&at.at("policies")));
-        self.lent.observers.iter().for_each(|observer| chain.on_finish(observer.clone()));
         // An API's findings would be told once more for each operation.
         self.findings.dedup();
         (self.findings.len() == before).then(|| Arc::new(chain.build()))
     }
 
     fn unrouted(&self) -> Route {
-        let mut chain = ChainBuilder::new("", self.lent.services.clone(), self.lent.kept.clone());
-        self.lent.observers.iter().for_each(|observer| chain.on_finish(observer.clone()));
+        let chain = ChainBuilder::new("", self.lent.services.clone(), self.lent.kept.clone());
         Route {
             names: Arc::new(pipeline::Route { api: "".into(), template: "".into(), base: 0 }),
             parameters: Vec::new(),
