@@ -192,7 +192,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(15);
 /// How long a batch is tried; meanwhile others wait in the queue, and are dropped when it is full.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LAST_PATIENCE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
@@ -301,7 +301,7 @@ mod tests {
         run(&queue, &collector, 1).await;
         assert_eq!((queue.sent(), queue.dropped()), (0, 1));
 
-        *collector.answers.lock() = [Sent::Later(Some(Duration::from_secs(3600)))].into();
+        *collector.answers.lock() = [Sent::Later(Some(Duration::from_hours(1)))].into();
         queue.add(span());
         run(&queue, &collector, 2).await;
         assert_eq!((queue.sent(), queue.dropped()), (0, 2));

@@ -174,6 +174,7 @@ pub(super) fn bounded(text: &[u8]) -> &[u8] {
 }
 
 /// [`is_special`] of every byte, for texts too short to be compared many bytes at a time.
+#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
 static SPECIAL: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;
