@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use journal::{Journal, PerThread};
-use pipeline::{Exchange, OnFinish, Outcome};
+use pipeline::{Exchange, OnFinish, Outcome, Room};
 
 use crate::record::UsageRecord;
 
@@ -36,6 +36,10 @@ impl Meter {
 }
 
 impl OnFinish for Meter {
+    fn on_begin(&self) -> Room {
+        if self.has_room() { Room::Enough } else { Room::None }
+    }
+
     fn on_finish(&self, exchange: &Exchange, outcome: &Outcome) {
         let record = UsageRecord::of(exchange, outcome);
         if self.writers.append(|to| record.encode(to)).is_err() {

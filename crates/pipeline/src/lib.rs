@@ -27,7 +27,7 @@ pub use self::exchange::{
 };
 pub use self::hooks::{
     AskOnRequest, AskOnRequestBody, Condition, Failure, Flow, OnFailure, OnFinish, OnRequest, OnRequestBody,
-    OnResponse, OnResponseBody, OnResponseChunk, Step, Verdict,
+    OnResponse, OnResponseBody, OnResponseChunk, Room, Step, Verdict,
 };
 pub use self::kept::{Kept, Services};
 pub use self::policy::{Entry, Policy, Settings, Stage};

@@ -83,7 +83,8 @@ impl Service {
         let snapshot = self.live.current();
         let (arrival, refusal) = Arrival::of(&snapshot, connection, head, upgrade);
         let mut underway = Underway::begin(self, snapshot, connection, arrival, received);
-        if let Some(problem) = refusal {
+        let full = underway.announce();
+        if let Some(problem) = full.or(refusal) {
             return underway.answer(problem.into_response());
         }
 

@@ -42,5 +42,6 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &forward::UPSTREAM_UNAVAILABLE,
     &forward::UPSTREAM_FAILED,
     &forward::UPSTREAM_LATE,
+    &underway::NO_ROOM,
     &pipeline::POLICY_FAILED,
 ];

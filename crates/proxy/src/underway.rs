@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::{HeaderValue, Response, header};
-use pipeline::{Body, Chain, Connection, Exchange, Outcome, Trace};
-use problem::ProblemKind;
+use http::{HeaderValue, Response, StatusCode, header};
+use pipeline::{Body, Chain, Connection, Exchange, Outcome, Room, Trace};
+use problem::{Problem, ProblemKind};
 use snapshot::{Route, Snapshot};
 use watch::begin_trace;
 
@@ -13,6 +13,13 @@ use crate::arrival::Arrival;
 use crate::clock;
 use crate::handle::Service;
 use crate::served::{Served, Tunnel};
+
+/// What happens could not be written down, so nothing may happen.
+pub(crate) static NO_ROOM: ProblemKind = ProblemKind {
+    code: "no-room-to-count",
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    title: "The gateway cannot count requests right now",
+};
 
 /// An exchange that has begun. Dropping it, on whatever path, ends it.
 pub(crate) struct Underway {
@@ -70,6 +77,14 @@ impl Underway {
 
     pub(crate) fn chain(&self) -> Arc<Chain> {
         self.route().chain.clone()
+    }
+
+    /// Tells the observers that the exchange begins; the problem if one of them could not tell its end.
+    pub(crate) fn announce(&self) -> Option<Problem> {
+        let full = self.snapshot.observers.iter().filter(|observer| observer.on_begin() == Room::None).count();
+        (full > 0).then(|| {
+            Problem::new(&NO_ROOM).detail("Try again in a moment.").header(header::RETRY_AFTER, HeaderValue::from_static("5"))
+        })
     }
 
     /// Passes an answer of the gateway's own through the response hooks.

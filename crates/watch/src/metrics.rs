@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use http::{Method, StatusCode};
-use pipeline::{Exchange, OnFinish, Outcome, Route, Upstreamed};
+use pipeline::{Exchange, OnFinish, Outcome, Room, Route, Upstreamed};
 use telemetry::metrics::{Counter, Definition, Family, Gauge, Histogram, Registry, Summary, Unit};
 
 /// Counts exchanges by route, method class and status class, and requests to upstreams by name.
@@ -39,11 +39,6 @@ impl Metrics {
         metrics.adopt(routes);
         metrics.families.sweep();
         metrics
-    }
-
-    /// Counts an exchange as underway, until [`OnFinish::on_finish`] sees its end.
-    pub fn begin(&self) {
-        self.active.add(1);
     }
 
     /// Takes over the label sets that the snapshot before counted in.
@@ -87,6 +82,11 @@ impl Metrics {
 }
 
 impl OnFinish for Metrics {
+    fn on_begin(&self) -> Room {
+        self.active.add(1);
+        Room::Enough
+    }
+
     fn on_finish(&self, exchange: &Exchange, outcome: &Outcome) {
         self.active.add(-1);
         let route = self.routes.get(&address(&exchange.route)).unwrap_or(&self.elsewhere);
@@ -379,8 +379,8 @@ mod tests {
         let registry = Registry::new(100);
         let metrics = Metrics::new(&registry, &[], &[]);
 
-        metrics.begin();
-        metrics.begin();
+        metrics.on_begin();
+        metrics.on_begin();
         finish(&metrics, &route("/"), "GET", 200);
 
         shows(&registry, "http_server_active_requests 1");
