@@ -56,8 +56,6 @@ pub(crate) struct Segment {
     published: AtomicUsize,
     // Up to here records are on the disk. Written by the committing thread only.
     durable: AtomicUsize,
-    // Up to here pages are in memory and writable. Written by the committing thread only.
-    populated: AtomicUsize,
     // Up to here pages are no longer in this process's memory. Written by the committing thread only.
     released: AtomicUsize,
     ended: AtomicBool,
@@ -93,7 +91,9 @@ impl Segment {
         self.durable.store(published, Ordering::Release);
         self.released.store(release(&self.map, self.released.load(Ordering::Relaxed), published), Ordering::Relaxed);
         if !ended {
-            self.populate(published);
+            if durable < published {
+                self.populate(published);
+            }
             return Ok(Progress::Current);
         }
         // Gives back what was never written. Readers stop at the seal, which lies before the cut.
@@ -119,18 +119,13 @@ impl Segment {
         self.map.flush_range(durable, published - durable).map_err(Error::of("sync", &self.path))
     }
 
-    /// Touches the pages that the pen comes to next, so that it meets no page fault.
+    /// Touches the pages that the pen comes to next, so that it meets no page fault. After every commit, because one
+    /// protects all pages of a block of memory that it writes out any part of.
     fn populate(&self, published: usize) {
-        let populated = self.populated.load(Ordering::Relaxed);
-        if published + POPULATED_AHEAD / 2 < populated {
-            return;
-        }
-        let from = published.max(populated) & !(PAGE - 1);
+        let from = published & !(PAGE - 1);
         let to = (from + POPULATED_AHEAD).min(self.map.len());
         // Only faster, never needed; kernels before 5.14 do not know it.
-        if to > from && self.map.advise_range(Advice::PopulateWrite, from, to - from).is_ok() {
-            self.populated.store(to, Ordering::Relaxed);
-        }
+        drop(self.map.advise_range(Advice::PopulateWrite, from, to.saturating_sub(from)));
     }
 }
 
@@ -250,7 +245,6 @@ impl Unfinished {
             salt,
             published: AtomicUsize::new(FIRST),
             durable: AtomicUsize::new(0),
-            populated: AtomicUsize::new(0),
             released: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             broken: AtomicBool::new(false),

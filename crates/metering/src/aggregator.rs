@@ -5,11 +5,11 @@ use std::io;
 use std::sync::Arc;
 
 use journal::{Consumer, End, Next, SegmentId, SegmentReader};
+use store::{Unavailable, UsageSource, UsageTotals};
 use tracing::warn;
 
 use crate::record::UsageRecord;
 use crate::sums::Sums;
-use crate::totals::{Unavailable, UsageSource, UsageTotals};
 
 /// Why records could not be added to the totals now. Nothing is lost; the next round begins where this one ended.
 #[derive(Debug, thiserror::Error)]

@@ -14,10 +14,8 @@ mod ledger;
 mod meter;
 mod record;
 mod sums;
-mod totals;
 
 pub use self::aggregator::{AggregateError, Aggregator, Round};
 pub use self::ledger::{Compacted, Ledger, LedgerError};
 pub use self::meter::Meter;
 pub use self::record::UsageRecord;
-pub use self::totals::{Added, InMemoryTotals, Unavailable, UsageQuery, UsageRow, UsageSource, UsageTotals};

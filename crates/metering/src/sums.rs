@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use store::UsageRow;
+
 use crate::encoding::put_text;
 use crate::record::UsageRecord;
-use crate::totals::UsageRow;
 
 /// Sums of records by everything that they have in common.
 #[derive(Debug, Default)]

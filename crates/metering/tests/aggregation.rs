@@ -7,13 +7,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::{Request, StatusCode};
 use journal::{Journal, Settings, Writer};
-use metering::{
-    Added, Aggregator, InMemoryTotals, Meter, Unavailable, UsageQuery, UsageRecord, UsageRow, UsageSource, UsageTotals,
-};
+use metering::{Aggregator, Meter, UsageRecord};
 use parking_lot::Mutex;
 use pipeline::{OnFinish, Outcome};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use store::{Added, InMemoryTotals, Unavailable, UsageQuery, UsageRow, UsageSource, UsageTotals};
 use tempfile::TempDir;
 
 const HOUR: u64 = 3_600_000_000;
