@@ -73,7 +73,7 @@ fn ordinary() -> [Use; 10] {
         (
             "respond",
             json!({ "status": 503 }),
-            Some("has(request.headers['x-maintenance']) || request.path == '/closed'"),
+            Some("'x-maintenance' in request.headers || request.path == '/closed'"),
         ),
         ("headers", json!({ "request": { "set": { "x-gateway": "vestibule" }, "remove": ["x-debug"] } }), None),
         ("headers", json!({ "request": { "set": { "x-client": "{client.address}" } } }), None),
