@@ -71,7 +71,7 @@ enum Work {
     /// The client would like this.
     Wanted(Coding),
     /// The answer is being encoded.
-    Underway(Encoder),
+    Underway(Box<Encoder>),
 }
 
 impl Policy for Compress {
@@ -138,7 +138,7 @@ impl OnResponse for Compress {
             head.headers.remove(name);
         }
         weaken(&mut head.headers);
-        exchange.note(self.work, Work::Underway(encoder));
+        exchange.note(self.work, Work::Underway(Box::new(encoder)));
     }
 }
 

@@ -14,6 +14,7 @@ pub mod ip_filter;
 pub mod quota;
 mod rate_limit_fields;
 pub mod redirect;
+pub mod reference;
 pub mod request_size;
 pub mod respond;
 pub mod rewrite;
@@ -36,3 +37,47 @@ pub static CATALOG: &[Entry] = &[
     Entry::of::<rewrite::Rewrite>(),
     Entry::of::<spike_arrest::SpikeArrest>(),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_in_order() {
+        let names: Vec<_> = CATALOG.iter().map(|entry| entry.name).collect();
+        let ordered: BTreeSet<_> = names.iter().copied().collect();
+        assert_eq!(names, ordered.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_problem_has_a_code_of_its_own() {
+        let mut codes = BTreeMap::new();
+        for problem in CATALOG.iter().flat_map(|entry| entry.problems) {
+            let first = *codes.entry(problem.code).or_insert(*problem);
+            assert!(std::ptr::eq(first, *problem), "{} stands for two problems", problem.code);
+        }
+    }
+
+    #[test]
+    fn every_policy_and_every_setting_is_described() {
+        for entry in CATALOG {
+            described(entry.name, &Value::from((entry.schema)()));
+        }
+    }
+
+    /// Looks through a schema and all of its parts.
+    fn described(place: &str, schema: &Value) {
+        let has_text = |schema: &Value| schema["description"].as_str().is_some_and(|text| !text.is_empty());
+        assert!(has_text(schema), "{place} has no doc comment");
+        for (name, setting) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(has_text(setting), "{place}.{name} has no doc comment");
+        }
+        for (name, part) in schema["$defs"].as_object().into_iter().flatten() {
+            described(&format!("{place}/{name}"), part);
+        }
+    }
+}

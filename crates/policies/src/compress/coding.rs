@@ -2,10 +2,10 @@
 
 use http::header::{self, HeaderMap, HeaderValue};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// An encoding of answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum Coding {
     /// RFC 1952, known to everybody.
     #[serde(rename = "gzip")]
