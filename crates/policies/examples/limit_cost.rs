@@ -1,6 +1,6 @@
 //! What limits cost per request: `cargo run --release -p policies --example limit_cost`.
 
-#![expect(clippy::print_stdout, clippy::expect_used, clippy::panic, reason = "an example for people to read")]
+#![expect(clippy::print_stdout, clippy::expect_used, reason = "an example for people to read")]
 
 use std::hint::black_box;
 use std::sync::Arc;
