@@ -80,17 +80,14 @@ impl Policy for Concurrency {
 
 impl OnRequest for Concurrency {
     fn on_request(&self, exchange: &mut Exchange) -> Verdict {
-        match self.counted_by.with_key(exchange, |key| self.underway.enter(key, self.limit))? {
-            Ok((permit, Count(count))) => {
-                exchange.note(self.permit, permit);
-                self.fields.keep_remaining(exchange, u64::from(self.limit.saturating_sub(count)));
-                Ok(Flow::Next)
-            }
-            Err(_) => {
-                self.fields.keep_remaining(exchange, 0);
-                Ok(self.refusal().into())
-            }
-        }
+        let entered = self.counted_by.with_key(exchange, |key| self.underway.enter(key, self.limit))?;
+        let Ok((permit, Count(count))) = entered else {
+            self.fields.keep_remaining(exchange, 0);
+            return Ok(self.refusal().into());
+        };
+        exchange.note(self.permit, permit);
+        self.fields.keep_remaining(exchange, u64::from(self.limit.saturating_sub(count)));
+        Ok(Flow::Next)
     }
 }
 
