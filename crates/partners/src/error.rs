@@ -11,7 +11,7 @@ pub enum Error {
     #[error("there is no {0}")]
     NotFound(EntityId),
     /// 409: its name is taken.
-    #[error("there is a {0} already")]
+    #[error("{0} is there already")]
     Exists(EntityId),
     /// 409: others depend on it.
     #[error("the {0} has subscriptions; delete those first")]

@@ -16,6 +16,8 @@ mod operation;
 mod partners;
 mod pepper;
 mod product;
+#[cfg(test)]
+mod tests;
 
 pub use store::{
     App, AppId, AppName, Company, CompanyName, EntityId, Environment, Key, KeyId, ManagedBy, Period, ProductName,

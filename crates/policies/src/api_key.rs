@@ -207,8 +207,8 @@ impl ApiKey {
 
 /// The product by which the key's app may do this, or what to answer.
 fn allowing(found: &Found, exchange: &Exchange) -> Result<Arc<str>, Problem> {
-    let path = below_base(exchange.target.path(), exchange);
-    let target = Target::new(&exchange.route.api, &exchange.method, path);
+    let route = &exchange.route;
+    let target = Target::new(&route.api, &exchange.method, exchange.target.path(), route.base);
     let grants = found.app().grants();
     if let Some(product) = grants.product_for(&target) {
         return Ok(product.clone());
@@ -220,21 +220,12 @@ fn allowing(found: &Found, exchange: &Exchange) -> Result<Arc<str>, Problem> {
     let products: Vec<&str> = grants.approved().iter().map(|product| product.name.as_str()).collect();
     let have = if products.is_empty() { "no products".to_owned() } else { format!("only `{}`", products.join("`, `")) };
     let detail = format!(
-        "{} {path} of the API `{}` is in none of your app's products: it has {have}.",
-        exchange.method, exchange.route.api
+        "{} {} of the API `{}` is in none of your app's products: it has {have}.",
+        exchange.method,
+        target.path(),
+        route.api
     );
     Err(Problem::new(&OPERATION_NOT_ALLOWED).detail(detail).member("products", products))
-}
-
-/// The path below the API's base path, which may have parameters: so many segments are left out.
-fn below_base<'a>(path: &'a str, exchange: &Exchange) -> &'a str {
-    let base = exchange.route.template.get(..exchange.route.base).unwrap_or_default();
-    let mut rest = path;
-    for _ in base.split('/').filter(|segment| !segment.is_empty()) {
-        let inside = rest.strip_prefix('/').unwrap_or(rest);
-        rest = inside.find('/').and_then(|end| inside.get(end..)).unwrap_or_default();
-    }
-    rest
 }
 
 fn bearer_token(value: &HeaderValue) -> Option<&str> {
@@ -325,7 +316,7 @@ mod tests {
     fn of_orders(judged: Judged<'_>) -> Judged<'_> {
         judged.with(|exchange| {
             let template = "/v1/{tenant}/{rest}";
-            exchange.route = Arc::new(Route { api: "orders".into(), template: template.into(), base: 12 });
+            exchange.route = Arc::new(Route { api: "orders".into(), template: template.into(), base: 2 });
         })
     }
 

@@ -4,9 +4,10 @@
 
 pub mod api_key;
 pub mod attribute;
+pub mod basic_auth;
 pub mod compress;
-pub mod cors;
 pub mod concurrency;
+pub mod cors;
 mod counted_by;
 pub mod expression;
 pub mod headers;
@@ -25,9 +26,11 @@ use pipeline::Entry;
 
 /// Every policy there is.
 pub static CATALOG: &[Entry] = &[
+    Entry::of::<api_key::ApiKey>(),
+    Entry::of::<basic_auth::BasicAuth>(),
     Entry::of::<compress::Compress>(),
-    Entry::of::<cors::Cors>(),
     Entry::of::<concurrency::Concurrency>(),
+    Entry::of::<cors::Cors>(),
     Entry::of::<headers::Headers>(),
     Entry::of::<ip_filter::IpFilter>(),
     Entry::of::<quota::Quota>(),

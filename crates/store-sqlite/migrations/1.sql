@@ -25,7 +25,7 @@ CREATE TABLE products (
     name           TEXT PRIMARY KEY,
     operations     TEXT NOT NULL, -- a JSON array
     quota_requests INTEGER,
-    quota_per      TEXT,
+    quota_per      TEXT, -- JSON
     managed_by     TEXT NOT NULL,
     created        INTEGER NOT NULL,
     revision       INTEGER NOT NULL UNIQUE

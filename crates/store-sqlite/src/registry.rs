@@ -319,7 +319,7 @@ fn write_product(transaction: &Transaction<'_>, sql: &str, product: &Product, re
     let Product { name, operations, quota, managed_by, created } = product;
     let operations = serde_json::to_string(operations)?;
     let requests = quota.map(|quota| signed(quota.requests));
-    let per = quota.map(|quota| quota.per.as_str());
+    let per = quota.map(|quota| serde_json::to_string(&quota.per)).transpose()?;
     let (managed_by, created) = (managed_by.as_str(), signed(created.0));
     changed(transaction, sql, params![name.as_str(), operations, requests, per, managed_by, created, revision])
 }

@@ -44,7 +44,7 @@ impl Entity for Product {
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let quota = match row.get::<_, Option<i64>>(2)? {
-            Some(requests) => Some(Quota { requests: requests.cast_unsigned(), per: word(row, 3)? }),
+            Some(requests) => Some(Quota { requests: requests.cast_unsigned(), per: json(row, 3)? }),
             None => None,
         };
         let (name, operations) = (word(row, 0)?, json(row, 1)?);

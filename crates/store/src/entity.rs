@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use schemars::JsonSchema;
+use model::api::ProductQuota as Quota;
 use serde::{Deserialize, Serialize};
 
 use crate::{AppName, CompanyName, KeyId, ProductName};
@@ -73,29 +73,6 @@ pub struct Product {
     pub managed_by: ManagedBy,
     /// When it was made.
     pub created: UnixMicros,
-}
-
-/// A number of requests per calendar window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Quota {
-    /// Requests that pass in one window.
-    pub requests: u64,
-    /// The window.
-    pub per: Period,
-}
-
-/// A calendar window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Period {
-    Minute,
-    Hour,
-    Day,
-    Week,
-    Month,
-    Year,
 }
 
 /// Which subscription: an app has at most one to a product.
@@ -277,7 +254,6 @@ macro_rules! words {
 
 words! {
     ManagedBy: File "file" Api "api";
-    Period: Minute "minute" Hour "hour" Day "day" Week "week" Month "month" Year "year";
     SubscriptionState: Pending "pending" Approved "approved" Refused "refused" Suspended "suspended";
     Environment: Live "live" Test "test";
 }

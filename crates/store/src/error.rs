@@ -23,7 +23,7 @@ pub enum StoreError {
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     /// It has one of that id already.
-    #[error("there is a {0} already")]
+    #[error("{0} is there already")]
     Exists(EntityId),
     /// Others depend on it.
     #[error("the {0} has subscriptions")]

@@ -13,9 +13,11 @@ mod registry;
 pub mod suite;
 mod usage;
 
+pub use model::api::{Period, ProductQuota as Quota};
+
 pub use self::entity::{
-    App, AppId, Company, EntityId, Environment, Key, KeyHash, ManagedBy, Period, Product, Quota, Subscription,
-    SubscriptionId, SubscriptionState, UnixMicros, UnknownWord,
+    App, AppId, Company, EntityId, Environment, Key, KeyHash, ManagedBy, Product, Subscription, SubscriptionId,
+    SubscriptionState, UnixMicros, UnknownWord,
 };
 pub use self::error::{StoreError, Unavailable};
 pub use self::memory::InMemory;
