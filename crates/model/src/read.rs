@@ -5,9 +5,9 @@ mod check;
 mod references;
 mod source;
 mod suggest;
-mod tree;
+pub(crate) mod tree;
 mod typed;
-mod yaml;
+pub(crate) mod yaml;
 
 use problem::{Finding, Place, Pointer};
 use serde_json::Value;

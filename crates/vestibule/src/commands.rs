@@ -1,6 +1,8 @@
 //! One command a file: its arguments, what it does, what it prints.
 
 pub(crate) mod check;
+pub(crate) mod diff;
+pub(crate) mod fmt;
 pub(crate) mod schema;
 
 use std::path::Path;

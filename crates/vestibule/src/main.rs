@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{check, schema};
+use crate::commands::{check, diff, fmt, schema};
 
 /// An API gateway in one file.
 #[derive(Parser)]
@@ -21,12 +21,16 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Diff(diff::Arguments),
+    Fmt(fmt::Arguments),
     Schema(schema::Arguments),
 }
 
 fn main() -> ExitCode {
     match CommandLine::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
+        Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     }
 }

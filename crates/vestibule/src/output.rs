@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// Everything is as it should be.
 pub(crate) const GOOD: u8 = 0;
-/// There are findings, or differences, or the command could not do what it was asked to.
+/// There are findings, or the command could not do what it was asked to. A mistake on the command line itself ends with 2.
 pub(crate) const FOUND: u8 = 1;
 
 /// Prints a text to standard output. A reader that has gone away, such as `head`, is no mistake.
@@ -33,8 +33,18 @@ pub(crate) fn lines(findings: &[Finding]) -> String {
     lines.map(|line| line + "\n").collect()
 }
 
+/// Prints findings for people or for machines, and ends with the code that says whether there are any.
+pub(crate) fn findings(findings: &[Finding], for_machines: bool) -> ExitCode {
+    let code = if findings.is_empty() { GOOD } else { FOUND };
+    if for_machines {
+        let findings: Vec<_> = findings.iter().map(as_json).collect();
+        return print(&format!("{}\n", json!({ "findings": findings })), code);
+    }
+    print(&lines(findings), code)
+}
+
 /// A finding for machines.
-pub(crate) fn as_json(finding: &Finding) -> Value {
+fn as_json(finding: &Finding) -> Value {
     let place = finding.place.as_ref();
     json!({
         "file": place.map(|place| &place.file),

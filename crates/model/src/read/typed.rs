@@ -35,7 +35,7 @@ pub(crate) fn except<T: DeserializeOwned>(
         };
         let (place, found) = follow(value, at, error.path(), &wrong);
         let message = error.inner().to_string();
-        if !follows(&message, &place, &known, findings) {
+        if !follows(&message, &place, &known, &wrong) {
             findings.push(Finding::new(&place, explained(&message, found)));
         }
         if place == *at || !wrong.insert(place) {
@@ -48,11 +48,11 @@ pub(crate) fn except<T: DeserializeOwned>(
 
 /// Whether a mistake is only what follows from one that is known: something is missing that was left out, or a whole
 /// does not fit because a part does not.
-fn follows(message: &str, place: &Pointer, known: &[String], findings: &[Finding]) -> bool {
+fn follows(message: &str, place: &Pointer, known: &[String], wrong: &HashSet<Pointer>) -> bool {
     let below = format!("{place}/");
-    let is_within = |at: &str| at == place.as_str() || at.starts_with(&below);
-    known.iter().any(|at| is_within(at))
-        || message.starts_with("missing field") && findings.iter().any(|finding| is_within(finding.at.as_str()))
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    known.iter().any(|at| at == place.as_str() || at.starts_with(&below))
+        || missing.is_some_and(|name| wrong.contains(&place.at(name)))
 }
 
 /// The value with everything left out that stands at one of these places.

@@ -281,5 +281,6 @@ const SYNTAX: &[(&str, &str)] = &[
     ("unexpected character", "a text that begins with this character stands in quotes"),
     ("unknown anchor", "the alias names nothing that stands above it"),
     ("simple key expect", "a key has no `:`"),
+    ("recursion limit", "brackets stand deeper inside each other than is read"),
     ("misplaced bracket", "a bracket is closed that was not opened"),
 ];

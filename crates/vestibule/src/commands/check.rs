@@ -5,10 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use model::Document;
-use problem::Finding;
-use serde_json::json;
 
-use crate::output::{self, FOUND, GOOD};
+use crate::output::{self, GOOD};
 use crate::{catalog, commands};
 
 /// Says everything that is wrong with documents, each with its line and column.
@@ -25,7 +23,7 @@ pub(crate) struct Arguments {
 /// Reads each document and prints what is wrong, or what was read.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let schema = catalog::schema();
-    let mut findings: Vec<Finding> = Vec::new();
+    let mut findings = Vec::new();
     let mut summaries = Vec::new();
     for file in &arguments.files {
         match commands::open(file, &schema) {
@@ -33,13 +31,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             Err(found) => findings.extend(found),
         }
     }
-    let code = if findings.is_empty() { GOOD } else { FOUND };
-    if arguments.json {
-        let findings: Vec<_> = findings.iter().map(output::as_json).collect();
-        return output::print(&format!("{}\n", json!({ "findings": findings })), code);
+    if !findings.is_empty() || arguments.json {
+        return output::findings(&findings, arguments.json);
     }
-    let counted = if findings.is_empty() { String::new() } else { output::lines(&findings) };
-    output::print(&(summaries.concat() + &counted), code)
+    output::print(&summaries.concat(), GOOD)
 }
 
 /// What was read, in a line.

@@ -28,26 +28,25 @@ struct Quota {
 }
 
 /// The schema of documents in which `api-key` and `quota` can be used.
-pub fn test_schema() -> &'static Value {
+pub(crate) fn test_schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> =
         LazyLock::new(|| schema([("api-key", schema_for!(ApiKey)), ("quota", schema_for!(Quota))].into_iter()));
     &SCHEMA
 }
 
 /// What `v.yaml` is read as.
-pub fn outcome(text: &str) -> Result<(Document, Source), Vec<String>> {
+pub(crate) fn outcome(text: &str) -> Result<(Document, Source), Vec<String>> {
     let read = read(text, "v.yaml", test_schema(), &Given);
     read.map_err(|findings| findings.iter().map(ToString::to_string).collect())
 }
 
 /// What is wrong with `v.yaml`.
-#[allow(dead_code, reason = "not every test that reads documents reads bad ones")]
-pub fn findings(text: &str) -> Vec<String> {
+pub(crate) fn findings(text: &str) -> Vec<String> {
     outcome(text).err().unwrap_or_default()
 }
 
 /// An environment with `HALF`, `FOUR` and `SECRET`, and one file, `token`.
-pub struct Given;
+pub(crate) struct Given;
 
 impl References for Given {
     fn variable(&self, name: &str) -> Result<String, String> {
