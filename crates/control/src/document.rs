@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use limits::Plans;
 use model::Document;
+use model::document::LogSink;
 use model::read::{Machine, Source, read};
 use partners::{Index, Pepper};
 use pipeline::{Kept, Services};
@@ -44,9 +45,10 @@ impl Configuration {
 
     /// Reads a text as if it stood in `file`: what it refers to is looked for beside it.
     pub fn read(text: &str, file: &Path) -> Result<Self, Vec<Finding>> {
-        let (document, source) = read(text, &file.display().to_string(), &schema(), &Machine::beside(file))?;
+        let (mut document, source) = read(text, &file.display().to_string(), &schema(), &Machine::beside(file))?;
         let understood = serde_json::to_vec(&document).unwrap_or_default();
         let hash = digest(&SHA256, &understood).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        anchor(&mut document, file);
         Ok(Self { document, source, hash })
     }
 }
@@ -80,10 +82,28 @@ fn lent_for_checking(configuration: &Configuration) -> Lent {
     Lent { services: Arc::new(services), kept: Arc::new(Kept::default()) }
 }
 
-/// A path as the file's own folder sees it.
-pub(crate) fn beside(file: Option<&PathBuf>, path: &Path) -> PathBuf {
-    match file.and_then(|file| file.parent()) {
-        Some(folder) if path.is_relative() => folder.join(path),
-        _ => path.to_owned(),
+/// Makes relative paths mean what they mean to a reader of the file: beside it.
+fn anchor(document: &mut Document, file: &Path) {
+    let Some(folder) = file.parent() else { return };
+    let tls = document.listeners.values_mut().filter_map(|listener| listener.tls.as_mut());
+    let tls = tls.chain(document.admin.as_mut().and_then(|admin| admin.tls.as_mut()));
+    let mut paths: Vec<&mut PathBuf> = Vec::new();
+    for tls in tls {
+        paths.extend(tls.certificates.iter_mut().flat_map(|files| [&mut files.cert, &mut files.key]));
+        paths.extend(&mut tls.client_ca);
+    }
+    for upstream in document.upstreams.values_mut() {
+        paths.extend([&mut upstream.tls.ca, &mut upstream.tls.cert, &mut upstream.tls.key].into_iter().flatten());
+    }
+    for log in &mut document.logs {
+        if let LogSink::File(file) = log {
+            paths.push(&mut file.path);
+        }
+    }
+    paths.extend(document.store.as_mut().map(|store| &mut store.embedded));
+    for path in paths {
+        if path.is_relative() {
+            *path = folder.join(&*path);
+        }
     }
 }
