@@ -188,6 +188,12 @@ impl Reader<'_> {
         Ok(piece)
     }
 
+    fn is_quoted(&self, index: usize) -> bool {
+        let behind = self.quoted.partition_point(|(first, _)| *first <= index);
+        let before = behind.checked_sub(1).and_then(|number| self.quoted.get(number));
+        before.is_some_and(|(_, last)| index <= *last)
+    }
+
     /// Everything from a `#` on that begins a line or follows a space, outside of quotes and blocks.
     fn comments(&self) -> Vec<Comment> {
         let mut comments = Vec::new();
@@ -195,10 +201,8 @@ impl Reader<'_> {
         for (number, line) in self.letters.split(|letter| *letter == '\n').enumerate() {
             let in_block = self.blocks.iter().any(|(first, last)| (*first..=*last).contains(&(number + 1)));
             let begins = |column: &usize| {
-                let index = from + column;
-                let is_free = *column == 0 || line.get(column - 1).is_some_and(|before| before.is_whitespace());
-                let is_quoted = self.quoted.iter().any(|(first, last)| (*first..=*last).contains(&index));
-                line.get(*column) == Some(&'#') && is_free && !is_quoted
+                let is_free = || *column == 0 || line.get(column - 1).is_some_and(|before| before.is_whitespace());
+                line.get(*column) == Some(&'#') && is_free() && !self.is_quoted(from + column)
             };
             if let Some(column) = (0..line.len()).find(begins).filter(|_| !in_block) {
                 let (before, after) = line.split_at(column);

@@ -99,7 +99,12 @@ struct Open {
 
 enum Parts {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, key: Key },
+    /// With the line of each key.
+    Map {
+        entries: Vec<Entry>,
+        key: Key,
+        lines: HashMap<String, usize>,
+    },
 }
 
 /// What is known of the next entry of a map.
@@ -139,7 +144,8 @@ impl Builder<'_> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse_tag(tag.is_some(), at);
-                self.begin(Open { mark: at, anchor, parts: Parts::Map { entries: Vec::new(), key: Key::Awaited } });
+                let parts = Parts::Map { entries: Vec::new(), key: Key::Awaited, lines: HashMap::new() };
+                self.begin(Open { mark: at, anchor, parts });
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
@@ -196,7 +202,7 @@ impl Builder<'_> {
         match self.open.last_mut().map(|open| &mut open.parts) {
             None => self.root = Some(node),
             Some(Parts::List(items)) => items.push(node),
-            Some(Parts::Map { entries, key }) => {
+            Some(Parts::Map { entries, key, .. }) => {
                 if let Key::Known(key, mark) = std::mem::replace(key, Key::Awaited) {
                     entries.push(Entry { key, mark, value: node });
                 }
@@ -221,13 +227,16 @@ impl Builder<'_> {
             let message = format!("a key is a text; write `\"{text}\"`");
             self.find_at(self.pointer().at(text), node.mark, message);
         }
-        let written_before = match self.open.last().map(|open| &open.parts) {
-            Some(Parts::Map { entries, .. }) => entries.iter().find(|entry| entry.key == *text).map(|entry| entry.mark),
+        let first = match self.open.last_mut().map(|open| &mut open.parts) {
+            Some(Parts::Map { lines, .. }) => lines.get(text).copied().or_else(|| {
+                lines.insert(text.clone(), node.mark.line);
+                None
+            }),
             _ => None,
         };
-        if let Some(first) = written_before {
+        if let Some(first) = first {
             let path = self.pointer().at(text);
-            self.find_at(path, node.mark, format!("`{text}` is written twice, first in line {}", first.line));
+            self.find_at(path, node.mark, format!("`{text}` is written twice, first in line {first}"));
             return Key::Refused;
         }
         Key::Known(text.clone(), node.mark)
