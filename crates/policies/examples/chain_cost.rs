@@ -70,11 +70,7 @@ fn ordinary() -> [Use; 10] {
         ("request-size", json!({ "body": "1MiB", "headers": "16KiB", "query": "2KiB" }), None),
         ("compress", json!({}), None),
         ("redirect", json!({ "scheme": "https" }), Some("request.host == 'old.example'")),
-        (
-            "respond",
-            json!({ "status": 503 }),
-            Some("'x-maintenance' in request.headers || request.path == '/closed'"),
-        ),
+        ("respond", json!({ "status": 503 }), Some("'x-maintenance' in request.headers || request.path == '/closed'")),
         ("headers", json!({ "request": { "set": { "x-gateway": "vestibule" }, "remove": ["x-debug"] } }), None),
         ("headers", json!({ "request": { "set": { "x-client": "{client.address}" } } }), None),
         ("headers", json!({ "response": { "set": { "x-frame-options": "DENY" } } }), Some("request.method == 'GET'")),
