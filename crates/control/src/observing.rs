@@ -16,7 +16,6 @@ const ROOM: usize = 32 * 1024 * 1024;
 
 /// A place that access logs go to, kept as long as a snapshot writes to it.
 pub(crate) struct Log {
-    pub(crate) name: String,
     pub(crate) sink: Arc<Sink>,
 }
 
@@ -49,7 +48,7 @@ fn open(name: &str, output: Output, kept: &Kept) -> std::io::Result<Arc<Log>> {
         return Ok(log);
     }
     let sink = Arc::new(Sink::start(name, output, ROOM)?);
-    Ok(kept.keep(name, || Log { name: name.to_owned(), sink }))
+    Ok(kept.keep(name, || Log { sink }))
 }
 
 /// What the exchanges of a snapshot tell their end to.

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod diff;
 pub(crate) mod fmt;
+pub(crate) mod run;
 pub(crate) mod schema;
 
 use std::path::Path;

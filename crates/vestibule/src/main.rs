@@ -2,13 +2,17 @@
 
 mod catalog;
 mod commands;
+mod handover;
 mod output;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{check, diff, fmt, schema};
+use crate::commands::{check, diff, fmt, run, schema};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// An API gateway in one file.
 #[derive(Parser)]
@@ -23,6 +27,7 @@ enum Command {
     Check(check::Arguments),
     Diff(diff::Arguments),
     Fmt(fmt::Arguments),
+    Run(run::Arguments),
     Schema(schema::Arguments),
 }
 
@@ -31,6 +36,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     }
 }
