@@ -12,6 +12,7 @@ use partners::{
     Index, NewApp, NewCompany, NewKey, NewProduct, Partners, Pepper, SubscriptionState, Target, UnixMicros,
 };
 
+/// Rounds, unless the first argument says otherwise.
 const ROUNDS: u32 = 1_000_000;
 
 #[tokio::main(flavor = "current_thread")]
@@ -61,10 +62,12 @@ async fn main() {
     });
 }
 
+#[inline(never)]
 fn measure(what: &str, mut work: impl FnMut()) {
+    let rounds = std::env::args().nth(1).map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let began = Instant::now();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         work();
     }
-    println!("{what:25} {:6.0} ns", began.elapsed().as_secs_f64() * 1e9 / f64::from(ROUNDS));
+    println!("{what:25} {:6.0} ns", began.elapsed().as_secs_f64() * 1e9 / f64::from(rounds));
 }

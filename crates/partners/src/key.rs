@@ -71,7 +71,9 @@ pub(crate) fn read(text: &str) -> Result<Presented<'_>, Malformed> {
     let (id, rest) = rest.and_then(|rest| rest.split_at_checked(KeyId::LENGTH)).ok_or(Malformed::Form)?;
     let id = KeyId::read(id).ok_or(Malformed::Form)?;
     let secret = rest.strip_prefix(b"_").ok_or(Malformed::Form)?;
-    if secret.len() != SECRET + CHECKSUM || !secret.iter().all(u8::is_ascii_alphanumeric) {
+    // Without a branch per byte: requests come by here.
+    let is_plain = secret.iter().fold(true, |good, byte| good & byte.is_ascii_alphanumeric());
+    if secret.len() != SECRET + CHECKSUM || !is_plain {
         return Err(Malformed::Form);
     }
     let (hashed, written) = text.split_at_checked(text.len() - CHECKSUM).ok_or(Malformed::Form)?;

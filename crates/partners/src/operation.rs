@@ -88,10 +88,11 @@ impl Operation {
     }
 
     fn matches(&self, path: &str) -> bool {
-        let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
+        let path = path.strip_prefix('/').unwrap_or(path).as_bytes();
+        let mut segments = path.split(|byte| *byte == b'/');
         let fits = |piece: &Piece| match (piece, segments.next()) {
-            (Piece::Literal(literal), Some(segment)) => is_same(literal, segment.as_bytes()),
-            (Piece::One, Some(segment)) => !segment.is_empty() && !hides_separator(segment.as_bytes()),
+            (Piece::Literal(literal), Some(segment)) => is_same(literal, segment),
+            (Piece::One, Some(segment)) => !segment.is_empty() && !hides_separator(segment),
             (Piece::Literal(_) | Piece::One, None) => false,
         };
         self.pieces.iter().all(fits)
@@ -166,7 +167,7 @@ fn below(path: &str, segments: usize) -> &str {
     let mut rest = path;
     for _ in 0..segments {
         let inside = rest.strip_prefix('/').unwrap_or(rest);
-        rest = inside.find('/').and_then(|end| inside.get(end..)).unwrap_or_default();
+        rest = inside.bytes().position(|byte| byte == b'/').and_then(|end| inside.get(end..)).unwrap_or_default();
     }
     rest
 }
