@@ -57,9 +57,26 @@ impl Arrival {
         if let Some(problem) = refused::target(&arrival.head) {
             return (arrival, Some(problem));
         }
+        arrival.normalize_path();
         let problem = arrival.find_route(snapshot);
         arrival.complete_head();
         (arrival, problem)
+    }
+
+    /// Writes characters that need no encoding without it (RFC 3986, section 6.2.2.2): whoever looks at the path, a
+    /// route, a policy or the backend, then sees the same one.
+    fn normalize_path(&mut self) {
+        let uri = &self.head.uri;
+        let Some(path) = normalized(uri.path()) else { return };
+        let target = match uri.query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path,
+        };
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = target.parse().ok();
+        if let (true, Ok(uri)) = (parts.path_and_query.is_some(), http::Uri::from_parts(parts)) {
+            self.head.uri = uri;
+        }
     }
 
     fn find_route(&mut self, snapshot: &Snapshot) -> Option<Problem> {
@@ -189,5 +206,49 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
     if let Ok(cookie) = HeaderValue::from_bytes(&joined) {
         headers.insert(header::COOKIE, cookie);
+    }
+}
+
+/// A path without encodings that mean nothing, if it has any.
+fn normalized(path: &str) -> Option<String> {
+    let mut rest = path.split('%');
+    let mut plain = rest.next()?.to_owned();
+    let mut is_changed = false;
+    for part in rest {
+        let encoded = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match encoded {
+            Some(byte) if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') => {
+                plain.push(char::from(byte));
+                plain.push_str(part.get(2..).unwrap_or_default());
+                is_changed = true;
+            }
+            _ => {
+                plain.push('%');
+                plain.push_str(part);
+            }
+        }
+    }
+    is_changed.then_some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodings_that_mean_nothing_are_undone_and_others_stay() {
+        assert_eq!(normalized("/%61dmin/%7Euser%2Fx").as_deref(), Some("/admin/~user%2Fx"));
+        for path in ["/", "/a%2Fb", "/a%20b", "/%", "/%zz", "/%+1"] {
+            assert_eq!(normalized(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_no_part_of_a_host() {
+        for (authority, host) in
+            [("a.example", "a.example"), ("a.example:80", "a.example"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]")]
+        {
+            assert_eq!(without_port(authority), host);
+        }
     }
 }

@@ -85,15 +85,15 @@ impl Service {
         let mut underway = Underway::begin(self, snapshot, connection, arrival, received);
         let full = underway.announce();
         if let Some(problem) = full.or(refusal) {
-            return underway.answer(problem.into_response());
+            return underway.answer_with(problem.into_response(), None).await;
         }
 
         let handled = AssertUnwindSafe(Self::answer(&mut underway, body, interim, alarm)).catch_unwind().await;
         match handled {
-            Ok((response, tunnel)) => underway.answer_with(response, tunnel),
+            Ok((response, tunnel)) => underway.answer_with(response, tunnel).await,
             Err(_) => {
                 tracing::error!(exchange = %underway.exchange.id, "a policy panicked; its exchange ends here");
-                underway.answer(Problem::new(&INTERNAL_ERROR).into_response())
+                underway.answer_with(Problem::new(&INTERNAL_ERROR).into_response(), None).await
             }
         }
     }

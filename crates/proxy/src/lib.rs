@@ -43,5 +43,6 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &forward::UPSTREAM_FAILED,
     &forward::UPSTREAM_LATE,
     &underway::NO_ROOM,
+    &underway::ANSWER_UNFIT,
     &pipeline::POLICY_FAILED,
 ];

@@ -53,6 +53,10 @@ pub(crate) fn target(head: &request::Parts) -> Option<Problem> {
         );
     }
     let path = head.uri.path();
+    // Nothing can be ambiguous without one of these.
+    if !path.contains("/.") && !path.contains(['%', '\\']) {
+        return None;
+    }
     if path.split('/').any(is_dots) {
         let detail = "Path segments `.` and `..`, encoded or not, are read differently by different servers; \
                       send the path without them.";

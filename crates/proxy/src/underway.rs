@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderValue, Response, StatusCode, header};
-use pipeline::{Body, Chain, Connection, Exchange, Outcome, Room, Trace};
+use http_body_util::{BodyExt, Limited};
+use pipeline::{Body, BoxError, Chain, Connection, Exchange, Failure, Outcome, Room, Trace};
 use problem::{Problem, ProblemKind};
 use snapshot::{Route, Snapshot};
 use watch::begin_trace;
@@ -19,6 +20,13 @@ pub(crate) static NO_ROOM: ProblemKind = ProblemKind {
     code: "no-room-to-count",
     status: StatusCode::SERVICE_UNAVAILABLE,
     title: "The gateway cannot count requests right now",
+};
+
+/// A policy could not change an answer as it must.
+pub(crate) static ANSWER_UNFIT: ProblemKind = ProblemKind {
+    code: "answer-unfit",
+    status: StatusCode::BAD_GATEWAY,
+    title: "The service's answer could not be processed",
 };
 
 /// An exchange that has begun. Dropping it, on whatever path, ends it.
@@ -87,20 +95,26 @@ impl Underway {
         })
     }
 
-    /// Passes an answer of the gateway's own through the response hooks.
-    pub(crate) fn answer(self, response: Response<Body>) -> Served {
-        self.answer_with(response, None)
-    }
-
     /// Passes any answer through the response hooks.
-    pub(crate) fn answer_with(mut self, response: Response<Body>, tunnel: Option<Tunnel>) -> Served {
-        let (mut head, body) = response.into_parts();
+    pub(crate) async fn answer_with(mut self, response: Response<Body>, tunnel: Option<Tunnel>) -> Served {
+        let (mut head, mut body) = response.into_parts();
         if let Some(kind) = head.extensions.get::<&'static ProblemKind>() {
             self.outcome.problem = Some(kind.code);
             sign(&mut head, &self.exchange);
         }
         let chain = self.chain();
         chain.response(&mut self.exchange, &mut head);
+        if let Some(limit) = chain.response_body_limit() {
+            if let Err(cause) = hold(&chain, &mut self.exchange, &mut body, limit).await {
+                tracing::warn!(exchange = %self.exchange.id, %cause, "an answer could not be changed");
+                let problem = Problem::new(&ANSWER_UNFIT).into_response::<Body>();
+                let parts = problem.into_parts();
+                (head, body) = parts;
+                self.outcome.problem = Some(ANSWER_UNFIT.code);
+                sign(&mut head, &self.exchange);
+            }
+            head.headers.remove(header::CONTENT_LENGTH);
+        }
         self.outcome.status = Some(head.status);
         Served::new(head, body, self, chain, tunnel)
     }
@@ -122,6 +136,17 @@ impl Drop for Underway {
     fn drop(&mut self) {
         self.finish();
     }
+}
+
+/// Lets the body hooks change a whole answer.
+async fn hold(chain: &Chain, exchange: &mut Exchange, body: &mut Body, limit: usize) -> Result<(), BoxError> {
+    if matches!(body, Body::Empty) {
+        return Ok(());
+    }
+    let mut whole = Limited::new(std::mem::take(body), limit).collect().await?.to_bytes();
+    chain.response_body(exchange, &mut whole).map_err(Failure::into_inner)?;
+    *body = Body::from(whole);
+    Ok(())
 }
 
 /// Says on an answer of the gateway's own that it is one (RFC 9209), and by which name the log knows it.
