@@ -30,7 +30,7 @@ fn limits_alone() {
     let key = |round: u32| keys.get(round as usize % keys.len()).map_or("", String::as_str);
 
     let (arrivals, rule) =
-        (Arrivals::new(1 << 16), Gcra::new(1_000_000_000, Duration::from_secs(1), 1_000_000).expect("a rate"));
+        (Arrivals::new(1 << 16), Gcra::new(1_000_000_000, Duration::from_secs(1), 4_000_000_000).expect("a rate"));
     report("rate, 1000 keys", |round| arrivals.take(key(round), 1, &rule, u64::from(round) * 1000).is_granted());
     report("rate, one key", |round| arrivals.take("a", 1, &rule, u64::from(round) * 1000).is_granted());
 
