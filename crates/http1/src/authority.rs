@@ -16,7 +16,7 @@ impl<'a> Authority<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let length = match bytes.first()? {
             b'[' => address_length(bytes)?,
-            _ => bytes.iter().take_while(|byte| is_name(**byte)).count(),
+            _ => bytes.iter().position(|byte| !is_name(*byte)).unwrap_or(bytes.len()),
         };
         let (host, rest) = bytes.split_at_checked(length)?;
         if host.is_empty() {
@@ -52,9 +52,22 @@ fn port(digits: &[u8]) -> Option<u16> {
     u16::try_from(port).ok()
 }
 
+#[inline]
 fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+    IS_NAME.get(usize::from(byte)).copied().unwrap_or(false)
 }
+
+/// Letters, digits and what else is unreserved (RFC 3986, section 2.3).
+#[expect(clippy::indexing_slicing, reason = "in a constant, an index out of bounds does not compile")]
+static IS_NAME: [bool; 256] = {
+    let mut is_name = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        is_name[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    is_name
+};
 
 #[cfg(test)]
 mod tests {

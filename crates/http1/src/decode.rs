@@ -161,8 +161,8 @@ impl Decoder {
         match lines::line(bounded, start, Place::ChunkLine) {
             Line::Whole { end } => Ok(Some(end - start)),
             Line::Broken { refusal, .. } => Err(refusal),
-            Line::Partial if bounded.len() < start + self.extensions_left + 2 => Ok(None),
-            Line::Partial => Err(Refusal::ChunkExtensionsTooLong { limit: MAX_EXTENSIONS }),
+            Line::Partial { .. } if bounded.len() < start + self.extensions_left + 2 => Ok(None),
+            Line::Partial { .. } => Err(Refusal::ChunkExtensionsTooLong { limit: MAX_EXTENSIONS }),
         }
     }
 
@@ -184,8 +184,8 @@ impl Decoder {
         let mut trailers = HeaderMap::with_capacity(fields.len());
         for (index, field) in fields.iter().enumerate() {
             let bad_name = || Refusal::BadName(Place::Trailer(index + 1));
-            let name = section.get(field.start..field.colon).and_then(header_name).ok_or_else(bad_name)?;
-            let value = header_value(section.slice(field.value..field.end)).ok_or_else(bad_name)?;
+            let name = header_name(&section, field.start, field.colon).ok_or_else(bad_name)?;
+            let value = header_value(&section, field).ok_or_else(bad_name)?;
             if !forbidden::in_trailers(&name) {
                 trailers.append(name, value);
             }

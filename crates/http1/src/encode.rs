@@ -7,6 +7,7 @@ use http::{Method, StatusCode, Version};
 use crate::Framing;
 use crate::fields::elements;
 use crate::forbidden;
+use crate::scan;
 
 /// What follows the data of each chunk.
 pub const CHUNK_END: &[u8] = b"\r\n";
@@ -52,10 +53,9 @@ pub fn write_request(out: &mut BytesMut, method: &Method, target: &str, headers:
         Framing::Chunked => out.put_slice(CHUNKED),
         Framing::UntilClose => out.put_slice(CLOSE),
     }
-    if is_upgrade(headers) {
+    if write_headers(out, headers).upgrade {
         out.put_slice(UPGRADE);
     }
-    write_headers(out, headers);
     out.put_slice(b"\r\n");
 }
 
@@ -80,19 +80,19 @@ pub fn write_response(
         head_only @ ResponseFraming::HeadOnly(_) => head_only,
     };
     write_response_framing(out, status, framing);
-    if is_upgrade(headers) {
+    let seen = write_headers(out, headers);
+    if seen.upgrade {
         out.put_slice(UPGRADE);
     } else if connection == Some(Persistence::Close) || framing == ResponseFraming::Framed(Framing::UntilClose) {
         out.put_slice(CLOSE);
     } else if connection == Some(Persistence::KeepAlive) {
         out.put_slice(KEEP_ALIVE);
     }
-    if !headers.contains_key(header::DATE) {
+    if !seen.date {
         out.put_slice(b"date: ");
         out.put_slice(date);
         out.put_slice(b"\r\n");
     }
-    write_headers(out, headers);
     out.put_slice(b"\r\n");
 }
 
@@ -177,26 +177,37 @@ fn write_content_length(out: &mut BytesMut, length: u64) {
     out.put_slice(b"\r\n");
 }
 
+/// What was among the headers.
+#[derive(Default)]
+struct Seen {
+    upgrade: bool,
+    date: bool,
+}
+
 /// Writes all headers but those that the codec writes itself or that end at this hop.
-fn write_headers(out: &mut BytesMut, headers: &HeaderMap) {
+///
+/// The length of a name rules out most names at once.
+fn write_headers(out: &mut BytesMut, headers: &HeaderMap) -> Seen {
+    let mut seen = Seen::default();
     for (name, value) in headers {
-        if !is_own(name) {
-            write_header(out, name, value);
+        match name.as_str().len() {
+            4 => seen.date |= *name == header::DATE,
+            10 if *name == header::CONNECTION => {
+                seen.upgrade |= elements(value.as_bytes()).any(|option| option.eq_ignore_ascii_case(b"upgrade"));
+                continue;
+            }
+            10 if *name == "keep-alive" => continue,
+            14 if *name == header::CONTENT_LENGTH => continue,
+            16 if *name == "proxy-connection" => continue,
+            17 if *name == header::TRANSFER_ENCODING => continue,
+            _ => {}
         }
+        write_header(out, name, value);
     }
+    seen
 }
 
-/// Whether the codec alone writes headers of this name. The length of a name rules out most names at once.
-fn is_own(name: &HeaderName) -> bool {
-    match name.as_str().len() {
-        10 => *name == header::CONNECTION || *name == "keep-alive",
-        14 => *name == header::CONTENT_LENGTH,
-        16 => *name == "proxy-connection",
-        17 => *name == header::TRANSFER_ENCODING,
-        _ => false,
-    }
-}
-
+#[inline]
 fn write_header(out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
     let name = name.as_str().as_bytes();
     out.reserve(name.len() + value.len() + 4);
@@ -206,22 +217,14 @@ fn write_header(out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
     out.put_slice(b"\r\n");
 }
 
-fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .any(|value| elements(value.as_bytes()).any(|option| option.eq_ignore_ascii_case(b"upgrade")))
-}
-
 fn write_target(out: &mut BytesMut, target: &str) {
-    let is_clean = |byte: &u8| matches!(byte, 0x21..=0x7e) && *byte != b'#';
     let target = target.as_bytes();
-    if target.iter().fold(true, |clean, byte| clean & is_clean(byte)) {
+    if scan::is_target(target) {
         out.put_slice(target);
         return;
     }
     for byte in target {
-        if is_clean(byte) {
+        if scan::is_target(&[*byte]) {
             out.put_u8(*byte);
         } else {
             let digit = |value: u8| HEX.get(usize::from(value)).copied().unwrap_or(b'0').to_ascii_uppercase();

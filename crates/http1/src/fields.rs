@@ -9,12 +9,11 @@ use crate::lines::{Field, is_blank};
 use crate::names::header_name;
 use crate::refusal::{Place, Refusal};
 
-/// The headers of a message, and what those of them say that the codec must know.
+/// What headers say that the codec must know.
 #[derive(Debug, Default)]
-pub(crate) struct Collected {
-    pub(crate) headers: HeaderMap,
-    /// The first `Host`.
-    pub(crate) host: Option<Bytes>,
+pub(crate) struct Noted<'a> {
+    /// The one `Host`.
+    pub(crate) host: Option<&'a [u8]>,
     content_length: Option<u64>,
     transfer_encoding: bool,
     options: ConnectionOptions,
@@ -30,45 +29,45 @@ struct ConnectionOptions {
     upgrade: bool,
 }
 
-impl Collected {
-    /// Reads `fields` of `section`. The values share its memory.
-    pub(crate) fn read(section: &Bytes, fields: &[Field]) -> Result<Self, Refusal> {
-        let mut collected = Self { headers: HeaderMap::with_capacity(fields.len() + SPARE), ..Self::default() };
-        for (index, field) in fields.iter().enumerate() {
-            let bytes = section.get(field.start..field.colon).unwrap_or_default();
-            let place = || Place::Header(index + 1);
-            let name = header_name(bytes).ok_or_else(|| Refusal::BadName(place()))?;
-            let value = section.slice(field.value..field.end);
-            collected.note(&name, &value)?;
-            let value = header_value(value).ok_or_else(|| Refusal::ControlByte(place(), 0))?;
-            collected.headers.append(name, value);
-        }
-        Ok(collected)
+/// Reads `fields` of `section`. The values share its memory.
+pub(crate) fn collect<'a>(section: &'a Bytes, fields: &[Field]) -> Result<(HeaderMap, Noted<'a>), Refusal> {
+    let mut noted = Noted::default();
+    let mut headers = HeaderMap::with_capacity(fields.len() + SPARE);
+    for (index, field) in fields.iter().enumerate() {
+        let bad_name = || Refusal::BadName(Place::Header(index + 1));
+        let name = header_name(section, field.start, field.colon).ok_or_else(bad_name)?;
+        noted.note(&name, section, field)?;
+        headers.append(name, header_value(section, field).ok_or_else(bad_name)?);
     }
+    Ok((headers, noted))
+}
 
+impl<'a> Noted<'a> {
     /// Notes what a field says about the message. The length of a name rules out most names at once.
-    fn note(&mut self, name: &HeaderName, value: &Bytes) -> Result<(), Refusal> {
-        match name.as_str().len() {
+    #[inline]
+    fn note(&mut self, name: &HeaderName, section: &'a [u8], field: &Field) -> Result<(), Refusal> {
+        let value = || section.get(field.value..field.end).unwrap_or_default();
+        match field.colon - field.start {
             4 if *name == header::HOST => {
                 if self.host.is_some() {
                     return Err(Refusal::Repeated(header::HOST));
                 }
-                self.host = Some(value.clone());
+                self.host = Some(value());
             }
-            6 if *name == header::EXPECT => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
-            7 if *name == header::UPGRADE => self.names_protocol |= !value.is_empty(),
-            10 if *name == header::CONNECTION => self.options.note(value),
+            6 if *name == header::EXPECT => self.expects_continue |= value().eq_ignore_ascii_case(b"100-continue"),
+            7 if *name == header::UPGRADE => self.names_protocol |= !value().is_empty(),
+            10 if *name == header::CONNECTION => self.options.note(value()),
             14 if *name == header::CONTENT_LENGTH => {
                 if self.content_length.is_some() {
                     return Err(Refusal::Repeated(header::CONTENT_LENGTH));
                 }
-                self.content_length = Some(decimal(value).ok_or(Refusal::BadContentLength)?);
+                self.content_length = Some(decimal(value()).ok_or(Refusal::BadContentLength)?);
             }
             17 if *name == header::TRANSFER_ENCODING => {
                 if self.transfer_encoding {
                     return Err(Refusal::Repeated(header::TRANSFER_ENCODING));
                 }
-                check_transfer_encoding(value)?;
+                check_transfer_encoding(value())?;
                 self.transfer_encoding = true;
             }
             _ => {}
@@ -100,6 +99,10 @@ impl Collected {
 
 impl ConnectionOptions {
     fn note(&mut self, value: &[u8]) {
+        if value == b"keep-alive" {
+            self.keep_alive = true;
+            return;
+        }
         for option in elements(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
@@ -108,10 +111,26 @@ impl ConnectionOptions {
     }
 }
 
-/// A value of checked bytes.
+/// A copy of a head to be shared by many values.
+///
+/// A byte of spare room makes it shared from the start, which is cheaper than to become so by its first slice.
+pub(crate) fn shared(head: &[u8]) -> Bytes {
+    let mut copy = Vec::with_capacity(head.len() + 1);
+    copy.extend_from_slice(head);
+    Bytes::from(copy)
+}
+
+/// The value of `field`, in the memory of `section`, which `lines` has checked.
 #[inline]
-pub(crate) fn header_value(value: Bytes) -> Option<HeaderValue> {
-    HeaderValue::from_maybe_shared(value).ok()
+pub(crate) fn header_value(section: &Bytes, field: &Field) -> Option<HeaderValue> {
+    let value = section.slice(field.value..field.end);
+    if !field.is_ascii {
+        return HeaderValue::from_maybe_shared(value).ok();
+    }
+    // SAFETY: the bytes are ASCII, hence UTF-8, and without control bytes other than tabs, hence valid in a value.
+    #[expect(unsafe_code, reason = "a second look at each byte would be a sixth of the cost of a head")]
+    let value = unsafe { HeaderValue::from_maybe_shared_unchecked(value) };
+    Some(value)
 }
 
 /// The elements of a comma-separated list, without those that are empty.

@@ -16,6 +16,7 @@ mod names;
 mod refusal;
 mod request;
 mod response;
+mod scan;
 
 pub use self::decode::{Decoded, Decoder};
 pub use self::encode::{

@@ -5,6 +5,7 @@
 use smallvec::SmallVec;
 
 use crate::refusal::{Place, Refusal};
+use crate::scan;
 
 /// Where a field stands in the input: its name, and its value without the white space around it.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,8 @@ pub(crate) struct Field {
     pub(crate) value: usize,
     /// Offset behind the value.
     pub(crate) end: usize,
+    /// Whether the value is ASCII for sure.
+    pub(crate) is_ascii: bool,
 }
 
 /// The fields of a section. Most heads have fewer than the inline number, and then nothing is allocated.
@@ -26,8 +29,8 @@ pub(crate) type Fields = SmallVec<[Field; 32]>;
 pub(crate) enum Line {
     /// A line without its CRLF, which stands at `end`.
     Whole { end: usize },
-    /// All that is there is clean, but the CRLF is still to come.
-    Partial,
+    /// Clean up to `end`, but the CRLF behind it is still to come.
+    Partial { end: usize },
     /// Clean up to `end`, where there is something that does not belong in a line.
     Broken { end: usize, refusal: Refusal },
 }
@@ -35,17 +38,13 @@ pub(crate) enum Line {
 /// Finds the end of the line that begins at `start`. There are no control bytes but tabs before it.
 #[inline]
 pub(crate) fn line(input: &[u8], start: usize, place: Place) -> Line {
-    let mut from = start;
-    loop {
-        let rest = input.get(from..).unwrap_or_default();
-        let found = first_control(rest);
-        let end = from + found;
-        match rest.get(found..).unwrap_or_default() {
-            [b'\r', b'\n', ..] => return Line::Whole { end },
-            [] | [b'\r'] => return Line::Partial,
-            [b'\t', ..] => from = end + 1,
-            [byte, ..] => return Line::Broken { end, refusal: broken(*byte, place) },
-        }
+    let rest = input.get(start..).unwrap_or_default();
+    let run = scan::until_control(rest);
+    let end = start + run.length;
+    match rest.get(run.length..).unwrap_or_default() {
+        [b'\r', b'\n', ..] => Line::Whole { end },
+        [] | [b'\r'] => Line::Partial { end },
+        [byte, ..] => Line::Broken { end, refusal: broken(*byte, place) },
     }
 }
 
@@ -69,39 +68,51 @@ pub(crate) fn section(
     place: fn(usize) -> Place,
     fields: &mut Fields,
 ) -> Result<Option<usize>, Refusal> {
-    let mut at = start;
+    let limit = limit.min(MOST_FIELDS);
+    let mut rest = input.get(start..).unwrap_or_default();
     loop {
         let number = fields.len() + 1;
-        let end = match line(input, at, place(number)) {
-            Line::Whole { end } => end,
-            Line::Partial => return Ok(None),
-            Line::Broken { refusal, .. } => return Err(refusal),
+        let run = scan::until_control(rest);
+        let (text, behind) = rest.split_at_checked(run.length).unwrap_or_default();
+        let next = match behind {
+            [b'\r', b'\n', next @ ..] => next,
+            [] | [b'\r'] => return Ok(None),
+            [byte, ..] => return Err(broken(*byte, place(number))),
         };
-        if end == at {
-            return Ok(Some(end + 2));
+        if text.is_empty() {
+            return Ok(Some(input.len() - next.len()));
         }
         if number > limit {
             return Err(Refusal::TooManyHeaders { limit });
         }
-        let text = input.get(at..end).unwrap_or_default();
-        fields.push(field(text, at).ok_or_else(|| malformed(text, place(number)))?);
-        at = end + 2;
+        // The colon is searched beyond the line, because that is faster in long runs of bytes than in short ones.
+        let colon = scan::find(b':', rest);
+        let Some(field) = field(text, colon, input.len() - rest.len(), run.is_ascii) else {
+            return Err(malformed(text, place(number)));
+        };
+        fields.push(field);
+        rest = next;
     }
 }
 
-/// Splits a line at its colon. `None`: there is none, or white space or nothing is before it.
+/// Splits a line at its colon. `None`: it is not in the line, or white space or nothing is before it.
 #[inline]
-fn field(text: &[u8], at: usize) -> Option<Field> {
-    let colon = memchr::memchr(b':', text)?;
-    let (name, value) = (text.get(..colon)?, text.get(colon + 1..)?);
+fn field(text: &[u8], colon: usize, start: usize, is_ascii: bool) -> Option<Field> {
+    let (name, value) = text.split_at_checked(colon)?;
+    let [_, value @ ..] = value else { return None };
     let (first, last) = (name.first()?, name.last()?);
     if is_blank(*first) || is_blank(*last) {
         return None;
     }
-    let leading = value.iter().take_while(|byte| is_blank(**byte)).count();
-    let trailing = value.iter().skip(leading).rev().take_while(|byte| is_blank(**byte)).count();
-    let colon = at + colon;
-    Some(Field { start: at, colon, value: colon + 1 + leading, end: at + text.len() - trailing })
+    let mut value = value;
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    let value_start = start + text.len() - value.len();
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    Some(Field { start, colon: start + colon, value: value_start, end: value_start + value.len(), is_ascii })
 }
 
 /// Says what is wrong with a line that has no field in it.
@@ -124,20 +135,5 @@ pub(crate) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// The offset of the first control byte (0x00-0x1f, 0x7f), or the length if there is none.
-#[inline]
-pub(crate) fn first_control(bytes: &[u8]) -> usize {
-    let (blocks, tail) = bytes.as_chunks::<16>();
-    for (index, block) in blocks.iter().enumerate() {
-        let found = block.iter().fold(false, |found, byte| found | is_control(*byte));
-        if found {
-            return index * 16 + block.iter().position(|byte| is_control(*byte)).unwrap_or(0);
-        }
-    }
-    let done = bytes.len() - tail.len();
-    done + tail.iter().position(|byte| is_control(*byte)).unwrap_or(tail.len())
-}
-
-fn is_control(byte: u8) -> bool {
-    byte < 0x20 || byte == 0x7f
-}
+/// No setting goes beyond this, because a header map has an end and would panic there.
+const MOST_FIELDS: usize = 10_000;

@@ -5,9 +5,10 @@ use http::uri::Scheme;
 use http::{HeaderMap, Method, Uri, Version};
 
 use crate::authority::Authority;
-use crate::fields::Collected;
+use crate::fields::{Noted, collect, shared};
 use crate::lines::{self, Fields, Line};
 use crate::refusal::{Place, Refusal};
+use crate::scan;
 use crate::{Framing, Limits};
 
 /// The head of a request.
@@ -54,25 +55,25 @@ fn parse(input: &[u8], limits: &Limits) -> Result<Option<(RequestHead, usize)>, 
     };
 
     // One copy, which the target and all values share, so that the buffer of the connection stays its own.
-    let head = Bytes::copy_from_slice(input.get(..end).unwrap_or_default());
+    let head = shared(input.get(..end).unwrap_or_default());
     let target_start = start + line.method_length + 1;
     let target = head.slice(target_start..target_start + line.target.len());
     let uri = target_uri(&line, target)?;
-    let collected = Collected::read(&head, &fields)?;
-    check_host(&line, &uri, collected.host.as_deref())?;
-    let framing = framing(&line, &collected)?;
+    let (headers, noted) = collect(&head, &fields)?;
+    check_host(&line, &uri, noted.host)?;
+    let framing = framing(&line, &noted)?;
     let RequestLine { method, version, .. } = line;
     let head = RequestHead {
         method,
         uri,
         version,
         framing,
-        keep_alive: collected.keeps_alive(version),
-        expect_continue: collected.expects_continue
+        keep_alive: noted.keeps_alive(version),
+        expect_continue: noted.expects_continue
             && version == Version::HTTP_11
             && !matches!(framing, Framing::None | Framing::Length(0)),
-        upgrade: collected.upgrades(version),
-        headers: collected.headers,
+        upgrade: noted.upgrades(version),
+        headers,
     };
     Ok(Some((head, end)))
 }
@@ -81,16 +82,17 @@ fn parse(input: &[u8], limits: &Limits) -> Result<Option<(RequestHead, usize)>, 
 fn request_line_end(input: &[u8], start: usize, limits: &Limits) -> Result<Option<usize>, Refusal> {
     let (clean, result) = match lines::line(input, start, Place::StartLine) {
         Line::Whole { end } => (end, Ok(Some(end))),
-        Line::Partial => (input.len(), Ok(None)),
+        Line::Partial { end } => (end, Ok(None)),
         Line::Broken { end, refusal } => (end, Err(refusal)),
     };
     let text = input.get(start..clean).unwrap_or_default();
-    if text.len() > MAX_METHOD.min(limits.uri_bytes) {
+    if text.len() > limits.uri_bytes || scan::find(b' ', text) > MAX_METHOD {
         check_lengths(text, limits)?;
     }
     result
 }
 
+#[cold]
 fn check_lengths(text: &[u8], limits: &Limits) -> Result<(), Refusal> {
     let mut words = text.split(|byte| *byte == b' ');
     if words.next().is_some_and(|method| method.len() > MAX_METHOD) {
@@ -112,23 +114,29 @@ struct RequestLine<'a> {
 
 impl<'a> RequestLine<'a> {
     fn parse(text: &'a [u8]) -> Result<Self, Refusal> {
-        let method_length = text.iter().position(|byte| *byte == b' ').ok_or(Refusal::BadRequestLine)?;
+        let method_length = scan::find(b' ', text);
         let (method, rest) = text.split_at_checked(method_length).ok_or(Refusal::BadRequestLine)?;
         if method.is_empty() {
             return Err(Refusal::BadRequestLine);
         }
         let method = Method::from_bytes(method).map_err(|_invalid| Refusal::BadMethod)?;
         let (target, version) = split_version(rest.get(1..).unwrap_or_default())?;
-        if target.is_empty() || target.contains(&b' ') {
-            return Err(Refusal::BadRequestLine);
-        }
-        if target.iter().fold(false, |found, byte| found | !matches!(byte, 0x21..=0x7e)) {
-            return Err(Refusal::BadTarget("it has bytes other than visible ASCII, encode them as %XX"));
-        }
-        if target.contains(&b'#') {
-            return Err(Refusal::BadTarget("it has a fragment (#), leave it out"));
+        if target.is_empty() || !scan::is_target(target) {
+            return Err(bad_target(target));
         }
         Ok(Self { method, method_length, target, version })
+    }
+}
+
+/// Says what is wrong with a target.
+#[cold]
+fn bad_target(target: &[u8]) -> Refusal {
+    if target.is_empty() || target.contains(&b' ') {
+        Refusal::BadRequestLine
+    } else if target.iter().all(u8::is_ascii_graphic) {
+        Refusal::BadTarget("it has a fragment (#), leave it out")
+    } else {
+        Refusal::BadTarget("it has bytes other than visible ASCII, encode them as %XX")
     }
 }
 
@@ -194,8 +202,8 @@ fn check_host(line: &RequestLine<'_>, uri: &Uri, host: Option<&[u8]>) -> Result<
     }
 }
 
-fn framing(line: &RequestLine<'_>, collected: &Collected) -> Result<Framing, Refusal> {
-    match collected.framing(line.version)? {
+fn framing(line: &RequestLine<'_>, noted: &Noted<'_>) -> Result<Framing, Refusal> {
+    match noted.framing(line.version)? {
         Some(_) if line.method == Method::CONNECT => Err(Refusal::ForbiddenContent),
         Some(framing) => Ok(framing),
         None => Ok(Framing::None),

@@ -1,9 +1,8 @@
 //! Response heads: the status line, and how the content ends, which depends on the request too.
 
-use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 
-use crate::fields::Collected;
+use crate::fields::{Noted, collect, shared};
 use crate::lines::{self, Fields, Line};
 use crate::refusal::{Place, Refusal};
 use crate::request::is_version;
@@ -42,7 +41,7 @@ pub fn parse_response(
 fn parse(input: &[u8], request_method: &Method, limits: &Limits) -> Result<Option<(ResponseHead, usize)>, Refusal> {
     let line_end = match lines::line(input, 0, Place::StartLine) {
         Line::Whole { end } => end,
-        Line::Partial => return Ok(None),
+        Line::Partial { .. } => return Ok(None),
         Line::Broken { refusal, .. } => return Err(refusal),
     };
     let (version, status) = status_line(input.get(..line_end).unwrap_or_default())?;
@@ -51,10 +50,10 @@ fn parse(input: &[u8], request_method: &Method, limits: &Limits) -> Result<Optio
         return Ok(None);
     };
 
-    let head = Bytes::copy_from_slice(input.get(..end).unwrap_or_default());
-    let collected = Collected::read(&head, &fields)?;
-    let (framing, keep_alive) = framing(status, version, request_method, &collected)?;
-    Ok(Some((ResponseHead { status, version, headers: collected.headers, framing, keep_alive }, end)))
+    let head = shared(input.get(..end).unwrap_or_default());
+    let (headers, noted) = collect(&head, &fields)?;
+    let (framing, keep_alive) = framing(status, version, request_method, &noted)?;
+    Ok(Some((ResponseHead { status, version, headers, framing, keep_alive }, end)))
 }
 
 /// Reads the status line. The space before an empty reason may be missing, as it often is.
@@ -81,10 +80,10 @@ fn framing(
     status: StatusCode,
     version: Version,
     request_method: &Method,
-    collected: &Collected,
+    noted: &Noted<'_>,
 ) -> Result<(Framing, bool), Refusal> {
-    let announced = collected.framing(version)?;
-    let keep_alive = collected.keeps_alive(version);
+    let announced = noted.framing(version)?;
+    let keep_alive = noted.keeps_alive(version);
     let is_empty = matches!(announced, None | Some(Framing::Length(0)));
     if status.is_informational() {
         return if is_empty { Ok((Framing::None, keep_alive)) } else { Err(Refusal::ForbiddenContent) };

@@ -353,11 +353,21 @@ fn limits_hold_while_the_head_is_incomplete() {
     assert_eq!(refusal(&format!("GET /{}", long(20))), Refusal::UriTooLong { limit: 20 });
     assert_eq!(refusal(&format!("GET /{} HTTP/1.1\r\n\r\n", long(20))), Refusal::UriTooLong { limit: 20 });
     assert!(result(&format!("GET /{}", long(19))).unwrap().is_none());
+    assert!(result(&format!("{}\r", long(32))).unwrap().is_none());
     assert_eq!(refusal(&long(33)), Refusal::MethodTooLong { limit: 32 });
     assert_eq!(refusal(&format!("GET / HTTP/1.1\r\nA: {}", long(300))), Refusal::HeadTooLarge { limit: 200 });
     assert_eq!(refusal(&format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", long(300))), Refusal::HeadTooLarge { limit: 200 });
     assert_eq!(refusal("GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nA: 2\r\nA: 3\r\n"), Refusal::TooManyHeaders { limit: 3 });
     assert!(result("GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nA: 2\r\n\r\n").unwrap().is_some());
+}
+
+#[test]
+fn no_limit_is_so_high_that_headers_overflow_their_map() {
+    let limits = Limits { head_bytes: usize::MAX, headers: usize::MAX, uri_bytes: usize::MAX };
+    let head = post(&"A: b\r\n".repeat(40_000));
+    assert_eq!(parse_request(head.as_bytes(), &limits).unwrap_err().code(), "too-many-headers");
+    let names: Vec<_> = (0..9_990).map(|number| format!("a{number}:\r\n")).collect();
+    assert!(parse_request(post(&names.concat()).as_bytes(), &limits).unwrap().is_some());
 }
 
 #[test]

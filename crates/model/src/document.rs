@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, Product};
+use crate::formats;
 use crate::limits::Limits;
 use crate::listener::{Listener, ServerTls};
 use crate::units::Span;
@@ -40,7 +41,7 @@ pub struct Document {
     pub limits: Limits,
     /// Networks whose `Forwarded`, `X-Forwarded-For` and PROXY protocol headers are believed.
     #[serde(default)]
-    #[schemars(with = "Vec<String>")]
+    #[schemars(with = "Vec<formats::Network>")]
     pub trusted_proxies: Vec<IpNet>,
     /// Backends.
     #[serde(default)]
@@ -99,7 +100,7 @@ impl JsonSchema for Version {
 #[serde(deny_unknown_fields)]
 pub struct Admin {
     /// Address and port. Anything but a loopback address needs `tls`.
-    #[schemars(with = "String")]
+    #[schemars(with = "formats::SocketAddress")]
     pub bind: SocketAddr,
     /// Certificates of the admin listener.
     #[serde(default)]

@@ -3,9 +3,14 @@
 //! A document may be wrong in what it says; what serves traffic is compiled from it elsewhere.
 
 pub mod api;
+pub mod diff;
 pub mod document;
+pub mod fmt;
+pub mod formats;
 pub mod limits;
 pub mod listener;
+pub mod read;
+pub mod schema;
 pub mod share;
 pub mod units;
 pub mod upstream;

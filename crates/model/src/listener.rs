@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::formats;
 use crate::limits::Limits;
 
 /// An address that clients connect to.
@@ -13,7 +14,7 @@ use crate::limits::Limits;
 #[serde(deny_unknown_fields)]
 pub struct Listener {
     /// Address and port, such as `0.0.0.0:8080` or `[::]:8443`.
-    #[schemars(with = "String")]
+    #[schemars(with = "formats::SocketAddress")]
     pub bind: SocketAddr,
     /// Certificates; left out, the listener speaks plain HTTP.
     #[serde(default)]

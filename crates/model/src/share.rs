@@ -54,6 +54,7 @@ impl JsonSchema for Share {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            "format": "share",
             "description": "A share of a whole, such as `20%`.",
             "pattern": "^(100|[0-9]{1,2}) ?%$",
             "examples": ["20%"],

@@ -231,7 +231,7 @@ fn whole(digits: &str, text: &str, form: &'static str) -> Result<u64, NotAUnit> 
 
 /// Serde and the schema by way of the text form.
 macro_rules! written_as_text {
-    ($unit:ident, $form:expr, $pattern:literal, $description:literal, $example:literal) => {
+    ($unit:ident, $format:literal, $form:expr, $pattern:literal, $description:literal, $example:literal) => {
         impl<'de> Deserialize<'de> for $unit {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 struct Text;
@@ -272,7 +272,8 @@ macro_rules! written_as_text {
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
                 json_schema!({
-                    "type": "string", "pattern": $pattern, "description": $description, "examples": [$example],
+                    "type": "string", "format": $format, "pattern": $pattern, "description": $description,
+                    "examples": [$example],
                 })
             }
         }
@@ -281,6 +282,7 @@ macro_rules! written_as_text {
 
 written_as_text!(
     Size,
+    "size",
     SIZE_FORM,
     r"^\s*[0-9]+\s*(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)\s*$",
     "A number of bytes with its unit: B, KiB, MiB, GiB, TiB, KB, MB, GB or TB.",
@@ -288,6 +290,7 @@ written_as_text!(
 );
 written_as_text!(
     Span,
+    "span",
     SPAN_FORM,
     r"^\s*([0-9]+\s*(d|h|m|s|ms|us)\s*)+$",
     "A span of time with its units: d, h, m, s, ms, us.",
@@ -295,6 +298,7 @@ written_as_text!(
 );
 written_as_text!(
     Rate,
+    "rate",
     RATE_FORM,
     r"^\s*[0-9]+\s*/\s*(d|h|m|s|ms|us|([0-9]+\s*(d|h|m|s|ms|us)\s*)+)\s*$",
     "How many in which time: a number, a slash and a unit or a span of time.",

@@ -10,7 +10,7 @@ use problem::{Problem, ProblemKind};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use crate::exchange::Gates;
+use crate::exchange::{Gates, Slots};
 use crate::{
     AskOnRequest, AskOnRequestBody, Condition, Exchange, Failure, Flow, OnFailure, OnFinish, OnRequest, OnRequestBody,
     OnResponse, OnResponseBody, OnResponseChunk, Outcome, Stage, Step, Verdict,
@@ -88,14 +88,16 @@ pub struct Explained {
 
 impl Chain {
     /// Gives an exchange its places for notes.
-    pub fn slots(&self) -> SmallVec<[Option<Box<dyn std::any::Any + Send + Sync>>; 4]> {
-        std::iter::repeat_with(|| None).take(self.slots).collect()
+    pub fn slots(&self) -> Slots {
+        Slots {
+            notes: std::iter::repeat_with(|| None).take(self.slots).collect(),
+            figures: SmallVec::from_elem(0, self.figures),
+        }
     }
 
     /// Readies an exchange for this chain, once its route is known.
     pub fn adopt(&self, exchange: &mut Exchange) {
         exchange.slots = self.slots();
-        exchange.figures = SmallVec::from_elem(0, self.figures);
         exchange.gates = Gates::default();
     }
 
@@ -216,11 +218,7 @@ impl Chain {
 
     /// Tells every finish hook how it ended. A hook that panics silences only itself.
     pub fn finish(&self, exchange: &Exchange, outcome: &Outcome) {
-        for hook in &self.finish {
-            if catch_unwind(AssertUnwindSafe(|| hook.on_finish(exchange, outcome))).is_err() {
-                tracing::error!(exchange = %exchange.id, "a finish hook panicked");
-            }
-        }
+        tell(&self.finish, exchange, outcome);
     }
 
     async fn ask(&self, placed: &Placed<RequestHook>, exchange: &mut Exchange) -> Flow {
@@ -243,6 +241,15 @@ impl Chain {
         match tokio::time::timeout(self.patience, answer).await {
             Ok(verdict) => verdict,
             Err(_) => Err(TooSlow(self.patience).into()),
+        }
+    }
+}
+
+/// Tells hooks how an exchange ended. One that panics silences only itself.
+pub fn tell(hooks: &[Arc<dyn OnFinish>], exchange: &Exchange, outcome: &Outcome) {
+    for hook in hooks {
+        if catch_unwind(AssertUnwindSafe(|| hook.on_finish(exchange, outcome))).is_err() {
+            tracing::error!(exchange = %exchange.id, "a finish hook panicked");
         }
     }
 }

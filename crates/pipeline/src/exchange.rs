@@ -123,16 +123,26 @@ pub struct Exchange {
     pub product: Option<Arc<str>>,
     /// What the exchange counts for in quotas and bills.
     pub cost: u32,
+    /// The most that the request's body may have, if a policy says so; the proxy cuts off what is longer (413).
+    pub body_limit: Option<u64>,
     /// Its place in a trace.
     pub trace: Trace,
-    pub(crate) slots: SmallVec<[Option<Box<dyn Any + Send + Sync>>; 4]>,
+    /// What policies noted, see [`Self::note`].
+    pub slots: Slots,
+    /// Which conditions have been asked.
+    pub gates: Gates,
+}
+
+/// The places for notes of one exchange; its chain makes them.
+#[derive(Default)]
+pub struct Slots {
+    pub(crate) notes: SmallVec<[Option<Box<dyn Any + Send + Sync>>; 4]>,
     pub(crate) figures: SmallVec<[u64; 8]>,
-    pub(crate) gates: Gates,
 }
 
 /// Which conditions have been asked, and which of them held; a bit per condition.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Gates {
+pub struct Gates {
     pub(crate) asked: u64,
     pub(crate) held: u64,
 }
@@ -140,35 +150,35 @@ pub(crate) struct Gates {
 impl Exchange {
     /// What `slot`'s owner noted earlier in this exchange.
     pub fn noted<T: 'static>(&self, slot: Slot<T>) -> Option<&T> {
-        self.slots.get(slot.index)?.as_ref()?.downcast_ref()
+        self.slots.notes.get(slot.index)?.as_ref()?.downcast_ref()
     }
 
     /// As [`Self::noted`], to change it.
     pub fn noted_mut<T: 'static>(&mut self, slot: Slot<T>) -> Option<&mut T> {
-        self.slots.get_mut(slot.index)?.as_mut()?.downcast_mut()
+        self.slots.notes.get_mut(slot.index)?.as_mut()?.downcast_mut()
     }
 
     /// Takes out what `slot`'s owner noted earlier.
     pub fn take<T: 'static>(&mut self, slot: Slot<T>) -> Option<Box<T>> {
-        self.slots.get_mut(slot.index)?.take()?.downcast().ok()
+        self.slots.notes.get_mut(slot.index)?.take()?.downcast().ok()
     }
 
     /// Notes something for a later hook of the same policy.
     pub fn note<T: Send + Sync + 'static>(&mut self, slot: Slot<T>, value: T) {
-        if let Some(place) = self.slots.get_mut(slot.index) {
+        if let Some(place) = self.slots.notes.get_mut(slot.index) {
             *place = Some(Box::new(value));
         }
     }
 
     /// The numbers that the owner of these figures set earlier, or zeros.
     pub fn figures<const N: usize>(&self, figures: Figures<N>) -> [u64; N] {
-        let set = self.figures.get(figures.first..).and_then(<[u64]>::first_chunk);
+        let set = self.slots.figures.get(figures.first..).and_then(<[u64]>::first_chunk);
         set.copied().unwrap_or([0; N])
     }
 
     /// Sets numbers for a later hook of the same policy. Unlike [`Self::note`], it allocates nothing.
     pub fn set_figures<const N: usize>(&mut self, figures: Figures<N>, numbers: [u64; N]) {
-        if let Some(place) = self.figures.get_mut(figures.first..).and_then(<[u64]>::first_chunk_mut) {
+        if let Some(place) = self.slots.figures.get_mut(figures.first..).and_then(<[u64]>::first_chunk_mut) {
             *place = numbers;
         }
     }

@@ -131,6 +131,20 @@ pub trait OnResponseChunk: Send + Sync {
 /// It runs before the last bytes of the answer are given to the socket, so that what it wrote down
 /// outlives a crash of any exchange that was answered in full.
 pub trait OnFinish: Send + Sync {
+    /// Called when an exchange begins, if this hook belongs to all exchanges and not to a policy.
+    fn on_begin(&self) -> Room {
+        Room::Enough
+    }
+
     /// Called exactly once per exchange, also when the client went away.
     fn on_finish(&self, exchange: &Exchange, outcome: &Outcome);
+}
+
+/// Whether the end of an exchange that begins now can be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It can.
+    Enough,
+    /// It cannot, so the exchange must not begin.
+    None,
 }

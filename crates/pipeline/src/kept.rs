@@ -25,6 +25,12 @@ impl Kept {
         made
     }
 
+    /// The `T` of this name, if there is one.
+    pub fn find<T: Send + Sync + 'static>(&self, name: &str) -> Option<Arc<T>> {
+        let key = (TypeId::of::<T>(), name.to_owned());
+        self.entries.lock().get(&key)?.clone().downcast().ok()
+    }
+
     /// Lets go of everything that no snapshot uses any more.
     pub fn sweep(&self) {
         self.entries.lock().retain(|_, entry| Arc::strong_count(entry) > 1);

@@ -20,7 +20,7 @@ use problem::{Finding, Pointer, ProblemKind};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::exchange::Gates;
+use crate::exchange::{Gates, Slots};
 use crate::{
     Body, Caller, Chain, ChainBuilder, Connection, Entry, Exchange, Flow, Kept, OnFailure, Outcome, Policy, RequestId,
     Route, Services, Tls, Trace,
@@ -120,9 +120,9 @@ pub fn exchange(request: http::request::Builder) -> Exchange {
         caller: None,
         product: None,
         cost: 1,
+        body_limit: None,
         trace: Trace::default(),
-        slots: smallvec::SmallVec::new(),
-        figures: smallvec::SmallVec::new(),
+        slots: Slots::default(),
         gates: Gates::default(),
     }
 }

@@ -94,7 +94,7 @@ impl Table {
     }
 
     /// The names that an exchange has in this table, each once.
-    pub(crate) fn names<'a>(self, exchange: &'a Exchange) -> Vec<Cow<'a, str>> {
+    pub(crate) fn names(self, exchange: &Exchange) -> Vec<Cow<'_, str>> {
         match self {
             Self::Headers => exchange.headers().keys().map(|name| name.as_str().into()).collect(),
             Self::Parameters => exchange.parameters.iter().map(|(name, _)| (&**name).into()).collect(),
@@ -186,16 +186,14 @@ impl Unknown {
 impl std::fmt::Display for Unknown {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "there is no `{}`", self.name)?;
-        match self.meant {
-            Some(meant) => write!(f, "; did you mean `{meant}`?"),
-            None => {
-                f.write_str("; known are ")?;
-                for (name, _) in &NAMES {
-                    write!(f, "`{name}`, ")?;
-                }
-                f.write_str("and by name `request.headers`, `request.query`, `parameters`")
-            }
+        if let Some(meant) = self.meant {
+            return write!(f, "; did you mean `{meant}`?");
         }
+        f.write_str("; known are ")?;
+        for (name, _) in &NAMES {
+            write!(f, "`{name}`, ")?;
+        }
+        f.write_str("and by name `request.headers`, `request.query`, `parameters`")
     }
 }
 

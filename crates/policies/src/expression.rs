@@ -11,7 +11,6 @@ mod quick;
 mod view;
 
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 
 use cel::common::types::{CelBool, CelInt, CelString, CelUInt};
@@ -116,21 +115,28 @@ fn compile(source: &str, at: &Pointer) -> Result<Ast, Finding> {
         let long = source.len();
         return Err(finding(format!("is {long} bytes long; an expression can have {LONGEST} at most")));
     }
-    // The parser calls itself for every bracket before it counts them.
     if deepest(source) > DEEPEST {
         return Err(finding(format!("has brackets within brackets more than {DEEPEST} deep")));
     }
-    // The parser is generated and not ours, so that a panic in it is taken for one more way to say no.
-    let parsed = catch_unwind(AssertUnwindSafe(|| ENVIRONMENT.parser().parse_with_source_info(source)));
-    let (mut expression, places) = match parsed {
-        Ok(Ok(parsed)) => parsed,
-        Ok(Err(errors)) => return Err(finding(syntax(&errors))),
-        Err(_panic) => return Err(finding("is not an expression that can be read".into())),
-    };
+    // The parser is generated, not ours, and calls itself often: it gets a stack that the longest expression cannot
+    // fill, and a panic in it is one more way to say no.
+    let read = std::thread::scope(|scope| {
+        let parser = std::thread::Builder::new().stack_size(PARSER_STACK);
+        parser.spawn_scoped(scope, || parse(source)).ok().and_then(|parser| parser.join().ok())
+    });
+    match read {
+        Some(read) => read.map_err(finding),
+        None => Err(finding("is not an expression that can be read".into())),
+    }
+}
+
+fn parse(source: &str) -> Result<Ast, String> {
+    let (mut expression, places) =
+        ENVIRONMENT.parser().parse_with_source_info(source).map_err(|errors| syntax(&errors))?;
     names::settle(&mut expression).map_err(|mistake| {
         let offset = places.offset_for(mistake.node).map_or(0, |(start, _)| start as usize);
         let (line, column) = line_and_column(source, offset);
-        finding(format!("line {line}, column {column}: {}", mistake.message))
+        format!("line {line}, column {column}: {}", mistake.message)
     })?;
     Ok(expression)
 }
@@ -178,6 +184,9 @@ const LONGEST: usize = 1024;
 
 /// How deep brackets can stand within each other.
 const DEEPEST: usize = 24;
+
+/// Many times what the longest expression was seen to need.
+const PARSER_STACK: usize = 64 << 20;
 
 #[cfg(test)]
 mod tests {

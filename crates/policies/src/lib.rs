@@ -2,8 +2,12 @@
 //!
 //! Deliberately not here: sockets, files and databases. A policy asks for what it needs when it is compiled, by type.
 
+pub mod api_key;
 pub mod attribute;
+pub mod basic_auth;
+pub mod compress;
 pub mod concurrency;
+pub mod cors;
 mod counted_by;
 pub mod expression;
 pub mod headers;
@@ -11,6 +15,8 @@ pub mod ip_filter;
 pub mod quota;
 mod rate_limit_fields;
 pub mod redirect;
+pub mod reference;
+pub mod request_size;
 pub mod respond;
 pub mod rewrite;
 pub mod spike_arrest;
@@ -20,12 +26,61 @@ use pipeline::Entry;
 
 /// Every policy there is.
 pub static CATALOG: &[Entry] = &[
+    Entry::of::<api_key::ApiKey>(),
+    Entry::of::<basic_auth::BasicAuth>(),
+    Entry::of::<compress::Compress>(),
     Entry::of::<concurrency::Concurrency>(),
+    Entry::of::<cors::Cors>(),
     Entry::of::<headers::Headers>(),
     Entry::of::<ip_filter::IpFilter>(),
     Entry::of::<quota::Quota>(),
     Entry::of::<redirect::Redirect>(),
+    Entry::of::<request_size::RequestSize>(),
     Entry::of::<respond::Respond>(),
     Entry::of::<rewrite::Rewrite>(),
     Entry::of::<spike_arrest::SpikeArrest>(),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_in_order() {
+        let names: Vec<_> = CATALOG.iter().map(|entry| entry.name).collect();
+        let ordered: BTreeSet<_> = names.iter().copied().collect();
+        assert_eq!(names, ordered.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_problem_has_a_code_of_its_own() {
+        let mut codes = BTreeMap::new();
+        for problem in CATALOG.iter().flat_map(|entry| entry.problems) {
+            let first = *codes.entry(problem.code).or_insert(*problem);
+            assert!(std::ptr::eq(first, *problem), "{} stands for two problems", problem.code);
+        }
+    }
+
+    #[test]
+    fn every_policy_and_every_setting_is_described() {
+        for entry in CATALOG {
+            described(entry.name, &Value::from((entry.schema)()));
+        }
+    }
+
+    /// Looks through a schema and all of its parts.
+    fn described(place: &str, schema: &Value) {
+        let has_text = |schema: &Value| schema["description"].as_str().is_some_and(|text| !text.is_empty());
+        assert!(has_text(schema), "{place} has no doc comment");
+        for (name, setting) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(has_text(setting), "{place}.{name} has no doc comment");
+        }
+        for (name, part) in schema["$defs"].as_object().into_iter().flatten() {
+            described(&format!("{place}/{name}"), part);
+        }
+    }
+}

@@ -9,6 +9,7 @@ use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::attribute::Attribute;
 use crate::template::{Place, Template};
 
 /// The request's values make no location.
@@ -65,8 +66,8 @@ impl Policy for Redirect {
             return Err(Finding::new(&at.at("port"), "goes with `scheme`; write the port into the `location`"));
         }
         let location = Template::parse(&source, &at.at("location"))?;
-        if let Some(early) = location.attributes().find(|attribute| attribute.is_of_caller()) {
-            let message = format!("names {early:?} of the caller, who is not known yet when a request is redirected");
+        if location.attributes().any(Attribute::is_of_caller) {
+            let message = "names the caller, who is not known yet when a request is redirected";
             return Err(Finding::new(&at.at("location"), message));
         }
         if location.constant().is_some_and(|constant| HeaderValue::from_str(constant).is_err() || constant.is_empty()) {
@@ -172,7 +173,7 @@ mod tests {
             (json!({ "location": "/a", "status": 200 }), "/with/status: 200 does not redirect"),
             (json!({ "location": "/a", "port": 80 }), "/with/port: goes with `scheme`"),
             (json!({ "location": "" }), "/with/location: is no location"),
-            (json!({ "location": "/{caller.app}" }), "/with/location: names App of the caller, who is not known yet"),
+            (json!({ "location": "/{caller.app}" }), "/with/location: names the caller, who is not known yet"),
             (json!({ "scheme": "ftp" }), "unknown variant `ftp`"),
         ] {
             let finding = policy::<Redirect>(settings).finding();

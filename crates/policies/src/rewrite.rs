@@ -179,10 +179,7 @@ fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 fn leads_elsewhere(path: &str) -> bool {
     path.split('/').any(|segment| {
         let mut decoded = percent_decode_str(segment);
-        match (decoded.next(), decoded.next(), decoded.next()) {
-            (Some(b'.'), None, None) | (Some(b'.'), Some(b'.'), None) => true,
-            _ => false,
-        }
+        matches!((decoded.next(), decoded.next(), decoded.next()), (Some(b'.'), None | Some(b'.'), None))
     })
 }
 

@@ -48,7 +48,7 @@ impl Snapshot {
             return Err(findings);
         }
         let document = document.clone();
-        Ok(Self { generation, hash: hash.to_owned(), document, router, routes, unrouted, upstreams, limits })
+        Ok(Self { generation, hash: hash.to_owned(), document, router, routes, unrouted, upstreams, limits, observers: Vec::new() })
     }
 }
 
@@ -194,15 +194,13 @@ impl Compiler<'_> {
             }
         }
         self.findings.extend(chain.finding(&at.at("policies")));
-        self.lent.observers.iter().for_each(|observer| chain.on_finish(observer.clone()));
         // An API's findings would be told once more for each operation.
         self.findings.dedup();
         (self.findings.len() == before).then(|| Arc::new(chain.build()))
     }
 
     fn unrouted(&self) -> Route {
-        let mut chain = ChainBuilder::new("", self.lent.services.clone(), self.lent.kept.clone());
-        self.lent.observers.iter().for_each(|observer| chain.on_finish(observer.clone()));
+        let chain = ChainBuilder::new("", self.lent.services.clone(), self.lent.kept.clone());
         Route {
             names: Arc::new(pipeline::Route { api: "".into(), template: "".into(), base: 0 }),
             parameters: Vec::new(),
@@ -240,9 +238,10 @@ impl Compiler<'_> {
 
     fn named(&mut self, name: &str, at: &Pointer) -> Option<Arc<Upstream>> {
         let found = self.upstreams.get(name).cloned();
-        let is_written_wrong = self.findings.iter().any(|finding| {
-            finding.at.as_str().starts_with(Pointer::default().at("upstreams").at(name).as_str())
-        });
+        let is_written_wrong = self
+            .findings
+            .iter()
+            .any(|finding| finding.at.as_str().starts_with(Pointer::default().at("upstreams").at(name).as_str()));
         if found.is_none() && !is_written_wrong {
             let known: Vec<_> = self.upstreams.keys().map(|name| format!("`{name}`")).collect();
             let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };

@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub upstreams: Named<Arc<Upstream>>,
     /// What clients are held to, by listener.
     pub limits: Named<Settled>,
+    /// What every exchange tells its end to, whichever route it took.
+    pub observers: Vec<Arc<dyn OnFinish>>,
 }
 
 /// What the process lends to every snapshot, and what outlives them.
@@ -49,8 +51,6 @@ pub struct Lent {
     pub services: Arc<Services>,
     /// State that survives a reload.
     pub kept: Arc<Kept>,
-    /// What every exchange tells its end to.
-    pub observers: Vec<Arc<dyn OnFinish>>,
 }
 
 impl Snapshot {

@@ -58,7 +58,7 @@ fn matched(written: &Match, at: &Pointer) -> Result<Vec<Way>, Vec<Finding>> {
     };
     let pattern = pattern.map_err(|message| wrong("path", message)).ok();
     let mut hosts = Vec::new();
-    for host in written.host.iter().flat_map(|hosts| hosts.as_slice()) {
+    for host in written.host.iter().flat_map(model::api::OneOrMany::as_slice) {
         match self::host(host) {
             Ok(host) => hosts.push(host),
             Err(message) => wrong("host", message),
@@ -68,7 +68,7 @@ fn matched(written: &Match, at: &Pointer) -> Result<Vec<Way>, Vec<Finding>> {
         hosts.push(Host::Any);
     }
     let mut conditions = Conditions::default();
-    for name in written.method.iter().flat_map(|methods| methods.as_slice()) {
+    for name in written.method.iter().flat_map(model::api::OneOrMany::as_slice) {
         match method(name) {
             Ok(method) => conditions.methods.push(method),
             Err(message) => wrong("method", message),

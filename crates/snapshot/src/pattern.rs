@@ -40,10 +40,10 @@ impl Pattern {
         if !path.is_empty() || reach == Reach::Exact && written != "/" {
             for segment in path.split('/') {
                 let parsed = parse_segment(segment, written)?;
-                if let Segment::Parameter(name) = &parsed {
-                    if segments.contains(&parsed) {
-                        return Err(format!("`{written}` names the parameter `{name}` twice"));
-                    }
+                if let Segment::Parameter(name) = &parsed
+                    && segments.contains(&parsed)
+                {
+                    return Err(format!("`{written}` names the parameter `{name}` twice"));
                 }
                 segments.push(parsed);
             }
@@ -67,7 +67,9 @@ fn parse_segment(segment: &str, written: &str) -> Result<Segment, String> {
         return Ok(Segment::Parameter(name.into()));
     }
     if segment.contains(['{', '}', '*', '?', '#']) {
-        return Err(format!("`{segment}` in `{written}` mixes text and pattern; `{{name}}` stands for a whole segment"));
+        return Err(format!(
+            "`{segment}` in `{written}` mixes text and pattern; `{{name}}` stands for a whole segment"
+        ));
     }
     if matches!(segment, "." | "..") {
         return Err(format!("`{written}` has a `{segment}` segment, which no request may have"));

@@ -46,7 +46,9 @@ impl Destination {
         match self {
             Self::None => None,
             Self::Upstream(upstream) => Some(upstream),
-            Self::Split { sequence, next } => sequence.get(next.fetch_add(1, Ordering::Relaxed) % sequence.len().max(1)),
+            Self::Split { sequence, next } => {
+                sequence.get(next.fetch_add(1, Ordering::Relaxed) % sequence.len().max(1))
+            }
         }
     }
 }

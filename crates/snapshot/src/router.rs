@@ -91,7 +91,13 @@ struct Candidate {
 
 impl Router {
     /// Adds a route, unless another one may want the same requests and is no less specific: then that one is returned.
-    pub(crate) fn insert(&mut self, host: Host, pattern: &Pattern, conditions: Conditions, route: usize) -> Result<(), usize> {
+    pub(crate) fn insert(
+        &mut self,
+        host: Host,
+        pattern: &Pattern,
+        conditions: Conditions,
+        route: usize,
+    ) -> Result<(), usize> {
         let tree = match host {
             Host::Any => &mut self.any,
             Host::Exact(host) => self.exact.entry(host).or_default(),
@@ -161,7 +167,8 @@ impl Tree {
             Reach::Below => &mut node.below,
         };
         let rank = candidate.conditions.rank();
-        let clash = |other: &&Candidate| other.conditions.rank() == rank && other.conditions.overlap(&candidate.conditions);
+        let clash =
+            |other: &&Candidate| other.conditions.rank() == rank && other.conditions.overlap(&candidate.conditions);
         if let Some(other) = candidates.iter().find(clash) {
             return Err(other.route);
         }
@@ -224,10 +231,10 @@ impl Tree {
             Some((segment, rest)) => (segment, Some(rest)),
             None => (path, None),
         };
-        if let Some(child) = node.literals.get(segment) {
-            if let Some(chosen) = self.walk_noting(*child, rest, parameters, choose) {
-                return Some(chosen);
-            }
+        if let Some(child) = node.literals.get(segment)
+            && let Some(chosen) = self.walk_noting(*child, rest, parameters, choose)
+        {
+            return Some(chosen);
         }
         if let (Some(child), false) = (node.parameter, segment.is_empty()) {
             parameters.push(segment);

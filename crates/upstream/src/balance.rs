@@ -37,9 +37,9 @@ impl Picker {
             Balance::LeastRequest => Self::LeastRequest { sequence: interleave(weights), next },
             Balance::Hash(HashBy::Address) => Self::Hash(By::Address),
             Balance::Hash(HashBy::Cookie(name)) => Self::Hash(By::Cookie(name.clone())),
-            Balance::Hash(HashBy::Header(name)) => Self::Hash(By::Header(
-                name.parse().map_err(|error| format!("`{name}` is no header name: {error}"))?,
-            )),
+            Balance::Hash(HashBy::Header(name)) => {
+                Self::Hash(By::Header(name.parse().map_err(|error| format!("`{name}` is no header name: {error}"))?))
+            }
         })
     }
 
@@ -159,7 +159,12 @@ mod tests {
         weights.iter().enumerate().map(target).collect()
     }
 
-    fn counts(picker: &Picker, targets: &[Arc<Target>], picks: usize, headers: impl Fn(usize) -> HeaderMap) -> Vec<usize> {
+    fn counts(
+        picker: &Picker,
+        targets: &[Arc<Target>],
+        picks: usize,
+        headers: impl Fn(usize) -> HeaderMap,
+    ) -> Vec<usize> {
         let mut counts = vec![0; targets.len()];
         for number in 0..picks {
             let chosen = picker.pick(targets, (&headers(number), [192, 0, 2, 1].into()), |_| true).unwrap();

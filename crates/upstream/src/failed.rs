@@ -77,13 +77,9 @@ impl Kind {
     /// Whether it counts against the target's and the upstream's health.
     pub(crate) fn is_the_targets(self) -> bool {
         match self {
-            Self::Name
-            | Self::Connect
-            | Self::ConnectLate
-            | Self::Tls
-            | Self::Closed
-            | Self::Late
-            | Self::Invalid => true,
+            Self::Name | Self::Connect | Self::ConnectLate | Self::Tls | Self::Closed | Self::Late | Self::Invalid => {
+                true
+            }
             Self::CircuitOpen | Self::NoTarget | Self::Full | Self::ClientBody => false,
         }
     }

@@ -121,13 +121,7 @@ fn response(head: ResponseHead, body: Body) -> Response<Body> {
 }
 
 /// What is left to read of an answer, and back with the connection as soon as nothing is.
-fn receive(
-    mut connection: Connection,
-    sending: Sending,
-    head: &ResponseHead,
-    lease: Lease,
-    terms: &Terms<'_>,
-) -> Body {
+fn receive(mut connection: Connection, sending: Sending, head: &ResponseHead, lease: Lease, terms: &Terms<'_>) -> Body {
     let whole = match head.framing {
         Framing::None => Some(0),
         Framing::Length(length) => usize::try_from(length).ok().filter(|length| *length <= connection.input.len()),
@@ -353,10 +347,7 @@ impl http_body::Body for Receiving {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let polled = this.poll_next(context);
         if polled.is_ready() {
@@ -386,14 +377,14 @@ impl http_body::Body for Receiving {
 impl Receiving {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
-        if self.sending.state != State::Done || !self.sending.outbox.is_empty() {
-            if let Poll::Ready(Err(trouble)) = self.sending.poll(&mut connection.io, context) {
-                // The answer has begun; that the target does not want the rest is its right.
-                tracing::debug!(%trouble, "the rest of a request was not taken");
-                self.sending.state = State::Done;
-                self.sending.outbox = Outbox::default();
-                self.keep_alive = false;
-            }
+        if (self.sending.state != State::Done || !self.sending.outbox.is_empty())
+            && let Poll::Ready(Err(trouble)) = self.sending.poll(&mut connection.io, context)
+        {
+            // The answer has begun; that the target does not want the rest is its right.
+            tracing::debug!(%trouble, "the rest of a request was not taken");
+            self.sending.state = State::Done;
+            self.sending.outbox = Outbox::default();
+            self.keep_alive = false;
         }
         loop {
             if !connection.input.is_empty() || self.decoder.is_done() {

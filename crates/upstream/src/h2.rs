@@ -54,9 +54,8 @@ impl Upstream {
             Ok(Ok(response)) => {
                 let idle = timeouts.idle.duration();
                 let receiving = |body| Receiving { body, alarm: None, is_waiting: false, idle, _lease: lease };
-                let response = response.map(|body| {
-                    if body.is_end_stream() { Body::Empty } else { Body::stream(receiving(body)) }
-                });
+                let response =
+                    response.map(|body| if body.is_end_stream() { Body::Empty } else { Body::stream(receiving(body)) });
                 Ok((response, None))
             }
         }
@@ -100,10 +99,7 @@ impl http_body::Body for Receiving {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             this.is_waiting = false;

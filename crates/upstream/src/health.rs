@@ -120,7 +120,12 @@ impl Upstream {
         let period = ejection.period.duration().saturating_mul(1 << times);
         let until = now.saturating_add(u64::try_from(period.as_millis()).unwrap_or(u64::MAX));
         target.state.ejected_until.store(until, Ordering::Relaxed);
-        tracing::warn!(upstream = &*self.name, target = &*target.name, ?period, "a target failed too often and is left out");
+        tracing::warn!(
+            upstream = &*self.name,
+            target = &*target.name,
+            ?period,
+            "a target failed too often and is left out"
+        );
     }
 
     fn may_eject(&self, target: &Target, now: u64) -> bool {
@@ -130,7 +135,8 @@ impl Upstream {
         }
         let out = self.targets().iter().filter(|other| is_out(other)).count();
         let share = usize::from(self.settings.ejection.max.percent());
-        self.targets().len() > 1 && (out + 1) * 100 <= self.targets().len() * share.max(1) || out == 0 && self.targets().len() > 1
+        self.targets().len() > 1 && (out + 1) * 100 <= self.targets().len() * share.max(1)
+            || out == 0 && self.targets().len() > 1
     }
 
     /// Looks names up again, checks health, and closes old connections of this thread; runs until it is dropped.

@@ -47,11 +47,7 @@ impl Io {
     /// Reads once into a pad that all connections of this thread share, and shows what came to `look`.
     ///
     /// An idle connection so holds no buffer. No bytes mean that the other end will send no more.
-    pub fn poll_glance<T>(
-        &mut self,
-        context: &mut Context<'_>,
-        look: impl FnOnce(&[u8]) -> T,
-    ) -> Poll<io::Result<T>> {
+    pub fn poll_glance<T>(&mut self, context: &mut Context<'_>, look: impl FnOnce(&[u8]) -> T) -> Poll<io::Result<T>> {
         SCRATCH_PAD.with_borrow_mut(|pad| {
             let mut pad = ReadBuf::new(pad);
             ready!(Pin::new(self).poll_read(context, &mut pad))?;

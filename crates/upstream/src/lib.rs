@@ -220,13 +220,17 @@ impl Upstream {
     fn pick(&self, request: &Outgoing<'_>, tried: &[usize]) -> Option<usize> {
         let about = (&request.head.headers, request.client);
         let is_new = |target: &Target| {
-            !tried.iter().any(|index| self.targets.get(*index).is_some_and(|other| std::ptr::eq(&raw const **other, target)))
+            !tried
+                .iter()
+                .any(|index| self.targets.get(*index).is_some_and(|other| std::ptr::eq(&raw const **other, target)))
         };
         let in_service = |target: &Target| target.is_in_service(|| self.now());
         self.picker
             .pick(&self.targets, about, |target| in_service(target) && is_new(target))
             .or_else(|| self.picker.pick(&self.targets, about, in_service))
-            .or_else(|| self.picker.pick(&self.targets, about, |target| target.state.is_healthy.load(Ordering::Relaxed)))
+            .or_else(|| {
+                self.picker.pick(&self.targets, about, |target| target.state.is_healthy.load(Ordering::Relaxed))
+            })
     }
 
     async fn attempt(
@@ -283,7 +287,11 @@ impl Upstream {
     /// Takes note of an answer; returns the body to send again if another target is worth asking.
     fn settled(&self, target: &Target, response: &Response<Body>, replay: Option<Body>, attempts: u32) -> Option<Body> {
         let status = response.status().as_u16();
-        if matches!(status, 502..=504) { self.note_failure(target) } else { self.note_success(target) }
+        if matches!(status, 502..=504) {
+            self.note_failure(target)
+        } else {
+            self.note_success(target)
+        }
         let retries = &self.settings.retries;
         let body = replay.filter(|_| retries.statuses.contains(&status) && attempts <= retries.attempts)?;
         self.budget.spend().then_some(body)

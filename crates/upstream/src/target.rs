@@ -173,7 +173,9 @@ impl Place {
             _ => return Err(format!("`{url}` does not begin with `http://` or `https://`")),
         };
         if uri.path_and_query().is_some_and(|path| path.as_str() != "/") || url.contains('#') {
-            return Err(format!("`{url}` has a path; write scheme, host and port, and change paths by policy `rewrite`"));
+            return Err(format!(
+                "`{url}` has a path; write scheme, host and port, and change paths by policy `rewrite`"
+            ));
         }
         let authority = uri.authority().ok_or_else(|| format!("`{url}` has no host"))?;
         if authority.as_str().contains('@') {

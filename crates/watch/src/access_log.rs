@@ -63,13 +63,13 @@ impl OnFinish for AccessLog {
 
 impl Query {
     /// Hands what may be written of a target to `put`, piece by piece.
-    fn pieces<'a>(&self, target: &'a str, mut put: impl FnMut(&'a str)) {
-        match (target.split_once('?'), self) {
+    pub(crate) fn pieces<'a>(&self, target: &'a str, mut put: impl FnMut(&'a str)) {
+        let query = target.bytes().position(|byte| byte == b'?').and_then(|at| target.split_at_checked(at + 1));
+        match (query, self) {
             (None, _) | (_, Self::Keep) => put(target),
-            (Some((path, _)), Self::Drop) => put(path),
+            (Some((path, _)), Self::Drop) => put(path.strip_suffix('?').unwrap_or(path)),
             (Some((path, query)), Self::Mask(secrets)) => {
                 put(path);
-                put("?");
                 secrets.mask(query, put);
             }
         }
@@ -77,7 +77,7 @@ impl Query {
 }
 
 /// The target as it was requested, without the scheme and authority that a proxy's client sends.
-fn target(exchange: &Exchange) -> &str {
+pub(crate) fn target(exchange: &Exchange) -> &str {
     match (exchange.target.path_and_query(), exchange.target.authority()) {
         (Some(target), _) => target.as_str(),
         (None, Some(authority)) => authority.as_str(),
@@ -85,7 +85,7 @@ fn target(exchange: &Exchange) -> &str {
     }
 }
 
-fn version(exchange: &Exchange) -> &'static str {
+pub(crate) fn version(exchange: &Exchange) -> &'static str {
     match exchange.head.version {
         http::Version::HTTP_09 => "0.9",
         http::Version::HTTP_10 => "1.0",

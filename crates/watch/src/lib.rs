@@ -7,9 +7,16 @@
 mod access_log;
 mod metrics;
 mod secrets;
+mod spans;
+mod trace;
 mod vitals;
 
 pub use self::access_log::{AccessLog, Form, Query};
 pub use self::metrics::Metrics;
 pub use self::secrets::Secrets;
-pub use self::vitals::{Breaker, JournalReading, UpstreamReading, Vitals, show_journal, show_upstreams};
+pub use self::spans::Spans;
+pub use self::trace::{begin_trace, hand_on_trace};
+pub use self::vitals::{
+    Breaker, JournalReading, LinesReading, UpstreamReading, Vitals, show_journal, show_lines, show_spans,
+    show_upstreams,
+};

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use http::{Method, StatusCode};
-use pipeline::{Exchange, OnFinish, Outcome, Route, Upstreamed};
+use pipeline::{Exchange, OnFinish, Outcome, Room, Route, Upstreamed};
 use telemetry::metrics::{Counter, Definition, Family, Gauge, Histogram, Registry, Summary, Unit};
 
 /// Counts exchanges by route, method class and status class, and requests to upstreams by name.
@@ -17,18 +17,18 @@ pub struct Metrics {
     routes: HashMap<usize, RouteSeries, BuildHasherDefault<AddressHasher>>,
     /// Where exchanges are counted whose route is none of the snapshot's.
     elsewhere: RouteSeries,
-    upstreams: HashMap<Arc<str>, UpstreamSeries>,
+    upstreams: HashMap<usize, UpstreamSeries, BuildHasherDefault<AddressHasher>>,
 }
 
 impl Metrics {
-    /// Metrics for exchanges over `routes`, found again by identity, and to `upstreams`, found by name.
+    /// Metrics for exchanges over `routes` and to `upstreams`, which are found again by identity.
     ///
     /// Label sets of routes that no living snapshot has are forgotten here, so that the bound on label
     /// sets is not used up by configurations of the past.
     pub fn new(registry: &Registry, routes: &[Arc<Route>], upstreams: &[Arc<str>]) -> Self {
         let families = Families::of(registry);
-        let known = routes.iter().map(|route| (Arc::as_ptr(route).addr(), RouteSeries::new(route.clone())));
-        let upstreams = upstreams.iter().map(|name| (name.clone(), families.upstream(name)));
+        let known = routes.iter().map(|route| (address(route), RouteSeries::new(route.clone())));
+        let upstreams = upstreams.iter().map(|name| (address(name), families.upstream(name)));
         let metrics = Self {
             active: registry.family::<Gauge>(&ACTIVE).with(&[]),
             routes: known.collect(),
@@ -41,16 +41,11 @@ impl Metrics {
         metrics
     }
 
-    /// Counts an exchange as underway, until [`OnFinish::on_finish`] sees its end.
-    pub fn begin(&self) {
-        self.active.add(1);
-    }
-
     /// Takes over the label sets that the snapshot before counted in.
     fn adopt(&self, routes: &[Arc<Route>]) {
         let by_name: HashMap<(&str, &str), &RouteSeries> = routes
             .iter()
-            .filter_map(|route| Some(((&*route.api, &*route.template), self.routes.get(&Arc::as_ptr(route).addr())?)))
+            .filter_map(|route| Some(((&*route.api, &*route.template), self.routes.get(&address(route))?)))
             .collect();
         for (labels, histogram) in self.families.duration.known() {
             let [api, route, method, status] = &*labels else { continue };
@@ -71,7 +66,7 @@ impl Metrics {
 
     fn count_upstream(&self, upstream: &Upstreamed) {
         let made;
-        let series = if let Some(series) = self.upstreams.get(&upstream.name) {
+        let series = if let Some(series) = self.upstreams.get(&address(&upstream.name)) {
             series
         } else {
             made = self.families.upstream(&upstream.name);
@@ -87,9 +82,14 @@ impl Metrics {
 }
 
 impl OnFinish for Metrics {
+    fn on_begin(&self) -> Room {
+        self.active.add(1);
+        Room::Enough
+    }
+
     fn on_finish(&self, exchange: &Exchange, outcome: &Outcome) {
         self.active.add(-1);
-        let route = self.routes.get(&Arc::as_ptr(&exchange.route).addr()).unwrap_or(&self.elsewhere);
+        let route = self.routes.get(&address(&exchange.route)).unwrap_or(&self.elsewhere);
         route.count(&self.families, &exchange.method, outcome);
         if let Some(upstream) = &outcome.upstream {
             self.count_upstream(upstream);
@@ -145,6 +145,8 @@ impl RouteSeries {
 }
 
 struct UpstreamSeries {
+    /// Held so that no other name gets its address.
+    _name: Arc<str>,
     requests: Counter,
     failures: Counter,
     first_byte: Histogram,
@@ -171,8 +173,9 @@ impl Families {
         }
     }
 
-    fn upstream(&self, name: &str) -> UpstreamSeries {
+    fn upstream(&self, name: &Arc<str>) -> UpstreamSeries {
         UpstreamSeries {
+            _name: name.clone(),
             requests: self.requests.with(&[name]),
             failures: self.failures.with(&[name]),
             first_byte: self.first_byte.with(&[name]),
@@ -187,6 +190,10 @@ impl Families {
         self.failures.sweep();
         self.first_byte.sweep();
     }
+}
+
+fn address<T: ?Sized>(of: &Arc<T>) -> usize {
+    Arc::as_ptr(of).addr()
 }
 
 /// The method's place in [`METHODS`]. Clients can invent methods, so the rest is one class.
@@ -372,8 +379,8 @@ mod tests {
         let registry = Registry::new(100);
         let metrics = Metrics::new(&registry, &[], &[]);
 
-        metrics.begin();
-        metrics.begin();
+        metrics.on_begin();
+        metrics.on_begin();
         finish(&metrics, &route("/"), "GET", 200);
 
         shows(&registry, "http_server_active_requests 1");

@@ -20,47 +20,48 @@ impl Secrets {
     }
 
     /// Hands a query to `put`, piece by piece, with `***` for each value that is a secret.
+    ///
+    /// Some servers part parameters at semicolons, others take these for a piece of the value: so both part
+    /// names here, and only `&` ends a secret.
     pub fn mask<'a>(&self, query: &'a str, mut put: impl FnMut(&'a str)) {
-        // What follows the last secret that was left out; most queries have none and go out in one piece.
-        let (mut begin, mut at) = (0, 0);
-        for part in query.split('&') {
-            let end = at + part.len();
-            if let Some(name) = self.secret_in(part) {
-                put(query.get(begin..at + name).unwrap_or_default());
-                put("=***");
-                begin = end;
+        let bytes = query.as_bytes();
+        let find = |from: usize, stops: &[u8; 3]| {
+            let found = bytes.get(from..).and_then(|rest| rest.iter().position(|byte| stops.contains(byte)));
+            found.map_or(bytes.len(), |found| from + found)
+        };
+        // `begin` is behind the last secret that was left out; most queries have none and go out in one piece.
+        let (mut begin, mut name) = (0, 0);
+        while name < bytes.len() {
+            let mut end = find(name, b"=&;");
+            if bytes.get(end) == Some(&b'=') {
+                let secret = bytes.get(name..end).is_some_and(|name| self.is_secret(name));
+                let value = end;
+                end = find(value, if secret { b"&&&" } else { b"&&;" });
+                if secret {
+                    put(query.get(begin..value).unwrap_or_default());
+                    put("=***");
+                    begin = end;
+                }
             }
-            at = end + 1;
+            name = end + 1;
         }
         put(query.get(begin..).unwrap_or_default());
     }
 
-    /// Where in this part of a query the value of a secret begins, at its `=`.
-    ///
-    /// Some servers part parameters at semicolons, others take these for a piece of the value: so the first
-    /// secret in a part hides the whole rest of it.
-    fn secret_in(&self, part: &str) -> Option<usize> {
-        let mut at = 0;
-        for pair in part.split(';') {
-            if let Some((name, _)) = pair.split_once('=')
-                && self.is_secret(name.as_bytes())
-            {
-                return Some(at + name.len());
-            }
-            at += pair.len() + 1;
-        }
-        None
-    }
-
     fn is_secret(&self, name: &[u8]) -> bool {
-        let name: Cow<'_, [u8]> = if name.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        let mut odd =
+            name.iter().filter(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'_' | b'-')).peekable();
+        if odd.peek().is_none() {
+            return self.is_listed(name) || is_common(name);
+        }
+        let name: Cow<'_, [u8]> = if odd.any(|byte| matches!(byte, b'%' | b'+')) {
             // A plus sign is a blank there, and a blank around a name is no part of it.
             percent_decode(name).map(|byte| if byte == b'+' { b' ' } else { byte }).collect()
         } else {
             name.into()
         };
         let name = name.trim_ascii();
-        if self.more.iter().any(|more| more.eq_ignore_ascii_case(name)) {
+        if self.is_listed(name) {
             return true;
         }
         // `token[]`, `token[0]` and `user[password]` are ways to write lists and maps.
@@ -72,39 +73,34 @@ impl Secrets {
             }
         }
     }
+
+    fn is_listed(&self, name: &[u8]) -> bool {
+        self.more.iter().any(|more| more.eq_ignore_ascii_case(name))
+    }
 }
 
+/// Compares only with names that end alike, because this is asked for every parameter of every request.
 fn is_common(name: &[u8]) -> bool {
-    WHOLE.iter().any(|whole| name.eq_ignore_ascii_case(whole))
-        || ENDS.iter().any(|end| {
-            name.len()
-                .checked_sub(end.len())
-                .and_then(|at| name.get(at..))
-                .is_some_and(|tail| tail.eq_ignore_ascii_case(end))
-        })
+    let (ends, whole): (&[&str], &[&str]) = match name.last().map(u8::to_ascii_lowercase) {
+        Some(b'd') => (&["password", "passwd", "pwd"], &["sid", "sessionid"]),
+        Some(b'e') => (&["passphrase", "passcode", "signature"], &["code"]),
+        Some(b'g') => (&[], &["sig"]),
+        Some(b'h') => (&[], &["auth"]),
+        Some(b'l') => (&["credential"], &[]),
+        Some(b'n') => (&["token", "assertion"], &["pin", "session", "authorization"]),
+        Some(b'p') => (&["otp"], &[]),
+        Some(b'r') => (&[], &["code_verifier"]),
+        Some(b's') => (&["keys", "tokens", "secrets", "credentials"], &["pass"]),
+        Some(b't') => (&["secret", "jwt"], &[]),
+        Some(b'y') => (&["key"], &[]),
+        _ => return false,
+    };
+    let ends_with = |end: &str| {
+        let tail = name.len().checked_sub(end.len()).and_then(|at| name.get(at..));
+        tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end.as_bytes()))
+    };
+    ends.iter().any(|end| ends_with(end)) || whole.iter().any(|whole| name.eq_ignore_ascii_case(whole.as_bytes()))
 }
-
-/// Names that are a secret's only if nothing stands before them. `code` is that of OAuth.
-const WHOLE: [&[u8]; 9] =
-    [b"auth", b"authorization", b"code", b"sig", b"pin", b"session", b"sid", b"sessionid", b"code_verifier"];
-const ENDS: [&[u8]; 16] = [
-    b"key",
-    b"keys",
-    b"token",
-    b"tokens",
-    b"secret",
-    b"password",
-    b"passwd",
-    b"passphrase",
-    b"passcode",
-    b"pwd",
-    b"signature",
-    b"credential",
-    b"credentials",
-    b"assertion",
-    b"jwt",
-    b"otp",
-];
 
 #[cfg(test)]
 mod tests {
@@ -139,6 +135,7 @@ mod tests {
             ("token=", "token=***"),
             ("&&token=s3&&", "&&token=***&&"),
             ("Colour=s3&keyword=x", "Colour=***&keyword=x"),
+            ("sig=s3&bigsig=1&pin=s3&JWT=s3", "sig=***&bigsig=1&pin=***&JWT=***"),
             ("code=s3&zipcode=1", "code=***&zipcode=1"),
         ] {
             assert_eq!(masked(query), expected);

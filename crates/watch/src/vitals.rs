@@ -1,5 +1,8 @@
 //! Metrics of the gateway itself, which no single exchange can tell.
 
+use std::sync::Arc;
+
+use telemetry::export::SpanQueue;
 use telemetry::metrics::{Counter, Definition, Family, Gauge, Registry, Unit};
 
 /// Metrics that the gateway's parts count themselves.
@@ -105,6 +108,35 @@ pub fn show_journal(registry: &Registry, read: impl Fn() -> JournalReading + Sen
     });
 }
 
+/// What became of the lines of one log.
+#[derive(Clone, Copy, Debug)]
+pub struct LinesReading {
+    /// Which log, such as `access`.
+    pub log: &'static str,
+    /// Lines that went out.
+    pub written: u64,
+    /// Lines that found no room or could not be written.
+    pub dropped: u64,
+}
+
+/// Shows, at every scrape, what `read` then knows of the logs.
+pub fn show_lines(registry: &Registry, read: impl Fn() -> Vec<LinesReading> + Send + Sync + 'static) {
+    registry.collect_with(move |scrape| {
+        for LinesReading { log, written, dropped } in read() {
+            scrape.counter(&LINES, &[log, "written"], float(written));
+            scrape.counter(&LINES, &[log, "dropped"], float(dropped));
+        }
+    });
+}
+
+/// Shows, at every scrape, what became of the spans in `queue`.
+pub fn show_spans(registry: &Registry, queue: Arc<SpanQueue>) {
+    registry.collect_with(move |scrape| {
+        scrape.counter(&SPANS, &["sent"], float(queue.sent()));
+        scrape.counter(&SPANS, &["dropped"], float(queue.dropped()));
+    });
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a metric is a double wherever it goes")]
 fn float(value: u64) -> f64 {
     value as f64
@@ -160,6 +192,8 @@ static JOURNAL_UNREAD: Definition = define(
     &[],
     Unit::Bytes,
 );
+static LINES: Definition = define("vestibule_log_lines", "Lines of logs.", &["log", "result"], Unit::Count);
+static SPANS: Definition = define("vestibule_spans", "Spans of recorded traces.", &["result"], Unit::Count);
 
 #[cfg(test)]
 mod tests {
@@ -173,6 +207,8 @@ mod tests {
         vitals.refused.with(&["head-too-large"]).add(1);
         vitals.generation.set(7);
         show_journal(&registry, || JournalReading { records: 5, ..JournalReading::default() });
+        show_lines(&registry, || vec![LinesReading { log: "access", written: 9, dropped: 1 }]);
+        show_spans(&registry, SpanQueue::new(1));
         let reading = UpstreamReading {
             upstream: "orders".to_owned(),
             busy: 1,
@@ -197,6 +233,8 @@ mod tests {
             r#"vestibule_upstream_breaker_state{upstream="orders",state="closed"} 0"#,
             r#"vestibule_upstream_breaker_state{upstream="orders",state="half-open"} 1"#,
             "vestibule_journal_records_total 5",
+            r#"vestibule_log_lines_total{log="access",result="dropped"} 1"#,
+            r#"vestibule_spans_total{result="sent"} 0"#,
         ] {
             assert!(body.lines().any(|found| found == line), "{line} in\n{body}");
         }

@@ -24,7 +24,7 @@ pub(super) enum Meaning {
 
 /// Checks every name, and rewrites what the view of an exchange would read differently.
 pub(super) fn settle(expression: &mut Ast) -> Result<(), Mistake> {
-    Settling { bound: Vec::new(), loops: 0 }.settle(expression)
+    Settling { bound: Vec::new(), loops: 0, depth: 0 }.settle(expression)
 }
 
 /// The names of a chain, the outermost first, if the expression is one.
@@ -62,10 +62,23 @@ struct Settling {
     /// The variables of the loops around.
     bound: Vec<String>,
     loops: usize,
+    depth: usize,
 }
 
 impl Settling {
     fn settle(&mut self, expression: &mut Ast) -> Result<(), Mistake> {
+        // The interpreter calls itself for every part of a part, on a worker's stack.
+        if self.depth == DEEPEST {
+            let message = format!("has parts within parts more than {DEEPEST} deep");
+            return Err(Mistake { node: expression.id, message });
+        }
+        self.depth += 1;
+        let settled = self.settle_parts(expression);
+        self.depth -= 1;
+        settled
+    }
+
+    fn settle_parts(&mut self, expression: &mut Ast) -> Result<(), Mistake> {
         let node = expression.id;
         if let Some(name) = chain(&expression.expr) {
             return self.check(&name, first_of(expression));
@@ -182,6 +195,9 @@ impl Settling {
         }
     }
 }
+
+/// How deep the parts of an expression can stand within each other.
+const DEEPEST: usize = 48;
 
 /// Names that only have attributes below them.
 const GROUPS: [&str; 5] = ["request", "client", "tls", "route", "caller"];

@@ -172,6 +172,7 @@ pub(super) fn add_functions(env: &mut Env) {
 }
 
 /// `address.isIn('192.0.2.0/24')`.
+#[expect(clippy::needless_pass_by_value, reason = "the form that CEL's functions have")]
 fn is_in<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let text = |index: usize| arguments.get(index).and_then(|value| value.downcast_ref::<CelString<'_>>());
     let address = text(0).and_then(|text| text.inner().parse().ok());

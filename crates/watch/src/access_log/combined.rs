@@ -3,7 +3,7 @@
 use http::header::{HeaderName, REFERER, USER_AGENT};
 use pipeline::{Exchange, Outcome};
 
-use super::text::{MOST, Moment, address, bounded, digits, hex, number, quoted};
+use super::text::{MOST, Moment, address, bounded, digits, number, quoted};
 use super::{Query, target, version};
 
 /// Appends the line, without its end.
@@ -43,15 +43,12 @@ fn user(line: &mut Vec<u8>, exchange: &Exchange) {
     let Some(caller) = exchange.caller.as_deref().filter(|caller| !caller.credential.is_empty()) else {
         return line.push(b'-');
     };
-    for byte in bounded(caller.credential.as_bytes()) {
-        match byte {
-            b' ' | b'"' => {
-                line.extend_from_slice(b"\\x");
-                hex(line, [*byte]);
-            }
-            other => quoted(line, &[*other]),
-        }
-    }
+    let mut words = bounded(caller.credential.as_bytes()).split(|byte| *byte == b' ');
+    quoted(line, words.next().unwrap_or_default());
+    words.for_each(|word| {
+        line.extend_from_slice(b"\\x20");
+        quoted(line, word);
+    });
 }
 
 fn masked(line: &mut Vec<u8>, target: &str, query: &Query) {
@@ -113,7 +110,7 @@ mod tests {
 
         assert_eq!(
             line(&exchange, &outcome, &Query::default()),
-            r#"192.0.2.1 - Jo\x20\x22x\x22 [01/Jan/2026:00:00:00 +0000] "GET /a?token=*** HTTP/1.1" 200 2326 "http://x/?key=***" "curl/8""#
+            r#"192.0.2.1 - Jo\x20\"x\" [01/Jan/2026:00:00:00 +0000] "GET /a?token=*** HTTP/1.1" 200 2326 "http://x/?key=***" "curl/8""#
         );
     }
 

@@ -3,7 +3,7 @@
 use http::header::USER_AGENT;
 use pipeline::{Exchange, Outcome, Upstreamed};
 
-use super::text::{MOST, Moment, address, bounded, digits, hex, json, milliseconds, number};
+use super::text::{MOST, Moment, address, bounded, hex, json, last_digits, milliseconds, number};
 use super::{Query, target, version};
 
 /// Appends the line, without its end.
@@ -23,7 +23,7 @@ pub(super) fn write(line: &mut Vec<u8>, exchange: &Exchange, outcome: &Outcome, 
         upstreamed(line, upstream);
     }
     if let Some(problem) = outcome.problem {
-        text(line, b",\"problem\":\"", problem.as_bytes());
+        plain(line, b",\"problem\":\"", problem);
     }
     if let Some(agent) = exchange.headers().get(USER_AGENT) {
         text(line, b",\"user_agent\":\"", agent.as_bytes());
@@ -47,8 +47,8 @@ fn request(line: &mut Vec<u8>, exchange: &Exchange, query: &Query) {
     });
     line.push(b'"');
     text(line, b",\"host\":\"", exchange.host.as_bytes());
-    text(line, b",\"scheme\":\"", exchange.scheme.as_bytes());
-    text(line, b",\"http_version\":\"", version(exchange).as_bytes());
+    plain(line, b",\"scheme\":\"", exchange.scheme);
+    plain(line, b",\"http_version\":\"", version(exchange));
 }
 
 fn answer(line: &mut Vec<u8>, outcome: &Outcome) {
@@ -101,26 +101,30 @@ fn upstreamed(line: &mut Vec<u8>, upstream: &Upstreamed) {
 /// RFC 3339 with microseconds.
 fn time(line: &mut Vec<u8>, microseconds: u64) {
     let moment = Moment::after_1970(microseconds);
-    digits::<4>(line, moment.year);
-    line.push(b'-');
-    digits::<2>(line, moment.month);
-    line.push(b'-');
-    digits::<2>(line, moment.day);
-    line.push(b'T');
-    digits::<2>(line, moment.hour);
-    line.push(b':');
-    digits::<2>(line, moment.minute);
-    line.push(b':');
-    digits::<2>(line, moment.second);
-    line.push(b'.');
-    digits::<6>(line, moment.microsecond);
-    line.push(b'Z');
+    let [y1, y2, y3, y4] = last_digits(moment.year);
+    let [m1, m2] = last_digits(moment.month);
+    let [d1, d2] = last_digits(moment.day);
+    let [h1, h2] = last_digits(moment.hour);
+    let [i1, i2] = last_digits(moment.minute);
+    let [s1, s2] = last_digits(moment.second);
+    let [u1, u2, u3, u4, u5, u6] = last_digits(moment.microsecond);
+    line.extend_from_slice(&[
+        y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2, b'.', u1, u2, u3, u4, u5,
+        u6, b'Z',
+    ]);
 }
 
-/// Appends a member whose value is text; `name` is its name as written, up to the value's opening quote.
-fn text(line: &mut Vec<u8>, name: &'static [u8], value: &[u8]) {
+/// Appends a member whose value is text; `name` is all of it up to the value's opening quote.
+fn text<const N: usize>(line: &mut Vec<u8>, name: &[u8; N], value: &[u8]) {
     line.extend_from_slice(name);
     json(line, bounded(value));
+    line.push(b'"');
+}
+
+/// As [`text`], for text that needs no escape: names that the program knows, tokens.
+fn plain<const N: usize>(line: &mut Vec<u8>, name: &[u8; N], value: &str) {
+    line.extend_from_slice(name);
+    line.extend_from_slice(value.as_bytes());
     line.push(b'"');
 }
 

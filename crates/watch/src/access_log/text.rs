@@ -9,12 +9,14 @@ pub(super) fn number(line: &mut Vec<u8>, number: impl itoa::Integer) {
     line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Appends a number with all of its `2 * N` hexadecimal digits.
+/// Appends bytes as hexadecimal digits.
 pub(super) fn hex<const N: usize>(line: &mut Vec<u8>, bytes: [u8; N]) {
     let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
-    for byte in bytes {
-        line.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    let mut text = [[0; 2]; N];
+    for (pair, byte) in text.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
     }
+    line.extend_from_slice(text.as_flattened());
 }
 
 /// Appends an address.
@@ -80,13 +82,18 @@ impl Moment {
 }
 
 /// Appends a number's last `N` digits.
-pub(super) fn digits<const N: usize>(line: &mut Vec<u8>, mut number: u64) {
+pub(super) fn digits<const N: usize>(line: &mut Vec<u8>, number: u64) {
+    line.extend_from_slice(&last_digits::<N>(number));
+}
+
+/// A number's last `N` digits.
+pub(super) fn last_digits<const N: usize>(mut number: u64) -> [u8; N] {
     let mut text = [b'0'; N];
     for digit in text.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
         number /= 10;
     }
-    line.extend_from_slice(&text);
+    text
 }
 
 /// Appends the inside of a JSON string: valid UTF-8 on one line, whatever `text` holds.
@@ -146,11 +153,19 @@ pub(super) fn quoted(line: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Whether all of a text is printable ASCII that means itself.
-#[expect(clippy::needless_bitwise_bool, reason = "without branches sixteen bytes are compared at a time")]
 fn is_plain(text: &[u8]) -> bool {
-    !text
-        .iter()
-        .fold(false, |special, &byte| special | (byte < b' ') | (byte > b'~') | (byte == b'"') | (byte == b'\\'))
+    let Some(last) = text.last_chunk::<SOME>() else {
+        return !text.iter().fold(false, |found, byte| found | SPECIAL.get(usize::from(*byte)).unwrap_or(&true));
+    };
+    // The last ones may have been looked at in part: that is cheaper than to look at each of the rest.
+    let any = |bytes: &[u8; SOME]| bytes.iter().fold(0, |found, byte| found | u8::from(is_special(*byte)));
+    text.as_chunks::<SOME>().0.iter().fold(any(last), |found, bytes| found | any(bytes)) == 0
+}
+
+#[inline]
+#[expect(clippy::needless_bitwise_bool, reason = "without branches the compiler compares many bytes at a time")]
+const fn is_special(byte: u8) -> bool {
+    (byte.wrapping_sub(b' ') > b'~' - b' ') | (byte == b'"') | (byte == b'\\')
 }
 
 /// The beginning of an outsider's text, as much as a line has room for.
@@ -158,6 +173,20 @@ pub(super) fn bounded(text: &[u8]) -> &[u8] {
     text.get(..MOST).unwrap_or(text)
 }
 
+/// [`is_special`] of every byte, for texts too short to be compared many bytes at a time.
+#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
+static SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < u8::MAX {
+        table[byte as usize] = is_special(byte);
+        byte += 1;
+    }
+    table[u8::MAX as usize] = true;
+    table
+};
+/// So many bytes are compared at a time.
+const SOME: usize = 16;
 /// So many bytes of one field are written; a head may hold more.
 pub(super) const MOST: usize = 4096;
 
@@ -228,6 +257,16 @@ mod tests {
             let field = written(|line| quoted(line, &text));
             prop_assert!(field.bytes().all(|byte| matches!(byte, b' '..=b'~')));
             prop_assert!(!field.replace("\\\\", "").replace("\\\"", "").contains('"'));
+        }
+
+        #[test]
+        fn what_means_itself_is_told_from_what_does_not(text in proptest::collection::vec(b' '..=b'~', 0..40), odd: u8) {
+            prop_assert_eq!(is_plain(&text), !text.iter().any(|byte| matches!(byte, b'"' | b'\\')));
+            for at in 0..text.len() {
+                let mut text = vec![b'x'; text.len()];
+                text[at] = odd;
+                prop_assert_eq!(is_plain(&text), matches!(odd, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~'));
+            }
         }
 
         #[test]

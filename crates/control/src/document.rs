@@ -1,0 +1,109 @@
+//! Documents as this build understands them: with the settings of its policies.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use limits::Plans;
+use model::Document;
+use model::document::LogSink;
+use model::read::{Machine, Source, read};
+use partners::{Index, Pepper};
+use pipeline::{Kept, Services};
+use policies::CATALOG;
+use problem::{Finding, Place, Pointer};
+use serde_json::Value;
+use snapshot::{Lent, Snapshot};
+
+use crate::keeping::IndexedPlans;
+
+/// A document, where each part of it is written, and what names its content.
+pub struct Configuration {
+    /// The document.
+    pub document: Document,
+    /// Where each part of it is written.
+    pub source: Source,
+    /// SHA-256 over the document as it was understood, references included.
+    pub hash: String,
+}
+
+/// The JSON Schema of documents for this build.
+pub fn schema() -> Value {
+    model::schema::schema(CATALOG.iter().map(|entry| (entry.name, (entry.schema)())))
+}
+
+impl Configuration {
+    /// Reads a file. One that cannot be opened is a finding like any other.
+    pub fn open(file: &Path) -> Result<Self, Vec<Finding>> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            let place = Place { file: file.display().to_string(), line: 1, column: 1 };
+            let message = format!("cannot be read: {error}");
+            vec![Finding { at: Pointer::default(), place: Some(place), message }]
+        })?;
+        Self::read(&text, file)
+    }
+
+    /// Reads a text as if it stood in `file`: what it refers to is looked for beside it.
+    pub fn read(text: &str, file: &Path) -> Result<Self, Vec<Finding>> {
+        let (mut document, source) = read(text, &file.display().to_string(), &schema(), &Machine::beside(file))?;
+        let understood = serde_json::to_vec(&document).unwrap_or_default();
+        let hash = digest(&SHA256, &understood).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        anchor(&mut document, file);
+        Ok(Self { document, source, hash })
+    }
+}
+
+/// Everything that is wrong with a document which can be known without serving it.
+pub fn check(configuration: &Configuration) -> Vec<Finding> {
+    let mut findings = match Snapshot::compile(&configuration.document, 0, &configuration.hash, &lent_for_checking(configuration)) {
+        Ok(_) => Vec::new(),
+        Err(findings) => findings,
+    };
+    for (name, listener) in &configuration.document.listeners {
+        let at = Pointer::default().at("listeners").at(name).at("tls");
+        if let Some(Err(found)) = listener.tls.as_ref().map(|tls| proxy::tls::load(tls, listener.http2, &at)) {
+            findings.extend(found);
+        }
+    }
+    if let Err(found) = crate::keeping::products(&configuration.document) {
+        findings.extend(found);
+    }
+    configuration.source.locate(&mut findings);
+    findings
+}
+
+/// What policies are compiled with when nothing is served: an index without keys, if there would be one.
+fn lent_for_checking(configuration: &Configuration) -> Lent {
+    let mut services = Services::default();
+    if configuration.document.store.is_some() {
+        let index = Arc::new(Index::new(Pepper::new(&[0; 32])));
+        services = services.with(index.clone()).with::<dyn Plans>(Arc::new(IndexedPlans::new(index)));
+    }
+    Lent { services: Arc::new(services), kept: Arc::new(Kept::default()) }
+}
+
+/// Makes relative paths mean what they mean to a reader of the file: beside it.
+fn anchor(document: &mut Document, file: &Path) {
+    let Some(folder) = file.parent() else { return };
+    let tls = document.listeners.values_mut().filter_map(|listener| listener.tls.as_mut());
+    let tls = tls.chain(document.admin.as_mut().and_then(|admin| admin.tls.as_mut()));
+    let mut paths: Vec<&mut PathBuf> = Vec::new();
+    for tls in tls {
+        paths.extend(tls.certificates.iter_mut().flat_map(|files| [&mut files.cert, &mut files.key]));
+        paths.extend(&mut tls.client_ca);
+    }
+    for upstream in document.upstreams.values_mut() {
+        paths.extend([&mut upstream.tls.ca, &mut upstream.tls.cert, &mut upstream.tls.key].into_iter().flatten());
+    }
+    for log in &mut document.logs {
+        if let LogSink::File(file) = log {
+            paths.push(&mut file.path);
+        }
+    }
+    paths.extend(document.store.as_mut().map(|store| &mut store.embedded));
+    for path in paths {
+        if path.is_relative() {
+            *path = folder.join(&*path);
+        }
+    }
+}

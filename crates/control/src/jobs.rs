@@ -1,0 +1,173 @@
+//! What a node does beside serving: adding up usage, following the store, looking after upstreams and files.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use metering::Meter;
+use snapshot::Snapshot;
+use tokio::task::{AbortHandle, JoinSet};
+use upstream::Upstream;
+use watch::{Breaker, UpstreamReading};
+
+use crate::Node;
+use crate::keeping::{Keeping, now};
+
+/// How often usage is added up and keys are followed.
+const EVERY: Duration = Duration::from_secs(1);
+/// How often the ledger of quotas is made short.
+const COMPACT: Duration = Duration::from_secs(60);
+/// How often files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Starts everything that goes on beside serving.
+pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
+    if let Some(keeping) = &node.keeping {
+        jobs.spawn(add_up(keeping.clone()));
+        jobs.spawn(follow(keeping.clone()));
+        jobs.spawn(compact(keeping.clone()));
+        show_keeping(node, keeping);
+    }
+    jobs.spawn(watch_files(Arc::downgrade(node)));
+    let shown = Arc::downgrade(node);
+    watch::show_upstreams(&node.registry, move || shown.upgrade().map(|node| upstreams(&node)).unwrap_or_default());
+}
+
+async fn add_up(keeping: Arc<Keeping>) {
+    loop {
+        keeping.add_up().await;
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn follow(keeping: Arc<Keeping>) {
+    partners::follow(&keeping.index, &*keeping.registry, EVERY).await;
+}
+
+async fn compact(keeping: Arc<Keeping>) {
+    loop {
+        tokio::time::sleep(COMPACT).await;
+        let quotas = keeping.quotas.clone();
+        let done = tokio::task::spawn_blocking(move || quotas.compact(now().0 / 1_000_000)).await;
+        if let Err(error) = done {
+            tracing::error!(%error, "the ledger of quotas could not be compacted");
+        }
+    }
+}
+
+fn show_keeping(node: &Arc<Node>, keeping: &Arc<Keeping>) {
+    let (journal, meter): (_, Arc<Meter>) = (keeping.usage.clone(), keeping.meter.clone());
+    watch::show_journal(&node.registry, move || {
+        let state = journal.state();
+        watch::JournalReading {
+            failures: meter.lost(),
+            bytes: state.bytes,
+            segments: state.segments,
+            ..watch::JournalReading::default()
+        }
+    });
+}
+
+/// The tasks that look after upstreams: one each.
+#[derive(Default)]
+pub(crate) struct Upstreams(HashMap<usize, (Weak<Upstream>, AbortHandle)>);
+
+impl Upstreams {
+    /// Looks after the upstreams of a snapshot, and no others.
+    pub(crate) fn look_after(&mut self, snapshot: &Snapshot) {
+        let wanted: HashMap<usize, &Arc<Upstream>> =
+            snapshot.upstreams.values().map(|upstream| (Arc::as_ptr(upstream).addr(), upstream)).collect();
+        self.0.retain(|address, (_, task)| {
+            let stays = wanted.contains_key(address);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for (address, upstream) in wanted {
+            self.0.entry(address).or_insert_with(|| (Arc::downgrade(upstream), maintain(upstream.clone())));
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "it is aborted when its upstream is of no use any more")]
+fn maintain(upstream: Arc<Upstream>) -> AbortHandle {
+    tokio::spawn(upstream.maintain()).abort_handle()
+}
+
+fn upstreams(node: &Node) -> Vec<UpstreamReading> {
+    let snapshot = node.live.current();
+    let reading = |upstream: &Arc<Upstream>| {
+        let targets = upstream.targets();
+        let healthy = targets.iter().filter(|target| target.is_in_service(|| upstream.now())).count();
+        let idle: usize = targets.iter().map(|target| target.idle_connections()).sum();
+        UpstreamReading {
+            upstream: upstream.name.to_string(),
+            busy: u64::from(upstream.in_flight()),
+            idle: idle as u64,
+            pending: 0,
+            breaker: if upstream.breaker().is_open() { Breaker::Open } else { Breaker::Closed },
+            healthy: healthy as u64,
+            ejected: (targets.len() - healthy) as u64,
+        }
+    };
+    snapshot.upstreams.values().map(reading).collect()
+}
+
+/// Looks at the configuration's file and at certificates, and takes them anew when they have changed.
+async fn watch_files(node: Weak<Node>) {
+    let mut known = match node.upgrade() {
+        Some(node) => Watched::of(&node),
+        None => return,
+    };
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(node) = node.upgrade() else { return };
+        let seen = Watched::of(&node);
+        // A file that is being written is not read before it has rested for one look.
+        if seen.configuration != known.configuration && seen.rests() {
+            known.configuration = seen.configuration;
+            // What is wrong is told where it is found.
+            drop(node.reload());
+            known.certificates = Watched::of(&node).certificates;
+        } else if seen.certificates != known.certificates && seen.rests() {
+            known.certificates = seen.certificates;
+            for finding in node.gateway.reload_certificates() {
+                tracing::error!(%finding, "a certificate was not taken; the old one serves on");
+            }
+        }
+    }
+}
+
+/// When files were changed.
+#[derive(PartialEq, Eq)]
+struct Watched {
+    configuration: Option<SystemTime>,
+    certificates: Vec<(PathBuf, Option<SystemTime>)>,
+}
+
+impl Watched {
+    fn of(node: &Node) -> Self {
+        let configuration = node.configuration();
+        let tls = configuration.document.listeners.values().filter_map(|listener| listener.tls.as_ref());
+        let files = tls.flat_map(|tls| {
+            let pairs = tls.certificates.iter().flat_map(|files| [&files.cert, &files.key]);
+            pairs.chain(&tls.client_ca)
+        });
+        Self {
+            configuration: node.file.as_deref().and_then(changed),
+            certificates: files.map(|file| (file.clone(), changed(file))).collect(),
+        }
+    }
+
+    fn rests(&self) -> bool {
+        let times = self.certificates.iter().map(|(_, time)| *time).chain([self.configuration]).flatten();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_micros(now().0);
+        times.max().is_none_or(|latest| now.duration_since(latest).map_or(true, |age| age > LOOK / 4))
+    }
+}
+
+fn changed(file: &Path) -> Option<SystemTime> {
+    std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
+}

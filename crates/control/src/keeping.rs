@@ -1,0 +1,176 @@
+//! Everything that a node keeps in its store: partners, usage, what quotas consumed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use journal::Journal;
+use limits::{Period, Plans};
+use metering::{Aggregator, Ledger, Meter};
+use model::Document;
+use partners::{Index, Operation, Partners, Pepper, Product};
+use pipeline::Services;
+use problem::{Finding, Pointer};
+use store::{Registry, UnixMicros, UsageTotals};
+use store_sqlite::SqliteStore;
+use tokio::sync::Mutex;
+
+use crate::node::StartError;
+use crate::quota_ledger::QuotaLedger;
+
+/// The name by which the usage journal knows who adds its records up.
+const TOTALS: &str = "totals";
+
+/// Everything that a node keeps in its store.
+pub struct Keeping {
+    /// The folder.
+    pub folder: PathBuf,
+    /// What operators do with partners.
+    pub partners: Arc<Partners>,
+    /// The sums of usage.
+    pub totals: Arc<dyn UsageTotals>,
+    pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) index: Arc<Index>,
+    pub(crate) usage: Arc<Journal>,
+    pub(crate) quotas: Arc<QuotaLedger>,
+    pub(crate) meter: Arc<Meter>,
+    /// Adds usage up; none while another process of this store does it.
+    aggregator: Mutex<Option<Aggregator>>,
+}
+
+impl Keeping {
+    /// Opens everything in `folder`, and makes what is missing.
+    pub(crate) async fn open(folder: &Path) -> Result<Self, StartError> {
+        let trouble = |what: &'static str| {
+            let folder = folder.to_owned();
+            move |cause: Box<dyn std::error::Error + Send + Sync>| StartError::Store { folder, what, cause }
+        };
+        make_private(folder).map_err(|error| trouble("the folder")(error.into()))?;
+        let pepper = Pepper::load_or_create(&folder.join("pepper")).map_err(|error| trouble("the pepper")(error.into()))?;
+        let sqlite = SqliteStore::open(&folder.join("vestibule.db")).map_err(|error| trouble("the database")(error.into()))?;
+        let sqlite = Arc::new(sqlite);
+        let index = Arc::new(Index::new(pepper));
+        index.refresh(&*sqlite).await.map_err(|error| trouble("the keys")(error.into()))?;
+
+        let journal = |name: &str, settings| Journal::open(&folder.join(name), settings, now().0).map(Arc::new);
+        let settings = journal::Settings { consumers: vec![TOTALS.to_owned()], ..journal::Settings::default() };
+        let usage = journal("usage", settings).map_err(|error| trouble("the usage journal")(error.into()))?;
+        let settings =
+            journal::Settings { segment: 1024 * 1024, reserve: 256 * 1024, ..journal::Settings::default() };
+        let quotas = journal("quotas", settings).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
+        let quotas =
+            QuotaLedger::open(Ledger::new(quotas)).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            partners: Arc::new(Partners::new(sqlite.clone(), index.clone(), Arc::new(now))),
+            totals: sqlite.clone(),
+            registry: sqlite,
+            meter: Arc::new(Meter::new(usage.clone())),
+            quotas: Arc::new(quotas),
+            aggregator: Mutex::new(None),
+            usage,
+            index,
+        })
+    }
+
+    /// What policies find of it.
+    pub(crate) fn lend(&self, services: Services) -> Services {
+        services
+            .with(self.index.clone())
+            .with::<dyn Plans>(Arc::new(IndexedPlans::new(self.index.clone())))
+            .with::<dyn limits::Ledger>(self.quotas.clone())
+    }
+
+    /// Adds up what is in the journal now. Where another process does that, it is left to it.
+    pub async fn add_up(&self) {
+        let mut aggregator = self.aggregator.lock().await;
+        if aggregator.is_none() {
+            match self.usage.consumer(TOTALS) {
+                Ok(consumer) => {
+                    *aggregator = consumer.map(|consumer| Aggregator::new(consumer, self.totals.clone()));
+                }
+                Err(error) => tracing::warn!(%error, "usage cannot be added up right now"),
+            }
+        }
+        if let Some(aggregator) = &mut *aggregator {
+            if let Err(error) = aggregator.round().await {
+                tracing::warn!(%error, "usage could not be added up; it stays in the journal");
+            }
+        }
+    }
+}
+
+/// Which quota comes with a product, as the index knows it.
+pub(crate) struct IndexedPlans(Arc<Index>);
+
+impl IndexedPlans {
+    pub(crate) fn new(index: Arc<Index>) -> Self {
+        Self(index)
+    }
+}
+
+impl Plans for IndexedPlans {
+    fn quota(&self, product: &str) -> Option<(u64, Period)> {
+        let quota = self.0.product(product)?.quota?;
+        let per = match quota.per {
+            store::Period::Minute => Period::Minute,
+            store::Period::Hour => Period::Hour,
+            store::Period::Day => Period::Day,
+            store::Period::Week => Period::Week,
+            store::Period::Month => Period::Month,
+            store::Period::Year => Period::Year,
+        };
+        Some((quota.requests, per))
+    }
+}
+
+/// The products of a document, or what is wrong with them.
+pub(crate) fn products(document: &Document) -> Result<Vec<Product>, Vec<Finding>> {
+    let (mut products, mut findings) = (Vec::new(), Vec::new());
+    for (name, written) in &document.products {
+        let at = Pointer::default().at("products").at(name);
+        let mut operations = Vec::new();
+        for (index, text) in written.operations.iter().enumerate() {
+            let at = at.at("operations").at(index);
+            match text.parse::<Operation>() {
+                Ok(operation) => {
+                    if !document.apis.contains_key(operation.api()) {
+                        findings.push(Finding::new(&at, format!("there is no api `{}`", operation.api())));
+                    }
+                    operations.push(operation);
+                }
+                Err(error) => findings.push(Finding::new(&at, error.to_string())),
+            }
+        }
+        let quota = written.quota.map(|quota| store::Quota { requests: quota.requests, per: period(quota.per) });
+        match name.parse() {
+            Ok(name) => products.push(Product { name, operations, quota, managed_by: store::ManagedBy::File }),
+            Err(error) => findings.push(Finding::new(&at, format!("`{name}` cannot be a product's name: {error}"))),
+        }
+    }
+    if findings.is_empty() { Ok(products) } else { Err(findings) }
+}
+
+fn period(period: model::api::Period) -> store::Period {
+    match period {
+        model::api::Period::Minute => store::Period::Minute,
+        model::api::Period::Hour => store::Period::Hour,
+        model::api::Period::Day => store::Period::Day,
+        model::api::Period::Week => store::Period::Week,
+        model::api::Period::Month => store::Period::Month,
+        model::api::Period::Year => store::Period::Year,
+    }
+}
+
+/// Now, by the wall.
+#[expect(clippy::disallowed_methods, reason = "this is where a node's parts take the time from")]
+pub(crate) fn now() -> UnixMicros {
+    let micros = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    UnixMicros(u64::try_from(micros).unwrap_or(u64::MAX))
+}
+
+/// Makes a folder that nobody else may look into.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}

@@ -1,0 +1,14 @@
+//! Use cases of a whole node: check, apply, publish, watch over, stop.
+//!
+//! Deliberately not here: how operators ask for them (the command line and the admin API), and how requests are served.
+
+mod document;
+mod jobs;
+mod keeping;
+mod node;
+mod observing;
+mod quota_ledger;
+
+pub use self::document::{Configuration, check, schema};
+pub use self::keeping::Keeping;
+pub use self::node::{Node, Phase, Published, StartError};

@@ -1,0 +1,261 @@
+//! A whole node: what serves, what is kept, and which configuration is live.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pipeline::{Kept, Services};
+use problem::Finding;
+use proxy::{Gateway, Inherited, Service};
+use snapshot::{Lent, Live, Snapshot};
+use telemetry::export::SpanQueue;
+use telemetry::metrics::Registry;
+use telemetry::traceparent::{Callers, Sampler};
+use tokio::task::JoinSet;
+use watch::Vitals;
+
+use crate::document::Configuration;
+use crate::jobs;
+use crate::keeping::{self, Keeping};
+use crate::observing::{self, Log};
+
+/// Label sets of one metric, beyond which exchanges are counted as `other`.
+const LABEL_SETS: usize = 20_000;
+
+/// Spans that may wait for the collector.
+const SPANS: usize = 16 * 1024;
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be served.
+    #[error("the configuration has {} findings", .0.len())]
+    Findings(Vec<Finding>),
+    /// The store cannot be used.
+    #[error("{} in {} cannot be used: {cause}", .what, .folder.display())]
+    Store {
+        /// The store's folder.
+        folder: PathBuf,
+        /// Which part of it.
+        what: &'static str,
+        /// Why.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The machine does not give what is needed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// What a node does at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It serves.
+    Serving,
+    /// It ends what is under way.
+    Draining,
+}
+
+/// A configuration that serves from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Counts up with every change.
+    pub generation: u64,
+    /// Names the content.
+    pub hash: String,
+}
+
+/// A node that serves.
+pub struct Node {
+    /// What serves now.
+    pub live: Arc<Live>,
+    /// The listeners.
+    pub gateway: Gateway,
+    /// The metrics.
+    pub registry: Arc<Registry>,
+    /// What is kept, if the configuration has a store.
+    pub keeping: Option<Arc<Keeping>>,
+    /// Where the configuration came from, to be read again.
+    pub file: Option<PathBuf>,
+    pub(crate) service: Arc<Service>,
+    pub(crate) vitals: Vitals,
+    pub(crate) current: Mutex<Arc<Configuration>>,
+    pub(crate) spans: Option<Arc<SpanQueue>>,
+    pub(crate) upstreams: Mutex<jobs::Upstreams>,
+    logs: Mutex<Vec<Arc<Log>>>,
+    lent: Lent,
+    phase: AtomicU8,
+    jobs: Mutex<JoinSet<()>>,
+}
+
+impl Node {
+    /// Starts a node. `inherited` are listening sockets of a process that this one takes over from.
+    pub async fn start(
+        configuration: Configuration,
+        file: Option<PathBuf>,
+        inherited: Inherited,
+    ) -> Result<Arc<Self>, StartError> {
+        let document = &configuration.document;
+        let keeping = match &document.store {
+            Some(store) => Some(Arc::new(Keeping::open(&store.embedded).await?)),
+            None => None,
+        };
+        let services = keeping.as_ref().map_or_else(Services::default, |keeping| keeping.lend(Services::default()));
+        let lent = Lent { services: Arc::new(services), kept: Arc::new(Kept::default()) };
+        let registry = Arc::new(Registry::new(LABEL_SETS));
+        telemetry::metrics::describe_process(&registry);
+        let spans = document.tracing.as_ref().map(|_| SpanQueue::new(SPANS));
+        let sampler = document.tracing.as_ref().map(|tracing| Sampler::new(tracing.sample, Callers::Decide));
+
+        let compiled = Snapshot::compile(document, 1, &configuration.hash, &lent);
+        let compiled = compiled.map_err(|found| located(&configuration, found))?;
+        let live = Arc::new(Live::new(compiled));
+        let service = Arc::new(Service::new(live.clone(), sampler));
+        let workers = document.workers.map_or_else(std::thread::available_parallelism, |workers| {
+            Ok(workers.try_into().unwrap_or(std::num::NonZeroUsize::MIN))
+        });
+        let gateway = Gateway::start(&service, workers?.get(), inherited)?;
+        let node = Arc::new(Self {
+            vitals: Vitals::new(&registry),
+            current: Mutex::new(Arc::new(configuration)),
+            upstreams: Mutex::default(),
+            logs: Mutex::default(),
+            phase: AtomicU8::new(0),
+            jobs: Mutex::default(),
+            live,
+            gateway,
+            registry,
+            keeping,
+            file,
+            service,
+            spans,
+            lent,
+        });
+        let current = node.current.lock().clone();
+        node.publish_as(current, 1).map_err(StartError::Findings)?;
+        jobs::start(&node, &mut node.jobs.lock());
+        Ok(node)
+    }
+
+    /// Serves another configuration from now on, unless something is wrong with it: then everything stays as it is.
+    pub fn publish(&self, configuration: Configuration) -> Result<Published, Vec<Finding>> {
+        let generation = self.live.current().generation + 1;
+        let published = self.publish_as(Arc::new(configuration), generation);
+        match &published {
+            Ok(published) => tracing::info!(generation, hash = published.hash, "a new configuration serves"),
+            Err(findings) => {
+                self.vitals.reload_failures.add(1);
+                for finding in findings {
+                    tracing::error!(%finding, "the configuration was not taken");
+                }
+            }
+        }
+        published
+    }
+
+    /// Reads the file again and serves what it says now.
+    pub fn reload(&self) -> Result<Published, Vec<Finding>> {
+        let Some(file) = &self.file else {
+            return Err(vec![Finding::new(&problem::Pointer::default(), "the configuration came from no file")]);
+        };
+        match Configuration::open(file) {
+            Ok(configuration) => self.publish(configuration),
+            Err(findings) => {
+                self.vitals.reload_failures.add(1);
+                findings.iter().for_each(|finding| tracing::error!(%finding, "the configuration was not taken"));
+                Err(findings)
+            }
+        }
+    }
+
+    /// The configuration that serves, as it was written.
+    pub fn configuration(&self) -> Arc<Configuration> {
+        self.current.lock().clone()
+    }
+
+    /// What the node does at the moment.
+    pub fn phase(&self) -> Phase {
+        if self.phase.load(Ordering::Relaxed) == 0 { Phase::Serving } else { Phase::Draining }
+    }
+
+    /// Opens log files again, after they were moved away.
+    pub fn reopen_logs(&self) {
+        self.logs.lock().iter().for_each(|log| log.sink.reopen());
+    }
+
+    /// Panics of policies are counted here, and messages that were refused before an exchange.
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// Ends what is under way, writes everything down, and stops.
+    pub async fn stop(&self) {
+        self.phase.store(1, Ordering::Relaxed);
+        let patience = self.configuration().document.shutdown.drain.duration();
+        self.gateway.drain(patience).await;
+        self.jobs.lock().abort_all();
+        if let Some(keeping) = &self.keeping {
+            keeping.add_up().await;
+        }
+        for log in &*self.logs.lock() {
+            log.sink.close(Duration::from_secs(5));
+        }
+    }
+
+    fn publish_as(&self, configuration: Arc<Configuration>, generation: u64) -> Result<Published, Vec<Finding>> {
+        let mut current = self.current.lock();
+        let located = |found| located_findings(&configuration, found);
+        let document = &configuration.document;
+        let mut snapshot =
+            Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(located)?;
+        let products = keeping::products(document).map_err(located)?;
+        let logs = observing::logs(&document.logs, &self.lent.kept).map_err(located)?;
+        snapshot.observers = observing::observers(&snapshot, &self.registry, &logs, self.spans.as_ref());
+        if let Some(keeping) = &self.keeping {
+            snapshot.observers.insert(0, keeping.meter.clone());
+        }
+        self.gateway.listen(&snapshot).map_err(located)?;
+        if let Some(keeping) = &self.keeping {
+            keeping.index.set_file_products(products);
+        }
+        self.warn_of_what_needs_a_restart(&current, &configuration);
+        self.live.replace(snapshot);
+        *self.logs.lock() = logs.into_iter().map(|(log, _)| log).collect();
+        self.upstreams.lock().look_after(&self.live.current());
+        self.lent.kept.sweep();
+        self.vitals.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+        let hash = configuration.hash.clone();
+        *current = configuration;
+        Ok(Published { generation, hash })
+    }
+
+    /// A running node keeps its store, its threads and its admin listener; a change of these waits for a restart.
+    fn warn_of_what_needs_a_restart(&self, old: &Configuration, new: &Configuration) {
+        let parts = |configuration: &Configuration| {
+            let document = &configuration.document;
+            [
+                ("store", serde_json::to_value(&document.store)),
+                ("workers", serde_json::to_value(document.workers)),
+                ("admin", serde_json::to_value(&document.admin)),
+                ("tracing", serde_json::to_value(&document.tracing)),
+                ("diagnostics", serde_json::to_value(&document.diagnostics)),
+            ]
+            .map(|(name, value)| (name, value.unwrap_or_default()))
+        };
+        for ((name, old), (_, new)) in parts(old).into_iter().zip(parts(new)) {
+            if old != new {
+                tracing::warn!(setting = name, "a changed setting takes effect at the next start");
+            }
+        }
+    }
+}
+
+fn located(configuration: &Configuration, found: Vec<Finding>) -> StartError {
+    StartError::Findings(located_findings(configuration, found))
+}
+
+fn located_findings(configuration: &Configuration, mut found: Vec<Finding>) -> Vec<Finding> {
+    configuration.source.locate(&mut found);
+    found
+}

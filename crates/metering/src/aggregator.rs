@@ -1,0 +1,158 @@
+//! Reads usage records from the journal and adds them to the totals, each exactly once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use journal::{Consumer, End, Next, SegmentId, SegmentReader};
+use store::{Unavailable, UsageSource, UsageTotals};
+use tracing::warn;
+
+use crate::record::UsageRecord;
+use crate::sums::Sums;
+
+/// Why records could not be added to the totals now. Nothing is lost; the next round begins where this one ended.
+#[derive(Debug, thiserror::Error)]
+pub enum AggregateError {
+    /// A file of the journal could not be used.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// A segment could not be read.
+    #[error("cannot read a segment of the journal")]
+    Read(#[from] io::Error),
+    /// The store could not be asked.
+    #[error(transparent)]
+    Store(#[from] Unavailable),
+}
+
+/// Adds usage records to the totals.
+///
+/// Each is counted exactly once, whatever crashes: the store remembers, together with the sums, how far each segment
+/// is counted, and nothing else is believed after a failure.
+pub struct Aggregator {
+    consumer: Consumer,
+    totals: Arc<dyn UsageTotals>,
+    open: BTreeMap<SegmentId, SegmentReader>,
+    // Segments that only a newer version of this program can read. They stay until it runs.
+    strange: BTreeSet<SegmentId>,
+    sums: Sums,
+}
+
+/// What one round did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// The records that were added.
+    pub records: u64,
+    /// The segments that are finished with.
+    pub finished: usize,
+}
+
+/// How a part of a segment ended.
+enum Part {
+    /// There is more.
+    More,
+    /// There is no more now.
+    Current,
+    /// There will never be more.
+    Finished,
+    /// There is more, which this version cannot read.
+    Strange,
+}
+
+impl Aggregator {
+    /// Adds what `consumer` reads to `totals`.
+    pub fn new(consumer: Consumer, totals: Arc<dyn UsageTotals>) -> Self {
+        Self { consumer, totals, open: BTreeMap::new(), strange: BTreeSet::new(), sums: Sums::default() }
+    }
+
+    /// Adds everything that is in the journal now. To be called again and again, every second or so.
+    pub async fn round(&mut self) -> Result<Round, AggregateError> {
+        let mut round = Round::default();
+        let mut finished = Vec::new();
+        for id in self.consumer.segments()? {
+            if self.strange.contains(&id) {
+                continue;
+            }
+            // Taken out, so that after a failure the store is asked again what it has: it may have more than we know.
+            let mut reader = match self.open.remove(&id) {
+                Some(reader) => reader,
+                None => self.consumer.read(id, self.totals.counted(&id.to_string()).await?)?,
+            };
+            let part = loop {
+                match self.part(&mut reader, &mut round).await? {
+                    Part::More => {}
+                    last => break last,
+                }
+            };
+            match part {
+                Part::Finished => finished.push(id),
+                Part::Strange => drop(self.strange.insert(id)),
+                Part::More | Part::Current => drop(self.open.insert(id, reader)),
+            }
+        }
+        round.finished = finished.len();
+        if round.finished > 0 {
+            self.finish(finished).await?;
+        }
+        Ok(round)
+    }
+
+    /// Adds as many records as make a batch.
+    async fn part(&mut self, reader: &mut SegmentReader, round: &mut Round) -> Result<Part, AggregateError> {
+        let begun = reader.offset();
+        let (records, part) = read(reader, &mut self.sums)?;
+        let rows = self.sums.take();
+        let Read { counted, upto } = records;
+        if upto > begun {
+            let source = UsageSource { segment: reader.id().to_string(), offset: upto };
+            self.totals.add(&rows, &source).await?;
+            round.records += counted;
+        }
+        Ok(part)
+    }
+
+    /// Lets segments go, and then what the store knows of those that are gone. Not the other way round: a segment
+    /// that is read again while the store has forgotten it would be counted twice.
+    async fn finish(&mut self, finished: Vec<SegmentId>) -> Result<(), AggregateError> {
+        let gone = self.consumer.done(finished)?;
+        if !gone.is_empty() {
+            let gone: Vec<_> = gone.iter().map(SegmentId::to_string).collect();
+            self.totals.forget(&gone).await?;
+        }
+        Ok(())
+    }
+}
+
+struct Read {
+    counted: u64,
+    upto: u64,
+}
+
+/// Sums up to a batch of records.
+fn read(reader: &mut SegmentReader, sums: &mut Sums) -> Result<(Read, Part), AggregateError> {
+    let mut done = Read { counted: 0, upto: reader.offset() };
+    let id = reader.id();
+    while done.counted < BATCH {
+        let record = match reader.next()? {
+            Next::Record(record) => record,
+            Next::NothingYet => return Ok((done, Part::Current)),
+            Next::End(end) => {
+                if end == End::Damaged {
+                    // Most likely a loss of power took the end of the segment.
+                    warn!(segment = %id, offset = done.upto, "a segment of usage records ends in damage");
+                }
+                return Ok((done, Part::Finished));
+            }
+        };
+        let Some(record) = UsageRecord::decode(record) else {
+            warn!(segment = %id, offset = done.upto, "a newer version wrote usage records, which stay until it runs");
+            return Ok((done, Part::Strange));
+        };
+        sums.add(&record);
+        done.counted += 1;
+        done.upto = reader.offset();
+    }
+    Ok((done, Part::More))
+}
+
+const BATCH: u64 = 10_000;

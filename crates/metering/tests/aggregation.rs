@@ -1,0 +1,247 @@
+//! Every record is in the totals exactly once, whatever crashes.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{Request, StatusCode};
+use journal::{Journal, Settings, Writer};
+use metering::{Aggregator, Meter, UsageRecord};
+use parking_lot::Mutex;
+use pipeline::{OnFinish, Outcome};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use store::{Added, InMemoryTotals, Unavailable, UsageQuery, UsageRow, UsageSource, UsageTotals};
+use tempfile::TempDir;
+
+const HOUR: u64 = 3_600_000_000;
+
+fn settings() -> Settings {
+    Settings { segment: 8192, reserve: 1024, consumers: vec!["totals".to_owned()], ..Settings::default() }
+}
+
+fn record(n: u64) -> UsageRecord<'static> {
+    UsageRecord {
+        id: n.into(),
+        at: n % 3 * HOUR,
+        status: [200, 404, 0][usize::try_from(n % 3).unwrap()],
+        complete: true,
+        cost: 2,
+        received: n,
+        sent: 10 * n,
+        took: 100,
+        company: ["acme", "zeta", ""][usize::try_from(n % 5 % 3).unwrap()],
+        app: "shop",
+        product: "gold",
+        api: "orders",
+        method: "GET",
+        template: "/{id}",
+    }
+}
+
+fn append(writer: &mut Writer, n: u64) {
+    let mut encoded = Vec::new();
+    record(n).encode(&mut encoded);
+    // The next segment is laid out by another thread.
+    while writer.append(&encoded).is_err() {
+        std::thread::yield_now();
+    }
+}
+
+/// A store that fails at one step, before or after it did what was asked.
+#[derive(Default)]
+struct Fragile {
+    totals: InMemoryTotals,
+    left: Mutex<Option<usize>>,
+}
+
+impl Fragile {
+    fn step(&self) -> Result<(), Unavailable> {
+        let mut left = self.left.lock();
+        match &mut *left {
+            Some(0) => Err(Unavailable::because("the test said so")),
+            Some(steps) => {
+                *steps -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl UsageTotals for Fragile {
+    async fn add(&self, batch: &[UsageRow], source: &UsageSource) -> Result<Added, Unavailable> {
+        self.step()?;
+        let added = self.totals.add(batch, source).await?;
+        self.step()?;
+        Ok(added)
+    }
+
+    async fn counted(&self, segment: &str) -> Result<u64, Unavailable> {
+        self.step()?;
+        self.totals.counted(segment).await
+    }
+
+    async fn forget(&self, segments: &[String]) -> Result<(), Unavailable> {
+        self.step()?;
+        self.totals.forget(segments).await?;
+        self.step()
+    }
+
+    async fn query(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Unavailable> {
+        self.totals.query(query).await
+    }
+}
+
+async fn rows(totals: &Fragile) -> Vec<UsageRow> {
+    let everything = UsageQuery { hours: 0..u32::MAX, limit: usize::MAX, ..UsageQuery::default() };
+    totals.query(&everything).await.unwrap()
+}
+
+fn aggregator(journal: &Journal, totals: Arc<Fragile>) -> Aggregator {
+    Aggregator::new(journal.consumer("totals").unwrap().unwrap(), totals)
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    /// So many requests end.
+    Append(u8),
+    /// A thread ends, and another begins.
+    Seal,
+    /// The aggregator runs, and crashes at this step of the store, if it comes so far.
+    Round(Option<usize>),
+    /// As above, and the aggregator lives on.
+    Unavailable(usize),
+    /// The process ends and another begins.
+    Restart,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => any::<u8>().prop_map(Act::Append),
+        1 => Just(Act::Seal),
+        3 => proptest::option::of(0..8_usize).prop_map(Act::Round),
+        1 => (0..8_usize).prop_map(Act::Unavailable),
+        1 => Just(Act::Restart),
+    ]
+}
+
+fn expected(count: u64) -> (u64, u64, u64, u64) {
+    (count, 2 * count, (0..count).sum(), 10 * (0..count).sum::<u64>())
+}
+
+fn summed(rows: &[UsageRow]) -> (u64, u64, u64, u64) {
+    rows.iter().fold((0, 0, 0, 0), |sum, row| {
+        (sum.0 + row.requests, sum.1 + row.cost, sum.2 + row.bytes_in, sum.3 + row.bytes_out)
+    })
+}
+
+async fn live(acts: Vec<Act>) -> (Vec<UsageRow>, u64) {
+    let directory = TempDir::new().unwrap();
+    let totals = Arc::new(Fragile::default());
+    let mut opened = 1;
+    let mut journal = Journal::open(directory.path(), settings(), opened).unwrap();
+    let mut writer = journal.writer().unwrap();
+    let mut running = aggregator(&journal, totals.clone());
+    let mut count = 0;
+    for act in acts {
+        match act {
+            Act::Append(n) => {
+                (count..count + u64::from(n)).for_each(|n| append(&mut writer, n));
+                count += u64::from(n);
+            }
+            Act::Seal => writer = journal.writer().unwrap(),
+            Act::Round(steps) => {
+                *totals.left.lock() = steps;
+                if running.round().await.is_err() {
+                    drop(running);
+                    running = aggregator(&journal, totals.clone());
+                }
+            }
+            Act::Unavailable(steps) => {
+                *totals.left.lock() = Some(steps);
+                drop(running.round().await);
+            }
+            Act::Restart => {
+                drop((running, writer, journal));
+                opened += 1;
+                journal = Journal::open(directory.path(), settings(), opened).unwrap();
+                writer = journal.writer().unwrap();
+                running = aggregator(&journal, totals.clone());
+            }
+        }
+    }
+    *totals.left.lock() = None;
+    running.round().await.unwrap();
+    (rows(&totals).await, count)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn totals_are_exactly_the_sum_of_the_records(acts in vec(act(), 1..20)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (rows, count) = runtime.block_on(live(acts));
+        prop_assert_eq!(summed(&rows), expected(count));
+    }
+}
+
+#[tokio::test]
+async fn sums_are_kept_apart_by_hour_names_and_class_of_status() {
+    let directory = TempDir::new().unwrap();
+    let journal = Journal::open(directory.path(), settings(), 1).unwrap();
+    let mut writer = journal.writer().unwrap();
+    (0..30).for_each(|n| append(&mut writer, n));
+    let totals = Arc::new(Fragile::default());
+
+    aggregator(&journal, totals.clone()).round().await.unwrap();
+
+    let rows = rows(&totals).await;
+    assert_eq!(rows.len(), 9);
+    assert!(rows.iter().all(|row| row.operation.as_ref() == "GET /{id}"));
+    let row = rows.iter().find(|row| row.hour == 1 && row.company.as_ref() == "zeta").unwrap();
+    assert_eq!((row.status_class, row.requests, row.cost), (4, 4, 8));
+}
+
+#[tokio::test]
+async fn what_is_counted_is_let_go_and_then_forgotten() {
+    let directory = TempDir::new().unwrap();
+    let journal = Journal::open(directory.path(), settings(), 1).unwrap();
+    let totals = Arc::new(Fragile::default());
+    let mut aggregator = aggregator(&journal, totals.clone());
+
+    append(&mut journal.writer().unwrap(), 1);
+    let first = journal.segments().unwrap()[0];
+    let mut n = 1;
+    // Each round finishes a segment; those of earlier rounds are removed sooner or later.
+    while journal.segments().unwrap().contains(&first) {
+        aggregator.round().await.unwrap();
+        assert!(n == 1 || totals.counted(&first.to_string()).await.unwrap() > 0, "it could be read again");
+        append(&mut journal.writer().unwrap(), n);
+        n += 1;
+    }
+    aggregator.round().await.unwrap();
+
+    assert_eq!(totals.counted(&first.to_string()).await.unwrap(), 0);
+    assert_eq!(summed(&rows(&totals).await).0, n);
+}
+
+#[tokio::test]
+async fn an_exchange_that_ended_is_in_the_totals() {
+    let directory = TempDir::new().unwrap();
+    let journal = Arc::new(Journal::open(directory.path(), settings(), 1).unwrap());
+    let meter = Meter::new(journal.clone());
+    let exchange = pipeline::tester::exchange(Request::get("/"));
+
+    assert!(meter.has_room());
+    meter.on_finish(&exchange, &Outcome { status: Some(StatusCode::OK), sent: 7, ..Outcome::default() });
+
+    let totals = Arc::new(Fragile::default());
+    assert_eq!(aggregator(&journal, totals.clone()).round().await.unwrap().records, 1);
+    let rows = rows(&totals).await;
+    assert_eq!((rows.len(), rows[0].requests, rows[0].bytes_out, rows[0].status_class), (1, 1, 7, 2));
+    assert_eq!(meter.lost(), 0);
+}

@@ -1,0 +1,179 @@
+//! The index's own notes, from which it makes what requests see: apps, their subscriptions, products.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use arc_swap::ArcSwap;
+use pipeline::Caller;
+use problem::Pointer;
+use store::{
+    AppId, Changed, EntityId, Key, KeyId, ManagedBy, ProductName, Revision, SubscriptionId, SubscriptionState,
+};
+
+use crate::facts::NEVER;
+use crate::product::compiled;
+use crate::{AppFacts, Grants, KeyFacts, Product};
+
+/// Who changes what requests see holds this.
+#[derive(Default)]
+pub(crate) struct Book {
+    pub(crate) revision: Revision,
+    apps: HashMap<AppId, App>,
+    of_file: BTreeMap<ProductName, Arc<Product>>,
+    of_store: BTreeMap<ProductName, Arc<Product>>,
+    /// Apps and products whose grants must be made anew.
+    stale_apps: BTreeSet<AppId>,
+    stale_products: BTreeSet<ProductName>,
+}
+
+struct App {
+    facts: Arc<AppFacts>,
+    subscriptions: BTreeMap<ProductName, SubscriptionState>,
+}
+
+impl Book {
+    /// Notes what the configuration file has now.
+    pub(crate) fn set_file_products(&mut self, products: Vec<Product>) {
+        let products = products.into_iter().map(|product| (product.name.clone(), Arc::new(product)));
+        let before = std::mem::replace(&mut self.of_file, products.collect());
+        self.stale_products.extend(before.into_keys());
+        self.stale_products.extend(self.of_file.keys().cloned());
+    }
+
+    /// Forgets all that came from the store. Requests that hold a key still find that it opens nothing.
+    pub(crate) fn forget_store(&mut self) {
+        for app in std::mem::take(&mut self.apps).into_values() {
+            app.facts.grants.store(Arc::default());
+        }
+        self.stale_products.extend(std::mem::take(&mut self.of_store).into_keys());
+        self.revision = Revision(0);
+    }
+
+    /// Notes a change of anything but a key; returns a key that changed, for the index to place.
+    pub(crate) fn note(&mut self, now: Changed, algorithm: &str) -> Option<(KeyId, Option<KeyFacts>)> {
+        match now {
+            // Companies and apps matter by what belongs to them.
+            Changed::Company(_) | Changed::App(_) => None,
+            Changed::Product(product) => {
+                self.note_product(product);
+                None
+            }
+            Changed::Subscription(subscription) => {
+                self.subscribe(subscription.id, subscription.state);
+                None
+            }
+            Changed::Key(key) => {
+                let id = key.id;
+                let app = self.app(&key.app);
+                Some((id, facts(&key, &app.facts, algorithm)))
+            }
+            Changed::Gone(id) => self.note_gone(id),
+        }
+    }
+
+    fn note_product(&mut self, product: store::Product) {
+        let store::Product { name, operations, quota, .. } = product;
+        let operations = match compiled(&operations, &Pointer::default()) {
+            Ok(operations) => operations,
+            Err(findings) => {
+                // It was compiled before it was stored, so another version of this program wrote it.
+                tracing::warn!(product = %name, ?findings, "a stored product cannot be read and opens nothing");
+                Vec::new()
+            }
+        };
+        let product = Product { name: name.clone(), operations, quota, managed_by: ManagedBy::Api };
+        self.of_store.insert(name.clone(), Arc::new(product));
+        self.stale_products.insert(name);
+    }
+
+    fn subscribe(&mut self, id: SubscriptionId, state: SubscriptionState) {
+        self.app(&id.app).subscriptions.insert(id.product, state);
+        self.stale_apps.insert(id.app);
+    }
+
+    fn note_gone(&mut self, id: EntityId) -> Option<(KeyId, Option<KeyFacts>)> {
+        match id {
+            EntityId::Company(_) => None,
+            EntityId::App(id) => {
+                if let Some(app) = self.apps.remove(&id) {
+                    // A request may hold one of its keys still.
+                    app.facts.grants.store(Arc::default());
+                }
+                None
+            }
+            EntityId::Product(name) => {
+                self.of_store.remove(&name);
+                self.stale_products.insert(name);
+                None
+            }
+            EntityId::Subscription(id) => {
+                if let Some(app) = self.apps.get_mut(&id.app) {
+                    app.subscriptions.remove(&id.product);
+                    self.stale_apps.insert(id.app);
+                }
+                None
+            }
+            EntityId::Key(id) => Some((id, None)),
+        }
+    }
+
+    /// Makes grants anew where something has changed; returns the products if any of them has.
+    pub(crate) fn settle(&mut self) -> Option<HashMap<ProductName, Arc<Product>>> {
+        let products = std::mem::take(&mut self.stale_products);
+        let apps = std::mem::take(&mut self.stale_apps);
+        for (id, app) in &self.apps {
+            let is_stale = apps.contains(id) || app.subscriptions.keys().any(|name| products.contains(name));
+            if is_stale {
+                app.facts.grants.store(Arc::new(self.grants(app)));
+            }
+        }
+        (!products.is_empty()).then(|| {
+            let by_name = |(name, product): (&ProductName, &Arc<Product>)| (name.clone(), product.clone());
+            // The file comes last, so that it wins.
+            self.of_store.iter().chain(&self.of_file).map(by_name).collect()
+        })
+    }
+
+    fn grants(&self, app: &App) -> Grants {
+        let in_state = |wanted| {
+            let names = app.subscriptions.iter().filter(move |(_, state)| **state == wanted).map(|(name, _)| name);
+            names.filter_map(|name| self.of_file.get(name).or_else(|| self.of_store.get(name))).cloned().collect()
+        };
+        Grants { approved: in_state(SubscriptionState::Approved), pending: in_state(SubscriptionState::Pending) }
+    }
+
+    /// The app's page; changes may come in any order, so the first mention makes it.
+    fn app(&mut self, id: &AppId) -> &mut App {
+        self.apps.entry(id.clone()).or_insert_with(|| App {
+            facts: Arc::new(AppFacts { id: id.clone(), grants: ArcSwap::default() }),
+            subscriptions: BTreeMap::new(),
+        })
+    }
+}
+
+/// What requests need of a key; nothing, if its hash is of a kind or pepper that is not known here.
+fn facts(key: &Key, app: &Arc<AppFacts>, algorithm: &str) -> Option<KeyFacts> {
+    let Ok(digest) = key.hash.digest.as_slice().try_into() else { return None };
+    if key.hash.algorithm != algorithm {
+        return None;
+    }
+    let micros = |at: Option<store::UnixMicros>| at.map_or(NEVER, |at| at.0);
+    let caller = Caller {
+        by: "api-key",
+        credential: key.id.as_str().into(),
+        company: Some(app.id.company.shared().clone()),
+        app: Some(app.id.app.shared().clone()),
+        scopes: key.scopes.iter().map(|scope| scope.as_str().into()).collect(),
+    };
+    Some(KeyFacts {
+        id: key.id,
+        environment: key.environment,
+        digest,
+        caller: Arc::new(caller),
+        app: app.clone(),
+        expires: micros(key.expires),
+        revoked: micros(key.revoked),
+        used: AtomicU64::new(key.last_used.unwrap_or_default().0),
+    })
+}

@@ -1,0 +1,59 @@
+//! Why something was not done, so that an API can answer with the right status.
+
+use crate::key::NoRandomness;
+use problem::Finding;
+use store::{AppId, EntityId, KeyId, ProductName, StoreError, Unavailable};
+
+/// Why a use case of [`crate::Partners`] was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// 404: there is no such thing.
+    #[error("there is no {0}")]
+    NotFound(EntityId),
+    /// 409: its name is taken.
+    #[error("{0} is there already")]
+    Exists(EntityId),
+    /// 409: others depend on it.
+    #[error("the {0} has subscriptions; delete those first")]
+    InUse(EntityId),
+    /// 409: only the configuration file may change it.
+    #[error("the product `{0}` is managed by the configuration file; change it there")]
+    ManagedByFile(ProductName),
+    /// 409: an app has only so many keys that work.
+    #[error("the app `{app}` has {most} keys that work, which is the most; revoke one first")]
+    TooManyKeys {
+        /// The app.
+        app: AppId,
+        /// The most that it may have.
+        most: usize,
+    },
+    /// 409: it does not work any more.
+    #[error("the key `{0}` is revoked or expired")]
+    KeyIsDead(KeyId),
+    /// 422: what was sent is wrong; every mistake is named.
+    #[error("{} of the values are wrong", .0.len())]
+    Invalid(Vec<Finding>),
+    /// 503: the store cannot be asked.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// 503: the system gives no randomness.
+    #[error("the system gives no randomness")]
+    NoRandomness,
+}
+
+impl From<NoRandomness> for Error {
+    fn from(NoRandomness: NoRandomness) -> Self {
+        Self::NoRandomness
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(cause) => Self::Unavailable(cause),
+            StoreError::Exists(id) => Self::Exists(id),
+            StoreError::InUse(id) => Self::InUse(id),
+            StoreError::NotFound(id) => Self::NotFound(id),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The index: what a request asks about a key, answered from memory.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use store::{Change, KeyId, ProductName, Registry, Revision, StoreError, UnixMicros};
+use tokio::sync::Mutex as AsyncMutex;
+
+use crate::book::Book;
+use crate::facts::{Found, KeyFacts};
+use crate::pepper::DIGEST;
+use crate::{Malformed, Pepper, Product, key};
+
+/// A change copies its shard, so shards are small; a request reads one without a lock.
+const SHARDS: usize = 256;
+
+/// Changes read from the store at a time.
+const PAGE: usize = 20_000;
+
+/// A digest that no key has, for keys that are not there.
+const NO_DIGEST: [u8; DIGEST] = [0; DIGEST];
+
+type Shard = HashMap<KeyId, Arc<KeyFacts>>;
+
+/// All keys and products, in memory.
+pub struct Index {
+    pepper: Pepper,
+    hasher: RandomState,
+    shards: Box<[ArcSwap<Shard>]>,
+    products: ArcSwap<HashMap<ProductName, Arc<Product>>>,
+    book: Mutex<Book>,
+    /// One reader of the store at a time, so that changes are taken in order.
+    reading: AsyncMutex<()>,
+    foreign: AtomicU64,
+}
+
+/// Why a key was not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// It is not even a key of this gateway.
+    Malformed(Malformed),
+    /// There is no such key, or its secret is another one. Which of them, nobody learns.
+    NoSuchKey,
+}
+
+impl Index {
+    /// An index that knows nothing yet: see [`Self::refresh`].
+    pub fn new(pepper: Pepper) -> Self {
+        Self {
+            pepper,
+            hasher: RandomState::new(),
+            shards: std::iter::repeat_with(ArcSwap::default).take(SHARDS).collect(),
+            products: ArcSwap::default(),
+            book: Mutex::default(),
+            reading: AsyncMutex::default(),
+            foreign: AtomicU64::new(0),
+        }
+    }
+
+    /// Finds the key that was presented and proves its secret. Takes no lock and allocates nothing.
+    pub fn find(&self, presented: &str) -> Result<Found, Unknown> {
+        let presented = key::read(presented).map_err(Unknown::Malformed)?;
+        let facts = self.shard(presented.id).and_then(|shard| shard.load().get(&presented.id).cloned());
+        // A key that is not there costs as much as one that is.
+        let digest = facts.as_ref().map_or(&NO_DIGEST, |facts| &facts.digest);
+        let is_proven = self.pepper.matches(presented.hashed, digest);
+        match facts {
+            Some(facts) if is_proven => Ok(Found(facts)),
+            _ => Err(Unknown::NoSuchKey),
+        }
+    }
+
+    /// The product of this name, the configuration file's or the store's.
+    pub fn product(&self, name: &str) -> Option<Arc<Product>> {
+        self.products.load().get(name).cloned()
+    }
+
+    /// All products, sorted by name.
+    pub fn products(&self) -> Vec<Arc<Product>> {
+        let mut products: Vec<_> = self.products.load().values().cloned().collect();
+        products.sort_by(|one, other| one.name.cmp(&other.name));
+        products
+    }
+
+    /// How many keys there are, dead ones too.
+    pub fn keys(&self) -> usize {
+        self.shards.iter().map(|shard| shard.load().len()).sum()
+    }
+
+    /// How many keys the last changes had whose hashes cannot be checked, such as those of a lost pepper.
+    pub fn foreign_keys(&self) -> u64 {
+        self.foreign.load(Ordering::Relaxed)
+    }
+
+    /// How far this index has followed the store.
+    pub fn revision(&self) -> Revision {
+        self.book.lock().revision
+    }
+
+    /// Takes the products that the configuration file has now, and forgets those it had before.
+    pub fn set_file_products(&self, products: Vec<Product>) {
+        let mut book = self.book.lock();
+        book.set_file_products(products);
+        self.settle(&mut book);
+    }
+
+    /// Reads what has changed in the store since last time; the first time, everything.
+    ///
+    /// Returns how many changes there were. After an error the index stands where it stood, and serves on.
+    pub async fn refresh(&self, registry: &dyn Registry) -> Result<usize, StoreError> {
+        let _one_at_a_time = self.reading.lock().await;
+        let mut count = 0;
+        loop {
+            let since = self.revision();
+            let changes = registry.changes_since(since, PAGE).await?;
+            if changes.is_empty() {
+                return if registry.revision().await? < since { self.start_again(registry).await } else { Ok(count) };
+            }
+            count += changes.len();
+            self.apply(changes);
+        }
+    }
+
+    /// Takes the time of each key's last use out of the index, for [`Registry::touch_keys`].
+    pub fn uses_since(&self, since: UnixMicros) -> Vec<(KeyId, UnixMicros)> {
+        let mut uses = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.load();
+            let last = shard.values().map(|facts| (facts.id, UnixMicros(facts.used.load(Ordering::Relaxed))));
+            uses.extend(last.filter(|(_, at)| since < *at));
+        }
+        uses
+    }
+
+    pub(crate) fn pepper(&self) -> &Pepper {
+        &self.pepper
+    }
+
+    /// The store went back, as after restoring a backup: nothing known of it holds any more.
+    async fn start_again(&self, registry: &dyn Registry) -> Result<usize, StoreError> {
+        tracing::warn!("the store is older than the index, which is made anew");
+        let mut changes = Vec::new();
+        loop {
+            let since = changes.last().map_or(Revision(0), |change: &Change| change.revision);
+            let page = registry.changes_since(since, PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
+            changes.extend(page);
+        }
+        let count = changes.len();
+        let mut book = self.book.lock();
+        book.forget_store();
+        for shard in &self.shards {
+            shard.store(Arc::default());
+        }
+        self.apply_to(&mut book, changes);
+        Ok(count)
+    }
+
+    fn apply(&self, changes: Vec<Change>) {
+        self.apply_to(&mut self.book.lock(), changes);
+    }
+
+    fn apply_to(&self, book: &mut Book, changes: Vec<Change>) {
+        let mut moved: HashMap<usize, Vec<(KeyId, Option<KeyFacts>)>> = HashMap::new();
+        let mut foreign = 0;
+        for Change { revision, now } in changes {
+            book.revision = revision;
+            let is_key = matches!(now, store::Changed::Key(_));
+            if let Some((id, facts)) = book.note(now, self.pepper.algorithm()) {
+                foreign += u64::from(is_key && facts.is_none());
+                moved.entry(self.place(id)).or_default().push((id, facts));
+            }
+        }
+        for (place, keys) in moved {
+            if let Some(shard) = self.shards.get(place) {
+                replace(shard, keys);
+            }
+        }
+        self.settle(book);
+        self.foreign.store(foreign, Ordering::Relaxed);
+        if 0 < foreign {
+            tracing::warn!(keys = foreign, "keys were hashed with another pepper or algorithm and open nothing");
+        }
+    }
+
+    fn settle(&self, book: &mut Book) {
+        if let Some(products) = book.settle() {
+            self.products.store(Arc::new(products));
+        }
+    }
+
+    fn place(&self, id: KeyId) -> usize {
+        usize::try_from(self.hasher.hash_one(id) % SHARDS as u64).unwrap_or_default()
+    }
+
+    fn shard(&self, id: KeyId) -> Option<&ArcSwap<Shard>> {
+        self.shards.get(self.place(id))
+    }
+}
+
+/// Keeps an index at the store's revision, for as long as it is polled.
+pub async fn follow(index: &Index, registry: &dyn Registry, every: Duration) {
+    let mut is_well = true;
+    loop {
+        tokio::time::sleep(every).await;
+        match index.refresh(registry).await {
+            Ok(_) if is_well => {}
+            Ok(changes) => {
+                tracing::info!(changes, "the index follows the store again");
+                is_well = true;
+            }
+            Err(cause) if is_well => {
+                tracing::warn!(%cause, "the index cannot follow the store; what it knows serves on");
+                is_well = false;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Swaps a shard for a copy with these keys placed or removed.
+fn replace(shard: &ArcSwap<Shard>, keys: Vec<(KeyId, Option<KeyFacts>)>) {
+    let mut copy = Shard::clone(&shard.load());
+    for (id, facts) in keys {
+        match facts {
+            Some(mut facts) => {
+                if let Some(before) = copy.get(&id) {
+                    *facts.used.get_mut() = before.used.load(Ordering::Relaxed).max(*facts.used.get_mut());
+                }
+                copy.insert(id, Arc::new(facts));
+            }
+            None => drop(copy.remove(&id)),
+        }
+    }
+    shard.store(Arc::new(copy));
+}

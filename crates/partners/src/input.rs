@@ -1,0 +1,142 @@
+//! What callers send, and how it becomes something that cannot be wrong.
+
+use std::str::FromStr;
+
+use problem::{Finding, Pointer};
+use serde::Deserialize;
+use store::{BadName, Environment, Quota, UnixMicros};
+
+use crate::Error;
+
+/// Characters of a title.
+const LONGEST_TITLE: usize = 200;
+
+/// Characters of a scope, and scopes of a key.
+const LONGEST_SCOPE: usize = 128;
+const MOST_SCOPES: usize = 64;
+
+/// Operations of a product.
+const MOST_OPERATIONS: usize = 1_000;
+
+/// A company to be made.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewCompany {
+    /// Its name, in kebab case.
+    pub name: String,
+    /// What people call it; the name, if it is left out.
+    pub title: Option<String>,
+}
+
+/// An app to be made.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewApp {
+    /// Its name, in kebab case.
+    pub name: String,
+    /// What people call it; the name, if it is left out.
+    pub title: Option<String>,
+}
+
+/// A product to be made or changed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewProduct {
+    /// Its name, in kebab case.
+    pub name: String,
+    /// What it allows, such as `orders: GET /**`.
+    pub operations: Vec<String>,
+    /// How much of it an app may use; without, it is unlimited.
+    pub quota: Option<Quota>,
+}
+
+/// A key to be made.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// What it is for; live traffic, if it is left out.
+    pub environment: Option<Environment>,
+    /// What it may do.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// When it stops working by itself; never, if it is left out.
+    pub expires: Option<UnixMicros>,
+}
+
+/// Collects what is wrong.
+#[derive(Default)]
+pub(crate) struct Checking(Vec<Finding>);
+
+impl Checking {
+    /// A name, if it is one.
+    pub(crate) fn name<T: FromStr<Err = BadName>>(&mut self, member: &str, text: &str) -> Option<T> {
+        text.parse().map_err(|error: BadName| self.wrong(&Pointer::default().at(member), error.to_string())).ok()
+    }
+
+    /// A title, or the name in its place.
+    pub(crate) fn title(&mut self, title: Option<String>, name: &str) -> String {
+        let title = title.unwrap_or_else(|| name.to_owned());
+        let length = title.chars().count();
+        if LONGEST_TITLE < length || title.trim().is_empty() || title.contains(char::is_control) {
+            let reason = format!("is no title: 1 to {LONGEST_TITLE} characters, none of them a control character");
+            self.wrong(&Pointer::default().at("title"), reason);
+        }
+        title
+    }
+
+    /// Operations that can be compiled.
+    pub(crate) fn operations(&mut self, operations: &[String]) {
+        let at = Pointer::default().at("operations");
+        if operations.is_empty() || MOST_OPERATIONS < operations.len() {
+            self.wrong(&at, format!("has {} operations; a product has 1 to {MOST_OPERATIONS}", operations.len()));
+            return;
+        }
+        if let Err(findings) = crate::product::compiled(operations, &at) {
+            self.0.extend(findings);
+        }
+    }
+
+    /// A quota that lets something pass.
+    pub(crate) fn quota(&mut self, quota: Option<Quota>) {
+        if quota.is_some_and(|quota| quota.requests == 0 || i64::try_from(quota.requests).is_err()) {
+            let at = Pointer::default().at("quota").at("requests");
+            self.wrong(&at, "is no number of requests: at least 1; suspend the subscription to stop an app");
+        }
+    }
+
+    /// Scopes as OAuth has them (RFC 6749, section 3.3).
+    pub(crate) fn scopes(&mut self, scopes: &[String]) {
+        let at = Pointer::default().at("scopes");
+        if MOST_SCOPES < scopes.len() {
+            self.wrong(&at, format!("has {} scopes; a key has at most {MOST_SCOPES}", scopes.len()));
+            return;
+        }
+        for (index, scope) in scopes.iter().enumerate() {
+            let is_plain = scope.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~'));
+            if scope.is_empty() || LONGEST_SCOPE < scope.len() || !is_plain {
+                let reason =
+                    format!("is no scope: 1 to {LONGEST_SCOPE} visible ASCII characters without `\"` and `\\`");
+                self.wrong(&at.at(index), reason);
+            }
+        }
+    }
+
+    /// An expiry that is yet to come.
+    pub(crate) fn expires(&mut self, expires: Option<UnixMicros>, now: UnixMicros) {
+        if expires.is_some_and(|expires| expires <= now) {
+            self.wrong(&Pointer::default().at("expires"), "is over: write a time to come, or none");
+        }
+    }
+
+    /// The value, if nothing was wrong.
+    pub(crate) fn done<T>(self, value: Option<T>) -> Result<T, Error> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => Err(Error::Invalid(self.0)),
+        }
+    }
+
+    fn wrong(&mut self, at: &Pointer, reason: impl Into<String>) {
+        self.0.push(Finding::new(at, reason));
+    }
+}

@@ -1,0 +1,35 @@
+//! Partners: the companies that call, what their keys open, and the index that requests ask.
+//!
+//! [`Partners`] changes things, through a [`store::Registry`]. [`Index`] knows everything that a
+//! request needs, in memory, and follows the registry by its revision: a request never waits for a
+//! store, and a store that is down stops no traffic.
+//!
+//! Deliberately not here: HTTP. The policies of the gateway and its Admin API stand above.
+
+mod book;
+mod error;
+mod facts;
+mod index;
+mod input;
+mod key;
+mod operation;
+mod partners;
+mod pepper;
+mod product;
+#[cfg(test)]
+mod tests;
+
+pub use store::{
+    App, AppId, AppName, Company, CompanyName, EntityId, Environment, Key, KeyId, ManagedBy, Period, ProductName,
+    Quota, Registry, Revision, StoreError, Subscription, SubscriptionId, SubscriptionState, UnixMicros,
+};
+
+pub use self::error::Error;
+pub use self::facts::{AppFacts, Found, Grants, KeyFacts, KeyState};
+pub use self::index::{Index, Unknown, follow};
+pub use self::input::{NewApp, NewCompany, NewKey, NewProduct};
+pub use self::key::{Malformed, Secret};
+pub use self::operation::{BadOperation, Operation, Target};
+pub use self::partners::{Clock, Issued, Partners, Whoami};
+pub use self::pepper::{Pepper, PepperError};
+pub use self::product::Product;

@@ -1,0 +1,193 @@
+//! What a request says about itself: its host, its client, its route; and what it must not say.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request};
+use percent_encoding::percent_decode_str;
+use pipeline::Connection;
+use problem::Problem;
+use snapshot::{Lost, Snapshot, Wanted};
+
+use crate::forwarded;
+use crate::handle::{METHOD_NOT_ALLOWED, NO_ROUTE};
+use crate::refused;
+
+/// A request's head, and what it says.
+pub(crate) struct Arrival {
+    pub(crate) head: request::Parts,
+    pub(crate) host: Box<str>,
+    pub(crate) client: IpAddr,
+    pub(crate) scheme: &'static str,
+    pub(crate) route: Option<usize>,
+    pub(crate) parameters: Vec<(Arc<str>, String)>,
+}
+
+/// Headers that concern one connection only (RFC 9110, section 7.6.1), beside those that `Connection` names.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+];
+
+impl Arrival {
+    /// Reads a head; what is wrong with the request, if anything is, comes beside.
+    pub(crate) fn of(
+        snapshot: &Snapshot,
+        connection: &Connection,
+        mut head: request::Parts,
+        upgrade: bool,
+    ) -> (Self, Option<Problem>) {
+        let host = host(&head);
+        let origin = forwarded::origin(snapshot, connection, &mut head.headers);
+        strip(&mut head.headers, upgrade);
+        let host_header = origin.host.unwrap_or(host);
+        let mut arrival = Self {
+            host: host_header,
+            client: origin.client,
+            scheme: origin.scheme,
+            route: None,
+            parameters: Vec::new(),
+            head,
+        };
+        if let Some(problem) = refused::target(&arrival.head) {
+            return (arrival, Some(problem));
+        }
+        let problem = arrival.find_route(snapshot);
+        arrival.complete_head();
+        (arrival, problem)
+    }
+
+    fn find_route(&mut self, snapshot: &Snapshot) -> Option<Problem> {
+        let uri = &self.head.uri;
+        let wanted = Wanted {
+            host: &self.host,
+            path: uri.path(),
+            method: &self.head.method,
+            headers: &self.head.headers,
+            query: uri.query(),
+        };
+        let found = match snapshot.router.find(&wanted) {
+            Ok(found) => found,
+            Err(Lost::NoRoute) => {
+                let detail = format!("No API is at {} for host `{}`.", wanted.path, wanted.host);
+                return Some(Problem::new(&NO_ROUTE).detail(detail));
+            }
+            Err(Lost::OtherMethods(methods)) => return Some(other_methods(&methods)),
+        };
+        let route = snapshot.route(Some(found.route));
+        if !route.parameters.is_empty() {
+            let decoded = found.parameters.iter().map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned());
+            self.parameters = route.parameters.iter().cloned().zip(decoded).collect();
+        }
+        self.route = Some(found.route);
+        None
+    }
+
+    /// A head as a backend that speaks HTTP/1.1 expects it: with `Host`, and one `Cookie` (RFC 9113, section 8.2.3).
+    fn complete_head(&mut self) {
+        let head = &mut self.head;
+        if head.version == Version::HTTP_2 {
+            if let Some(authority) = head.uri.authority() {
+                if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+                    head.headers.insert(header::HOST, host);
+                }
+            }
+            join_cookies(&mut head.headers);
+        } else if head.uri.authority().is_some() && head.method != Method::CONNECT {
+            // Absolute form: its authority and `Host` are the same, or the request would have been refused.
+            let path = head.uri.path_and_query().cloned();
+            let mut parts = http::uri::Parts::default();
+            parts.path_and_query = path;
+            if let Ok(uri) = http::Uri::from_parts(parts) {
+                head.uri = uri;
+            }
+        }
+    }
+}
+
+fn other_methods(methods: &[Method]) -> Problem {
+    let mut names: Vec<_> = methods.iter().map(Method::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    let allowed = names.join(", ");
+    let problem = Problem::new(&METHOD_NOT_ALLOWED).detail(format!("Allowed: {allowed}."));
+    match HeaderValue::try_from(allowed) {
+        Ok(value) => problem.header(header::ALLOW, value),
+        Err(_) => problem,
+    }
+}
+
+/// The host that a client asked for, without a port, in lower case.
+fn host(head: &request::Parts) -> Box<str> {
+    let written = match head.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default(),
+    };
+    without_port(written).to_ascii_lowercase().into()
+}
+
+pub(crate) fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':') => host,
+        _ => authority,
+    }
+}
+
+/// Takes out what concerns one connection only.
+fn strip(headers: &mut HeaderMap, upgrade: bool) {
+    let trailers = headers.get(header::TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            // Whoever names these wants to harm the next one, not to talk about the connection.
+            .filter(|name| !matches!(*name, header::HOST | header::CONTENT_LENGTH | header::UPGRADE))
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    if trailers {
+        // gRPC insists on it, and every upstream connection of ours takes trailers.
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    if upgrade {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    } else {
+        headers.remove(header::UPGRADE);
+    }
+}
+
+/// Takes out of an answer what concerns one connection only.
+pub(crate) fn strip_answer(headers: &mut HeaderMap, switches: bool) {
+    let upgrade = if switches { headers.get(header::UPGRADE).cloned() } else { None };
+    strip(headers, switches);
+    headers.remove(header::TE);
+    if let Some(upgrade) = upgrade {
+        headers.insert(header::UPGRADE, upgrade);
+    }
+}
+
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(_)) = (crumbs.next(), crumbs.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for crumb in headers.get_all(header::COOKIE).iter().skip(1) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    if let Ok(cookie) = HeaderValue::from_bytes(&joined) {
+        headers.insert(header::COOKIE, cookie);
+    }
+}

@@ -1,0 +1,127 @@
+//! What the proxy refuses by itself: requests that are malformed, too large or ambiguous.
+
+use http::{Method, StatusCode, request};
+use http_body_util::LengthLimitError;
+use pipeline::Body;
+use problem::{Problem, ProblemKind};
+
+/// A message that is not valid HTTP, or can be read in more than one way.
+pub(crate) static BAD_REQUEST: ProblemKind =
+    ProblemKind { code: "bad-request", status: StatusCode::BAD_REQUEST, title: "The request is not valid" };
+
+/// The path can be read in more than one way.
+pub(crate) static AMBIGUOUS_PATH: ProblemKind =
+    ProblemKind { code: "ambiguous-path", status: StatusCode::BAD_REQUEST, title: "The path is ambiguous" };
+
+/// The body is larger than it may be.
+pub(crate) static BODY_TOO_LARGE: ProblemKind =
+    ProblemKind { code: "body-too-large", status: StatusCode::PAYLOAD_TOO_LARGE, title: "The body is too large" };
+
+/// The client was too slow.
+pub(crate) static TOO_SLOW: ProblemKind =
+    ProblemKind { code: "too-slow", status: StatusCode::REQUEST_TIMEOUT, title: "The request came too slowly" };
+
+/// The method is not supported by the gateway.
+pub(crate) static METHOD_UNSUPPORTED: ProblemKind = ProblemKind {
+    code: "method-unsupported",
+    status: StatusCode::NOT_IMPLEMENTED,
+    title: "The gateway does not support this method",
+};
+
+/// Why a client's body could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// It is not framed as it says.
+    #[error("{0}")]
+    Malformed(http1::Refusal),
+    /// It is larger than it may be.
+    #[error("the body has more than {0} bytes")]
+    TooLarge(u64),
+    /// It comes too slowly.
+    #[error("the body comes too slowly")]
+    TooSlow,
+    /// The client went away.
+    #[error("the client closed the connection")]
+    Gone,
+}
+
+/// What is wrong with a request's target, if anything is.
+pub(crate) fn target(head: &request::Parts) -> Option<Problem> {
+    if head.method == Method::CONNECT && head.extensions.get::<hyper::ext::Protocol>().is_none() {
+        return Some(
+            Problem::new(&METHOD_UNSUPPORTED).detail("The gateway is no forward proxy; CONNECT is not served."),
+        );
+    }
+    let path = head.uri.path();
+    if path.split('/').any(is_dots) {
+        let detail = "Path segments `.` and `..`, encoded or not, are read differently by different servers; \
+                      send the path without them.";
+        return Some(Problem::new(&AMBIGUOUS_PATH).detail(detail));
+    }
+    if path.contains('\\') || contains_ignoring_case(path, "%5c") || path.contains("%00") {
+        let detail = "Backslashes and zero bytes in a path are read differently by different servers.";
+        return Some(Problem::new(&AMBIGUOUS_PATH).detail(detail));
+    }
+    None
+}
+
+/// Whether a segment is `.` or `..`, with its dots encoded or not, and with path parameters or not.
+fn is_dots(segment: &str) -> bool {
+    if !segment.starts_with(['.', '%']) {
+        return false;
+    }
+    let segment = segment.split(';').next().unwrap_or_default();
+    let plain = segment.replace("%2e", ".").replace("%2E", ".");
+    matches!(plain.as_str(), "." | "..")
+}
+
+fn contains_ignoring_case(text: &str, wanted: &str) -> bool {
+    text.as_bytes().windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted.as_bytes()))
+}
+
+/// The problem if a body is known to be larger than it may be.
+pub(crate) fn body_over(body: &Body, limit: u64) -> Option<Problem> {
+    use http_body::Body as _;
+    (body.size_hint().lower() > limit).then(|| too_large(limit))
+}
+
+/// The problem that an error while reading a client's body is.
+pub(crate) fn body(error: &(dyn std::error::Error + Send + Sync + 'static), limit: usize) -> Problem {
+    if error.is::<LengthLimitError>() {
+        return too_large(limit as u64);
+    }
+    match find::<BodyError>(error) {
+        Some(BodyError::TooLarge(limit)) => too_large(*limit),
+        Some(BodyError::TooSlow) => Problem::new(&TOO_SLOW).detail("The body came below the minimum rate."),
+        Some(BodyError::Malformed(refusal)) => Problem::new(&BAD_REQUEST).detail(refusal.to_string()),
+        Some(BodyError::Gone) | None => Problem::new(&BAD_REQUEST).detail("The body ended before its end."),
+    }
+}
+
+fn too_large(limit: u64) -> Problem {
+    Problem::new(&BODY_TOO_LARGE).detail(format!("At most {limit} bytes are taken here.")).member("limit", limit)
+}
+
+fn find<'e, E: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e E> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(path: &str) -> bool {
+        let (head, ()) = http::Request::get(path).body(()).unwrap().into_parts();
+        target(&head).is_some()
+    }
+
+    #[test]
+    fn paths_that_servers_read_differently_are_refused() {
+        for path in ["/a/../b", "/a/%2e%2E/b", "/a/.%2e", "/./a", "/a/..;x=1/b", "/a%5Cb", "/a%00"] {
+            assert!(refused(path), "{path}");
+        }
+        for path in ["/", "/a/...", "/a/.well-known", "/a/b..c", "/a//b", "/a/%2f"] {
+            assert!(!refused(path), "{path}");
+        }
+    }
+}

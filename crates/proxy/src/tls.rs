@@ -1,0 +1,149 @@
+//! TLS towards clients: certificates by server name, and what a handshake tells about the client.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use model::listener::{ClientAuth, ServerTls, Switch, TlsVersion};
+use pipeline::{PeerCertificate, Tls};
+use problem::{Finding, Pointer};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+/// What a listener's TLS is, read from its files; or everything that is wrong with them.
+pub fn load(settings: &ServerTls, http2: Switch, at: &Pointer) -> Result<ServerConfig, Vec<Finding>> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut findings = Vec::new();
+    let mut resolver = BySni::default();
+    for (index, files) in settings.certificates.iter().enumerate() {
+        let at = at.at("certificates").at(index);
+        match key(&files.cert, &files.key, &provider, &at) {
+            Ok(key) => resolver.add(&Arc::new(key)),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    let versions: &[_] = match settings.min_version {
+        TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        TlsVersion::V1_3 => &[&rustls::version::TLS13],
+    };
+    let builder = ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions);
+    let builder = builder.map_err(|error| vec![Finding::new(at, error.to_string())])?;
+    let builder = match client_verifier(settings, provider, at) {
+        Ok(Some(verifier)) => builder.with_client_cert_verifier(verifier),
+        Ok(None) => builder.with_no_client_auth(),
+        Err(finding) => {
+            findings.push(finding);
+            builder.with_no_client_auth()
+        }
+    };
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    let mut config = builder.with_cert_resolver(Arc::new(resolver));
+    config.ticketer =
+        rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| vec![Finding::new(at, error.to_string())])?;
+    config.send_tls13_tickets = 1;
+    config.alpn_protocols = match http2 {
+        Switch::On => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        Switch::Off => vec![b"http/1.1".to_vec()],
+    };
+    Ok(config)
+}
+
+/// What a handshake tells: the server name, the client's certificate, and whether HTTP/2 was agreed on.
+pub(crate) fn identity(connection: &ServerConnection) -> (Tls, bool) {
+    let certificate = connection.peer_certificates().and_then(|chain| chain.first()).map(|der| {
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(digest(&SHA256, der).as_ref());
+        PeerCertificate { der: der.as_ref().into(), sha256 }
+    });
+    let server_name = connection.server_name().map(|name| name.to_ascii_lowercase().into());
+    (Tls { server_name, certificate }, connection.alpn_protocol() == Some(b"h2"))
+}
+
+fn key(
+    cert: &Path,
+    key: &Path,
+    provider: &rustls::crypto::CryptoProvider,
+    at: &Pointer,
+) -> Result<CertifiedKey, Finding> {
+    let chain = certificates(cert, &at.at("cert"))?;
+    let at = at.at("key");
+    let private = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| Finding::new(&at, format!("{} is no private key (PEM): {error}", key.display())))?;
+    CertifiedKey::from_der(chain, private, provider)
+        .map_err(|error| Finding::new(&at, format!("{} and {} do not fit: {error}", cert.display(), key.display())))
+}
+
+fn certificates(file: &Path, at: &Pointer) -> Result<Vec<CertificateDer<'static>>, Finding> {
+    let unreadable = |error: rustls_pki_types::pem::Error| {
+        Finding::new(at, format!("{} cannot be read as PEM: {error}", file.display()))
+    };
+    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).map_err(unreadable)?.collect();
+    let found = found.map_err(unreadable)?;
+    if found.is_empty() {
+        return Err(Finding::new(at, format!("{} holds no certificate", file.display())));
+    }
+    Ok(found)
+}
+
+fn client_verifier(
+    settings: &ServerTls,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+    at: &Pointer,
+) -> Result<Option<Arc<dyn rustls::server::danger::ClientCertVerifier>>, Finding> {
+    let file = match (settings.client_auth, &settings.client_ca) {
+        (ClientAuth::None, None) => return Ok(None),
+        (ClientAuth::None, Some(_)) => {
+            return Err(Finding::new(
+                &at.at("client_ca"),
+                "is of no use without `client_auth: optional` or `required`",
+            ));
+        }
+        (_, None) => return Err(Finding::new(&at.at("client_auth"), "needs `client_ca`, the authorities to believe")),
+        (_, Some(file)) => file,
+    };
+    let at = at.at("client_ca");
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file, &at)? {
+        roots
+            .add(certificate)
+            .map_err(|error| Finding::new(&at, format!("{} holds no authority: {error}", file.display())))?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let builder = if settings.client_auth == ClientAuth::Optional { builder.allow_unauthenticated() } else { builder };
+    builder.build().map(Some).map_err(|error| Finding::new(&at, error.to_string()))
+}
+
+/// Chooses a certificate by the server name that the client asks for; the first one is for everybody else.
+#[derive(Debug, Default)]
+struct BySni {
+    first: Option<Arc<CertifiedKey>>,
+    names: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl BySni {
+    fn add(&mut self, key: &Arc<CertifiedKey>) {
+        self.first.get_or_insert_with(|| key.clone());
+        let Some(leaf) = key.cert.first() else { return };
+        let Ok(leaf) = webpki::EndEntityCert::try_from(leaf) else { return };
+        for name in leaf.valid_dns_names() {
+            self.names.entry(name.to_ascii_lowercase()).or_insert_with(|| key.clone());
+        }
+    }
+}
+
+impl ResolvesServerCert for BySni {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let named = hello.server_name().and_then(|name| {
+            let name = name.to_ascii_lowercase();
+            let wildcard = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+            self.names.get(&name).or_else(|| self.names.get(&wildcard?))
+        });
+        named.or(self.first.as_ref()).cloned()
+    }
+}

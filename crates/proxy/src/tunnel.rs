@@ -1,0 +1,93 @@
+//! A connection after a switch of protocols: bytes in both directions, nothing else.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use alarm::Alarm;
+use bytes::Buf;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use crate::h1::Shared;
+use crate::served::Tunnel;
+
+/// Passes bytes in both directions until both sides have closed, or neither said anything for too long.
+pub(crate) async fn run(client: &Shared, tunnel: Tunnel, idle: Duration, alarm: &Alarm) {
+    let flushed = poll_fn(|context| {
+        let client = &mut *client.lock();
+        client.outbox.poll_write(&mut client.io, context, drop)
+    });
+    if flushed.await.is_err() {
+        return;
+    }
+    let client = Side { client, alarm, idle };
+    relay(client, tunnel, idle, alarm).await;
+}
+
+/// As [`run`], for any stream on the client's side.
+pub(crate) async fn relay(
+    mut client: impl AsyncRead + AsyncWrite + Unpin,
+    tunnel: Tunnel,
+    idle: Duration,
+    alarm: &Alarm,
+) {
+    let Tunnel { mut io, said } = tunnel;
+    alarm.set(idle);
+    let both = async {
+        client.write_all(&said).await?;
+        tokio::io::copy_bidirectional(&mut client, &mut io).await
+    };
+    let mut both = pin!(both);
+    let ended = poll_fn(|context| match both.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(result.map(|_| ())),
+        Poll::Pending => alarm.poll_expired(context).map(|()| Err(io::ErrorKind::TimedOut.into())),
+    })
+    .await;
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a tunnel broke");
+    }
+}
+
+/// The client's side of a tunnel; each sign of life sets the time limit anew.
+struct Side<'a> {
+    client: &'a Shared,
+    alarm: &'a Alarm,
+    idle: Duration,
+}
+
+impl AsyncRead for Side<'_> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let client = &mut *self.client.lock();
+        if !client.input.is_empty() {
+            let take = client.input.len().min(into.remaining());
+            into.put_slice(client.input.get(..take).unwrap_or_default());
+            client.input.advance(take);
+            return Poll::Ready(Ok(()));
+        }
+        let read = Pin::new(&mut client.io).poll_read(context, into);
+        if read.is_ready() {
+            self.alarm.set(self.idle);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Side<'_> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.client.lock().io).poll_write(context, bytes);
+        if written.is_ready() {
+            self.alarm.set(self.idle);
+        }
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.client.lock().io).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.client.lock().io).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,143 @@
+//! An exchange that has begun, and the promise that it ends exactly once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::{HeaderValue, Response, StatusCode, header};
+use pipeline::{Body, Chain, Connection, Exchange, Outcome, Room, Trace};
+use problem::{Problem, ProblemKind};
+use snapshot::{Route, Snapshot};
+use watch::begin_trace;
+
+use crate::arrival::Arrival;
+use crate::clock;
+use crate::handle::Service;
+use crate::served::{Served, Tunnel};
+
+/// What happens could not be written down, so nothing may happen.
+pub(crate) static NO_ROOM: ProblemKind = ProblemKind {
+    code: "no-room-to-count",
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    title: "The gateway cannot count requests right now",
+};
+
+/// An exchange that has begun. Dropping it, on whatever path, ends it.
+pub(crate) struct Underway {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) exchange: Exchange,
+    pub(crate) outcome: Outcome,
+    route: Option<usize>,
+    received: Arc<AtomicU64>,
+    is_finished: bool,
+}
+
+impl Underway {
+    pub(crate) fn begin(
+        service: &Service,
+        snapshot: Arc<Snapshot>,
+        connection: &Arc<Connection>,
+        arrival: Arrival,
+        received: Arc<AtomicU64>,
+    ) -> Self {
+        let (began, began_at) = clock::now();
+        let Arrival { head, host, client, scheme, route, parameters } = arrival;
+        let trace = service.sampler.as_ref().map_or_else(Trace::default, |sampler| begin_trace(&head.headers, sampler));
+        let target = &snapshot.route(route);
+        let exchange = Exchange {
+            id: pipeline::RequestId(telemetry::ids::request_id(began_at)),
+            began,
+            began_at,
+            client,
+            scheme,
+            connection: connection.clone(),
+            method: head.method.clone(),
+            target: head.uri.clone(),
+            host,
+            head,
+            route: target.names.clone(),
+            parameters,
+            caller: None,
+            product: None,
+            cost: 1,
+            body_limit: None,
+            trace,
+            slots: target.chain.slots(),
+            gates: pipeline::Gates::default(),
+        };
+        Self { snapshot, exchange, outcome: Outcome::default(), route, received, is_finished: false }
+    }
+
+    pub(crate) fn route_number(&self) -> Option<usize> {
+        self.route
+    }
+
+    pub(crate) fn route(&self) -> &Route {
+        self.snapshot.route(self.route)
+    }
+
+    pub(crate) fn chain(&self) -> Arc<Chain> {
+        self.route().chain.clone()
+    }
+
+    /// Tells the observers that the exchange begins; the problem if one of them could not tell its end.
+    pub(crate) fn announce(&self) -> Option<Problem> {
+        let full = self.snapshot.observers.iter().filter(|observer| observer.on_begin() == Room::None).count();
+        (full > 0).then(|| {
+            Problem::new(&NO_ROOM).detail("Try again in a moment.").header(header::RETRY_AFTER, HeaderValue::from_static("5"))
+        })
+    }
+
+    /// Passes an answer of the gateway's own through the response hooks.
+    pub(crate) fn answer(self, response: Response<Body>) -> Served {
+        self.answer_with(response, None)
+    }
+
+    /// Passes any answer through the response hooks.
+    pub(crate) fn answer_with(mut self, response: Response<Body>, tunnel: Option<Tunnel>) -> Served {
+        let (mut head, body) = response.into_parts();
+        if let Some(kind) = head.extensions.get::<&'static ProblemKind>() {
+            self.outcome.problem = Some(kind.code);
+            sign(&mut head, &self.exchange);
+        }
+        let chain = self.chain();
+        chain.response(&mut self.exchange, &mut head);
+        self.outcome.status = Some(head.status);
+        Served::new(head, body, self, chain, tunnel)
+    }
+
+    /// Ends the exchange, as far as it got.
+    pub(crate) fn finish(&mut self) {
+        if std::mem::replace(&mut self.is_finished, true) {
+            return;
+        }
+        self.outcome.took = self.exchange.began.elapsed();
+        self.outcome.received = self.received.load(Ordering::Relaxed);
+        let chain = self.chain();
+        chain.finish(&self.exchange, &self.outcome);
+        pipeline::tell(&self.snapshot.observers, &self.exchange, &self.outcome);
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Says on an answer of the gateway's own that it is one (RFC 9209), and by which name the log knows it.
+fn sign(head: &mut http::response::Parts, exchange: &Exchange) {
+    const STATUS: http::HeaderName = http::HeaderName::from_static("proxy-status");
+    if !head.headers.contains_key(&STATUS) {
+        let error = match head.status.as_u16() {
+            400 | 408 | 413 | 414 | 417 | 431 => "vestibule; error=http_request_error",
+            500 => "vestibule; error=proxy_internal_error",
+            404 | 503 => "vestibule; error=destination_unavailable",
+            _ => "vestibule; error=http_request_denied",
+        };
+        head.headers.insert(STATUS, HeaderValue::from_static(error));
+    }
+    if let Ok(id) = HeaderValue::try_from(exchange.id.to_string()) {
+        head.headers.insert(http::HeaderName::from_static("x-request-id"), id);
+    }
+    head.headers.remove(header::CONTENT_LENGTH);
+}

@@ -1,0 +1,99 @@
+//! The embedded store: entities and sums of usage in one `SQLite` file.
+//!
+//! One thread writes and one reads, each behind a bounded channel, so a caller never blocks its
+//! runtime. The file is in WAL mode, so the two do not wait for each other.
+//!
+//! `synchronous = FULL`, not `NORMAL`: both survive `kill -9`, but with `NORMAL` a power cut may undo
+//! the last changes although they were answered. A revoked key must not come back to life, and
+//! a batch of usage must not be uncounted after its journal segment is gone. Changes are rare and
+//! usage comes in batches, so an `fsync` each costs nobody anything.
+//!
+//! Deliberately not here: caches. The index of the `partners` crate is the cache.
+
+mod changes;
+mod registry;
+mod rows;
+mod schema;
+mod trouble;
+mod usage;
+mod worker;
+
+use std::path::Path;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use store::StoreError;
+
+pub use self::trouble::OpenError;
+use self::trouble::Trouble;
+use self::worker::Worker;
+
+/// A store in one file.
+pub struct SqliteStore {
+    writer: Worker,
+    reader: Worker,
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it if there is none, and brings it to the present version.
+    ///
+    /// Blocks, so it belongs to the start of the process.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let mut writer = schema::open(path)?;
+        schema::migrate(&mut writer)?;
+        let reader = schema::open(path)?;
+        reader.pragma_update(None, "query_only", true)?;
+        Ok(Self { writer: Worker::start("store-writer", writer)?, reader: Worker::start("store-reader", reader)? })
+    }
+
+    /// Does `work` in one transaction: all of it, or nothing.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let in_transaction = move |connection: &mut Connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let answer = work(&transaction)?;
+            transaction.commit()?;
+            Ok(answer)
+        };
+        self.writer.ask(in_transaction).await
+    }
+
+    /// Does `work` on one consistent state.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.reader.ask(move |connection| work(&connection.transaction()?)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Deref;
+
+    use super::*;
+
+    /// An empty store, and the directory that it is in.
+    struct Opened {
+        store: SqliteStore,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Deref for Opened {
+        type Target = SqliteStore;
+
+        fn deref(&self) -> &SqliteStore {
+            &self.store
+        }
+    }
+
+    fn open() -> Opened {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&directory.path().join("store.db")).unwrap();
+        Opened { store, _directory: directory }
+    }
+
+    store::registry_suite!(entities, super::open());
+    store::usage_totals_suite!(usage, super::open());
+}

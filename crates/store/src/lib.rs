@@ -1,0 +1,27 @@
+//! What a node remembers of its partners, behind traits: entities in [`Registry`], sums of usage in [`UsageTotals`].
+//!
+//! Each trait has a version in memory and one conformance suite ([`registry_suite!`], [`usage_totals_suite!`]);
+//! a backend proves itself by one line per suite.
+//! Deliberately not here: databases, and what the entities mean to a request. Both stand one level up.
+
+mod entity;
+mod error;
+mod memory;
+mod memory_usage;
+mod name;
+mod registry;
+pub mod suite;
+mod usage;
+
+pub use model::api::{Period, ProductQuota as Quota};
+
+pub use self::entity::{
+    App, AppId, Company, EntityId, Environment, Key, KeyHash, ManagedBy, Product, Subscription, SubscriptionId,
+    SubscriptionState, UnixMicros, UnknownWord,
+};
+pub use self::error::{StoreError, Unavailable};
+pub use self::memory::InMemory;
+pub use self::memory_usage::InMemoryTotals;
+pub use self::name::{AppName, BadName, CompanyName, KeyId, ProductName};
+pub use self::registry::{Change, Changed, Registry, Revision};
+pub use self::usage::{Added, UsageQuery, UsageRow, UsageSource, UsageTotals};

@@ -1,0 +1,74 @@
+//! The conformance suites: what every backend of a trait has to do.
+//!
+//! A backend's tests call a macro with a name and an expression that opens an empty store; the
+//! expression's value dereferences to the backend, so that it may hold a directory as well.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    reason = "these are tests, kept outside of `mod tests` only because other crates run them"
+)]
+
+pub mod registry;
+pub mod usage;
+
+/// Runs the suite of [`crate::Registry`] against a backend.
+#[macro_export]
+macro_rules! registry_suite {
+    ($backend:ident, $open:expr) => {
+        $crate::suite_of! { $backend, $open, registry:
+            a_company_is_found_until_it_is_deleted
+            a_name_is_taken_once
+            lists_come_in_pages_sorted_by_name
+            an_app_belongs_to_its_company
+            deleting_a_company_deletes_all_it_has
+            a_product_keeps_what_was_written
+            a_replaced_product_keeps_its_birthday
+            a_product_in_use_stays
+            a_subscription_changes_its_state
+            subscriptions_are_found_by_state
+            a_key_keeps_all_that_it_was_given
+            a_revoked_key_stays_revoked_since_the_first_time
+            a_touched_key_never_goes_back_and_makes_no_change
+            every_change_moves_the_revision
+            nothing_changes_the_revision_but_a_change
+            a_follower_learns_every_change_once_in_order
+            a_follower_reads_in_pages_and_misses_nothing
+            what_comes_back_is_no_longer_gone
+        }
+    };
+}
+
+/// Runs the suite of [`crate::UsageTotals`] against a backend.
+#[macro_export]
+macro_rules! usage_totals_suite {
+    ($backend:ident, $open:expr) => {
+        $crate::suite_of! { $backend, $open, usage:
+            sums_grow_by_what_is_added
+            a_batch_counts_once_however_often_it_is_sent
+            segments_are_counted_apart
+            a_forgotten_segment_begins_again
+            a_query_narrows_by_each_name_and_hour
+            rows_come_by_hour_and_no_more_than_asked_for
+            large_numbers_are_kept
+        }
+    };
+}
+
+/// One test per promise.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! suite_of {
+    ($backend:ident, $open:expr, $suite:ident: $($promise:ident)*) => {
+        mod $backend {
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    let opened = $open;
+                    $crate::suite::$suite::$promise(&*opened).await;
+                }
+            )*
+        }
+    };
+}

@@ -1,0 +1,123 @@
+//! The command line as operators use it: what is printed, and the exit code.
+
+#![expect(clippy::unwrap_used, reason = "what helps a test may fail like one")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const GOOD: &str = "version: 1\nlisteners:\n  public: {bind: \"127.0.0.1:0\"}\n";
+
+/// Runs `vestibule` in a folder with these files.
+fn vestibule(files: &[(&str, &str)], arguments: &[&str]) -> (i32, String, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let output = run(folder.path(), arguments);
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap(), folder)
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_vestibule")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+#[test]
+fn a_good_document_is_summed_up_in_a_line() {
+    let (code, printed, _folder) = vestibule(&[("a.yaml", GOOD)], &["check", "a.yaml"]);
+    assert_eq!(printed, "a.yaml: 1 listener, 0 upstreams, 0 apis, 0 products, no findings\n");
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn findings_of_all_files_are_printed_and_counted() {
+    let files = [("a.yaml", "version: 2\nlisteners: {}\n"), ("b.yaml", "version: 1\nlistners: {}\n"), ("c.yaml", GOOD)];
+    let (code, printed, _folder) = vestibule(&files, &["check", "a.yaml", "b.yaml", "c.yaml", "d.yaml"]);
+    let expected = "\
+a.yaml:1:10: /version: `2` is not known here; write `1`
+b.yaml:2:1: /listners: unknown key `listners`; did you mean `listeners`?
+d.yaml:1:1: cannot be read: No such file or directory (os error 2)
+3 findings
+";
+    assert_eq!(printed, expected);
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn machines_read_findings_as_json() {
+    let (code, printed, _folder) =
+        vestibule(&[("a.yaml", "version: 2\nlisteners: {}\n")], &["check", "--json", "a.yaml"]);
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    let expected = serde_json::json!({ "findings": [{
+        "file": "a.yaml", "line": 1, "column": 10, "pointer": "/version", "message": "`2` is not known here; write `1`"
+    }] });
+    assert_eq!((code, printed), (1, expected));
+}
+
+#[test]
+fn a_mistake_on_the_command_line_ends_with_2() {
+    for arguments in [&["chek"][..], &[], &["check"], &["diff", "a.yaml"], &["fmt", "--chck", "a.yaml"]] {
+        let (code, _, _folder) = vestibule(&[], arguments);
+        assert_eq!(code, 2, "{arguments:?}");
+    }
+}
+
+#[test]
+fn differences_are_printed_and_are_no_mistake() {
+    let files =
+        [("a.yaml", GOOD), ("b.yaml", &*format!("{GOOD}workers: 4\n")), ("c.yaml", "version: 2\nlisteners: {}\n")];
+    let of = |arguments: &[&str]| {
+        let (code, printed, _folder) = vestibule(&files, arguments);
+        (code, printed)
+    };
+    assert_eq!(of(&["diff", "a.yaml", "b.yaml"]), (0, "+ /workers: 4\n".to_owned()));
+    assert_eq!(of(&["diff", "a.yaml", "a.yaml"]), (0, "no differences\n".to_owned()));
+    let json = "{\"changes\":[{\"pointer\":\"/workers\",\"change\":\"added\",\"new\":4}]}\n";
+    assert_eq!(of(&["diff", "--json", "a.yaml", "b.yaml"]), (0, json.to_owned()));
+    let (code, printed) = of(&["diff", "a.yaml", "c.yaml"]);
+    assert_eq!((code, printed.ends_with("1 finding\n")), (1, true), "{printed}");
+}
+
+#[test]
+fn fmt_writes_the_canonical_form_and_check_only_asks() {
+    let files = [("a.yaml", "version:   1\nlisteners: { }\n"), ("b.yaml", GOOD), ("c.yaml", "a: [\n")];
+    let (code, printed, folder) = vestibule(&files, &["fmt", "--check", "a.yaml", "b.yaml"]);
+    assert_eq!((code, printed.as_str()), (1, "a.yaml: is not in canonical form\n"));
+    assert_eq!(fs::read_to_string(folder.path().join("a.yaml")).unwrap(), files[0].1);
+
+    let (code, printed, folder) = vestibule(&files, &["fmt", "a.yaml", "b.yaml"]);
+    assert_eq!((code, printed.as_str()), (0, "a.yaml: formatted\n"));
+    assert_eq!(fs::read_to_string(folder.path().join("a.yaml")).unwrap(), "version: 1\nlisteners: {}\n");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), files.len());
+
+    let (code, printed, folder) = vestibule(&files, &["fmt", "c.yaml"]);
+    assert_eq!((code, printed.lines().count()), (1, 2), "{printed}");
+    assert_eq!(fs::read_to_string(folder.path().join("c.yaml")).unwrap(), "a: [\n");
+}
+
+#[test]
+fn the_schema_that_is_checked_in_is_current() {
+    let printed = String::from_utf8(run(root(), &["schema"]).stdout).unwrap();
+    let checked_in = fs::read_to_string(root().join("vestibule.schema.json")).unwrap();
+    assert!(printed == checked_in, "run `cargo run -p vestibule -- schema > vestibule.schema.json`");
+}
+
+#[test]
+fn every_example_has_no_findings_and_is_in_canonical_form() {
+    let examples = fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().path());
+    let examples: Vec<_> =
+        examples.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        for command in [&["check"][..], &["fmt", "--check"]] {
+            let output = run(root(), &[command, &[example.to_str().unwrap()]].concat());
+            assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Debian packages that tests and benchmarks need: installed as root, otherwise named.
+
+use crate::run::{installed, output, run};
+use anyhow::{Result, bail};
+use std::path::Path;
+
+/// A file or program, and the Debian package it comes in.
+pub(crate) struct Needed {
+    /// A program's name, or the absolute path of a file.
+    pub(crate) sign: &'static str,
+    pub(crate) package: &'static str,
+}
+
+/// Makes sure that everything `needed` is there.
+pub(crate) fn provide(needed: &[Needed]) -> Result<()> {
+    let mut missing: Vec<&str> =
+        needed.iter().filter(|needed| !is_there(needed)).map(|needed| needed.package).collect();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let install = format!("apt-get install -y --no-install-recommends {}", missing.join(" "));
+    if installed("apt-get").is_none() || output("id", &["-u"])?.trim() != "0" {
+        bail!("some programs are missing; as root:\n  apt-get update && {install}");
+    }
+    run("apt-get", &["update", "-q"])?;
+    // Services that a package would start are of no use here, and would take ports.
+    let quietly = format!("export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1; {install} -q </dev/null");
+    run("sh", &["-c", &quietly])
+}
+
+fn is_there(needed: &Needed) -> bool {
+    if needed.sign.starts_with('/') { Path::new(needed.sign).exists() } else { installed(needed.sign).is_some() }
+}
