@@ -12,6 +12,7 @@ mod counted_by;
 pub mod expression;
 pub mod headers;
 pub mod ip_filter;
+mod line;
 pub mod quota;
 mod rate_limit_fields;
 pub mod redirect;

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::counted_by::{CountBy, CountedBy, Text};
+use crate::counted_by::{CountBy, CountedBy, joined};
 use crate::rate_limit_fields::{Allowance, Fields, name, plural, retry_after};
 
 /// The caller's requests for this window are used up.
@@ -161,9 +161,7 @@ impl OnRequest for Quota {
                 let of_period = |counters: &&Arc<Counters>| counters.calendar().period() == period;
                 let counters = counters.iter().find(of_period).ok_or(NoProduct)?;
                 // The product first: the names of products are the operator's.
-                let take = |key: &str| {
-                    counters.take(Text::default().then(product).then("/").then(key).as_str(), cost, limit, now)
-                };
+                let take = |key: &str| counters.take(joined(product, key).as_str(), cost, limit, now);
                 (counters, self.counted_by.with_key(exchange, take)?)
             }
         };

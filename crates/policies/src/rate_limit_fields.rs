@@ -9,7 +9,7 @@ use pipeline::{ChainBuilder, Exchange, Figures};
 use problem::{Finding, Pointer};
 use smallvec::SmallVec;
 
-use crate::counted_by::push_number;
+use crate::line::Line;
 
 /// One policy's members of the two fields.
 ///
@@ -72,14 +72,17 @@ impl Fields {
             Some(policy) => Some(policy.clone()),
             None => self.policy_member(Allowance { quota: limit, seconds }),
         };
-        let mut member = self.begun();
-        member.extend_from_slice(b";r=");
-        push_number(&mut member, remaining.min(LARGEST));
+        let mut member = Line::<MEMBER>::new();
+        member.push(&self.name);
+        member.push(b";r=");
+        member.push_number(remaining.min(LARGEST));
         if times != WITHOUT_TIME {
-            member.extend_from_slice(b";t=");
-            push_number(&mut member, resets_in);
+            member.push(b";t=");
+            member.push_number(resets_in);
         }
-        for (field, member) in [(&RATE_LIMIT_POLICY, policy), (&RATE_LIMIT, HeaderValue::from_bytes(&member).ok())] {
+        for (field, member) in
+            [(&RATE_LIMIT_POLICY, policy), (&RATE_LIMIT, HeaderValue::from_bytes(member.as_bytes()).ok())]
+        {
             if let Some(member) = member {
                 put_in_front(headers, field, member);
             }
@@ -87,16 +90,13 @@ impl Fields {
     }
 
     fn policy_member(&self, Allowance { quota, seconds }: Allowance) -> Option<HeaderValue> {
-        let mut member = self.begun();
-        member.extend_from_slice(b";q=");
-        push_number(&mut member, quota.min(LARGEST));
-        member.extend_from_slice(b";w=");
-        push_number(&mut member, seconds);
-        HeaderValue::from_bytes(&member).ok()
-    }
-
-    fn begun(&self) -> SmallVec<[u8; 96]> {
-        SmallVec::from_slice(&self.name)
+        let mut member = Line::<MEMBER>::new();
+        member.push(&self.name);
+        member.push(b";q=");
+        member.push_number(quota.min(LARGEST));
+        member.push(b";w=");
+        member.push_number(seconds);
+        HeaderValue::from_bytes(member.as_bytes()).ok()
     }
 }
 
@@ -167,6 +167,9 @@ const WITHOUT_TIME: u64 = 1;
 const LARGEST: u64 = 999_999_999_999_999;
 
 const LONGEST_NAME: usize = 64;
+
+/// Room for a name in quotes and two numbers.
+const MEMBER: usize = LONGEST_NAME + 2 + 2 * (3 + 20);
 
 static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
