@@ -21,10 +21,10 @@ use upstream::io::{Io, Outbox};
 use crate::accept::{Listener, Stop};
 use crate::handle::{Incoming, Service};
 use crate::pace::{Pace, TooSlow};
-use crate::refused::{BAD_REQUEST, BODY_TOO_LARGE, TOO_SLOW};
+use crate::refused::{BODY_TOO_LARGE, TOO_SLOW};
 use crate::served::{Piece, Served};
 use crate::upload::Upload;
-use crate::{clock, tunnel};
+use crate::{clock, refused, tunnel};
 
 /// A client's connection, shared by the task that serves it and the body that is read from it.
 pub(crate) struct Client {
@@ -221,8 +221,8 @@ impl Session<'_> {
         let is_chunked = framing == Framing::Chunked.into() && version == Version::HTTP_11;
         let after = {
             let client = &mut *self.client.lock();
-            // A body that nobody will read stands between this request and the next one.
-            let is_left = !client.decoder.is_done() && !client.is_read;
+            // A body that nobody will read, or that was never asked for, stands between this request and the next one.
+            let is_left = !client.decoder.is_done() && (!client.is_read || client.waits);
             let is_open = framing == Framing::Chunked.into() && !is_chunked;
             let closes = !keeps || is_left || is_open && tunnel.is_none() || self.listener.stop.get() != Stop::No;
             let persistence = match (closes, version) {
@@ -246,7 +246,8 @@ impl Session<'_> {
             tunnel::run(&self.client, tunnel, self.listener.limits.tunnel_idle_time.duration(), &self.alarm).await;
             return Ok(After::Close);
         }
-        let mut sending = Sending { served, is_chunked, ended: false, pace: Pace::new(&self.listener.limits) };
+        let pace = Pace::new(&self.listener.limits);
+        let mut sending = Sending { served, is_chunked, ended: false, broken: None, pace };
         poll_fn(|context| poll_send(&self.client, &mut sending, context)).await?;
         drop(sending);
         let client = &mut *self.client.lock();
@@ -255,10 +256,7 @@ impl Session<'_> {
     }
 
     async fn refuse(&self, refusal: &Refusal) -> io::Result<()> {
-        let problem = Problem::new(&BAD_REQUEST).detail(refusal.to_string()).member("reason", refusal.code());
-        let mut response = problem.into_response::<Bytes>();
-        *response.status_mut() = refusal.status();
-        self.say(response).await
+        self.say_goodbye(refused::message(refusal)).await
     }
 
     /// Answers a request that no exchange was made of, and closes.
@@ -374,7 +372,11 @@ fn poll_send(client: &Shared, sending: &mut Sending, context: &mut Context<'_>) 
     loop {
         let waits_for_more = match gather(client, sending, context) {
             Poll::Ready(Ok(())) => false,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            // What came before the end that is missing still goes out.
+            Poll::Ready(Err(error)) => {
+                (sending.broken, sending.ended) = (Some(error), true);
+                false
+            }
             Poll::Pending => true,
         };
         let Client { io, outbox, .. } = &mut *client.lock();
@@ -383,7 +385,7 @@ fn poll_send(client: &Shared, sending: &mut Sending, context: &mut Context<'_>) 
         }
         sending.pace.rest();
         if sending.ended {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(sending.broken.take().map_or(Ok(()), Err));
         }
         if waits_for_more {
             return Poll::Pending;
@@ -427,6 +429,8 @@ struct Sending {
     served: Served,
     is_chunked: bool,
     ended: bool,
+    /// Why it ends early.
+    broken: Option<io::Error>,
     pace: Pace,
 }
 

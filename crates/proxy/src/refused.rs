@@ -28,6 +28,31 @@ pub(crate) static METHOD_UNSUPPORTED: ProblemKind = ProblemKind {
     title: "The gateway does not support this method",
 };
 
+/// The target is longer than it may be.
+pub(crate) static URI_TOO_LONG: ProblemKind =
+    ProblemKind { code: "uri-too-long", status: StatusCode::URI_TOO_LONG, title: "The request target is too long" };
+
+/// The head, or the trailers, are larger than they may be.
+pub(crate) static HEAD_TOO_LARGE: ProblemKind = ProblemKind {
+    code: "head-too-large",
+    status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    title: "The headers are too large",
+};
+
+/// A method or a transfer coding that nobody here knows.
+pub(crate) static NOT_IMPLEMENTED: ProblemKind = ProblemKind {
+    code: "not-implemented",
+    status: StatusCode::NOT_IMPLEMENTED,
+    title: "The gateway does not know this method or coding",
+};
+
+/// Another version of HTTP.
+pub(crate) static VERSION_UNSUPPORTED: ProblemKind = ProblemKind {
+    code: "version-unsupported",
+    status: StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+    title: "This version of HTTP is not supported",
+};
+
 /// Why a client's body could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
@@ -83,6 +108,18 @@ fn contains_ignoring_case(text: &str, wanted: &str) -> bool {
     text.as_bytes().windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
+/// The problem that a message which cannot be read is.
+pub(crate) fn message(refusal: &http1::Refusal) -> Problem {
+    let kind = match refusal.status() {
+        StatusCode::URI_TOO_LONG => &URI_TOO_LONG,
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => &HEAD_TOO_LARGE,
+        StatusCode::NOT_IMPLEMENTED => &NOT_IMPLEMENTED,
+        StatusCode::HTTP_VERSION_NOT_SUPPORTED => &VERSION_UNSUPPORTED,
+        _ => &BAD_REQUEST,
+    };
+    Problem::new(kind).detail(refusal.to_string()).member("reason", refusal.code())
+}
+
 /// The problem if a body is known to be larger than it may be.
 pub(crate) fn body_over(body: &Body, limit: u64) -> Option<Problem> {
     use http_body::Body as _;
@@ -97,7 +134,7 @@ pub(crate) fn body(error: &(dyn std::error::Error + Send + Sync + 'static), limi
     match find::<BodyError>(error) {
         Some(BodyError::TooLarge(limit)) => too_large(*limit),
         Some(BodyError::TooSlow) => Problem::new(&TOO_SLOW).detail("The body came below the minimum rate."),
-        Some(BodyError::Malformed(refusal)) => Problem::new(&BAD_REQUEST).detail(refusal.to_string()),
+        Some(BodyError::Malformed(refusal)) => message(refusal),
         Some(BodyError::Gone) | None => Problem::new(&BAD_REQUEST).detail("The body ended before its end."),
     }
 }

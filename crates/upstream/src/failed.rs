@@ -107,7 +107,7 @@ impl From<&Trouble> for Kind {
     fn from(trouble: &Trouble) -> Self {
         match trouble {
             Trouble::Closed | Trouble::Io(_) => Self::Closed,
-            Trouble::Invalid(_) => Self::Invalid,
+            Trouble::Invalid(_) | Trouble::Unasked => Self::Invalid,
             Trouble::Body(_) => Self::ClientBody,
             Trouble::Late => Self::Late,
         }

@@ -45,6 +45,8 @@ pub(crate) enum Trouble {
     Io(#[source] io::Error),
     #[error("the target's answer is not valid HTTP/1.1: {0}")]
     Invalid(#[source] Refusal),
+    #[error("the target switched protocols, though nobody asked it to")]
+    Unasked,
     #[error("the request's body could not be read: {0}")]
     Body(#[source] BoxError),
     #[error("the target gave no answer in time")]
@@ -105,6 +107,9 @@ pub(crate) async fn exchange(
     terms.alarm.clear();
     let answer = answer?;
     if answer.status == StatusCode::SWITCHING_PROTOCOLS {
+        if !head.headers.contains_key(http::header::UPGRADE) {
+            return Err(Trouble::Unasked);
+        }
         let Connection { io, input, .. } = connection;
         let response = response(answer, Body::Empty);
         return Ok(Answered { response, tunnel: Some((io, input.freeze())) });
