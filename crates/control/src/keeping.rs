@@ -73,6 +73,11 @@ impl Keeping {
         })
     }
 
+    /// How the journal of usage is.
+    pub fn journal(&self) -> journal::State {
+        self.usage.state()
+    }
+
     /// What policies find of it.
     pub(crate) fn lend(&self, services: Services) -> Services {
         services
