@@ -1,5 +1,6 @@
 //! What answers: the gateway, its partners, and who may ask.
 
+use std::io;
 use std::sync::Arc;
 
 use partners::{Clock, Partners};
@@ -14,7 +15,11 @@ pub struct Admin {
     pub(crate) storage: Option<Storage>,
     pub(crate) token: Token,
     pub(crate) clock: Clock,
+    pub(crate) upgrade: Option<Upgrade>,
 }
+
+/// Starts a new process of the binary that is installed now, which takes the sockets over; returns its process id.
+pub(crate) type Upgrade = Arc<dyn Fn() -> io::Result<u32> + Send + Sync>;
 
 /// What a gateway with a store has.
 #[derive(Clone)]
@@ -28,6 +33,13 @@ pub struct Storage {
 impl Admin {
     /// Answers for `node` to those who have the token. Without `storage`, partners and usage are not kept here.
     pub fn new(node: Arc<dyn Node>, storage: Option<Storage>, token: Token, clock: Clock) -> Self {
-        Self { node, storage, token, clock }
+        Self { node, storage, token, clock, upgrade: None }
+    }
+
+    /// Upgrades the binary in this way: a new process takes the sockets over, and its id is returned.
+    #[must_use]
+    pub fn upgrading_by(mut self, upgrade: impl Fn() -> io::Result<u32> + Send + Sync + 'static) -> Self {
+        self.upgrade = Some(Arc::new(upgrade));
+        self
     }
 }

@@ -81,10 +81,6 @@ impl Node for control::Node {
         }
         Ok(())
     }
-
-    async fn upgrade(&self) -> Result<u32, Refused> {
-        Err(Refused::Conflict("this gateway hands its sockets over by `vestibule upgrade` only".to_owned()))
-    }
 }
 
 fn state(phase: Phase) -> Serving {

@@ -32,9 +32,6 @@ pub trait Node: Send + Sync {
 
     /// Adds to the sums what the journal still holds, so that usage is told up to this moment.
     async fn count_usage(&self) -> Result<(), Refused>;
-
-    /// Hands the sockets over to a new process of the binary that is installed now; returns its process id.
-    async fn upgrade(&self) -> Result<u32, Refused>;
 }
 
 /// Whether a gateway serves.

@@ -36,6 +36,7 @@ pub(crate) struct Tester {
     pub(crate) node: Arc<Stub>,
     pub(crate) partners: Arc<Partners>,
     pub(crate) totals: Arc<InMemoryTotals>,
+    admin: Admin,
     routes: Router,
 }
 
@@ -81,7 +82,13 @@ impl Tester {
         let storage = Storage { partners: partners.clone(), totals: totals.clone() };
         let admin = Admin::new(node.clone(), has_storage.then_some(storage), Token::new(TOKEN), Arc::new(|| CLOCK));
         let routes = admin.routes(exposure);
-        Self { node, partners, totals, routes }
+        Self { node, partners, totals, admin, routes }
+    }
+
+    /// With something else about the Admin API.
+    pub(crate) fn changed(self, change: impl FnOnce(Admin) -> Admin) -> Self {
+        let admin = change(self.admin);
+        Self { routes: admin.routes(Exposure::Loopback), admin, ..self }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -280,10 +287,5 @@ impl Node for Stub {
         let source = UsageSource { segment: "journal".to_owned(), offset: 1 };
         self.totals.add(&[row], &source).await.unwrap();
         Ok(())
-    }
-
-    async fn upgrade(&self) -> Result<u32, Refused> {
-        self.act("the new process did not start").await?;
-        Ok(4711)
     }
 }

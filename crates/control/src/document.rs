@@ -86,7 +86,9 @@ fn lent_for_checking(configuration: &Configuration) -> Lent {
 fn anchor(document: &mut Document, file: &Path) {
     let Some(folder) = file.parent() else { return };
     let tls = document.listeners.values_mut().filter_map(|listener| listener.tls.as_mut());
-    let tls = tls.chain(document.admin.as_mut().and_then(|admin| admin.tls.as_mut()));
+    let admin = document.admin.as_mut().map(|admin| (admin.tls.as_mut(), admin.token_file.as_mut()));
+    let (admin_tls, token_file) = admin.unwrap_or_default();
+    let tls = tls.chain(admin_tls);
     let mut paths: Vec<&mut PathBuf> = Vec::new();
     for tls in tls {
         paths.extend(tls.certificates.iter_mut().flat_map(|files| [&mut files.cert, &mut files.key]));
@@ -101,6 +103,7 @@ fn anchor(document: &mut Document, file: &Path) {
         }
     }
     paths.extend(document.store.as_mut().map(|store| &mut store.embedded));
+    paths.extend(token_file);
     for path in paths {
         if path.is_relative() {
             *path = folder.join(&*path);

@@ -169,7 +169,7 @@ fn period(period: model::api::Period) -> store::Period {
 
 /// Now, by the wall.
 #[expect(clippy::disallowed_methods, reason = "this is where a node's parts take the time from")]
-pub(crate) fn now() -> UnixMicros {
+pub fn now() -> UnixMicros {
     let micros = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     UnixMicros(u64::try_from(micros).unwrap_or(u64::MAX))
 }
