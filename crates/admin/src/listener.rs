@@ -185,3 +185,112 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// The time to wait when a connection cannot be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use rustls_pki_types::pem::PemObject;
+    use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::tester::Tester;
+
+    fn bind(address: &str, transport: Transport) -> Result<Listener, Finding> {
+        Listener::bind(address.parse().unwrap(), transport, &Pointer::default().at("admin"))
+    }
+
+    /// Serves until the sender is dropped; the set ends when serving does.
+    fn serve(listener: Listener) -> (SocketAddr, oneshot::Sender<()>, JoinSet<io::Result<()>>) {
+        let address = listener.address();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let admin = Tester::new().admin();
+        let mut serving = JoinSet::new();
+        serving.spawn(listener.serve(admin, async {
+            drop(stopped.await);
+        }));
+        (address, stop, serving)
+    }
+
+    async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> String {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // A peer that cuts the connection instead of closing it has said what it had to say.
+        drop(stream.read_to_end(&mut answer).await);
+        String::from_utf8(answer).unwrap()
+    }
+
+    const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+    #[test]
+    fn a_listener_that_others_reach_needs_tls() {
+        for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:192.0.2.1]:0"] {
+            let finding = bind(address, Transport::Plain).err().unwrap();
+            assert_eq!(finding.at.as_str(), "/admin");
+            assert!(finding.message.starts_with("needs `tls`"), "{finding}");
+        }
+        assert!(bind("127.0.0.1:0", Transport::Plain).is_ok());
+    }
+
+    #[test]
+    fn a_port_in_use_is_a_finding() {
+        let first = bind("127.0.0.1:0", Transport::Plain).unwrap();
+        let finding = bind(&first.address().to_string(), Transport::Plain).err().unwrap();
+        assert_eq!(finding.at.as_str(), "/admin/bind");
+    }
+
+    #[tokio::test]
+    async fn requests_are_answered_until_the_listener_stops() {
+        let (address, stop, mut serving) = serve(bind("127.0.0.1:0", Transport::Plain).unwrap());
+        let idle = TcpStream::connect(address).await.unwrap();
+
+        let healthy = answer(TcpStream::connect(address).await.unwrap(), HEALTH).await;
+        drop(stop);
+        serving.join_next().await.unwrap().unwrap().unwrap();
+
+        assert!(healthy.starts_with("HTTP/1.1 200 OK\r\n"), "{healthy}");
+        assert_eq!(answer(idle, "").await, "");
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_http_is_refused() {
+        let (address, _stop, _serving) = serve(bind("127.0.0.1:0", Transport::Plain).unwrap());
+        let endless = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(BUFFER * 2));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(HEADERS + 1));
+        for (request, status) in [("nonsense\r\n\r\n", "400"), (&endless, "431"), (&many, "431")] {
+            let answer = answer(TcpStream::connect(address).await.unwrap(), request).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tls_is_spoken_with_the_certificate_of_the_moment() {
+        let [(first, _), (second, trusted)] = [certified(), certified()];
+        let current = Arc::new(ArcSwap::from_pointee(first));
+        let (address, _stop, _serving) = serve(bind("127.0.0.1:0", Transport::Tls(current.clone())).unwrap());
+
+        current.store(Arc::new(second));
+
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(trusted).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config =
+            rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+        let name = ServerName::try_from("admin.example").unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = tokio_rustls::TlsConnector::from(config).connect(name, stream).await.unwrap();
+        assert!(answer(stream, HEALTH).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+
+    fn certified() -> (ServerConfig, CertificateDer<'static>) {
+        let made = rcgen::generate_simple_self_signed(["admin.example".to_owned()]).unwrap();
+        let certificate = CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
+        (config, certificate)
+    }
+}

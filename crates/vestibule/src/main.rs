@@ -43,3 +43,15 @@ fn main() -> ExitCode {
         Command::Schema(arguments) => schema::run(&arguments),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        CommandLine::command().debug_assert();
+    }
+}

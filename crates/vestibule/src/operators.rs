@@ -1,7 +1,7 @@
 //! The admin listener of a running node: its token, its certificates, its socket.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,7 +54,9 @@ pub(crate) fn open(node: &Arc<Node>, inherited: Option<TcpListener>) -> Result<O
         Origin::Made => tracing::info!(file = %file.display(), "the admin token was made; only its owner may read it"),
         Origin::Found => {}
     }
-    let adopted = inherited.filter(|socket| socket.local_addr().is_ok_and(|address| address == settings.bind));
+    let fits =
+        |bound: SocketAddr| bound.ip() == settings.bind.ip() && [bound.port(), 0].contains(&settings.bind.port());
+    let adopted = inherited.filter(|socket| socket.local_addr().is_ok_and(fits));
     let listener = match adopted {
         Some(socket) => Listener::adopt(socket, transport, &at),
         None => Listener::bind(settings.bind, transport, &at),

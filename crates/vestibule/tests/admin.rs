@@ -27,20 +27,20 @@ impl Gateway {
         let file = folder.path().join("vestibule.yaml");
         std::fs::write(&file, document(&socket.local_addr().unwrap().to_string())).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        runtime.block_on(async {
+        let (node, admin) = runtime.block_on(async {
             let configuration = Configuration::open(&file).unwrap();
             let node = Node::start(configuration, Some(file.clone()), proxy::Inherited::new()).await.unwrap();
             let keeping = node.keeping.clone().unwrap();
             let (token, _) = Token::load_or_create(&keeping.folder.join("admin.token")).unwrap();
             let storage = Storage { partners: keeping.partners.clone(), totals: keeping.totals.clone() };
             let admin = Admin::new(node.clone(), Some(storage), token, Arc::new(control::now));
-            let listener = Listener::adopt(socket, Transport::Plain, &Pointer::default()).unwrap();
-            let stop = async move {
-                let _alive = node;
-                std::future::pending::<()>().await;
-            };
-            tokio::task::spawn(listener.serve(admin, stop));
+            (node, admin)
         });
+        let listener = Listener::adopt(socket, Transport::Plain, &Pointer::default()).unwrap();
+        runtime.spawn(listener.serve(admin, async move {
+            let _alive = node;
+            std::future::pending::<()>().await;
+        }));
         Self { folder, _runtime: runtime }
     }
 

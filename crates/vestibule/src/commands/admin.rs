@@ -27,7 +27,7 @@ use crate::output::{self, GOOD};
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    whereabouts: place::Arguments,
+    whereabouts: place::Whereabouts,
     /// Prints JSON, for machines.
     #[arg(long, global = true)]
     json: bool,
@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// What the gateway answers, or why there is no answer, for people.
-fn ask(whereabouts: &place::Arguments, call: &Call) -> Result<serde_json::Value, String> {
+fn ask(whereabouts: &place::Whereabouts, call: &Call) -> Result<serde_json::Value, String> {
     let place = whereabouts.place()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("no thread can be started: {error}"))?;

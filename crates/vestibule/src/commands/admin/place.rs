@@ -19,7 +19,7 @@ use crate::output;
 
 /// How the gateway is found.
 #[derive(Args)]
-pub(crate) struct Arguments {
+pub(crate) struct Whereabouts {
     /// The admin listener, such as `http://127.0.0.1:9900`. Left out, it is looked up in the configuration.
     #[arg(long, global = true, env = "VESTIBULE_ADMIN_URL", value_name = "URL")]
     url: Option<Url>,
@@ -84,7 +84,7 @@ impl FromStr for Url {
     }
 }
 
-impl Arguments {
+impl Whereabouts {
     /// Where the gateway is, or why that is not known.
     pub(crate) fn place(&self) -> Result<Place, String> {
         let has_token = self.token.is_some() || self.token_file.is_some();
