@@ -6,7 +6,8 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use limits::Plans;
 use model::Document;
-use model::document::LogSink;
+use model::document::{Admin, LogSink};
+use model::listener::Switch;
 use model::read::{Machine, Source, read};
 use partners::{Index, Pepper};
 use pipeline::{Kept, Services};
@@ -68,8 +69,24 @@ pub fn check(configuration: &Configuration) -> Vec<Finding> {
     if let Err(found) = crate::keeping::products(&configuration.document) {
         findings.extend(found);
     }
+    if let Some(admin) = &configuration.document.admin {
+        findings.extend(check_admin(admin));
+    }
     configuration.source.locate(&mut findings);
     findings
+}
+
+/// What is wrong with the admin listener. Whoever is not on this machine must not read the token on its way.
+fn check_admin(admin: &Admin) -> Vec<Finding> {
+    let at = Pointer::default().at("admin");
+    match &admin.tls {
+        Some(tls) => proxy::tls::load(tls, Switch::Off, &at.at("tls")).err().unwrap_or_default(),
+        None if admin.bind.ip().to_canonical().is_loopback() => Vec::new(),
+        None => {
+            let message = format!("needs `tls`, because {} is no loopback address; or bind 127.0.0.1", admin.bind);
+            vec![Finding::new(&at, message)]
+        }
+    }
 }
 
 /// What policies are compiled with when nothing is served: an index without keys, if there would be one.
@@ -86,7 +103,9 @@ fn lent_for_checking(configuration: &Configuration) -> Lent {
 fn anchor(document: &mut Document, file: &Path) {
     let Some(folder) = file.parent() else { return };
     let tls = document.listeners.values_mut().filter_map(|listener| listener.tls.as_mut());
-    let tls = tls.chain(document.admin.as_mut().and_then(|admin| admin.tls.as_mut()));
+    let admin = document.admin.as_mut().map(|admin| (admin.tls.as_mut(), admin.token_file.as_mut()));
+    let (admin_tls, token_file) = admin.unwrap_or_default();
+    let tls = tls.chain(admin_tls);
     let mut paths: Vec<&mut PathBuf> = Vec::new();
     for tls in tls {
         paths.extend(tls.certificates.iter_mut().flat_map(|files| [&mut files.cert, &mut files.key]));
@@ -101,6 +120,7 @@ fn anchor(document: &mut Document, file: &Path) {
         }
     }
     paths.extend(document.store.as_mut().map(|store| &mut store.embedded));
+    paths.extend(token_file);
     for path in paths {
         if path.is_relative() {
             *path = folder.join(&*path);

@@ -73,6 +73,11 @@ impl Keeping {
         })
     }
 
+    /// How the journal of usage is.
+    pub fn journal(&self) -> journal::State {
+        self.usage.state()
+    }
+
     /// What policies find of it.
     pub(crate) fn lend(&self, services: Services) -> Services {
         services
@@ -164,7 +169,7 @@ fn period(period: model::api::Period) -> store::Period {
 
 /// Now, by the wall.
 #[expect(clippy::disallowed_methods, reason = "this is where a node's parts take the time from")]
-pub(crate) fn now() -> UnixMicros {
+pub fn now() -> UnixMicros {
     let micros = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     UnixMicros(u64::try_from(micros).unwrap_or(u64::MAX))
 }

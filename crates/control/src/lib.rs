@@ -10,5 +10,5 @@ mod observing;
 mod quota_ledger;
 
 pub use self::document::{Configuration, check, schema};
-pub use self::keeping::Keeping;
+pub use self::keeping::{Keeping, now};
 pub use self::node::{Node, Phase, Published, StartError};

@@ -1,5 +1,6 @@
 //! One command a file: its arguments, what it does, what it prints.
 
+pub(crate) mod admin;
 pub(crate) mod check;
 pub(crate) mod diff;
 pub(crate) mod fmt;

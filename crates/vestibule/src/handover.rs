@@ -6,23 +6,27 @@
 #![expect(clippy::disallowed_methods, reason = "sockets are passed through the environment")]
 
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::Command;
 
 use command_fds::{CommandFdExt, FdMapping};
 use control::Node;
 use listenfd::ListenFd;
-use proxy::Inherited;
+use proxy::{Inherited, Socket};
 use rustix::process::{Signal, getppid, kill_process};
 
 /// The number of the first socket that is passed.
 const FIRST: i32 = 3;
 
+/// The name of the admin listener's socket, which is not one of the document's listeners.
+const ADMIN: &str = "@admin";
+
 /// Says that the parent process is to be stopped once this one serves.
 const PREDECESSOR: &str = "VESTIBULE_PREDECESSOR";
 
-/// The sockets that a predecessor, or systemd, passed to this process.
-pub(crate) fn inherited() -> io::Result<Inherited> {
+/// The sockets that a predecessor, or systemd, passed to this process; and the one of the admin listener.
+pub(crate) fn inherited() -> io::Result<(Inherited, Option<TcpListener>)> {
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut passed = ListenFd::from_env();
     let mut inherited = Inherited::new();
@@ -32,17 +36,20 @@ pub(crate) fn inherited() -> io::Result<Inherited> {
             inherited.entry(name.to_owned()).or_default().push(socket);
         }
     }
-    Ok(inherited)
+    let admin = inherited.remove(ADMIN).and_then(|mut sockets| sockets.pop());
+    Ok((inherited, admin))
 }
 
 /// Starts this program anew, with all listening sockets. Returns the new process's id.
-pub(crate) fn start_successor(node: &Node) -> io::Result<u32> {
-    let sockets = node.gateway.sockets()?;
+pub(crate) fn start_successor(node: &Node, admin: Option<&TcpListener>) -> io::Result<u32> {
+    let mut sockets = node.gateway.sockets()?;
+    if let Some(admin) = admin {
+        sockets.push(Socket { listener: ADMIN.to_owned(), socket: admin.try_clone()? });
+    }
     let names: Vec<_> = sockets.iter().map(|socket| socket.listener.clone()).collect();
-    let mappings = (FIRST..).zip(sockets).map(|(child_fd, socket)| FdMapping {
-        parent_fd: OwnedFd::from(socket.socket),
-        child_fd,
-    });
+    let mappings = (FIRST..)
+        .zip(sockets)
+        .map(|(child_fd, socket)| FdMapping { parent_fd: OwnedFd::from(socket.socket), child_fd });
     let mut command = Command::new(std::env::current_exe()?);
     command
         .args(std::env::args_os().skip(1))

@@ -3,13 +3,14 @@
 mod catalog;
 mod commands;
 mod handover;
+mod operators;
 mod output;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{check, diff, fmt, run, schema};
+use crate::commands::{admin, check, diff, fmt, run, schema};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -24,6 +25,7 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
+    Admin(Box<admin::Arguments>),
     Check(check::Arguments),
     Diff(diff::Arguments),
     Fmt(fmt::Arguments),
@@ -33,10 +35,23 @@ enum Command {
 
 fn main() -> ExitCode {
     match CommandLine::parse().command {
+        Command::Admin(arguments) => admin::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        CommandLine::command().debug_assert();
     }
 }

@@ -1,5 +1,6 @@
 //! `vestibule run`: serves a document until it is told to stop.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use telemetry::logging::{Form, Log};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::handover;
+use crate::operators::{self, Operators};
 use crate::output::{self, FOUND, GOOD};
 
 /// Threads for everything that is not traffic.
@@ -62,31 +64,41 @@ fn start_log(configuration: &Configuration) -> Result<Log, telemetry::logging::E
 }
 
 async fn serve(configuration: Configuration, file: PathBuf) -> ExitCode {
-    let node = match start(configuration, file).await {
-        Ok(node) => node,
+    let (node, operators) = match start(configuration, file).await {
+        Ok(started) => started,
         Err(StartError::Findings(findings)) => return output::print(&output::lines(&findings), FOUND),
         Err(error) => return output::fail(&error.to_string()),
     };
+    let admin = operators.as_ref().map(|operators| operators.socket.clone());
+    let operators = operators.map(|operators| {
+        let (node, admin) = (node.clone(), admin.clone());
+        operators.serve(move || handover::start_successor(&node, admin.as_deref()))
+    });
     handover::tell_predecessor();
-    match until_stopped(&node).await {
+    let stopped = until_stopped(&node, admin.as_deref()).await;
+    if let Some(serving) = operators {
+        serving.stop().await;
+    }
+    match stopped {
         Ok(()) => GOOD.into(),
         Err(error) => output::fail(&format!("signals cannot be received: {error}")),
     }
 }
 
-/// Starts a node, with the sockets of a predecessor if there are any.
-async fn start(configuration: Configuration, file: PathBuf) -> Result<Arc<Node>, StartError> {
-    let inherited = handover::inherited()?;
+/// Starts a node and its admin listener, with the sockets of a predecessor if there are any.
+async fn start(configuration: Configuration, file: PathBuf) -> Result<(Arc<Node>, Option<Operators>), StartError> {
+    let (inherited, admin) = handover::inherited()?;
     let node = Node::start(configuration, Some(file), inherited).await?;
     for name in node.live.current().document.listeners.keys() {
         let address = node.gateway.address(name).map(|address| address.to_string()).unwrap_or_default();
         tracing::info!(listener = name.as_str(), address, "listening");
     }
-    Ok(node)
+    let operators = operators::open(&node, admin).map_err(StartError::Findings)?;
+    Ok((node, operators))
 }
 
 /// Does what signals say, until one says to stop.
-pub(crate) async fn until_stopped(node: &Arc<Node>) -> std::io::Result<()> {
+pub(crate) async fn until_stopped(node: &Arc<Node>, admin: Option<&TcpListener>) -> std::io::Result<()> {
     let listen = |kind| -> std::io::Result<Signal> { signal(kind) };
     let mut hang_up = listen(SignalKind::hangup())?;
     let mut terminate = listen(SignalKind::terminate())?;
@@ -99,7 +111,7 @@ pub(crate) async fn until_stopped(node: &Arc<Node>) -> std::io::Result<()> {
                 // What is wrong is told where it is found; the old configuration serves on.
                 drop(node.reload());
             }
-            _ = upgrade.recv() => match handover::start_successor(node) {
+            _ = upgrade.recv() => match handover::start_successor(node, admin) {
                 Ok(process) => tracing::info!(process, "a successor was started"),
                 Err(error) => tracing::error!(%error, "no successor could be started"),
             },

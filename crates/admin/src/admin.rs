@@ -1,0 +1,45 @@
+//! What answers: the gateway, its partners, and who may ask.
+
+use std::io;
+use std::sync::Arc;
+
+use partners::{Clock, Partners};
+use store::UsageTotals;
+
+use crate::{Node, Token};
+
+/// Answers the Admin API.
+#[derive(Clone)]
+pub struct Admin {
+    pub(crate) node: Arc<dyn Node>,
+    pub(crate) storage: Option<Storage>,
+    pub(crate) token: Token,
+    pub(crate) clock: Clock,
+    pub(crate) upgrade: Option<Upgrade>,
+}
+
+/// Starts a new process of the binary that is installed now, which takes the sockets over; returns its process id.
+pub(crate) type Upgrade = Arc<dyn Fn() -> io::Result<u32> + Send + Sync>;
+
+/// What a gateway with a store has.
+#[derive(Clone)]
+pub struct Storage {
+    /// Companies and what is theirs.
+    pub partners: Arc<Partners>,
+    /// What was used.
+    pub totals: Arc<dyn UsageTotals>,
+}
+
+impl Admin {
+    /// Answers for `node` to those who have the token. Without `storage`, partners and usage are not kept here.
+    pub fn new(node: Arc<dyn Node>, storage: Option<Storage>, token: Token, clock: Clock) -> Self {
+        Self { node, storage, token, clock, upgrade: None }
+    }
+
+    /// Upgrades the binary in this way: a new process takes the sockets over, and its id is returned.
+    #[must_use]
+    pub fn upgrading_by(mut self, upgrade: impl Fn() -> io::Result<u32> + Send + Sync + 'static) -> Self {
+        self.upgrade = Some(Arc::new(upgrade));
+        self
+    }
+}

@@ -1,0 +1,132 @@
+//! `/companies`: the partners.
+
+use axum::response::{IntoResponse, Json};
+use http::{StatusCode, header};
+use partners::{Company, CompanyName, NewCompany};
+use serde::Serialize;
+
+use crate::body::Json as Sent;
+use crate::failure::Failure;
+use crate::page::{Listed, Page};
+use crate::parts::{Asked, Named, Stored};
+use crate::time;
+
+/// A company as it is shown.
+#[derive(Serialize)]
+pub(crate) struct Shown {
+    name: CompanyName,
+    title: String,
+    created: String,
+}
+
+/// `GET /companies`: lists them by name.
+pub(crate) async fn list(Stored(storage): Stored, Asked(page): Asked<Page>) -> Result<Listed<Shown>, Failure> {
+    let after = page.after(|text| text.parse().ok())?;
+    let found = storage.partners.companies(after.as_ref(), page.fetched()?).await?;
+    page.of(found, |company| company.name.to_string(), shown)
+}
+
+/// `POST /companies`: makes one.
+pub(crate) async fn create(Stored(storage): Stored, Sent(new): Sent<NewCompany>) -> Result<impl IntoResponse, Failure> {
+    let company = storage.partners.create_company(new).await?;
+    let location = format!("/companies/{}", company.name);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(company))))
+}
+
+/// `GET /companies/{company}`: shows one.
+pub(crate) async fn show(
+    Stored(storage): Stored,
+    Named(name): Named<CompanyName>,
+) -> Result<impl IntoResponse, Failure> {
+    Ok(Json(shown(storage.partners.company(&name).await?)))
+}
+
+/// `DELETE /companies/{company}`: deletes one with its apps and keys, which die at once.
+pub(crate) async fn delete(Stored(storage): Stored, Named(name): Named<CompanyName>) -> Result<StatusCode, Failure> {
+    storage.partners.delete_company(&name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn shown(company: Company) -> Shown {
+    let Company { name, title, created } = company;
+    Shown { name, title, created: time::text(created) }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use serde_json::json;
+
+    use crate::tester::{NOW, Tester};
+
+    #[tokio::test]
+    async fn a_company_is_made_shown_and_deleted() {
+        let tester = Tester::new();
+
+        let made = tester.post("/companies", json!({ "name": "acme", "title": "ACME Ltd" })).await;
+
+        let acme = json!({ "name": "acme", "title": "ACME Ltd", "created": NOW });
+        assert_eq!((made.status, &made.json), (StatusCode::CREATED, &acme));
+        assert_eq!(made.headers["location"], "/companies/acme");
+        assert_eq!(tester.get("/companies/acme").await.json, acme);
+        assert_eq!(tester.delete("/companies/acme").await.status, StatusCode::NO_CONTENT);
+        tester.get("/companies/acme").await.is_problem(StatusCode::NOT_FOUND, "not-found");
+        tester.delete("/companies/acme").await.is_problem(StatusCode::NOT_FOUND, "not-found");
+    }
+
+    #[tokio::test]
+    async fn a_name_can_be_taken_once() {
+        let tester = Tester::new();
+        tester.post("/companies", json!({ "name": "acme" })).await.is_made();
+
+        let second = tester.post("/companies", json!({ "name": "acme" })).await;
+
+        second.is_problem(StatusCode::CONFLICT, "name-taken");
+        assert!(second.text_of("detail").contains("`acme`"));
+    }
+
+    #[tokio::test]
+    async fn every_mistake_is_named_with_its_field() {
+        let answer = Tester::new().post("/companies", json!({ "name": "Acme!", "title": "" })).await;
+
+        answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid");
+        assert_eq!(answer.pointers(), ["/name", "/title"]);
+    }
+
+    #[tokio::test]
+    async fn a_list_goes_on_where_the_page_before_ended() {
+        let tester = Tester::new();
+        for name in ["a", "b", "c", "d", "e"] {
+            tester.post("/companies", json!({ "name": name })).await.is_made();
+        }
+
+        let first = tester.get("/companies?limit=2").await;
+        let second = tester.get("/companies?limit=2&after=b").await;
+        let last = tester.get("/companies?limit=2&after=d").await;
+
+        assert_eq!((first.names(), &first.json["next"]), (vec!["a", "b"], &json!("b")));
+        assert_eq!((second.names(), &second.json["next"]), (vec!["c", "d"], &json!("d")));
+        assert_eq!(last.names(), ["e"]);
+        assert!(last.json.get("next").is_none());
+        assert_eq!(tester.get("/companies?limit=5").await.json.get("next"), None);
+    }
+
+    #[tokio::test]
+    async fn a_query_that_is_not_understood_is_refused() {
+        let tester = Tester::new();
+        for query in
+            ["limit=0", "limit=1001", "limit=x", "limit=-1", "after=Not%20a%20name", "page=2", "limit=1&limit=2"]
+        {
+            let answer = tester.get(&format!("/companies?{query}")).await;
+            answer.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_that_is_no_name_names_nothing() {
+        let tester = Tester::new();
+        for name in ["Acme", "a_b", "%00", "..%2f", "%ff"] {
+            tester.get(&format!("/companies/{name}")).await.is_problem(StatusCode::NOT_FOUND, "not-found");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The Admin API: what operators and their programs ask of one gateway, over HTTP/1.1 on a listener of its own.
+//!
+//! [`Admin`] answers, [`Listener`] brings requests to it. One file per resource says what may be asked; the work is in
+//! [`partners`] and behind [`Node`]. Deliberately not here: the data path, which this crate never touches.
+
+mod access;
+mod admin;
+mod apps;
+mod body;
+mod companies;
+mod configuration;
+mod failure;
+mod gateway;
+mod health;
+mod keys;
+mod listener;
+mod metrics;
+mod node;
+mod page;
+mod parts;
+mod products;
+mod routes;
+mod status;
+mod subscriptions;
+mod time;
+mod token;
+mod upgrade;
+mod usage;
+
+#[cfg(test)]
+mod tester;
+
+pub use self::admin::{Admin, Storage};
+pub use self::listener::{Listener, Transport};
+pub use self::node::{
+    Applied, Apply, Configuration, JournalStatus, ListenerStatus, Node, Readiness, Refused, Serving, Status,
+    TargetStatus, UpstreamStatus,
+};
+pub use self::routes::{Exposure, PROBLEMS};
+pub use self::token::{Origin, Token, TokenError};

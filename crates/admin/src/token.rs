@@ -1,0 +1,203 @@
+//! The token that opens the Admin API: made at the first start, kept in a file for its owner only.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{Digest, SHA256, digest};
+use aws_lc_rs::rand;
+
+/// What every token begins with, so that scanners for leaked secrets find it.
+const PREFIX: &str = "va_";
+
+/// Characters after the prefix: 43 of 62 are 256 bits.
+const LENGTH: usize = 43;
+
+/// The longest file that is read, with room for a line end.
+const LONGEST_FILE: u64 = 1024;
+
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// What proves a token. The token itself is in its file and nowhere else.
+#[derive(Clone)]
+pub struct Token {
+    sha256: Digest,
+}
+
+/// Where a token comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was made just now.
+    Made,
+    /// It was in its file.
+    Found,
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file cannot be used.
+    #[error("the admin token in {0} cannot be read or made")]
+    Io(PathBuf, #[source] io::Error),
+    /// Others may read it.
+    #[error("the admin token in {0} has the mode {1:o}: others may read it; use 600, and make a new token")]
+    Exposed(PathBuf, u32),
+    /// The file holds something else.
+    #[error("the file {0} holds no admin token: `va_` and 43 letters and digits; delete it to have one made")]
+    NotOne(PathBuf),
+    /// There is no randomness.
+    #[error("the system gives no randomness")]
+    NoRandomness,
+}
+
+impl Token {
+    /// Reads the token of this gateway, and makes one at the first start.
+    pub fn load_or_create(path: &Path) -> Result<(Self, Origin), TokenError> {
+        let failed = |cause| TokenError::Io(path.to_owned(), cause);
+        match File::open(path) {
+            Ok(file) => Ok((Self::new(&read(path, file)?), Origin::Found)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let token = mint()?;
+                place(path, token.as_bytes()).map_err(failed)?;
+                // Another process may have been faster: what is in the file counts.
+                Ok((Self::new(&read(path, File::open(path).map_err(failed)?)?), Origin::Made))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// The text of the token in a file, for whoever wants to present it.
+    pub fn text(path: &Path) -> Result<String, TokenError> {
+        read(path, File::open(path).map_err(|cause| TokenError::Io(path.to_owned(), cause))?)
+    }
+
+    /// What proves this token.
+    pub(crate) fn new(token: &str) -> Self {
+        Self { sha256: digest(&SHA256, token.as_bytes()) }
+    }
+
+    /// Whether `presented` is the token, in a time that does not depend on where they part.
+    pub(crate) fn is(&self, presented: &[u8]) -> bool {
+        verify_slices_are_equal(digest(&SHA256, presented).as_ref(), self.sha256.as_ref()).is_ok()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+fn read(path: &Path, file: File) -> Result<String, TokenError> {
+    let failed = |cause| TokenError::Io(path.to_owned(), cause);
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(TokenError::Exposed(path.to_owned(), mode));
+    }
+    let mut bytes = Vec::new();
+    file.take(LONGEST_FILE).read_to_end(&mut bytes).map_err(failed)?;
+    let text = String::from_utf8(bytes).map_err(|_binary| TokenError::NotOne(path.to_owned()))?;
+    let token = text.trim();
+    let digits = token.strip_prefix(PREFIX).unwrap_or_default();
+    if digits.len() != LENGTH || !digits.bytes().all(|digit| digit.is_ascii_alphanumeric()) {
+        return Err(TokenError::NotOne(path.to_owned()));
+    }
+    Ok(token.to_owned())
+}
+
+/// A new token. Each digit is equally likely: a byte that would favour some of them is thrown away.
+fn mint() -> Result<String, TokenError> {
+    let mut token = PREFIX.to_owned();
+    let mut random = [0; 64];
+    while token.len() < PREFIX.len() + LENGTH {
+        rand::fill(&mut random).map_err(|_unspecified| TokenError::NoRandomness)?;
+        let digits = random.iter().filter_map(|byte| DIGITS.get(usize::from(byte & 0b11_1111)));
+        token.extend(digits.take(PREFIX.len() + LENGTH - token.len()).copied().map(char::from));
+    }
+    Ok(token)
+}
+
+/// Puts a file into its place whole and durable, unless there is one already.
+fn place(path: &Path, content: &[u8]) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let unfinished = path.with_extension(format!("new-{}", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    file.write_all(content)?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    // A link, unlike a rename, fails if there is one: a token is never overwritten.
+    let linked = fs::hard_link(&unfinished, path);
+    fs::remove_file(&unfinished)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => File::open(directory)?.sync_all(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_made_once_for_its_owner_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("admin.token");
+
+        let (first, made) = Token::load_or_create(&path).unwrap();
+        let (second, found) = Token::load_or_create(&path).unwrap();
+
+        assert_eq!((made, found), (Origin::Made, Origin::Found));
+        let text = Token::text(&path).unwrap();
+        assert!(first.is(text.as_bytes()) && second.is(text.as_bytes()));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(directory.path().read_dir().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_the_whole_token_is_the_token() {
+        let token = Token::new("va_secret");
+        assert!(token.is(b"va_secret"));
+        for wrong in [&b""[..], b"va_", b"va_secre", b"va_secret ", b"VA_secret", b"va_secret\0"] {
+            assert!(!token.is(wrong));
+        }
+    }
+
+    #[test]
+    fn two_tokens_are_never_the_same() {
+        let (one, other) = (mint().unwrap(), mint().unwrap());
+        assert_ne!(one, other);
+        assert_eq!(one.len(), PREFIX.len() + LENGTH);
+        assert!(one.starts_with(PREFIX));
+    }
+
+    #[test]
+    fn a_token_that_others_may_read_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("admin.token");
+        Token::load_or_create(&path).unwrap();
+        for (mode, is_fine) in [(0o640, false), (0o604, false), (0o400, true), (0o600, true)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(Token::load_or_create(&path).is_ok(), is_fine, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_file_with_something_else_is_no_token_and_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("admin.token");
+        for content in ["", "va_", "va_short", "password", &format!("va_{}", "-".repeat(LENGTH))] {
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            assert!(matches!(Token::load_or_create(&path), Err(TokenError::NotOne(_))), "{content:?}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn a_token_stays_out_of_debug_output() {
+        assert_eq!(format!("{:?}", Token::new("va_secret")), "Token(..)");
+    }
+}

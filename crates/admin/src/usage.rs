@@ -1,0 +1,389 @@
+//! `GET /usage`: who has used what, summed as asked.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Json};
+use http::StatusCode;
+use partners::UnixMicros;
+use problem::{Problem, ProblemKind};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use store::{UsageQuery, UsageRow, UsageTotals};
+
+use crate::failure::Failure;
+use crate::parts::{Asked, BAD_QUERY, Stored};
+use crate::{Admin, time};
+
+/// The answer would be longer than anybody reads.
+pub(crate) static TOO_MUCH: ProblemKind =
+    ProblemKind { code: "too-much", status: StatusCode::UNPROCESSABLE_ENTITY, title: "The answer would be too long" };
+
+/// What is asked.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Question {
+    company: Option<String>,
+    app: Option<String>,
+    product: Option<String>,
+    api: Option<String>,
+    operation: Option<String>,
+    /// A time or a date; 30 days ago, if it is left out.
+    from: Option<String>,
+    /// A time or a date; now, if it is left out.
+    to: Option<String>,
+    /// What the sums are told apart by, such as `day,api`.
+    by: Option<String>,
+}
+
+/// The answer.
+#[derive(Serialize)]
+pub(crate) struct Usage {
+    from: String,
+    to: String,
+    /// Whether everything is in it that was answered before the question.
+    complete: bool,
+    items: Vec<Item>,
+    total: Sums,
+}
+
+/// One sum, and what it is the sum of.
+#[derive(Serialize)]
+struct Item {
+    #[serde(flatten)]
+    of: Map<String, Value>,
+    #[serde(flatten)]
+    sums: Sums,
+}
+
+#[derive(Clone, Copy, Default, Serialize)]
+struct Sums {
+    requests: u64,
+    cost: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    latency_micros: u64,
+}
+
+/// What sums are told apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Hour,
+    Day,
+    Month,
+    Company,
+    App,
+    Product,
+    Api,
+    Operation,
+    Status,
+}
+
+/// `GET /usage`: sums of usage, up to this moment.
+pub(crate) async fn show(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Asked(question): Asked<Question>,
+) -> Result<impl IntoResponse, Failure> {
+    let hours = hours(&question, (admin.clock)())?;
+    let by = by(question.by.as_deref().unwrap_or_default())?;
+    // What was answered already and is not in the sums yet would be missing. If it cannot be added now, the rest is
+    // still worth knowing.
+    let counted = admin.node.count_usage().await;
+    if let Err(cause) = &counted {
+        tracing::warn!(%cause, "usage is told without what the journal still holds");
+    }
+    let Question { company, app, product, api, operation, .. } = question;
+    let query = UsageQuery { company, app, product, api, operation, hours: hours.clone(), limit: ROWS };
+    let mut groups = Groups { by, sums: BTreeMap::new(), total: Sums::default() };
+    collect(&*storage.totals, query, &mut groups).await?;
+    let Groups { sums, total, .. } = groups;
+    let items = sums.into_iter().map(|(of, sums)| Item { of: of.into_iter().map(named).collect(), sums }).collect();
+    let (from, to) = (hour_text(hours.start), hour_text(hours.end));
+    Ok(Json(Usage { from, to, complete: counted.is_ok(), items, total }))
+}
+
+fn named((by, of): (&str, Arc<str>)) -> (String, Value) {
+    (by.to_owned(), Value::from(&*of))
+}
+
+/// Reads the rows that are asked about in pieces of time, each short enough for memory.
+async fn collect(totals: &dyn UsageTotals, query: UsageQuery, groups: &mut Groups) -> Result<(), Failure> {
+    let Range { mut start, end } = query.hours.clone();
+    let mut step = end.saturating_sub(start).max(1);
+    while start < end {
+        let hours = start..end.min(start.saturating_add(step));
+        let rows = totals.query(&UsageQuery { hours: hours.clone(), ..query.clone() }).await?;
+        if rows.len() < query.limit {
+            rows.iter().try_for_each(|row| groups.add(row))?;
+            start = hours.end;
+        } else if step == 1 {
+            return Err(too_much());
+        } else {
+            step = (step / 2).max(1);
+        }
+    }
+    Ok(())
+}
+
+/// Sums by what they are told apart by, in the order in which that was asked.
+struct Groups {
+    by: Vec<By>,
+    sums: BTreeMap<Vec<(&'static str, Arc<str>)>, Sums>,
+    total: Sums,
+}
+
+impl Groups {
+    fn add(&mut self, row: &UsageRow) -> Result<(), Failure> {
+        self.total.absorb(row);
+        if self.by.is_empty() {
+            return Ok(());
+        }
+        let of = self.by.iter().map(|by| (by.word(), by.of(row))).collect();
+        if self.sums.len() == GROUPS && !self.sums.contains_key(&of) {
+            return Err(too_much());
+        }
+        self.sums.entry(of).or_default().absorb(row);
+        Ok(())
+    }
+}
+
+impl Sums {
+    fn absorb(&mut self, row: &UsageRow) {
+        self.requests = self.requests.saturating_add(row.requests);
+        self.cost = self.cost.saturating_add(row.cost);
+        self.bytes_in = self.bytes_in.saturating_add(row.bytes_in);
+        self.bytes_out = self.bytes_out.saturating_add(row.bytes_out);
+        self.latency_micros = self.latency_micros.saturating_add(row.latency_micros);
+    }
+}
+
+impl By {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Month => "month",
+            Self::Company => "company",
+            Self::App => "app",
+            Self::Product => "product",
+            Self::Api => "api",
+            Self::Operation => "operation",
+            Self::Status => "status",
+        }
+    }
+
+    fn of(self, row: &UsageRow) -> Arc<str> {
+        match self {
+            Self::Hour => hour_text(row.hour).into(),
+            Self::Day => hour_text(row.hour).get(..DAY).unwrap_or_default().into(),
+            Self::Month => hour_text(row.hour).get(..MONTH).unwrap_or_default().into(),
+            Self::Company => row.company.clone(),
+            Self::App => row.app.clone(),
+            Self::Product => row.product.clone(),
+            Self::Api => row.api.clone(),
+            Self::Operation => row.operation.clone(),
+            Self::Status => match row.status_class {
+                0 => "none".into(),
+                class => format!("{class}xx").into(),
+            },
+        }
+    }
+}
+
+fn by(written: &str) -> Result<Vec<By>, Failure> {
+    let mut known = Vec::new();
+    for word in written.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        let Some(by) = ALL.into_iter().find(|by| by.word() == word) else {
+            let words: Vec<_> = ALL.iter().map(|by| by.word()).collect();
+            return Err(bad(&format!("`by` has `{word}`; it may have {}", words.join(", "))));
+        };
+        if known.contains(&by) {
+            return Err(bad(&format!("`by` has `{word}` twice")));
+        }
+        known.push(by);
+    }
+    Ok(known)
+}
+
+/// The hours that are asked about: usage is summed by the hour, so the first and the last one are whole.
+fn hours(question: &Question, now: UnixMicros) -> Result<Range<u32>, Failure> {
+    let read = |member: &str, written: &Option<String>, otherwise: u64| match written {
+        None => Ok(otherwise),
+        Some(written) => match time::read(written) {
+            Some(time) => Ok(time.0),
+            None => Err(bad(&format!("`{member}` is no time; write `2026-01-31` or `2026-01-31T12:00:00Z`"))),
+        },
+    };
+    let from = read("from", &question.from, now.0.saturating_sub(USUAL_TIME))?;
+    let to = read("to", &question.to, now.0.saturating_add(1))?;
+    if to <= from {
+        return Err(bad("`to` is not after `from`"));
+    }
+    let hour = |hour: u64| u32::try_from(hour).unwrap_or(u32::MAX);
+    Ok(hour(from / HOUR)..hour(to.div_ceil(HOUR)))
+}
+
+fn hour_text(hour: u32) -> String {
+    time::text(UnixMicros(u64::from(hour) * HOUR))
+}
+
+fn bad(reason: &str) -> Failure {
+    Problem::new(&BAD_QUERY).detail(format!("The query is wrong: {reason}.")).into()
+}
+
+fn too_much() -> Failure {
+    let detail = "Ask about less: one `company` or `api`, a shorter time, or fewer words in `by`.";
+    Problem::new(&TOO_MUCH).detail(detail).into()
+}
+
+const ALL: [By; 9] =
+    [By::Hour, By::Day, By::Month, By::Company, By::App, By::Product, By::Api, By::Operation, By::Status];
+
+/// Microseconds.
+const HOUR: u64 = 3_600_000_000;
+
+/// The time that is asked about where nobody says it: 30 days, in microseconds.
+const USUAL_TIME: u64 = 30 * 24 * HOUR;
+
+/// Rows in memory at a time.
+const ROWS: usize = 50_000;
+
+/// Items of an answer.
+const GROUPS: usize = 10_000;
+
+/// Characters of `2026-01-31` and of `2026-01`.
+const DAY: usize = 10;
+const MONTH: usize = 7;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use store::{InMemoryTotals, UsageSource};
+
+    use super::*;
+    use crate::tester::Tester;
+
+    /// The hour in which 2026 begins.
+    const HOUR_OF_2026: u32 = 490_896;
+
+    fn row(hour: u32, [company, app, api]: [&str; 3], status_class: u8, requests: u64) -> UsageRow {
+        UsageRow {
+            company: company.into(),
+            app: app.into(),
+            product: "gold".into(),
+            api: api.into(),
+            operation: "GET /".into(),
+            hour,
+            status_class,
+            requests,
+            cost: requests,
+            bytes_in: requests * 10,
+            bytes_out: requests * 100,
+            latency_micros: requests * 1000,
+        }
+    }
+
+    async fn tester() -> Tester {
+        let tester = Tester::new();
+        let rows = [
+            row(HOUR_OF_2026 - 25, ["acme", "shop", "orders"], 2, 1),
+            row(HOUR_OF_2026 - 1, ["acme", "shop", "orders"], 4, 2),
+            row(HOUR_OF_2026, ["acme", "till", "stock"], 2, 4),
+            row(HOUR_OF_2026, ["umbrella", "lab", "orders"], 0, 8),
+        ];
+        tester.totals.add(&rows, &UsageSource { segment: "s".into(), offset: 1 }).await.unwrap();
+        tester
+    }
+
+    async fn sums(tester: &Tester, query: &str) -> Vec<(String, u64)> {
+        let answer = tester.get(&format!("/usage?{query}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let key = |item: &Value| item.as_object().unwrap().values().filter_map(text).collect::<Vec<_>>().join(" ");
+        let items = answer.json["items"].as_array().unwrap();
+        items.iter().map(|item| (key(item), item["requests"].as_u64().unwrap())).collect()
+    }
+
+    #[tokio::test]
+    async fn usage_is_told_up_to_this_moment() {
+        let tester = tester().await;
+
+        let answer = tester.get("/usage").await;
+
+        // The node has put another row into the sums when it was asked to.
+        let total = json!({
+            "requests": 31, "cost": 31, "bytes_in": 310, "bytes_out": 3100, "latency_micros": 31_000
+        });
+        assert_eq!(answer.json["total"], total);
+        assert_eq!((&answer.json["complete"], &answer.json["items"]), (&json!(true), &json!([])));
+        assert_eq!(answer.json["from"], "2025-12-02T00:00:00Z");
+        assert_eq!(answer.json["to"], "2026-01-01T01:00:00Z");
+    }
+
+    #[tokio::test]
+    async fn a_journal_that_cannot_be_read_shows() {
+        let tester = tester().await;
+        tester.node.fail();
+        let answer = tester.get("/usage").await;
+        assert_eq!((&answer.json["complete"], &answer.json["total"]["requests"]), (&json!(false), &json!(15)));
+    }
+
+    #[tokio::test]
+    async fn sums_are_told_apart_as_asked() {
+        let tester = tester().await;
+        let cases: [(&str, &[(&str, u64)]); 8] = [
+            ("by=company", &[("acme", 7), ("node", 16), ("umbrella", 8)]),
+            ("by=company,api&company=acme", &[("stock acme", 4), ("orders acme", 3)]),
+            ("by=day&company=acme", &[("2025-12-30", 1), ("2025-12-31", 2), ("2026-01-01", 4)]),
+            ("by=month&company=acme", &[("2025-12", 3), ("2026-01", 4)]),
+            ("by=hour&app=till", &[("2026-01-01T00:00:00Z", 4)]),
+            ("by=status&api=orders", &[("2xx", 1), ("4xx", 2), ("none", 8)]),
+            ("by=app&from=2025-12-31&to=2026-01-01", &[("shop", 2)]),
+            ("by=operation&api=none", &[]),
+        ];
+        for (query, expected) in cases {
+            let mut expected: Vec<_> = expected.iter().map(|(of, sum)| ((*of).to_owned(), *sum)).collect();
+            let mut told = sums(&tester, query).await;
+            for (of, _) in told.iter_mut().chain(&mut expected) {
+                *of = sorted(of);
+            }
+            told.sort();
+            expected.sort();
+            assert_eq!(told, expected, "{query}");
+        }
+    }
+
+    fn sorted(words: &str) -> String {
+        let mut words: Vec<_> = words.split(' ').collect();
+        words.sort_unstable();
+        words.join(" ")
+    }
+
+    #[tokio::test]
+    async fn a_question_that_is_not_understood_is_refused() {
+        let tester = tester().await;
+        for query in ["by=week", "by=day,day", "from=yesterday", "from=2026-01-02&to=2026-01-01", "until=now"] {
+            let answer = tester.get(&format!("/usage?{query}")).await;
+            answer.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+        }
+    }
+
+    #[tokio::test]
+    async fn more_rows_than_fit_are_read_in_pieces_and_an_hour_that_does_not_fit_is_too_much() {
+        let totals = InMemoryTotals::default();
+        let rows: Vec<_> = (0..6).map(|hour| row(hour, ["a", "b", "c"], 2, 1)).collect();
+        totals.add(&rows, &UsageSource { segment: "s".into(), offset: 1 }).await.unwrap();
+        let asked = |limit| UsageQuery { hours: 0..6, limit, ..UsageQuery::default() };
+        let groups = || Groups { by: vec![By::Hour], sums: BTreeMap::new(), total: Sums::default() };
+
+        for limit in [2, 3, 5, 7] {
+            let mut read = groups();
+            collect(&totals, asked(limit), &mut read).await.unwrap();
+            assert_eq!((read.total.requests, read.sums.len()), (6, 6));
+        }
+        assert!(collect(&totals, asked(1), &mut groups()).await.is_err());
+    }
+}

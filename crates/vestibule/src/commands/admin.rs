@@ -1,0 +1,80 @@
+//! `vestibule admin`: asks a running gateway, through its admin listener.
+
+mod app;
+mod call;
+mod client;
+mod company;
+mod key;
+mod place;
+mod product;
+mod reload;
+mod show;
+mod status;
+mod subscription;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use self::call::Call;
+use self::client::Client;
+use crate::output::{self, GOOD};
+
+/// Asks a running gateway: companies, apps, products, subscriptions, keys, usage, status.
+///
+/// The gateway is found by `--url` and its token, or by the configuration that it was started with.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    whereabouts: place::Whereabouts,
+    /// Prints JSON, for machines.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(subcommand)]
+    Company(company::Command),
+    #[command(subcommand)]
+    App(app::Command),
+    #[command(subcommand)]
+    Product(product::Command),
+    #[command(subcommand)]
+    Subscription(subscription::Command),
+    #[command(subcommand)]
+    Key(key::Command),
+    Usage(usage::Arguments),
+    Status(status::Arguments),
+    Reload(reload::Arguments),
+}
+
+/// Asks, and prints the answer.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let call = match &arguments.command {
+        Command::Company(command) => command.call(),
+        Command::App(command) => command.call(),
+        Command::Product(command) => command.call(),
+        Command::Subscription(command) => command.call(),
+        Command::Key(command) => command.call(),
+        Command::Usage(arguments) => arguments.call(),
+        Command::Status(arguments) => arguments.call(),
+        Command::Reload(arguments) => arguments.call(),
+    };
+    match ask(&arguments.whereabouts, &call) {
+        Ok(answer) if arguments.json => output::print(&format!("{answer:#}\n"), GOOD),
+        Ok(answer) => output::print(&call.shown(&answer), GOOD),
+        Err(reason) => output::fail(&reason),
+    }
+}
+
+/// What the gateway answers, or why there is no answer, for people.
+fn ask(whereabouts: &place::Whereabouts, call: &Call) -> Result<serde_json::Value, String> {
+    let place = whereabouts.place()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no thread can be started: {error}"))?;
+    runtime.block_on(Client::new(place).answer(call))
+}

@@ -1,0 +1,105 @@
+//! The admin listener of a running node: its token, its certificates, its socket.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use admin::{Admin, Listener, Origin, Storage, Token, Transport};
+use control::Node;
+use model::Document;
+use model::listener::Switch;
+use problem::{Finding, Pointer};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// What answers operators.
+pub(crate) struct Operators {
+    /// The socket, to hand it over to a successor.
+    pub(crate) socket: Arc<TcpListener>,
+    listener: Listener,
+    admin: Admin,
+}
+
+/// Where the token of a gateway is kept.
+pub(crate) fn token_file(document: &Document) -> Option<PathBuf> {
+    let named = document.admin.as_ref().and_then(|admin| admin.token_file.clone());
+    named.or_else(|| Some(document.store.as_ref()?.embedded.join("admin.token")))
+}
+
+/// Opens the admin listener, if the configuration has one. `inherited` is the socket of a predecessor.
+pub(crate) fn open(node: &Arc<Node>, inherited: Option<TcpListener>) -> Result<Option<Operators>, Vec<Finding>> {
+    let configuration = node.configuration();
+    let document = &configuration.document;
+    let Some(settings) = &document.admin else { return Ok(None) };
+    let at = Pointer::default().at("admin");
+    let wrong = |at: &Pointer, message: String| {
+        let mut findings = vec![Finding::new(at, message)];
+        configuration.source.locate(&mut findings);
+        findings
+    };
+
+    let transport = match &settings.tls {
+        None => Transport::Plain,
+        Some(tls) => {
+            let loaded = proxy::tls::load(tls, Switch::Off, &at.at("tls"))?;
+            Transport::Tls(Arc::new(arc_swap::ArcSwap::from_pointee(loaded)))
+        }
+    };
+    let file = token_file(document)
+        .ok_or_else(|| wrong(&at, "needs `token_file`, because there is no `store` to keep the token in".to_owned()))?;
+    let (token, origin) =
+        Token::load_or_create(&file).map_err(|error| wrong(&at.at("token_file"), error.to_string()))?;
+    match origin {
+        Origin::Made => tracing::info!(file = %file.display(), "the admin token was made; only its owner may read it"),
+        Origin::Found => {}
+    }
+    let fits =
+        |bound: SocketAddr| bound.ip() == settings.bind.ip() && [bound.port(), 0].contains(&settings.bind.port());
+    let adopted = inherited.filter(|socket| socket.local_addr().is_ok_and(fits));
+    let listener = match adopted {
+        Some(socket) => Listener::adopt(socket, transport, &at),
+        None => Listener::bind(settings.bind, transport, &at),
+    };
+    let listener = listener.map_err(|finding| wrong(&finding.at.clone(), finding.message))?;
+    let socket = listener.socket().try_clone().map_err(|error| wrong(&at.at("bind"), error.to_string()))?;
+    let storage = node
+        .keeping
+        .as_ref()
+        .map(|keeping| Storage { partners: keeping.partners.clone(), totals: keeping.totals.clone() });
+    let admin = Admin::new(node.clone(), storage, token, Arc::new(control::now));
+    Ok(Some(Operators { socket: Arc::new(socket), listener, admin }))
+}
+
+/// An admin listener that answers.
+pub(crate) struct Serving {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Operators {
+    /// Answers until it is told to stop. `upgrade` starts a successor.
+    #[expect(clippy::disallowed_methods, reason = "`Serving::stop` awaits it")]
+    pub(crate) fn serve(self, upgrade: impl Fn() -> io::Result<u32> + Send + Sync + 'static) -> Serving {
+        let (stop, stopped) = oneshot::channel();
+        let Self { listener, admin, .. } = self;
+        tracing::info!(address = %listener.address(), "the admin listener is open");
+        let serving = listener.serve(admin.upgrading_by(upgrade), async {
+            // Dropped or sent, it means the same.
+            drop(stopped.await);
+        });
+        Serving { stop, task: tokio::spawn(serving) }
+    }
+}
+
+impl Serving {
+    /// Ends what has begun, and waits for that.
+    pub(crate) async fn stop(self) {
+        drop(self.stop);
+        match self.task.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the admin listener failed"),
+            Err(error) => tracing::error!(%error, "the admin listener broke off"),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! `vestibule admin` against a gateway that runs, as operators use it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use admin::{Admin, Listener, Storage, Token, Transport};
+use control::{Configuration, Node};
+use problem::Pointer;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// A gateway with a folder of its own, and its admin listener.
+struct Gateway {
+    folder: TempDir,
+    _runtime: Runtime,
+}
+
+impl Gateway {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let file = folder.path().join("vestibule.yaml");
+        std::fs::write(&file, document(&socket.local_addr().unwrap().to_string())).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (node, admin) = runtime.block_on(async {
+            let configuration = Configuration::open(&file).unwrap();
+            let node = Node::start(configuration, Some(file.clone()), proxy::Inherited::new()).await.unwrap();
+            let keeping = node.keeping.clone().unwrap();
+            let (token, _) = Token::load_or_create(&keeping.folder.join("admin.token")).unwrap();
+            let storage = Storage { partners: keeping.partners.clone(), totals: keeping.totals.clone() };
+            let admin = Admin::new(node.clone(), Some(storage), token, Arc::new(control::now));
+            (node, admin)
+        });
+        let listener = Listener::adopt(socket, Transport::Plain, &Pointer::default()).unwrap();
+        runtime.spawn(listener.serve(admin, async move {
+            let _alive = node;
+            std::future::pending::<()>().await;
+        }));
+        Self { folder, _runtime: runtime }
+    }
+
+    /// Runs a command beside the gateway's configuration.
+    fn admin(&self, arguments: &[&str]) -> Output {
+        run(self.folder.path(), arguments)
+    }
+
+    /// What a command prints; it must do well.
+    #[track_caller]
+    fn prints(&self, arguments: &[&str]) -> String {
+        let output = self.admin(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// What a command answers in JSON.
+    #[track_caller]
+    fn answers(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.prints(&[arguments, &["--json"]].concat())).unwrap()
+    }
+
+    /// Why a command is not done.
+    #[track_caller]
+    fn refuses(&self, arguments: &[&str]) -> String {
+        let output = self.admin(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output.stdout));
+        assert!(output.stdout.is_empty());
+        text(&output.stderr)
+    }
+}
+
+fn document(admin: &str) -> String {
+    format!(
+        "version: 1\n\
+         listeners: {{public: {{bind: \"127.0.0.1:0\"}}}}\n\
+         admin: {{bind: \"{admin}\"}}\n\
+         store: {{embedded: data}}\n\
+         workers: 1\n\
+         upstreams: {{orders: {{targets: [\"http://127.0.0.1:9\"]}}}}\n\
+         apis: {{orders: {{match: {{path: /orders}}, upstream: orders}}}}\n\
+         products: {{gold: {{operations: [\"orders: GET /**\"]}}}}\n"
+    )
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_vestibule"))
+        .current_dir(folder)
+        .env_remove("VESTIBULE_ADMIN_URL")
+        .env_remove("VESTIBULE_ADMIN_TOKEN")
+        .arg("admin")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn a_partner_gets_a_key_with_four_commands() {
+    let gateway = Gateway::start();
+
+    gateway.prints(&["company", "create", "acme", "--title", "ACME Ltd"]);
+    gateway.prints(&["app", "create", "acme/shop"]);
+    gateway.prints(&["subscription", "create", "acme/shop", "gold"]);
+    let made = gateway.prints(&["key", "create", "acme/shop", "--scope", "read", "--expires-in", "90d"]);
+
+    let secret = made.lines().find(|line| line.starts_with("vk_live_")).unwrap();
+    assert_eq!(secret.len(), 59);
+    let listed = gateway.prints(&["key", "list", "acme/shop"]);
+    assert!(listed.starts_with("ID "), "{listed}");
+    assert!(listed.contains("alive") && !listed.contains(secret), "{listed}");
+    assert!(gateway.prints(&["company", "list"]).contains("acme  ACME Ltd"));
+}
+
+#[test]
+fn a_key_is_rotated_and_revoked() {
+    let gateway = Gateway::start();
+    gateway.prints(&["company", "create", "acme"]);
+    gateway.prints(&["app", "create", "acme/shop"]);
+    let old = gateway.answers(&["key", "create", "acme/shop"]);
+    let id = old["id"].as_str().unwrap();
+
+    let new = gateway.answers(&["key", "rotate", id, "--overlap", "1h"]);
+    let revoked = gateway.answers(&["key", "revoke", id]);
+
+    assert_ne!(new["secret"], old["secret"]);
+    assert_eq!(revoked["state"], "revoked");
+    assert!(gateway.refuses(&["key", "rotate", id]).contains("is revoked or expired"));
+    assert_eq!(gateway.answers(&["key", "list", "acme/shop"])["items"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn products_and_subscriptions_are_managed() {
+    let gateway = Gateway::start();
+    gateway.prints(&["company", "create", "acme"]);
+    gateway.prints(&["app", "create", "acme/shop"]);
+
+    let operations = ["--operation", "orders: GET /**", "--operation", "orders: POST /x"];
+    let made = gateway.answers(&[&["product", "create", "silver", "--quota", "10/hour"], &operations[..]].concat());
+    gateway.prints(&["subscription", "create", "acme/shop", "silver", "--pending"]);
+    let waiting = gateway.answers(&["subscription", "list"]);
+    let approved = gateway.answers(&["subscription", "approve", "acme/shop", "silver"]);
+
+    assert_eq!(made["quota"]["requests"], 10);
+    assert_eq!(waiting["items"][0]["state"], "pending");
+    assert_eq!(approved["state"], "approved");
+    assert!(gateway.refuses(&["product", "delete", "silver"]).contains("(409)"));
+    assert!(gateway.refuses(&["product", "delete", "gold"]).contains("configuration file"));
+    assert_eq!(gateway.prints(&["subscription", "delete", "acme/shop", "silver"]).lines().count(), 1);
+    assert_eq!(gateway.prints(&["product", "delete", "silver"]), "product silver is deleted\n");
+}
+
+#[test]
+fn status_usage_and_reload_are_told() {
+    let gateway = Gateway::start();
+
+    let status = gateway.prints(&["status"]);
+    assert!(status.contains("ready") && status.contains("public") && status.contains("127.0.0.1:9"), "{status}");
+    assert!(gateway.prints(&["usage"]).starts_with("0 requests from"));
+    let file = gateway.folder.path().join("vestibule.yaml");
+    let document = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, document.clone() + "limits: {header_count: many}\n").unwrap();
+    let refused = gateway.refuses(&["reload", "--url", &url(&gateway), "--token-file", "data/admin.token"]);
+    assert!(refused.contains("vestibule.yaml:9: /limits/header_count: "), "{refused}");
+    std::fs::write(&file, document + "shutdown: {drain: 7s}\n").unwrap();
+    assert!(gateway.prints(&["reload"]).contains("/shutdown"));
+}
+
+fn url(gateway: &Gateway) -> String {
+    let file = gateway.folder.path().join("vestibule.yaml");
+    let document = std::fs::read_to_string(file).unwrap();
+    let bind = document.lines().find(|line| line.starts_with("admin")).unwrap().split('"').nth(1).unwrap();
+    format!("http://{bind}")
+}
+
+#[test]
+fn a_mistake_is_told_with_its_field() {
+    let gateway = Gateway::start();
+    let refused = gateway.refuses(&["company", "create", "Acme!"]);
+    assert!(refused.contains("(422)") && refused.contains("\n  /name: "), "{refused}");
+    assert!(gateway.refuses(&["company", "show", "none"]).contains("(404)"));
+}
+
+#[test]
+fn a_wrong_token_opens_nothing_and_says_where_the_right_one_is() {
+    let gateway = Gateway::start();
+    let refused = gateway.refuses(&["company", "list", "--url", &url(&gateway), "--token", "va_wrong"]);
+    assert!(refused.contains("(401)") && refused.contains("admin.token"), "{refused}");
+}
+
+#[test]
+fn a_gateway_that_does_not_run_is_said_to_be_started() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody listens where somebody listened a moment ago.
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let silent = run(folder.path(), &["status", "--url", &format!("http://{gone}"), "--token", "va_x"]);
+    assert_eq!(silent.status.code(), Some(1));
+    assert!(text(&silent.stderr).contains("start it with `vestibule run vestibule.yaml`"), "{}", text(&silent.stderr));
+
+    let unknown = run(folder.path(), &["status"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(text(&unknown.stderr).contains("--config"), "{}", text(&unknown.stderr));
+
+    let misspelt = run(folder.path(), &["status", "--url", "gateway"]);
+    assert_eq!(misspelt.status.code(), Some(2));
+}
