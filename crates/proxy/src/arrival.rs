@@ -157,6 +157,10 @@ pub(crate) fn without_port(authority: &str) -> &str {
 
 /// Takes out what concerns one connection only.
 fn strip(headers: &mut HeaderMap, upgrade: bool) {
+    // Few messages have any of these, and a look costs less than a search for each.
+    if !headers.keys().any(concerns_the_connection) {
+        return;
+    }
     let trailers = headers.get(header::TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
     if headers.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> = headers
@@ -184,6 +188,21 @@ fn strip(headers: &mut HeaderMap, upgrade: bool) {
     } else {
         headers.remove(header::UPGRADE);
     }
+}
+
+/// Whether a header is one of [`HOP_BY_HOP`], or `Upgrade`.
+fn concerns_the_connection(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "te"
+            | "transfer-encoding"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "upgrade"
+    )
 }
 
 /// Takes out of an answer what concerns one connection only.
@@ -234,6 +253,11 @@ fn normalized(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_quick_look_sees_every_header_that_is_taken_out() {
+        assert!(HOP_BY_HOP.iter().chain([&header::UPGRADE]).all(concerns_the_connection));
+    }
 
     #[test]
     fn encodings_that_mean_nothing_are_undone_and_others_stay() {

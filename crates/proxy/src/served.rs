@@ -25,7 +25,7 @@ pub(crate) struct Served {
     pub(crate) head: response::Parts,
     pub(crate) tunnel: Option<Tunnel>,
     body: Body,
-    underway: Underway,
+    underway: Box<Underway>,
     chain: Arc<Chain>,
     /// What is left of a body whose length is known.
     left: Option<u64>,
@@ -54,7 +54,7 @@ impl Served {
     pub(crate) fn new(
         head: response::Parts,
         body: Body,
-        underway: Underway,
+        underway: Box<Underway>,
         chain: Arc<Chain>,
         tunnel: Option<Tunnel>,
     ) -> Self {

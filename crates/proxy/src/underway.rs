@@ -46,7 +46,7 @@ impl Underway {
         connection: &Arc<Connection>,
         arrival: Arrival,
         received: Arc<AtomicU64>,
-    ) -> Self {
+    ) -> Box<Self> {
         let (began, began_at) = clock::now();
         let Arrival { head, host, client, scheme, route, parameters } = arrival;
         let trace = service.sampler.as_ref().map_or_else(Trace::default, |sampler| begin_trace(&head.headers, sampler));
@@ -72,7 +72,8 @@ impl Underway {
             slots: target.chain.slots(),
             gates: pipeline::Gates::default(),
         };
-        Self { snapshot, exchange, outcome: Outcome::default(), route, received, is_finished: false }
+        // It is large and handed on several times, so it stays where it is.
+        Box::new(Self { snapshot, exchange, outcome: Outcome::default(), route, received, is_finished: false })
     }
 
     pub(crate) fn route_number(&self) -> Option<usize> {
@@ -96,7 +97,7 @@ impl Underway {
     }
 
     /// Passes any answer through the response hooks.
-    pub(crate) async fn answer_with(mut self, response: Response<Body>, tunnel: Option<Tunnel>) -> Served {
+    pub(crate) async fn answer_with(mut self: Box<Self>, response: Response<Body>, tunnel: Option<Tunnel>) -> Served {
         let (mut head, mut body) = response.into_parts();
         if let Some(kind) = head.extensions.get::<&'static ProblemKind>() {
             self.outcome.problem = Some(kind.code);
