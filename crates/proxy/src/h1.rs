@@ -103,7 +103,7 @@ impl Session<'_> {
             let keeps = head.keep_alive
                 && number < u64::from(self.listener.limits.requests_per_connection)
                 && self.listener.stop.get() == Stop::No;
-            let after = Box::pin(self.exchange(head, keeps, &received)).await?;
+            let after = self.exchange(head, keeps, &received).await?;
             if after == After::Close {
                 return self.linger().await;
             }
