@@ -40,7 +40,10 @@ async fn what_the_client_sends_arrives_byte_for_byte() {
     assert_eq!(request.line(), "GET /a%2Fb//c;d=1?x=%20y&&z=[1] HTTP/1.1");
     assert_eq!(request.header("host"), Some("A.example:80"));
     assert_eq!(request.head.to_ascii_lowercase().matches("x-many: ").count(), 2);
-    assert_eq!(request.header("x-odd").unwrap().chars().map(|c| c as u32).collect::<Vec<_>>(), [0x74, 0xc3, 0xa4, 0x62]);
+    assert_eq!(
+        request.header("x-odd").unwrap().chars().map(|c| c as u32).collect::<Vec<_>>(),
+        [0x74, 0xc3, 0xa4, 0x62]
+    );
 }
 
 #[tokio::test]
@@ -85,10 +88,9 @@ async fn no_content_and_not_modified_have_no_body() {
 
 #[tokio::test]
 async fn ranges_are_the_backends_business() {
-    let backend = Stub::answering(
-        "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-3/10\r\nContent-Length: 4\r\n\r\nabcd",
-    )
-    .await;
+    let backend =
+        Stub::answering("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-3/10\r\nContent-Length: 4\r\n\r\nabcd")
+            .await;
     let gateway = Gateway::before(&backend).await;
 
     let reply = gateway.get_with("/", &[("Range", "bytes=0-3"), ("If-Range", "\"x\"")]).await;

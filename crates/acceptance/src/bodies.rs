@@ -110,7 +110,9 @@ async fn each_event_of_a_stream_arrives_before_the_next_is_sent() {
     static GO_ON: Notify = Notify::const_new();
     let backend = Stub::talking(|mut talk| async move {
         talk.request().await;
-        talk.wire.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        talk.wire
+            .send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .await;
         for number in 0..5 {
             talk.wire.send(format!("9\r\ndata: {number}\n\n\r\n")).await;
             GO_ON.notified().await;
@@ -266,9 +268,8 @@ async fn a_malformed_chunk_is_refused_and_ends_the_request_at_the_backend() {
         let gateway = Gateway::before(&backend).await;
         let mut client = gateway.connect().await;
 
-        let reply = client
-            .ask(format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"))
-            .await;
+        let reply =
+            client.ask(format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}")).await;
 
         assert_eq!((reply.status, reply.problem().as_str()), (400, "bad-request"), "{chunks:?}");
         assert!(reply.text().contains(reason), "{}", reply.text());

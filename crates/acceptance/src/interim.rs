@@ -24,10 +24,9 @@ async fn early_hints_arrive_before_the_answer() {
 
 #[tokio::test]
 async fn clients_of_http_1_0_hear_only_the_answer() {
-    let backend = Stub::answering(
-        "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
-    )
-    .await;
+    let backend =
+        Stub::answering("HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .await;
     let gateway = Gateway::before(&backend).await;
 
     let reply = gateway.connect().await.ask("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;

@@ -56,10 +56,11 @@ impl Configuration {
 
 /// Everything that is wrong with a document which can be known without serving it.
 pub fn check(configuration: &Configuration) -> Vec<Finding> {
-    let mut findings = match Snapshot::compile(&configuration.document, 0, &configuration.hash, &lent_for_checking(configuration)) {
-        Ok(_) => Vec::new(),
-        Err(findings) => findings,
-    };
+    let mut findings =
+        match Snapshot::compile(&configuration.document, 0, &configuration.hash, &lent_for_checking(configuration)) {
+            Ok(_) => Vec::new(),
+            Err(findings) => findings,
+        };
     for (name, listener) in &configuration.document.listeners {
         let at = Pointer::default().at("listeners").at(name).at("tls");
         if let Some(Err(found)) = listener.tls.as_ref().map(|tls| proxy::tls::load(tls, listener.http2, &at)) {

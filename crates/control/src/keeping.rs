@@ -46,8 +46,10 @@ impl Keeping {
             move |cause: Box<dyn std::error::Error + Send + Sync>| StartError::Store { folder, what, cause }
         };
         make_private(folder).map_err(|error| trouble("the folder")(error.into()))?;
-        let pepper = Pepper::load_or_create(&folder.join("pepper")).map_err(|error| trouble("the pepper")(error.into()))?;
-        let sqlite = SqliteStore::open(&folder.join("vestibule.db")).map_err(|error| trouble("the database")(error.into()))?;
+        let pepper =
+            Pepper::load_or_create(&folder.join("pepper")).map_err(|error| trouble("the pepper")(error.into()))?;
+        let sqlite =
+            SqliteStore::open(&folder.join("vestibule.db")).map_err(|error| trouble("the database")(error.into()))?;
         let sqlite = Arc::new(sqlite);
         let index = Arc::new(Index::new(pepper));
         index.refresh(&*sqlite).await.map_err(|error| trouble("the keys")(error.into()))?;
@@ -55,8 +57,7 @@ impl Keeping {
         let journal = |name: &str, settings| Journal::open(&folder.join(name), settings, now().0).map(Arc::new);
         let settings = journal::Settings { consumers: vec![TOTALS.to_owned()], ..journal::Settings::default() };
         let usage = journal("usage", settings).map_err(|error| trouble("the usage journal")(error.into()))?;
-        let settings =
-            journal::Settings { segment: 1024 * 1024, reserve: 256 * 1024, ..journal::Settings::default() };
+        let settings = journal::Settings { segment: 1024 * 1024, reserve: 256 * 1024, ..journal::Settings::default() };
         let quotas = journal("quotas", settings).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
         let quotas =
             QuotaLedger::open(Ledger::new(quotas)).map_err(|error| trouble("the ledger of quotas")(error.into()))?;

@@ -207,8 +207,7 @@ impl Node {
         let mut current = self.current.lock();
         let located = |found| located_findings(&configuration, found);
         let document = &configuration.document;
-        let mut snapshot =
-            Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(located)?;
+        let mut snapshot = Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(located)?;
         let products = keeping::products(document).map_err(located)?;
         let logs = observing::logs(&document.logs, &self.lent.kept).map_err(located)?;
         snapshot.observers = observing::observers(&snapshot, &self.registry, &logs, self.spans.as_ref());

@@ -66,7 +66,7 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(Place { file, line, column }) = &self.place {
-            write!(f, "{file}:{line}:{column}: ")?
+            write!(f, "{file}:{line}:{column}: ")?;
         }
         if !self.at.0.is_empty() {
             write!(f, "{}: ", self.at.0)?;

@@ -112,7 +112,7 @@ fn element(peer: IpAddr, scheme: &str, host: Option<&str>) -> String {
                 push_octet(&mut element, octet);
             }
         }
-        IpAddr::V6(peer) => element.push_str(&format!("for=\"[{peer}]\"")),
+        IpAddr::V6(peer) => element.extend(["for=\"[", &peer.to_string(), "]\""]),
     }
     element.push_str(";proto=");
     element.push_str(scheme);

@@ -92,7 +92,9 @@ impl Underway {
     pub(crate) fn announce(&self) -> Option<Problem> {
         let full = self.snapshot.observers.iter().filter(|observer| observer.on_begin() == Room::None).count();
         (full > 0).then(|| {
-            Problem::new(&NO_ROOM).detail("Try again in a moment.").header(header::RETRY_AFTER, HeaderValue::from_static("5"))
+            Problem::new(&NO_ROOM)
+                .detail("Try again in a moment.")
+                .header(header::RETRY_AFTER, HeaderValue::from_static("5"))
         })
     }
 

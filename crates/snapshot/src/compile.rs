@@ -48,7 +48,17 @@ impl Snapshot {
             return Err(findings);
         }
         let document = document.clone();
-        Ok(Self { generation, hash: hash.to_owned(), document, router, routes, unrouted, upstreams, limits, observers: Vec::new() })
+        Ok(Self {
+            generation,
+            hash: hash.to_owned(),
+            document,
+            router,
+            routes,
+            unrouted,
+            upstreams,
+            limits,
+            observers: Vec::new(),
+        })
     }
 }
 
@@ -95,7 +105,7 @@ impl Compiler<'_> {
         let chain = self.chain(&shared, None);
         for way in &ways {
             if let (Some(chain), Some(destination)) = (&chain, destination(self)) {
-                self.route(&shared, way, way, chain, destination);
+                self.route(&shared, way, chain, destination);
             }
         }
         for (index, operation) in api.operations.iter().enumerate() {
@@ -115,13 +125,13 @@ impl Compiler<'_> {
                     None => destination(self),
                 };
                 if let (Some(chain), Some(destination)) = (&chain, destination) {
-                    self.route(&shared, &way, base, chain, destination);
+                    self.route(&shared, &way, chain, destination);
                 }
             }
         }
     }
 
-    fn route(&mut self, shared: &Shared<'_>, way: &Way, base: &Way, chain: &Arc<Chain>, destination: Destination) {
+    fn route(&mut self, shared: &Shared<'_>, way: &Way, chain: &Arc<Chain>, destination: Destination) {
         let parameter = |segment: &Segment| match segment {
             Segment::Parameter(name) => Some(name.clone()),
             Segment::Literal(_) => None,
@@ -149,7 +159,7 @@ impl Compiler<'_> {
             names: Arc::new(pipeline::Route {
                 api: shared.name.clone(),
                 template: way.pattern.to_string().into(),
-                base: base.pattern.segments.len(),
+                base: way.base,
             }),
             parameters: way.pattern.segments.iter().filter_map(parameter).collect(),
             chain: chain.clone(),
@@ -264,5 +274,5 @@ fn under(base: &Way, method: Option<&Method>, below: &crate::pattern::Pattern, a
         conditions.methods = vec![method.clone()];
     }
     let summary = matching::summary(&base.host, &pattern, &conditions);
-    Way { host: base.host.clone(), pattern, conditions, summary, at: at.clone() }
+    Way { host: base.host.clone(), pattern, base: base.base, conditions, summary, at: at.clone() }
 }

@@ -12,6 +12,8 @@ use crate::router::{Conditions, Host};
 pub(crate) struct Way {
     pub(crate) host: Host,
     pub(crate) pattern: Pattern,
+    /// How many segments of the pattern are the API's own.
+    pub(crate) base: usize,
     pub(crate) conditions: Conditions,
     pub(crate) summary: String,
     pub(crate) at: Pointer,
@@ -87,6 +89,7 @@ fn matched(written: &Match, at: &Pointer) -> Result<Vec<Way>, Vec<Finding>> {
         summary: summary(&host, &pattern, &conditions),
         host,
         pattern: pattern.clone(),
+        base: pattern.segments.len(),
         conditions: conditions.clone(),
         at: at.clone(),
     };
@@ -111,10 +114,10 @@ pub(crate) fn summary(host: &Host, pattern: &Pattern, conditions: &Conditions) -
     let mut summary = format!("{methods} {host}{path}{below}");
     for (name, value) in &conditions.headers {
         let value = value.as_ref().map_or("*".into(), |value| String::from_utf8_lossy(value.as_bytes()));
-        summary.push_str(&format!(" {name}: {value}"));
+        summary.extend([" ", name.as_str(), ": ", &value]);
     }
     for (name, value) in &conditions.query {
-        summary.push_str(&format!(" ?{name}={}", value.as_deref().unwrap_or("*")));
+        summary.extend([" ?", name, "=", value.as_deref().unwrap_or("*")]);
     }
     summary
 }

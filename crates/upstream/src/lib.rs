@@ -288,9 +288,9 @@ impl Upstream {
     fn settled(&self, target: &Target, response: &Response<Body>, replay: Option<Body>, attempts: u32) -> Option<Body> {
         let status = response.status().as_u16();
         if matches!(status, 502..=504) {
-            self.note_failure(target)
+            self.note_failure(target);
         } else {
-            self.note_success(target)
+            self.note_success(target);
         }
         let retries = &self.settings.retries;
         let body = replay.filter(|_| retries.statuses.contains(&status) && attempts <= retries.attempts)?;
