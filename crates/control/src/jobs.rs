@@ -17,7 +17,7 @@ use crate::keeping::{Keeping, now};
 /// How often usage is added up and keys are followed.
 const EVERY: Duration = Duration::from_secs(1);
 /// How often the ledger of quotas is made short.
-const COMPACT: Duration = Duration::from_secs(60);
+const COMPACT: Duration = Duration::from_mins(1);
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 

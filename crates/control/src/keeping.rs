@@ -98,10 +98,10 @@ impl Keeping {
                 Err(error) => tracing::warn!(%error, "usage cannot be added up right now"),
             }
         }
-        if let Some(aggregator) = &mut *aggregator {
-            if let Err(error) = aggregator.round().await {
-                tracing::warn!(%error, "usage could not be added up; it stays in the journal");
-            }
+        if let Some(aggregator) = &mut *aggregator
+            && let Err(error) = aggregator.round().await
+        {
+            tracing::warn!(%error, "usage could not be added up; it stays in the journal");
         }
     }
 }

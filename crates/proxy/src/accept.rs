@@ -158,9 +158,8 @@ async fn begin(
     let (mut peer, mut local) = (peer, local);
     if listener.proxy_protocol != ProxyProtocol::Off {
         let is_trusted = service.live.current().trusts(peer.ip());
-        match proxy_protocol::read(&mut tcp, listener.proxy_protocol, is_trusted).await? {
-            Some(told) => (peer, local) = (told.source, told.destination),
-            None => {}
+        if let Some(told) = proxy_protocol::read(&mut tcp, listener.proxy_protocol, is_trusted).await? {
+            (peer, local) = (told.source, told.destination);
         }
     }
     let name = listener.name.clone();

@@ -109,10 +109,9 @@ impl Arrival {
     fn complete_head(&mut self) {
         let head = &mut self.head;
         if head.version == Version::HTTP_2 {
-            if let Some(authority) = head.uri.authority() {
-                if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
-                    head.headers.insert(header::HOST, host);
-                }
+            let authority = head.uri.authority().map(|authority| HeaderValue::from_str(authority.as_str()));
+            if let Some(Ok(host)) = authority {
+                head.headers.insert(header::HOST, host);
             }
             join_cookies(&mut head.headers);
         } else if head.uri.authority().is_some() && head.method != Method::CONNECT {

@@ -86,7 +86,9 @@ impl Gateway {
         }
         let gone = |name: &String| !snapshot.document.listeners.contains_key(name);
         let names: Vec<_> = self.open.lock().keys().filter(|name| gone(name)).cloned().collect();
-        names.iter().for_each(|name| self.close(name));
+        for name in &names {
+            self.close(name);
+        }
         Ok(())
     }
 
@@ -134,7 +136,9 @@ impl Gateway {
     /// Accepts no more, lets what is under way end, and cuts what has not ended after `patience`.
     pub async fn drain(&self, patience: Duration) {
         let names: Vec<_> = self.open.lock().keys().cloned().collect();
-        names.iter().for_each(|name| self.close(name));
+        for name in &names {
+            self.close(name);
+        }
         let all_gone = async {
             while self.connections() > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -89,13 +89,11 @@ impl Service {
         }
 
         let handled = AssertUnwindSafe(Self::answer(&mut underway, body, interim, alarm)).catch_unwind().await;
-        match handled {
-            Ok((response, tunnel)) => underway.answer_with(response, tunnel).await,
-            Err(_) => {
-                tracing::error!(exchange = %underway.exchange.id, "a policy panicked; its exchange ends here");
-                underway.answer_with(Problem::new(&INTERNAL_ERROR).into_response(), None).await
-            }
-        }
+        let Ok((response, tunnel)) = handled else {
+            tracing::error!(exchange = %underway.exchange.id, "a policy panicked; its exchange ends here");
+            return underway.answer_with(Problem::new(&INTERNAL_ERROR).into_response(), None).await;
+        };
+        underway.answer_with(response, tunnel).await
     }
 
     async fn answer(
@@ -121,6 +119,9 @@ async fn hold_body(underway: &mut Underway, body: &mut Body) -> Result<(), Box<R
     if let Some(limit) = underway.exchange.body_limit {
         if let Some(problem) = refused::body_over(body, limit) {
             return Err(Box::new(problem.into_response()));
+        }
+        if let Body::Stream(_) = body {
+            *body = Body::stream(refused::Capped::new(std::mem::take(body), limit));
         }
     }
     let Some(limit) = chain.request_body_limit() else { return Ok(()) };

@@ -1,8 +1,13 @@
 //! What the proxy refuses by itself: requests that are malformed, too large or ambiguous.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
 use http::{Method, StatusCode, request};
+use http_body::{Frame, SizeHint};
 use http_body_util::LengthLimitError;
-use pipeline::Body;
+use pipeline::{Body, BoxError};
 use problem::{Problem, ProblemKind};
 
 /// A message that is not valid HTTP, or can be read in more than one way.
@@ -136,6 +141,43 @@ pub(crate) fn body(error: &(dyn std::error::Error + Send + Sync + 'static), limi
         Some(BodyError::TooSlow) => Problem::new(&TOO_SLOW).detail("The body came below the minimum rate."),
         Some(BodyError::Malformed(refusal)) => message(refusal),
         Some(BodyError::Gone) | None => Problem::new(&BAD_REQUEST).detail("The body ended before its end."),
+    }
+}
+
+/// A body that ends in an error once it is larger than a policy lets it be.
+pub(crate) struct Capped {
+    body: Body,
+    read: u64,
+    limit: u64,
+}
+
+impl Capped {
+    pub(crate) fn new(body: Body, limit: u64) -> Self {
+        Self { body, read: 0, limit }
+    }
+}
+
+impl http_body::Body for Capped {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)).transpose()? else {
+            return Poll::Ready(None);
+        };
+        self.read += frame.data_ref().map_or(0, Bytes::len) as u64;
+        if self.read > self.limit {
+            return Poll::Ready(Some(Err(BodyError::TooLarge(self.limit).into())));
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -109,7 +109,7 @@ impl Served {
             };
             let data = match frame.into_data() {
                 Ok(data) => data,
-                Err(frame) => return Poll::Ready(self.trailers(frame)),
+                Err(frame) => return Poll::Ready(Ok(self.trailers(frame))),
             };
             let data = if self.chain.sees_chunks() {
                 self.chain.response_chunk(&mut self.underway.exchange, data).map_err(Failure::into_inner)?
@@ -124,7 +124,7 @@ impl Served {
             }
             self.count(data.len());
             if self.left == Some(0) {
-                return Poll::Ready(self.last_counted(data));
+                return Poll::Ready(Ok(self.last_counted(data)));
             }
             return Poll::Ready(Ok(Piece::Data { data, is_last: false }));
         }
@@ -142,17 +142,17 @@ impl Served {
         if self.left.is_some_and(|left| left > 0) {
             return Err("an answer is shorter than it says".into());
         }
-        self.last_counted(data)
+        Ok(self.last_counted(data))
     }
 
-    fn last_counted(&mut self, data: Bytes) -> Result<Piece, BoxError> {
+    fn last_counted(&mut self, data: Bytes) -> Piece {
         self.end();
-        Ok(if data.is_empty() { Piece::End } else { Piece::Data { data, is_last: true } })
+        if data.is_empty() { Piece::End } else { Piece::Data { data, is_last: true } }
     }
 
-    fn trailers(&mut self, frame: Frame<Bytes>) -> Result<Piece, BoxError> {
+    fn trailers(&mut self, frame: Frame<Bytes>) -> Piece {
         self.end();
-        Ok(frame.into_trailers().map_or(Piece::End, Piece::Trailers))
+        frame.into_trailers().map_or(Piece::End, Piece::Trailers)
     }
 
     fn end(&mut self) {

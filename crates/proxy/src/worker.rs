@@ -67,10 +67,8 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let (closed, _) = mpsc::unbounded_channel();
         self.commands = closed;
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
-                tracing::error!("a worker panicked");
-            }
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("a worker panicked");
         }
     }
 }
