@@ -48,7 +48,7 @@ impl Configuration {
     pub fn read(text: &str, file: &Path) -> Result<Self, Vec<Finding>> {
         let (mut document, source) = read(text, &file.display().to_string(), &schema(), &Machine::beside(file))?;
         let understood = serde_json::to_vec(&document).unwrap_or_default();
-        let hash = digest(&SHA256, &understood).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hexadecimal(digest(&SHA256, &understood).as_ref());
         anchor(&mut document, file);
         Ok(Self { document, source, hash })
     }
@@ -98,6 +98,11 @@ fn lent_for_checking(configuration: &Configuration) -> Lent {
         services = services.with(index.clone()).with::<dyn Plans>(Arc::new(IndexedPlans::new(index)));
     }
     Lent { services: Arc::new(services), kept: Arc::new(Kept::default()) }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Makes relative paths mean what they mean to a reader of the file: beside it.

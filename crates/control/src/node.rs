@@ -163,7 +163,9 @@ impl Node {
             Ok(configuration) => self.publish(configuration),
             Err(findings) => {
                 self.vitals.reload_failures.add(1);
-                findings.iter().for_each(|finding| tracing::error!(%finding, "the configuration was not taken"));
+                for finding in &findings {
+                    tracing::error!(%finding, "the configuration was not taken");
+                }
                 Err(findings)
             }
         }
@@ -218,7 +220,7 @@ impl Node {
         if let Some(keeping) = &self.keeping {
             keeping.index.set_file_products(products);
         }
-        self.warn_of_what_needs_a_restart(&current, &configuration);
+        warn_of_what_needs_a_restart(&current, &configuration);
         self.live.replace(snapshot);
         *self.logs.lock() = logs.into_iter().map(|(log, _)| log).collect();
         self.upstreams.lock().look_after(&self.live.current());
@@ -227,26 +229,6 @@ impl Node {
         let hash = configuration.hash.clone();
         *current = configuration;
         Ok(Published { generation, hash })
-    }
-
-    /// A running node keeps its store, its threads and its admin listener; a change of these waits for a restart.
-    fn warn_of_what_needs_a_restart(&self, old: &Configuration, new: &Configuration) {
-        let parts = |configuration: &Configuration| {
-            let document = &configuration.document;
-            [
-                ("store", serde_json::to_value(&document.store)),
-                ("workers", serde_json::to_value(document.workers)),
-                ("admin", serde_json::to_value(&document.admin)),
-                ("tracing", serde_json::to_value(&document.tracing)),
-                ("diagnostics", serde_json::to_value(&document.diagnostics)),
-            ]
-            .map(|(name, value)| (name, value.unwrap_or_default()))
-        };
-        for ((name, old), (_, new)) in parts(old).into_iter().zip(parts(new)) {
-            if old != new {
-                tracing::warn!(setting = name, "a changed setting takes effect at the next start");
-            }
-        }
     }
 }
 
@@ -257,4 +239,24 @@ fn located(configuration: &Configuration, found: Vec<Finding>) -> StartError {
 fn located_findings(configuration: &Configuration, mut found: Vec<Finding>) -> Vec<Finding> {
     configuration.source.locate(&mut found);
     found
+}
+
+/// A running node keeps its store, its threads and its admin listener; a change of these waits for a restart.
+fn warn_of_what_needs_a_restart(old: &Configuration, new: &Configuration) {
+    let parts = |configuration: &Configuration| {
+        let document = &configuration.document;
+        [
+            ("store", serde_json::to_value(&document.store)),
+            ("workers", serde_json::to_value(document.workers)),
+            ("admin", serde_json::to_value(&document.admin)),
+            ("tracing", serde_json::to_value(&document.tracing)),
+            ("diagnostics", serde_json::to_value(&document.diagnostics)),
+        ]
+        .map(|(name, value)| (name, value.unwrap_or_default()))
+    };
+    for ((name, old), (_, new)) in parts(old).into_iter().zip(parts(new)) {
+        if old != new {
+            tracing::warn!(setting = name, "a changed setting takes effect at the next start");
+        }
+    }
 }
