@@ -6,6 +6,7 @@ pub(crate) mod diff;
 pub(crate) mod fmt;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod upgrade;
 
 use std::path::Path;
 

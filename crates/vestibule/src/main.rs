@@ -5,12 +5,13 @@ mod commands;
 mod handover;
 mod operators;
 mod output;
+mod serving;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{admin, check, diff, fmt, run, schema};
+use crate::commands::{admin, check, diff, fmt, run, schema, upgrade};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -31,6 +32,7 @@ enum Command {
     Fmt(fmt::Arguments),
     Run(run::Arguments),
     Schema(schema::Arguments),
+    Upgrade(Box<upgrade::Arguments>),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Upgrade(arguments) => upgrade::run(&arguments),
     }
 }
 
