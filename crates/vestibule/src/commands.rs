@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod check;
+pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod fmt;
 pub(crate) mod run;

@@ -46,6 +46,15 @@ pub(crate) struct Handover {
     node: Weak<Node>,
     admin: Option<TcpListener>,
     successor: Arc<Mutex<Option<u32>>>,
+    succession: Succession,
+}
+
+/// Whether this program can be started anew in the middle of its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Succession {
+    Possible,
+    /// A part of what it does cannot be handed over.
+    Impossible,
 }
 
 impl Passed {
@@ -71,13 +80,14 @@ impl Passed {
 
 impl Handover {
     /// Prepares to hand over what `node` and its admin listener listen on.
-    pub(crate) fn of(node: &Arc<Node>, admin: Option<&TcpListener>) -> io::Result<Self> {
+    pub(crate) fn of(node: &Arc<Node>, admin: Option<&TcpListener>, succession: Succession) -> io::Result<Self> {
         Ok(Self {
             program: std::env::current_exe()?,
             arguments: std::env::args_os().skip(1).collect(),
             node: Arc::downgrade(node),
             admin: admin.map(TcpListener::try_clone).transpose()?,
             successor: Arc::default(),
+            succession,
         })
     }
 
@@ -88,6 +98,9 @@ impl Handover {
 
     /// Starts this program anew, with all listening sockets. Returns the new process's id.
     pub(crate) fn start_successor(&self) -> io::Result<u32> {
+        if self.succession == Succession::Impossible {
+            return Err(io::Error::other("this process cannot be handed over"));
+        }
         let mut successor = self.successor.lock();
         if let Some(process) = *successor {
             return Err(io::Error::other(format!("process {process} is about to take over already")));

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{admin, check, diff, fmt, run, schema, upgrade};
+use crate::commands::{admin, check, demo, diff, fmt, run, schema, upgrade};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,6 +28,7 @@ struct CommandLine {
 enum Command {
     Admin(Box<admin::Arguments>),
     Check(check::Arguments),
+    Demo(demo::Arguments),
     Diff(diff::Arguments),
     Fmt(fmt::Arguments),
     Run(run::Arguments),
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     match CommandLine::parse().command {
         Command::Admin(arguments) => admin::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use control::{Configuration, Node, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::handover::{Handover, Passed};
+use crate::handover::{Handover, Passed, Succession};
 use crate::operators;
 
 /// A node that serves, and its admin listener if it has one.
@@ -22,6 +22,7 @@ impl Serving {
         configuration: Configuration,
         file: Option<PathBuf>,
         passed: Passed,
+        succession: Succession,
     ) -> Result<Self, StartError> {
         let Passed { listeners, admin } = passed;
         let node = Node::start(configuration, file, listeners).await?;
@@ -31,7 +32,7 @@ impl Serving {
             tracing::info!(listener = name.as_str(), address, "listening");
         }
         let socket = operators.as_ref().map(|operators| &*operators.socket);
-        let handover = Arc::new(Handover::of(&node, socket)?);
+        let handover = Arc::new(Handover::of(&node, socket, succession)?);
         let operators = operators.map(|operators| {
             let handover = handover.clone();
             operators.serve(move || handover.start_successor())

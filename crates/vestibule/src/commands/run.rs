@@ -8,7 +8,7 @@ use clap::Args;
 use control::{Configuration, StartError};
 use telemetry::logging::{Form, Log};
 
-use crate::handover::{self, Passed};
+use crate::handover::{self, Passed, Succession};
 use crate::output::{self, FOUND, GOOD};
 use crate::serving::Serving;
 
@@ -75,5 +75,5 @@ async fn serve(configuration: Configuration, file: PathBuf) -> ExitCode {
 
 /// Starts a node, with the sockets of a predecessor if there are any.
 async fn start(configuration: Configuration, file: PathBuf) -> Result<Serving, StartError> {
-    Serving::start(configuration, Some(file), Passed::take()?).await
+    Serving::start(configuration, Some(file), Passed::take()?, Succession::Possible).await
 }
