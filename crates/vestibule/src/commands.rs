@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod diff;
+pub(crate) mod explain;
 pub(crate) mod fmt;
 pub(crate) mod run;
 pub(crate) mod schema;

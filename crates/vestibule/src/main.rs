@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{admin, check, demo, diff, fmt, run, schema, upgrade};
+use crate::commands::{admin, check, demo, diff, explain, fmt, run, schema, upgrade};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,6 +30,7 @@ enum Command {
     Check(check::Arguments),
     Demo(demo::Arguments),
     Diff(diff::Arguments),
+    Explain(Box<explain::Arguments>),
     Fmt(fmt::Arguments),
     Run(run::Arguments),
     Schema(schema::Arguments),
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),

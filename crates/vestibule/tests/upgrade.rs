@@ -90,3 +90,16 @@ fn a_successor_that_cannot_serve_changes_nothing() {
     assert!(Client::new(running.address, false).get("/orders/7").unwrap().starts_with("HTTP/1.1 200 "));
     running.stop();
 }
+
+#[test]
+fn a_document_is_compared_with_what_the_gateway_serves() {
+    let backend = Backend::start();
+    let mut running = Running::before(&backend);
+    assert_eq!(running.command(&["diff", "--running", "vestibule.yaml"]), "no differences\n");
+
+    running.reload(2);
+    let said = running.command(&["diff", "--running", "first.yaml"]);
+
+    assert_eq!(said, "- /limits: {\"body_bytes\":\"3MiB\"}\n");
+    running.stop();
+}

@@ -139,6 +139,8 @@ impl Running {
             backend.address
         );
         fs::write(folder.path().join("vestibule.yaml"), &document).unwrap();
+        // What it began with, whatever becomes of the other.
+        fs::write(folder.path().join("first.yaml"), &document).unwrap();
         let mut first = Command::new(env!("CARGO_BIN_EXE_vestibule"))
             .args(["run", "vestibule.yaml"])
             .current_dir(folder.path())
