@@ -8,7 +8,9 @@ mod keeping;
 mod node;
 mod observing;
 mod quota_ledger;
+mod rehearsal;
 
 pub use self::document::{Configuration, check, schema};
 pub use self::keeping::{Keeping, now};
 pub use self::node::{Node, Phase, Published, StartError};
+pub use self::rehearsal::{Keys, rehearse};

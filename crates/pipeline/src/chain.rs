@@ -111,6 +111,11 @@ impl Chain {
         Flow::Next
     }
 
+    /// Who is asked about a request's head, in order.
+    pub fn asked(&self) -> impl Iterator<Item = (Stage, &'static str)> {
+        self.request.iter().map(|placed| (placed.stage, placed.policy))
+    }
+
     /// As [`Self::request`], and writes down what each policy said.
     pub async fn explain(&self, exchange: &mut Exchange) -> Vec<Explained> {
         let mut story = Vec::new();

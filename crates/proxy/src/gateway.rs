@@ -163,12 +163,27 @@ impl Gateway {
             let inherited = self.inherited.lock().remove(name).filter(|sockets| {
                 sockets.iter().all(|socket| socket.local_addr().is_ok_and(|address| serves(address, written.bind)))
             });
-            let sockets = bind_all(written.bind, self.workers.len(), inherited.unwrap_or_default());
+            let sockets = match inherited {
+                Some(sockets) => Ok(sockets),
+                None => self.refuse_taken(written.bind).map(|()| Vec::new()),
+            };
+            let sockets = sockets.and_then(|sockets| bind_all(written.bind, self.workers.len(), sockets));
             Some(sockets.map_err(|error| {
                 vec![Finding::new(&at.at("bind"), format!("{} cannot be listened on: {error}", written.bind))]
             })?)
         };
         Ok(Ready { name: name.to_owned(), wanted: written.bind, sockets, tls })
+    }
+
+    /// Sockets that share a port would share it with those of another gateway, too, which is never meant.
+    fn refuse_taken(&self, address: SocketAddr) -> io::Result<()> {
+        let is_own = self.open.lock().values().any(|open| open.bound == address);
+        if is_own || address.port() == 0 {
+            return Ok(());
+        }
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())
     }
 
     fn open(&self, ready: Ready, snapshot: &Snapshot) {

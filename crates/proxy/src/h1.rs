@@ -40,6 +40,10 @@ pub(crate) struct Client {
 
 pub(crate) type Shared = Arc<Mutex<Client>>;
 
+/// How long an idle connection stays when its listener stops. A request may be on its way, and would fail; the answer
+/// to it says that the connection closes.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// What comes next on a connection.
 enum Next {
     Request(RequestHead),
@@ -116,6 +120,7 @@ impl Session<'_> {
         let limits = &self.listener.limits;
         // The head's time begins with its first byte, and on a new connection with the connection.
         let mut has_begun = is_first || !self.client.lock().input.is_empty();
+        let mut is_leaving = false;
         self.alarm.set(if has_begun { limits.head_time } else { limits.idle_time }.duration());
         let next = poll_fn(|context| {
             let client = &mut *self.client.lock();
@@ -128,8 +133,9 @@ impl Session<'_> {
                 Poll::Pending => {}
             }
             let is_idle = client.input.is_empty();
-            if is_idle && self.listener.stop.get() != Stop::No {
-                return Poll::Ready(Ok(Next::Nothing));
+            if is_idle && !is_leaving && self.listener.stop.get() != Stop::No {
+                is_leaving = true;
+                self.alarm.set(FAREWELL);
             }
             let late = if is_idle { Next::Nothing } else { Next::Late };
             self.alarm.poll_expired(context).map(|()| Ok(late))

@@ -15,6 +15,7 @@ mod mirror;
 mod pace;
 mod proxy_protocol;
 mod refused;
+mod rehearsal;
 mod served;
 pub mod tls;
 mod tunnel;
@@ -27,6 +28,7 @@ use problem::ProblemKind;
 pub use self::accept::Present;
 pub use self::gateway::{Gateway, Inherited, Socket};
 pub use self::handle::Service;
+pub use self::rehearsal::{Rehearsal, rehearse};
 
 /// Every problem that the proxy itself answers with; the documentation lists them.
 pub static PROBLEMS: &[&ProblemKind] = &[

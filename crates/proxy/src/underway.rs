@@ -47,31 +47,10 @@ impl Underway {
         arrival: Arrival,
         received: Arc<AtomicU64>,
     ) -> Box<Self> {
-        let (began, began_at) = clock::now();
-        let Arrival { head, host, client, scheme, route, parameters } = arrival;
-        let trace = service.sampler.as_ref().map_or_else(Trace::default, |sampler| begin_trace(&head.headers, sampler));
-        let target = &snapshot.route(route);
-        let exchange = Exchange {
-            id: pipeline::RequestId(telemetry::ids::request_id(began_at)),
-            began,
-            began_at,
-            client,
-            scheme,
-            connection: connection.clone(),
-            method: head.method.clone(),
-            target: head.uri.clone(),
-            host,
-            head,
-            route: target.names.clone(),
-            parameters,
-            caller: None,
-            product: None,
-            cost: 1,
-            body_limit: None,
-            trace,
-            slots: target.chain.slots(),
-            gates: pipeline::Gates::default(),
-        };
+        let trace = service.sampler.as_ref();
+        let trace = trace.map_or_else(Trace::default, |sampler| begin_trace(&arrival.head.headers, sampler));
+        let route = arrival.route;
+        let exchange = exchange(&snapshot, connection, arrival, trace);
         // It is large and handed on several times, so it stays where it is.
         Box::new(Self { snapshot, exchange, outcome: Outcome::default(), route, received, is_finished: false })
     }
@@ -132,6 +111,39 @@ impl Underway {
         let chain = self.chain();
         chain.finish(&self.exchange, &self.outcome);
         pipeline::tell(&self.snapshot.observers, &self.exchange, &self.outcome);
+    }
+}
+
+/// What begins when a request has arrived.
+pub(crate) fn exchange(
+    snapshot: &Snapshot,
+    connection: &Arc<Connection>,
+    arrival: Arrival,
+    trace: Trace,
+) -> Exchange {
+    let (began, began_at) = clock::now();
+    let Arrival { head, host, client, scheme, route, parameters } = arrival;
+    let target = snapshot.route(route);
+    Exchange {
+        id: pipeline::RequestId(telemetry::ids::request_id(began_at)),
+        began,
+        began_at,
+        client,
+        scheme,
+        connection: connection.clone(),
+        method: head.method.clone(),
+        target: head.uri.clone(),
+        host,
+        head,
+        route: target.names.clone(),
+        parameters,
+        caller: None,
+        product: None,
+        cost: 1,
+        body_limit: None,
+        trace,
+        slots: target.chain.slots(),
+        gates: pipeline::Gates::default(),
     }
 }
 

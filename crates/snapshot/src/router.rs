@@ -117,12 +117,12 @@ impl Router {
         }
     }
 
-    /// Every route that has the request's host and path, most specific first, whether its conditions hold or not.
-    pub fn candidates(&self, wanted: &Wanted<'_>) -> Vec<(usize, bool)> {
+    /// Every route that has the request's host and path, most specific first, with what the request lacks for it.
+    pub fn candidates(&self, wanted: &Wanted<'_>) -> Vec<(usize, Vec<String>)> {
         let mut found = Vec::new();
         for tree in self.trees(wanted.host) {
             tree.walk(0, segments(wanted.path), &mut |candidates| {
-                found.extend(candidates.iter().map(|one| (one.route, one.conditions.hold(wanted))));
+                found.extend(candidates.iter().map(|one| (one.route, one.conditions.lacking(wanted))));
                 None::<usize>
             });
         }
@@ -253,15 +253,26 @@ impl Conditions {
     }
 
     fn hold_but_for_the_method(&self, wanted: &Wanted<'_>) -> bool {
-        let header = |(name, value): &(HeaderName, Option<HeaderValue>)| match value {
-            Some(value) => wanted.headers.get_all(name).iter().any(|sent| sent == value),
-            None => wanted.headers.contains_key(name),
-        };
-        let query = |(name, value): &(String, Option<String>)| {
-            parameters(wanted.query.unwrap_or_default())
-                .any(|(sent, with)| sent == name.as_str() && value.as_ref().is_none_or(|value| with == value.as_str()))
-        };
-        self.headers.iter().all(header) && self.query.iter().all(query)
+        self.headers.iter().all(|header| has_header(wanted, header))
+            && self.query.iter().all(|parameter| has_parameter(wanted, parameter))
+    }
+
+    /// What a request would need, for people.
+    fn lacking(&self, wanted: &Wanted<'_>) -> Vec<String> {
+        let mut lacking = Vec::new();
+        if !self.methods.is_empty() && !self.methods.contains(wanted.method) {
+            let methods: Vec<_> = self.methods.iter().map(Method::as_str).collect();
+            lacking.push(format!("the method {}", methods.join(" or ")));
+        }
+        for (name, value) in self.headers.iter().filter(|header| !has_header(wanted, header)) {
+            let value = value.as_ref().map(|value| format!(": {}", String::from_utf8_lossy(value.as_bytes())));
+            lacking.push(format!("the header `{name}{}`", value.unwrap_or_default()));
+        }
+        for (name, value) in self.query.iter().filter(|parameter| !has_parameter(wanted, parameter)) {
+            let value = value.as_ref().map(|value| format!("={value}"));
+            lacking.push(format!("the query parameter `{name}{}`", value.unwrap_or_default()));
+        }
+        lacking
     }
 
     /// More is more specific.
@@ -276,6 +287,18 @@ impl Conditions {
             || self.methods.iter().any(|method| other.methods.contains(method));
         methods && agree(&self.headers, &other.headers) && agree(&self.query, &other.query)
     }
+}
+
+fn has_header(wanted: &Wanted<'_>, (name, value): &(HeaderName, Option<HeaderValue>)) -> bool {
+    match value {
+        Some(value) => wanted.headers.get_all(name).iter().any(|sent| sent == value),
+        None => wanted.headers.contains_key(name),
+    }
+}
+
+fn has_parameter(wanted: &Wanted<'_>, (name, value): &(String, Option<String>)) -> bool {
+    parameters(wanted.query.unwrap_or_default())
+        .any(|(sent, with)| sent == name.as_str() && value.as_ref().is_none_or(|value| with == value.as_str()))
 }
 
 /// Whether no name must have two different values.

@@ -45,6 +45,14 @@ impl SqliteStore {
         Ok(Self { writer: Worker::start("store-writer", writer)?, reader: Worker::start("store-reader", reader)? })
     }
 
+    /// Opens a file that is there, to look at it: nothing in it is changed, and what would change it fails.
+    ///
+    /// Blocks, as [`Self::open`] does.
+    pub fn open_to_read(path: &Path) -> Result<Self, OpenError> {
+        let open = || schema::open_to_read(path);
+        Ok(Self { writer: Worker::start("store-writer", open()?)?, reader: Worker::start("store-reader", open()?)? })
+    }
+
     /// Does `work` in one transaction: all of it, or nothing.
     async fn write<T: Send + 'static>(
         &self,

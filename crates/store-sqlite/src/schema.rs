@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::OpenError;
 
@@ -27,6 +27,18 @@ pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// Opens a file that is there, and changes nothing in it.
+pub(crate) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    match connection.pragma_query_value(None, "user_version", |row| row.get(0))? {
+        version if version == known => Ok(connection),
+        found if known < found => Err(OpenError::TooNew { found, known }),
+        found => Err(OpenError::TooOld { found, known }),
+    }
 }
 
 /// Brings the file to the present version, one version a transaction.

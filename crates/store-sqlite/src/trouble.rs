@@ -22,6 +22,14 @@ pub enum OpenError {
         /// The latest version known here.
         known: u32,
     },
+    /// An earlier version of this program wrote it, and it must not be changed.
+    #[error("the store's file is of version {found}, and becomes {known} when the gateway is started")]
+    TooOld {
+        /// Its version.
+        found: u32,
+        /// The version that is read here.
+        known: u32,
+    },
 }
 
 /// Why a job gave no answer.

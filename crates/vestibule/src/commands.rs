@@ -2,10 +2,13 @@
 
 pub(crate) mod admin;
 pub(crate) mod check;
+pub(crate) mod demo;
 pub(crate) mod diff;
+pub(crate) mod explain;
 pub(crate) mod fmt;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod upgrade;
 
 use std::path::Path;
 

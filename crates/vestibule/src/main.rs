@@ -5,12 +5,13 @@ mod commands;
 mod handover;
 mod operators;
 mod output;
+mod serving;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{admin, check, diff, fmt, run, schema};
+use crate::commands::{admin, check, demo, diff, explain, fmt, run, schema, upgrade};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -27,20 +28,26 @@ struct CommandLine {
 enum Command {
     Admin(Box<admin::Arguments>),
     Check(check::Arguments),
+    Demo(demo::Arguments),
     Diff(diff::Arguments),
+    Explain(Box<explain::Arguments>),
     Fmt(fmt::Arguments),
     Run(run::Arguments),
     Schema(schema::Arguments),
+    Upgrade(Box<upgrade::Arguments>),
 }
 
 fn main() -> ExitCode {
     match CommandLine::parse().command {
         Command::Admin(arguments) => admin::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Upgrade(arguments) => upgrade::run(&arguments),
     }
 }
 

@@ -1,11 +1,11 @@
 //! `vestibule admin`: asks a running gateway, through its admin listener.
 
 mod app;
-mod call;
-mod client;
+pub(crate) mod call;
+pub(crate) mod client;
 mod company;
 mod key;
-mod place;
+pub(crate) mod place;
 mod product;
 mod reload;
 mod show;
@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// What the gateway answers, or why there is no answer, for people.
-fn ask(whereabouts: &place::Whereabouts, call: &Call) -> Result<serde_json::Value, String> {
+pub(crate) fn ask(whereabouts: &place::Whereabouts, call: &Call) -> Result<serde_json::Value, String> {
     let place = whereabouts.place()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("no thread can be started: {error}"))?;

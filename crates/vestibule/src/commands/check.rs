@@ -1,13 +1,14 @@
 //! `vestibule check`: everything that is wrong with documents.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use control::Configuration;
 use model::Document;
+use problem::Finding;
 
 use crate::output::{self, GOOD};
-use crate::{catalog, commands};
 
 /// Says everything that is wrong with documents, each with its line and column.
 #[derive(Args)]
@@ -22,12 +23,11 @@ pub(crate) struct Arguments {
 
 /// Reads each document and prints what is wrong, or what was read.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let schema = catalog::schema();
     let mut findings = Vec::new();
     let mut summaries = Vec::new();
     for file in &arguments.files {
-        match commands::open(file, &schema) {
-            Ok((document, _)) => summaries.push(format!("{}: {}\n", file.display(), summary(&document))),
+        match examine(file) {
+            Ok(summary) => summaries.push(format!("{}: {summary}\n", file.display())),
             Err(found) => findings.extend(found),
         }
     }
@@ -35,6 +35,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         return output::findings(&findings, arguments.json);
     }
     output::print(&summaries.concat(), GOOD)
+}
+
+/// Reads a document and does everything with it that can be done without serving it.
+fn examine(file: &Path) -> Result<String, Vec<Finding>> {
+    let configuration = Configuration::open(file)?;
+    let findings = control::check(&configuration);
+    if findings.is_empty() { Ok(summary(&configuration.document)) } else { Err(findings) }
 }
 
 /// What was read, in a line.

@@ -1,19 +1,16 @@
 //! `vestibule run`: serves a document until it is told to stop.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use control::{Configuration, Node, StartError};
+use control::{Configuration, StartError};
 use telemetry::logging::{Form, Log};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::handover;
-use crate::operators::{self, Operators};
+use crate::handover::{self, Passed, Succession};
 use crate::output::{self, FOUND, GOOD};
+use crate::serving::Serving;
 
 /// Threads for everything that is not traffic.
 const THREADS: usize = 2;
@@ -64,63 +61,19 @@ fn start_log(configuration: &Configuration) -> Result<Log, telemetry::logging::E
 }
 
 async fn serve(configuration: Configuration, file: PathBuf) -> ExitCode {
-    let (node, operators) = match start(configuration, file).await {
-        Ok(started) => started,
+    let serving = match start(configuration, file).await {
+        Ok(serving) => serving,
         Err(StartError::Findings(findings)) => return output::print(&output::lines(&findings), FOUND),
         Err(error) => return output::fail(&error.to_string()),
     };
-    let admin = operators.as_ref().map(|operators| operators.socket.clone());
-    let operators = operators.map(|operators| {
-        let (node, admin) = (node.clone(), admin.clone());
-        operators.serve(move || handover::start_successor(&node, admin.as_deref()))
-    });
     handover::tell_predecessor();
-    let stopped = until_stopped(&node, admin.as_deref()).await;
-    if let Some(serving) = operators {
-        serving.stop().await;
-    }
-    match stopped {
+    match serving.until_stopped().await {
         Ok(()) => GOOD.into(),
         Err(error) => output::fail(&format!("signals cannot be received: {error}")),
     }
 }
 
-/// Starts a node and its admin listener, with the sockets of a predecessor if there are any.
-async fn start(configuration: Configuration, file: PathBuf) -> Result<(Arc<Node>, Option<Operators>), StartError> {
-    let (inherited, admin) = handover::inherited()?;
-    let node = Node::start(configuration, Some(file), inherited).await?;
-    for name in node.live.current().document.listeners.keys() {
-        let address = node.gateway.address(name).map(|address| address.to_string()).unwrap_or_default();
-        tracing::info!(listener = name.as_str(), address, "listening");
-    }
-    let operators = operators::open(&node, admin).map_err(StartError::Findings)?;
-    Ok((node, operators))
-}
-
-/// Does what signals say, until one says to stop.
-pub(crate) async fn until_stopped(node: &Arc<Node>, admin: Option<&TcpListener>) -> std::io::Result<()> {
-    let listen = |kind| -> std::io::Result<Signal> { signal(kind) };
-    let mut hang_up = listen(SignalKind::hangup())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut upgrade = listen(SignalKind::user_defined2())?;
-    loop {
-        tokio::select! {
-            _ = hang_up.recv() => {
-                node.reopen_logs();
-                // What is wrong is told where it is found; the old configuration serves on.
-                drop(node.reload());
-            }
-            _ = upgrade.recv() => match handover::start_successor(node, admin) {
-                Ok(process) => tracing::info!(process, "a successor was started"),
-                Err(error) => tracing::error!(%error, "no successor could be started"),
-            },
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-        }
-    }
-    tracing::info!(connections = node.gateway.connections(), "stopping");
-    node.stop().await;
-    tracing::info!("stopped");
-    Ok(())
+/// Starts a node, with the sockets of a predecessor if there are any.
+async fn start(configuration: Configuration, file: PathBuf) -> Result<Serving, StartError> {
+    Serving::start(configuration, Some(file), Passed::take()?, Succession::Possible).await
 }

@@ -1,0 +1,72 @@
+//! A document compiled to be looked at, with the keys of its store if they can be read.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use limits::Plans;
+use partners::{Index, Pepper};
+use pipeline::{Kept, Services};
+use problem::Finding;
+use snapshot::{Lent, Snapshot};
+use store_sqlite::SqliteStore;
+
+use crate::document::Configuration;
+use crate::keeping::{self, IndexedPlans};
+
+/// What is known of keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// The document has no store, so there are none.
+    None,
+    /// So many were read.
+    Known(usize),
+    /// They cannot be read, for this reason.
+    Unknown(String),
+}
+
+/// Compiles a document to see what it would do. Its store is read, and nothing is changed anywhere.
+pub async fn rehearse(configuration: &Configuration) -> Result<(Snapshot, Keys), Vec<Finding>> {
+    let located = |mut found: Vec<Finding>| {
+        configuration.source.locate(&mut found);
+        found
+    };
+    let document = &configuration.document;
+    let products = keeping::products(document).map_err(located)?;
+    let mut services = Services::default();
+    let mut keys = Keys::None;
+    if let Some(store) = &document.store {
+        let (index, found) = match indexed(&store.embedded).await {
+            Ok(index) => {
+                let count = index.keys();
+                (index, Keys::Known(count))
+            }
+            Err(reason) => (Index::new(Pepper::new(&[0; 32])), Keys::Unknown(reason)),
+        };
+        index.set_file_products(products);
+        let index = Arc::new(index);
+        services = services.with(index.clone()).with::<dyn Plans>(Arc::new(IndexedPlans::new(index)));
+        keys = found;
+    }
+    let lent = Lent { services: Arc::new(services), kept: Arc::new(Kept::default()) };
+    let snapshot = Snapshot::compile(document, 0, &configuration.hash, &lent).map_err(located)?;
+    Ok((snapshot, keys))
+}
+
+/// The keys of a store, or why they cannot be read.
+async fn indexed(folder: &Path) -> Result<Index, String> {
+    let (pepper, file) = (folder.join("pepper"), folder.join("vestibule.db"));
+    // Looking at a store must not make one.
+    if !pepper.exists() || !file.exists() {
+        return Err(format!("there is no store in {} yet", folder.display()));
+    }
+    let index = Index::new(Pepper::load_or_create(&pepper).map_err(|error| told(&error))?);
+    let store = SqliteStore::open_to_read(&file).map_err(|error| told(&error))?;
+    index.refresh(&store).await.map_err(|error| told(&error))?;
+    Ok(index)
+}
+
+/// An error with its causes.
+fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+}

@@ -1,0 +1,83 @@
+//! A node with its admin listener: how both start, what signals ask of them, and how both stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use control::{Configuration, Node, StartError};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::handover::{Handover, Passed, Succession};
+use crate::operators;
+
+/// A node that serves, and its admin listener if it has one.
+pub(crate) struct Serving {
+    pub(crate) node: Arc<Node>,
+    operators: Option<operators::Serving>,
+    handover: Arc<Handover>,
+}
+
+impl Serving {
+    /// Starts everything that a configuration wants, on sockets that were passed where they fit.
+    pub(crate) async fn start(
+        configuration: Configuration,
+        file: Option<PathBuf>,
+        passed: Passed,
+        succession: Succession,
+    ) -> Result<Self, StartError> {
+        let Passed { listeners, admin } = passed;
+        let node = Node::start(configuration, file, listeners).await?;
+        let operators = operators::open(&node, admin).map_err(StartError::Findings)?;
+        for name in node.live.current().document.listeners.keys() {
+            let address = node.gateway.address(name).map(|address| address.to_string()).unwrap_or_default();
+            tracing::info!(listener = name.as_str(), address, "listening");
+        }
+        let socket = operators.as_ref().map(|operators| &*operators.socket);
+        let handover = Arc::new(Handover::of(&node, socket, succession)?);
+        let operators = operators.map(|operators| {
+            let handover = handover.clone();
+            operators.serve(move || handover.start_successor())
+        });
+        Ok(Self { node, operators, handover })
+    }
+
+    /// Does what signals say, until one says to stop.
+    pub(crate) async fn until_stopped(self) -> std::io::Result<()> {
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut upgrade = signal(SignalKind::user_defined2())?;
+        loop {
+            tokio::select! {
+                _ = hang_up.recv() => {
+                    self.node.reopen_logs();
+                    // What is wrong is told where it is found; the old configuration serves on.
+                    drop(self.node.reload());
+                }
+                _ = upgrade.recv() => if let Err(error) = self.handover.start_successor() {
+                    tracing::error!(%error, "no successor could be started");
+                },
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            }
+        }
+        tracing::info!(connections = self.node.gateway.connections(), "stopping");
+        self.stop().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Ends what is under way, and then everything.
+    pub(crate) async fn stop(self) {
+        let Self { node, mut operators, handover } = self;
+        // Operators are told that this process drains, unless there is a successor to tell them what is.
+        if handover.is_under_way()
+            && let Some(operators) = operators.take()
+        {
+            operators.stop().await;
+        }
+        node.stop().await;
+        if let Some(operators) = operators {
+            operators.stop().await;
+        }
+    }
+}

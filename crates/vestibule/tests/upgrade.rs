@@ -1,0 +1,105 @@
+//! Reloads and upgrades of the real program, under requests.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what helps a test may fail like one")]
+
+mod given;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use given::{Backend, Client, Running};
+
+/// Sends requests until it is told to stop; returns how many were answered, and what went wrong.
+fn load(
+    running: &Running,
+    stop: &Arc<AtomicBool>,
+    done: &Arc<AtomicU64>,
+    keep_alive: bool,
+) -> thread::JoinHandle<Vec<String>> {
+    let (address, stop, done) = (running.address, stop.clone(), done.clone());
+    thread::spawn(move || {
+        let mut failures = Vec::new();
+        let mut client = Client::new(address, keep_alive);
+        while !stop.load(Ordering::Relaxed) {
+            match client.get("/orders/7") {
+                Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => done.fetch_add(1, Ordering::Relaxed),
+                Ok(answer) => {
+                    failures.push(answer);
+                    0
+                }
+                Err(error) => {
+                    failures.push(error.to_string());
+                    0
+                }
+            };
+        }
+        failures
+    })
+}
+
+#[test]
+fn no_request_fails_while_the_gateway_is_reloaded_and_upgraded() {
+    let backend = Backend::start();
+    let mut running = Running::before(&backend);
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let loads: Vec<_> = [true, true, true, false].map(|keep_alive| load(&running, &stop, &done, keep_alive)).into();
+
+    for _ in 0..3 {
+        for workers in 0..3 {
+            running.wait_for_requests(&done, 50);
+            running.reload(workers);
+        }
+        running.wait_for_requests(&done, 50);
+        let said = running.upgrade();
+        assert!(said.contains(" serves; process "), "{said}");
+    }
+    running.wait_for_requests(&done, 50);
+    stop.store(true, Ordering::Relaxed);
+
+    let failures: Vec<_> = loads.into_iter().flat_map(|load| load.join().unwrap()).collect();
+    assert_eq!(failures, Vec::<String>::new(), "beside {} that were answered", done.load(Ordering::Relaxed));
+    running.stop();
+}
+
+#[test]
+fn a_slow_answer_that_began_before_an_upgrade_comes_whole() {
+    let backend = Backend::start();
+    let mut running = Running::before(&backend);
+    let address = running.address;
+    let slow = thread::spawn(move || Client::new(address, true).get("/slow"));
+    backend.wait_for_slow();
+
+    running.upgrade();
+    backend.let_slow_go();
+
+    let answer = slow.join().unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("slow"), "{answer}");
+    running.stop();
+}
+
+#[test]
+fn a_successor_that_cannot_serve_changes_nothing() {
+    let backend = Backend::start();
+    let mut running = Running::before(&backend);
+
+    running.break_the_document();
+    let said = running.upgrade();
+
+    assert!(said.contains("ended without serving"), "{said}");
+    assert!(Client::new(running.address, false).get("/orders/7").unwrap().starts_with("HTTP/1.1 200 "));
+    running.stop();
+}
+
+#[test]
+fn a_document_is_compared_with_what_the_gateway_serves() {
+    let backend = Backend::start();
+    let mut running = Running::before(&backend);
+    assert_eq!(running.command(&["diff", "--running", "vestibule.yaml"]), "no differences\n");
+
+    running.reload(2);
+    let said = running.command(&["diff", "--running", "first.yaml"]);
+
+    assert_eq!(said, "- /limits: {\"body_bytes\":\"3MiB\"}\n");
+    running.stop();
+}
