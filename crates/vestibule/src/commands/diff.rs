@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     running: bool,
     #[command(flatten)]
-    whereabouts: place::Arguments,
+    whereabouts: place::Whereabouts,
     /// Prints JSON, for machines.
     #[arg(long)]
     json: bool,
@@ -74,7 +74,7 @@ fn between(old: &Path, new: &Path) -> Result<Changes, Vec<Finding>> {
 }
 
 /// Asks the gateway what the document would change there: only it knows what its references give.
-fn with_running(whereabouts: &place::Arguments, document: &Path) -> Result<Changes, String> {
+fn with_running(whereabouts: &place::Whereabouts, document: &Path) -> Result<Changes, String> {
     let (_, source) = commands::open(document, &catalog::schema()).map_err(|found| output::lines(&found))?;
     let written = source.written(&Pointer::default()).unwrap_or_default();
     let call = Call { target: "/config?dry_run=true".to_owned(), ..Call::put(&[], written, Answer::One) };

@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_millis(100);
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    whereabouts: place::Arguments,
+    whereabouts: place::Whereabouts,
     /// How long the new process may take, in seconds.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     patience: u64,
