@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use control::{Configuration, Node, StartError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::handover::{Handover, Passed, Succession};
 use crate::operators;
@@ -14,6 +14,26 @@ pub(crate) struct Serving {
     pub(crate) node: Arc<Node>,
     operators: Option<operators::Serving>,
     handover: Arc<Handover>,
+    signals: Signals,
+}
+
+/// What the process is told from outside.
+struct Signals {
+    hang_up: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    upgrade: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            upgrade: signal(SignalKind::user_defined2())?,
+        })
+    }
 }
 
 impl Serving {
@@ -25,6 +45,8 @@ impl Serving {
         succession: Succession,
     ) -> Result<Self, StartError> {
         let Passed { listeners, admin } = passed;
+        // Before anybody can know that this process serves: a signal that nobody listens to ends it at once.
+        let signals = Signals::listen()?;
         let node = Node::start(configuration, file, listeners).await?;
         let operators = operators::open(&node, admin).map_err(StartError::Findings)?;
         for name in node.live.current().document.listeners.keys() {
@@ -37,16 +59,13 @@ impl Serving {
             let handover = handover.clone();
             operators.serve(move || handover.start_successor())
         });
-        Ok(Self { node, operators, handover })
+        Ok(Self { node, operators, handover, signals })
     }
 
     /// Does what signals say, until one says to stop.
-    pub(crate) async fn until_stopped(self) -> std::io::Result<()> {
-        let mut hang_up = signal(SignalKind::hangup())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut upgrade = signal(SignalKind::user_defined2())?;
+    pub(crate) async fn until_stopped(mut self) {
         loop {
+            let Signals { hang_up, terminate, interrupt, upgrade } = &mut self.signals;
             tokio::select! {
                 _ = hang_up.recv() => {
                     self.node.reopen_logs();
@@ -63,12 +82,11 @@ impl Serving {
         tracing::info!(connections = self.node.gateway.connections(), "stopping");
         self.stop().await;
         tracing::info!("stopped");
-        Ok(())
     }
 
     /// Ends what is under way, and then everything.
     pub(crate) async fn stop(self) {
-        let Self { node, mut operators, handover } = self;
+        let Self { node, mut operators, handover, .. } = self;
         // Operators are told that this process drains, unless there is a successor to tell them what is.
         if handover.is_under_way()
             && let Some(operators) = operators.take()

@@ -73,7 +73,7 @@ async fn demonstrate(arguments: &Arguments) -> Result<(), Trouble> {
     let key = admit_partner(&serving.node).await?;
     let token = folder.path().join("data").join("admin.token");
     say(&Welcome { gateway, admin, key: &key, document: &file, token: &token }.to_string())?;
-    serving.until_stopped().await?;
+    serving.until_stopped().await;
     let place = folder.path().to_owned();
     folder.close()?;
     say(&farewell(&place))

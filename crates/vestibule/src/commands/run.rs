@@ -67,10 +67,8 @@ async fn serve(configuration: Configuration, file: PathBuf) -> ExitCode {
         Err(error) => return output::fail(&error.to_string()),
     };
     handover::tell_predecessor();
-    match serving.until_stopped().await {
-        Ok(()) => GOOD.into(),
-        Err(error) => output::fail(&format!("signals cannot be received: {error}")),
-    }
+    serving.until_stopped().await;
+    GOOD.into()
 }
 
 /// Starts a node, with the sockets of a predecessor if there are any.
