@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use upstream::io::Io;
 
 use crate::accept::{Listener, Stop};
+use crate::extended_connect;
 use crate::handle::{Incoming, Service};
 use crate::pace::{Pace, TooSlow};
 use crate::refused::BodyError;
@@ -161,15 +162,16 @@ impl Drop for Open {
 impl Stream {
     async fn answer(
         self,
-        request: Request<hyper::body::Incoming>,
+        mut request: Request<hyper::body::Incoming>,
         connection: Arc<Connection>,
     ) -> Result<Response<Download>, Infallible> {
         let Self { state, listener, service } = self;
         let open = Open::new(state.clone());
+        let switch = extended_connect::begin(&mut request);
         let (mut head, body) = request.into_parts();
         head.version = http::Version::HTTP_2;
         let received = Arc::<AtomicU64>::default();
-        let body = if body.is_end_stream() {
+        let body = if body.is_end_stream() || switch.is_some() {
             Body::Empty
         } else {
             Body::stream(Upload {
@@ -180,10 +182,18 @@ impl Stream {
                 limit: listener.limits.body_bytes.bytes(),
             })
         };
-        let incoming = Incoming { head, body, received, upgrade: false, interim: None };
+        let incoming = Incoming { head, body, received, upgrade: switch.is_some(), interim: None };
         let mut served = Box::pin(service.handle(&connection, incoming, &Alarm::new())).await;
         let (parts, ()) = Response::new(()).into_parts();
         let mut head = std::mem::replace(&mut served.head, parts);
+        if let (Some(switch), Some(tunnel)) = (switch, served.tunnel.take()) {
+            extended_connect::agree(&mut head);
+            let idle = listener.limits.tunnel_idle_time.duration();
+            extended_connect::relay(switch, tunnel, idle, (served, open));
+            let waiting = Waiting::new(state.clone());
+            let download = Download { served: None, is_done: true, waiting, _open: Open::new(state) };
+            return Ok(Response::from_parts(head, download));
+        }
         if let (Some(length), false) = (served.left(), served.method() == http::Method::HEAD) {
             // Statuses without a body have none to speak of.
             if length > 0 {

@@ -5,6 +5,7 @@
 mod accept;
 mod arrival;
 mod clock;
+mod extended_connect;
 mod forward;
 mod forwarded;
 mod gateway;

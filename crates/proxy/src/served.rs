@@ -29,8 +29,13 @@ pub(crate) struct Served {
     chain: Arc<Chain>,
     /// What is left of a body whose length is known.
     left: Option<u64>,
+    /// What is left of a piece that is too long for policies to see at once.
+    rest: Bytes,
     state: State,
 }
+
+/// Policies see pieces of at most this size, so that no worker's thread is held for long.
+const SEEN_AT_ONCE: usize = 16 * 1024;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -58,7 +63,8 @@ impl Served {
         chain: Arc<Chain>,
         tunnel: Option<Tunnel>,
     ) -> Self {
-        let mut served = Self { head, body, underway, chain, tunnel, left: None, state: State::Flowing };
+        let mut served =
+            Self { head, body, underway, chain, tunnel, left: None, rest: Bytes::new(), state: State::Flowing };
         served.left = served.length();
         if served.has_no_body() {
             served.body = Body::Empty;
@@ -103,12 +109,21 @@ impl Served {
             return Poll::Ready(Ok(Piece::End));
         }
         loop {
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                Some(frame) => frame?,
-                None => return Poll::Ready(self.last(Bytes::new())),
+            let frame = if self.rest.is_empty() {
+                match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                    Some(frame) => frame?,
+                    None => return Poll::Ready(self.last(Bytes::new())),
+                }
+            } else {
+                Frame::data(std::mem::take(&mut self.rest))
             };
             let data = match frame.into_data() {
-                Ok(data) => data,
+                Ok(mut data) => {
+                    if self.chain.sees_chunks() && data.len() > SEEN_AT_ONCE {
+                        self.rest = data.split_off(SEEN_AT_ONCE);
+                    }
+                    data
+                }
                 Err(frame) => return Poll::Ready(Ok(self.trailers(frame))),
             };
             let data = if self.chain.sees_chunks() {
@@ -116,7 +131,7 @@ impl Served {
             } else {
                 data
             };
-            if self.body.is_end_stream() {
+            if self.rest.is_empty() && self.body.is_end_stream() {
                 return Poll::Ready(self.last(data));
             }
             if data.is_empty() {

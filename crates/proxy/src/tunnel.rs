@@ -10,6 +10,8 @@ use alarm::Alarm;
 use bytes::Buf;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
+use upstream::io::Io;
+
 use crate::h1::Shared;
 use crate::served::Tunnel;
 
@@ -19,11 +21,9 @@ pub(crate) async fn run(client: &Shared, tunnel: Tunnel, idle: Duration, alarm: 
         let client = &mut *client.lock();
         client.outbox.poll_write(&mut client.io, context, drop)
     });
-    if flushed.await.is_err() {
-        return;
+    if flushed.await.is_ok() {
+        relay(Side { client }, tunnel, idle, alarm).await;
     }
-    let client = Side { client, alarm, idle };
-    relay(client, tunnel, idle, alarm).await;
 }
 
 /// As [`run`], for any stream on the client's side.
@@ -33,11 +33,13 @@ pub(crate) async fn relay(
     idle: Duration,
     alarm: &Alarm,
 ) {
-    let Tunnel { mut io, said } = tunnel;
+    let Tunnel { io, said } = tunnel;
+    // Whatever passes, passes here.
+    let mut backend = Lively { io, alarm, idle };
     alarm.set(idle);
     let both = async {
         client.write_all(&said).await?;
-        tokio::io::copy_bidirectional(&mut client, &mut io).await
+        tokio::io::copy_bidirectional(&mut client, &mut backend).await
     };
     let mut both = pin!(both);
     let ended = poll_fn(|context| match both.as_mut().poll(context) {
@@ -50,11 +52,47 @@ pub(crate) async fn relay(
     }
 }
 
-/// The client's side of a tunnel; each sign of life sets the time limit anew.
-struct Side<'a> {
-    client: &'a Shared,
+/// A connection whose every sign of life sets the time limit anew.
+struct Lively<'a> {
+    io: Io,
     alarm: &'a Alarm,
     idle: Duration,
+}
+
+impl Lively<'_> {
+    fn note<T>(&self, poll: Poll<T>) -> Poll<T> {
+        if poll.is_ready() {
+            self.alarm.set(self.idle);
+        }
+        poll
+    }
+}
+
+impl AsyncRead for Lively<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.io).poll_read(context, into);
+        self.note(read)
+    }
+}
+
+impl AsyncWrite for Lively<'_> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(context, bytes);
+        self.note(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+/// The client's side of a tunnel, with what was read of it already in front.
+struct Side<'a> {
+    client: &'a Shared,
 }
 
 impl AsyncRead for Side<'_> {
@@ -66,21 +104,13 @@ impl AsyncRead for Side<'_> {
             client.input.advance(take);
             return Poll::Ready(Ok(()));
         }
-        let read = Pin::new(&mut client.io).poll_read(context, into);
-        if read.is_ready() {
-            self.alarm.set(self.idle);
-        }
-        read
+        Pin::new(&mut client.io).poll_read(context, into)
     }
 }
 
 impl AsyncWrite for Side<'_> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.client.lock().io).poll_write(context, bytes);
-        if written.is_ready() {
-            self.alarm.set(self.idle);
-        }
-        written
+        Pin::new(&mut self.client.lock().io).poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -129,14 +129,12 @@ impl Upstream {
     }
 
     fn may_eject(&self, target: &Target, now: u64) -> bool {
-        let is_out = |other: &Arc<Target>| other.state.ejected_until.load(Ordering::Relaxed) > now;
-        if target.state.ejected_until.load(Ordering::Relaxed) > now {
-            return false;
-        }
+        let is_out = |other: &Target| other.state.ejected_until.load(Ordering::Relaxed) > now;
+        let all = self.targets().len();
         let out = self.targets().iter().filter(|other| is_out(other)).count();
-        let share = usize::from(self.settings.ejection.max.percent());
-        self.targets().len() > 1 && (out + 1) * 100 <= self.targets().len() * share.max(1)
-            || out == 0 && self.targets().len() > 1
+        let most = all * usize::from(self.settings.ejection.max.percent()) / 100;
+        // One may always go, whatever the share says, as long as another one is left.
+        all > 1 && !is_out(target) && out < most.max(1)
     }
 
     /// Looks names up again, checks health, and closes old connections of this thread; runs until it is dropped.
