@@ -3,6 +3,7 @@
 # Called as: vestibule-key.sh VESTIBULE CONFIG
 set -euo pipefail
 vestibule=$1 config=$2
-"$vestibule" admin --config "$config" company create bench >&2
-"$vestibule" admin --config "$config" app create bench --company bench --product gold >&2
-"$vestibule" admin --config "$config" key create --app bench
+"$vestibule" admin company create bench --config "$config" >&2
+"$vestibule" admin app create bench/load --config "$config" >&2
+"$vestibule" admin subscription create bench/load gold --config "$config" >&2
+"$vestibule" admin key create bench/load --config "$config" --json | grep -o 'vk_live_[0-9A-Za-z_]*' | tail -n 1
