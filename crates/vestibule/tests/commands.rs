@@ -126,6 +126,14 @@ fn every_example_has_no_findings_and_is_in_canonical_form() {
     }
 }
 
+#[test]
+fn the_ten_lines_of_the_readme_have_no_findings() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let document = readme.split_once("```yaml\n").unwrap().1.split_once("```").unwrap().0;
+    let (code, printed, _folder) = vestibule(&[("vestibule.yaml", document)], &["check", "vestibule.yaml"]);
+    assert_eq!((code, document.lines().count()), (0, 10), "{printed}");
+}
+
 /// The files that examples refer to.
 fn make_certificates(folder: &Path) {
     fs::create_dir(folder).unwrap();
