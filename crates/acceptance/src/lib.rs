@@ -12,3 +12,17 @@ mod connections;
 mod interim;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod backends;
+#[cfg(test)]
+mod neighbours;
+#[cfg(test)]
+mod panics;
+#[cfg(test)]
+mod partners;
+#[cfg(test)]
+mod routes;
+#[cfg(test)]
+mod http2;
+#[cfg(test)]
+mod tls;
