@@ -269,7 +269,9 @@ async fn the_backend_sees_the_host_that_the_operator_chose() {
     let backend = Stub::saying("hello").await;
     let target = backend.address.to_string();
 
-    for (setting, host) in [("preserve", "api.example"), ("target", target.as_str()), ("{fixed: in.example}", "in.example")] {
+    for (setting, host) in
+        [("preserve", "api.example"), ("target", target.as_str()), ("{fixed: in.example}", "in.example")]
+    {
         let gateway = before(&[&backend], &format!("host: {setting}")).await;
         gateway.get("/").await;
         assert_eq!(backend.requests().last().unwrap().header("host"), Some(host));

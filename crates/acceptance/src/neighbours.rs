@@ -58,8 +58,7 @@ async fn the_client_is_the_first_address_that_is_no_trusted_proxy() {
 #[tokio::test]
 async fn a_backend_is_told_nothing_if_it_must_not_be() {
     let backend = Stub::saying("hello").await;
-    let gateway =
-        Gateway::with(&backend, "apis: {all: {match: {path: /}, upstream: backend, forwarded: none}}").await;
+    let gateway = Gateway::with(&backend, "apis: {all: {match: {path: /}, upstream: backend, forwarded: none}}").await;
 
     gateway.get_with("/", &[("Forwarded", "for=192.0.2.1")]).await;
 

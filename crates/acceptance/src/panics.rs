@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use pipeline::{ChainBuilder, Exchange, Flow, Kept, OnFailure, OnFinish, OnRequest, OnResponse, Outcome, Stage, Verdict};
+use pipeline::{
+    ChainBuilder, Exchange, Flow, Kept, OnFailure, OnFinish, OnRequest, OnResponse, Outcome, Stage, Verdict,
+};
 use snapshot::{Lent, Snapshot};
 use testkit::{Gateway, Stub};
 

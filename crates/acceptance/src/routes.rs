@@ -137,7 +137,9 @@ async fn a_reload_changes_where_requests_go_without_a_broken_connection() {
     let (old, new) = (named("old").await, named("new").await);
     let to = |backend: &Stub| {
         let address = backend.address;
-        format!("upstreams: {{u: {{targets: [\"http://{address}\"]}}}}\napis: {{a: {{match: {{path: /}}, upstream: u}}}}\n")
+        format!(
+            "upstreams: {{u: {{targets: [\"http://{address}\"]}}}}\napis: {{a: {{match: {{path: /}}, upstream: u}}}}\n"
+        )
     };
     let gateway = Gateway::serving(&to(&old)).await;
     let mut client = gateway.connect().await;

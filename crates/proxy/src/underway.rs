@@ -121,12 +121,7 @@ impl Underway {
 }
 
 /// What begins when a request has arrived.
-pub(crate) fn exchange(
-    snapshot: &Snapshot,
-    connection: &Arc<Connection>,
-    arrival: Arrival,
-    trace: Trace,
-) -> Exchange {
+pub(crate) fn exchange(snapshot: &Snapshot, connection: &Arc<Connection>, arrival: Arrival, trace: Trace) -> Exchange {
     let (began, began_at) = clock::now();
     let Arrival { head, host, client, scheme, route, parameters } = arrival;
     let target = snapshot.route(route);
