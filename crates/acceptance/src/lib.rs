@@ -5,10 +5,26 @@ mod ambiguous;
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod backends;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod interim;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod neighbours;
+#[cfg(test)]
+mod nginx;
+#[cfg(test)]
+mod panics;
+#[cfg(test)]
+mod partners;
+#[cfg(test)]
+mod routes;
+#[cfg(test)]
+mod tls;

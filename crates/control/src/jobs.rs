@@ -29,7 +29,8 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(compact(keeping.clone()));
         show_keeping(node, keeping);
     }
-    jobs.spawn(watch_files(Arc::downgrade(node)));
+    // What counts as known is what there is now, and not when the task first runs.
+    jobs.spawn(watch_files(Arc::downgrade(node), Watched::of(node)));
     let shown = Arc::downgrade(node);
     watch::show_upstreams(&node.registry, move || shown.upgrade().map(|node| upstreams(&node)).unwrap_or_default());
 }
@@ -116,11 +117,7 @@ fn upstreams(node: &Node) -> Vec<UpstreamReading> {
 }
 
 /// Looks at the configuration's file and at certificates, and takes them anew when they have changed.
-async fn watch_files(node: Weak<Node>) {
-    let mut known = match node.upgrade() {
-        Some(node) => Watched::of(&node),
-        None => return,
-    };
+async fn watch_files(node: Weak<Node>, mut known: Watched) {
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(node) = node.upgrade() else { return };

@@ -31,6 +31,10 @@ pub(crate) struct Served {
     left: Option<u64>,
     /// What is left of a piece that is too long for policies to see at once.
     rest: Bytes,
+    /// The last piece of a body whose length is known, until it is known whether trailers follow.
+    held: Bytes,
+    /// Trailers behind the last piece.
+    trailing: Option<HeaderMap>,
     state: State,
 }
 
@@ -63,8 +67,18 @@ impl Served {
         chain: Arc<Chain>,
         tunnel: Option<Tunnel>,
     ) -> Self {
-        let mut served =
-            Self { head, body, underway, chain, tunnel, left: None, rest: Bytes::new(), state: State::Flowing };
+        let mut served = Self {
+            head,
+            body,
+            underway,
+            chain,
+            tunnel,
+            left: None,
+            rest: Bytes::new(),
+            held: Bytes::new(),
+            trailing: None,
+            state: State::Flowing,
+        };
         served.left = served.length();
         if served.has_no_body() {
             served.body = Body::Empty;
@@ -106,13 +120,17 @@ impl Served {
     /// exchange that was answered in full.
     pub(crate) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, BoxError>> {
         if self.state == State::Ended {
-            return Poll::Ready(Ok(Piece::End));
+            return Poll::Ready(Ok(self.trailing.take().map_or(Piece::End, Piece::Trailers)));
         }
         loop {
             let frame = if self.rest.is_empty() {
                 match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                     Some(frame) => frame?,
-                    None => return Poll::Ready(self.last(Bytes::new())),
+                    None if self.held.is_empty() => return Poll::Ready(self.last(Bytes::new())),
+                    None => {
+                        let held = std::mem::take(&mut self.held);
+                        return Poll::Ready(Ok(self.last_counted(held)));
+                    }
                 }
             } else {
                 Frame::data(std::mem::take(&mut self.rest))
@@ -139,7 +157,12 @@ impl Served {
             }
             self.count(data.len());
             if self.left == Some(0) {
-                return Poll::Ready(Ok(self.last_counted(data)));
+                // Trailers may follow a body of known length, too; there is no more to hold back than this piece.
+                if !self.held.is_empty() {
+                    return Poll::Ready(Err("an answer is longer than it says".into()));
+                }
+                self.held = data;
+                continue;
             }
             return Poll::Ready(Ok(Piece::Data { data, is_last: false }));
         }
@@ -167,7 +190,12 @@ impl Served {
 
     fn trailers(&mut self, frame: Frame<Bytes>) -> Piece {
         self.end();
-        frame.into_trailers().map_or(Piece::End, Piece::Trailers)
+        let trailers = frame.into_trailers().ok();
+        if self.held.is_empty() {
+            return trailers.map_or(Piece::End, Piece::Trailers);
+        }
+        self.trailing = trailers;
+        Piece::Data { data: std::mem::take(&mut self.held), is_last: false }
     }
 
     fn end(&mut self) {

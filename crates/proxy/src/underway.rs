@@ -1,5 +1,6 @@
 //! An exchange that has begun, and the promise that it ends exactly once.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +13,7 @@ use watch::begin_trace;
 
 use crate::arrival::Arrival;
 use crate::clock;
-use crate::handle::Service;
+use crate::handle::{INTERNAL_ERROR, Service};
 use crate::served::{Served, Tunnel};
 
 /// What happens could not be written down, so nothing may happen.
@@ -85,7 +86,12 @@ impl Underway {
             sign(&mut head, &self.exchange);
         }
         let chain = self.chain();
-        chain.response(&mut self.exchange, &mut head);
+        if catch_unwind(AssertUnwindSafe(|| chain.response(&mut self.exchange, &mut head))).is_err() {
+            tracing::error!(exchange = %self.exchange.id, "a policy panicked; its exchange ends here");
+            (head, body) = Problem::new(&INTERNAL_ERROR).into_response::<Body>().into_parts();
+            self.outcome.problem = Some(INTERNAL_ERROR.code);
+            sign(&mut head, &self.exchange);
+        }
         if let Some(limit) = chain.response_body_limit() {
             if let Err(cause) = hold(&chain, &mut self.exchange, &mut body, limit).await {
                 tracing::warn!(exchange = %self.exchange.id, %cause, "an answer could not be changed");

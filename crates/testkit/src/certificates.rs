@@ -25,6 +25,8 @@ pub struct Certificate {
 impl Default for Authority {
     fn default() -> Self {
         let mut params = CertificateParams::default();
+        // Without a name of its own, clients take what it signs for self-signed.
+        params.distinguished_name.push(rcgen::DnType::CommonName, "authority of a test");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("randomness");
         Self { issuer: CertifiedIssuer::self_signed(params, key).expect("an authority") }

@@ -167,10 +167,11 @@ fn pass_on(stub: &Stub, parts: &str) -> String {
 /// Adds what every document needs.
 fn complete(document: &str) -> String {
     let mut whole = String::new();
-    if !document.contains("version:") {
+    let says = |name: &str| document.lines().any(|line| line.starts_with(name));
+    if !says("version:") {
         whole.push_str("version: 1\nworkers: 1\n");
     }
-    if !document.contains("listeners:") {
+    if !says("listeners:") {
         whole.push_str(LISTENERS);
     }
     whole + document

@@ -115,6 +115,26 @@ impl Stub {
         Self { address, requests, connections, open, task, _taken: None }
     }
 
+    /// Answers each request that comes by TLS with these bytes.
+    pub async fn secured(tls: rustls::ServerConfig, answer: &'static str) -> Self {
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+        let conversation = move |mut talk: Talk| async move {
+            while talk.request().await.is_some() {
+                talk.wire.send(answer).await;
+            }
+        };
+        let wrap = move |tcp| {
+            let handshake = acceptor.accept(tcp);
+            async move {
+                match handshake.await {
+                    Ok(tls) => Wire::over(tls),
+                    Err(_) => Wire::over(tokio::io::empty()),
+                }
+            }
+        };
+        Self::wrapped(conversation, wrap).await
+    }
+
     /// Refuses each connection.
     pub fn refusing() -> Self {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");

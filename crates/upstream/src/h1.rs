@@ -99,6 +99,11 @@ pub(crate) async fn exchange(
     terms.alarm.set(terms.first_byte);
     let answer = std::future::poll_fn(|context| {
         match poll_answer(&mut connection, &mut sending, &head.method, &terms, context) {
+            // The target's time begins when it has everything that the client sent so far.
+            Poll::Pending if sending.waits_for_client() => {
+                terms.alarm.set(terms.first_byte);
+                terms.alarm.poll_expired(context).map(|()| Err(Trouble::Late))
+            }
             Poll::Pending if terms.alarm.poll_expired(context).is_ready() => Poll::Ready(Err(Trouble::Late)),
             poll => poll,
         }
@@ -178,6 +183,11 @@ impl Sending {
             Body::Full(_) | Body::Stream(_) => State::Flowing,
         };
         Self { outbox, body, framing, state }
+    }
+
+    /// Whether the target has got everything that the client sent so far, and more is to come.
+    fn waits_for_client(&self) -> bool {
+        self.state == State::Flowing && self.outbox.is_empty()
     }
 
     /// Writes what there is to write, as far as the target takes it.
