@@ -242,7 +242,8 @@ impl Gateway {
         };
         let bound = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(wanted);
         let current = Arc::new(ArcSwap::new(listener));
-        for (worker, socket) in self.workers.iter().zip(&sockets) {
+        // A predecessor with more workers hands over more sockets; one that nobody accepts from would hold connections.
+        for (worker, socket) in self.workers.iter().cycle().zip(&sockets) {
             match socket.try_clone() {
                 Ok(socket) => worker.tell(Command::Listen { id, socket, listener: current.clone() }),
                 Err(error) => tracing::error!(%error, "a socket cannot be shared with its worker"),
@@ -270,7 +271,6 @@ fn serves(address: SocketAddr, wanted: SocketAddr) -> bool {
 fn bind_all(address: SocketAddr, workers: usize, inherited: Vec<TcpListener>) -> io::Result<Vec<TcpListener>> {
     let mut sockets = inherited;
     let mut address = sockets.first().map_or(Ok(address), TcpListener::local_addr)?;
-    // More sockets than workers would hold connections that nobody accepts, so workers get what is there in turn.
     while sockets.len() < workers {
         let socket = bind(address)?;
         address = socket.local_addr()?;

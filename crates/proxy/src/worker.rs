@@ -74,22 +74,22 @@ impl Drop for Worker {
 }
 
 async fn run(mut commands: mpsc::UnboundedReceiver<Command>, service: Arc<Service>, connections: Arc<AtomicUsize>) {
-    let mut sockets: HashMap<u64, AbortHandle> = HashMap::new();
+    let mut sockets: HashMap<u64, Vec<AbortHandle>> = HashMap::new();
     spawn(tidy(service.live.clone()));
     while let Some(command) = commands.recv().await {
         match command {
             Command::Listen { id, socket, listener } => match TcpListener::from_std(socket) {
                 Ok(socket) => {
                     let accept = accept(socket, listener, service.clone(), connections.clone());
-                    sockets.insert(id, spawn(accept));
+                    sockets.entry(id).or_default().push(spawn(accept));
                 }
                 Err(error) => tracing::error!(%error, "a socket cannot be listened on"),
             },
             Command::Close { id } => {
-                if let Some(socket) = sockets.remove(&id) {
+                if let Some(sockets) = sockets.remove(&id) {
                     // Whoever is in the queue already gets in: the accept loop takes them before this runs.
                     tokio::task::yield_now().await;
-                    socket.abort();
+                    sockets.iter().for_each(AbortHandle::abort);
                 }
             }
             Command::LookUp => alarm::wake_all(),

@@ -47,14 +47,14 @@ fn no_request_fails_while_the_gateway_is_reloaded_and_upgraded() {
 
     for _ in 0..3 {
         for workers in 0..3 {
-            running.wait_for_requests(&done, 50);
+            given::wait_for_requests(&done, 50);
             running.reload(workers);
         }
-        running.wait_for_requests(&done, 50);
+        given::wait_for_requests(&done, 50);
         let said = running.upgrade();
         assert!(said.contains(" serves; process "), "{said}");
     }
-    running.wait_for_requests(&done, 50);
+    given::wait_for_requests(&done, 50);
     stop.store(true, Ordering::Relaxed);
 
     let failures: Vec<_> = loads.into_iter().flat_map(|load| load.join().unwrap()).collect();
@@ -79,11 +79,42 @@ fn a_slow_answer_that_began_before_an_upgrade_comes_whole() {
 }
 
 #[test]
+fn a_successor_with_fewer_workers_leaves_no_connection_waiting() {
+    let backend = Backend::start();
+    let mut running = Running::before(&backend);
+
+    running.change("workers: 2", "workers: 1");
+    running.upgrade();
+
+    for _ in 0..40 {
+        assert!(Client::new(running.address, false).get("/orders/7").unwrap().starts_with("HTTP/1.1 200 "));
+    }
+    running.stop();
+}
+
+#[test]
+fn a_port_that_another_gateway_has_is_refused() {
+    let backend = Backend::start();
+    let running = Running::before(&backend);
+
+    running.change("public: {bind: \"127.0.0.1:0\"}", &format!("public: {{bind: \"{}\"}}", running.address));
+    let said = running.run_again();
+
+    let expected = format!(
+        "vestibule.yaml:2:28: /listeners/public/bind: {} cannot be listened on: Address already in use (os error 98)\n\
+         1 finding\n",
+        running.address
+    );
+    assert_eq!(said, (Some(1), expected));
+    running.stop();
+}
+
+#[test]
 fn a_successor_that_cannot_serve_changes_nothing() {
     let backend = Backend::start();
     let mut running = Running::before(&backend);
 
-    running.break_the_document();
+    running.change("upstream: orders", "upstream: ordres");
     let said = running.upgrade();
 
     assert!(said.contains("ended without serving"), "{said}");

@@ -162,7 +162,7 @@ fn routes(
             (false, true) => Some("it is less specific".to_owned()),
             (false, false) => Some(format!("the request lacks {}", lacking.join(" and "))),
         };
-        Route { route: route.summary.clone(), api: route.names.api.to_string(), lost_because }
+        Route { summary: route.summary.clone(), api: route.names.api.to_string(), lost_because }
     };
     (candidates.into_iter().map(story).collect(), others)
 }
@@ -188,10 +188,10 @@ async fn ask(
                 Verdict::Answers
             }
         };
-        policies.push(Policy { stage: step.stage, policy: step.policy, verdict, took: Some(step.took) });
+        policies.push(Policy { stage: step.stage, name: step.policy, verdict, took: Some(step.took) });
     }
     let left = chain.asked().skip(asked);
-    policies.extend(left.map(|(stage, policy)| Policy { stage, policy, verdict: Verdict::NotAsked, took: None }));
+    policies.extend(left.map(|(stage, name)| Policy { stage, name, verdict: Verdict::NotAsked, took: None }));
     if given.is_some() || body.is_empty() {
         return given;
     }
@@ -199,7 +199,7 @@ async fn ask(
     let began = tokio::time::Instant::now();
     let flow = if body.len() > limit { None } else { Some(chain.request_body(exchange, body).await) };
     let verdict = if matches!(flow, Some(Flow::Next)) { Verdict::Passes } else { Verdict::Answers };
-    policies.push(Policy { stage: Stage::Body, policy: "(the body)", verdict, took: Some(began.elapsed()) });
+    policies.push(Policy { stage: Stage::Body, name: "(the body)", verdict, took: Some(began.elapsed()) });
     match flow {
         Some(Flow::Next) => None,
         Some(Flow::Respond(response)) => Some(answer(*response)),

@@ -1,6 +1,7 @@
 //! What tests of the real program begin with: a backend, a program that runs, and a client.
 
-#![allow(dead_code, reason = "no test needs everything")]
+#![expect(clippy::indexing_slicing, reason = "what helps a test may fail like one")]
+#![expect(clippy::disallowed_methods, reason = "another process does not wait for a paused clock")]
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -78,13 +79,12 @@ impl Client {
 
     /// The answer, head and body.
     pub(crate) fn get(&mut self, path: &str) -> io::Result<String> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let stream = TcpStream::connect(self.address)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                BufReader::new(stream)
-            }
+        let mut connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            let stream = TcpStream::connect(self.address)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            BufReader::new(stream)
         };
         let close = if self.keep_alive { "" } else { "Connection: close\r\n" };
         connection.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{close}\r\n").as_bytes())?;
@@ -107,13 +107,21 @@ impl Client {
 fn head(reader: &mut impl BufRead) -> io::Result<String> {
     let mut head = String::new();
     loop {
-        let before = head.len();
         if reader.read_line(&mut head)? == 0 {
             return Err(io::Error::other(format!("closed after `{head}`")));
         }
-        if head[before..] == *"\r\n" {
+        if head == "\r\n" || head.ends_with("\r\n\r\n") {
             return Ok(head.trim_end().to_owned());
         }
+    }
+}
+
+/// Waits until so many more requests were answered.
+pub(crate) fn wait_for_requests(done: &AtomicU64, more: u64) {
+    let (before, until) = (done.load(Ordering::Relaxed), Instant::now() + PATIENCE);
+    while done.load(Ordering::Relaxed) < before + more {
+        assert!(Instant::now() < until, "requests are not answered any more");
+        thread::yield_now();
     }
 }
 
@@ -162,7 +170,7 @@ impl Running {
         let mut running =
             Self { address: ([0, 0, 0, 0], 0).into(), admin: String::new(), folder, document, process, log, first };
         running.address = running.wait_for("listening")["address"].as_str().unwrap().parse().unwrap();
-        running.admin = running.wait_for("the admin listener is open")["address"].as_str().unwrap().to_owned();
+        running.wait_for("the admin listener is open")["address"].as_str().unwrap().clone_into(&mut running.admin);
         running
     }
 
@@ -179,15 +187,6 @@ impl Running {
         panic!("`{message}` does not come; what came is:\n{}", seen.join("\n"));
     }
 
-    /// Waits until so many more requests were answered.
-    pub(crate) fn wait_for_requests(&self, done: &AtomicU64, more: u64) {
-        let (before, until) = (done.load(Ordering::Relaxed), Instant::now() + PATIENCE);
-        while done.load(Ordering::Relaxed) < before + more {
-            assert!(Instant::now() < until, "requests are not answered any more");
-            thread::yield_now();
-        }
-    }
-
     /// Changes a limit, and has the document read again.
     pub(crate) fn reload(&mut self, number: u32) {
         let document = format!("{}limits: {{body_bytes: {}MiB}}\n", self.document, number + 1);
@@ -196,13 +195,10 @@ impl Running {
         self.wait_for("a new configuration serves");
     }
 
-    /// Makes the document one that cannot be served. What looks at the file tells so.
-    pub(crate) fn break_the_document(&self) {
-        fs::write(
-            self.folder.path().join("vestibule.yaml"),
-            self.document.replace("upstream: orders", "upstream: ordres"),
-        )
-        .unwrap();
+    /// Writes the document with something else in it. What looks at the file takes it up in a while.
+    pub(crate) fn change(&self, from: &str, to: &str) {
+        assert!(self.document.contains(from));
+        fs::write(self.folder.path().join("vestibule.yaml"), self.document.replace(from, to)).unwrap();
     }
 
     /// Runs a command of this program beside the document, with the admin listener's address; returns what it says.
@@ -214,6 +210,16 @@ impl Running {
             .output()
             .unwrap();
         [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat()
+    }
+
+    /// Runs the document a second time, in a process that is expected to end; returns its exit code and what it says.
+    pub(crate) fn run_again(&self) -> (Option<i32>, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_vestibule"))
+            .args(["run", "vestibule.yaml"])
+            .current_dir(self.folder.path())
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
     }
 
     /// Runs `vestibule upgrade`, and returns what it says.

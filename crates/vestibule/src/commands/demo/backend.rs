@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -60,7 +60,7 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
                 json(StatusCode::OK, &json!({ "took_seconds": SLOW.as_secs() }))
             }
             "/echo" => {
-                let body = Limited::new(body, LONGEST).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+                let body = Limited::new(body, LONGEST).collect().await.map(Collected::to_bytes).unwrap_or_default();
                 let told = json!({
                     "method": head.method.as_str(),
                     "target": head.uri.to_string(),

@@ -22,7 +22,7 @@ pub(super) struct Story {
 
 /// A route that has the request's host and path.
 pub(super) struct Route {
-    pub(super) route: String,
+    pub(super) summary: String,
     pub(super) api: String,
     /// None for the one that won.
     pub(super) lost_because: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct Route {
 /// A policy, and what it said.
 pub(super) struct Policy {
     pub(super) stage: Stage,
-    pub(super) policy: &'static str,
+    pub(super) name: &'static str,
     pub(super) verdict: Verdict,
     pub(super) took: Option<Duration>,
 }
@@ -106,11 +106,11 @@ impl Story {
     /// The story for machines.
     pub(super) fn as_json(&self) -> Value {
         let route =
-            |route: &Route| json!({ "route": route.route, "api": route.api, "lost_because": route.lost_because });
+            |route: &Route| json!({ "route": route.summary, "api": route.api, "lost_because": route.lost_because });
         let policy = |policy: &Policy| {
             let micros = policy.took.map(|took| took.as_secs_f64() * 1e6);
             let (stage, verdict) = (stage(policy.stage), policy.verdict.code());
-            json!({ "stage": stage, "policy": policy.policy, "verdict": verdict, "micros": micros })
+            json!({ "stage": stage, "policy": policy.name, "verdict": verdict, "micros": micros })
         };
         let target =
             |target: &Target| json!({ "upstream": target.upstream, "targets": target.targets, "share": target.share });
@@ -141,7 +141,7 @@ impl fmt::Display for Story {
             writeln!(f, "({note})")?;
         }
         writeln!(f, "\nRoutes")?;
-        for Route { route, api, lost_because } in &self.routes {
+        for Route { summary: route, api, lost_because } in &self.routes {
             match lost_because {
                 None => writeln!(f, "  won   {route} of {api}")?,
                 Some(reason) => writeln!(f, "  lost  {route} of {api}: {reason}")?,
@@ -156,8 +156,8 @@ impl fmt::Display for Story {
         if !self.policies.is_empty() {
             writeln!(f, "\nPolicies")?;
         }
-        let width = self.policies.iter().map(|policy| policy.policy.len()).max().unwrap_or_default();
-        for Policy { stage: at, policy, verdict, took } in &self.policies {
+        let width = self.policies.iter().map(|policy| policy.name.len()).max().unwrap_or_default();
+        for Policy { stage: at, name: policy, verdict, took } in &self.policies {
             let took = took.map(|took| format!(", {:.1} µs", took.as_secs_f64() * 1e6)).unwrap_or_default();
             writeln!(f, "  {:9}  {policy:width$}  {}{took}", stage(*at), verdict.text())?;
         }
