@@ -1,5 +1,15 @@
 //! Tests only: what clients, operators and neighbours of a gateway notice, one module for each chapter of promises.
 
+#![cfg_attr(
+    test,
+    expect(
+        clippy::disallowed_methods,
+        clippy::format_push_string,
+        clippy::string_slice,
+        reason = "a test may panic and start tasks, and reads best without ceremony"
+    )
+)]
+
 #[cfg(test)]
 mod ambiguous;
 #[cfg(test)]

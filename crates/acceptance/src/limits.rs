@@ -108,7 +108,8 @@ async fn a_client_that_does_not_read_is_cut() {
     let backend = Stub::talking(|mut talk| async move {
         talk.request().await;
         talk.wire.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n").await;
-        while talk.wire.try_send([b'x'; 65536]).await.is_ok() {}
+        let piece = vec![b'x'; 65_536];
+        while talk.wire.try_send(&piece).await.is_ok() {}
     })
     .await;
     let gateway = Gateway::with(&backend, "limits: {min_rate: 1KiB, min_rate_grace: 500ms}").await;

@@ -9,7 +9,6 @@
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::panic,
-    clippy::unwrap_used,
     reason = "a test may panic and start tasks; its helpers read best without ceremony"
 )]
 
@@ -48,6 +47,6 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 pub async fn within<T>(what: &str, wait: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, wait).await {
         Ok(done) => done,
-        Err(_) => panic!("in vain: waited for {what}"),
+        Err(elapsed) => panic!("waited in vain for {what}: {elapsed}"),
     }
 }
