@@ -11,6 +11,9 @@ use tokio::net::TcpStream;
 /// The longest header that is read: version 2 with room for its extensions.
 const LONGEST: usize = 4096;
 
+/// The longest line of version 1.
+const LONGEST_LINE: usize = 107;
+
 /// What a header tells about a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Told {
@@ -59,6 +62,10 @@ enum Parsed {
 }
 
 fn parse(bytes: &[u8]) -> Parsed {
+    // The parser takes a line that ends within a port for a wrong one, so version 1 waits for its whole line.
+    if bytes.starts_with(b"PROXY ") && bytes.len() < LONGEST_LINE && !bytes.contains(&b'\n') {
+        return Parsed::More;
+    }
     let result = HeaderResult::parse(bytes);
     if result.is_incomplete() {
         return Parsed::More;
