@@ -191,8 +191,6 @@ pub struct Breaker {
     pub connections: u32,
     /// Requests under way at a time; beyond, 503. Default 4096.
     pub requests: u32,
-    /// Requests that may wait for a connection; beyond, 503. Default 1024.
-    pub pending: u32,
     /// Failures in a row (no connection, no answer in time) that open the circuit; 0 never opens it. Default 10.
     pub failures: u32,
     /// How long an open circuit refuses before it lets one request try. Default 250ms, so that a returning backend is found soon.
@@ -201,7 +199,7 @@ pub struct Breaker {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { connections: 4096, requests: 4096, pending: 1024, failures: 10, retry_after: Span::milliseconds(250) }
+        Self { connections: 4096, requests: 4096, failures: 10, retry_after: Span::milliseconds(250) }
     }
 }
 

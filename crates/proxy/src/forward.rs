@@ -53,7 +53,7 @@ pub(crate) async fn forward(
         crate::mirror::copy(&mirror.upstream, exchange, &body);
     }
     let client = exchange.client;
-    let outgoing = Outgoing { head: &mut exchange.head, body, client, alarm, interim };
+    let outgoing = Outgoing { head: &mut exchange.head, body, client, alarm, interim, until: None };
     match upstream.send(outgoing).await {
         Ok(answer) => {
             underway.outcome.upstream = Some(Upstreamed {

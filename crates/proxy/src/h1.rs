@@ -81,6 +81,10 @@ pub(crate) async fn serve(
     let session = Session { interim: interim(&client), client, connection, listener, service, alarm: Alarm::new() };
     if let Err(error) = session.run().await {
         tracing::debug!(peer = %session.connection.peer, %error, "a connection broke");
+        if error.kind() == io::ErrorKind::TimedOut {
+            // A client that takes nothing would keep what it was sent in the kernel for as long as it likes.
+            drop(socket2::SockRef::from(session.client.lock().io.tcp()).set_linger(Some(std::time::Duration::ZERO)));
+        }
     }
 }
 

@@ -21,6 +21,14 @@ async fn main() {
     if arguments.next().as_deref() == Some("write-until-killed") {
         write(Path::new(&arguments.next().unwrap())).await;
     }
+    // A test runner asks for names first, and for the ignored ones apart.
+    let asked: Vec<_> = std::env::args().collect();
+    if asked.iter().any(|argument| argument == "--list") {
+        if !asked.iter().any(|argument| argument == "--ignored") {
+            println!("what_was_answered_survives_kill: test");
+        }
+        return;
+    }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let mut answered = 0;

@@ -15,6 +15,7 @@ use http::{HeaderMap, Method, Response, StatusCode, request};
 use http_body::{Body as _, Frame, SizeHint};
 use http1::{Decoded, Decoder, Framing, Limits, Refusal, ResponseHead};
 use pipeline::{Body, BoxError};
+use tokio::time::Instant;
 
 use crate::io::{Io, Outbox};
 use crate::target::{Lease, Target};
@@ -77,6 +78,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) alarm: &'a Alarm,
     pub(crate) first_byte: Duration,
     pub(crate) idle: Duration,
+    /// When the whole exchange must be over.
+    pub(crate) until: Option<Instant>,
     pub(crate) limits: &'a Limits,
     pub(crate) interim: Option<&'a Interim>,
 }
@@ -153,6 +156,7 @@ fn receive(mut connection: Connection, sending: Sending, head: &ResponseHead, le
         alarm: None,
         is_waiting: false,
         idle: terms.idle,
+        until: terms.until,
         lease,
     })
 }
@@ -350,6 +354,7 @@ struct Receiving {
     alarm: Option<Alarm>,
     is_waiting: bool,
     idle: Duration,
+    until: Option<Instant>,
     lease: Lease,
 }
 
@@ -364,6 +369,11 @@ impl http_body::Body for Receiving {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        let left = this.until.map(|until| until.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            this.connection = None;
+            return Poll::Ready(Some(Err(Stalled.into())));
+        }
         let polled = this.poll_next(context);
         if polled.is_ready() {
             this.is_waiting = false;
@@ -372,7 +382,7 @@ impl http_body::Body for Receiving {
         // Set only while the target is waited for: a client that is slow to take what came is no fault of the target's.
         let alarm = this.alarm.get_or_insert_default();
         if !this.is_waiting {
-            alarm.set(this.idle);
+            alarm.set(left.map_or(this.idle, |left| left.min(this.idle)));
             this.is_waiting = true;
         }
         ready!(alarm.poll_expired(context));

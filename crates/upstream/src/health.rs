@@ -207,6 +207,7 @@ impl Upstream {
                     alarm: &alarm,
                     first_byte: health.timeout.duration(),
                     idle: health.timeout.duration(),
+                    until: None,
                     limits: &self.limits,
                     interim: None,
                 };

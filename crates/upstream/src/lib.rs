@@ -69,6 +69,8 @@ pub struct Outgoing<'a> {
     pub alarm: &'a Alarm,
     /// Who wants to hear of 1xx answers.
     pub interim: Option<Interim>,
+    /// When the whole exchange must be over; the upstream's settings say so.
+    pub until: Option<Instant>,
 }
 
 /// An upstream's answer.
@@ -152,6 +154,7 @@ impl Upstream {
             return Err(refused(Kind::CircuitOpen));
         }
         self.sent.fetch_add(1, Ordering::Relaxed);
+        request.until = self.settings.timeouts.total.map(|total| Instant::now() + total.duration());
         self.budget.earn();
         let mut tried = SmallVec::<[usize; 4]>::new();
         loop {
@@ -270,10 +273,16 @@ impl Upstream {
                 }
             },
         };
+        let first_byte = self.settings.timeouts.first_byte.duration();
+        let until = request.until;
         let terms = h1::Terms {
             alarm: request.alarm,
-            first_byte: self.settings.timeouts.first_byte.duration(),
+            first_byte: match until {
+                Some(until) => first_byte.min(until.saturating_duration_since(Instant::now())),
+                None => first_byte,
+            },
             idle: self.settings.timeouts.idle.duration(),
+            until,
             limits: &self.limits,
             interim: request.interim.as_ref(),
         };
