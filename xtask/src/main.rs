@@ -1,4 +1,4 @@
-//! Development commands: `cargo xtask test | layers | docs | bench`.
+//! Development commands: `cargo xtask test | layers | docs | bench | trial`.
 //!
 //! Deliberately not here: anything a user of the gateway runs. Few dependencies, so that it builds in seconds.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
@@ -9,6 +9,7 @@ mod layers;
 mod packages;
 mod run;
 mod test;
+mod trial;
 
 use anyhow::{Result, bail};
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ usage: cargo xtask COMMAND
     --rounds N       other than 7
     --out FILE       other than above
     cases: plain tls handshake large post http2 partner routes latency reload idle instructions
+  trial NAME...    hard times for a gateway, each its section of bench/TRIALS.md (minutes each)
 ";
 
 fn main() -> ExitCode {
@@ -47,6 +49,7 @@ fn obey(words: &[&str]) -> Result<()> {
         ["docs"] => docs::write(),
         ["docs", "--check"] => docs::check(),
         ["bench", words @ ..] => bench::bench(words),
+        ["trial", names @ ..] => trial::trial(names),
         [] | ["help" | "-h" | "--help"] => {
             print!("{USAGE}");
             Ok(())

@@ -219,7 +219,10 @@ async fn what_is_counted_is_let_go_and_then_forgotten() {
     // Each round finishes a segment; those of earlier rounds are removed sooner or later.
     while journal.segments().unwrap().contains(&first) {
         aggregator.round().await.unwrap();
-        assert!(n == 1 || totals.counted(&first.to_string()).await.unwrap() > 0, "it could be read again");
+        // The keeper works beside this test: what it has removed by now may be forgotten.
+        let is_known = totals.counted(&first.to_string()).await.unwrap() > 0;
+        let is_removed = !journal.segments().unwrap().contains(&first);
+        assert!(n == 1 || is_known || is_removed, "it could be read again");
         append(&mut journal.writer().unwrap(), n);
         n += 1;
     }

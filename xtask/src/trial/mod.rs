@@ -1,0 +1,39 @@
+//! `cargo xtask trial`: hard times for a gateway as its operators run it, and what its clients noticed.
+//!
+//! A trial takes minutes and measures; what must hold on every change is in `crates/acceptance`.
+
+mod report;
+
+use crate::run::root;
+use anyhow::{Result, bail};
+use std::fs;
+
+/// A trial: its name on the command line, and what runs it and tells what was found.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    name: &'static str,
+    run: fn() -> Result<report::Section>,
+}
+
+/// All trials, in the order of the report.
+const TRIALS: &[Trial] = &[];
+
+/// Runs trials by name, and writes each one's section of the report.
+pub(crate) fn trial(names: &[&str]) -> Result<()> {
+    let known = || TRIALS.iter().map(|trial| trial.name).collect::<Vec<_>>().join(" ");
+    if names.is_empty() {
+        bail!("name a trial: {}", known());
+    }
+    let file = root()?.join("bench/TRIALS.md");
+    for name in names {
+        let Some(trial) = TRIALS.iter().find(|trial| trial.name == *name) else {
+            bail!("there is no trial `{name}`; there are: {}", known());
+        };
+        let section = (trial.run)()?;
+        println!("{}", section.text());
+        let before = fs::read_to_string(&file).unwrap_or_default();
+        let order: Vec<&str> = TRIALS.iter().map(|trial| trial.name).collect();
+        fs::write(&file, report::with(&before, trial.name, &section, &order))?;
+    }
+    Ok(())
+}
