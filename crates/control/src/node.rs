@@ -1,8 +1,8 @@
 //! A whole node: what serves, what is kept, and which configuration is live.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -86,6 +86,7 @@ pub struct Node {
     logs: Mutex<Vec<Arc<Log>>>,
     lent: Lent,
     phase: AtomicU8,
+    tidying: OnceLock<fn()>,
     jobs: Mutex<JoinSet<()>>,
 }
 
@@ -122,6 +123,7 @@ impl Node {
             upstreams: Mutex::default(),
             logs: Mutex::default(),
             phase: AtomicU8::new(0),
+            tidying: OnceLock::new(),
             jobs: Mutex::default(),
             live,
             gateway,
@@ -143,7 +145,12 @@ impl Node {
         let generation = self.live.current().generation + 1;
         let published = self.publish_as(Arc::new(configuration), generation);
         match &published {
-            Ok(published) => tracing::info!(generation, hash = published.hash, "a new configuration serves"),
+            Ok(published) => {
+                tracing::info!(generation, hash = published.hash, "a new configuration serves");
+                if let Some(tidy) = self.tidying.get() {
+                    tidy();
+                }
+            }
             Err(findings) => {
                 self.vitals.reload_failures.add(1);
                 for finding in findings {
@@ -169,6 +176,12 @@ impl Node {
                 Err(findings)
             }
         }
+    }
+
+    /// Has `tidy` run after each change of the configuration, on the thread that read the new one.
+    pub fn tidy_by(&self, tidy: fn()) {
+        // Whoever was first may stay.
+        self.tidying.set(tidy).ok();
     }
 
     /// The configuration that serves, as it was written.

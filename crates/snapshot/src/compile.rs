@@ -23,7 +23,7 @@ const SPLIT_PARTS: usize = 10_000;
 
 impl Snapshot {
     /// Compiles a document, or says everything that is wrong with it.
-    pub fn compile(document: &Document, generation: u64, hash: &str, lent: &Lent) -> Result<Self, Vec<Finding>> {
+    pub fn compile(document: &Arc<Document>, generation: u64, hash: &str, lent: &Lent) -> Result<Self, Vec<Finding>> {
         let mut compiler = Compiler {
             lent,
             findings: Vec::new(),

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::io::{Io, Outbox};
 use crate::target::{Lease, Target};
+use crate::turn::Turn;
 
 /// A connection between exchanges.
 pub(crate) struct Connection {
@@ -98,6 +99,7 @@ pub(crate) async fn exchange(
     lease: Lease,
     terms: Terms<'_>,
 ) -> Result<Answered, Trouble> {
+    Turn::default().await;
     let mut sending = Sending::new(head, body);
     terms.alarm.set(terms.first_byte);
     let answer = std::future::poll_fn(|context| {

@@ -12,6 +12,7 @@ mod health;
 pub mod io;
 mod target;
 mod tls;
+mod turn;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use self::failed::{Failed, Kind};
 pub use self::h1::Interim;
 pub use self::health::Breaker;
 pub use self::target::Target;
+pub use self::turn::Turn;
 use crate::balance::Picker;
 use crate::connect::Connector;
 use crate::health::Budget;
