@@ -156,7 +156,8 @@ impl Peer {
             Under::Callgrind => self.callgrind(&program, &folder),
         };
         command.args(arguments).current_dir(&folder).env("GOMAXPROCS", "1").env("HOME", &folder);
-        let mut server = Server::start(command, &folder.join("log"))?;
+        let server = Server::start(command, &folder.join("log"))?;
+        let mut server = if under == Under::Callgrind { server.with_patience() } else { server };
         let header = self.header(&mut server, &program, &config, plain)?;
         let line = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
         server.wait_for(plain, &line)?;
