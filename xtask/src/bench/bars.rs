@@ -51,7 +51,7 @@ pub(crate) const BARS: &[Bar] = &[
     bar("partner case, CPU", 0.7, "× nginx with Lua", partner(Peer::NginxLua)),
     bar("partner case, CPU", 0.25, "× Envoy", partner(Peer::EnvoyPartner)),
     bar("chain of ten ordinary policies", 1000.0, "ns", Figure::Chain),
-    bar("chain of ten policies, allocations by the chain", 0.0, "", Figure::ChainAllocations),
+    bar("chain of ten policies", 0.0, "allocations by the chain", Figure::ChainAllocations),
     bar("5,000 routes, CPU", 1.05, "× one route", Figure::Cpu(Case::Routes, Peer::VestibuleRoutes, Peer::Vestibule)),
     bar("5,000 routes, resident memory", 50.0, "MiB", Figure::Resident(Case::Routes, Peer::VestibuleRoutes)),
     bar("idle connection", 8.0, "KiB", Figure::Idle(Wire::Plain)),
