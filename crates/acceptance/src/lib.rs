@@ -35,6 +35,8 @@ mod panics;
 #[cfg(test)]
 mod partners;
 #[cfg(test)]
+mod readings;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod tls;

@@ -7,6 +7,7 @@ use http::Method;
 use model::Document;
 use model::api::{Api, Destination as Written, ForwardedHeaders, OnFailure as WrittenOnFailure, PolicyUse};
 use model::document::Named;
+use model::requests::Requests;
 use pipeline::{Chain, ChainBuilder, OnFailure};
 use policies::CATALOG;
 use problem::{Finding, Pointer};
@@ -26,6 +27,7 @@ impl Snapshot {
     pub fn compile(document: &Arc<Document>, generation: u64, hash: &str, lent: &Lent) -> Result<Self, Vec<Finding>> {
         let mut compiler = Compiler {
             lent,
+            requests: &document.requests,
             findings: Vec::new(),
             upstreams: Named::new(),
             router: Router::default(),
@@ -64,6 +66,7 @@ impl Snapshot {
 
 struct Compiler<'a> {
     lent: &'a Lent,
+    requests: &'a Requests,
     findings: Vec<Finding>,
     upstreams: Named<Arc<Upstream>>,
     router: Router,
@@ -136,6 +139,10 @@ impl Compiler<'_> {
             Segment::Parameter(name) => Some(name.clone()),
             Segment::Literal(_) => None,
         };
+        if let Some(message) = matching::unreachable(way, self.requests) {
+            self.findings.push(Finding::new(&way.at, message));
+            return;
+        }
         let number = self.routes.len();
         if let Err(other) = self.router.insert(way.host.clone(), &way.pattern, way.conditions.clone(), number) {
             let (other_route, other_at) = (self.routes.get(other), self.places.get(other));
