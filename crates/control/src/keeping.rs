@@ -8,6 +8,7 @@ use journal::Journal;
 use limits::{Period, Plans};
 use metering::{Aggregator, Ledger, Meter};
 use model::Document;
+use model::read::advice;
 use partners::{Index, Operation, Partners, Pepper, Product};
 use pipeline::Services;
 use problem::{Finding, Pointer};
@@ -130,8 +131,11 @@ impl Plans for IndexedPlans {
     }
 }
 
-/// The products of a document, or what is wrong with them.
-pub(crate) fn products(document: &Document) -> Result<Vec<Product>, Vec<Finding>> {
+/// The products of a document, or what is wrong with them, unless it follows from a part that is doubtful.
+pub(crate) fn products(
+    document: &Document,
+    is_doubtful: &dyn Fn(&Pointer) -> bool,
+) -> Result<Vec<Product>, Vec<Finding>> {
     let (mut products, mut findings) = (Vec::new(), Vec::new());
     for (name, written) in &document.products {
         let at = Pointer::default().at("products").at(name);
@@ -140,8 +144,10 @@ pub(crate) fn products(document: &Document) -> Result<Vec<Product>, Vec<Finding>
             let at = at.at("operations").at(index);
             match text.parse::<Operation>() {
                 Ok(operation) => {
-                    if !document.apis.contains_key(operation.api()) {
-                        findings.push(Finding::new(&at, format!("there is no api `{}`", operation.api())));
+                    let api = operation.api();
+                    if !document.apis.contains_key(api) && !is_doubtful(&Pointer::default().at("apis").at(api)) {
+                        let known: Vec<_> = document.apis.keys().map(String::as_str).collect();
+                        findings.push(Finding::new(&at, format!("there is no api `{api}`{}", advice(api, &known))));
                     }
                     operations.push(operation);
                 }

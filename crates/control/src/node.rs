@@ -16,7 +16,7 @@ use telemetry::traceparent::{Callers, Sampler};
 use tokio::task::JoinSet;
 use watch::Vitals;
 
-use crate::document::Configuration;
+use crate::document::{Configuration, and_the_rest};
 use crate::jobs;
 use crate::keeping::{self, Keeping};
 use crate::observing::{self, Log};
@@ -109,7 +109,7 @@ impl Node {
         let sampler = document.tracing.as_ref().map(|tracing| Sampler::new(tracing.sample, Callers::Decide));
 
         let compiled = Snapshot::compile(document, 1, &configuration.hash, &lent);
-        let compiled = compiled.map_err(|found| located(&configuration, found))?;
+        let compiled = compiled.map_err(|found| StartError::Findings(and_the_rest(&configuration, found)))?;
         let live = Arc::new(Live::new(compiled));
         let service = Arc::new(Service::new(live.clone(), sampler));
         let workers = document.workers.map_or_else(std::thread::available_parallelism, |workers| {
@@ -207,10 +207,11 @@ impl Node {
 
     fn publish_as(&self, configuration: Arc<Configuration>, generation: u64) -> Result<Published, Vec<Finding>> {
         let mut current = self.current.lock();
-        let located = |found| located_findings(&configuration, found);
+        let located = |found| located(&configuration, found);
+        let all = |found| and_the_rest(&configuration, found);
         let document = &configuration.document;
-        let mut snapshot = Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(located)?;
-        let products = keeping::products(document).map_err(located)?;
+        let mut snapshot = Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(all)?;
+        let products = keeping::products(document, &|_| false).map_err(all)?;
         let logs = observing::logs(&document.logs, &self.lent.kept).map_err(located)?;
         snapshot.observers = observing::observers(&snapshot, &self.registry, &logs, self.spans.as_ref());
         if let Some(keeping) = &self.keeping {
@@ -232,11 +233,7 @@ impl Node {
     }
 }
 
-fn located(configuration: &Configuration, found: Vec<Finding>) -> StartError {
-    StartError::Findings(located_findings(configuration, found))
-}
-
-fn located_findings(configuration: &Configuration, mut found: Vec<Finding>) -> Vec<Finding> {
+fn located(configuration: &Configuration, mut found: Vec<Finding>) -> Vec<Finding> {
     configuration.source.locate(&mut found);
     found
 }
