@@ -42,11 +42,18 @@ async fn a_key_opens_the_operations_of_its_products_and_no_others() {
         gateway.send(method, path, &headers).await
     };
 
+    let (beginning, last) = key.split_at(key.len() - 1);
     assert_eq!(ask("GET", "/orders/7", with(&key)).await.text(), "hello");
     for (method, path, headers, status, code) in [
         ("GET", "/orders", vec![], 401, "api-key-missing"),
         ("GET", "/orders", with("nonsense"), 401, "api-key-unknown"),
-        ("GET", "/orders", with(&format!("{}x", &key[..key.len() - 1])), 401, "api-key-unknown"),
+        (
+            "GET",
+            "/orders",
+            with(&format!("{beginning}{}", if last == "x" { "y" } else { "x" })),
+            401,
+            "api-key-unknown",
+        ),
         ("POST", "/orders", with(&key), 403, "operation-not-allowed"),
         ("GET", "/fast", with(&key), 403, "operation-not-allowed"),
     ] {

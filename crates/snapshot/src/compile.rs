@@ -204,11 +204,7 @@ impl<'a> Compiler<'a> {
         for (used, at) in &uses {
             match CATALOG.iter().find(|entry| entry.name == used.policy) {
                 Some(entry) => known.push((entry, *used, at)),
-                None => {
-                    let names: Vec<_> = CATALOG.iter().map(|entry| entry.name).collect();
-                    let advice = advice(&used.policy, &names);
-                    self.findings.push(Finding::new(at, format!("there is no policy `{}`{advice}", used.policy)));
-                }
+                None => self.findings.push(Finding::new(at, format!("there is no policy `{}`", used.policy))),
             }
         }
         known.sort_by_key(|(entry, ..)| entry.stage);
