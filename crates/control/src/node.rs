@@ -66,6 +66,9 @@ pub struct Published {
     pub hash: String,
 }
 
+/// Reads certificates again, or says what is wrong with them.
+type Reload = Box<dyn Fn(&Configuration) -> Vec<Finding> + Send + Sync>;
+
 /// A node that serves.
 pub struct Node {
     /// What serves now.
@@ -84,6 +87,7 @@ pub struct Node {
     pub(crate) spans: Option<Arc<SpanQueue>>,
     pub(crate) upstreams: Mutex<jobs::Upstreams>,
     logs: Mutex<Vec<Arc<Log>>>,
+    other_certificates: Mutex<Option<Reload>>,
     lent: Lent,
     phase: AtomicU8,
     jobs: Mutex<JoinSet<()>>,
@@ -121,6 +125,7 @@ impl Node {
             current: Mutex::new(Arc::new(configuration)),
             upstreams: Mutex::default(),
             logs: Mutex::default(),
+            other_certificates: Mutex::default(),
             phase: AtomicU8::new(0),
             jobs: Mutex::default(),
             live,
@@ -143,7 +148,12 @@ impl Node {
         let generation = self.live.current().generation + 1;
         let published = self.publish_as(Arc::new(configuration), generation);
         match &published {
-            Ok(published) => tracing::info!(generation, hash = published.hash, "a new configuration serves"),
+            Ok(published) => {
+                tracing::info!(generation, hash = published.hash, "a new configuration serves");
+                for finding in self.reload_other_certificates() {
+                    tracing::error!(%finding, "a certificate was not taken; the old one serves on");
+                }
+            }
             Err(findings) => {
                 self.vitals.reload_failures.add(1);
                 for finding in findings {
@@ -191,6 +201,24 @@ impl Node {
         &self.service
     }
 
+    /// Has certificates that are not the listeners' own read again whenever those are, such as the admin listener's.
+    pub fn watch_certificates(&self, reload: impl Fn(&Configuration) -> Vec<Finding> + Send + Sync + 'static) {
+        *self.other_certificates.lock() = Some(Box::new(reload));
+    }
+
+    /// Reads all certificates again. Those with findings serve on as they are.
+    pub fn reload_certificates(&self) -> Vec<Finding> {
+        let mut findings = self.gateway.reload_certificates();
+        findings.extend(self.reload_other_certificates());
+        findings
+    }
+
+    fn reload_other_certificates(&self) -> Vec<Finding> {
+        let configuration = self.configuration();
+        let findings = self.other_certificates.lock().as_ref().map(|reload| reload(&configuration));
+        located(&configuration, findings.unwrap_or_default())
+    }
+
     /// Ends what is under way, writes everything down, and stops.
     pub async fn stop(&self) {
         self.phase.store(1, Ordering::Relaxed);
@@ -198,7 +226,8 @@ impl Node {
         self.gateway.drain(patience).await;
         self.jobs.lock().abort_all();
         if let Some(keeping) = &self.keeping {
-            keeping.add_up().await;
+            // What cannot be added up now stays in the journal.
+            drop(keeping.add_up().await);
         }
         for log in &*self.logs.lock() {
             log.sink.close(Duration::from_secs(5));

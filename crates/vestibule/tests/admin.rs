@@ -179,6 +179,26 @@ fn write_unnoticed(file: &Path, text: &str) {
     std::fs::File::options().write(true).open(file).unwrap().set_modified(changed).unwrap();
 }
 
+#[test]
+fn a_document_that_belongs_to_a_file_is_not_replaced_behind_it() {
+    let gateway = Gateway::start();
+    let token = std::fs::read_to_string(gateway.folder.path().join("data/admin.token")).unwrap();
+    let put = |query: &str| {
+        let output = Command::new("curl")
+            .args(["-sS", "-X", "PUT", "-w", " %{http_code}", "--data-binary", "@vestibule.yaml"])
+            .args(["-H", "content-type: application/yaml", "-H", &format!("authorization: Bearer {}", token.trim())])
+            .arg(format!("{}/config{query}", url(&gateway)))
+            .current_dir(gateway.folder.path())
+            .output();
+        text(&output.unwrap().stdout)
+    };
+
+    let (refused, tried) = (put(""), put("?dry_run=true"));
+
+    assert!(refused.ends_with(" 409") && refused.contains("vestibule.yaml: write it there"), "{refused}");
+    assert!(tried.ends_with(" 200") && tried.contains("\"changes\":[]"), "{tried}");
+}
+
 fn url(gateway: &Gateway) -> String {
     let file = gateway.folder.path().join("vestibule.yaml");
     let document = std::fs::read_to_string(file).unwrap();
