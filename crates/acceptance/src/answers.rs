@@ -102,12 +102,11 @@ async fn ranges_are_the_backends_business() {
 
 #[tokio::test]
 async fn the_gateways_own_answers_are_problems_with_proxy_status() {
-    let backend = Stub::saying("hello").await;
+    let (backend, dead) = (Stub::saying("hello").await, Stub::refusing());
     let document = format!(
         "upstreams: {{a: {{targets: [\"http://{}\"]}}, dead: {{targets: [\"http://{}\"], retries: {{attempts: 0}}}}}}\n\
          apis:\n  a: {{match: {{path: /a, method: GET}}, upstream: a}}\n  dead: {{match: {{path: /dead}}, upstream: dead}}\n",
-        backend.address,
-        Stub::refusing().address,
+        backend.address, dead.address,
     );
     let gateway = Gateway::serving(&document).await;
 

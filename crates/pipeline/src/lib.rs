@@ -26,8 +26,8 @@ pub use self::exchange::{
     Trace, Upstreamed,
 };
 pub use self::hooks::{
-    AskOnRequest, AskOnRequestBody, Condition, Failure, Flow, OnFailure, OnFinish, OnRequest, OnRequestBody,
-    OnResponse, OnResponseBody, OnResponseChunk, Room, Step, Verdict,
+    AskOnRequest, AskOnRequestBody, Condition, Failure, Flow, OnFailure, OnFinish, OnGiveBack, OnRequest,
+    OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Room, Step, Verdict,
 };
 pub use self::kept::{Kept, Services};
 pub use self::policy::{Entry, Policy, Settings, Stage};

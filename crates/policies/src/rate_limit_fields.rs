@@ -64,6 +64,18 @@ impl Fields {
         exchange.set_figures(self.standing, [decision.limit, decision.remaining, pack(seconds, resets_in)]);
     }
 
+    /// Whether anything was kept for this exchange.
+    pub(crate) fn has_decided(&self, exchange: &Exchange) -> bool {
+        let [_, _, times] = exchange.figures(self.standing);
+        times != 0
+    }
+
+    /// Corrects what is left.
+    pub(crate) fn correct(&self, exchange: &mut Exchange, remaining: u64) {
+        let [limit, _, times] = exchange.figures(self.standing);
+        exchange.set_figures(self.standing, [limit, remaining, times]);
+    }
+
     /// Keeps what is left of something that no time brings back.
     pub(crate) fn keep_remaining(&self, exchange: &mut Exchange, remaining: u64) {
         exchange.set_figures(self.standing, [0, remaining, WITHOUT_TIME]);
