@@ -128,9 +128,9 @@ impl Clients {
         };
         let has_retry_after = header("retry-after").is_some();
         let closes = header("connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
-        let length = header("content-length").map(|value| std::str::from_utf8(value)?.trim().parse::<usize>());
+        let length = header("content-length").map(number);
         let is_chunked = header("transfer-encoding").is_some();
-        let length = length.transpose().context("a length is no number")?;
+        let length = length.transpose()?;
         let is_whole = |read: &[u8]| match length {
             Some(length) => read.len() >= head_end + length,
             None => !is_chunked || read.ends_with(b"\r\n0\r\n\r\n"),
@@ -188,6 +188,10 @@ impl Options {
         options.request = request.into_bytes();
         Ok(options)
     }
+}
+
+fn number(value: &[u8]) -> Result<usize> {
+    std::str::from_utf8(value)?.trim().parse().context("a length is no number")
 }
 
 /// The time of day, by which whoever runs this tells what happened meanwhile.

@@ -245,3 +245,43 @@ impl Upstream {
         status.is_some_and(|status| status.is_success() || status.is_redirection())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_are_a_share_of_requests_and_ten_a_second_in_any_case() {
+        let budget = Budget::new(20);
+        let spent = |now: u64| std::iter::repeat_with(|| budget.spend(now)).take_while(|may| *may).count();
+
+        assert_eq!(spent(1), 10);
+        (0..100).for_each(|_| budget.earn());
+        assert_eq!(spent(500), 20, "a fifth of a hundred");
+        assert_eq!(spent(1001), 10, "the next second");
+        (0..10_000).for_each(|_| budget.earn());
+        assert_eq!(spent(1001), 100, "no more can be saved up");
+    }
+
+    #[test]
+    fn a_budget_of_nothing_allows_no_retry() {
+        let budget = Budget::new(0);
+        budget.earn();
+        assert!(!budget.spend(1));
+    }
+
+    #[test]
+    fn an_open_circuit_lets_one_request_try_at_a_time() {
+        let breaker = Breaker::new(2, Duration::from_millis(250));
+        assert_eq!(breaker.note_failure(1000, || true), Circuit::AsBefore);
+        assert_eq!(breaker.note_failure(1000, || false), Circuit::AsBefore, "another target is well");
+        assert_eq!(breaker.note_failure(1000, || true), Circuit::Opened);
+
+        assert!(!breaker.lets_pass(|| 1249));
+        assert!(breaker.lets_pass(|| 1250));
+        assert!(!breaker.lets_pass(|| 1251), "somebody tries already");
+        assert!(breaker.lets_pass(|| 1500));
+        breaker.note_success();
+        assert!(breaker.lets_pass(|| 1501) && breaker.lets_pass(|| 1501));
+    }
+}

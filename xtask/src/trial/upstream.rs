@@ -1,9 +1,7 @@
 //! A backend that refuses, one that hangs, and one bad one of three, each for a minute at 150 requests a second.
 
 use super::report::Section;
-use super::scene::{
-    Arrival, Clients, Gateway, OTHERS_CORE, build, clock, milliseconds, program, quantile, statuses,
-};
+use super::scene::{Arrival, Clients, Gateway, OTHERS_CORE, build, clock, milliseconds, program, quantile, statuses};
 use crate::bench::process::{Server, free_ports, pinned};
 use anyhow::Result;
 use std::thread::sleep;
@@ -76,7 +74,8 @@ fn alone(trouble: Trouble, section: &mut Section) -> Result<()> {
         Trouble::Hangs => {
             let late = within(seen.broke, &[504]);
             let (least, most) = (quantile(late.clone(), 0), quantile(late, 100));
-            let is_kept = least >= PATIENCE - Duration::from_millis(500) && most <= PATIENCE + Duration::from_millis(500);
+            let is_kept =
+                least >= PATIENCE - Duration::from_millis(500) && most <= PATIENCE + Duration::from_millis(500);
             let range = format!("{} to {}", milliseconds(least), milliseconds(most));
             section.row(format!("{name}: 504 at the time-out of 2 s"), "± 0.5 s", range, is_kept);
             let open = within(seen.broke + Duration::from_secs(5), &[503]);
@@ -93,7 +92,12 @@ fn alone(trouble: Trouble, section: &mut Section) -> Result<()> {
     section.row(format!("{name}: first success after its return"), "500 ms", measured, is_kept);
     let (before, after) = seen.descriptors;
     let measured = format!("{before} before, {after} then");
-    section.row(format!("{name}: descriptors 10 s after its return"), "as before, ± 10", measured, after <= before + 10);
+    section.row(
+        format!("{name}: descriptors 10 s after its return"),
+        "as before, ± 10",
+        measured,
+        after <= before + 10,
+    );
     Ok(())
 }
 
@@ -111,7 +115,12 @@ fn one_of_three(trouble: Trouble, section: &mut Section) -> Result<()> {
     section.row(format!("{name}: errors after 3 s"), "0.1 %", measured, bad * 1000 <= later.len());
     let (before, after) = seen.descriptors;
     let measured = format!("{before} before, {after} then");
-    section.row(format!("{name}: descriptors 10 s after its return"), "as before, ± 10", measured, after <= before + 10);
+    section.row(
+        format!("{name}: descriptors 10 s after its return"),
+        "as before, ± 10",
+        measured,
+        after <= before + 10,
+    );
     Ok(())
 }
 
