@@ -246,3 +246,24 @@ async fn workers_share_a_connection_of_http_2_where_there_may_be_but_one() {
 
     assert_eq!(upstream(&gateway).connections(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_forgotten_where_workers_share_few_connections() {
+    let (one, other) = (Stub::saying("1").await, Stub::saying("2").await);
+    let gateway = Gateway::serving(&format!(
+        "version: 1\nworkers: 3\nlisteners: {{public: {{bind: \"127.0.0.1:0\"}}}}\n\
+         upstreams: {{u: {{targets: [\"http://{}\", \"http://{}\"], breaker: {{connections: 2, pending_time: 1h}}}}}}\n\
+         apis: {{a: {{match: {{path: /}}, upstream: u}}}}\n",
+        one.address, other.address
+    ))
+    .await;
+
+    for round in 0..10 {
+        let replies = futures::future::join_all((0..50).map(|_| gateway.get("/"))).await;
+        assert!(replies.iter().all(|reply| reply.status == 200), "round {round}");
+        assert!(upstream(&gateway).connections() <= 2);
+    }
+
+    assert_eq!(upstream(&gateway).pending(), 0);
+    eventually("nothing is under way", || upstream(&gateway).in_flight() == 0).await;
+}

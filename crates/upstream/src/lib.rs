@@ -248,12 +248,18 @@ impl Upstream {
 
     /// Whether a failed attempt is worth another one; it takes from the budget what that costs.
     fn may_try_again(&self, kind: Kind, tried: &[usize]) -> bool {
+        let has_another = || {
+            let is_new = |(index, target): (usize, &Arc<Target>)| {
+                !tried.contains(&index) && target.weight > 0 && target.is_in_service(|| self.now())
+            };
+            self.targets.iter().enumerate().any(is_new)
+        };
         match kind {
             // It took no time and no work. Another target costs as little, and this one would refuse again.
-            Kind::Connect => self.targets.iter().enumerate().any(|(index, target)| {
-                !tried.contains(&index) && target.weight > 0 && target.is_in_service(|| self.now())
-            }),
-            Kind::Closed | Kind::Name | Kind::ConnectLate | Kind::Tls => self.budget.spend(self.now()),
+            Kind::Connect => has_another(),
+            // This one would take as long again.
+            Kind::Name | Kind::ConnectLate | Kind::Tls => has_another() && self.budget.spend(self.now()),
+            Kind::Closed => self.budget.spend(self.now()),
             Kind::CircuitOpen
             | Kind::NoTarget
             | Kind::Full
