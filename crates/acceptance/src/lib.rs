@@ -31,6 +31,8 @@ mod neighbours;
 #[cfg(test)]
 mod nginx;
 #[cfg(test)]
+mod overload;
+#[cfg(test)]
 mod panics;
 #[cfg(test)]
 mod partners;

@@ -2,7 +2,11 @@
 //!
 //! A trial takes minutes and measures; what must hold on every change is in `crates/acceptance`.
 
+mod faults;
+mod overload;
 mod report;
+mod scene;
+mod upstream;
 
 use crate::run::root;
 use anyhow::{Result, bail};
@@ -16,7 +20,11 @@ struct Trial {
 }
 
 /// All trials, in the order of the report.
-const TRIALS: &[Trial] = &[];
+const TRIALS: &[Trial] = &[
+    Trial { name: "upstream", run: upstream::run },
+    Trial { name: "overload", run: overload::run },
+    Trial { name: "faults", run: faults::run },
+];
 
 /// Runs trials by name, and writes each one's section of the report.
 pub(crate) fn trial(names: &[&str]) -> Result<()> {
