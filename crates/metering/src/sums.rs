@@ -23,14 +23,13 @@ impl Sums {
         self.place.extend_from_slice(&figures.hour().to_le_bytes());
         self.place.push(figures.status_class());
         self.place.extend_from_slice(names.0);
-        match self.rows.get_mut(self.place.as_slice()) {
-            Some(sum) => absorb(sum, &figures),
-            None => {
-                let mut row = row(&figures, names)?;
-                absorb(&mut row, &figures);
-                self.rows.insert(self.place.clone(), row);
-            }
+        if let Some(sum) = self.rows.get_mut(self.place.as_slice()) {
+            absorb(sum, &figures);
+            return Some(());
         }
+        let mut row = row(&figures, names)?;
+        absorb(&mut row, &figures);
+        self.rows.insert(self.place.clone(), row);
         Some(())
     }
 
