@@ -3,6 +3,7 @@
 //! A trial takes minutes and measures; what must hold on every change is in `crates/acceptance`.
 
 mod report;
+mod websocket;
 
 use crate::run::root;
 use anyhow::{Result, bail};
@@ -16,7 +17,7 @@ struct Trial {
 }
 
 /// All trials, in the order of the report.
-const TRIALS: &[Trial] = &[];
+const TRIALS: &[Trial] = &[Trial { name: "websocket", run: websocket::websocket }];
 
 /// Runs trials by name, and writes each one's section of the report.
 pub(crate) fn trial(names: &[&str]) -> Result<()> {
