@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use alarm::Alarm;
 use bytes::Bytes;
-use http::{Method, Response, header, request};
+use http::{Method, Response, Version, header, request};
 use model::upstream::{HostHeader, HttpVersion};
 use pipeline::Body;
 use problem::{Finding, Pointer};
@@ -242,6 +242,10 @@ impl Upstream {
         request: &mut Outgoing<'_>,
     ) -> Result<(Response<Body>, Option<(Io, Bytes)>), Attempt> {
         match &self.settings.host {
+            // A client of HTTP/1.0 may have sent none, but the backend is spoken to by a version that asks for one.
+            HostHeader::Preserve if request.head.version < Version::HTTP_11 => {
+                request.head.headers.entry(header::HOST).or_insert_with(|| target.authority.clone());
+            }
             HostHeader::Preserve => {}
             HostHeader::Target => drop(request.head.headers.insert(header::HOST, target.authority.clone())),
             HostHeader::Fixed(_) => {
