@@ -37,7 +37,11 @@ static CONNECTION: LazyLock<Arc<Connection>> = LazyLock::new(|| {
 
 fuzz_target!(|head: &[u8]| {
     // So that most inputs get to the headers about the client.
-    let line: &[u8] = if head.starts_with(b"Forwarded") || head.starts_with(b"X-") { b"GET /a/b HTTP/1.1\r\nHost: a\r\n" } else { b"" };
+    let line: &[u8] = if head.starts_with(b"Forwarded") || head.starts_with(b"X-") {
+        b"GET /a/b HTTP/1.1\r\nHost: a\r\n"
+    } else {
+        b""
+    };
     let end: &[u8] = if line.is_empty() { b"" } else { b"\r\n\r\n" };
     let bytes = [line, head, end].concat();
     let Ok(Some((read, _))) = parse_request(&bytes, &Limits::default()) else { return };

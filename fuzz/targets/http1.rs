@@ -2,7 +2,8 @@
 #![no_main]
 
 use bytes::{Bytes, BytesMut};
-use http::Method;
+use http::header::HOST;
+use http::{HeaderValue, Method};
 use http1::{Decoded, Decoder, Framing, Limits, Refusal, parse_request, parse_response, write_request};
 use libfuzzer_sys::fuzz_target;
 
@@ -30,9 +31,11 @@ fn request(input: &[u8], step: usize) {
             (early, _) => panic!("{early:?} after {end} bytes, but {whole:?} after all"),
         }
     }
-    let Ok(Some((head, length))) = whole else { return };
+    let Ok(Some((mut head, length))) = whole else { return };
     content(&input[length..], head.framing, step);
 
+    // A client of HTTP/1.0 may send none; whoever writes has to have one.
+    head.headers.entry(HOST).or_insert(HeaderValue::from_static("a"));
     let mut written = BytesMut::new();
     let target = head.uri.to_string();
     write_request(&mut written, &head.method, &target, &head.headers, head.framing);

@@ -37,7 +37,10 @@ fuzz_target!(|input: (Vec<Api<'_>>, Vec<Asked<'_>>)| {
     }
     // Each route is there for the path that it was written with.
     for api in &apis {
-        look_up(&snapshot.router, &Asked { host: "a", path: api.path, is_post: false, header: api.header, query: None });
+        look_up(
+            &snapshot.router,
+            &Asked { host: "a", path: api.path, is_post: false, header: api.header, query: None },
+        );
     }
 });
 

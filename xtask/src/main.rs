@@ -1,10 +1,11 @@
-//! Development commands: `cargo xtask test | layers | docs | bench | trial`.
+//! Development commands: `cargo xtask test | layers | docs | bench | fuzz | trial`.
 //!
 //! Deliberately not here: anything a user of the gateway runs. Few dependencies, so that it builds in seconds.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
 mod bench;
 mod docs;
+mod fuzz;
 mod layers;
 mod packages;
 mod run;
@@ -27,6 +28,7 @@ usage: cargo xtask COMMAND
     --rounds N       other than 7
     --out FILE       other than above
     cases: plain tls handshake large post http2 partner routes latency reload idle instructions chain
+  fuzz [SECONDS] [TARGET...]  unknown input, 600 seconds a target
   trial NAME...    hard times for a gateway, each its section of bench/TRIALS.md (minutes each)
 ";
 
@@ -49,6 +51,7 @@ fn obey(words: &[&str]) -> Result<()> {
         ["docs"] => docs::write(),
         ["docs", "--check"] => docs::check(),
         ["bench", words @ ..] => bench::bench(words),
+        ["fuzz", words @ ..] => fuzz::fuzz(words),
         ["trial", names @ ..] => trial::trial(names),
         [] | ["help" | "-h" | "--help"] => {
             print!("{USAGE}");

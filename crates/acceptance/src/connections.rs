@@ -112,7 +112,9 @@ async fn clients_of_http_1_0_get_plain_bodies_to_the_end_of_the_connection() {
     assert!(head.starts_with("HTTP/1.1 200 OK") || head.starts_with("HTTP/1.0 200 OK"), "{head}");
     assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
     assert_eq!(body, "abc");
-    assert!(backend.request().line().ends_with("HTTP/1.1"));
+    let request = backend.request();
+    assert!(request.line().ends_with("HTTP/1.1"));
+    assert_eq!(request.header("host"), Some(backend.address.to_string().as_str()), "HTTP/1.1 asks for one");
 }
 
 #[tokio::test]

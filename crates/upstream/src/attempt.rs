@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, header};
+use http::{Response, Version, header};
 use model::upstream::{HostHeader, HttpVersion};
 use pipeline::Body;
 
@@ -33,6 +33,10 @@ impl Upstream {
         time: Time<'_>,
     ) -> Result<Given, Attempt> {
         match &self.settings.host {
+            // A client of HTTP/1.0 may have sent none, but the backend is spoken to by a version that asks for one.
+            HostHeader::Preserve if request.head.version < Version::HTTP_11 => {
+                request.head.headers.entry(header::HOST).or_insert_with(|| target.authority.clone());
+            }
             HostHeader::Preserve => {}
             HostHeader::Target => drop(request.head.headers.insert(header::HOST, target.authority.clone())),
             HostHeader::Fixed(_) => {

@@ -7,6 +7,7 @@ mod overload;
 mod report;
 mod scene;
 mod upstream;
+mod websocket;
 
 use crate::run::root;
 use anyhow::{Result, bail};
@@ -24,6 +25,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "upstream", run: upstream::run },
     Trial { name: "overload", run: overload::run },
     Trial { name: "faults", run: faults::run },
+    Trial { name: "websocket", run: websocket::websocket },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.
