@@ -43,7 +43,7 @@ impl<'a> UsageRecord<'a> {
     pub fn of(exchange: &'a Exchange, outcome: &Outcome) -> Self {
         let caller = exchange.caller.as_deref();
         let route = &*exchange.route;
-        let template = route.template.get(route.base..).unwrap_or(&route.template);
+        let template = below(&route.template, route.base);
         Self {
             id: exchange.id.0,
             at: exchange.began_at,
@@ -110,6 +110,12 @@ impl<'a> UsageRecord<'a> {
     }
 }
 
+/// A template without the first so many segments.
+fn below(template: &str, segments: usize) -> &str {
+    let rest = template.match_indices('/').nth(segments);
+    rest.and_then(|(at, _)| template.get(at..)).unwrap_or_default()
+}
+
 /// The method by a name of which there are few: anybody can invent methods.
 fn label(method: &Method) -> &str {
     match *method {
@@ -143,7 +149,7 @@ mod tests {
     #[test]
     fn an_exchange_is_kept_by_its_names_and_sums() {
         let mut exchange = pipeline::tester::exchange(Request::get("/orders/v1/7"));
-        exchange.route = Arc::new(Route { api: "orders".into(), template: "/orders/v1/{id}".into(), base: 10 });
+        exchange.route = Arc::new(Route { api: "orders".into(), template: "/orders/v1/{id}".into(), base: 2 });
         exchange.caller =
             Some(Arc::new(Caller { company: Some("acme".into()), app: Some("shop".into()), ..Caller::default() }));
         exchange.product = Some("gold".into());
@@ -161,6 +167,21 @@ mod tests {
         assert_eq!((record.api, record.method, record.template), ("orders", "GET", "/{id}"));
         assert_eq!((record.status, record.sent, record.took, record.complete), (201, 300, 2000, true));
         assert_eq!((record.hour(), record.status_class()), (490_896, 2));
+    }
+
+    #[test]
+    fn an_operation_is_named_without_the_base_path_of_its_api() {
+        for (template, base, named) in [
+            ("/", 0, "/"),
+            ("/orders", 1, "/"),
+            ("/orders/{id}", 1, "/{id}"),
+            ("/a/{b}/c/d", 2, "/c/d"),
+            ("/{x}", 0, "/{x}"),
+        ] {
+            let mut exchange = pipeline::tester::exchange(Request::get("/"));
+            exchange.route = Arc::new(Route { api: "a".into(), template: template.into(), base });
+            assert_eq!(UsageRecord::of(&exchange, &Outcome::default()).template, named, "{template}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! A trial takes minutes and measures; what must hold on every change is in `crates/acceptance`.
 
+mod kill;
 mod report;
 
 use crate::run::root;
@@ -16,7 +17,7 @@ struct Trial {
 }
 
 /// All trials, in the order of the report.
-const TRIALS: &[Trial] = &[];
+const TRIALS: &[Trial] = &[Trial { name: "kill", run: kill::kill }];
 
 /// Runs trials by name, and writes each one's section of the report.
 pub(crate) fn trial(names: &[&str]) -> Result<()> {
