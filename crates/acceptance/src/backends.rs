@@ -79,9 +79,9 @@ async fn the_same_value_goes_to_the_same_target() {
 #[tokio::test]
 async fn a_refusing_target_costs_no_request() {
     let (dead, alive) = (Stub::refusing(), Stub::saying("hello").await);
-    let gateway = before(&[&dead, &alive], "ejection: {failures: 0}, retries: {budget: 100%}").await;
+    let gateway = before(&[&dead, &alive], "ejection: {failures: 0}").await;
 
-    for _ in 0..10 {
+    for _ in 0..40 {
         assert_eq!(gateway.get("/").await.text(), "hello");
         let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
         assert_eq!(gateway.connect().await.ask(post).await.text(), "hello", "nothing was sent, so nothing is repeated");
@@ -219,6 +219,52 @@ async fn a_target_that_fails_is_left_out() {
     }
 
     assert_eq!((failed, bad.count()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_target_that_was_left_out_is_tried_by_a_single_request() {
+    let (bad, good) = (hanging().await, Stub::saying("hello").await);
+    let settings = "timeouts: {first_byte: 1s}, ejection: {failures: 1, period: 1500ms}, retries: {attempts: 0}";
+    let gateway = before(&[&bad, &good], settings).await;
+    let upstream = gateway.node().live.current().upstreams["u"].clone();
+    let is_in = || upstream.targets()[0].is_in_service(|| upstream.now());
+    while is_in() {
+        gateway.get("/").await;
+    }
+    let before = bad.count();
+
+    eventually("its time is over", is_in).await;
+    let replies = futures::future::join_all((0..20).map(|_| gateway.get("/"))).await;
+
+    let failed = replies.iter().filter(|reply| reply.status != 200).count();
+    assert_eq!((failed, bad.count() - before), (1, 1));
+    assert!(!is_in(), "it failed, so it is left out again");
+}
+
+#[tokio::test]
+async fn one_target_that_fails_many_requests_at_once_opens_no_circuit() {
+    let (bad, good) = (hanging().await, Stub::saying("hello").await);
+    let settings = "timeouts: {first_byte: 200ms}, ejection: {failures: 0}, breaker: {failures: 3, retry_after: 1h}";
+    let gateway = before(&[&bad, &good], settings).await;
+
+    let replies = futures::future::join_all((0..40).map(|_| gateway.get("/"))).await;
+
+    let statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
+    assert!(statuses.iter().all(|status| [200, 504].contains(status)), "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 20);
+    assert!(!gateway.node().live.current().upstreams["u"].breaker().is_open());
+}
+
+#[tokio::test]
+async fn a_failure_says_what_to_do_about_it() {
+    let dead = Stub::refusing();
+    let gateway = before(&[&dead], "").await;
+
+    let reply = gateway.get("/").await;
+
+    assert_eq!((reply.status, reply.problem().as_str()), (502, "upstream-failed"));
+    assert!(reply.text().contains("nothing was sent. Try again in a moment"), "{reply:?}");
+    assert_eq!(gateway.node().live.current().upstreams["u"].sent.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

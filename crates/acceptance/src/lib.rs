@@ -31,9 +31,13 @@ mod neighbours;
 #[cfg(test)]
 mod nginx;
 #[cfg(test)]
+mod overload;
+#[cfg(test)]
 mod panics;
 #[cfg(test)]
 mod partners;
+#[cfg(test)]
+mod readings;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]

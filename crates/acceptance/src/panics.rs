@@ -2,34 +2,80 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pipeline::{
-    ChainBuilder, Exchange, Flow, Kept, OnFailure, OnFinish, OnRequest, OnResponse, Outcome, Stage, Verdict,
+    AskOnRequest, ChainBuilder, Exchange, Failure, Flow, Kept, OnFailure, OnFinish, OnRequest, OnRequestBody,
+    OnResponse, OnResponseBody, OnResponseChunk, Outcome, Stage, Step, Verdict,
 };
 use snapshot::{Lent, Snapshot};
 use testkit::{Gateway, Stub};
 
+/// Panics in the phase that the path names.
 struct Panics;
+
+fn panics_at(phase: &str, exchange: &Exchange) {
+    assert_ne!(exchange.target.path(), phase, "on purpose");
+}
 
 impl OnRequest for Panics {
     fn on_request(&self, exchange: &mut Exchange) -> Verdict {
-        assert_ne!(exchange.head.uri.path(), "/request", "on purpose");
+        panics_at("/request", exchange);
+        Ok(Flow::Next)
+    }
+}
+
+impl AskOnRequest for Panics {
+    fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
+        Step::Wait(Box::pin(async move {
+            tokio::task::yield_now().await;
+            panics_at("/ask", exchange);
+            Ok(Flow::Next)
+        }))
+    }
+}
+
+impl OnRequestBody for Panics {
+    fn limit(&self) -> usize {
+        1024
+    }
+
+    fn on_request_body(&self, exchange: &mut Exchange, _: &mut Bytes) -> Verdict {
+        panics_at("/request-body", exchange);
         Ok(Flow::Next)
     }
 }
 
 impl OnResponse for Panics {
     fn on_response(&self, exchange: &mut Exchange, _: &mut http::response::Parts) {
-        assert_ne!(exchange.head.uri.path(), "/response", "on purpose");
+        panics_at("/response", exchange);
+    }
+}
+
+impl OnResponseBody for Panics {
+    fn limit(&self) -> usize {
+        1024
+    }
+
+    fn on_response_body(&self, exchange: &mut Exchange, _: &mut Bytes) -> Result<(), Failure> {
+        panics_at("/response-body", exchange);
+        Ok(())
+    }
+}
+
+impl OnResponseChunk for Panics {
+    fn on_response_chunk(&self, exchange: &mut Exchange, chunk: Bytes) -> Result<Bytes, Failure> {
+        panics_at("/chunk", exchange);
+        Ok(chunk)
     }
 }
 
 impl OnFinish for Panics {
     fn on_finish(&self, exchange: &Exchange, _: &Outcome) {
-        assert_ne!(exchange.head.uri.path(), "/finish", "on purpose");
+        panics_at("/finish", exchange);
     }
 }
 
-/// Has every route's policies panic.
+/// Has every route's policies panic, although they would pass what they cannot judge.
 fn inject(gateway: &Gateway) {
     let node = gateway.node();
     let configuration = node.configuration();
@@ -38,7 +84,11 @@ fn inject(gateway: &Gateway) {
         let mut chain = ChainBuilder::new("test", Arc::default(), Arc::<Kept>::default());
         chain.enter("panics", Stage::Access, OnFailure::Open, None);
         chain.on_request(Arc::new(Panics));
+        chain.ask_on_request(Arc::new(Panics));
+        chain.on_request_body(Arc::new(Panics));
         chain.on_response(Arc::new(Panics));
+        chain.on_response_body(Arc::new(Panics));
+        chain.on_response_chunk(Arc::new(Panics));
         chain.on_finish(Arc::new(Panics));
         route.chain = Arc::new(chain.build());
     }
@@ -54,16 +104,18 @@ async fn a_panic_in_a_policy_ends_only_its_own_exchange() {
     let mut beside = gateway.connect().await;
     assert_eq!(beside.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.text(), "hello");
 
-    for path in ["/request", "/response", "/finish"] {
+    for path in ["/request", "/ask", "/request-body", "/response", "/response-body", "/chunk", "/finish"] {
         let mut client = gateway.connect().await;
-        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi");
+        client.send(head).await;
         let got = String::from_utf8(client.end().await).unwrap();
-        if path == "/finish" {
-            assert!(got.starts_with("HTTP/1.1 200"), "{path}: {got:?}");
-        } else {
-            assert!(got.starts_with("HTTP/1.1 500") && got.contains("internal-error"), "{path}: {got:?}");
+        match path {
+            "/finish" => assert!(got.starts_with("HTTP/1.1 200"), "{path}: {got:?}"),
+            // Its head may be gone already; what it did not pass must not come.
+            "/chunk" => assert!(!got.contains("hello"), "{path}: {got:?}"),
+            _ => assert!(got.starts_with("HTTP/1.1 500") && got.contains("internal-error"), "{path}: {got:?}"),
         }
-        assert_eq!(beside.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.text(), "hello");
+        assert_eq!(beside.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.text(), "hello", "after {path}");
     }
 
     let upstream = gateway.node().live.current().upstreams["backend"].clone();

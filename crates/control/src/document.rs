@@ -21,7 +21,7 @@ use crate::keeping::IndexedPlans;
 /// A document, where each part of it is written, and what names its content.
 pub struct Configuration {
     /// The document.
-    pub document: Document,
+    pub document: Arc<Document>,
     /// Where each part of it is written.
     pub source: Source,
     /// SHA-256 over the document as it was understood, references included.
@@ -51,7 +51,7 @@ impl Configuration {
         let understood = serde_json::to_vec(&document).unwrap_or_default();
         let hash = hexadecimal(digest(&SHA256, &understood).as_ref());
         anchor(&mut document, file);
-        Ok(Self { document, source, hash })
+        Ok(Self { document: Arc::new(document), source, hash })
     }
 }
 

@@ -120,7 +120,7 @@ fn upstreams(node: &Node) -> Vec<UpstreamReading> {
             upstream: upstream.name.to_string(),
             busy: u64::from(upstream.in_flight()),
             idle: idle as u64,
-            pending: 0,
+            pending: upstream.pending() as u64,
             breaker: if upstream.breaker().is_open() { Breaker::Open } else { Breaker::Closed },
             healthy: healthy as u64,
             ejected: (targets.len() - healthy) as u64,

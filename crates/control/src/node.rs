@@ -1,8 +1,8 @@
 //! A whole node: what serves, what is kept, and which configuration is live.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -90,6 +90,7 @@ pub struct Node {
     other_certificates: Mutex<Option<Reload>>,
     lent: Lent,
     phase: AtomicU8,
+    tidying: OnceLock<fn()>,
     jobs: Mutex<JoinSet<()>>,
 }
 
@@ -127,6 +128,7 @@ impl Node {
             logs: Mutex::default(),
             other_certificates: Mutex::default(),
             phase: AtomicU8::new(0),
+            tidying: OnceLock::new(),
             jobs: Mutex::default(),
             live,
             gateway,
@@ -152,6 +154,9 @@ impl Node {
                 tracing::info!(generation, hash = published.hash, "a new configuration serves");
                 for finding in self.reload_other_certificates() {
                     tracing::error!(%finding, "a certificate was not taken; the old one serves on");
+                }
+                if let Some(tidy) = self.tidying.get() {
+                    tidy();
                 }
             }
             Err(findings) => {
@@ -179,6 +184,12 @@ impl Node {
                 Err(findings)
             }
         }
+    }
+
+    /// Has `tidy` run after each change of the configuration, on the thread that read the new one.
+    pub fn tidy_by(&self, tidy: fn()) {
+        // Whoever was first may stay.
+        self.tidying.set(tidy).ok();
     }
 
     /// The configuration that serves, as it was written.

@@ -171,7 +171,8 @@ fn thrice() -> u32 {
 pub struct Ejection {
     /// Failures in a row (no connection, no answer, 502, 503, 504) that eject a target; 0 never ejects. Default 5.
     pub failures: u32,
-    /// How long it stays out at first; each further time in a row doubles it, up to ten times. Default 10s.
+    /// How long it stays out at first; then a single request tries it. Each further time in a row doubles it, up to ten
+    /// times. Default 10s.
     pub period: Span,
     /// The share of targets that may be out at a time; a sole target is never ejected. Default 50%.
     pub max: Share,
@@ -188,10 +189,16 @@ impl Default for Ejection {
 #[serde(deny_unknown_fields, default)]
 pub struct Breaker {
     /// Connections at a time, of all workers. Default 4096.
+    #[schemars(range(min = 1))]
     pub connections: u32,
-    /// Requests under way at a time; beyond, 503. Default 4096.
+    /// Requests that may wait for one of `connections` at a time, first come, first served; beyond, 503. Default 1024.
+    pub pending: u32,
+    /// How long a request may wait for a connection before it is refused with 503. Default 1s.
+    pub pending_time: Span,
+    /// Requests under way at a time, those that wait included; beyond, 503. Default 4096.
     pub requests: u32,
-    /// Failures in a row (no connection, no answer in time) that open the circuit; 0 never opens it. Default 10.
+    /// Failures in a row (no connection, no answer in time), while no target does better, that open the circuit; 0 never
+    /// opens it. Default 10.
     pub failures: u32,
     /// How long an open circuit refuses before it lets one request try. Default 250ms, so that a returning backend is found soon.
     pub retry_after: Span,
@@ -199,7 +206,14 @@ pub struct Breaker {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { connections: 4096, requests: 4096, failures: 10, retry_after: Span::milliseconds(250) }
+        Self {
+            connections: 4096,
+            pending: 1024,
+            pending_time: Span::seconds(1),
+            requests: 4096,
+            failures: 10,
+            retry_after: Span::milliseconds(250),
+        }
     }
 }
 
@@ -209,7 +223,8 @@ impl Default for Breaker {
 pub struct Retries {
     /// Further attempts after the first. Default 2.
     pub attempts: u32,
-    /// Retries as a share of all requests of the last ten seconds. Default 20%.
+    /// Retries as a share of all requests; ten a second may be made in any case, unless it is `0%`. It costs nothing to try
+    /// another target after one that refused the connection. Default 20%.
     pub budget: Share,
     /// Statuses of an answer to an idempotent request that are worth another target. Default none.
     pub statuses: Vec<u16>,
@@ -231,7 +246,8 @@ pub struct Timeouts {
     pub first_byte: Span,
     /// Between two pieces of a body. Default 60s.
     pub idle: Span,
-    /// For the whole exchange. Default: no limit.
+    /// For the whole exchange, retries and waiting included. Beyond: 504, or an answer that has begun is cut. Default: no
+    /// limit.
     pub total: Option<Span>,
 }
 

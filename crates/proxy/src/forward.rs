@@ -53,7 +53,7 @@ pub(crate) async fn forward(
         crate::mirror::copy(&mirror.upstream, exchange, &body);
     }
     let client = exchange.client;
-    let outgoing = Outgoing { head: &mut exchange.head, body, client, alarm, interim, until: None };
+    let outgoing = Outgoing { head: &mut exchange.head, body, client, alarm, interim };
     match upstream.send(outgoing).await {
         Ok(answer) => {
             underway.outcome.upstream = Some(Upstreamed {
@@ -93,15 +93,42 @@ fn problem(upstream: &str, failed: Failed) -> Problem {
         tracing::warn!(upstream, target, ?kind, %cause, "no answer from an upstream");
     }
     let problem = match kind.status() {
-        StatusCode::SERVICE_UNAVAILABLE => Problem::new(&UPSTREAM_UNAVAILABLE)
-            .detail("It is overloaded or failing; try again in a moment.")
-            .header(header::RETRY_AFTER, HeaderValue::from_static("1")),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            Problem::new(&UPSTREAM_UNAVAILABLE).header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+        }
         StatusCode::GATEWAY_TIMEOUT => Problem::new(&UPSTREAM_LATE),
         _ => Problem::new(&UPSTREAM_FAILED),
     };
+    let problem = problem.detail(advice(kind));
     let status = HeaderValue::try_from(format!("vestibule; error={}", kind.proxy_error()));
     match status {
         Ok(status) => problem.header(HeaderName::from_static("proxy-status"), status),
         Err(_) => problem,
+    }
+}
+
+/// What a client can make of a failure. The cause is for the log.
+fn advice(kind: Kind) -> &'static str {
+    match kind {
+        Kind::CircuitOpen | Kind::NoTarget => "It failed again and again and is given a rest. Try again in a moment.",
+        Kind::Full => "It has as much to do as it may have. Try again in a moment.",
+        Kind::Exhausted => "The gateway has no room for a further connection. Try again in a moment.",
+        Kind::Name | Kind::Connect | Kind::ConnectLate | Kind::Tls => {
+            "No connection to it could be made, so nothing was sent. Try again in a moment; if it stays like this, tell \
+             whoever runs this gateway the value of `x-request-id`."
+        }
+        Kind::Closed => {
+            "It ended the connection before it answered. What you asked for may have been done: look before you send it \
+             again, unless it may be done twice."
+        }
+        Kind::Late => {
+            "It took too long. What you asked for may still be done: look before you send it again, unless it may be \
+             done twice."
+        }
+        Kind::Invalid => {
+            "What it answered is not valid HTTP. Trying again will hardly help; tell whoever runs this gateway the value \
+             of `x-request-id`."
+        }
+        Kind::ClientBody => "The body did not come to its end.",
     }
 }

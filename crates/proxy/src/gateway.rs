@@ -17,7 +17,7 @@ use socket2::{Domain, Protocol, Type};
 use crate::accept::{Listener, Present, StopSign};
 use crate::handle::Service;
 use crate::tls;
-use crate::worker::{Command, Worker};
+use crate::worker::{Command, Worker, room};
 
 /// How many connections may wait to be accepted on one socket.
 const BACKLOG: i32 = 4096;
@@ -63,8 +63,10 @@ struct Ready {
 impl Gateway {
     /// Starts this many workers, which serve nothing yet.
     pub fn start(service: &Arc<Service>, workers: usize, inherited: Inherited) -> io::Result<Self> {
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let room = room(descriptors, workers);
         let workers =
-            (0..workers.max(1)).map(|number| Worker::start(number, service.clone())).collect::<Result<_, _>>()?;
+            (0..workers.max(1)).map(|number| Worker::start(number, service.clone(), room)).collect::<Result<_, _>>()?;
         Ok(Self { workers, open: Mutex::default(), inherited: Mutex::new(inherited), next_id: Mutex::new(0) })
     }
 

@@ -15,7 +15,7 @@ pub(crate) fn copy(upstream: &Arc<Upstream>, exchange: &Exchange, body: &Body) {
     #[expect(clippy::disallowed_methods, reason = "nothing is lost when a copy is cut, and the upstream limits them")]
     tokio::spawn(async move {
         let alarm = Alarm::new();
-        let outgoing = Outgoing { head: &mut head, body, client, alarm: &alarm, interim: None, until: None };
+        let outgoing = Outgoing { head: &mut head, body, client, alarm: &alarm, interim: None };
         match upstream.send(outgoing).await {
             Ok(answer) => {
                 let mut body = answer.response.into_body();

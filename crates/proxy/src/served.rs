@@ -35,11 +35,17 @@ pub(crate) struct Served {
     held: Bytes,
     /// Trailers behind the last piece.
     trailing: Option<HeaderMap>,
+    /// Pieces that policies have seen since others had their turn.
+    seen: u32,
     state: State,
 }
 
 /// Policies see pieces of at most this size, so that no worker's thread is held for long.
 const SEEN_AT_ONCE: usize = 16 * 1024;
+
+/// After so many pieces that policies have seen, others get their turn: what is compressed well would otherwise hold the
+/// thread until a whole answer has come to little.
+const SEEN_IN_A_ROW: u32 = 4;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -77,6 +83,7 @@ impl Served {
             rest: Bytes::new(),
             held: Bytes::new(),
             trailing: None,
+            seen: 0,
             state: State::Flowing,
         };
         served.left = served.length();
@@ -123,6 +130,11 @@ impl Served {
             return Poll::Ready(Ok(self.trailing.take().map_or(Piece::End, Piece::Trailers)));
         }
         loop {
+            if self.seen >= SEEN_IN_A_ROW {
+                self.seen = 0;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let frame = if self.rest.is_empty() {
                 match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                     Some(frame) => frame?,
@@ -145,6 +157,7 @@ impl Served {
                 Err(frame) => return Poll::Ready(Ok(self.trailers(frame))),
             };
             let data = if self.chain.sees_chunks() {
+                self.seen += 1;
                 self.chain.response_chunk(&mut self.underway.exchange, data).map_err(Failure::into_inner)?
             } else {
                 data

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures::FutureExt;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use pipeline::{Body, BoxError, Chain, Connection, Exchange, Failure, Outcome, Room, Trace};
@@ -93,12 +94,21 @@ impl Underway {
             sign(&mut head, &self.exchange);
         }
         if let Some(limit) = chain.response_body_limit() {
-            if let Err(cause) = hold(&chain, &mut self.exchange, &mut body, limit).await {
-                tracing::warn!(exchange = %self.exchange.id, %cause, "an answer could not be changed");
-                let problem = Problem::new(&ANSWER_UNFIT).into_response::<Body>();
-                let parts = problem.into_parts();
-                (head, body) = parts;
-                self.outcome.problem = Some(ANSWER_UNFIT.code);
+            let held = AssertUnwindSafe(hold(&chain, &mut self.exchange, &mut body, limit)).catch_unwind().await;
+            let unfit = match held {
+                Ok(Ok(())) => None,
+                Ok(Err(cause)) => {
+                    tracing::warn!(exchange = %self.exchange.id, %cause, "an answer could not be changed");
+                    Some(&ANSWER_UNFIT)
+                }
+                Err(_panic) => {
+                    tracing::error!(exchange = %self.exchange.id, "a policy panicked; its exchange ends here");
+                    Some(&INTERNAL_ERROR)
+                }
+            };
+            if let Some(kind) = unfit {
+                (head, body) = Problem::new(kind).into_response::<Body>().into_parts();
+                self.outcome.problem = Some(kind.code);
                 sign(&mut head, &self.exchange);
             }
             head.headers.remove(header::CONTENT_LENGTH);

@@ -38,7 +38,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts a thread. It ends when its handle is dropped.
-    pub(crate) fn start(number: usize, service: Arc<Service>) -> io::Result<Self> {
+    pub(crate) fn start(number: usize, service: Arc<Service>, room: usize) -> io::Result<Self> {
         let (commands, receiver) = mpsc::unbounded_channel();
         let connections = Arc::new(AtomicUsize::new(0));
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -46,8 +46,8 @@ impl Worker {
             // Connections are many and short of work: look at the sockets often, and do not starve the ticker.
             .event_interval(61)
             .build()?;
-        let served = connections.clone();
-        let run = move || runtime.block_on(run(receiver, service, served));
+        let seats = Seats { taken: connections.clone(), all: room };
+        let run = move || runtime.block_on(run(receiver, service, seats));
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
         Ok(Self { commands, connections, thread: Some(thread) })
     }
@@ -73,14 +73,14 @@ impl Drop for Worker {
     }
 }
 
-async fn run(mut commands: mpsc::UnboundedReceiver<Command>, service: Arc<Service>, connections: Arc<AtomicUsize>) {
+async fn run(mut commands: mpsc::UnboundedReceiver<Command>, service: Arc<Service>, seats: Seats) {
     let mut sockets: HashMap<u64, Vec<AbortHandle>> = HashMap::new();
     spawn(tidy(service.live.clone()));
     while let Some(command) = commands.recv().await {
         match command {
             Command::Listen { id, socket, listener } => match TcpListener::from_std(socket) {
                 Ok(socket) => {
-                    let accept = accept(socket, listener, service.clone(), connections.clone());
+                    let accept = accept(socket, listener, service.clone(), seats.clone());
                     sockets.entry(id).or_default().push(spawn(accept));
                 }
                 Err(error) => tracing::error!(%error, "a socket cannot be listened on"),
@@ -97,19 +97,19 @@ async fn run(mut commands: mpsc::UnboundedReceiver<Command>, service: Arc<Servic
     }
 }
 
-async fn accept(
-    socket: TcpListener,
-    listener: Arc<ArcSwap<Listener>>,
-    service: Arc<Service>,
-    connections: Arc<AtomicUsize>,
-) {
+async fn accept(socket: TcpListener, listener: Arc<ArcSwap<Listener>>, service: Arc<Service>, seats: Seats) {
     /// How long to wait when there are no descriptors left: some will be free again soon.
     const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
+    let mut is_well = true;
     loop {
         match socket.accept().await {
             Ok((tcp, peer)) => {
+                is_well = true;
                 let listener = listener.load_full();
-                let guard = Busy::new(connections.clone());
+                let Some(guard) = seats.take() else {
+                    listener.present.turned_away.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                };
                 let service = service.clone();
                 spawn(async move {
                     welcome(tcp, peer, listener, service).await;
@@ -118,7 +118,10 @@ async fn accept(
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted right now");
+                // Once, not twenty times a second.
+                if std::mem::take(&mut is_well) {
+                    tracing::warn!(%error, "no connection can be accepted right now");
+                }
                 tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
             }
         }
@@ -143,18 +146,53 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
     tokio::spawn(task).abort_handle()
 }
 
-/// Counts a connection while it is there.
-struct Busy(Arc<AtomicUsize>);
+/// How many connections of clients a worker may have, so that there are descriptors left for their backends and for all
+/// that is no traffic: the journal, the logs, the store, the admin listener.
+pub(crate) fn room(descriptors: Option<u64>, workers: usize) -> usize {
+    /// What is left alone.
+    const KEPT: u64 = 64;
+    let Some(all) = descriptors else { return usize::MAX };
+    let each = all.saturating_sub(KEPT.min(all / 4)) / 2;
+    usize::try_from(each).map_or(usize::MAX, |each| (each / workers.max(1)).max(1))
+}
 
-impl Busy {
-    fn new(count: Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+/// The connections of a worker.
+#[derive(Clone)]
+struct Seats {
+    taken: Arc<AtomicUsize>,
+    all: usize,
+}
+
+impl Seats {
+    /// A seat, unless they are all taken.
+    fn take(&self) -> Option<Busy> {
+        // Only this worker's thread adds to it.
+        (self.taken.load(Ordering::Relaxed) < self.all).then(|| {
+            self.taken.fetch_add(1, Ordering::Relaxed);
+            Busy(self.taken.clone())
+        })
     }
 }
+
+/// Counts a connection while it is there.
+struct Busy(Arc<AtomicUsize>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_leaves_a_descriptor_for_its_backend() {
+        assert_eq!(room(Some(1024), 2), 240);
+        assert_eq!(room(Some(65_536), 1), 32_736);
+        assert_eq!(room(Some(40), 4), 3);
+        assert_eq!(room(Some(0), 4), 1);
+        assert_eq!(room(None, 4), usize::MAX);
     }
 }

@@ -8,6 +8,7 @@ use model::Document;
 use model::api::{Api, Destination as Written, ForwardedHeaders, OnFailure as WrittenOnFailure, PolicyUse};
 use model::document::Named;
 use model::read::advice;
+use model::requests::Requests;
 use pipeline::{Chain, ChainBuilder, OnFailure};
 use policies::CATALOG;
 use problem::{Finding, Pointer};
@@ -24,7 +25,7 @@ const SPLIT_PARTS: usize = 10_000;
 
 impl Snapshot {
     /// Compiles a document, or says everything that is wrong with it.
-    pub fn compile(document: &Document, generation: u64, hash: &str, lent: &Lent) -> Result<Self, Vec<Finding>> {
+    pub fn compile(document: &Arc<Document>, generation: u64, hash: &str, lent: &Lent) -> Result<Self, Vec<Finding>> {
         let compiler = Compiler::compile(document, lent, &|_| false);
         let limits = document.listeners.iter().map(|(name, listener)| {
             let own = listener.limits.clone().unwrap_or_default();
@@ -58,6 +59,7 @@ impl Snapshot {
 
 struct Compiler<'a> {
     lent: &'a Lent,
+    requests: &'a Requests,
     is_doubtful: &'a dyn Fn(&Pointer) -> bool,
     findings: Vec<Finding>,
     upstreams: Named<Arc<Upstream>>,
@@ -75,9 +77,10 @@ struct Shared<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    fn compile(document: &Document, lent: &'a Lent, is_doubtful: &'a dyn Fn(&Pointer) -> bool) -> Self {
+    fn compile(document: &'a Document, lent: &'a Lent, is_doubtful: &'a dyn Fn(&Pointer) -> bool) -> Self {
         let mut compiler = Self {
             lent,
+            requests: &document.requests,
             is_doubtful,
             findings: Vec::new(),
             upstreams: Named::new(),
@@ -156,6 +159,10 @@ impl<'a> Compiler<'a> {
             Segment::Parameter(name) => Some(name.clone()),
             Segment::Literal(_) => None,
         };
+        if let Some(message) = matching::unreachable(way, self.requests) {
+            self.findings.push(Finding::new(&way.at, message));
+            return;
+        }
         let number = self.written.len();
         if let Err(other) = self.router.insert(way.host.clone(), &way.pattern, way.conditions.clone(), number) {
             let (summary, other_at) = self.written.get(other).map_or(("", ""), |(summary, at)| (summary, at.as_str()));

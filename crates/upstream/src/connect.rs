@@ -2,17 +2,17 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use alarm::Alarm;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use pipeline::Body;
 use tokio::net::TcpSocket;
+use tokio::time::Instant;
 use tokio_rustls::{TlsConnector, TlsStream};
 
 use crate::io::Io;
+use crate::places::Counted;
 use crate::target::Target;
 
 /// Why there is no connection.
@@ -26,10 +26,34 @@ pub(crate) enum ConnectError {
     Tls(#[source] io::Error),
     #[error("it could not be connected to in time")]
     Late,
-    #[error("its upstream has as many connections as it may")]
+    #[error("its upstream has as many connections as it may, and as many requests wait for one as may")]
     Full,
+    #[error("its upstream has as many connections as it may, and none came free in time")]
+    NoneFree,
+    #[error("the gateway has no descriptors or no memory left for a connection: {0}")]
+    Exhausted(#[source] io::Error),
     #[error("the HTTP/2 handshake failed: {0}")]
     Http2(#[source] hyper::Error),
+}
+
+/// The time of whoever waits for a connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Time<'a> {
+    pub(crate) alarm: &'a Alarm,
+    /// When everything must be over.
+    pub(crate) until: Option<Instant>,
+}
+
+impl Time<'_> {
+    /// Whether everything must be over by now.
+    pub(crate) fn is_over(self) -> bool {
+        self.left(Duration::MAX).is_zero()
+    }
+
+    /// `most`, or what is left until everything must be over.
+    pub(crate) fn left(self, most: Duration) -> Duration {
+        self.until.map_or(most, |until| most.min(until.saturating_duration_since(Instant::now())))
+    }
 }
 
 /// What is the same for all connections of an upstream.
@@ -37,25 +61,13 @@ pub(crate) struct Connector {
     pub(crate) tls: Option<TlsConnector>,
     pub(crate) bind: Option<IpAddr>,
     pub(crate) timeout: Duration,
-    pub(crate) open: Arc<AtomicU32>,
-    pub(crate) limit: u32,
-}
-
-/// A connection that counts as open while it is there.
-pub(crate) struct Counted(Arc<AtomicU32>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Connector {
     /// Connects, in time, to one of the target's addresses.
-    pub(crate) async fn connect(&self, target: &Target, alarm: &Alarm) -> Result<(Io, Counted), ConnectError> {
-        let counted = self.count()?;
-        match alarm.limit(self.timeout, self.open(target)).await {
-            Ok(io) => Ok((io?, counted)),
+    pub(crate) async fn connect(&self, target: &Target, time: Time<'_>) -> Result<Io, ConnectError> {
+        match time.alarm.limit(time.left(self.timeout), self.open(target)).await {
+            Ok(opened) => opened,
             Err(alarm::Expired) => Err(ConnectError::Late),
         }
     }
@@ -64,15 +76,16 @@ impl Connector {
     pub(crate) async fn connect_http2(
         &self,
         target: &Target,
-        alarm: &Alarm,
+        time: Time<'_>,
+        counted: Counted,
     ) -> Result<hyper::client::conn::http2::SendRequest<Body>, ConnectError> {
-        let (io, counted) = self.connect(target, alarm).await?;
+        let io = self.connect(target, time).await?;
         let handshake = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
             .max_header_list_size(64 * 1024)
             .initial_stream_window_size(256 * 1024)
             .initial_connection_window_size(1024 * 1024)
             .handshake(TokioIo::new(io));
-        let (sender, connection) = match alarm.limit(self.timeout, handshake).await {
+        let (sender, connection) = match time.alarm.limit(time.left(self.timeout), handshake).await {
             Ok(made) => made.map_err(ConnectError::Http2)?,
             Err(alarm::Expired) => return Err(ConnectError::Late),
         };
@@ -86,18 +99,14 @@ impl Connector {
         Ok(sender)
     }
 
-    fn count(&self) -> Result<Counted, ConnectError> {
-        let taken = self.open.fetch_add(1, Ordering::Relaxed);
-        let counted = Counted(self.open.clone());
-        if taken >= self.limit { Err(ConnectError::Full) } else { Ok(counted) }
-    }
-
     async fn open(&self, target: &Target) -> Result<Io, ConnectError> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for address in target.address.candidates().await.map_err(ConnectError::Name)? {
-            match self.dial(address).await {
+        let candidates = target.address.candidates().await;
+        for address in candidates.map_err(|error| own(error).unwrap_or_else(ConnectError::Name))? {
+            match self.dial(address).await.map_err(own) {
                 Ok(tcp) => return self.secure(target, tcp).await,
-                Err(error) => last = error,
+                Err(Ok(exhausted)) => return Err(exhausted),
+                Err(Err(error)) => last = error,
             }
         }
         Err(ConnectError::Refused(last))
@@ -118,4 +127,14 @@ impl Connector {
         let tls = connector.connect(name.clone(), tcp).await.map_err(ConnectError::Tls)?;
         Ok(Io::Tls(Box::new(TlsStream::Client(tls))))
     }
+}
+
+/// The failure that an error is if this process or machine has run out of something, which is no target's fault.
+fn own(error: io::Error) -> Result<ConnectError, io::Error> {
+    use rustix::io::Errno;
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    if matches!(code, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) {
+        return Ok(ConnectError::Exhausted(error));
+    }
+    Err(error)
 }

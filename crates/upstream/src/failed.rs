@@ -29,6 +29,8 @@ pub enum Kind {
     NoTarget,
     /// As many requests or connections are under way as may be.
     Full,
+    /// The gateway itself has run out of descriptors or memory.
+    Exhausted,
     /// The target's name could not be looked up.
     Name,
     /// No target could be connected to.
@@ -51,7 +53,7 @@ impl Kind {
     /// The status for the client.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::CircuitOpen | Self::NoTarget | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Self::CircuitOpen | Self::NoTarget | Self::Full | Self::Exhausted => StatusCode::SERVICE_UNAVAILABLE,
             Self::Name | Self::Connect | Self::Tls | Self::Closed | Self::Invalid => StatusCode::BAD_GATEWAY,
             Self::ConnectLate | Self::Late => StatusCode::GATEWAY_TIMEOUT,
             Self::ClientBody => StatusCode::BAD_REQUEST,
@@ -63,6 +65,7 @@ impl Kind {
         match self {
             Self::CircuitOpen | Self::NoTarget => "destination_unavailable",
             Self::Full => "connection_limit_reached",
+            Self::Exhausted => "proxy_internal_error",
             Self::Name => "dns_error",
             Self::Connect => "connection_refused",
             Self::ConnectLate => "connection_timeout",
@@ -80,13 +83,8 @@ impl Kind {
             Self::Name | Self::Connect | Self::ConnectLate | Self::Tls | Self::Closed | Self::Late | Self::Invalid => {
                 true
             }
-            Self::CircuitOpen | Self::NoTarget | Self::Full | Self::ClientBody => false,
+            Self::CircuitOpen | Self::NoTarget | Self::Full | Self::Exhausted | Self::ClientBody => false,
         }
-    }
-
-    /// Whether the request certainly did not reach the target's application.
-    pub(crate) fn is_before_sending(self) -> bool {
-        matches!(self, Self::Name | Self::Connect | Self::ConnectLate | Self::Tls)
     }
 }
 
@@ -97,7 +95,8 @@ impl From<&ConnectError> for Kind {
             ConnectError::Refused(_) => Self::Connect,
             ConnectError::Tls(_) => Self::Tls,
             ConnectError::Late => Self::ConnectLate,
-            ConnectError::Full => Self::Full,
+            ConnectError::Full | ConnectError::NoneFree => Self::Full,
+            ConnectError::Exhausted(_) => Self::Exhausted,
             ConnectError::Http2(_) => Self::Invalid,
         }
     }

@@ -17,8 +17,11 @@ use http1::{Decoded, Decoder, Framing, Limits, Refusal, ResponseHead};
 use pipeline::{Body, BoxError};
 use tokio::time::Instant;
 
+use crate::connect::Time;
 use crate::io::{Io, Outbox};
+use crate::places::Counted;
 use crate::target::{Lease, Target};
+use crate::turn::Turn;
 
 /// A connection between exchanges.
 pub(crate) struct Connection {
@@ -28,12 +31,12 @@ pub(crate) struct Connection {
     pub(crate) idle_since: u64,
     /// Whether an exchange was made on it before: the target may have closed it meanwhile.
     pub(crate) is_used: bool,
-    pub(crate) _counted: crate::connect::Counted,
+    pub(crate) counted: Counted,
 }
 
 impl Connection {
-    pub(crate) fn new(io: Io, counted: crate::connect::Counted) -> Self {
-        Self { io, input: BytesMut::new(), idle_since: 0, is_used: false, _counted: counted }
+    pub(crate) fn new(io: Io, counted: Counted) -> Self {
+        Self { io, input: BytesMut::new(), idle_since: 0, is_used: false, counted }
     }
 }
 
@@ -75,11 +78,9 @@ enum State {
 
 /// How an exchange is made.
 pub(crate) struct Terms<'a> {
-    pub(crate) alarm: &'a Alarm,
+    pub(crate) time: Time<'a>,
     pub(crate) first_byte: Duration,
     pub(crate) idle: Duration,
-    /// When the whole exchange must be over.
-    pub(crate) until: Option<Instant>,
     pub(crate) limits: &'a Limits,
     pub(crate) interim: Option<&'a Interim>,
 }
@@ -98,21 +99,27 @@ pub(crate) async fn exchange(
     lease: Lease,
     terms: Terms<'_>,
 ) -> Result<Answered, Trouble> {
+    Turn::default().await;
     let mut sending = Sending::new(head, body);
-    terms.alarm.set(terms.first_byte);
+    let Time { alarm, .. } = terms.time;
+    alarm.set(terms.time.left(terms.first_byte));
     let answer = std::future::poll_fn(|context| {
         match poll_answer(&mut connection, &mut sending, &head.method, &terms, context) {
             // The target's time begins when it has everything that the client sent so far.
             Poll::Pending if sending.waits_for_client() => {
-                terms.alarm.set(terms.first_byte);
-                terms.alarm.poll_expired(context).map(|()| Err(Trouble::Late))
+                let left = terms.time.left(terms.first_byte);
+                if left.is_zero() {
+                    return Poll::Ready(Err(Trouble::Late));
+                }
+                alarm.set(left);
+                alarm.poll_expired(context).map(|()| Err(Trouble::Late))
             }
-            Poll::Pending if terms.alarm.poll_expired(context).is_ready() => Poll::Ready(Err(Trouble::Late)),
+            Poll::Pending if alarm.poll_expired(context).is_ready() => Poll::Ready(Err(Trouble::Late)),
             poll => poll,
         }
     })
     .await;
-    terms.alarm.clear();
+    alarm.clear();
     let answer = answer?;
     if answer.status == StatusCode::SWITCHING_PROTOCOLS {
         if !head.headers.contains_key(http::header::UPGRADE) {
@@ -156,7 +163,7 @@ fn receive(mut connection: Connection, sending: Sending, head: &ResponseHead, le
         alarm: None,
         is_waiting: false,
         idle: terms.idle,
-        until: terms.until,
+        until: terms.time.until,
         lease,
     })
 }

@@ -9,7 +9,8 @@ use http::{HeaderValue, Method, Request, header};
 use model::upstream::Health;
 use pipeline::Body;
 
-use crate::connect::Connector;
+use crate::connect::{Connector, Time};
+use crate::places::Places;
 use crate::target::{Lease, Target};
 use crate::{Upstream, h1};
 
@@ -17,8 +18,8 @@ use crate::{Upstream, h1};
 const RETRY: i64 = 100;
 /// Retries that can be saved up.
 const SAVINGS: i64 = 100 * RETRY;
-/// Retries that a new upstream may make at once.
-const START: i64 = 10 * RETRY;
+/// Retries of a second that are not asked whether they were saved up, so that a quiet upstream may retry, too.
+const LEAST: u64 = 10;
 
 /// A circuit breaker: closed while all is well, open after too many failures in a row.
 pub struct Breaker {
@@ -60,23 +61,36 @@ impl Breaker {
         }
     }
 
-    fn note_failure(&self, now: u64) {
+    /// Opens the circuit after too many failures in a row, if `is_failing` everywhere: what one target of several does wrong
+    /// may well come as many failures at once, and is a reason to leave out that one.
+    fn note_failure(&self, now: u64, is_failing: impl FnOnce() -> bool) -> Circuit {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if self.threshold != 0 && failures >= self.threshold && self.open_until.load(Ordering::Relaxed) == 0 {
-            self.open_until.store(now.saturating_add(self.retry_after), Ordering::Relaxed);
+        if self.threshold == 0 || failures < self.threshold || self.is_open() || !is_failing() {
+            return Circuit::AsBefore;
         }
+        self.open_until.store(now.saturating_add(self.retry_after), Ordering::Relaxed);
+        Circuit::Opened
     }
 }
 
-/// Retries that may still be made: each request earns a share of one.
+/// What became of a circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Circuit {
+    Opened,
+    AsBefore,
+}
+
+/// Retries that may still be made: each request earns a share of one, and a few a second need not be earned.
 pub(crate) struct Budget {
     share: i64,
     saved: AtomicI64,
+    /// The second in which a retry was last made that was not earned, and how many there were in it.
+    unearned: AtomicU64,
 }
 
 impl Budget {
     pub(crate) fn new(percent: u8) -> Self {
-        Self { share: percent.into(), saved: AtomicI64::new(START) }
+        Self { share: percent.into(), saved: AtomicI64::new(0), unearned: AtomicU64::new(0) }
     }
 
     pub(crate) fn earn(&self) {
@@ -86,9 +100,17 @@ impl Budget {
         }
     }
 
-    pub(crate) fn spend(&self) -> bool {
-        let take = |saved: i64| (saved >= RETRY).then_some(saved - RETRY);
-        self.share > 0 && self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    /// Whether a retry may be made, in milliseconds of the upstream's clock.
+    pub(crate) fn spend(&self, now: u64) -> bool {
+        let earned = |saved: i64| (saved >= RETRY).then_some(saved - RETRY);
+        let unearned = |before: u64| {
+            let second = now / 1000;
+            let made = if before / 100 == second { before % 100 } else { 0 };
+            (made < LEAST).then_some(second * 100 + made + 1)
+        };
+        self.share > 0
+            && (self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earned).is_ok()
+                || self.unearned.fetch_update(Ordering::Relaxed, Ordering::Relaxed, unearned).is_ok())
     }
 }
 
@@ -102,18 +124,25 @@ impl Upstream {
             }
         }
         if state.ejected_until.load(Ordering::Relaxed) != 0 {
+            state.is_on_trial.store(false, Ordering::Relaxed);
             state.ejected_until.store(0, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn note_failure(&self, target: &Target) {
         let now = self.now();
-        self.breaker.note_failure(now);
         let failures = target.state.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if self.breaker.note_failure(now, || self.targets().iter().all(|target| target.is_failing())) == Circuit::Opened
+        {
+            tracing::warn!(upstream = &*self.name, "a circuit is open: nothing but failures from any target");
+        }
         let ejection = &self.settings.ejection;
-        // A target that was ejected before has to prove itself: its first failure sends it out again.
-        let patience = if target.state.ejections.load(Ordering::Relaxed) > 0 { 1 } else { ejection.failures };
-        if ejection.failures == 0 || failures < patience || !self.may_eject(target, now) {
+        if ejection.failures == 0 {
+            return;
+        }
+        // A target that was ejected before has to prove itself: the request that tries it decides alone.
+        let was_on_trial = target.state.is_on_trial.swap(false, Ordering::Relaxed);
+        if !was_on_trial && (failures < ejection.failures || !self.may_eject(target, now)) {
             return;
         }
         let times = target.state.ejections.fetch_add(1, Ordering::Relaxed).min(9);
@@ -193,34 +222,66 @@ impl Upstream {
         let Ok(request) = request.body(()) else { return false };
         let (head, ()) = request.into_parts();
         let alarm = Alarm::new();
-        let connector = Connector {
-            tls: self.connector.tls.clone(),
-            bind: self.connector.bind,
-            timeout: health.timeout.duration(),
-            open: Arc::default(),
-            limit: 1,
-        };
+        let time = Time { alarm: &alarm, until: None };
+        let timeout = health.timeout.duration();
+        let connector = Connector { tls: self.connector.tls.clone(), bind: self.connector.bind, timeout };
+        // It does not count as one of the upstream's connections, whose limit must not keep a target from being asked.
+        let Some(counted) = Arc::new(Places::new(1, 0)).take() else { return false };
         let status = match self.settings.http {
             model::upstream::HttpVersion::Http1 => {
-                let Ok((io, counted)) = connector.connect(target, &alarm).await else { return false };
-                let terms = h1::Terms {
-                    alarm: &alarm,
-                    first_byte: health.timeout.duration(),
-                    idle: health.timeout.duration(),
-                    until: None,
-                    limits: &self.limits,
-                    interim: None,
-                };
+                let Ok(io) = connector.connect(target, time).await else { return false };
+                let (first_byte, idle) = (timeout, timeout);
+                let terms = h1::Terms { time, first_byte, idle, limits: &self.limits, interim: None };
                 let lease = Lease::new(target.clone(), Arc::default());
                 let answered = h1::exchange(h1::Connection::new(io, counted), &head, Body::Empty, lease, terms).await;
                 answered.ok().map(|answered| answered.response.status())
             }
             model::upstream::HttpVersion::Http2 => {
-                let Ok(mut sender) = connector.connect_http2(target, &alarm).await else { return false };
+                let Ok(mut sender) = connector.connect_http2(target, time, counted).await else { return false };
                 let request = crate::h2::request(&head, target, Body::Empty);
                 sender.send_request(request).await.ok().map(|response| response.status())
             }
         };
         status.is_some_and(|status| status.is_success() || status.is_redirection())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_are_a_share_of_requests_and_ten_a_second_in_any_case() {
+        let budget = Budget::new(20);
+        let spent = |now: u64| std::iter::repeat_with(|| budget.spend(now)).take_while(|may| *may).count();
+
+        assert_eq!(spent(1), 10);
+        (0..100).for_each(|_| budget.earn());
+        assert_eq!(spent(500), 20, "a fifth of a hundred");
+        assert_eq!(spent(1001), 10, "the next second");
+        (0..10_000).for_each(|_| budget.earn());
+        assert_eq!(spent(1001), 100, "no more can be saved up");
+    }
+
+    #[test]
+    fn a_budget_of_nothing_allows_no_retry() {
+        let budget = Budget::new(0);
+        budget.earn();
+        assert!(!budget.spend(1));
+    }
+
+    #[test]
+    fn an_open_circuit_lets_one_request_try_at_a_time() {
+        let breaker = Breaker::new(2, Duration::from_millis(250));
+        assert_eq!(breaker.note_failure(1000, || true), Circuit::AsBefore);
+        assert_eq!(breaker.note_failure(1000, || false), Circuit::AsBefore, "another target is well");
+        assert_eq!(breaker.note_failure(1000, || true), Circuit::Opened);
+
+        assert!(!breaker.lets_pass(|| 1249));
+        assert!(breaker.lets_pass(|| 1250));
+        assert!(!breaker.lets_pass(|| 1251), "somebody tries already");
+        assert!(breaker.lets_pass(|| 1500));
+        breaker.note_success();
+        assert!(breaker.lets_pass(|| 1501) && breaker.lets_pass(|| 1501));
     }
 }

@@ -3,6 +3,7 @@
 //! Every worker has its own idle connections; health and counters are shared. Deliberately not here: what a request or
 //! an answer should look like. Heads and bodies pass as they are given.
 
+mod attempt;
 mod balance;
 mod connect;
 mod failed;
@@ -10,8 +11,10 @@ mod h1;
 mod h2;
 mod health;
 pub mod io;
+mod places;
 mod target;
 mod tls;
+mod turn;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,8 +23,8 @@ use std::time::Duration;
 
 use alarm::Alarm;
 use bytes::Bytes;
-use http::{Method, Response, header, request};
-use model::upstream::{HostHeader, HttpVersion};
+use http::{Method, Response, request};
+use model::upstream::HostHeader;
 use pipeline::Body;
 use problem::{Finding, Pointer};
 use smallvec::SmallVec;
@@ -31,11 +34,13 @@ pub use self::failed::{Failed, Kind};
 pub use self::h1::Interim;
 pub use self::health::Breaker;
 pub use self::target::Target;
+pub use self::turn::Turn;
 use crate::balance::Picker;
-use crate::connect::Connector;
+use crate::connect::{Connector, Time};
 use crate::health::Budget;
 use crate::io::Io;
-use crate::target::{Lease, Place};
+use crate::places::Places;
+use crate::target::Place;
 
 /// A backend: targets that are as good as each other.
 pub struct Upstream {
@@ -45,6 +50,7 @@ pub struct Upstream {
     targets: Vec<Arc<Target>>,
     picker: Picker,
     connector: Connector,
+    places: Arc<Places>,
     limits: http1::Limits,
     breaker: Breaker,
     budget: Budget,
@@ -69,8 +75,6 @@ pub struct Outgoing<'a> {
     pub alarm: &'a Alarm,
     /// Who wants to hear of 1xx answers.
     pub interim: Option<Interim>,
-    /// When the whole exchange must be over; the upstream's settings say so.
-    pub until: Option<Instant>,
 }
 
 /// An upstream's answer.
@@ -85,13 +89,6 @@ pub struct Answer {
     pub attempts: u32,
     /// From sending it to the head of the answer.
     pub first_byte: Duration,
-}
-
-/// One attempt that failed, and the body if it was not used up.
-struct Attempt {
-    kind: Kind,
-    cause: pipeline::BoxError,
-    body: Option<Body>,
 }
 
 impl Upstream {
@@ -125,11 +122,11 @@ impl Upstream {
             Ok(picker) if findings.is_empty() => picker,
             _ => return Err(findings),
         };
-        let open = Arc::default();
         let timeout = settings.timeouts.connect.duration();
         Ok(Self {
             name: name.into(),
-            connector: Connector { tls, bind: settings.bind, timeout, open, limit: settings.breaker.connections },
+            connector: Connector { tls, bind: settings.bind, timeout },
+            places: Arc::new(Places::new(settings.breaker.connections, settings.breaker.pending)),
             limits: http1::Limits { head_bytes: settings.head_bytes.as_usize(), headers: 200, ..Default::default() },
             breaker: Breaker::new(settings.breaker.failures, settings.breaker.retry_after.duration()),
             budget: Budget::new(settings.retries.budget.percent()),
@@ -154,7 +151,8 @@ impl Upstream {
             return Err(refused(Kind::CircuitOpen));
         }
         self.sent.fetch_add(1, Ordering::Relaxed);
-        request.until = self.settings.timeouts.total.map(|total| Instant::now() + total.duration());
+        let until = self.settings.timeouts.total.map(|total| Instant::now() + total.duration());
+        let time = Time { alarm: request.alarm, until };
         self.budget.earn();
         let mut tried = SmallVec::<[usize; 4]>::new();
         loop {
@@ -164,7 +162,7 @@ impl Upstream {
             let attempts = u32::try_from(tried.len()).unwrap_or(u32::MAX);
             let replay = if is_idempotent(&request.head.method) { request.body.again() } else { None };
             let began = Instant::now();
-            let attempt = match self.attempt(target, &mut request).await {
+            let failed = match self.attempt(target, &mut request, time).await {
                 Ok((response, tunnel)) => {
                     if let Some(body) = self.settled(target, &response, replay, attempts) {
                         request.body = body;
@@ -173,24 +171,19 @@ impl Upstream {
                     let first_byte = began.elapsed();
                     return Ok(Answer { response, tunnel, target: target.name.clone(), attempts, first_byte });
                 }
-                Err(attempt) => attempt,
+                Err(failed) => failed,
             };
-            if attempt.kind.is_the_targets() {
+            if failed.kind.is_the_targets() {
                 self.note_failure(target);
             }
-            let body = if attempt.kind.is_before_sending() { attempt.body } else { replay };
-            let again = match attempt.kind {
-                Kind::Closed | Kind::Name | Kind::Connect | Kind::ConnectLate | Kind::Tls => body,
-                _ => None,
+            let may_again = attempts <= self.settings.retries.attempts && !time.is_over();
+            let body = failed.body.or(replay).filter(|_| may_again);
+            let Some(body) = body.filter(|_| self.may_try_again(failed.kind, &tried)) else {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                let target = Some(target.name.clone());
+                return Err(Failed { kind: failed.kind, target, attempts, cause: Some(failed.cause) });
             };
-            match again {
-                Some(body) if attempts <= self.settings.retries.attempts && self.budget.spend() => request.body = body,
-                _ => {
-                    self.failures.fetch_add(1, Ordering::Relaxed);
-                    let target = Some(target.name.clone());
-                    return Err(Failed { kind: attempt.kind, target, attempts, cause: Some(attempt.cause) });
-                }
-            }
+            request.body = body;
         }
     }
 
@@ -206,7 +199,12 @@ impl Upstream {
 
     /// Open connections, idle ones included.
     pub fn connections(&self) -> u32 {
-        self.connector.open.load(Ordering::Relaxed)
+        self.places.open()
+    }
+
+    /// Requests that wait for a connection.
+    pub fn pending(&self) -> usize {
+        self.places.waiting()
     }
 
     /// Its circuit breaker.
@@ -219,8 +217,20 @@ impl Upstream {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX) + 1
     }
 
-    /// The target in turn; one that was tried already only if there is no other, one out of service only if all are.
+    /// The target to ask; of those that were left out and may be well again, each is tried by one request at a time.
     fn pick(&self, request: &Outgoing<'_>, tried: &[usize]) -> Option<usize> {
+        let period = self.settings.ejection.period.duration();
+        for _ in &self.targets {
+            let index = self.choose(request, tried)?;
+            if self.targets.get(index)?.admits(|| self.now(), period) {
+                return Some(index);
+            }
+        }
+        self.choose(request, tried)
+    }
+
+    /// The target in turn; one that was tried already only if there is no other, one out of service only if all are.
+    fn choose(&self, request: &Outgoing<'_>, tried: &[usize]) -> Option<usize> {
         let about = (&request.head.headers, request.client);
         let is_new = |target: &Target| {
             !tried
@@ -236,60 +246,27 @@ impl Upstream {
             })
     }
 
-    async fn attempt(
-        &self,
-        target: &Arc<Target>,
-        request: &mut Outgoing<'_>,
-    ) -> Result<(Response<Body>, Option<(Io, Bytes)>), Attempt> {
-        match &self.settings.host {
-            HostHeader::Preserve => {}
-            HostHeader::Target => drop(request.head.headers.insert(header::HOST, target.authority.clone())),
-            HostHeader::Fixed(_) => {
-                if let Some(host) = &self.fixed_host {
-                    request.head.headers.insert(header::HOST, host.clone());
-                }
-            }
-        }
-        let lease = Lease::new(target.clone(), self.in_flight.clone());
-        match self.settings.http {
-            HttpVersion::Http1 => self.attempt_http1(target, request, lease).await,
-            HttpVersion::Http2 => Box::pin(self.attempt_http2(target, request, lease)).await,
-        }
-    }
-
-    async fn attempt_http1(
-        &self,
-        target: &Arc<Target>,
-        request: &mut Outgoing<'_>,
-        lease: Lease,
-    ) -> Result<(Response<Body>, Option<(Io, Bytes)>), Attempt> {
-        let connection = match target.idle_connection() {
-            Some(connection) => connection,
-            None => match Box::pin(self.connector.connect(target, request.alarm)).await {
-                Ok((io, counted)) => h1::Connection::new(io, counted),
-                Err(error) => {
-                    let body = Some(std::mem::take(&mut request.body));
-                    return Err(Attempt { kind: Kind::from(&error), cause: error.into(), body });
-                }
-            },
+    /// Whether a failed attempt is worth another one; it takes from the budget what that costs.
+    fn may_try_again(&self, kind: Kind, tried: &[usize]) -> bool {
+        let has_another = || {
+            let is_new = |(index, target): (usize, &Arc<Target>)| {
+                !tried.contains(&index) && target.weight > 0 && target.is_in_service(|| self.now())
+            };
+            self.targets.iter().enumerate().any(is_new)
         };
-        let first_byte = self.settings.timeouts.first_byte.duration();
-        let until = request.until;
-        let terms = h1::Terms {
-            alarm: request.alarm,
-            first_byte: match until {
-                Some(until) => first_byte.min(until.saturating_duration_since(Instant::now())),
-                None => first_byte,
-            },
-            idle: self.settings.timeouts.idle.duration(),
-            until,
-            limits: &self.limits,
-            interim: request.interim.as_ref(),
-        };
-        let body = std::mem::take(&mut request.body);
-        match h1::exchange(connection, request.head, body, lease, terms).await {
-            Ok(answered) => Ok((answered.response, answered.tunnel)),
-            Err(trouble) => Err(Attempt { kind: Kind::from(&trouble), cause: trouble.into(), body: None }),
+        match kind {
+            // It took no time and no work. Another target costs as little, and this one would refuse again.
+            Kind::Connect => has_another(),
+            // This one would take as long again.
+            Kind::Name | Kind::ConnectLate | Kind::Tls => has_another() && self.budget.spend(self.now()),
+            Kind::Closed => self.budget.spend(self.now()),
+            Kind::CircuitOpen
+            | Kind::NoTarget
+            | Kind::Full
+            | Kind::Exhausted
+            | Kind::Late
+            | Kind::Invalid
+            | Kind::ClientBody => false,
         }
     }
 
@@ -303,7 +280,7 @@ impl Upstream {
         }
         let retries = &self.settings.retries;
         let body = replay.filter(|_| retries.statuses.contains(&status) && attempts <= retries.attempts)?;
-        self.budget.spend().then_some(body)
+        self.budget.spend(self.now()).then_some(body)
     }
 }
 

@@ -14,6 +14,7 @@ use rustls_pki_types::ServerName;
 use thread_local::ThreadLocal;
 
 use crate::h1::Connection;
+use crate::places::Places;
 
 /// A target of an upstream.
 pub struct Target {
@@ -49,6 +50,8 @@ pub(crate) struct State {
     pub(crate) ejected_until: AtomicU64,
     /// Ejections in a row.
     pub(crate) ejections: AtomicU32,
+    /// Whether a request is under way that tries whether an ejected target is well again.
+    pub(crate) is_on_trial: AtomicBool,
 }
 
 impl Target {
@@ -67,6 +70,7 @@ impl Target {
                 failures: AtomicU32::new(0),
                 ejected_until: AtomicU64::new(0),
                 ejections: AtomicU32::new(0),
+                is_on_trial: AtomicBool::new(false),
             },
             idle: ThreadLocal::new(),
             http2: ThreadLocal::new(),
@@ -87,13 +91,32 @@ impl Target {
         None
     }
 
-    /// Keeps a connection for the next request, unless there are enough.
-    pub(crate) fn keep(&self, mut connection: Connection) {
-        let mut idle = self.idle.get_or(Mutex::default).lock();
-        if idle.len() < self.idle_limit {
-            connection.idle_since = alarm::now();
-            idle.push(connection);
+    /// Gives a connection to somebody who waits for one, or keeps it for the next request, unless there are enough.
+    pub(crate) fn keep(self: &Arc<Self>, mut connection: Connection) {
+        loop {
+            let mut idle = self.idle.get_or(Mutex::default).lock();
+            // Looked at under the lock: who lines up looks through idle connections afterwards, so one of both sees the other.
+            if !connection.counted.is_wanted() {
+                if idle.len() < self.idle_limit {
+                    connection.idle_since = alarm::now();
+                    idle.push(connection);
+                }
+                return;
+            }
+            drop(idle);
+            match Places::hand_on(connection, self) {
+                Some(unwanted) => connection = unwanted,
+                None => return,
+            }
         }
+    }
+
+    /// Takes the connection out of some thread's list that was idle the longest.
+    pub(crate) fn oldest_idle(&self) -> Option<Connection> {
+        self.idle.iter().find_map(|idle| {
+            let mut idle = idle.lock();
+            if idle.is_empty() { None } else { Some(idle.remove(0)) }
+        })
     }
 
     /// Closes connections of this thread that were idle for too long, or were closed by the target.
@@ -122,6 +145,32 @@ impl Target {
         }
         let until = self.state.ejected_until.load(Ordering::Relaxed);
         until == 0 || now() >= until
+    }
+
+    /// Whether it does not serve, or the last that was heard of it was a failure.
+    pub(crate) fn is_failing(&self) -> bool {
+        let State { is_healthy, failures, .. } = &self.state;
+        self.weight == 0 || !is_healthy.load(Ordering::Relaxed) || failures.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether a request that was to go to it may; of an ejected one whose time is over, only one may try, and the others
+    /// wait for `period` to see what becomes of that one.
+    pub(crate) fn admits(&self, now: impl Fn() -> u64, period: Duration) -> bool {
+        let until = self.state.ejected_until.load(Ordering::Relaxed);
+        if until == 0 {
+            return true;
+        }
+        let now = now();
+        if now < until {
+            return true;
+        }
+        let next = now.saturating_add(u64::try_from(period.as_millis()).unwrap_or(u64::MAX));
+        let is_first =
+            self.state.ejected_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if is_first {
+            self.state.is_on_trial.store(true, Ordering::Relaxed);
+        }
+        is_first
     }
 }
 

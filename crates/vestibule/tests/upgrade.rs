@@ -1,4 +1,4 @@
-//! Reloads and upgrades of the real program, under requests.
+//! The real program while it is reloaded, upgraded or short of descriptors, under requests.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what helps a test may fail like one")]
 
@@ -169,5 +169,35 @@ fn a_document_is_compared_with_what_the_gateway_serves() {
     let said = running.command(&["diff", "--running", "first.yaml"]);
 
     assert_eq!(said, "- /limits/body_bytes: \"3MiB\"\n");
+    running.stop();
+}
+
+#[test]
+fn without_descriptors_only_what_needs_one_fails_or_waits() {
+    let backend = Backend::start();
+    let mut running = Running::before(&backend);
+    running.change("workers: 2", "workers: 1");
+    running.upgrade();
+    let address = running.address;
+    let (mut first, mut second) = (Client::new(address, true), Client::new(address, true));
+    assert!(first.get("/a").unwrap().starts_with("HTTP/1.1 200 "));
+    assert!(second.get("/b").unwrap().starts_with("HTTP/1.1 200 "));
+
+    running.limit_descriptors(0);
+    let slow = thread::spawn(move || first.get("/slow"));
+    backend.wait_for_slow();
+    let refused = second.get("/b").unwrap();
+    let waiting = thread::spawn(move || Client::new(address, true).get("/c"));
+    backend.let_slow_go();
+
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert!(refused.contains("proxy-status: vestibule; error=proxy_internal_error"), "{refused}");
+    assert!(slow.join().unwrap().unwrap().ends_with("slow"));
+    for _ in 0..20 {
+        let answer = second.get("/b").unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "the circuit stays closed: {answer}");
+    }
+    running.limit_descriptors(1024);
+    assert!(waiting.join().unwrap().unwrap().starts_with("HTTP/1.1 200 "));
     running.stop();
 }

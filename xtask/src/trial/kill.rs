@@ -2,7 +2,7 @@
 
 use crate::bench::load::{Figures, bench_load};
 use crate::bench::process::{LOAD_CORE, PROXY_CORE, Server, free_ports, pinned};
-use crate::run::{output, root, run};
+use crate::run::{self, output, root};
 use crate::trial::report::Section;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -40,8 +40,8 @@ struct Count {
 }
 
 /// Kills a gateway again and again, and compares.
-pub(crate) fn kill() -> Result<Section> {
-    run("cargo", &["build", "--release", "--locked", "-p", "vestibule", "-p", "bench-tools"])?;
+pub(crate) fn run() -> Result<Section> {
+    run::run("cargo", &["build", "--release", "--locked", "-p", "vestibule", "-p", "bench-tools"])?;
     let place = Place::make()?;
     let (mut all, mut wrong) = (Count::default(), Vec::new());
     let mut before = 0;

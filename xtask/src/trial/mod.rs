@@ -2,8 +2,12 @@
 //!
 //! A trial takes minutes and measures; what must hold on every change is in `crates/acceptance`.
 
+mod faults;
 mod kill;
+mod overload;
 mod report;
+mod scene;
+mod upstream;
 
 use crate::run::root;
 use anyhow::{Result, bail};
@@ -17,7 +21,12 @@ struct Trial {
 }
 
 /// All trials, in the order of the report.
-const TRIALS: &[Trial] = &[Trial { name: "kill", run: kill::kill }];
+const TRIALS: &[Trial] = &[
+    Trial { name: "upstream", run: upstream::run },
+    Trial { name: "overload", run: overload::run },
+    Trial { name: "faults", run: faults::run },
+    Trial { name: "kill", run: kill::run },
+];
 
 /// Runs trials by name, and writes each one's section of the report.
 pub(crate) fn trial(names: &[&str]) -> Result<()> {

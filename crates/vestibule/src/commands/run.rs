@@ -36,6 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(log) => log,
         Err(error) => return output::fail(&format!("the log cannot be started: {error}")),
     };
+    raise_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
     let code = match runtime {
         Ok(runtime) => runtime.block_on(serve(configuration, arguments.file.clone())),
@@ -43,6 +44,15 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     };
     log.close(Duration::from_secs(1));
     code
+}
+
+/// Takes as many descriptors as the system lets this process have: shells and service managers begin with few.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of descriptors could not be raised");
+    }
 }
 
 fn start_log(configuration: &Configuration) -> Result<Log, telemetry::logging::Error> {

@@ -241,6 +241,13 @@ impl Running {
         said
     }
 
+    /// Says how many descriptors the process may have; what it has already, it keeps.
+    pub(crate) fn limit_descriptors(&self, most: u64) {
+        use rustix::process::{Resource, Rlimit, prlimit};
+        let limit = Rlimit { current: Some(most), maximum: Some(1024.max(most)) };
+        prlimit(Some(self.pid()), Resource::Nofile, limit).unwrap();
+    }
+
     /// Ends the process that serves, and waits until all are gone.
     pub(crate) fn stop(mut self) {
         self.signal(rustix::process::Signal::TERM);
@@ -252,8 +259,11 @@ impl Running {
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
-        let process = rustix::process::Pid::from_raw(i32::try_from(self.process).unwrap()).unwrap();
-        rustix::process::kill_process(process, signal).unwrap();
+        rustix::process::kill_process(self.pid(), signal).unwrap();
+    }
+
+    fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_raw(i32::try_from(self.process).unwrap()).unwrap()
     }
 }
 
