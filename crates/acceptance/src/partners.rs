@@ -217,3 +217,45 @@ async fn what_was_given_back_stays_given_back_over_a_restart() {
 
     assert_eq!(statuses, [200, 200, 429], "two of three were left");
 }
+
+#[tokio::test]
+async fn two_processes_of_an_upgrade_never_grant_more_than_the_quota_together() {
+    let (backend, old) = gateway().await;
+    let key = old.key("acme", "trial").await;
+    let header = [("X-Api-Key", key.as_str())];
+    for _ in 0..2 {
+        assert_eq!(old.get_with("/orders", &header).await.status, 200);
+    }
+
+    let new = old.successor().await;
+    let asks = (0..30).map(|number| {
+        let gateway = if number % 2 == 0 { &old } else { &new };
+        async move { gateway.get_with("/orders", &header).await.status }
+    });
+    let statuses = futures::future::join_all(asks).await;
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 8, "{statuses:?}");
+
+    old.stop().await;
+    drop(old);
+    assert_eq!(new.get_with("/orders", &header).await.status, 429);
+    let new = new.restart().await;
+    assert_eq!(new.get_with("/orders", &header).await.status, 429);
+    assert_eq!(backend.count(), 10);
+}
+
+#[tokio::test]
+async fn a_quota_that_was_taken_out_and_comes_back_goes_on_where_it_was() {
+    let (backend, gateway) = gateway().await;
+    let key = gateway.key("acme", "trial").await;
+    let header = [("X-Api-Key", key.as_str())];
+    for _ in 0..10 {
+        assert_eq!(gateway.get_with("/orders", &header).await.status, 200);
+    }
+
+    let document = DOCUMENT.replace("BACKEND", &backend.address.to_string());
+    gateway.reload(&document.replace("      - quota: {from: product}\n", "")).unwrap();
+    assert_eq!(gateway.get_with("/orders", &header).await.status, 200);
+    gateway.reload(&document).unwrap();
+
+    assert_eq!(gateway.get_with("/orders", &header).await.status, 429);
+}

@@ -27,6 +27,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(add_up(keeping.clone()));
         jobs.spawn(follow(keeping.clone()));
         jobs.spawn(compact(keeping.clone()));
+        jobs.spawn(look_around(keeping.clone()));
         show_keeping(node, keeping);
     }
     // What counts as known is what there is now, and not when the task first runs.
@@ -56,6 +57,16 @@ async fn compact(keeping: Arc<Keeping>) {
         if let Err(error) = done {
             tracing::error!(%error, "the ledger of quotas could not be compacted");
         }
+    }
+}
+
+/// Notices when another process begins or ends to work with the store.
+async fn look_around(keeping: Arc<Keeping>) {
+    loop {
+        let quotas = keeping.quotas.clone();
+        // Only a panic keeps it from looking.
+        drop(tokio::task::spawn_blocking(move || quotas.look_around()).await);
+        tokio::time::sleep(EVERY).await;
     }
 }
 

@@ -60,8 +60,8 @@ impl Keeping {
         let usage = journal("usage", settings).map_err(|error| trouble("the usage journal")(error.into()))?;
         let settings = journal::Settings { segment: 1024 * 1024, reserve: 256 * 1024, ..journal::Settings::default() };
         let quotas = journal("quotas", settings).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
-        let quotas =
-            QuotaLedger::open(Ledger::new(quotas)).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
+        let quotas = QuotaLedger::open(Ledger::new(quotas), folder)
+            .map_err(|error| trouble("the ledger of quotas")(error.into()))?;
         Ok(Self {
             folder: folder.to_owned(),
             partners: Arc::new(Partners::new(sqlite.clone(), index.clone(), Arc::new(now))),

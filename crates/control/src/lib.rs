@@ -7,10 +7,11 @@ mod jobs;
 mod keeping;
 mod node;
 mod observing;
+mod presence;
 mod quota_ledger;
 mod rehearsal;
 
 pub use self::document::{Configuration, check, schema};
 pub use self::keeping::{Keeping, NotAddedUp, now};
-pub use self::node::{Node, Phase, Published, StartError};
+pub use self::node::{Expecting, Node, Phase, Published, StartError};
 pub use self::rehearsal::{Keys, rehearse};

@@ -202,6 +202,16 @@ impl Node {
         if self.phase.load(Ordering::Relaxed) == 0 { Phase::Serving } else { Phase::Draining }
     }
 
+    /// Prepares for a successor that works with the same store. To be called before it is started; what is returned is to be
+    /// dropped when it ended.
+    pub fn expect_successor(&self) -> Expecting {
+        let keeping = self.keeping.clone();
+        if let Some(keeping) = &keeping {
+            keeping.quotas.expect();
+        }
+        Expecting(keeping)
+    }
+
     /// Opens log files again, after they were moved away.
     pub fn reopen_logs(&self) {
         self.logs.lock().iter().for_each(|log| log.sink.reopen());
@@ -270,6 +280,17 @@ impl Node {
         let hash = configuration.hash.clone();
         *current = configuration;
         Ok(Published { generation, hash })
+    }
+}
+
+/// A successor was started and may count.
+pub struct Expecting(Option<Arc<Keeping>>);
+
+impl Drop for Expecting {
+    fn drop(&mut self) {
+        if let Some(keeping) = &self.0 {
+            keeping.quotas.despair();
+        }
     }
 }
 

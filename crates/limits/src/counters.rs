@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::shards::{BuildAsIs, Shards, share};
 use crate::tally::Tally;
-use crate::{Calendar, Decision, Ledger, Passage, Reading, Window};
+use crate::{Calendar, Decision, Ledger, News, Passage, Reading, Remembered, Window};
 
 /// Counters of one calendar, one per key.
 ///
@@ -26,6 +26,9 @@ pub struct Counters {
     shards: Shards<RwLock<Shard>>,
     entries_per_shard: usize,
     ledger: Option<Arc<dyn Ledger>>,
+    /// How many of the ledger's news are counted here.
+    heard: AtomicUsize,
+    hearing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -48,10 +51,17 @@ struct Counter {
 impl Counters {
     /// Counters by this name for about so many keys, beginning with what the ledger remembers.
     pub fn new(name: &str, calendar: Calendar, entries: usize, ledger: Option<Arc<dyn Ledger>>) -> Self {
-        let remembered = ledger.as_ref().map_or_else(Vec::new, |ledger| ledger.remembered(name));
-        let counters =
-            Self { name: name.into(), calendar, shards: Shards::default(), entries_per_shard: share(entries), ledger };
-        for Reading { counter, window_start, consumed } in remembered {
+        let remembered = ledger.as_ref().map_or_else(Remembered::default, |ledger| ledger.remembered(name));
+        let counters = Self {
+            name: name.into(),
+            calendar,
+            shards: Shards::default(),
+            entries_per_shard: share(entries),
+            ledger,
+            heard: AtomicUsize::new(remembered.news),
+            hearing: Mutex::default(),
+        };
+        for Reading { counter, window_start, consumed } in remembered.readings {
             counters.restore(&counter, window_start, consumed);
         }
         counters
@@ -64,6 +74,15 @@ impl Counters {
 
     /// Counts `cost` for `key` unless that would be more than `limit` in the window of `now`, in microseconds since 1970.
     pub fn take(&self, key: &str, cost: u32, limit: u64, now: u64) -> Decision {
+        let Some(ledger) = &self.ledger else { return self.judge(key, cost, limit, now) };
+        let _turn = ledger.turn();
+        if ledger.news() != self.heard.load(Ordering::Acquire) {
+            self.hear(&**ledger);
+        }
+        self.judge(key, cost, limit, now)
+    }
+
+    fn judge(&self, key: &str, cost: u32, limit: u64, now: u64) -> Decision {
         let window = self.calendar.window(now);
         let ask = Ask { cost, limit, window, now };
         let fingerprint = self.shards.fingerprint(key);
@@ -102,7 +121,7 @@ impl Counters {
                 None => return None,
             };
             let consumed = tally.of(window)?;
-            (name, limit.saturating_sub(subtract(consumed, cost)))
+            (name, limit.saturating_sub(subtract(consumed, cost.into())))
         };
         if let Some(ledger) = &self.ledger {
             ledger.given_back(&name, window.start, cost);
@@ -146,6 +165,35 @@ impl Counters {
         match self.place(&mut shard, key, fingerprint, window) {
             Place::Own(counter, _) => add(&mut counter.tally, window, n),
             Place::Shared(spill) => add(spill, window, n),
+        }
+    }
+
+    /// Counts what other processes have counted.
+    #[cold]
+    fn hear(&self, ledger: &dyn Ledger) {
+        let _alone = self.hearing.lock();
+        let heard = self.heard.load(Ordering::Acquire);
+        let news = ledger.news_since(heard);
+        let upto = heard + news.len();
+        for News { counter, window_start, n } in news {
+            match u64::try_from(n) {
+                Ok(n) => self.restore(&counter, window_start, n),
+                Err(_) => self.take_off(&counter, window_start, n.unsigned_abs()),
+            }
+        }
+        self.heard.store(upto, Ordering::Release);
+    }
+
+    /// Takes off what another process gave back, if it is counted in a counter of its own here.
+    fn take_off(&self, counter: &str, window_start: u64, n: u64) {
+        let window = self.calendar.window(window_start.saturating_mul(1_000_000));
+        let key = counter.strip_prefix(&*self.name).and_then(|rest| rest.strip_prefix(SEPARATOR));
+        let Some(key) = key else { return };
+        let fingerprint = self.shards.fingerprint(key);
+        let shard = self.shards.part(fingerprint).read();
+        let counter = shard.counters.get(&fingerprint).filter(|counter| self.is_name_of(&counter.name, key));
+        if let Some(consumed) = counter.and_then(|counter| counter.tally.of(window)) {
+            subtract(consumed, n);
         }
     }
 
@@ -288,8 +336,7 @@ fn draw(consumed: &AtomicU64, ask: &Ask) -> Decision {
 }
 
 /// Takes the cost off a count, and says what it is then.
-fn subtract(consumed: &AtomicU64, cost: u32) -> u64 {
-    let cost = u64::from(cost);
+fn subtract(consumed: &AtomicU64, cost: u64) -> u64 {
     let less = |seen: u64| Some(seen.saturating_sub(cost));
     // It cannot fail, because the closure always has an answer.
     let before = consumed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).unwrap_or_else(|seen| seen);

@@ -20,4 +20,4 @@ pub use self::counters::Counters;
 pub use self::decision::{Decision, Passage};
 pub use self::gcra::Gcra;
 pub use self::in_flight::{Count, InFlight, Permit};
-pub use self::ledger::{Ledger, Plans, Reading};
+pub use self::ledger::{Held, Ledger, News, Plans, Reading, Remembered, Turn};

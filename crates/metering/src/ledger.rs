@@ -93,6 +93,16 @@ impl Ledger {
         Ok(())
     }
 
+    /// As [`Self::replay`], at any time, and with what this process consumed.
+    pub fn sums(&self, mut each: impl FnMut(&str, u64, i64)) -> Result<(), LedgerError> {
+        let mut segments = self.opened()?;
+        let covered = covered(&mut segments)?;
+        for (_, mut reader) in segments.into_iter().filter(|(id, _)| !covered.contains(id)) {
+            read(&mut reader, &mut each)?;
+        }
+        Ok(())
+    }
+
     /// Tells what other processes consumed since the last call, or since [`Self::replay`]: during an upgrade the old
     /// process still answers while the new one does. Nobody may compact meanwhile.
     pub fn catch_up(&self, mut each: impl FnMut(&str, u64, i64)) -> Result<(), LedgerError> {

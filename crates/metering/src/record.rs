@@ -43,7 +43,7 @@ impl<'a> UsageRecord<'a> {
     pub fn of(exchange: &'a Exchange, outcome: &Outcome) -> Self {
         let caller = exchange.caller.as_deref();
         let route = &*exchange.route;
-        let template = route.template.get(route.base..).unwrap_or(&route.template);
+        let template = below(&route.template, route.base);
         Self {
             id: exchange.id.0,
             at: exchange.began_at,
@@ -138,6 +138,12 @@ impl Figures {
     }
 }
 
+/// A template without the first so many segments.
+fn below(template: &str, segments: usize) -> &str {
+    let rest = template.match_indices('/').nth(segments);
+    rest.and_then(|(at, _)| template.get(at..)).unwrap_or_default()
+}
+
 impl<'a> Names<'a> {
     /// Company, app, product, API, method, template.
     pub(crate) fn read(self) -> Option<[&'a str; NAMES]> {
@@ -184,7 +190,7 @@ mod tests {
     #[test]
     fn an_exchange_is_kept_by_its_names_and_sums() {
         let mut exchange = pipeline::tester::exchange(Request::get("/orders/v1/7"));
-        exchange.route = Arc::new(Route { api: "orders".into(), template: "/orders/v1/{id}".into(), base: 10 });
+        exchange.route = Arc::new(Route { api: "orders".into(), template: "/orders/v1/{id}".into(), base: 2 });
         exchange.caller =
             Some(Arc::new(Caller { company: Some("acme".into()), app: Some("shop".into()), ..Caller::default() }));
         exchange.product = Some("gold".into());
@@ -205,6 +211,21 @@ mod tests {
         record.encode(&mut kept);
         let (figures, _) = Figures::decode(&kept).unwrap();
         assert_eq!((figures.hour(), figures.status_class()), (490_896, 2));
+    }
+
+    #[test]
+    fn an_operation_is_named_without_the_base_path_of_its_api() {
+        for (template, base, named) in [
+            ("/", 0, "/"),
+            ("/orders", 1, "/"),
+            ("/orders/{id}", 1, "/{id}"),
+            ("/a/{b}/c/d", 2, "/c/d"),
+            ("/{x}", 0, "/{x}"),
+        ] {
+            let mut exchange = pipeline::tester::exchange(Request::get("/"));
+            exchange.route = Arc::new(Route { api: "a".into(), template: template.into(), base });
+            assert_eq!(UsageRecord::of(&exchange, &Outcome::default()).template, named, "{template}");
+        }
     }
 
     #[test]

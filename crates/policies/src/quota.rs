@@ -245,7 +245,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use http::Response;
-    use limits::Reading;
+    use limits::{Reading, Remembered};
     use parking_lot::Mutex;
     use pipeline::tester::{policy, policy_with};
     use pipeline::{Body, Caller, Services};
@@ -378,13 +378,15 @@ mod tests {
 
         fn given_back(&self, _: &str, _: u64, _: u32) {}
 
-        fn remembered(&self, name: &str) -> Vec<Reading> {
+        fn remembered(&self, name: &str) -> Remembered {
             let reading = |((counter, start), n): (&(String, u64), &u64)| Reading {
                 counter: counter.clone(),
                 window_start: *start,
                 consumed: *n,
             };
-            self.0.lock().iter().filter(|((counter, _), _)| counter.starts_with(name)).map(reading).collect()
+            let readings =
+                self.0.lock().iter().filter(|((counter, _), _)| counter.starts_with(name)).map(reading).collect();
+            Remembered { readings, news: 0 }
         }
     }
 

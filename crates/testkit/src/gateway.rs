@@ -136,6 +136,15 @@ impl Gateway {
         self.node.reload().map_err(|findings| lines(&findings))
     }
 
+    /// Starts a second one in the same folder, as an upgrade does: both serve, and each knows of the other.
+    pub async fn successor(&self) -> Self {
+        let expecting = self.node.expect_successor();
+        let document = std::fs::read_to_string(self.folder().join("vestibule.yaml")).expect("it was written");
+        let successor = Self::start(self.folder.clone(), &document).await;
+        drop(expecting);
+        successor.unwrap_or_else(|error| panic!("{}", text(&error)))
+    }
+
     /// Stops, and starts again in the same folder.
     pub async fn restart(self) -> Self {
         self.stop().await;

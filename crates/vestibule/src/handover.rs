@@ -15,7 +15,7 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Weak};
 
 use command_fds::{CommandFdExt, FdMapping};
-use control::Node;
+use control::{Expecting, Node};
 use listenfd::ListenFd;
 use parking_lot::Mutex;
 use proxy::Inherited;
@@ -105,12 +105,14 @@ impl Handover {
         if let Some(process) = *successor {
             return Err(io::Error::other(format!("process {process} is about to take over already")));
         }
+        let node = self.node.upgrade().ok_or_else(|| io::Error::other("this process stops"))?;
+        let expecting = node.expect_successor();
         let child = self.command()?.spawn()?;
         let process = child.id();
         *successor = Some(process);
         drop(successor);
         tracing::info!(process, "a successor was started");
-        self.watch(child)?;
+        self.watch(child, expecting)?;
         Ok(process)
     }
 
@@ -134,7 +136,7 @@ impl Handover {
     }
 
     /// Learns how a successor ends, or one that failed would stay as a zombie and keep others from being started.
-    fn watch(&self, mut child: Child) -> io::Result<()> {
+    fn watch(&self, mut child: Child, expecting: Expecting) -> io::Result<()> {
         let successor = self.successor.clone();
         std::thread::Builder::new().name("successor".to_owned()).spawn(move || {
             match child.wait() {
@@ -142,6 +144,7 @@ impl Handover {
                 Err(error) => tracing::error!(%error, "the successor is lost sight of"),
             }
             *successor.lock() = None;
+            drop(expecting);
         })?;
         Ok(())
     }

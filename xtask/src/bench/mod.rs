@@ -5,7 +5,7 @@ mod chain;
 mod idle;
 mod instructions;
 mod latency;
-mod load;
+pub(crate) mod load;
 mod options;
 mod peers;
 pub(crate) mod process;

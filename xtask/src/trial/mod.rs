@@ -3,6 +3,7 @@
 //! A trial takes minutes and measures; what must hold on every change is in `crates/acceptance`.
 
 mod faults;
+mod kill;
 mod overload;
 mod report;
 mod scene;
@@ -26,6 +27,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "overload", run: overload::run },
     Trial { name: "faults", run: faults::run },
     Trial { name: "websocket", run: websocket::websocket },
+    Trial { name: "kill", run: kill::run },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.
