@@ -176,14 +176,12 @@ impl Upstream {
             }
             let may_again = attempts <= self.settings.retries.attempts && !time.is_over();
             let body = failed.body.or(replay).filter(|_| may_again);
-            match body.filter(|_| self.may_try_again(failed.kind, &tried)) {
-                Some(body) => request.body = body,
-                None => {
-                    self.failures.fetch_add(1, Ordering::Relaxed);
-                    let target = Some(target.name.clone());
-                    return Err(Failed { kind: failed.kind, target, attempts, cause: Some(failed.cause) });
-                }
-            }
+            let Some(body) = body.filter(|_| self.may_try_again(failed.kind, &tried)) else {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                let target = Some(target.name.clone());
+                return Err(Failed { kind: failed.kind, target, attempts, cause: Some(failed.cause) });
+            };
+            request.body = body;
         }
     }
 

@@ -11,9 +11,9 @@ use std::thread::{scope, sleep};
 use std::time::Duration;
 
 /// How long peak and calm are looked at.
-const LOOK: u64 = 10;
+const LOOK: u32 = 10;
 /// How long it is too much.
-const FLOOD: u64 = 60;
+const FLOOD: u32 = 60;
 
 /// What runs out.
 struct Case {
@@ -85,7 +85,7 @@ fn flood(case: &Case, section: &mut Section) -> Result<()> {
     };
     let look = LOOK.to_string();
     let peak = clients(&["--connections", case.clients, "--seconds", &look])?.finish()?;
-    let peak = good(&peak) as f64 / LOOK as f64;
+    let peak = good(&peak) / f64::from(LOOK);
 
     let (rate, seconds) = ((peak * 3.0).to_string(), FLOOD.to_string());
     let done = AtomicBool::new(false);
@@ -110,12 +110,12 @@ fn flood(case: &Case, section: &mut Section) -> Result<()> {
     Ok(())
 }
 
-fn good(arrivals: &[Arrival]) -> usize {
-    arrivals.iter().filter(|arrival| arrival.status == 200).count()
+fn good(arrivals: &[Arrival]) -> f64 {
+    arrivals.iter().filter(|arrival| arrival.status == 200).map(|_| 1.0).sum()
 }
 
 fn tell(name: &str, peak: f64, flooded: &[Arrival], section: &mut Section) {
-    let goodput = good(flooded) as f64 / FLOOD as f64;
+    let goodput = good(flooded) / f64::from(FLOOD);
     let share = goodput / peak * 100.0;
     let measured = format!("{share:.0} % ({goodput:.0} of {peak:.0} a second); {}", statuses(flooded.iter()));
     section.row(format!("{name}: goodput"), "80 % of the peak", measured, share >= 80.0);

@@ -93,7 +93,8 @@ impl Gateway {
     pub(crate) fn ask_admin(&self, path: &str) -> Result<(u16, String, Duration)> {
         let token = fs::read_to_string(self.folder.join("data/admin.token")).unwrap_or_default();
         let began = clock();
-        let (status, text) = ask(self.admin, &format!("GET {path}"), &format!("Authorization: Bearer {}\r\n", token.trim()))?;
+        let (status, text) =
+            ask(self.admin, &format!("GET {path}"), &format!("Authorization: Bearer {}\r\n", token.trim()))?;
         Ok((status, text, clock().saturating_sub(began)))
     }
 
