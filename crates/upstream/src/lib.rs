@@ -263,6 +263,7 @@ impl Upstream {
             | Kind::Full
             | Kind::Exhausted
             | Kind::Late
+            | Kind::ClientLate
             | Kind::Invalid
             | Kind::ClientBody => false,
         }

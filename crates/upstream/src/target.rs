@@ -138,6 +138,11 @@ impl Target {
         self.in_flight.load(Ordering::Relaxed)
     }
 
+    /// Failures of requests since the last success.
+    pub fn failures_in_a_row(&self) -> u32 {
+        self.state.failures.load(Ordering::Relaxed)
+    }
+
     /// Whether health checks and requests leave it in service.
     pub fn is_in_service(&self, now: impl Fn() -> u64) -> bool {
         if !self.state.is_healthy.load(Ordering::Relaxed) {
