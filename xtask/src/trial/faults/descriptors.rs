@@ -21,19 +21,15 @@ const LEFT: usize = 12;
 pub(crate) fn run_out(section: &mut Section) -> Result<()> {
     eprintln!("descriptors");
     let (_backend, port) = backend("descriptors")?;
-    let mut command = Command::new("sh");
-    command.args(["-c", r#"ulimit -n 256; exec taskset -c 0 "$0" "$@""#]).arg(program("vestibule")?);
-    let parts = format!(
-        "upstreams: {{backend: {{targets: [\"http://127.0.0.1:{port}\"]}}}}\n\
-         apis: {{all: {{match: {{path: /}}, upstream: backend}}}}\n"
-    );
-    let gateway = Gateway::start_as(command, folder("descriptors")?, &parts)?;
+    let gateway = start("256", port)?;
     let what = format!("256 descriptors, {CROWD} clients");
     let seen = crowd(&gateway)?;
     section.row(format!("{what}: a client that was there before"), "100 x 200", seen.beside(), seen.beside_good == 100);
     tell(&what, &seen, section);
     section.row(format!("{what}: the operator"), "200", format!("{:?}", seen.operator), seen.operator == Some(200));
+    drop(gateway);
 
+    let gateway = start("4096", port)?;
     let most = gateway.descriptors() + LEFT;
     let id = gateway.server.id().to_string();
     output("prlimit", &["--pid", &id, &format!("--nofile={most}:{most}")])?;
@@ -43,6 +39,17 @@ pub(crate) fn run_out(section: &mut Section) -> Result<()> {
     section.row(format!("{what}: a client that was there before"), "200 or 503", seen.beside(), is_kept);
     tell(&what, &seen, section);
     Ok(())
+}
+
+/// A gateway with so many descriptors.
+fn start(limit: &str, backend: u16) -> Result<Gateway> {
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"ulimit -n "$0"; exec taskset -c 0 "$@""#, limit]).arg(program("vestibule")?);
+    let parts = format!(
+        "upstreams: {{backend: {{targets: [\"http://127.0.0.1:{backend}\"]}}}}\n\
+         apis: {{all: {{match: {{path: /}}, upstream: backend}}}}\n"
+    );
+    Gateway::start_as(command, folder("descriptors")?, &parts)
 }
 
 /// What became of everybody.
