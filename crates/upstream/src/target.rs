@@ -333,7 +333,9 @@ mod tests {
         assert_eq!(target.idle_connections(), 30, "they came since the last look");
 
         let used: Vec<_> = std::iter::repeat_with(|| target.idle_connection().unwrap()).take(12).collect();
-        used.into_iter().for_each(|connection| target.keep(connection));
+        for connection in used {
+            target.keep(connection);
+        }
         target.tidy();
         assert_eq!(target.idle_connections(), 12);
         target.tidy();
