@@ -20,13 +20,13 @@ usage: cargo xtask COMMAND
   test             formatting, lints, levels, generated files, all tests (installs what they need, as root)
   layers           levels of the crates, lengths of files and crates
   docs [--check]   write the generated files again, or tell whether they are up to date
-  bench [CASE...]  Vestibule beside its peers, into bench/RESULTS.md (some 15 minutes, on a quiet machine)
+  bench [CASE...]  Vestibule beside its peers, into bench/RESULTS.md (some 20 minutes, on a quiet machine)
     --quick          two rounds, into target/bench/RESULTS.md
-    --peers A,B      only these: vestibule, nginx, haproxy, envoy, caddy
-    --pingora        also a minimal proxy on Pingora, which is built first
+    --peers A,B      only these: vestibule, nginx, haproxy, envoy, caddy, pingora
+    --no-pingora     without the minimal proxy on Pingora, which is built first (minutes)
     --rounds N       other than 7
     --out FILE       other than above
-    cases: plain tls handshake large post http2 partner routes latency reload idle instructions
+    cases: plain tls handshake large post http2 partner routes latency reload idle instructions chain
   trial NAME...    hard times for a gateway, each its section of bench/TRIALS.md (minutes each)
 ";
 

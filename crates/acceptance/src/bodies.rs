@@ -37,6 +37,21 @@ async fn large_answers_arrive_as_they_were_sent() {
 }
 
 #[tokio::test]
+async fn a_connection_to_a_backend_is_used_again_after_answers_of_any_length() {
+    for length in [1, 1024, 32 * 1024, 40_000, 100 * 1024, 164_000, 1024 * 1024] {
+        let backend = Stub::answering(sized(&vec![b'x'; length])).await;
+        let gateway = Gateway::before(&backend).await;
+        let mut client = gateway.connect().await;
+
+        for _ in 0..4 {
+            assert_eq!(client.ask(GET).await.body.len(), length);
+        }
+
+        assert_eq!(backend.connections(), 1, "{length} bytes");
+    }
+}
+
+#[tokio::test]
 async fn large_uploads_arrive_as_they_were_sent() {
     let backend = Stub::saying("thanks").await;
     let gateway = Gateway::before(&backend).await;

@@ -37,6 +37,8 @@ mod panics;
 #[cfg(test)]
 mod partners;
 #[cfg(test)]
+mod readings;
+#[cfg(test)]
 mod room;
 #[cfg(test)]
 mod routes;

@@ -57,7 +57,7 @@ async fn large_bodies_are_refused_before_or_while_they_come() {
 
 #[tokio::test]
 async fn a_slow_head_is_answered_and_cut() {
-    let (backend, gateway) = limited("head_time: 300ms, idle_time: 20s").await;
+    let (backend, gateway) = limited("head_time: 1s, idle_time: 20s").await;
     let mut silent = gateway.connect().await;
     let mut slow = gateway.connect().await;
     let mut later = gateway.connect().await;

@@ -1,6 +1,6 @@
 //! A real nginx as the backend.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 
 use tempfile::TempDir;
@@ -11,13 +11,17 @@ use tokio::process::{Child, Command};
 struct Nginx {
     address: SocketAddr,
     folder: TempDir,
+    /// Bound, and not listened on: it keeps the port for nginx, which cannot be given a socket.
+    _port: socket2::Socket,
     _process: Child,
 }
 
 async fn nginx() -> Nginx {
     let folder = TempDir::new().unwrap();
-    // A port that was free a moment ago; nginx cannot be given a socket.
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    port.set_reuse_port(true).unwrap();
+    port.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let address = port.local_addr().unwrap().as_socket().unwrap();
     let at = folder.path().display();
     let settings = format!(
         "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\n\
@@ -25,7 +29,7 @@ async fn nginx() -> Nginx {
          http {{ access_log off; client_body_temp_path {at}/body; proxy_temp_path {at}/proxy; fastcgi_temp_path {at}/f;\n\
          uwsgi_temp_path {at}/u; scgi_temp_path {at}/s; gzip on; gzip_min_length 10; gzip_types text/plain;\n\
          default_type text/plain; keepalive_requests 3;\n\
-         server {{ listen {address}; root {at}; client_max_body_size 10k;\n\
+         server {{ listen {address} reuseport; root {at}; client_max_body_size 10k;\n\
          location /echo {{ proxy_pass http://{address}/sink; proxy_http_version 1.1; }}\n\
          location /sink {{ return 200 \"$request_method $content_length $http_transfer_encoding $http_host\"; }} }} }}\n"
     );
@@ -36,7 +40,7 @@ async fn nginx() -> Nginx {
     let process =
         command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().expect("nginx is installed");
     eventually("nginx listens", || std::net::TcpStream::connect(address).is_ok()).await;
-    Nginx { address, folder, _process: process }
+    Nginx { address, folder, _port: port, _process: process }
 }
 
 async fn before(nginx: &Nginx) -> Gateway {

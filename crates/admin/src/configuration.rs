@@ -52,7 +52,8 @@ pub(crate) async fn reload(State(admin): State<Admin>) -> Result<impl IntoRespon
     Ok(shown(admin.node.reload().await?))
 }
 
-/// `PUT /config`: serves by the document that is sent, YAML or JSON, or says what it would change.
+/// `PUT /config`: says what the document that is sent, YAML or JSON, would change (`dry_run`), or serves by it. The latter is
+/// refused where the configuration comes from a file: what is meant to stay is written there.
 pub(crate) async fn replace(
     State(admin): State<Admin>,
     Asked(How { dry_run }): Asked<How>,

@@ -58,6 +58,12 @@ impl Node for control::Node {
     }
 
     async fn apply(&self, document: &str, apply: Apply) -> Result<Applied, Refused> {
+        if let (Apply::Now, Some(file)) = (apply, &self.file) {
+            // The file would bring the old one back at the next start, or at its next change.
+            let file = file.display();
+            let why = format!("the configuration is that of {file}: write it there, and it is taken up within seconds");
+            return Err(Refused::Conflict(why));
+        }
         // What the document refers to is looked for beside the file, which it is not.
         let file = self.file.as_deref().unwrap_or(Path::new("")).with_file_name("request");
         let written = Written::read(document, &file).map_err(Refused::Findings)?;
@@ -76,10 +82,9 @@ impl Node for control::Node {
     }
 
     async fn count_usage(&self) -> Result<(), Refused> {
-        if let Some(keeping) = &self.keeping {
-            keeping.add_up().await;
-        }
-        Ok(())
+        let Some(keeping) = &self.keeping else { return Ok(()) };
+        let refused = |error| Refused::Failed("The latest requests are not added up.".to_owned(), Box::new(error));
+        keeping.add_up().await.map_err(refused)
     }
 }
 

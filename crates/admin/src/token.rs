@@ -1,14 +1,13 @@
 //! The token that opens the Admin API: made at the first start, kept in a file for its owner only.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 use aws_lc_rs::rand;
+use partners::private_file::{self, PrivateFileError};
 
 /// What every token begins with, so that scanners for leaked secrets find it.
 const PREFIX: &str = "va_";
@@ -40,11 +39,8 @@ pub enum Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file cannot be used.
-    #[error("the admin token in {0} cannot be read or made")]
-    Io(PathBuf, #[source] io::Error),
-    /// Others may read it.
-    #[error("the admin token in {0} has the mode {1:o}: others may read it; use 600, and make a new token")]
-    Exposed(PathBuf, u32),
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
     /// The file holds something else.
     #[error("the file {0} holds no admin token: `va_` and 43 letters and digits; delete it to have one made")]
     NotOne(PathBuf),
@@ -56,22 +52,19 @@ pub enum TokenError {
 impl Token {
     /// Reads the token of this gateway, and makes one at the first start.
     pub fn load_or_create(path: &Path) -> Result<(Self, Origin), TokenError> {
-        let failed = |cause| TokenError::Io(path.to_owned(), cause);
-        match File::open(path) {
-            Ok(file) => Ok((Self::new(&read(path, file)?), Origin::Found)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let token = mint()?;
-                place(path, token.as_bytes()).map_err(failed)?;
-                // Another process may have been faster: what is in the file counts.
-                Ok((Self::new(&read(path, File::open(path).map_err(failed)?)?), Origin::Made))
-            }
-            Err(error) => Err(failed(error)),
+        if let Some(content) = private_file::read(path, LONGEST_FILE)? {
+            return Ok((Self::new(&token(path, content)?), Origin::Found));
         }
+        private_file::place(path, format!("{}\n", mint()?).as_bytes())?;
+        // Another process may have been faster: what is in the file counts.
+        Ok((Self::new(&Self::text(path)?), Origin::Made))
     }
 
     /// The text of the token in a file, for whoever wants to present it.
     pub fn text(path: &Path) -> Result<String, TokenError> {
-        read(path, File::open(path).map_err(|cause| TokenError::Io(path.to_owned(), cause))?)
+        let content = private_file::read(path, LONGEST_FILE)?;
+        let missing = || PrivateFileError::Io(path.to_owned(), io::ErrorKind::NotFound.into());
+        token(path, content.ok_or_else(missing)?)
     }
 
     /// What proves this token.
@@ -91,15 +84,9 @@ impl fmt::Debug for Token {
     }
 }
 
-fn read(path: &Path, file: File) -> Result<String, TokenError> {
-    let failed = |cause| TokenError::Io(path.to_owned(), cause);
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(TokenError::Exposed(path.to_owned(), mode));
-    }
-    let mut bytes = Vec::new();
-    file.take(LONGEST_FILE).read_to_end(&mut bytes).map_err(failed)?;
-    let text = String::from_utf8(bytes).map_err(|_binary| TokenError::NotOne(path.to_owned()))?;
+/// The token that is the content of a file.
+fn token(path: &Path, content: Vec<u8>) -> Result<String, TokenError> {
+    let text = String::from_utf8(content).map_err(|_binary| TokenError::NotOne(path.to_owned()))?;
     let token = text.trim();
     let digits = token.strip_prefix(PREFIX).unwrap_or_default();
     if digits.len() != LENGTH || !digits.bytes().all(|digit| digit.is_ascii_alphanumeric()) {
@@ -120,25 +107,11 @@ fn mint() -> Result<String, TokenError> {
     Ok(token)
 }
 
-/// Puts a file into its place whole and durable, unless there is one already.
-fn place(path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let unfinished = path.with_extension(format!("new-{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    file.write_all(content)?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    // A link, unlike a rename, fails if there is one: a token is never overwritten.
-    let linked = fs::hard_link(&unfinished, path);
-    fs::remove_file(&unfinished)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        Ok(()) | Err(_) => File::open(directory)?.sync_all(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -171,17 +144,6 @@ mod tests {
         assert_ne!(one, other);
         assert_eq!(one.len(), PREFIX.len() + LENGTH);
         assert!(one.starts_with(PREFIX));
-    }
-
-    #[test]
-    fn a_token_that_others_may_read_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("admin.token");
-        Token::load_or_create(&path).unwrap();
-        for (mode, is_fine) in [(0o640, false), (0o604, false), (0o400, true), (0o600, true)] {
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(Token::load_or_create(&path).is_ok(), is_fine, "{mode:o}");
-        }
     }
 
     #[test]

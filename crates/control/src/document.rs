@@ -8,7 +8,7 @@ use limits::Plans;
 use model::Document;
 use model::document::{Admin, LogSink};
 use model::listener::Switch;
-use model::read::{Machine, Source, read};
+use model::read::{Machine, Source, Wrong, read_or_rest};
 use partners::{Index, Pepper};
 use pipeline::{Kept, Services};
 use policies::CATALOG;
@@ -21,7 +21,7 @@ use crate::keeping::IndexedPlans;
 /// A document, where each part of it is written, and what names its content.
 pub struct Configuration {
     /// The document.
-    pub document: Document,
+    pub document: Arc<Document>,
     /// Where each part of it is written.
     pub source: Source,
     /// SHA-256 over the document as it was understood, references included.
@@ -46,34 +46,55 @@ impl Configuration {
 
     /// Reads a text as if it stood in `file`: what it refers to is looked for beside it.
     pub fn read(text: &str, file: &Path) -> Result<Self, Vec<Finding>> {
-        let (mut document, source) = read(text, &file.display().to_string(), &schema(), &Machine::beside(file))?;
+        let read = read_or_rest(text, &file.display().to_string(), &schema(), &Machine::beside(file));
+        let (mut document, source) = read.map_err(|wrong| everything(wrong, file))?;
         let understood = serde_json::to_vec(&document).unwrap_or_default();
         let hash = hexadecimal(digest(&SHA256, &understood).as_ref());
         anchor(&mut document, file);
-        Ok(Self { document, source, hash })
+        Ok(Self { document: Arc::new(document), source, hash })
     }
 }
 
 /// Everything that is wrong with a document which can be known without serving it.
 pub fn check(configuration: &Configuration) -> Vec<Finding> {
-    let mut findings =
-        match Snapshot::compile(&configuration.document, 0, &configuration.hash, &lent_for_checking(configuration)) {
-            Ok(_) => Vec::new(),
-            Err(findings) => findings,
-        };
-    for (name, listener) in &configuration.document.listeners {
+    let mut findings = found(&configuration.document, &|_| false);
+    configuration.source.tidy(&mut findings);
+    findings
+}
+
+/// What was found while a document was about to be served, together with everything else that is wrong with it.
+pub(crate) fn and_the_rest(configuration: &Configuration, mut found: Vec<Finding>) -> Vec<Finding> {
+    found.extend(check(configuration));
+    configuration.source.tidy(&mut found);
+    found
+}
+
+/// What reading has found, and what compiling the rest finds beyond it.
+fn everything(wrong: Wrong, file: &Path) -> Vec<Finding> {
+    let Wrong { mut findings, rest } = wrong;
+    let Some(mut rest) = rest else { return findings };
+    anchor(&mut rest.document, file);
+    let more = found(&rest.document, &|at| rest.is_doubtful(at));
+    findings.extend(rest.keep_new(more));
+    rest.source.tidy(&mut findings);
+    findings
+}
+
+/// What is wrong with a document, unless it follows from a part that is doubtful.
+fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Finding> {
+    let mut findings = Snapshot::findings(document, &lent_for_checking(document, is_doubtful), is_doubtful);
+    for (name, listener) in &document.listeners {
         let at = Pointer::default().at("listeners").at(name).at("tls");
         if let Some(Err(found)) = listener.tls.as_ref().map(|tls| proxy::tls::load(tls, listener.http2, &at)) {
             findings.extend(found);
         }
     }
-    if let Err(found) = crate::keeping::products(&configuration.document) {
+    if let Err(found) = crate::keeping::products(document, is_doubtful) {
         findings.extend(found);
     }
-    if let Some(admin) = &configuration.document.admin {
+    if let Some(admin) = &document.admin {
         findings.extend(check_admin(admin));
     }
-    configuration.source.locate(&mut findings);
     findings
 }
 
@@ -91,9 +112,9 @@ fn check_admin(admin: &Admin) -> Vec<Finding> {
 }
 
 /// What policies are compiled with when nothing is served: an index without keys, if there would be one.
-fn lent_for_checking(configuration: &Configuration) -> Lent {
+fn lent_for_checking(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Lent {
     let mut services = Services::default();
-    if configuration.document.store.is_some() {
+    if document.store.is_some() || is_doubtful(&Pointer::default().at("store")) {
         let index = Arc::new(Index::new(Pepper::new(&[0; 32])));
         services = services.with(index.clone()).with::<dyn Plans>(Arc::new(IndexedPlans::new(index)));
     }

@@ -12,7 +12,7 @@ use upstream::Upstream;
 use watch::{Breaker, UpstreamReading};
 
 use crate::Node;
-use crate::keeping::{Keeping, now};
+use crate::keeping::{Keeping, NotAddedUp, now};
 
 /// How often usage is added up and keys are followed.
 const EVERY: Duration = Duration::from_secs(1);
@@ -37,7 +37,9 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
 
 async fn add_up(keeping: Arc<Keeping>) {
     loop {
-        keeping.add_up().await;
+        if let Err(NotAddedUp::Failed(error)) = keeping.add_up().await {
+            tracing::warn!(%error, "usage could not be added up; it stays in the journal");
+        }
         tokio::time::sleep(EVERY).await;
     }
 }
@@ -130,7 +132,7 @@ async fn watch_files(node: Weak<Node>, mut known: Watched) {
             known.certificates = Watched::of(&node).certificates;
         } else if seen.certificates != known.certificates && seen.rests() {
             known.certificates = seen.certificates;
-            for finding in node.gateway.reload_certificates() {
+            for finding in node.reload_certificates() {
                 tracing::error!(%finding, "a certificate was not taken; the old one serves on");
             }
         }
@@ -147,7 +149,9 @@ struct Watched {
 impl Watched {
     fn of(node: &Node) -> Self {
         let configuration = node.configuration();
-        let tls = configuration.document.listeners.values().filter_map(|listener| listener.tls.as_ref());
+        let document = &configuration.document;
+        let tls = document.listeners.values().filter_map(|listener| listener.tls.as_ref());
+        let tls = tls.chain(document.admin.as_ref().and_then(|admin| admin.tls.as_ref()));
         let files = tls.flat_map(|tls| {
             let pairs = tls.certificates.iter().flat_map(|files| [&files.cert, &files.key]);
             pairs.chain(&tls.client_ca)

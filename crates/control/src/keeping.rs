@@ -8,6 +8,7 @@ use journal::Journal;
 use limits::{Period, Plans};
 use metering::{Aggregator, Ledger, Meter};
 use model::Document;
+use model::read::advice;
 use partners::{Index, Operation, Partners, Pepper, Product};
 use pipeline::Services;
 use problem::{Finding, Pointer};
@@ -88,22 +89,31 @@ impl Keeping {
     }
 
     /// Adds up what is in the journal now. Where another process does that, it is left to it.
-    pub async fn add_up(&self) {
+    pub async fn add_up(&self) -> Result<(), NotAddedUp> {
         let mut aggregator = self.aggregator.lock().await;
         if aggregator.is_none() {
             match self.usage.consumer(TOTALS) {
                 Ok(consumer) => {
                     *aggregator = consumer.map(|consumer| Aggregator::new(consumer, self.totals.clone()));
                 }
-                Err(error) => tracing::warn!(%error, "usage cannot be added up right now"),
+                Err(error) => return Err(NotAddedUp::Failed(error.into())),
             }
         }
-        if let Some(aggregator) = &mut *aggregator
-            && let Err(error) = aggregator.round().await
-        {
-            tracing::warn!(%error, "usage could not be added up; it stays in the journal");
-        }
+        let Some(aggregator) = &mut *aggregator else { return Err(NotAddedUp::Elsewhere) };
+        aggregator.round().await?;
+        Ok(())
     }
+}
+
+/// Why the sums of usage are without what was answered last. It is in the journal and will be added.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAddedUp {
+    /// Another process of this store does it.
+    #[error("another process adds usage up")]
+    Elsewhere,
+    /// It failed.
+    #[error("usage could not be added up; it stays in the journal")]
+    Failed(#[from] metering::AggregateError),
 }
 
 /// Which quota comes with a product, as the index knows it.
@@ -130,8 +140,11 @@ impl Plans for IndexedPlans {
     }
 }
 
-/// The products of a document, or what is wrong with them.
-pub(crate) fn products(document: &Document) -> Result<Vec<Product>, Vec<Finding>> {
+/// The products of a document, or what is wrong with them, unless it follows from a part that is doubtful.
+pub(crate) fn products(
+    document: &Document,
+    is_doubtful: &dyn Fn(&Pointer) -> bool,
+) -> Result<Vec<Product>, Vec<Finding>> {
     let (mut products, mut findings) = (Vec::new(), Vec::new());
     for (name, written) in &document.products {
         let at = Pointer::default().at("products").at(name);
@@ -140,8 +153,10 @@ pub(crate) fn products(document: &Document) -> Result<Vec<Product>, Vec<Finding>
             let at = at.at("operations").at(index);
             match text.parse::<Operation>() {
                 Ok(operation) => {
-                    if !document.apis.contains_key(operation.api()) {
-                        findings.push(Finding::new(&at, format!("there is no api `{}`", operation.api())));
+                    let api = operation.api();
+                    if !document.apis.contains_key(api) && !is_doubtful(&Pointer::default().at("apis").at(api)) {
+                        let known: Vec<_> = document.apis.keys().map(String::as_str).collect();
+                        findings.push(Finding::new(&at, format!("there is no api `{api}`{}", advice(api, &known))));
                     }
                     operations.push(operation);
                 }
@@ -179,4 +194,22 @@ pub fn now() -> UnixMicros {
 fn make_private(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn usage_is_known_to_be_incomplete_while_another_process_adds_it_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) =
+            (Keeping::open(folder.path()).await.unwrap(), Keeping::open(folder.path()).await.unwrap());
+
+        assert!(first.add_up().await.is_ok());
+        assert!(matches!(second.add_up().await, Err(NotAddedUp::Elsewhere)));
+
+        drop(first);
+        assert!(second.add_up().await.is_ok());
+    }
 }

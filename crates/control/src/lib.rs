@@ -11,6 +11,6 @@ mod quota_ledger;
 mod rehearsal;
 
 pub use self::document::{Configuration, check, schema};
-pub use self::keeping::{Keeping, now};
+pub use self::keeping::{Keeping, NotAddedUp, now};
 pub use self::node::{Node, Phase, Published, StartError};
 pub use self::rehearsal::{Keys, rehearse};

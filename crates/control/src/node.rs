@@ -1,8 +1,8 @@
 //! A whole node: what serves, what is kept, and which configuration is live.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use telemetry::traceparent::{Callers, Sampler};
 use tokio::task::JoinSet;
 use watch::Vitals;
 
-use crate::document::Configuration;
+use crate::document::{Configuration, and_the_rest};
 use crate::jobs;
 use crate::keeping::{self, Keeping};
 use crate::observing::{self, Log};
@@ -66,6 +66,9 @@ pub struct Published {
     pub hash: String,
 }
 
+/// Reads certificates again, or says what is wrong with them.
+type Reload = Box<dyn Fn(&Configuration) -> Vec<Finding> + Send + Sync>;
+
 /// A node that serves.
 pub struct Node {
     /// What serves now.
@@ -84,8 +87,10 @@ pub struct Node {
     pub(crate) spans: Option<Arc<SpanQueue>>,
     pub(crate) upstreams: Mutex<jobs::Upstreams>,
     logs: Mutex<Vec<Arc<Log>>>,
+    other_certificates: Mutex<Option<Reload>>,
     lent: Lent,
     phase: AtomicU8,
+    tidying: OnceLock<fn()>,
     jobs: Mutex<JoinSet<()>>,
 }
 
@@ -109,7 +114,7 @@ impl Node {
         let sampler = document.tracing.as_ref().map(|tracing| Sampler::new(tracing.sample, Callers::Decide));
 
         let compiled = Snapshot::compile(document, 1, &configuration.hash, &lent);
-        let compiled = compiled.map_err(|found| located(&configuration, found))?;
+        let compiled = compiled.map_err(|found| StartError::Findings(and_the_rest(&configuration, found)))?;
         let live = Arc::new(Live::new(compiled));
         let service = Arc::new(Service::new(live.clone(), sampler));
         let workers = document.workers.map_or_else(std::thread::available_parallelism, |workers| {
@@ -121,7 +126,9 @@ impl Node {
             current: Mutex::new(Arc::new(configuration)),
             upstreams: Mutex::default(),
             logs: Mutex::default(),
+            other_certificates: Mutex::default(),
             phase: AtomicU8::new(0),
+            tidying: OnceLock::new(),
             jobs: Mutex::default(),
             live,
             gateway,
@@ -143,7 +150,15 @@ impl Node {
         let generation = self.live.current().generation + 1;
         let published = self.publish_as(Arc::new(configuration), generation);
         match &published {
-            Ok(published) => tracing::info!(generation, hash = published.hash, "a new configuration serves"),
+            Ok(published) => {
+                tracing::info!(generation, hash = published.hash, "a new configuration serves");
+                for finding in self.reload_other_certificates() {
+                    tracing::error!(%finding, "a certificate was not taken; the old one serves on");
+                }
+                if let Some(tidy) = self.tidying.get() {
+                    tidy();
+                }
+            }
             Err(findings) => {
                 self.vitals.reload_failures.add(1);
                 for finding in findings {
@@ -171,6 +186,12 @@ impl Node {
         }
     }
 
+    /// Has `tidy` run after each change of the configuration, on the thread that read the new one.
+    pub fn tidy_by(&self, tidy: fn()) {
+        // Whoever was first may stay.
+        self.tidying.set(tidy).ok();
+    }
+
     /// The configuration that serves, as it was written.
     pub fn configuration(&self) -> Arc<Configuration> {
         self.current.lock().clone()
@@ -191,6 +212,24 @@ impl Node {
         &self.service
     }
 
+    /// Has certificates that are not the listeners' own read again whenever those are, such as the admin listener's.
+    pub fn watch_certificates(&self, reload: impl Fn(&Configuration) -> Vec<Finding> + Send + Sync + 'static) {
+        *self.other_certificates.lock() = Some(Box::new(reload));
+    }
+
+    /// Reads all certificates again. Those with findings serve on as they are.
+    pub fn reload_certificates(&self) -> Vec<Finding> {
+        let mut findings = self.gateway.reload_certificates();
+        findings.extend(self.reload_other_certificates());
+        findings
+    }
+
+    fn reload_other_certificates(&self) -> Vec<Finding> {
+        let configuration = self.configuration();
+        let findings = self.other_certificates.lock().as_ref().map(|reload| reload(&configuration));
+        located(&configuration, findings.unwrap_or_default())
+    }
+
     /// Ends what is under way, writes everything down, and stops.
     pub async fn stop(&self) {
         self.phase.store(1, Ordering::Relaxed);
@@ -198,7 +237,8 @@ impl Node {
         self.gateway.drain(patience).await;
         self.jobs.lock().abort_all();
         if let Some(keeping) = &self.keeping {
-            keeping.add_up().await;
+            // What cannot be added up now stays in the journal.
+            drop(keeping.add_up().await);
         }
         for log in &*self.logs.lock() {
             log.sink.close(Duration::from_secs(5));
@@ -207,10 +247,11 @@ impl Node {
 
     fn publish_as(&self, configuration: Arc<Configuration>, generation: u64) -> Result<Published, Vec<Finding>> {
         let mut current = self.current.lock();
-        let located = |found| located_findings(&configuration, found);
+        let located = |found| located(&configuration, found);
+        let all = |found| and_the_rest(&configuration, found);
         let document = &configuration.document;
-        let mut snapshot = Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(located)?;
-        let products = keeping::products(document).map_err(located)?;
+        let mut snapshot = Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(all)?;
+        let products = keeping::products(document, &|_| false).map_err(all)?;
         let logs = observing::logs(&document.logs, &self.lent.kept).map_err(located)?;
         snapshot.observers = observing::observers(&snapshot, &self.registry, &logs, self.spans.as_ref());
         if let Some(keeping) = &self.keeping {
@@ -232,11 +273,7 @@ impl Node {
     }
 }
 
-fn located(configuration: &Configuration, found: Vec<Finding>) -> StartError {
-    StartError::Findings(located_findings(configuration, found))
-}
-
-fn located_findings(configuration: &Configuration, mut found: Vec<Finding>) -> Vec<Finding> {
+fn located(configuration: &Configuration, mut found: Vec<Finding>) -> Vec<Finding> {
     configuration.source.locate(&mut found);
     found
 }

@@ -13,7 +13,7 @@ const LONGEST_WINDOW: u64 = 367 * 24 * 3600;
 /// The ledger of quotas, and what it said when the process began.
 pub(crate) struct QuotaLedger {
     pub(crate) ledger: Arc<Ledger>,
-    remembered: Mutex<HashMap<(String, u64), u64>>,
+    remembered: Mutex<HashMap<(String, u64), i64>>,
 }
 
 impl QuotaLedger {
@@ -41,7 +41,9 @@ impl limits::Ledger for QuotaLedger {
     }
 
     fn given_back(&self, counter: &str, window_start: u64, n: u32) {
-        tracing::debug!(counter, window_start, n, "the ledger keeps what was given back");
+        if let Err(error) = self.ledger.given_back(counter, window_start, n) {
+            tracing::error!(%error, "what a quota gave back could not be written down");
+        }
     }
 
     fn remembered(&self, name: &str) -> Vec<Reading> {
@@ -50,7 +52,7 @@ impl limits::Ledger for QuotaLedger {
         mine.map(|((counter, window_start), consumed)| Reading {
             counter: counter.clone(),
             window_start: *window_start,
-            consumed: *consumed,
+            consumed: u64::try_from(*consumed).unwrap_or(0),
         })
         .collect()
     }

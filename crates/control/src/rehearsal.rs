@@ -10,7 +10,7 @@ use problem::Finding;
 use snapshot::{Lent, Snapshot};
 use store_sqlite::SqliteStore;
 
-use crate::document::Configuration;
+use crate::document::{Configuration, and_the_rest};
 use crate::keeping::{self, IndexedPlans};
 
 /// What is known of keys.
@@ -26,12 +26,9 @@ pub enum Keys {
 
 /// Compiles a document to see what it would do. Its store is read, and nothing is changed anywhere.
 pub async fn rehearse(configuration: &Configuration) -> Result<(Snapshot, Keys), Vec<Finding>> {
-    let located = |mut found: Vec<Finding>| {
-        configuration.source.locate(&mut found);
-        found
-    };
     let document = &configuration.document;
-    let products = keeping::products(document).map_err(located)?;
+    let all = |found| and_the_rest(configuration, found);
+    let products = keeping::products(document, &|_| false).map_err(all)?;
     let mut services = Services::default();
     let mut keys = Keys::None;
     if let Some(store) = &document.store {
@@ -48,7 +45,7 @@ pub async fn rehearse(configuration: &Configuration) -> Result<(Snapshot, Keys),
         keys = found;
     }
     let lent = Lent { services: Arc::new(services), kept: Arc::new(Kept::default()) };
-    let snapshot = Snapshot::compile(document, 0, &configuration.hash, &lent).map_err(located)?;
+    let snapshot = Snapshot::compile(document, 0, &configuration.hash, &lent).map_err(all)?;
     Ok((snapshot, keys))
 }
 

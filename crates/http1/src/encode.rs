@@ -189,6 +189,9 @@ struct Seen {
 /// The length of a name rules out most names at once.
 fn write_headers(out: &mut BytesMut, headers: &HeaderMap) -> Seen {
     let mut seen = Seen::default();
+    let length = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + BESIDES;
+    // Room for all at once, so that nothing is asked for each of them.
+    out.reserve(headers.iter().map(length).sum::<usize>() + HEAD_END);
     for (name, value) in headers {
         match name.as_str().len() {
             4 => seen.date |= *name == header::DATE,
@@ -209,12 +212,20 @@ fn write_headers(out: &mut BytesMut, headers: &HeaderMap) -> Seen {
 
 #[inline]
 fn write_header(out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
-    let name = name.as_str().as_bytes();
-    out.reserve(name.len() + value.len() + 4);
-    out.put_slice(name);
-    out.put_slice(b": ");
-    out.put_slice(value.as_bytes());
-    out.put_slice(b"\r\n");
+    let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+    let begin = out.len();
+    out.resize(begin + name.len() + value.len() + BESIDES, b'\n');
+    // One place, cut into the four parts: cheaper than four times the question whether there is room.
+    let line = out.get_mut(begin..).unwrap_or_default();
+    let Some((name_place, line)) = line.split_at_mut_checked(name.len()) else { return };
+    let Some((colon, line)) = line.split_first_chunk_mut() else { return };
+    let Some((value_place, line)) = line.split_at_mut_checked(value.len()) else { return };
+    name_place.copy_from_slice(name);
+    *colon = *b": ";
+    value_place.copy_from_slice(value);
+    if let Some(end) = line.first_mut() {
+        *end = b'\r';
+    }
 }
 
 fn write_target(out: &mut BytesMut, target: &str) {
@@ -239,5 +250,11 @@ const KEEP_ALIVE: &[u8] = b"connection: keep-alive\r\n";
 const UPGRADE: &[u8] = b"connection: upgrade\r\n";
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Most heads fit in this, so that the buffer grows once at most.
-const HEAD_ROOM: usize = 1024;
+/// What a header takes beside its name and its value.
+const BESIDES: usize = b": \r\n".len();
+
+/// What may follow the headers: `connection`, `date`, the empty line.
+const HEAD_END: usize = 96;
+
+/// Most heads fit in this together with a small body, so that the buffer need not grow.
+const HEAD_ROOM: usize = 3 * 1024;

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::Hash;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
@@ -50,6 +51,15 @@ impl Arrivals {
             return rule.take(tat, cost, now);
         }
         self.take_anew(key, cost, rule, now)
+    }
+
+    /// Takes back at the end of `held` what [`Self::take`] granted at its start, and says how things stand, if the key has an
+    /// entry. What was granted from a spill stays taken: it cannot be told any more from what others had.
+    pub fn give_back(&self, key: &(impl Hash + ?Sized), cost: u32, rule: &Gcra, held: Range<u64>) -> Option<Decision> {
+        let key = self.shards.fingerprint(key);
+        let shard = self.shards.part(key).read();
+        let tat = shard.tats.get(&key)?;
+        Some(rule.give_back(tat, cost, Ticks::of(held.start), Ticks::of(held.end)))
     }
 
     /// As [`Self::take`], for a key that has no entry.

@@ -88,24 +88,26 @@ impl Counters {
         self.take_anew(key, fingerprint, &ask)
     }
 
-    /// Takes back what [`Self::take`] counted at `now`, unless its window is forgotten.
-    pub fn give_back(&self, key: &str, cost: u32, now: u64) {
+    /// Takes back what [`Self::take`] counted at `now`, unless its window is forgotten. Says how much is left then of `limit`.
+    pub fn give_back(&self, key: &str, cost: u32, limit: u64, now: u64) -> Option<u64> {
         let window = self.calendar.window(now);
         let fingerprint = self.shards.fingerprint(key);
-        let name = {
+        let (name, left) = {
             let shard = self.shards.part(fingerprint).read();
             let counter = shard.counters.get(&fingerprint).filter(|counter| self.is_name_of(&counter.name, key));
             let (tally, name) = match counter {
                 Some(counter) => (&counter.tally, counter.name.clone()),
-                None => (&shard.spill, self.spill_name()),
+                None if shard.purged <= window.start => (&shard.spill, self.spill_name()),
+                // Its counter went into the spill, together with others.
+                None => return None,
             };
-            let Some(consumed) = tally.of(window) else { return };
-            subtract(consumed, cost);
-            name
+            let consumed = tally.of(window)?;
+            (name, limit.saturating_sub(subtract(consumed, cost)))
         };
         if let Some(ledger) = &self.ledger {
             ledger.given_back(&name, window.start, cost);
         }
+        Some(left)
     }
 
     /// Every counter as it stands, to be kept and given to [`Self::restore`].
@@ -285,10 +287,13 @@ fn draw(consumed: &AtomicU64, ask: &Ask) -> Decision {
     }
 }
 
-fn subtract(consumed: &AtomicU64, cost: u32) {
-    let less = |seen: u64| Some(seen.saturating_sub(u64::from(cost)));
+/// Takes the cost off a count, and says what it is then.
+fn subtract(consumed: &AtomicU64, cost: u32) -> u64 {
+    let cost = u64::from(cost);
+    let less = |seen: u64| Some(seen.saturating_sub(cost));
     // It cannot fail, because the closure always has an answer.
-    consumed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok();
+    let before = consumed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).unwrap_or_else(|seen| seen);
+    before.saturating_sub(cost)
 }
 
 /// Seconds after which a counter of a past window may go: more than a clock is usually set forth and back.

@@ -83,12 +83,12 @@ fn what_is_given_back_can_be_taken_again_in_its_window_only() {
     let counters = per_minute(100);
 
     assert!(counters.take("a", 3, 3, NEW_YEAR).is_granted());
-    counters.give_back("a", 2, NEW_YEAR);
+    assert_eq!(counters.give_back("a", 2, 3, NEW_YEAR), Some(2));
     assert_eq!(counters.take("a", 1, 3, NEW_YEAR).remaining, 1);
 
     assert!(counters.take("a", 3, 3, NEW_YEAR + 60 * SECOND).is_granted());
-    counters.give_back("a", 2, NEW_YEAR);
-    counters.give_back("a", 2, NEW_YEAR + 3600 * SECOND);
+    counters.give_back("a", 2, 3, NEW_YEAR);
+    counters.give_back("a", 2, 3, NEW_YEAR + 3600 * SECOND);
     assert!(!counters.take("a", 1, 3, NEW_YEAR + 60 * SECOND).is_granted());
 }
 
@@ -227,7 +227,7 @@ proptest! {
                 *sum += u64::from(cost);
                 prop_assert!(*sum <= limit);
                 if gives_back {
-                    counters.give_back(&name, cost, clock);
+                    prop_assert!(counters.give_back(&name, cost, limit, clock).is_some());
                     *sum -= u64::from(cost);
                 }
             }

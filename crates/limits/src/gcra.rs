@@ -65,6 +65,18 @@ impl Gcra {
         }
     }
 
+    /// Takes back what [`Self::take`] granted at `then`, and says how things stand `now`.
+    ///
+    /// What others were granted in between stood behind it, and may have gained by the time since: so much of it stays
+    /// taken. By that the bound holds for them, and whoever was alone gets everything back, because time refills as much.
+    pub(crate) fn give_back(&self, tat: &AtomicU64, cost: u32, then: Ticks, now: Ticks) -> Decision {
+        let cost = self.interval.saturating_mul(u64::from(cost));
+        let returned = cost.saturating_sub(now.0.saturating_sub(then.0));
+        let before = tat.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tat| Some(tat.saturating_sub(returned)));
+        let tat = before.unwrap_or_else(|tat| tat).saturating_sub(returned);
+        self.decision(Passage::Granted, tat, now)
+    }
+
     fn decision(&self, passage: Passage, tat: u64, now: Ticks) -> Decision {
         let ahead = tat.saturating_sub(now.0);
         let remaining = self.reach.saturating_sub(ahead) / self.interval;
@@ -186,6 +198,59 @@ mod tests {
                     prop_assert!(rule.take(&tat, cost, Ticks::of(then)).is_granted());
                     now = then;
                 }
+            }
+        }
+
+        /// Some are taken back a while after they were granted, with others granted in between.
+        #[test]
+        fn what_is_given_back_lets_no_more_pass_than_the_bound(
+            requests in 1..2000_u64,
+            burst in 1..50_u64,
+            steps in prop::collection::vec((0..5_000_000_u64, 1..4_u32, prop::option::of(0..4_usize)), 1..200),
+        ) {
+            let (rule, tat) = (rule(requests, Duration::from_secs(1), burst), AtomicU64::new(0));
+            let (mut clock, mut passed, mut open) = (0_u64, Vec::new(), Vec::new());
+            for (step, cost, returns) in steps {
+                clock += step;
+                if rule.take(&tat, cost, Ticks::of(clock)).is_granted() {
+                    match returns {
+                        Some(later) => open.push((later, clock, cost)),
+                        None => passed.push((clock, u128::from(cost))),
+                    }
+                }
+                clock += step / 3;
+                open.retain_mut(|(later, then, cost)| {
+                    if *later == 0 {
+                        rule.give_back(&tat, *cost, Ticks::of(*then), Ticks::of(clock));
+                        return false;
+                    }
+                    *later -= 1;
+                    true
+                });
+            }
+            for (index, &(from, _)) in passed.iter().enumerate() {
+                let mut count = 0;
+                for &(to, cost) in &passed[index..] {
+                    count += cost;
+                    let allowed = u128::from(burst) * 1_000_000_000 + u128::from(requests) * u128::from(to - from);
+                    prop_assert!(count * 1_000_000_000 <= allowed, "{count} passed in {} ns", to - from);
+                }
+            }
+        }
+
+        #[test]
+        fn whoever_is_alone_gets_everything_back(
+            requests in 1..2000_u64,
+            burst in 1..50_u64,
+            steps in prop::collection::vec((0..50_000_000_u64, 0..50_000_000_u64), 1..50),
+        ) {
+            let (rule, tat) = (rule(requests, Duration::from_secs(1), burst), AtomicU64::new(0));
+            let mut clock = 0;
+            for (step, wait) in steps {
+                prop_assert!(rule.take(&tat, u32::try_from(burst).unwrap(), Ticks::of(clock)).is_granted());
+                let stands = rule.give_back(&tat, u32::try_from(burst).unwrap(), Ticks::of(clock), Ticks::of(clock + wait));
+                prop_assert_eq!(stands.remaining, burst);
+                clock += wait + step;
             }
         }
 

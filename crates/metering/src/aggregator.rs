@@ -8,7 +8,6 @@ use journal::{Consumer, End, Next, SegmentId, SegmentReader};
 use store::{Unavailable, UsageSource, UsageTotals};
 use tracing::warn;
 
-use crate::record::UsageRecord;
 use crate::sums::Sums;
 
 /// Why records could not be added to the totals now. Nothing is lost; the next round begins where this one ended.
@@ -144,11 +143,10 @@ fn read(reader: &mut SegmentReader, sums: &mut Sums) -> Result<(Read, Part), Agg
                 return Ok((done, Part::Finished));
             }
         };
-        let Some(record) = UsageRecord::decode(record) else {
+        if sums.add(record).is_none() {
             warn!(segment = %id, offset = done.upto, "a newer version wrote usage records, which stay until it runs");
             return Ok((done, Part::Strange));
-        };
-        sums.add(&record);
+        }
         done.counted += 1;
         done.upto = reader.offset();
     }

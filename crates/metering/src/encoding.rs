@@ -52,10 +52,15 @@ impl<'a> Source<'a> {
 
     /// The next text.
     pub(crate) fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.skip_text()?).ok()
+    }
+
+    /// The bytes of the next text, which may be none.
+    pub(crate) fn skip_text(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.number()?).ok()?;
         let (text, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
-        std::str::from_utf8(text).ok()
+        Some(text)
     }
 }
 

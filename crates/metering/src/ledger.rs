@@ -67,10 +67,16 @@ impl Ledger {
         self.writers.append(|to| Entry::Consumed { counter, window, n: n.into() }.encode(to))
     }
 
-    /// Tells everything that was ever consumed, in parts that are to be added up, by earlier processes and others.
+    /// Remembers that `n` of what was consumed of `counter` in this window was given back.
+    pub fn given_back(&self, counter: &str, window: u64, n: u32) -> Result<(), NotAppended> {
+        self.writers.append(|to| Entry::Consumed { counter, window, n: -i64::from(n) }.encode(to))
+    }
+
+    /// Tells everything that was ever consumed, in parts that are to be added up, by earlier processes and others. What was
+    /// given back is less than nothing.
     ///
     /// To be called once, before anything is consumed.
-    pub fn replay(&self, mut each: impl FnMut(&str, u64, u64)) -> Result<(), LedgerError> {
+    pub fn replay(&self, mut each: impl FnMut(&str, u64, i64)) -> Result<(), LedgerError> {
         let mut segments = self.opened()?;
         let covered = covered(&mut segments)?;
         let mut others = self.others.lock();
@@ -89,7 +95,7 @@ impl Ledger {
 
     /// Tells what other processes consumed since the last call, or since [`Self::replay`]: during an upgrade the old
     /// process still answers while the new one does. Nobody may compact meanwhile.
-    pub fn catch_up(&self, mut each: impl FnMut(&str, u64, u64)) -> Result<(), LedgerError> {
+    pub fn catch_up(&self, mut each: impl FnMut(&str, u64, i64)) -> Result<(), LedgerError> {
         let journal = self.writers.journal();
         let mut others = self.others.lock();
         let Others { known, live } = &mut *others;
@@ -121,7 +127,7 @@ impl Ledger {
         let mut merged = BTreeSet::new();
         for (id, reader) in segments.iter_mut().filter(|(id, _)| !left_over.contains(id)) {
             let mut own = Sums::new();
-            let sum = |counter: &str, window: u64, n: u64| add(&mut own, (counter.into(), window), n);
+            let sum = |counter: &str, window: u64, n: i64| add(&mut own, (counter.into(), window), n);
             if read(reader, sum)? == Segment::Live {
                 continue;
             }
@@ -169,8 +175,8 @@ struct Others {
 /// Something that the ledger remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry<'a> {
-    /// So much was consumed of the counter in the window.
-    Consumed { counter: &'a str, window: u64, n: u64 },
+    /// So much was consumed of the counter in the window; less than nothing was given back.
+    Consumed { counter: &'a str, window: u64, n: i64 },
     /// The sums of this segment are in the one where this stands; it is as good as gone.
     Covers(SegmentId),
 }
@@ -179,9 +185,9 @@ impl<'a> Entry<'a> {
     fn encode(self, to: &mut Vec<u8>) {
         match self {
             Self::Consumed { counter, window, n } => {
-                to.push(CONSUMED);
+                to.push(if n < 0 { GIVEN_BACK } else { CONSUMED });
                 to.extend_from_slice(&window.to_le_bytes());
-                put_number(to, n);
+                put_number(to, n.unsigned_abs());
                 put_text(to, counter);
             }
             Self::Covers(id) => {
@@ -194,9 +200,10 @@ impl<'a> Entry<'a> {
     fn decode(record: &'a [u8]) -> Option<Self> {
         let mut source = Source(record);
         match source.bytes()? {
-            [CONSUMED] => {
+            [kind @ (CONSUMED | GIVEN_BACK)] => {
                 let window = u64::from_le_bytes(source.bytes()?);
-                let n = source.number()?;
+                let n = i64::try_from(source.number()?).ok()?;
+                let n = if kind == GIVEN_BACK { -n } else { n };
                 Some(Self::Consumed { counter: source.text()?, window, n })
             }
             [COVERS] => Some(Self::Covers(SegmentId(u128::from_le_bytes(source.bytes()?)))),
@@ -213,15 +220,15 @@ enum Segment {
 }
 
 /// Sums by counter and window.
-type Sums = HashMap<(Box<str>, u64), u64>;
+type Sums = HashMap<(Box<str>, u64), i64>;
 
-fn add(sums: &mut Sums, place: (Box<str>, u64), n: u64) {
+fn add(sums: &mut Sums, place: (Box<str>, u64), n: i64) {
     let sum = sums.entry(place).or_default();
     *sum = sum.saturating_add(n);
 }
 
 /// Reads what was consumed, as far as there is anything now.
-fn read(reader: &mut SegmentReader, mut each: impl FnMut(&str, u64, u64)) -> Result<Segment, LedgerError> {
+fn read(reader: &mut SegmentReader, mut each: impl FnMut(&str, u64, i64)) -> Result<Segment, LedgerError> {
     let id = reader.id();
     loop {
         match reader.next()? {
@@ -273,3 +280,4 @@ fn remove(journal: &Journal, ids: &BTreeSet<SegmentId>) -> Result<(), journal::E
 
 const CONSUMED: u8 = 1;
 const COVERS: u8 = 2;
+const GIVEN_BACK: u8 = 3;

@@ -79,9 +79,38 @@ impl<'a> UsageRecord<'a> {
 
     /// A record as it was kept, if this version wrote it. What a later version puts behind it is passed over.
     pub fn decode(record: &'a [u8]) -> Option<Self> {
+        let (figures, names) = Figures::decode(record)?;
+        let [company, app, product, api, method, template] = names.read()?;
+        let Figures { id, at, status, complete, cost, received, sent, took } = figures;
+        let names =
+            Self { id, at, status, complete, cost, received, sent, took, company, app, product, api, method, template };
+        Some(names)
+    }
+}
+
+/// The numbers of a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figures {
+    id: u128,
+    at: u64,
+    status: u16,
+    complete: bool,
+    pub(crate) cost: u32,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) took: u64,
+}
+
+/// The names of a record as they are kept. The same names are always the same bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names<'a>(pub(crate) &'a [u8]);
+
+impl Figures {
+    /// The numbers of a record, and its names, which nobody has read yet.
+    pub(crate) fn decode(record: &[u8]) -> Option<(Self, Names<'_>)> {
         let mut source = Source(record);
         let [VERSION, flags] = source.bytes()? else { return None };
-        Some(Self {
+        let figures = Self {
             id: u128::from_le_bytes(source.bytes()?),
             at: u64::from_le_bytes(source.bytes()?),
             status: u16::from_le_bytes(source.bytes()?),
@@ -90,23 +119,34 @@ impl<'a> UsageRecord<'a> {
             received: source.number()?,
             sent: source.number()?,
             took: source.number()?,
-            company: source.text()?,
-            app: source.text()?,
-            product: source.text()?,
-            api: source.text()?,
-            method: source.text()?,
-            template: source.text()?,
-        })
+        };
+        let begin = source.0;
+        for _ in 0..NAMES {
+            source.skip_text()?;
+        }
+        Some((figures, Names(begin.get(..begin.len() - source.0.len())?)))
     }
 
     /// The hour in which the exchange began, counted since 1970.
-    pub fn hour(&self) -> u32 {
+    pub(crate) fn hour(&self) -> u32 {
         u32::try_from(self.at / MICROS_AN_HOUR).unwrap_or(u32::MAX)
     }
 
     /// The first digit of the status, 0 if nothing was answered.
-    pub fn status_class(&self) -> u8 {
+    pub(crate) fn status_class(&self) -> u8 {
         u8::try_from(self.status / 100).unwrap_or(u8::MAX)
+    }
+}
+
+impl<'a> Names<'a> {
+    /// Company, app, product, API, method, template.
+    pub(crate) fn read(self) -> Option<[&'a str; NAMES]> {
+        let mut source = Source(self.0);
+        let mut names = [""; NAMES];
+        for name in &mut names {
+            *name = source.text()?;
+        }
+        Some(names)
     }
 }
 
@@ -127,6 +167,7 @@ fn label(method: &Method) -> &str {
 }
 
 const VERSION: u8 = 1;
+const NAMES: usize = 6;
 const MICROS_AN_HOUR: u64 = 3_600_000_000;
 
 #[cfg(test)]
@@ -160,7 +201,10 @@ mod tests {
         assert_eq!((record.company, record.app, record.product), ("acme", "shop", "gold"));
         assert_eq!((record.api, record.method, record.template), ("orders", "GET", "/{id}"));
         assert_eq!((record.status, record.sent, record.took, record.complete), (201, 300, 2000, true));
-        assert_eq!((record.hour(), record.status_class()), (490_896, 2));
+        let mut kept = Vec::new();
+        record.encode(&mut kept);
+        let (figures, _) = Figures::decode(&kept).unwrap();
+        assert_eq!((figures.hour(), figures.status_class()), (490_896, 2));
     }
 
     #[test]

@@ -1,12 +1,9 @@
 //! Sums of the records of one batch.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
+use hashbrown::HashMap;
 use store::UsageRow;
 
-use crate::encoding::put_text;
-use crate::record::UsageRecord;
+use crate::record::{Figures, Names};
 
 /// Sums of records by everything that they have in common.
 #[derive(Debug, Default)]
@@ -17,28 +14,23 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    /// Adds one record.
-    pub(crate) fn add(&mut self, record: &UsageRecord<'_>) {
-        let UsageRecord { company, app, product, api, method, template, .. } = *record;
+    /// Adds one record as it is kept. `None`: it is none that this version can read.
+    ///
+    /// Names are read only where there is no row for them yet; as bytes they tell rows apart just as well.
+    pub(crate) fn add(&mut self, record: &[u8]) -> Option<()> {
+        let (figures, names) = Figures::decode(record)?;
         self.place.clear();
-        self.place.extend_from_slice(&record.hour().to_le_bytes());
-        self.place.push(record.status_class());
-        for name in [company, app, product, api, method, template] {
-            put_text(&mut self.place, name);
-        }
+        self.place.extend_from_slice(&figures.hour().to_le_bytes());
+        self.place.push(figures.status_class());
+        self.place.extend_from_slice(names.0);
         if let Some(sum) = self.rows.get_mut(self.place.as_slice()) {
-            let names = Names::from(&*sum);
-            sum.absorb(&row(record, names));
-            return;
+            absorb(sum, &figures);
+            return Some(());
         }
-        let names = Names {
-            company: company.into(),
-            app: app.into(),
-            product: product.into(),
-            api: api.into(),
-            operation: format!("{method} {template}").into(),
-        };
-        self.rows.insert(self.place.clone(), row(record, names));
+        let mut row = row(&figures, names)?;
+        absorb(&mut row, &figures);
+        self.rows.insert(self.place.clone(), row);
+        Some(())
     }
 
     /// The sums, and none are left.
@@ -47,36 +39,30 @@ impl Sums {
     }
 }
 
-struct Names {
-    company: Arc<str>,
-    app: Arc<str>,
-    product: Arc<str>,
-    api: Arc<str>,
-    operation: Arc<str>,
+/// The row in which a record counts, with nothing counted yet.
+fn row(figures: &Figures, names: Names<'_>) -> Option<UsageRow> {
+    let [company, app, product, api, method, template] = names.read()?;
+    Some(UsageRow {
+        company: company.into(),
+        app: app.into(),
+        product: product.into(),
+        api: api.into(),
+        operation: format!("{method} {template}").into(),
+        hour: figures.hour(),
+        status_class: figures.status_class(),
+        requests: 0,
+        cost: 0,
+        bytes_in: 0,
+        bytes_out: 0,
+        latency_micros: 0,
+    })
 }
 
-impl From<&UsageRow> for Names {
-    fn from(row: &UsageRow) -> Self {
-        let UsageRow { company, app, product, api, operation, .. } = row.clone();
-        Self { company, app, product, api, operation }
-    }
-}
-
-/// The sum of one record alone.
-fn row(record: &UsageRecord<'_>, names: Names) -> UsageRow {
-    let Names { company, app, product, api, operation } = names;
-    UsageRow {
-        company,
-        app,
-        product,
-        api,
-        operation,
-        hour: record.hour(),
-        status_class: record.status_class(),
-        requests: 1,
-        cost: record.cost.into(),
-        bytes_in: record.received,
-        bytes_out: record.sent,
-        latency_micros: record.took,
-    }
+fn absorb(sum: &mut UsageRow, figures: &Figures) {
+    let add = |to: &mut u64, number: u64| *to = to.saturating_add(number);
+    add(&mut sum.requests, 1);
+    add(&mut sum.cost, figures.cost.into());
+    add(&mut sum.bytes_in, figures.received);
+    add(&mut sum.bytes_out, figures.sent);
+    add(&mut sum.latency_micros, figures.took);
 }

@@ -12,6 +12,7 @@ use crate::api::{Api, Product};
 use crate::formats;
 use crate::limits::Limits;
 use crate::listener::{Listener, ServerTls};
+use crate::requests::Requests;
 use crate::units::Span;
 use crate::upstream::Upstream;
 
@@ -39,6 +40,9 @@ pub struct Document {
     /// What every client is held to, unless its listener says otherwise.
     #[serde(default)]
     pub limits: Limits,
+    /// How requests are read that other servers may read differently.
+    #[serde(default)]
+    pub requests: Requests,
     /// Networks whose `Forwarded`, `X-Forwarded-For` and PROXY protocol headers are believed.
     #[serde(default)]
     #[schemars(with = "Vec<formats::Network>")]

@@ -10,6 +10,7 @@ pub mod formats;
 pub mod limits;
 pub mod listener;
 pub mod read;
+pub mod requests;
 pub mod schema;
 pub mod share;
 pub mod units;

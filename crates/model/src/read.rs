@@ -3,6 +3,7 @@
 mod alternatives;
 mod check;
 mod references;
+mod rest;
 mod source;
 mod suggest;
 pub(crate) mod tree;
@@ -13,7 +14,9 @@ use problem::{Finding, Place, Pointer};
 use serde_json::Value;
 
 pub use self::references::{Machine, NoReferences, References};
+pub use self::rest::{Rest, Wrong};
 pub use self::source::Source;
+pub use self::suggest::advice;
 pub use self::typed::part;
 use crate::Document;
 
@@ -25,6 +28,16 @@ pub fn read(
     schema: &Value,
     context: &impl References,
 ) -> Result<(Document, Source), Vec<Finding>> {
+    read_or_rest(text, file, schema, context).map_err(|wrong| wrong.findings)
+}
+
+/// As [`read`]; and where something is wrong, what can be read without it, so that more can be found out about it.
+pub fn read_or_rest(
+    text: &str,
+    file: &str,
+    schema: &Value,
+    context: &impl References,
+) -> Result<(Document, Source), Wrong> {
     let root = Pointer::default();
     let (tree, mut findings) = yaml::parse(text, file);
     let Some(mut tree) = tree else {
@@ -33,7 +46,7 @@ pub fn read(
             let message = "is empty; begin with `version: 1` and `listeners:`".to_owned();
             findings.push(Finding { at: root, place, message });
         }
-        return Err(findings);
+        return Err(Wrong { findings, rest: None });
     };
     let mut unresolved = Vec::new();
     references::resolve(&mut tree, &root, context, &mut unresolved);
@@ -43,17 +56,18 @@ pub fn read(
     findings.extend(unresolved);
     findings.extend(checked.findings);
     let known = findings.len();
-    let document = typed::except(&checked.value, &root, checked.wrong, &mut findings);
+    let mut left_out = checked.wrong;
+    let document = typed::except(&checked.value, &root, rest::stand_in, &mut left_out, &mut findings);
     for finding in findings.iter_mut().skip(known) {
         hide_secret(finding, &source);
     }
     match document {
         Some(document) if findings.is_empty() => Ok((document, source)),
-        _ => {
-            source.locate(&mut findings);
-            findings.sort_by_key(|finding| finding.place.as_ref().map(|place| (place.line, place.column)));
-            findings.dedup();
-            Err(findings)
+        document => {
+            source.tidy(&mut findings);
+            let touched = findings.iter().map(|finding| finding.at.clone()).collect();
+            let rest = document.map(|document| Box::new(Rest::new(document, source, checked.value, left_out, touched)));
+            Err(Wrong { findings, rest })
         }
     }
 }

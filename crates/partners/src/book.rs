@@ -1,10 +1,11 @@
 //! The index's own notes, from which it makes what requests see: apps, their subscriptions, products.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
+use hashbrown::HashMap;
 use pipeline::Caller;
 use problem::Pointer;
 use store::{

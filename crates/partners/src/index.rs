@@ -1,11 +1,11 @@
 //! The index: what a request asks about a key, answered from memory.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 use store::{Change, KeyId, ProductName, Registry, Revision, StoreError, UnixMicros};
 use tokio::sync::Mutex as AsyncMutex;

@@ -15,6 +15,7 @@ mod key;
 mod operation;
 mod partners;
 mod pepper;
+pub mod private_file;
 mod product;
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,13 @@
 //! The pepper: what the hashes of secrets are keyed with, and what no copy of the store reveals.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::{hmac, rand};
 use store::KeyHash;
+
+use crate::private_file::{self, PrivateFileError};
 
 /// Bytes of a pepper.
 const LENGTH: usize = 32;
@@ -25,12 +24,9 @@ pub struct Pepper {
 /// Why there is no pepper.
 #[derive(Debug, thiserror::Error)]
 pub enum PepperError {
-    /// The file cannot be read or made.
-    #[error("the pepper in {0} cannot be read or made")]
-    Io(PathBuf, #[source] io::Error),
-    /// Others than its owner may read the file.
-    #[error("the pepper in {0} has the mode {1:o}: others may read it; use 600")]
-    Exposed(PathBuf, u32),
+    /// The file cannot be used.
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
     /// The file holds something else.
     #[error("the file {0} holds no pepper: that would be {LENGTH} bytes")]
     NotOne(PathBuf),
@@ -42,18 +38,18 @@ pub enum PepperError {
 impl Pepper {
     /// Reads the pepper of this gateway, and makes one at the first start.
     pub fn load_or_create(path: &Path) -> Result<Self, PepperError> {
-        let failed = |cause| PepperError::Io(path.to_owned(), cause);
-        match File::open(path) {
-            Ok(file) => Self::load(path, file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut pepper = [0; LENGTH];
-                rand::fill(&mut pepper).map_err(|_unspecified| PepperError::NoRandomness)?;
-                place(path, &pepper).map_err(failed)?;
-                // Another process may have been faster: what is in the file counts.
-                Self::load(path, File::open(path).map_err(failed)?)
-            }
-            Err(error) => Err(failed(error)),
-        }
+        let read = || private_file::read(path, LENGTH as u64 + 1);
+        let content = if let Some(content) = read()? {
+            content
+        } else {
+            let mut pepper = [0; LENGTH];
+            rand::fill(&mut pepper).map_err(|_unspecified| PepperError::NoRandomness)?;
+            private_file::place(path, &pepper)?;
+            // Another process may have been faster: what is in the file counts.
+            read()?.unwrap_or_default()
+        };
+        let pepper = content.as_slice().try_into().map_err(|_other_size| PepperError::NotOne(path.to_owned()))?;
+        Ok(Self::new(pepper))
     }
 
     /// A pepper that is kept elsewhere.
@@ -63,20 +59,6 @@ impl Pepper {
         let named = hmac::sign(&key, b"the name of this pepper");
         let name = named.as_ref().first_chunk().map_or(0, |first| u32::from_be_bytes(*first));
         Self { key, algorithm: format!("hmac-sha256/{name:08x}") }
-    }
-
-    fn load(path: &Path, file: File) -> Result<Self, PepperError> {
-        let failed = |cause| PepperError::Io(path.to_owned(), cause);
-        let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(PepperError::Exposed(path.to_owned(), mode));
-        }
-        let mut bytes = Vec::new();
-        file.take(LENGTH as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-        match bytes.as_slice().try_into() {
-            Ok(pepper) => Ok(Self::new(pepper)),
-            Err(_) => Err(PepperError::NotOne(path.to_owned())),
-        }
     }
 
     /// The tag of hashes made with this pepper.
@@ -101,24 +83,11 @@ impl fmt::Debug for Pepper {
     }
 }
 
-/// Puts a file into its place whole and durable, unless there is one already.
-fn place(path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let unfinished = path.with_extension(format!("new-{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    // A link, unlike a rename, fails if there is one: a pepper is never overwritten.
-    let linked = fs::hard_link(&unfinished, path);
-    fs::remove_file(&unfinished)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        Ok(()) | Err(_) => File::open(directory)?.sync_all(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -133,17 +102,6 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read(&path).unwrap().len(), LENGTH);
         assert_eq!(directory.path().read_dir().unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_pepper_that_others_may_read_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("pepper");
-        Pepper::load_or_create(&path).unwrap();
-        for (mode, is_fine) in [(0o640, false), (0o604, false), (0o620, false), (0o400, true), (0o600, true)] {
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(Pepper::load_or_create(&path).is_ok(), is_fine, "{mode:o}");
-        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use problem::{Finding, Pointer};
 
 use crate::chain::{Gate, Placed, RequestBodyHook, RequestHook};
 use crate::{
-    AskOnRequest, AskOnRequestBody, Chain, Condition, Figures, Kept, OnFailure, OnFinish, OnRequest, OnRequestBody,
-    OnResponse, OnResponseBody, OnResponseChunk, Services, Slot, Stage,
+    AskOnRequest, AskOnRequestBody, Chain, Condition, Figures, Kept, OnFailure, OnFinish, OnGiveBack, OnRequest,
+    OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Services, Slot, Stage,
 };
 
 /// Conditional policies that one chain can have: a bit each.
@@ -35,6 +35,7 @@ impl ChainBuilder {
     pub fn new(scope: &str, services: Arc<Services>, kept: Arc<Kept>) -> Self {
         let chain = Chain {
             request: Vec::new(),
+            give_back: Vec::new(),
             request_body: Vec::new(),
             response: Vec::new(),
             response_body: Vec::new(),
@@ -120,6 +121,12 @@ impl ChainBuilder {
     pub fn ask_on_request(&mut self, hook: Arc<dyn AskOnRequest>) {
         let placed = self.placed(RequestHook::Asking(hook));
         self.chain.request.push(placed);
+    }
+
+    /// Places a hook that takes back what the request hook placed last has counted.
+    pub fn on_give_back(&mut self, hook: Arc<dyn OnGiveBack>) {
+        let placed = self.placed(hook);
+        self.chain.give_back.push((self.chain.request.len(), placed));
     }
 
     /// Places a hook in the request-body phase.

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use crate::exchange::{Gates, Slots};
 use crate::{
-    AskOnRequest, AskOnRequestBody, Condition, Exchange, Failure, Flow, OnFailure, OnFinish, OnRequest, OnRequestBody,
-    OnResponse, OnResponseBody, OnResponseChunk, Outcome, Stage, Step, Verdict,
+    AskOnRequest, AskOnRequestBody, Condition, Exchange, Failure, Flow, OnFailure, OnFinish, OnGiveBack, OnRequest,
+    OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Outcome, Stage, Step, Verdict,
 };
 
 /// A policy could not decide and its route fails closed.
@@ -26,6 +26,8 @@ pub static POLICY_FAILED: ProblemKind = ProblemKind {
 /// A route's policies, sorted by phase. Immutable once built.
 pub struct Chain {
     pub(crate) request: Vec<Placed<RequestHook>>,
+    /// Each with the number of request hooks up to its own.
+    pub(crate) give_back: Vec<(usize, Placed<Arc<dyn OnGiveBack>>)>,
     pub(crate) request_body: Vec<Placed<RequestBodyHook>>,
     pub(crate) response: Vec<Placed<Arc<dyn OnResponse>>>,
     pub(crate) response_body: Vec<Placed<Arc<dyn OnResponseBody>>>,
@@ -103,12 +105,25 @@ impl Chain {
 
     /// Asks every request hook in order, up to the first that answers.
     pub async fn request(&self, exchange: &mut Exchange) -> Flow {
-        for placed in &self.request {
+        for (number, placed) in self.request.iter().enumerate() {
             if let Flow::Respond(response) = self.ask(placed, exchange).await {
+                self.give_back(number, placed.stage, exchange);
                 return Flow::Respond(response);
             }
         }
         Flow::Next
+    }
+
+    /// Has limits take back what they counted for a request that one of them refuses: those before the one of this number.
+    fn give_back(&self, number: usize, stage: Stage, exchange: &mut Exchange) {
+        if stage != Stage::Meter {
+            return;
+        }
+        for (_, placed) in self.give_back.iter().rev().filter(|(own, _)| *own <= number) {
+            if placed.concerns(exchange) {
+                placed.hook.on_give_back(exchange);
+            }
+        }
     }
 
     /// Who is asked about a request's head, in order.
@@ -119,7 +134,7 @@ impl Chain {
     /// As [`Self::request`], and writes down what each policy said.
     pub async fn explain(&self, exchange: &mut Exchange) -> Vec<Explained> {
         let mut story = Vec::new();
-        for placed in &self.request {
+        for (number, placed) in self.request.iter().enumerate() {
             let began = Instant::now();
             let applies = placed.applies(exchange);
             let flow = match applies {
@@ -129,6 +144,7 @@ impl Chain {
             let answered = matches!(flow, Some(Flow::Respond(_)));
             story.push(Explained { policy: placed.policy, stage: placed.stage, flow, took: began.elapsed() });
             if answered {
+                self.give_back(number, placed.stage, exchange);
                 break;
             }
         }

@@ -4,10 +4,10 @@ use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -32,6 +32,19 @@ pub struct Connection {
     pub listener: Arc<str>,
     /// The server name that the client asked for by TLS, if TLS was used at all.
     pub tls: Option<Tls>,
+    /// What a backend was told about the connection first, which seldom changes from request to request.
+    pub told: OnceLock<Told>,
+}
+
+/// What a backend was told about a connection.
+#[derive(Debug)]
+pub struct Told {
+    /// The `Host` that the client asked for.
+    pub host: Option<HeaderValue>,
+    /// By which scheme.
+    pub scheme: &'static str,
+    /// The element of `Forwarded` that says so.
+    pub element: HeaderValue,
 }
 
 /// What is known of a connection by TLS.

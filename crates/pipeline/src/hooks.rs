@@ -82,6 +82,14 @@ pub trait AskOnRequest: Send + Sync {
     fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a>;
 }
 
+/// Takes back what a limit has counted for a request that another limit then refuses: what is refused costs nothing.
+///
+/// A refusal by any later stage costs what it costs: the request has had its turn by then, and work was done for it.
+pub trait OnGiveBack: Send + Sync {
+    /// Called after this policy let the request pass, before the answer of the one that did not.
+    fn on_give_back(&self, exchange: &mut Exchange);
+}
+
 /// Judges, and may change, a whole request body. A chain with such a hook buffers bodies, up to the smallest limit.
 pub trait OnRequestBody: Send + Sync {
     /// Bodies longer than this are refused before any hook sees them.

@@ -22,12 +22,12 @@ pub use self::body::{Body, BoxError};
 pub use self::builder::ChainBuilder;
 pub use self::chain::{Chain, Explained, POLICY_FAILED, tell};
 pub use self::exchange::{
-    Caller, Connection, Exchange, Figures, Gates, Outcome, PeerCertificate, RequestId, Route, Slot, Slots, Tls, Trace,
-    Upstreamed,
+    Caller, Connection, Exchange, Figures, Gates, Outcome, PeerCertificate, RequestId, Route, Slot, Slots, Tls, Told,
+    Trace, Upstreamed,
 };
 pub use self::hooks::{
-    AskOnRequest, AskOnRequestBody, Condition, Failure, Flow, OnFailure, OnFinish, OnRequest, OnRequestBody,
-    OnResponse, OnResponseBody, OnResponseChunk, Room, Step, Verdict,
+    AskOnRequest, AskOnRequestBody, Condition, Failure, Flow, OnFailure, OnFinish, OnGiveBack, OnRequest,
+    OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Room, Step, Verdict,
 };
 pub use self::kept::{Kept, Services};
 pub use self::policy::{Entry, Policy, Settings, Stage};

@@ -10,7 +10,7 @@
 
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -110,6 +110,7 @@ pub fn exchange(request: http::request::Builder) -> Exchange {
             local: SocketAddr::from(([192, 0, 2, 80], 80)),
             listener: "test".into(),
             tls: None,
+            told: OnceLock::new(),
         }),
         method: head.method.clone(),
         target: head.uri.clone(),
@@ -177,7 +178,8 @@ impl Judged<'_> {
     /// Pretends that the connection is by TLS.
     pub fn tls(mut self, tls: Tls) -> Self {
         let Connection { peer, local, ref listener, .. } = *self.exchange.connection;
-        self.exchange.connection = Arc::new(Connection { peer, local, listener: listener.clone(), tls: Some(tls) });
+        self.exchange.connection =
+            Arc::new(Connection { peer, local, listener: listener.clone(), tls: Some(tls), told: OnceLock::new() });
         self.exchange.scheme = "https";
         self
     }

@@ -148,6 +148,8 @@ impl OnRequest for ApiKey {
             }
             Err(Unknown::NoSuchKey) => return Ok(self.unauthorized(&API_KEY_UNKNOWN).into()),
         };
+        // From here on it is known who calls, also if nothing is allowed: a refusal belongs into that company's usage.
+        exchange.caller = Some(found.caller().clone());
         let now = UnixMicros(exchange.began_at);
         match found.state(now) {
             KeyState::Alive => {}
@@ -159,7 +161,6 @@ impl OnRequest for ApiKey {
             Err(problem) => return Ok(problem.into()),
         };
         found.used(now);
-        exchange.caller = Some(found.caller().clone());
         exchange.product = Some(product);
         if self.strip == Strip::Remove {
             self.remove(exchange);

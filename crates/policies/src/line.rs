@@ -23,21 +23,10 @@ impl<const N: usize> Line<N> {
         }
     }
 
-    /// Appends a number in decimal, without the ceremony of formatting.
+    /// Appends a number in decimal.
     #[inline]
-    pub(crate) fn push_number(&mut self, mut number: u64) {
-        let mut digits = [0_u8; 20];
-        let mut first = digits.len();
-        for place in digits.iter_mut().rev() {
-            // The remainder is a digit, so nothing is cut off.
-            *place = b'0' + (number % 10).to_le_bytes()[0];
-            number /= 10;
-            first -= 1;
-            if number == 0 {
-                break;
-            }
-        }
-        self.push(digits.get(first..).unwrap_or_default());
+    pub(crate) fn push_number(&mut self, number: u64) {
+        self.push(itoa::Buffer::new().format(number).as_bytes());
     }
 
     /// All of it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 use http::{StatusCode, response};
 use limits::{Calendar, Counters, Decision, Ledger, Passage, Period, Plans};
-use pipeline::{ChainBuilder, Exchange, Flow, OnRequest, OnResponse, Policy, Stage, Verdict};
+use pipeline::{ChainBuilder, Exchange, Failure, Flow, OnGiveBack, OnRequest, OnResponse, Policy, Stage, Verdict};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,7 +22,8 @@ pub static QUOTA_EXCEEDED: ProblemKind =
 /// Lets so many requests pass in a calendar window.
 ///
 /// Windows begin with the clock and the calendar of a time zone: the minute, the day, the month. A quota is never exceeded, by
-/// no request, and a refused request costs nothing. Answers carry the `RateLimit-Policy` and `RateLimit` fields.
+/// no request, and a request that this limit or another one refuses (`spike-arrest`, `quota`, `concurrency`) costs nothing. What
+/// any later policy refuses counts: it has been let in. Answers carry the `RateLimit-Policy` and `RateLimit` fields.
 ///
 /// Where callers are counted (`key`, `app`, `company`, `product`) and a request has none, the policy cannot judge it: it is
 /// refused, or passes if the policy's `on_failure` is `open`.
@@ -124,6 +125,7 @@ impl Policy for Quota {
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
         chain.on_request(self.clone());
+        chain.on_give_back(self.clone());
         chain.on_response(self);
     }
 }
@@ -151,24 +153,25 @@ impl OnRequest for Quota {
     fn on_request(&self, exchange: &mut Exchange) -> Verdict {
         let cost = self.cost.unwrap_or(exchange.cost);
         let now = exchange.began_at;
-        let (counters, decision) = match &self.plan {
-            Plan::Fixed { limit, counters } => {
-                (counters, self.counted_by.with_key(exchange, |key| counters.take(key, cost, *limit, now))?)
-            }
-            Plan::OfProduct { plans, counters } => {
-                let product = exchange.product.as_deref().ok_or(NoProduct)?;
-                let Some((limit, period)) = plans.quota(product) else { return Ok(Flow::Next) };
-                let of_period = |counters: &&Arc<Counters>| counters.calendar().period() == period;
-                let counters = counters.iter().find(of_period).ok_or(NoProduct)?;
-                // The product first: the names of products are the operator's.
-                let take = |key: &str| counters.take(joined(product, key).as_str(), cost, limit, now);
-                (counters, self.counted_by.with_key(exchange, take)?)
-            }
-        };
+        let taken = self.counted(exchange, |counters, key, limit| counters.take(key, cost, limit, now))?;
+        let Some((counters, decision)) = taken else { return Ok(Flow::Next) };
         self.fields.keep(exchange, &decision, counters.calendar().period().seconds());
         match decision.passage {
             Passage::Granted => Ok(Flow::Next),
             Passage::Refused { retry_after } => Ok(self.refusal(counters, &decision, retry_after, exchange).into()),
+        }
+    }
+}
+
+impl OnGiveBack for Quota {
+    fn on_give_back(&self, exchange: &mut Exchange) {
+        if !self.fields.has_decided(exchange) {
+            return;
+        }
+        let (cost, then) = (self.cost.unwrap_or(exchange.cost), exchange.began_at);
+        let left = self.counted(exchange, |counters, key, limit| counters.give_back(key, cost, limit, then));
+        if let Ok(Some((_, Some(left)))) = left {
+            self.fields.correct(exchange, left);
         }
     }
 }
@@ -180,6 +183,29 @@ impl OnResponse for Quota {
 }
 
 impl Quota {
+    /// Hands counters, key and limit of the exchange to `judge`; nothing, if its product has no quota.
+    fn counted<T>(
+        &self,
+        exchange: &Exchange,
+        judge: impl FnOnce(&Counters, &str, u64) -> T,
+    ) -> Result<Option<(&Counters, T)>, Failure> {
+        match &self.plan {
+            Plan::Fixed { limit, counters } => {
+                let judged = self.counted_by.with_key(exchange, |key| judge(counters, key, *limit))?;
+                Ok(Some((counters, judged)))
+            }
+            Plan::OfProduct { plans, counters } => {
+                let product = exchange.product.as_deref().ok_or(NoProduct)?;
+                let Some((limit, period)) = plans.quota(product) else { return Ok(None) };
+                let of_period = |counters: &&Arc<Counters>| counters.calendar().period() == period;
+                let counters = counters.iter().find(of_period).ok_or(NoProduct)?;
+                // The product first: the names of products are the operator's.
+                let judge = |key: &str| judge(counters, joined(product, key).as_str(), limit);
+                Ok(Some((counters, self.counted_by.with_key(exchange, judge)?)))
+            }
+        }
+    }
+
     #[cold]
     fn refusal(
         &self,

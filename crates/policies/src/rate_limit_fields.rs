@@ -1,5 +1,6 @@
 //! The `RateLimit-Policy` and `RateLimit` fields (draft-ietf-httpapi-ratelimit-headers-10).
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::header::Entry;
@@ -20,6 +21,8 @@ pub(crate) struct Fields {
     name: Box<[u8]>,
     /// The member of `RateLimit-Policy`, if it is the same for every request.
     policy: Option<HeaderValue>,
+    /// The member for the allowance that was asked for first, since many requests have the same.
+    first: OnceLock<(Allowance, HeaderValue)>,
     standing: Figures<3>,
 }
 
@@ -40,7 +43,12 @@ impl Fields {
 
     /// For a policy whose allowance depends on the request.
     pub(crate) fn varying(name: &str, chain: &mut ChainBuilder) -> Self {
-        Self { name: format!("\"{name}\"").into_bytes().into(), policy: None, standing: chain.figures() }
+        Self {
+            name: format!("\"{name}\"").into_bytes().into(),
+            policy: None,
+            first: OnceLock::new(),
+            standing: chain.figures(),
+        }
     }
 
     /// For a policy that limits something else than requests over time.
@@ -54,6 +62,18 @@ impl Fields {
     pub(crate) fn keep(&self, exchange: &mut Exchange, decision: &Decision, seconds: u64) {
         let resets_in = whole_seconds(decision.resets_in);
         exchange.set_figures(self.standing, [decision.limit, decision.remaining, pack(seconds, resets_in)]);
+    }
+
+    /// Whether anything was kept for this exchange.
+    pub(crate) fn has_decided(&self, exchange: &Exchange) -> bool {
+        let [_, _, times] = exchange.figures(self.standing);
+        times != 0
+    }
+
+    /// Corrects what is left.
+    pub(crate) fn correct(&self, exchange: &mut Exchange, remaining: u64) {
+        let [limit, _, times] = exchange.figures(self.standing);
+        exchange.set_figures(self.standing, [limit, remaining, times]);
     }
 
     /// Keeps what is left of something that no time brings back.
@@ -70,7 +90,7 @@ impl Fields {
         let (seconds, resets_in) = unpack(times);
         let policy = match &self.policy {
             Some(policy) => Some(policy.clone()),
-            None => self.policy_member(Allowance { quota: limit, seconds }),
+            None => self.policy_of(Allowance { quota: limit, seconds }),
         };
         let mut member = Line::<MEMBER>::new();
         member.push(&self.name);
@@ -85,6 +105,19 @@ impl Fields {
         {
             if let Some(member) = member {
                 put_in_front(headers, field, member);
+            }
+        }
+    }
+
+    fn policy_of(&self, allowance: Allowance) -> Option<HeaderValue> {
+        match self.first.get() {
+            Some((known, member)) if *known == allowance => Some(member.clone()),
+            Some(_) => self.policy_member(allowance),
+            None => {
+                let member = self.policy_member(allowance)?;
+                // Whoever is first, all members are as good.
+                self.first.set((allowance, member.clone())).ok();
+                Some(member)
             }
         }
     }

@@ -7,7 +7,7 @@ use http::header::RETRY_AFTER;
 use http::{StatusCode, response};
 use limits::{Arrivals, Gcra, Passage};
 use model::units::{Rate, Span};
-use pipeline::{ChainBuilder, Exchange, Flow, OnRequest, OnResponse, Policy, Stage, Verdict};
+use pipeline::{ChainBuilder, Exchange, Flow, OnGiveBack, OnRequest, OnResponse, Policy, Stage, Verdict};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,8 +22,9 @@ pub static RATE_LIMITED: ProblemKind =
 
 /// Lets requests pass at a rate, with a burst.
 ///
-/// In any window of time `T`, at most `burst + rate * T` requests pass, exactly, however many come at once. A refused request
-/// costs nothing. Answers carry the `RateLimit-Policy` and `RateLimit` fields.
+/// In any window of time `T`, at most `burst + rate * T` requests pass, exactly, however many come at once. A request that this
+/// limit or another one refuses (`spike-arrest`, `quota`, `concurrency`) costs nothing. Answers carry the `RateLimit-Policy` and
+/// `RateLimit` fields.
 ///
 /// Where callers are counted (`key`, `app`, `company`, `product`) and a request has none, the policy cannot judge it: it is
 /// refused, or passes if the policy's `on_failure` is `open`.
@@ -65,6 +66,13 @@ struct State {
     arrivals: Arrivals,
 }
 
+impl State {
+    /// A moment as the arrivals count time.
+    fn nanos(&self, moment: Instant) -> u64 {
+        u64::try_from(moment.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
 impl Policy for SpikeArrest {
     const NAME: &'static str = "spike-arrest";
     const STAGE: Stage = Stage::Meter;
@@ -99,20 +107,33 @@ impl Policy for SpikeArrest {
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
         chain.on_request(self.clone());
+        chain.on_give_back(self.clone());
         chain.on_response(self);
     }
 }
 
 impl OnRequest for SpikeArrest {
     fn on_request(&self, exchange: &mut Exchange) -> Verdict {
-        let now = exchange.began.saturating_duration_since(self.state.epoch);
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        let now = self.state.nanos(exchange.began);
         let take = |key: &str| self.state.arrivals.take(key, 1, &self.rule, now);
         let decision = self.counted_by.with_key(exchange, take)?;
         self.fields.keep(exchange, &decision, self.window);
         match decision.passage {
             Passage::Granted => Ok(Flow::Next),
             Passage::Refused { retry_after } => Ok(self.refusal(retry_after.unwrap_or(decision.resets_in)).into()),
+        }
+    }
+}
+
+impl OnGiveBack for SpikeArrest {
+    fn on_give_back(&self, exchange: &mut Exchange) {
+        if !self.fields.has_decided(exchange) {
+            return;
+        }
+        let held = self.state.nanos(exchange.began)..self.state.nanos(Instant::now());
+        let give_back = |key: &str| self.state.arrivals.give_back(key, 1, &self.rule, held);
+        if let Ok(Some(stands)) = self.counted_by.with_key(exchange, give_back) {
+            self.fields.keep(exchange, &stands, self.window);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A listener: whom it lets in, and what becomes of a new connection.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use alarm::Alarm;
 use arc_swap::ArcSwap;
@@ -163,7 +163,8 @@ async fn begin(
         }
     }
     let name = listener.name.clone();
-    let connection = |tls: Option<Tls>| Arc::new(Connection { peer, local, listener: name, tls });
+    let connection =
+        |tls: Option<Tls>| Arc::new(Connection { peer, local, listener: name, tls, told: OnceLock::new() });
     if let Some(config) = &listener.tls {
         let stream = TlsAcceptor::from(config.load_full()).accept(tcp).await?;
         let (tls, http2) = tls::identity(stream.get_ref().1);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request};
+use model::requests::{RepeatedSlashes, UnderscoreHeaders};
 use percent_encoding::percent_decode_str;
 use pipeline::Connection;
 use problem::Problem;
@@ -42,6 +43,7 @@ impl Arrival {
         mut head: request::Parts,
         upgrade: bool,
     ) -> (Self, Option<Problem>) {
+        let doubtful = settle_underscores(snapshot.document.requests.underscore_headers, &mut head.headers);
         let host = host(&head);
         let origin = forwarded::origin(snapshot, connection, &mut head.headers);
         strip(&mut head.headers, upgrade);
@@ -54,20 +56,21 @@ impl Arrival {
             parameters: Vec::new(),
             head,
         };
-        if let Some(problem) = refused::target(&arrival.head) {
+        let slashes = snapshot.document.requests.repeated_slashes;
+        if let Some(problem) = doubtful.or_else(|| refused::target(&arrival.head, slashes)) {
             return (arrival, Some(problem));
         }
-        arrival.normalize_path();
+        arrival.normalize_path(slashes);
         let problem = arrival.find_route(snapshot);
         arrival.complete_head();
         (arrival, problem)
     }
 
-    /// Writes characters that need no encoding without it (RFC 3986, section 6.2.2.2): whoever looks at the path, a
-    /// route, a policy or the backend, then sees the same one.
-    fn normalize_path(&mut self) {
+    /// Writes characters that need no encoding without it (RFC 3986, section 6.2.2.2), and one slash for several: whoever
+    /// looks at the path, a route, a policy or the backend, then sees the same one.
+    fn normalize_path(&mut self, slashes: RepeatedSlashes) {
         let uri = &self.head.uri;
-        let Some(path) = normalized(uri.path()) else { return };
+        let Some(path) = normalized(uri.path(), slashes) else { return };
         let target = match uri.query() {
             Some(query) => format!("{path}?{query}"),
             None => path,
@@ -227,8 +230,41 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// Takes out headers with an underscore in their name, or says that the request must not have them.
+fn settle_underscores(action: UnderscoreHeaders, headers: &mut HeaderMap) -> Option<Problem> {
+    let is_doubtful = |name: &HeaderName| name.as_str().as_bytes().contains(&b'_');
+    if action == UnderscoreHeaders::Keep || !headers.keys().any(is_doubtful) {
+        return None;
+    }
+    let doubtful: Vec<HeaderName> = headers.keys().filter(|name| is_doubtful(name)).cloned().collect();
+    if action == UnderscoreHeaders::Refuse {
+        return doubtful.first().map(refused::ambiguous_header);
+    }
+    for name in doubtful {
+        headers.remove(name);
+    }
+    None
+}
+
+/// A path without encodings that mean nothing and, if they are merged, without repeated slashes; nothing if it is so
+/// already.
+fn normalized(path: &str, slashes: RepeatedSlashes) -> Option<String> {
+    let decoded = if path.contains('%') { decoded(path) } else { None };
+    let plain = decoded.as_deref().unwrap_or(path);
+    if slashes != RepeatedSlashes::Merge || !refused::repeats_slashes(plain) {
+        return decoded;
+    }
+    let mut merged = String::with_capacity(plain.len());
+    for character in plain.chars() {
+        if character != '/' || !merged.ends_with('/') {
+            merged.push(character);
+        }
+    }
+    Some(merged)
+}
+
 /// A path without encodings that mean nothing, if it has any.
-fn normalized(path: &str) -> Option<String> {
+fn decoded(path: &str) -> Option<String> {
     let mut rest = path.split('%');
     let mut plain = rest.next()?.to_owned();
     let mut is_changed = false;
@@ -260,10 +296,32 @@ mod tests {
 
     #[test]
     fn encodings_that_mean_nothing_are_undone_and_others_stay() {
-        assert_eq!(normalized("/%61dmin/%7Euser%2Fx").as_deref(), Some("/admin/~user%2Fx"));
+        assert_eq!(normalized("/%61dmin/%7Euser%2Fx", RepeatedSlashes::Merge).as_deref(), Some("/admin/~user%2Fx"));
         for path in ["/", "/a%2Fb", "/a%20b", "/%", "/%zz", "/%+1"] {
-            assert_eq!(normalized(path), None, "{path}");
+            assert_eq!(normalized(path, RepeatedSlashes::Merge), None, "{path}");
         }
+    }
+
+    #[test]
+    fn several_slashes_are_one_unless_they_are_kept() {
+        for (path, merged) in [("//", "/"), ("/a//b", "/a/b"), ("///%61///b//", "/a/b/"), ("/a%2F/b", "/a%2F/b")] {
+            assert_eq!(normalized(path, RepeatedSlashes::Merge).as_deref().unwrap_or(path), merged);
+        }
+        assert_eq!(normalized("/a//%62", RepeatedSlashes::Keep).as_deref(), Some("/a//b"));
+    }
+
+    #[test]
+    fn only_names_with_an_underscore_are_taken_out() {
+        let mut headers = HeaderMap::new();
+        for name in ["x-forwarded-for", "x_forwarded_for", "content_length", "_"] {
+            headers.append(name, HeaderValue::from_static("a_b"));
+        }
+        assert!(settle_underscores(UnderscoreHeaders::Keep, &mut headers).is_none());
+        assert!(settle_underscores(UnderscoreHeaders::Refuse, &mut headers).is_some());
+        assert_eq!(headers.len(), 4);
+        assert!(settle_underscores(UnderscoreHeaders::Remove, &mut headers).is_none());
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-forwarded-for"]);
+        assert!(settle_underscores(UnderscoreHeaders::Refuse, &mut headers).is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use model::api::ForwardedHeaders;
-use pipeline::{Connection, Exchange};
+use pipeline::{Connection, Exchange, Told};
 use snapshot::Snapshot;
 
 use crate::arrival::without_port;
@@ -83,19 +83,40 @@ pub(crate) fn tell(form: ForwardedHeaders, exchange: &mut Exchange) {
         ForwardedHeaders::None => (false, false),
     };
     let peer = exchange.connection.peer.ip().to_canonical();
-    if standard {
-        let host = exchange.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let element = element(peer, exchange.scheme, host);
+    if standard && let Some(element) = element_of(exchange) {
         append(&mut exchange.head.headers, header::FORWARDED, element);
     }
     if x_forwarded {
-        append(&mut exchange.head.headers, X_FORWARDED_FOR, peer.to_string());
+        if let Ok(peer) = HeaderValue::try_from(peer.to_string()) {
+            append(&mut exchange.head.headers, X_FORWARDED_FOR, peer);
+        }
         let headers = &mut exchange.head.headers;
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(exchange.scheme));
         if let Some(host) = headers.get(header::HOST).cloned() {
             headers.entry(X_FORWARDED_HOST).or_insert(host);
         }
     }
+}
+
+/// The element of `Forwarded` for an exchange, written once for all requests of its connection that are alike.
+fn element_of(exchange: &Exchange) -> Option<HeaderValue> {
+    let host = exchange.head.headers.get(header::HOST);
+    let fresh = || {
+        let peer = exchange.connection.peer.ip().to_canonical();
+        let element = element(peer, exchange.scheme, host.and_then(|host| host.to_str().ok()));
+        HeaderValue::try_from(element).ok()
+    };
+    if let Some(told) = exchange.connection.told.get() {
+        let is_alike = told.scheme == exchange.scheme && told.host.as_ref() == host;
+        return if is_alike { Some(told.element.clone()) } else { fresh() };
+    }
+    let element = fresh()?;
+    // A copy, because the header's own memory is the whole head's.
+    let host = host.and_then(|host| HeaderValue::from_bytes(host.as_bytes()).ok());
+    let told = Told { host, scheme: exchange.scheme, element: element.clone() };
+    // Several requests of an HTTP/2 connection may be first; each tells what it wrote itself.
+    exchange.connection.told.set(told).ok();
+    Some(element)
 }
 
 /// One element of `Forwarded`.
@@ -132,13 +153,13 @@ fn push_octet(text: &mut String, octet: u8) {
 }
 
 /// Adds an element to a list that may be there.
-fn append(headers: &mut HeaderMap, name: HeaderName, element: String) {
-    let list = match headers.get(&name).and_then(|known| known.to_str().ok()) {
-        Some(known) => format!("{known}, {element}"),
-        None => element,
+fn append(headers: &mut HeaderMap, name: HeaderName, element: HeaderValue) {
+    let value = match headers.get(&name) {
+        Some(known) => HeaderValue::from_bytes(&[known.as_bytes(), b", ", element.as_bytes()].concat()),
+        None => Ok(element),
     };
     // Several lines are one list; what was in the others was read above, and the last line ends it.
-    if let Ok(value) = HeaderValue::try_from(list) {
+    if let Ok(value) = value {
         headers.insert(name, value);
     }
 }

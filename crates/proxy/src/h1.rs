@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use pipeline::{Body, Connection};
 use problem::Problem;
 use tokio::io::AsyncWrite;
-use upstream::Interim;
 use upstream::io::{Io, Outbox};
+use upstream::{Interim, Turn};
 
 use crate::accept::{Listener, Stop};
 use crate::handle::{Incoming, Service};
@@ -226,6 +226,7 @@ impl Session<'_> {
 
     /// Sends an answer to its end.
     async fn send(&self, mut served: Served, version: Version, keeps: bool) -> io::Result<After> {
+        Turn::default().await;
         let framing = served.framing();
         let tunnel = served.tunnel.take();
         let is_chunked = framing == Framing::Chunked.into() && version == Version::HTTP_11;

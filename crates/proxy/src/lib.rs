@@ -14,7 +14,7 @@ mod h2;
 mod handle;
 mod mirror;
 mod pace;
-mod proxy_protocol;
+pub mod proxy_protocol;
 mod refused;
 mod rehearsal;
 mod served;
@@ -39,6 +39,7 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &handle::INTERNAL_ERROR,
     &refused::BAD_REQUEST,
     &refused::AMBIGUOUS_PATH,
+    &refused::AMBIGUOUS_HEADER,
     &refused::BODY_TOO_LARGE,
     &refused::TOO_SLOW,
     &refused::URI_TOO_LONG,

@@ -16,9 +16,11 @@ const LONGEST_LINE: usize = 107;
 
 /// What a header tells about a connection.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Told {
-    pub(crate) source: SocketAddr,
-    pub(crate) destination: SocketAddr,
+pub struct Told {
+    /// Who connected.
+    pub source: SocketAddr,
+    /// What was connected to.
+    pub destination: SocketAddr,
 }
 
 /// Reads a header and no byte behind it. None if there is none, or it names no addresses.
@@ -51,8 +53,9 @@ pub(crate) async fn read(tcp: &mut TcpStream, mode: ProxyProtocol, is_trusted: b
     }
 }
 
+/// What the first bytes of a connection are.
 #[derive(Debug, PartialEq, Eq)]
-enum Parsed {
+pub enum Parsed {
     /// What is told, and the header's length.
     Yes(Option<Told>, usize),
     /// It may become a header.
@@ -61,7 +64,8 @@ enum Parsed {
     No,
 }
 
-fn parse(bytes: &[u8]) -> Parsed {
+/// Reads a header from the beginning of what came so far. Total: any bytes may be passed.
+pub fn parse(bytes: &[u8]) -> Parsed {
     // The parser takes a line that ends within a port for a wrong one, so version 1 waits for its whole line.
     if bytes.starts_with(b"PROXY ") && bytes.len() < LONGEST_LINE && !bytes.contains(&b'\n') {
         return Parsed::More;

@@ -4,9 +4,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Method, StatusCode, request};
+use http::{HeaderName, Method, StatusCode, request};
 use http_body::{Frame, SizeHint};
 use http_body_util::LengthLimitError;
+use model::requests::RepeatedSlashes;
 use pipeline::{Body, BoxError};
 use problem::{Problem, ProblemKind};
 
@@ -17,6 +18,13 @@ pub(crate) static BAD_REQUEST: ProblemKind =
 /// The path can be read in more than one way.
 pub(crate) static AMBIGUOUS_PATH: ProblemKind =
     ProblemKind { code: "ambiguous-path", status: StatusCode::BAD_REQUEST, title: "The path is ambiguous" };
+
+/// A header has a name that backends may take for another one.
+pub(crate) static AMBIGUOUS_HEADER: ProblemKind = ProblemKind {
+    code: "ambiguous-header",
+    status: StatusCode::BAD_REQUEST,
+    title: "The name of a header is ambiguous",
+};
 
 /// The body is larger than it may be.
 pub(crate) static BODY_TOO_LARGE: ProblemKind =
@@ -76,13 +84,17 @@ pub(crate) enum BodyError {
 }
 
 /// What is wrong with a request's target, if anything is.
-pub(crate) fn target(head: &request::Parts) -> Option<Problem> {
+pub(crate) fn target(head: &request::Parts, slashes: RepeatedSlashes) -> Option<Problem> {
     if head.method == Method::CONNECT && head.extensions.get::<hyper::ext::Protocol>().is_none() {
         return Some(
             Problem::new(&METHOD_UNSUPPORTED).detail("The gateway is no forward proxy; CONNECT is not served."),
         );
     }
     let path = head.uri.path();
+    if slashes == RepeatedSlashes::Refuse && repeats_slashes(path) {
+        let detail = "Several slashes in a row are read differently by different servers; send the path with one.";
+        return Some(Problem::new(&AMBIGUOUS_PATH).detail(detail));
+    }
     // Nothing can be ambiguous without one of these.
     if !path.contains("/.") && !path.contains(['%', '\\']) {
         return None;
@@ -97,6 +109,17 @@ pub(crate) fn target(head: &request::Parts) -> Option<Problem> {
         return Some(Problem::new(&AMBIGUOUS_PATH).detail(detail));
     }
     None
+}
+
+/// Whether two slashes follow one another.
+pub(crate) fn repeats_slashes(path: &str) -> bool {
+    path.as_bytes().windows(2).any(|pair| pair == b"//")
+}
+
+/// The problem that a header with an underscore in its name is.
+pub(crate) fn ambiguous_header(name: &HeaderName) -> Problem {
+    let detail = format!("Some servers do not tell `{name}` from the same name with `-`; send it with `-`.");
+    Problem::new(&AMBIGUOUS_HEADER).detail(detail)
 }
 
 /// Whether a segment is `.` or `..`, with its dots encoded or not, and with path parameters or not.
@@ -193,18 +216,20 @@ fn find<'e, E: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 
 mod tests {
     use super::*;
 
-    fn refused(path: &str) -> bool {
+    fn refused(path: &str, slashes: RepeatedSlashes) -> bool {
         let (head, ()) = http::Request::get(path).body(()).unwrap().into_parts();
-        target(&head).is_some()
+        target(&head, slashes).is_some()
     }
 
     #[test]
     fn paths_that_servers_read_differently_are_refused() {
         for path in ["/a/../b", "/a/%2e%2E/b", "/a/.%2e", "/./a", "/a/..;x=1/b", "/a%5Cb", "/a%00"] {
-            assert!(refused(path), "{path}");
+            assert!(refused(path, RepeatedSlashes::Merge), "{path}");
         }
         for path in ["/", "/a/...", "/a/.well-known", "/a/b..c", "/a//b", "/a/%2f"] {
-            assert!(!refused(path), "{path}");
+            assert!(!refused(path, RepeatedSlashes::Merge), "{path}");
         }
+        assert!(refused("/a//b", RepeatedSlashes::Refuse) && refused("//a/b", RepeatedSlashes::Refuse));
+        assert!(!refused("/a/b/?c=//", RepeatedSlashes::Refuse) && !refused("/a//b", RepeatedSlashes::Keep));
     }
 }

@@ -7,6 +7,8 @@ use http::Method;
 use model::Document;
 use model::api::{Api, Destination as Written, ForwardedHeaders, OnFailure as WrittenOnFailure, PolicyUse};
 use model::document::Named;
+use model::read::advice;
+use model::requests::Requests;
 use pipeline::{Chain, ChainBuilder, OnFailure};
 use policies::CATALOG;
 use problem::{Finding, Pointer};
@@ -23,20 +25,8 @@ const SPLIT_PARTS: usize = 10_000;
 
 impl Snapshot {
     /// Compiles a document, or says everything that is wrong with it.
-    pub fn compile(document: &Document, generation: u64, hash: &str, lent: &Lent) -> Result<Self, Vec<Finding>> {
-        let mut compiler = Compiler {
-            lent,
-            findings: Vec::new(),
-            upstreams: Named::new(),
-            router: Router::default(),
-            routes: Vec::new(),
-            places: Vec::new(),
-        };
-        let root = Pointer::default();
-        compiler.upstreams(document, &root.at("upstreams"));
-        for (name, api) in &document.apis {
-            compiler.api(name, api, &root.at("apis").at(name));
-        }
+    pub fn compile(document: &Arc<Document>, generation: u64, hash: &str, lent: &Lent) -> Result<Self, Vec<Finding>> {
+        let compiler = Compiler::compile(document, lent, &|_| false);
         let limits = document.listeners.iter().map(|(name, listener)| {
             let own = listener.limits.clone().unwrap_or_default();
             (name.clone(), own.settle(&document.limits))
@@ -60,16 +50,23 @@ impl Snapshot {
             observers: Vec::new(),
         })
     }
+
+    /// What is wrong with a document, some of whose parts are known to be wrong: what would follow from those is not told.
+    pub fn findings(document: &Document, lent: &Lent, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Finding> {
+        Compiler::compile(document, lent, is_doubtful).findings
+    }
 }
 
 struct Compiler<'a> {
     lent: &'a Lent,
+    requests: &'a Requests,
+    is_doubtful: &'a dyn Fn(&Pointer) -> bool,
     findings: Vec<Finding>,
     upstreams: Named<Arc<Upstream>>,
     router: Router,
     routes: Vec<Route>,
-    /// Where each route is written.
-    places: Vec<Pointer>,
+    /// What the router knows: a summary, and where it is written. These are the routes, unless something is wrong.
+    written: Vec<(String, Pointer)>,
 }
 
 /// What an API's operations share.
@@ -79,7 +76,26 @@ struct Shared<'a> {
     at: &'a Pointer,
 }
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
+    fn compile(document: &'a Document, lent: &'a Lent, is_doubtful: &'a dyn Fn(&Pointer) -> bool) -> Self {
+        let mut compiler = Self {
+            lent,
+            requests: &document.requests,
+            is_doubtful,
+            findings: Vec::new(),
+            upstreams: Named::new(),
+            router: Router::default(),
+            routes: Vec::new(),
+            written: Vec::new(),
+        };
+        let root = Pointer::default();
+        compiler.upstreams(document, &root.at("upstreams"));
+        for (name, api) in &document.apis {
+            compiler.api(name, api, &root.at("apis").at(name));
+        }
+        compiler
+    }
+
     fn upstreams(&mut self, document: &Document, at: &Pointer) {
         for (name, settings) in &document.upstreams {
             match Upstream::compile(name, settings, &at.at(name)) {
@@ -95,21 +111,33 @@ impl Compiler<'_> {
     }
 
     fn api(&mut self, name: &str, api: &Api, at: &Pointer) {
-        let (ways, findings) = matching::ways(api, at);
+        let (mut ways, findings) = matching::ways(api, at);
         self.findings.extend(findings);
+        if (self.is_doubtful)(&at.at("match")) {
+            // What is left of it could clash with others.
+            ways.clear();
+        }
         let shared = Shared { name: name.into(), api, at };
         let destination = |compiler: &mut Self| match &api.upstream {
             Some(written) => compiler.destination(written, &at.at("upstream")),
             None => Some(Destination::None),
         };
+        // Also where no way leads there, because `match` is wrong.
+        drop(destination(self));
+        self.mirrored(&shared);
         let chain = self.chain(&shared, None);
         for way in &ways {
-            if let (Some(chain), Some(destination)) = (&chain, destination(self)) {
-                self.route(&shared, way, chain, destination);
-            }
+            let destination = destination(self);
+            self.route(&shared, way, chain.as_ref(), destination);
         }
         for (index, operation) in api.operations.iter().enumerate() {
             let at = at.at("operations").at(index);
+            let destination = |compiler: &mut Self| match &operation.upstream {
+                Some(written) => compiler.destination(written, &at.at("upstream")),
+                None => destination(compiler),
+            };
+            drop(destination(self));
+            let chain = self.chain(&shared, Some((&operation.policies, &at)));
             let (method, below) = match matching::operation(operation, &at) {
                 Ok(parsed) => parsed,
                 Err(finding) => {
@@ -117,44 +145,38 @@ impl Compiler<'_> {
                     continue;
                 }
             };
-            let chain = self.chain(&shared, Some((&operation.policies, &at)));
             for base in &ways {
                 let way = under(base, method.as_ref(), &below, &at);
-                let destination = match &operation.upstream {
-                    Some(written) => self.destination(written, &at.at("upstream")),
-                    None => destination(self),
-                };
-                if let (Some(chain), Some(destination)) = (&chain, destination) {
-                    self.route(&shared, &way, chain, destination);
-                }
+                let destination = destination(self);
+                self.route(&shared, &way, chain.as_ref(), destination);
             }
         }
     }
 
-    fn route(&mut self, shared: &Shared<'_>, way: &Way, chain: &Arc<Chain>, destination: Destination) {
+    /// Adds a route, unless it clashes with another or a part of it could not be compiled.
+    fn route(&mut self, shared: &Shared<'_>, way: &Way, chain: Option<&Arc<Chain>>, destination: Option<Destination>) {
         let parameter = |segment: &Segment| match segment {
             Segment::Parameter(name) => Some(name.clone()),
             Segment::Literal(_) => None,
         };
-        let number = self.routes.len();
+        if let Some(message) = matching::unreachable(way, self.requests) {
+            self.findings.push(Finding::new(&way.at, message));
+            return;
+        }
+        let number = self.written.len();
         if let Err(other) = self.router.insert(way.host.clone(), &way.pattern, way.conditions.clone(), number) {
-            let (other_route, other_at) = (self.routes.get(other), self.places.get(other));
-            let summary = other_route.map_or("", |route| route.summary.as_str());
+            let (summary, other_at) = self.written.get(other).map_or(("", ""), |(summary, at)| (summary, at.as_str()));
             let message = format!(
-                "`{}` clashes with `{summary}` at {}: both want the same requests and neither is more specific; \
+                "`{}` clashes with `{summary}` at {other_at}: both want the same requests and neither is more specific; \
                  change a path, or add a host, method, header or query parameter to one of them",
                 way.summary,
-                other_at.map_or("", Pointer::as_str),
             );
             self.findings.push(Finding::new(&way.at, message));
             return;
         }
-        let mirror = shared.api.mirror.as_ref().and_then(|mirror| {
-            let upstream = self.named(&mirror.upstream, &shared.at.at("mirror").at("upstream"))?;
-            let percent = usize::from(mirror.share.percent());
-            Some(Mirror { upstream, percent, count: AtomicUsize::new(0) })
-        });
-        self.places.push(way.at.clone());
+        self.written.push((way.summary.clone(), way.at.clone()));
+        let mirror = self.mirrored(shared);
+        let (Some(chain), Some(destination)) = (chain, destination) else { return };
         self.routes.push(Route {
             names: Arc::new(pipeline::Route {
                 api: shared.name.clone(),
@@ -168,6 +190,13 @@ impl Compiler<'_> {
             forwarded: shared.api.forwarded,
             summary: way.summary.clone(),
         });
+    }
+
+    fn mirrored(&mut self, shared: &Shared<'_>) -> Option<Mirror> {
+        let mirror = shared.api.mirror.as_ref()?;
+        let upstream = self.named(&mirror.upstream, &shared.at.at("mirror").at("upstream"))?;
+        let percent = usize::from(mirror.share.percent());
+        Some(Mirror { upstream, percent, count: AtomicUsize::new(0) })
     }
 
     /// The chain of an API, or of one of its operations: policies by stage, then in the order written.
@@ -248,14 +277,12 @@ impl Compiler<'_> {
 
     fn named(&mut self, name: &str, at: &Pointer) -> Option<Arc<Upstream>> {
         let found = self.upstreams.get(name).cloned();
-        let is_written_wrong = self
-            .findings
-            .iter()
-            .any(|finding| finding.at.as_str().starts_with(Pointer::default().at("upstreams").at(name).as_str()));
-        if found.is_none() && !is_written_wrong {
-            let known: Vec<_> = self.upstreams.keys().map(|name| format!("`{name}`")).collect();
-            let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };
-            self.findings.push(Finding::new(at, format!("there is no upstream `{name}`; known: {known}")));
+        let written = Pointer::default().at("upstreams").at(name);
+        let is_below = |finding: &Finding| finding.at.as_str().starts_with(written.as_str());
+        if found.is_none() && !self.findings.iter().any(is_below) && !(self.is_doubtful)(&written) {
+            let known: Vec<_> = self.upstreams.keys().map(String::as_str).collect();
+            let advice = advice(name, &known);
+            self.findings.push(Finding::new(at, format!("there is no upstream `{name}`{advice}")));
         }
         found
     }

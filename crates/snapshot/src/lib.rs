@@ -29,7 +29,7 @@ pub struct Snapshot {
     /// Names the content of the document.
     pub hash: String,
     /// What it was compiled from.
-    pub document: Document,
+    pub document: Arc<Document>,
     /// Which route a request takes.
     pub router: Router,
     /// The routes, by number.

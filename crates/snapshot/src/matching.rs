@@ -2,9 +2,10 @@
 
 use http::{HeaderName, HeaderValue, Method};
 use model::api::{Api, DetailedPath, Match, Operation, PathMatch};
+use model::requests::{RepeatedSlashes, Requests, UnderscoreHeaders};
 use problem::{Finding, Pointer};
 
-use crate::pattern::{Pattern, Reach};
+use crate::pattern::{Pattern, Reach, Segment};
 use crate::router::{Conditions, Host};
 
 /// One way to a route.
@@ -94,6 +95,25 @@ fn matched(written: &Match, at: &Pointer) -> Result<Vec<Way>, Vec<Finding>> {
         at: at.clone(),
     };
     Ok(hosts.into_iter().map(way).collect())
+}
+
+/// Why no request can come by a way, if none can.
+pub(crate) fn unreachable(way: &Way, requests: &Requests) -> Option<String> {
+    let is_empty = |segment: &Segment| matches!(segment, Segment::Literal(text) if text.is_empty());
+    let inner = way.pattern.segments.split_last().map_or(&[][..], |(_, inner)| inner);
+    if requests.repeated_slashes != RepeatedSlashes::Keep && inner.iter().any(is_empty) {
+        let path = &way.pattern;
+        return Some(format!(
+            "`{path}` has two slashes in a row, which no request has; write one, or `requests: {{repeated_slashes: keep}}`"
+        ));
+    }
+    let doubtful = way.conditions.headers.iter().map(|(name, _)| name).find(|name| name.as_str().contains('_'));
+    match doubtful {
+        Some(name) if requests.underscore_headers != UnderscoreHeaders::Keep => Some(format!(
+            "`{name}` has an underscore, and such headers are taken out; write another, or `requests: {{underscore_headers: keep}}`"
+        )),
+        _ => None,
+    }
 }
 
 /// How an operator recognises a way: `GET api.example.com/orders/**`.

@@ -23,7 +23,7 @@ impl Gateway {
     /// How many requests of a company were counted, by class of status.
     pub async fn usage(&self, company: &str) -> Vec<(u8, u64)> {
         let keeping = self.node().keeping.as_ref().expect("the document has a store");
-        keeping.add_up().await;
+        keeping.add_up().await.expect("nobody else adds usage up");
         let query = store::UsageQuery {
             company: Some(company.to_owned()),
             hours: 0..u32::MAX,

@@ -21,6 +21,7 @@ use crate::connect::Time;
 use crate::io::{Io, Outbox};
 use crate::places::Counted;
 use crate::target::{Lease, Target};
+use crate::turn::Turn;
 
 /// A connection between exchanges.
 pub(crate) struct Connection {
@@ -100,6 +101,7 @@ pub(crate) async fn exchange(
     lease: Lease,
     terms: Terms<'_>,
 ) -> Result<Answered, Trouble> {
+    Turn::default().await;
     let mut sending = Sending::new(head, body);
     let Time { alarm, .. } = terms.time;
     alarm.set(terms.time.left(terms.first_byte));

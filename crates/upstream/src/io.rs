@@ -62,7 +62,10 @@ impl Io {
         buffer: &mut BytesMut,
         expected: Option<u64>,
     ) -> Poll<io::Result<usize>> {
-        let room = expected.and_then(|expected| usize::try_from(expected).ok()).unwrap_or(PIECE).clamp(1024, PIECE);
+        // A byte more than is to come: a read that does not fill its buffer has seen all there is, and the runtime need
+        // not ask again whether there is more.
+        let room = expected.and_then(|expected| usize::try_from(expected).ok()?.checked_add(1)).unwrap_or(PIECE);
+        let room = room.clamp(1024, PIECE);
         if buffer.capacity() - buffer.len() < room.min(4096) {
             buffer.reserve(room);
         }
@@ -72,7 +75,12 @@ impl Io {
     /// Whether an idle connection is still of use: the other end neither closed it nor said something unasked.
     pub fn is_quiet(&self) -> bool {
         let context = &mut Context::from_waker(std::task::Waker::noop());
-        self.tcp().poll_read_ready(context).is_pending()
+        if self.tcp().poll_read_ready(context).is_pending() {
+            return true;
+        }
+        // The runtime believes that there may be more until somebody has looked.
+        let looked = self.tcp().try_read(&mut [0]);
+        matches!(looked, Err(cause) if cause.kind() == io::ErrorKind::WouldBlock)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod io;
 mod places;
 mod target;
 mod tls;
+mod turn;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use self::failed::{Failed, Kind};
 pub use self::h1::Interim;
 pub use self::health::Breaker;
 pub use self::target::Target;
+pub use self::turn::Turn;
 use crate::balance::Picker;
 use crate::connect::{Connector, Time};
 use crate::health::Budget;

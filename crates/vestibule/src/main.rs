@@ -3,6 +3,7 @@
 mod catalog;
 mod commands;
 mod handover;
+mod memory;
 mod operators;
 mod output;
 mod serving;
@@ -12,9 +13,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{admin, check, demo, diff, explain, fmt, run, schema, upgrade};
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// An API gateway in one file.
 #[derive(Parser)]

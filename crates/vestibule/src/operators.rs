@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use admin::{Admin, Listener, Origin, Storage, Token, Transport};
+use arc_swap::ArcSwap;
 use control::Node;
 use model::Document;
 use model::listener::Switch;
@@ -39,13 +40,10 @@ pub(crate) fn open(node: &Arc<Node>, inherited: Option<TcpListener>) -> Result<O
         findings
     };
 
-    let transport = match &settings.tls {
-        None => Transport::Plain,
-        Some(tls) => {
-            let loaded = proxy::tls::load(tls, Switch::Off, &at.at("tls"))?;
-            Transport::Tls(Arc::new(arc_swap::ArcSwap::from_pointee(loaded)))
-        }
-    };
+    let transport = transport(node, settings).map_err(|mut findings| {
+        configuration.source.locate(&mut findings);
+        findings
+    })?;
     let file = token_file(document)
         .ok_or_else(|| wrong(&at, "needs `token_file`, because there is no `store` to keep the token in".to_owned()))?;
     let (token, origin) =
@@ -69,6 +67,25 @@ pub(crate) fn open(node: &Arc<Node>, inherited: Option<TcpListener>) -> Result<O
         .map(|keeping| Storage { partners: keeping.partners.clone(), totals: keeping.totals.clone() });
     let admin = Admin::new(node.clone(), storage, token, Arc::new(control::now));
     Ok(Some(Operators { socket: Arc::new(socket), listener, admin }))
+}
+
+/// How operators are spoken to. Certificates are read again when their files change.
+fn transport(node: &Node, settings: &model::document::Admin) -> Result<Transport, Vec<Finding>> {
+    let at = Pointer::default().at("admin").at("tls");
+    let Some(tls) = &settings.tls else { return Ok(Transport::Plain) };
+    let current = Arc::new(ArcSwap::from_pointee(proxy::tls::load(tls, Switch::Off, &at)?));
+    let served = current.clone();
+    node.watch_certificates(move |configuration| {
+        let tls = configuration.document.admin.as_ref().and_then(|admin| admin.tls.as_ref());
+        match tls.map(|tls| proxy::tls::load(tls, Switch::Off, &at)) {
+            Some(Ok(loaded)) => current.store(Arc::new(loaded)),
+            Some(Err(findings)) => return findings,
+            // That takes effect at the next start.
+            None => {}
+        }
+        Vec::new()
+    });
+    Ok(Transport::Tls(served))
 }
 
 /// An admin listener that answers.

@@ -7,7 +7,7 @@ use control::{Configuration, Node, StartError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::handover::{Handover, Passed, Succession};
-use crate::operators;
+use crate::{memory, operators};
 
 /// A node that serves, and its admin listener if it has one.
 pub(crate) struct Serving {
@@ -55,6 +55,8 @@ impl Serving {
         }
         let socket = operators.as_ref().map(|operators| &*operators.socket);
         let handover = Arc::new(Handover::of(&node, socket, succession)?);
+        node.tidy_by(memory::give_back);
+        memory::give_back();
         let operators = operators.map(|operators| {
             let handover = handover.clone();
             operators.serve(move || handover.start_successor())

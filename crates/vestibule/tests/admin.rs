@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -165,11 +165,38 @@ fn status_usage_and_reload_are_told() {
     assert!(gateway.prints(&["usage"]).starts_with("0 requests from"));
     let file = gateway.folder.path().join("vestibule.yaml");
     let document = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, document.clone() + "limits: {header_count: many}\n").unwrap();
+    write_unnoticed(&file, &(document.clone() + "limits: {header_count: many}\n"));
     let refused = gateway.refuses(&["reload", "--url", &url(&gateway), "--token-file", "data/admin.token"]);
     assert!(refused.contains("vestibule.yaml:9: /limits/header_count: "), "{refused}");
-    std::fs::write(&file, document + "shutdown: {drain: 7s}\n").unwrap();
+    write_unnoticed(&file, &(document + "shutdown: {drain: 7s}\n"));
     assert!(gateway.prints(&["reload"]).contains("/shutdown"));
+}
+
+/// Writes a file so that it seems not to have changed: what watches it leaves the change to the command.
+fn write_unnoticed(file: &Path, text: &str) {
+    let changed = std::fs::metadata(file).unwrap().modified().unwrap();
+    std::fs::write(file, text).unwrap();
+    std::fs::File::options().write(true).open(file).unwrap().set_modified(changed).unwrap();
+}
+
+#[test]
+fn a_document_that_belongs_to_a_file_is_not_replaced_behind_it() {
+    let gateway = Gateway::start();
+    let token = std::fs::read_to_string(gateway.folder.path().join("data/admin.token")).unwrap();
+    let put = |query: &str| {
+        let output = Command::new("curl")
+            .args(["-sS", "-X", "PUT", "-w", " %{http_code}", "--data-binary", "@vestibule.yaml"])
+            .args(["-H", "content-type: application/yaml", "-H", &format!("authorization: Bearer {}", token.trim())])
+            .arg(format!("{}/config{query}", url(&gateway)))
+            .current_dir(gateway.folder.path())
+            .output();
+        text(&output.unwrap().stdout)
+    };
+
+    let (refused, tried) = (put(""), put("?dry_run=true"));
+
+    assert!(refused.ends_with(" 409") && refused.contains("vestibule.yaml: write it there"), "{refused}");
+    assert!(tried.ends_with(" 200") && tried.contains("\"changes\":[]"), "{tried}");
 }
 
 fn url(gateway: &Gateway) -> String {
@@ -197,8 +224,10 @@ fn a_wrong_token_opens_nothing_and_says_where_the_right_one_is() {
 #[test]
 fn a_gateway_that_does_not_run_is_said_to_be_started() {
     let folder = tempfile::tempdir().unwrap();
-    // Nobody listens where somebody listened a moment ago.
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound, and not listened on: whoever connects is refused.
+    let port = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    port.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let gone = port.local_addr().unwrap().as_socket().unwrap();
     let silent = run(folder.path(), &["status", "--url", &format!("http://{gone}"), "--token", "va_x"]);
     assert_eq!(silent.status.code(), Some(1));
     assert!(text(&silent.stderr).contains("start it with `vestibule run vestibule.yaml`"), "{}", text(&silent.stderr));

@@ -49,6 +49,59 @@ d.yaml:1:1: cannot be read: No such file or directory (os error 2)
     assert_eq!(code, 1);
 }
 
+/// Mistakes in keys, in values, and in what only shows when the whole is put together.
+const WRONG: &str = r#"version: 2
+listeners:
+  other: {bnd: "127.0.0.1:0"}
+sotre: {embedded: ./data}
+upstreams:
+  orders: {targets: ["http://127.0.0.1:9000"], timeouts: {connect: 5}}
+  broken: {targts: ["http://127.0.0.1:9000"]}
+apis:
+  orders:
+    match: {pth: /orders}
+    upstream: ordres
+    policies:
+      - ip-fliter: {deny: [10.0.0.0/8]}
+      - api-key: {hedaer: x-key}
+      - quota: {requests: ten, per: day, by: app}
+      - headers: {}
+  more:
+    match: {path: /x}
+    upstream: broken
+    operations: [{match: GETT, upstream: nope}]
+  twin:
+    match: {path: /x}
+    upstream: orders
+products:
+  gold: {operations: ["ordrs: GET /**", "orders: GET /**"]}
+"#;
+
+#[test]
+fn one_check_tells_every_mistake_and_nothing_that_only_follows_from_one() {
+    let (code, printed, _folder) = vestibule(&[("a.yaml", WRONG)], &["check", "a.yaml"]);
+    let expected = "\
+a.yaml:1:10: /version: `2` is not known here; write `1`
+a.yaml:3:11: /listeners/other/bnd: unknown key `bnd`; did you mean `bind`?
+a.yaml:4:1: /sotre: unknown key `sotre`; did you mean `store`?
+a.yaml:6:68: /upstreams/orders/timeouts/connect: `5` has no unit; write a span of time such as `250ms`, `5s` or `1h30m`
+a.yaml:7:12: /upstreams/broken/targts: unknown key `targts`; did you mean `targets`?
+a.yaml:10:13: /apis/orders/match/pth: unknown key `pth`; did you mean `path`?
+a.yaml:11:15: /apis/orders/upstream: there is no upstream `ordres`; did you mean `orders`?
+a.yaml:13:9: /apis/orders/policies/0/ip-fliter: unknown key `ip-fliter`; did you mean `ip-filter`?
+a.yaml:14:19: /apis/orders/policies/1/api-key/hedaer: unknown key `hedaer`; did you mean `header`?
+a.yaml:15:27: /apis/orders/policies/2/quota/requests: `ten` is not a whole number
+a.yaml:16:18: /apis/orders/policies/3/headers: changes nothing: write what to change in `request` or `response`
+a.yaml:20:26: /apis/more/operations/0/match: `GETT` is not a method and a path, such as `GET /orders/{id}`
+a.yaml:20:42: /apis/more/operations/0/upstream: there is no upstream `nope`; what fits here: `orders` and `broken`
+a.yaml:22:12: /apis/twin/match: `* /x/**` clashes with `* /x/**` at /apis/more/match: both want the same requests and \
+neither is more specific; change a path, or add a host, method, header or query parameter to one of them
+a.yaml:25:23: /products/gold/operations/0: there is no api `ordrs`; did you mean `orders`?
+15 findings
+";
+    assert_eq!((code, printed.as_str()), (1, expected));
+}
+
 #[test]
 fn machines_read_findings_as_json() {
     let (code, printed, _folder) =

@@ -4,6 +4,9 @@
 
 mod given;
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -119,6 +122,40 @@ fn a_successor_that_cannot_serve_changes_nothing() {
 
     assert!(said.contains("ended without serving"), "{said}");
     assert!(Client::new(running.address, false).get("/orders/7").unwrap().starts_with("HTTP/1.1 200 "));
+    running.stop();
+}
+
+/// Whether `/healthz` of the admin listener is answered with a certificate that this file vouches for.
+fn is_trusted(running: &Running, authority: &str) -> bool {
+    let port = running.admin.rsplit(':').next().unwrap();
+    let asked = Command::new("curl")
+        .args(["-sS", "--resolve", &format!("admin.example:{port}:127.0.0.1"), "--cacert", authority])
+        .arg(format!("https://admin.example:{port}/healthz"))
+        .current_dir(running.folder())
+        .output();
+    asked.unwrap().status.success()
+}
+
+#[test]
+fn a_changed_certificate_of_the_admin_listener_is_taken_without_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |folder: &Path, name: &str| {
+        let made = rcgen::generate_simple_self_signed(["admin.example".to_owned()]).unwrap();
+        fs::write(folder.join(format!("{name}.pem")), made.cert.pem()).unwrap();
+        fs::write(folder.join("admin.key"), made.signing_key.serialize_pem()).unwrap();
+        fs::write(folder.join("admin.crt"), made.cert.pem()).unwrap();
+    };
+    write(folder.path(), "first");
+    let document = "version: 1\nlisteners: {public: {bind: \"127.0.0.1:0\"}}\nadmin: {bind: \"127.0.0.1:0\", tls: \
+                    {certificates: [{cert: admin.crt, key: admin.key}]}}\nstore: {embedded: data}\nworkers: 1\n\
+                    diagnostics: {format: json}\n";
+    let running = Running::serving(folder, document.to_owned());
+    assert!(is_trusted(&running, "first.pem"));
+
+    write(running.folder(), "second");
+
+    let mut looks = (0..3000).map(|_| is_trusted(&running, "second.pem"));
+    assert!(looks.any(|is_trusted| is_trusted), "the new certificate is never shown");
     running.stop();
 }
 

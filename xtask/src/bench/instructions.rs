@@ -11,7 +11,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 /// Requests of the shorter and of the longer run; what start and stop cost drops out of the difference.
-const REQUESTS: [u32; 2] = [400, 2400];
+const REQUESTS: [u32; 2] = [1000, 11_000];
 
 /// How instructions are counted on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: Vestibule beside its peers, one core each, in slices that take turns.
 
 mod bars;
+mod chain;
 mod idle;
 mod instructions;
 mod latency;
@@ -12,9 +13,11 @@ mod reload;
 mod report;
 mod rotation;
 mod site;
+mod successor;
 
 use crate::run::root;
 use anyhow::Result;
+use chain::Chain;
 use idle::Wire;
 use instructions::Counter;
 use latency::Latency;
@@ -38,6 +41,7 @@ struct Results {
     idle: BTreeMap<(Wire, Peer), f64>,
     latency: BTreeMap<Peer, Latency>,
     reloads: BTreeMap<Peer, Noticed>,
+    chain: Option<Chain>,
     versions: BTreeMap<&'static str, String>,
     /// What could not be measured, and why.
     missing: Vec<String>,
@@ -70,6 +74,9 @@ pub(crate) fn bench(words: &[&str]) -> Result<()> {
     }
     if options.has(Case::Instructions) {
         results.instructions(&site, &options);
+    }
+    if options.has(Case::Chain) {
+        results.chain();
     }
 
     let report = report::write(&results, &options)?;
@@ -156,6 +163,14 @@ impl Results {
                 Ok(count) => drop(self.instructions.insert(peer, count)),
                 Err(error) => self.misses("instructions", &error),
             }
+        }
+    }
+
+    fn chain(&mut self) {
+        eprintln!("chain");
+        match Chain::measure() {
+            Ok(chain) => self.chain = Some(chain),
+            Err(error) => self.misses("chain", &error),
         }
     }
 

@@ -20,10 +20,11 @@ pub(crate) enum Case {
     Reload,
     Idle,
     Instructions,
+    Chain,
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Plain,
         Self::Tls,
         Self::Handshake,
@@ -36,6 +37,7 @@ impl Case {
         Self::Reload,
         Self::Idle,
         Self::Instructions,
+        Self::Chain,
     ];
 
     /// The cases that the plain proxies go through together.
@@ -55,6 +57,7 @@ impl Case {
             Self::Reload => "reload",
             Self::Idle => "idle",
             Self::Instructions => "instructions",
+            Self::Chain => "chain",
         }
     }
 
@@ -78,7 +81,7 @@ impl Case {
             Self::Http2 => Some(Load::Http2),
             // Among many routes this one is number 4,957.
             Self::Routes => Some(Load::Get("/area-7/api-4957/orders/4711")),
-            Self::Latency | Self::Reload | Self::Idle | Self::Instructions => None,
+            Self::Latency | Self::Reload | Self::Idle | Self::Instructions | Self::Chain => None,
         }
     }
 }
@@ -102,7 +105,7 @@ impl Options {
     pub(crate) fn read(words: &[&str]) -> Result<Self> {
         let mut options = Self {
             cases: Vec::new(),
-            peers: Peer::ALL.into_iter().filter(|peer| *peer != Peer::Pingora).collect(),
+            peers: Peer::ALL.to_vec(),
             plan: Plan { rounds: 7, seconds: 1.0 },
             slow_plan: Plan { rounds: 3, seconds: 3.0 },
             alone: &["vestibule", "nginx", "haproxy", "envoy", "caddy", "pingora"],
@@ -119,7 +122,10 @@ impl Options {
                     options.alone = &["vestibule", "nginx"];
                     whole = false;
                 }
-                "--pingora" => options.peers.push(Peer::Pingora),
+                "--no-pingora" => {
+                    options.peers.retain(|peer| *peer != Peer::Pingora);
+                    whole = false;
+                }
                 "--rounds" => options.plan.rounds = value()?.parse()?,
                 "--peers" => {
                     let names: Vec<&str> = value()?.split(',').collect();

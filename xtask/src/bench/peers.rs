@@ -156,8 +156,9 @@ impl Peer {
             Under::Callgrind => self.callgrind(&program, &folder),
         };
         command.args(arguments).current_dir(&folder).env("GOMAXPROCS", "1").env("HOME", &folder);
-        let mut server = Server::start(command, &folder.join("log"))?;
-        let header = self.header(&mut server, &program, &config, plain)?;
+        let server = Server::start(command, &folder.join("log"))?;
+        let mut server = if under == Under::Callgrind { server.with_patience() } else { server };
+        let header = self.header(&mut server, &program, &config, admin)?;
         let line = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
         server.wait_for(plain, &line)?;
         Ok(Running { peer: self, server, plain, tls, folder, config, header })
@@ -206,11 +207,12 @@ impl Peer {
     }
 
     /// The header that the proxy asks for; Vestibule has to be asked for a key first.
-    fn header(self, server: &mut Server, program: &Path, config: &Path, port: u16) -> Result<String> {
+    fn header(self, server: &mut Server, program: &Path, config: &Path, admin: u16) -> Result<String> {
         match self {
             Self::NginxLua | Self::EnvoyPartner => Ok(format!("X-Api-Key: {API_KEY}")),
             Self::VestibulePartner => {
-                server.wait_until_open(port)?;
+                // Its token is there before it listens here.
+                server.wait_until_open(admin)?;
                 let output =
                     Command::new(root()?.join("bench/peers/vestibule-key.sh")).arg(program).arg(config).output()?;
                 let said = String::from_utf8_lossy(&output.stdout);

@@ -22,6 +22,8 @@ pub(crate) const LOAD_CORE: Core = Core(1);
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
+    /// How long it may take to stop in an orderly way; six times this to start.
+    patience: Duration,
 }
 
 /// A command that runs on one core, with as many open files as are allowed.
@@ -40,7 +42,14 @@ impl Server {
         let log = File::create(log)?;
         let (program, errors) = (format!("{command:?}"), log.try_clone()?);
         let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
-        Ok(Self { child: child.with_context(|| format!("could not start {program}"))? })
+        let child = child.with_context(|| format!("could not start {program}"))?;
+        Ok(Self { child, patience: Duration::from_secs(5) })
+    }
+
+    /// Gives the server as much time to start and stop as one needs that runs under a tool.
+    pub(crate) fn with_patience(mut self) -> Self {
+        self.patience = Duration::from_mins(1);
+        self
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -49,7 +58,7 @@ impl Server {
 
     /// Waits until the server answers a GET with 200.
     pub(crate) fn wait_for(&mut self, port: u16, header: &str) -> Result<()> {
-        let deadline = now() + Duration::from_secs(30);
+        let deadline = now() + self.patience * 6;
         loop {
             let trouble = match answer(port, header) {
                 Ok(200) => return Ok(()),
@@ -68,7 +77,7 @@ impl Server {
 
     /// Waits until the server accepts connections.
     pub(crate) fn wait_until_open(&mut self, port: u16) -> Result<()> {
-        let deadline = now() + Duration::from_secs(30);
+        let deadline = now() + self.patience * 6;
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             if let Some(status) = self.child.try_wait()? {
                 bail!("it ended: {status}");
@@ -96,7 +105,7 @@ impl Server {
             return Ok(());
         }
         self.signal(signal)?;
-        let deadline = now() + Duration::from_secs(5);
+        let deadline = now() + self.patience;
         while self.child.try_wait()?.is_none() {
             if now() > deadline {
                 self.child.kill()?;
@@ -105,11 +114,6 @@ impl Server {
             sleep(Duration::from_millis(10));
         }
         Ok(())
-    }
-
-    /// Children, and theirs.
-    pub(crate) fn descendants(&self) -> Vec<u32> {
-        tree(self.id()).split_off(1)
     }
 
     /// CPU time used so far by the process and its children.
@@ -131,10 +135,21 @@ impl Drop for Server {
     }
 }
 
-/// Ends a process that was not started here, if it still runs.
+/// Ends a process that was not started here, in an orderly way, or by force after a while.
 pub(crate) fn end(id: u32) -> Result<()> {
-    if Path::new(&format!("/proc/{id}")).exists() {
-        Command::new("kill").arg(id.to_string()).status()?;
+    let runs = || Path::new(&format!("/proc/{id}")).exists();
+    for signal in ["-TERM", "-KILL"] {
+        if !runs() {
+            return Ok(());
+        }
+        Command::new("kill").args([signal, &id.to_string()]).status()?;
+        let deadline = now() + Duration::from_secs(5);
+        while runs() && now() < deadline {
+            sleep(Duration::from_millis(20));
+        }
+    }
+    if runs() {
+        bail!("it does not end");
     }
     Ok(())
 }
@@ -193,7 +208,8 @@ fn resident_of(id: u32) -> u64 {
     line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
-fn entries(folder: &str) -> Vec<String> {
+/// Names of what a folder holds; nothing if it cannot be read.
+pub(crate) fn entries(folder: &str) -> Vec<String> {
     let read = fs::read_dir(folder).into_iter().flatten();
     read.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }

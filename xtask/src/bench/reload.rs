@@ -2,7 +2,7 @@
 
 use super::load::{Figures, paced};
 use super::peers::{Peer, Running};
-use super::process::end;
+use super::successor::Succession;
 use anyhow::{Result, bail};
 use std::fs;
 use std::process::{Command, Stdio};
@@ -23,14 +23,20 @@ pub(crate) struct Noticed {
     /// Connections that were closed in an orderly way.
     pub(crate) reopened: f64,
     pub(crate) p99: f64,
+    /// From the order to the moment when only the new process listened; none without an upgrade.
+    pub(crate) upgrade: Option<Duration>,
     /// The first thing that went wrong.
     pub(crate) trouble: Option<String>,
 }
 
-/// Reloads under load; with `upgrade`, sends this signal at last, on which a new process takes over.
+/// How long a successor may take to come up and the old process to hand on its connections, on a busy core.
+const TAKING_OVER: Duration = Duration::from_secs(10);
+
+/// Reloads under load; with `upgrade`, sends this signal at last, on which a new process takes over while load goes on.
 pub(crate) fn under_load(proxy: &Running, upgrade: Option<&str>) -> Result<Noticed> {
-    let seconds = PAUSE.as_secs_f64() * f64::from(RELOADS + 5);
-    let mut command: Command = paced(proxy.plain, &proxy.header, RATE, seconds)?;
+    let reloading = PAUSE * (RELOADS + 3);
+    let lasting = if upgrade.is_some() { reloading + TAKING_OVER } else { reloading };
+    let mut command: Command = paced(proxy.plain, &proxy.header, RATE, lasting.as_secs_f64())?;
     let load = command.stdout(Stdio::piped()).spawn()?;
     let written = fs::read_to_string(&proxy.config)?;
     for number in 0..RELOADS {
@@ -38,32 +44,29 @@ pub(crate) fn under_load(proxy: &Running, upgrade: Option<&str>) -> Result<Notic
         change(proxy, &written, number)?;
         proxy.server.signal("HUP")?;
     }
-    let mut successors = Vec::new();
-    if let Some(signal) = upgrade {
-        sleep(PAUSE);
+    sleep(PAUSE);
+    let succession = Succession::of(proxy.plain, proxy.server.id());
+    let taken_over = upgrade.map(|signal| {
         proxy.server.signal(signal)?;
-        sleep(PAUSE);
-        successors = proxy.server.descendants();
-    }
-    let took_over = upgrade.is_none() || !successors.is_empty();
+        succession.wait(TAKING_OVER)
+    });
     let output = load.wait_with_output()?;
-    for successor in successors {
-        end(successor)?;
-    }
+    drop(succession);
     if !output.status.success() {
         bail!("the load failed: {}", output.status);
     }
     let figures = Figures::read(&String::from_utf8_lossy(&output.stdout))?;
+    let trouble = match &taken_over {
+        Some(Err(error)) => Some(format!("no new process took over: {error:#}")),
+        _ => figures.text("trouble").map(str::to_owned),
+    };
     Ok(Noticed {
         answered: figures.number("answered"),
         failed: figures.number("failed") + figures.number("refused"),
         reopened: figures.number("reopened"),
         p99: figures.number("p99_us"),
-        trouble: if took_over {
-            figures.text("trouble").map(str::to_owned)
-        } else {
-            Some("no new process took over".to_owned())
-        },
+        upgrade: taken_over.and_then(Result::ok),
+        trouble,
     })
 }
 

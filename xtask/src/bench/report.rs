@@ -2,6 +2,7 @@
 
 use super::Results;
 use super::bars::{BARS, Bar};
+use super::chain::Cost;
 use super::idle::Wire;
 use super::options::{Case, Options};
 use super::peers::Peer;
@@ -35,6 +36,7 @@ pub(crate) fn write(results: &Results, options: &Options) -> Result<String> {
     latency(&mut text, results)?;
     idle(&mut text, results)?;
     reloads(&mut text, results)?;
+    chain(&mut text, results)?;
     if !results.missing.is_empty() {
         writeln!(text, "\n## Not measured\n")?;
     }
@@ -80,7 +82,7 @@ fn title(case: Case) -> &'static str {
         Case::Http2 => "GET, 1 KiB, HTTP/2 over TLS, 8 connections of 16 streams",
         Case::Partner => "Partner case: key check, spike arrest, quota, usage record, access log",
         Case::Routes => "5,000 routes instead of one",
-        Case::Latency | Case::Reload | Case::Idle | Case::Instructions => case.name(),
+        Case::Latency | Case::Reload | Case::Idle | Case::Instructions | Case::Chain => case.name(),
     }
 }
 
@@ -179,13 +181,32 @@ fn reloads(text: &mut String, results: &Results) -> Result<()> {
     writeln!(text, "\n## 20 reloads at 2,000 requests/s (Vestibule: and an upgrade of the binary)\n")?;
     writeln!(
         text,
-        "| proxy | answered | failed | connections closed in order | p99 ms | trouble |\n|---|---|---|---|---|---|"
+        "| proxy | answered | failed | connections closed in order | p99 ms | upgrade took s | trouble |\n|---|---|---|---|---|---|---|"
     )?;
     for (peer, noticed) in &results.reloads {
         let trouble = noticed.trouble.as_deref().unwrap_or("-");
         let high = noticed.p99 / 1000.0;
         let (answered, failed, reopened) = (noticed.answered, noticed.failed, noticed.reopened);
-        writeln!(text, "| {} | {answered:.0} | {failed:.0} | {reopened:.0} | {high:.2} | {trouble} |", peer.name())?;
+        let upgrade = noticed.upgrade.map_or_else(|| "-".to_owned(), |took| format!("{:.2}", took.as_secs_f64()));
+        writeln!(
+            text,
+            "| {} | {answered:.0} | {failed:.0} | {reopened:.0} | {high:.2} | {upgrade} | {trouble} |",
+            peer.name()
+        )?;
     }
+    Ok(())
+}
+
+fn chain(text: &mut String, results: &Results) -> Result<()> {
+    let Some(chain) = &results.chain else { return Ok(()) };
+    writeln!(text, "\n## A chain of policies on the way of a request\n")?;
+    writeln!(text, "| policies | median ns | allocations |\n|---|---|---|")?;
+    for Cost { policies, nanoseconds, allocations } in &chain.costs {
+        writeln!(text, "| {policies} | {nanoseconds:.0} | {allocations} |")?;
+    }
+    writeln!(
+        text,
+        "\nWhat ten policies allocate is theirs, such as a header that they set; ten that pass are the chain."
+    )?;
     Ok(())
 }

@@ -74,6 +74,13 @@ impl Source {
         }
     }
 
+    /// Puts findings in order: each with its place, by places, and none twice.
+    pub fn tidy(&self, findings: &mut Vec<Finding>) {
+        self.locate(findings);
+        findings.sort_by_key(|finding| finding.place.as_ref().map(|place| (place.line, place.column)));
+        findings.dedup();
+    }
+
     /// What was written instead of the value at this place, if the value came from a reference.
     pub fn reference(&self, at: &Pointer) -> Option<&str> {
         self.references.get(at.as_str()).map(|reference| reference.written.as_str())
@@ -109,7 +116,7 @@ impl fmt::Debug for Source {
 }
 
 /// The keys and indexes of a pointer.
-fn steps(at: &Pointer) -> impl Iterator<Item = String> {
+pub(super) fn steps(at: &Pointer) -> impl Iterator<Item = String> {
     at.as_str().split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"))
 }
 

@@ -12,7 +12,7 @@ pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str
 }
 
 /// `; did you mean …?`, or which names there are.
-pub(crate) fn advice(written: &str, known: &[&str]) -> String {
+pub fn advice(written: &str, known: &[&str]) -> String {
     if let Some(name) = nearest(written, known.iter().copied()) {
         return format!("; did you mean `{name}`?");
     }

@@ -5,7 +5,7 @@ mod story;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use clap::Args;
@@ -136,6 +136,7 @@ fn connection(arguments: &Arguments, snapshot: &Snapshot) -> Arc<Connection> {
         local: listener.map_or(SocketAddr::new(arguments.from, 0), |(_, listener)| listener.bind),
         listener: listener.map_or("", |(name, _)| name).into(),
         tls: (arguments.url.scheme_str() == Some("https")).then(Tls::default),
+        told: OnceLock::new(),
     })
 }
 

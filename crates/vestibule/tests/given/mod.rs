@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -139,13 +140,17 @@ pub(crate) struct Running {
 impl Running {
     /// With a backend behind it, a store and an admin listener.
     pub(crate) fn before(backend: &Backend) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let document = format!(
             "version: 1\nlisteners: {{public: {{bind: \"127.0.0.1:0\"}}}}\nadmin: {{bind: \"127.0.0.1:0\"}}\n\
              store: {{embedded: data}}\nworkers: 2\nupstreams: {{orders: {{targets: [\"http://{}\"]}}}}\n\
              apis: {{orders: {{match: {{path: /}}, upstream: orders}}}}\ndiagnostics: {{format: json}}\n",
             backend.address
         );
+        Self::serving(tempfile::tempdir().unwrap(), document)
+    }
+
+    /// With a document that has an admin listener, and logs as JSON. What it refers to is in the folder.
+    pub(crate) fn serving(folder: tempfile::TempDir, document: String) -> Self {
         fs::write(folder.path().join("vestibule.yaml"), &document).unwrap();
         // What it began with, whatever becomes of the other.
         fs::write(folder.path().join("first.yaml"), &document).unwrap();
@@ -172,6 +177,11 @@ impl Running {
         running.address = running.wait_for("listening")["address"].as_str().unwrap().parse().unwrap();
         running.wait_for("the admin listener is open")["address"].as_str().unwrap().clone_into(&mut running.admin);
         running
+    }
+
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Waits for an event in the log.

@@ -60,7 +60,9 @@ fn shown(usage: &Value) -> String {
     let noun = if requests == 1 { "request" } else { "requests" };
     let total = format!("{requests} {noun} from {} to {}\n", text("from"), text("to"));
     let note = match usage.get("complete") {
-        Some(Value::Bool(false)) => "The journal could not be read: the latest requests are missing.\n",
+        Some(Value::Bool(false)) => {
+            "The latest requests are not added up yet, so they are missing; ask again in a moment.\n"
+        }
         _ => "",
     };
     let table = if columns.is_empty() { String::new() } else { show::table(&columns, items) + "\n" };
@@ -80,7 +82,7 @@ mod tests {
             "items": [{ "api": "orders", "requests": 1 }], "total": { "requests": 1 }
         });
         let expected = "API     REQUESTS\norders  1\n\n1 request from A to B\n\
-                        The journal could not be read: the latest requests are missing.\n";
+                        The latest requests are not added up yet, so they are missing; ask again in a moment.\n";
         assert_eq!(shown(&usage), expected);
     }
 }
