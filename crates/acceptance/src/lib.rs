@@ -39,6 +39,8 @@ mod partners;
 #[cfg(test)]
 mod readings;
 #[cfg(test)]
+mod room;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod tls;

@@ -161,8 +161,10 @@ async fn an_exchange_takes_no_longer_than_it_may_in_all() {
 
     // Neither does one that always has something to send, in either direction.
     let mut client = gateway.connect().await;
+    let failures = upstream(&gateway).targets()[0].failures_in_a_row();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n").await;
     assert_eq!(client.reply().await.status, 504);
+    assert_eq!(upstream(&gateway).targets()[0].failures_in_a_row(), failures, "a slow client is no target's failure");
 
     let endless = Stub::talking(|mut talk| async move {
         talk.request().await;

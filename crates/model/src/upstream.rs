@@ -300,7 +300,7 @@ pub enum HostHeader {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeepAlive {
-    /// How long one may be idle. Default 30s.
+    /// How long one may be idle. Of more than eight, those that nobody needed for ten seconds go earlier. Default 30s.
     pub idle: Span,
     /// How many idle ones a worker keeps for each target. Default 256.
     pub connections: u32,

@@ -125,6 +125,7 @@ fn advice(kind: Kind) -> &'static str {
             "It took too long. What you asked for may still be done: look before you send it again, unless it may be \
              done twice."
         }
+        Kind::ClientLate => "The time for the whole exchange was over before the request had come to its end.",
         Kind::Invalid => {
             "What it answered is not valid HTTP. Trying again will hardly help; tell whoever runs this gateway the value \
              of `x-request-id`."

@@ -64,7 +64,8 @@ impl Gateway {
     /// Starts this many workers, which serve nothing yet.
     pub fn start(service: &Arc<Service>, workers: usize, inherited: Inherited) -> io::Result<Self> {
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let room = room(descriptors, workers);
+        let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        let room = room(descriptors, open, workers);
         let workers =
             (0..workers.max(1)).map(|number| Worker::start(number, service.clone(), room)).collect::<Result<_, _>>()?;
         Ok(Self { workers, open: Mutex::default(), inherited: Mutex::new(inherited), next_id: Mutex::new(0) })

@@ -35,17 +35,12 @@ pub(crate) struct Served {
     held: Bytes,
     /// Trailers behind the last piece.
     trailing: Option<HeaderMap>,
-    /// Pieces that policies have seen since others had their turn.
-    seen: u32,
+    turn: Turn,
     state: State,
 }
 
 /// Policies see pieces of at most this size, so that no worker's thread is held for long.
 const SEEN_AT_ONCE: usize = 16 * 1024;
-
-/// After so many pieces that policies have seen, others get their turn: what is compressed well would otherwise hold the
-/// thread until a whole answer has come to little.
-const SEEN_IN_A_ROW: u32 = 4;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -53,6 +48,14 @@ enum State {
     Flowing,
     /// The last piece was given out; trailers or nothing may follow.
     Ended,
+}
+
+/// Who goes on. After each piece that policies have seen, others do: an answer that compresses well would otherwise hold
+/// the thread until all of it has come to little.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Ours,
+    Others,
 }
 
 /// What the client gets next.
@@ -83,7 +86,7 @@ impl Served {
             rest: Bytes::new(),
             held: Bytes::new(),
             trailing: None,
-            seen: 0,
+            turn: Turn::Ours,
             state: State::Flowing,
         };
         served.left = served.length();
@@ -130,8 +133,7 @@ impl Served {
             return Poll::Ready(Ok(self.trailing.take().map_or(Piece::End, Piece::Trailers)));
         }
         loop {
-            if self.seen >= SEEN_IN_A_ROW {
-                self.seen = 0;
+            if std::mem::replace(&mut self.turn, Turn::Ours) == Turn::Others {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -157,7 +159,7 @@ impl Served {
                 Err(frame) => return Poll::Ready(Ok(self.trailers(frame))),
             };
             let data = if self.chain.sees_chunks() {
-                self.seen += 1;
+                self.turn = Turn::Others;
                 self.chain.response_chunk(&mut self.underway.exchange, data).map_err(Failure::into_inner)?
             } else {
                 data

@@ -43,6 +43,8 @@ pub enum Kind {
     Closed,
     /// There was no answer in time.
     Late,
+    /// The time for the whole exchange was over before the client had sent everything.
+    ClientLate,
     /// The answer is not valid HTTP.
     Invalid,
     /// The client's body could not be read to its end.
@@ -55,7 +57,7 @@ impl Kind {
         match self {
             Self::CircuitOpen | Self::NoTarget | Self::Full | Self::Exhausted => StatusCode::SERVICE_UNAVAILABLE,
             Self::Name | Self::Connect | Self::Tls | Self::Closed | Self::Invalid => StatusCode::BAD_GATEWAY,
-            Self::ConnectLate | Self::Late => StatusCode::GATEWAY_TIMEOUT,
+            Self::ConnectLate | Self::Late | Self::ClientLate => StatusCode::GATEWAY_TIMEOUT,
             Self::ClientBody => StatusCode::BAD_REQUEST,
         }
     }
@@ -71,7 +73,7 @@ impl Kind {
             Self::ConnectLate => "connection_timeout",
             Self::Tls => "tls_protocol_error",
             Self::Closed => "connection_terminated",
-            Self::Late => "http_response_timeout",
+            Self::Late | Self::ClientLate => "http_response_timeout",
             Self::Invalid => "http_protocol_error",
             Self::ClientBody => "http_request_error",
         }
@@ -83,7 +85,9 @@ impl Kind {
             Self::Name | Self::Connect | Self::ConnectLate | Self::Tls | Self::Closed | Self::Late | Self::Invalid => {
                 true
             }
-            Self::CircuitOpen | Self::NoTarget | Self::Full | Self::Exhausted | Self::ClientBody => false,
+            Self::CircuitOpen | Self::NoTarget | Self::Full | Self::Exhausted | Self::ClientLate | Self::ClientBody => {
+                false
+            }
         }
     }
 }
@@ -109,6 +113,7 @@ impl From<&Trouble> for Kind {
             Trouble::Invalid(_) | Trouble::Unasked => Self::Invalid,
             Trouble::Body(_) => Self::ClientBody,
             Trouble::Late => Self::Late,
+            Trouble::ClientLate => Self::ClientLate,
         }
     }
 }

@@ -55,6 +55,8 @@ pub(crate) enum Trouble {
     Body(#[source] BoxError),
     #[error("the target gave no answer in time")]
     Late,
+    #[error("the client had not sent everything when the time was over")]
+    ClientLate,
 }
 
 /// What a target says before its answer.
@@ -109,10 +111,10 @@ pub(crate) async fn exchange(
             Poll::Pending if sending.waits_for_client() => {
                 let left = terms.time.left(terms.first_byte);
                 if left.is_zero() {
-                    return Poll::Ready(Err(Trouble::Late));
+                    return Poll::Ready(Err(Trouble::ClientLate));
                 }
                 alarm.set(left);
-                alarm.poll_expired(context).map(|()| Err(Trouble::Late))
+                alarm.poll_expired(context).map(|()| Err(Trouble::ClientLate))
             }
             Poll::Pending if alarm.poll_expired(context).is_ready() => Poll::Ready(Err(Trouble::Late)),
             poll => poll,

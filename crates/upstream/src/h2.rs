@@ -44,7 +44,8 @@ impl Upstream {
         let sent = answer_in_time(sender.try_send_request(outgoing), &progress, timeouts.first_byte.duration(), time);
         let failed = |kind, cause: BoxError, body| Attempt { kind, cause, body };
         match sent.await {
-            Err(expired) => Err(failed(Kind::Late, expired.into(), None)),
+            Err(late @ Late::Target) => Err(failed(Kind::Late, late.into(), None)),
+            Err(late @ Late::Client) => Err(failed(Kind::ClientLate, late.into(), None)),
             Ok(Err(mut error)) => {
                 // What never left the connection's queue can go to another one.
                 let kept = error.take_message().map(Request::into_body);
@@ -96,7 +97,7 @@ async fn answer_in_time<F: Future>(
         while alarm.poll_expired(context).is_ready() {
             let left = time.left(progress.left(first_byte));
             if left.is_zero() {
-                return Poll::Ready(Err(Late));
+                return Poll::Ready(Err(progress.late()));
             }
             alarm.set(left);
         }
@@ -107,10 +108,14 @@ async fn answer_in_time<F: Future>(
     answer
 }
 
-/// The target gave no answer in time.
+/// Who was too slow.
 #[derive(Debug, thiserror::Error)]
-#[error("the target gave no answer in time")]
-struct Late;
+enum Late {
+    #[error("the target gave no answer in time")]
+    Target,
+    #[error("the client had not sent everything when the time was over")]
+    Client,
+}
 
 /// How far the client's body has been taken.
 struct Progress {
@@ -122,6 +127,10 @@ struct Progress {
 }
 
 impl Progress {
+    fn late(&self) -> Late {
+        if self.is_awaited.load(Ordering::Relaxed) { Late::Client } else { Late::Target }
+    }
+
     /// What is left of the target's time.
     fn left(&self, first_byte: Duration) -> Duration {
         if self.is_awaited.load(Ordering::Relaxed) {

@@ -265,6 +265,7 @@ impl Upstream {
             | Kind::Full
             | Kind::Exhausted
             | Kind::Late
+            | Kind::ClientLate
             | Kind::Invalid
             | Kind::ClientBody => false,
         }

@@ -26,10 +26,47 @@ pub struct Target {
     pub(crate) weight: u32,
     pub(crate) in_flight: AtomicU32,
     pub(crate) state: State,
-    idle: ThreadLocal<Mutex<Vec<Connection>>>,
+    idle: ThreadLocal<Mutex<Idle>>,
     pub(crate) http2: ThreadLocal<Mutex<Vec<SendRequest<Body>>>>,
     idle_limit: usize,
     idle_ticks: u64,
+}
+
+/// Connections of one thread that nobody uses now, the one that was used last at the end, from where they are taken.
+#[derive(Default)]
+struct Idle {
+    connections: Vec<Connection>,
+    /// How few there were at least since they were last looked through: as many were needed by nobody.
+    unused: usize,
+}
+
+/// As many idle connections are kept for their whole time, even if nobody needs them.
+const SPARE: usize = 8;
+
+impl Idle {
+    fn take(&mut self) -> Option<Connection> {
+        let taken = self.connections.pop();
+        self.unused = self.unused.min(self.connections.len());
+        taken
+    }
+
+    fn take_oldest(&mut self) -> Option<Connection> {
+        if self.connections.is_empty() {
+            return None;
+        }
+        self.unused = self.unused.saturating_sub(1);
+        Some(self.connections.remove(0))
+    }
+
+    /// Closes what was closed by the target, what has idled for its time, and what is left of a rush that is over.
+    fn tidy(&mut self, ticks: u64) {
+        let now = alarm::now();
+        let surplus = self.unused.min(self.connections.len().saturating_sub(SPARE));
+        self.connections.drain(..surplus);
+        self.connections
+            .retain(|connection| now.saturating_sub(connection.idle_since) <= ticks && connection.io.is_quiet());
+        self.unused = self.connections.len();
+    }
 }
 
 /// How a target is found.
@@ -82,7 +119,7 @@ impl Target {
     /// An idle connection that is still of use.
     pub(crate) fn idle_connection(&self) -> Option<Connection> {
         let mut idle = self.idle.get()?.lock();
-        while let Some(connection) = idle.pop() {
+        while let Some(connection) = idle.take() {
             let age = alarm::now().saturating_sub(connection.idle_since);
             if age <= self.idle_ticks && connection.io.is_quiet() {
                 return Some(connection);
@@ -97,9 +134,9 @@ impl Target {
             let mut idle = self.idle.get_or(Mutex::default).lock();
             // Looked at under the lock: who lines up looks through idle connections afterwards, so one of both sees the other.
             if !connection.counted.is_wanted() {
-                if idle.len() < self.idle_limit {
+                if idle.connections.len() < self.idle_limit {
                     connection.idle_since = alarm::now();
-                    idle.push(connection);
+                    idle.connections.push(connection);
                 }
                 return;
             }
@@ -113,29 +150,29 @@ impl Target {
 
     /// Takes the connection out of some thread's list that was idle the longest.
     pub(crate) fn oldest_idle(&self) -> Option<Connection> {
-        self.idle.iter().find_map(|idle| {
-            let mut idle = idle.lock();
-            if idle.is_empty() { None } else { Some(idle.remove(0)) }
-        })
+        self.idle.iter().find_map(|idle| idle.lock().take_oldest())
     }
 
-    /// Closes connections of this thread that were idle for too long, or were closed by the target.
+    /// Closes connections of this thread that are of no use any more.
     pub(crate) fn tidy(&self) {
-        let Some(idle) = self.idle.get() else { return };
-        let now = alarm::now();
-        idle.lock().retain(|connection| {
-            now.saturating_sub(connection.idle_since) <= self.idle_ticks && connection.io.is_quiet()
-        });
+        if let Some(idle) = self.idle.get() {
+            idle.lock().tidy(self.idle_ticks);
+        }
     }
 
     /// Idle connections of all threads.
     pub fn idle_connections(&self) -> usize {
-        self.idle.iter().map(|idle| idle.lock().len()).sum()
+        self.idle.iter().map(|idle| idle.lock().connections.len()).sum()
     }
 
     /// Requests under way.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Failures of requests since the last success.
+    pub fn failures_in_a_row(&self) -> u32 {
+        self.state.failures.load(Ordering::Relaxed)
     }
 
     /// Whether health checks and requests leave it in service.
@@ -270,4 +307,39 @@ impl Drop for Lease {
 
 fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_millis() / alarm::TICK.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::io::Io;
+
+    #[tokio::test]
+    async fn what_is_left_of_a_rush_is_closed_and_what_is_in_use_or_spare_is_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let place = Place::parse(&format!("http://{address}"), None).unwrap();
+        let target = Arc::new(Target::new(place, 1, &model::upstream::KeepAlive::default()));
+        let places = Arc::new(Places::new(100, 0));
+        let mut accepted = Vec::new();
+        for _ in 0..30 {
+            let io = Io::Tcp(TcpStream::connect(address).await.unwrap());
+            accepted.push(listener.accept().await.unwrap());
+            target.keep(Connection::new(io, places.take().unwrap()));
+        }
+        target.tidy();
+        assert_eq!(target.idle_connections(), 30, "they came since the last look");
+
+        let used: Vec<_> = std::iter::repeat_with(|| target.idle_connection().unwrap()).take(12).collect();
+        for connection in used {
+            target.keep(connection);
+        }
+        target.tidy();
+        assert_eq!(target.idle_connections(), 12);
+        target.tidy();
+
+        assert_eq!((target.idle_connections(), places.open()), (SPARE, 8));
+    }
 }

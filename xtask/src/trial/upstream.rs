@@ -11,13 +11,16 @@ const RATE: &str = "150";
 /// Before anything breaks.
 const CALM: Duration = Duration::from_secs(5);
 /// How long it is broken.
-const BROKEN: Duration = Duration::from_secs(60);
+const BROKEN: Duration = Duration::from_mins(1);
 /// Afterwards.
 const AFTER: Duration = Duration::from_secs(15);
 /// When descriptors must be back.
 const SETTLED: Duration = Duration::from_secs(10);
 /// How long a target may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// By how much a time-out may be missed, and how soon a backend that is back must be found.
+const HALF: Duration = Duration::from_millis(500);
 
 /// What becomes of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +78,7 @@ fn alone(trouble: Trouble, section: &mut Section) -> Result<()> {
         Trouble::Hangs => {
             let late = within(seen.broke, &[504]);
             let (least, most) = (quantile(late.clone(), 0), quantile(late, 100));
-            let is_kept =
-                least >= PATIENCE - Duration::from_millis(500) && most <= PATIENCE + Duration::from_millis(500);
+            let is_kept = least + HALF >= PATIENCE && most <= PATIENCE + HALF;
             let range = format!("{} to {}", milliseconds(least), milliseconds(most));
             section.row(format!("{name}: 504 at the time-out of 2 s"), "± 0.5 s", range, is_kept);
             let open = within(seen.broke + Duration::from_secs(5), &[503]);
@@ -87,9 +89,9 @@ fn alone(trouble: Trouble, section: &mut Section) -> Result<()> {
         }
     }
     let first = seen.arrivals.iter().filter(|arrival| arrival.status == 200 && arrival.answered() > seen.returned);
-    let first = first.map(|arrival| arrival.answered() - seen.returned).min();
+    let first = first.map(|arrival| arrival.answered().saturating_sub(seen.returned)).min();
     let measured = first.map_or_else(|| "none".to_owned(), milliseconds);
-    let is_kept = first.is_some_and(|first| first <= Duration::from_millis(500));
+    let is_kept = first.is_some_and(|first| first <= HALF);
     section.row(format!("{name}: first success after its return"), "500 ms", measured, is_kept);
     tell_descriptors(name, &seen, section);
     Ok(())

@@ -1,6 +1,8 @@
 //! More clients than there are descriptors for.
 
 use super::{backend, share_of_core};
+use crate::bench::process::now;
+use crate::run::output;
 use crate::trial::report::Section;
 use crate::trial::scene::{Gateway, folder, program};
 use anyhow::Result;
@@ -12,77 +14,101 @@ use std::time::Duration;
 /// Clients that come at once.
 const CROWD: usize = 300;
 
-/// Few descriptors, which are shared out before they run out, and so few that they do run out.
+/// Descriptors that a running process may still open, in the worse of two cases.
+const LEFT: usize = 12;
+
+/// Few descriptors from the beginning, which are shared out; and some that are taken away from a process that runs.
 pub(crate) fn run_out(section: &mut Section) -> Result<()> {
-    for limit in ["256", "64"] {
-        eprintln!("descriptors {limit}");
-        let (_backend, port) = backend("descriptors")?;
-        let mut command = Command::new("sh");
-        command.args(["-c", r#"ulimit -n "$0"; exec taskset -c 0 "$@""#, limit]).arg(program("vestibule")?);
-        let parts = format!(
-            "upstreams: {{backend: {{targets: [\"http://127.0.0.1:{port}\"]}}}}\n\
-             apis: {{all: {{match: {{path: /}}, upstream: backend}}}}\n"
-        );
-        let gateway = Gateway::start_as(command, folder("descriptors")?, &parts)?;
-        crowd(limit, &gateway, section)?;
-    }
+    eprintln!("descriptors");
+    let (_backend, port) = backend("descriptors")?;
+    let gateway = start("256", port)?;
+    let what = format!("256 descriptors, {CROWD} clients");
+    let seen = crowd(&gateway)?;
+    section.row(format!("{what}: a client that was there before"), "100 x 200", seen.beside(), seen.beside_good == 100);
+    tell(&what, &seen, section);
+    section.row(format!("{what}: the operator"), "200", format!("{:?}", seen.operator), seen.operator == Some(200));
+    drop(gateway);
+
+    let gateway = start("4096", port)?;
+    let most = gateway.descriptors() + LEFT;
+    let id = gateway.server.id().to_string();
+    output("prlimit", &["--pid", &id, &format!("--nofile={most}:{most}")])?;
+    let what = format!("{LEFT} descriptors left, {CROWD} clients");
+    let seen = crowd(&gateway)?;
+    let is_kept = seen.beside_good + seen.beside_busy == 100;
+    section.row(format!("{what}: a client that was there before"), "200 or 503", seen.beside(), is_kept);
+    tell(&what, &seen, section);
     Ok(())
 }
 
-fn crowd(limit: &str, gateway: &Gateway, section: &mut Section) -> Result<()> {
-    let what = format!("{limit} descriptors, {CROWD} clients");
-    let mut beside = connect(gateway.port)?;
-    let first = ask(&mut beside);
+/// A gateway with so many descriptors.
+fn start(limit: &str, backend: u16) -> Result<Gateway> {
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"ulimit -n "$0"; exec taskset -c 0 "$@""#, limit]).arg(program("vestibule")?);
+    let parts = format!(
+        "upstreams: {{backend: {{targets: [\"http://127.0.0.1:{backend}\"]}}}}\n\
+         apis: {{all: {{match: {{path: /}}, upstream: backend}}}}\n"
+    );
+    Gateway::start_as(command, folder("descriptors")?, &parts)
+}
 
+/// What became of everybody.
+struct Seen {
+    beside_good: usize,
+    beside_busy: usize,
+    /// Hundredths of a core that the gateway took meanwhile.
+    share: f64,
+    answers: Vec<Option<u16>>,
+    operator: Option<u16>,
+    /// What a client gets within two seconds after they left.
+    again: Option<u16>,
+    is_as_before: bool,
+}
+
+impl Seen {
+    fn beside(&self) -> String {
+        format!("{} x 200, {} x 503 of 100", self.beside_good, self.beside_busy)
+    }
+}
+
+fn crowd(gateway: &Gateway) -> Result<Seen> {
+    let mut beside = connect(gateway.port)?;
+    ask(&mut beside);
     let mut crowd: Vec<TcpStream> = (0..CROWD).filter_map(|_| connect(gateway.port).ok()).collect();
     for client in &mut crowd {
         // Who was turned away may have noticed already.
         drop(client.write_all(REQUEST));
     }
-    let beside_good = (0..100).filter(|_| ask(&mut beside) == Some(200)).count();
-    let measured = format!("{beside_good} of 100; it began with {first:?}");
-    section.row(format!("{what}: a client that was there before"), "100 of 100", measured, beside_good == 100);
-
+    let answers: Vec<_> = (0..100).map(|_| ask(&mut beside)).collect();
+    let of = |wanted: u16| answers.iter().filter(|status| **status == Some(wanted)).count();
+    let (beside_good, beside_busy) = (of(200), of(503));
     let share = share_of_core(&gateway.server, Duration::from_secs(5));
-    section.row(format!("{what}: processor time meanwhile"), "5 % of a core", format!("{share:.1} %"), share <= 5.0);
-
-    let answers: Vec<Option<u16>> = crowd.iter_mut().map(read).collect();
-    let of = |wanted: Option<u16>| answers.iter().filter(|status| **status == wanted).count();
-    let (good, busy, none) = (of(Some(200)), of(Some(503)), of(None));
-    let measured =
-        format!("{good} x 200, {busy} x 503, {none} turned away, {} others", answers.len() - good - busy - none);
-    section.row(
-        format!("{what}: what the crowd got"),
-        "200, 503, or closed",
-        measured,
-        good + busy + none == answers.len(),
-    );
-
-    let admin = gateway.ask_admin("/status");
-    let (measured, is_kept) = match &admin {
-        Ok((status, _, took)) => (format!("{status} after {} ms", took.as_millis()), *status == 200),
-        Err(error) => (format!("{error:#}"), false),
-    };
-    if limit == "256" {
-        section.row(format!("{what}: the operator"), "200", measured, is_kept);
-    }
-
+    let answers = crowd.iter_mut().map(read).collect();
+    let operator = gateway.ask_admin("/status").ok().map(|(status, ..)| status);
     drop(crowd);
-    let deadline = crate::bench::process::now() + Duration::from_secs(2);
+
+    let deadline = now() + Duration::from_secs(2);
     let mut again = None;
-    while again != Some(200) && crate::bench::process::now() < deadline {
+    while again != Some(200) && now() < deadline {
         again = gateway.ask("/1k").ok().map(|(status, _)| status);
     }
-    let (status, text, _) = gateway.ask_admin("/status")?;
-    let is_closed = status == 200 && text.contains("\"closed\"") && text.contains("\"in_service\":true");
-    let measured = format!("{again:?}, circuit and target {}", if is_closed { "as before" } else { "not as before" });
-    section.row(
-        format!("{what}: 2 s after they left"),
-        "200, circuit closed",
-        measured,
-        again == Some(200) && is_closed,
-    );
-    Ok(())
+    let (_, text, _) = gateway.ask_admin("/status")?;
+    let is_as_before = text.contains("\"closed\"") && text.contains("\"in_service\":true");
+    Ok(Seen { beside_good, beside_busy, share, answers, operator, again, is_as_before })
+}
+
+fn tell(what: &str, seen: &Seen, section: &mut Section) {
+    let share = seen.share;
+    section.row(format!("{what}: processor time meanwhile"), "5 % of a core", format!("{share:.1} %"), share <= 5.0);
+    let of = |wanted: Option<u16>| seen.answers.iter().filter(|status| **status == wanted).count();
+    let (good, busy, none) = (of(Some(200)), of(Some(503)), of(None));
+    let others = seen.answers.len() - good - busy - none;
+    let measured = format!("{good} x 200, {busy} x 503, {none} without an answer in 2 s, {others} others");
+    section.row(format!("{what}: what the crowd got"), "200, 503, or nothing", measured, others == 0);
+    let state = if seen.is_as_before { "as before" } else { "not as before" };
+    let measured = format!("{:?}, circuit and target {state}", seen.again);
+    let is_kept = seen.again == Some(200) && seen.is_as_before;
+    section.row(format!("{what}: 2 s after they left"), "200, circuit closed", measured, is_kept);
 }
 
 const REQUEST: &[u8] = b"GET /1k HTTP/1.1\r\nHost: localhost\r\n\r\n";
