@@ -27,11 +27,11 @@ use crate::handle::Service;
 
 /// How often the connection as a whole is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// Looks without a byte from a client that waits for something, before it is asked whether it is there; as many again
-/// until it is taken to be gone.
-const PATIENCE: u64 = 20;
-/// Looks that a client has to agree that its connection ends.
-const FAREWELL: u64 = 2;
+/// How long nothing may come from a client that waits for something, before it is asked whether it is there; as long
+/// again until it is taken to be gone.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a client has to agree that its connection ends.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve(
@@ -79,10 +79,12 @@ struct Session {
     stream: Stream,
     /// Streams so far.
     streams: u32,
-    /// Looks in a row without a stream.
+    /// Since when there is no stream, in ticks.
     silent: u64,
-    /// Looks in a row at which nothing had come.
+    /// Since when nothing has come, in ticks.
     quiet: u64,
+    /// Whether the client was asked since then whether it is there.
+    is_asked: bool,
     /// Bytes that had come at the last look.
     came: u64,
     leaving: Leaving,
@@ -107,7 +109,8 @@ enum Sight {
 impl Session {
     fn new(mut h2: server::Connection<Guarded, Bytes>, stream: Stream) -> Self {
         let pings = h2.ping_pong();
-        Self { h2, pings, stream, streams: 0, silent: 0, quiet: 0, came: 0, leaving: Leaving::No }
+        let now = alarm::now();
+        Self { h2, pings, stream, streams: 0, silent: now, quiet: now, is_asked: false, came: 0, leaving: Leaving::No }
     }
 
     async fn run(mut self, alarm: &Alarm) -> Result<(), BoxError> {
@@ -121,7 +124,7 @@ impl Session {
                     && let Some(reason) = self.stream.state.fault()
                 {
                     self.leaving = Leaving::AtOnce;
-                    self.silent = 0;
+                    self.silent = alarm::now();
                     self.h2.abrupt_shutdown(reason);
                     continue;
                 }
@@ -158,7 +161,7 @@ impl Session {
     fn leave(&mut self) {
         if self.leaving == Leaving::No {
             self.leaving = Leaving::InOrder;
-            self.silent = 0;
+            self.silent = alarm::now();
             self.h2.graceful_shutdown();
         }
     }
@@ -169,23 +172,29 @@ impl Session {
         let listener = &self.stream.listener;
         let is_open = state.open.load(Ordering::Relaxed) > 0;
         let came = state.came.load(Ordering::Relaxed);
-        self.silent = if is_open && self.leaving != Leaving::AtOnce { 0 } else { self.silent + 1 };
-        self.quiet = if came == std::mem::replace(&mut self.came, came) { self.quiet + 1 } else { 0 };
-        if self.leaving != Leaving::No && self.silent > FAREWELL {
+        let now = alarm::now();
+        let lasts = |since: u64, limit: Duration| now.saturating_sub(since) > ticks(limit);
+        if is_open && self.leaving != Leaving::AtOnce {
+            self.silent = now;
+        }
+        if came != std::mem::replace(&mut self.came, came) {
+            (self.quiet, self.is_asked) = (now, false);
+        }
+        if self.leaving != Leaving::No && lasts(self.silent, FAREWELL) {
             return Sight::Cut("the client does not let its connection end");
         }
-        if state.head_seconds() > listener.limits.head_time.duration().as_secs() {
+        if state.head_since().is_some_and(|since| lasts(since, listener.limits.head_time.duration())) {
             return Sight::Cut("a head took too long");
         }
-        if self.quiet > 2 * PATIENCE && is_open {
+        if is_open && lasts(self.quiet, 2 * PATIENCE) {
             return Sight::Cut("the client is gone");
         }
-        let is_idle = self.silent >= listener.limits.idle_time.duration().as_secs().max(1);
+        let is_idle = !is_open && lasts(self.silent, listener.limits.idle_time.duration());
         // Whoever was too slow on every stream has no claim to the time that idle clients have.
         let was_slow = !is_open && state.slow.load(Ordering::Relaxed) > 0;
         if is_idle || was_slow || listener.stop.get() != Stop::No {
             self.leave();
-        } else if self.quiet == PATIENCE && is_open {
+        } else if is_open && lasts(self.quiet, PATIENCE) && !std::mem::replace(&mut self.is_asked, true) {
             self.ask_whether_it_is_there();
         }
         Sight::Well
@@ -197,6 +206,10 @@ impl Session {
             drop(pings.send_ping(Ping::opaque()));
         }
     }
+}
+
+fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_millis() / alarm::TICK.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What becomes of a stream whose client is too slow, or says what cannot be.

@@ -7,7 +7,7 @@ mod latency;
 mod load;
 mod options;
 mod peers;
-mod process;
+pub(crate) mod process;
 mod reload;
 mod report;
 mod rotation;

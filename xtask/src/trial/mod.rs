@@ -2,7 +2,10 @@
 //!
 //! A trial takes minutes and measures; what must hold on every change is in `crates/acceptance`.
 
+mod http2;
 mod report;
+mod slow;
+mod stage;
 
 use crate::run::root;
 use anyhow::{Result, bail};
@@ -16,7 +19,7 @@ struct Trial {
 }
 
 /// All trials, in the order of the report.
-const TRIALS: &[Trial] = &[];
+const TRIALS: &[Trial] = &[Trial { name: "slow", run: slow::run }, Trial { name: "http2", run: http2::floods }];
 
 /// Runs trials by name, and writes each one's section of the report.
 pub(crate) fn trial(names: &[&str]) -> Result<()> {

@@ -188,86 +188,73 @@ impl Drip {
 }
 
 fn kinds(tls: &Arc<ClientConfig>) -> Result<Vec<Kind>> {
-    let kind = |name, wire, opening: &[u8], drip, taking| Kind { name, wire, opening: opening.to_vec(), drip, taking };
-    let head = |rest: &str| format!("{rest}Host: hostile.example\r\n").into_bytes();
+    Ok([http1(), over_tls(hello(tls)?), http2()].into_iter().flatten().collect())
+}
+
+fn quiet(name: &'static str, wire: Wire, opening: Vec<u8>) -> Kind {
+    Kind { name, wire, opening, drip: Drip::Nothing, taking: Taking::All }
+}
+
+fn dripping(name: &'static str, wire: Wire, opening: Vec<u8>, drip: Drip) -> Kind {
+    Kind { name, wire, opening, drip, taking: Taking::All }
+}
+
+fn http1() -> Vec<Kind> {
+    let head = |line: &str, rest: &str| format!("{line} HTTP/1.1\r\nHost: hostile.example\r\n{rest}").into_bytes();
     let bytes = |text: &[u8]| Drip::Bytes(text.to_vec());
-    let hello = hello(tls)?;
+    let (long, chunked) = ("Content-Length: 100000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n");
+    vec![
+        dripping("slow head", Wire::Plain, head("GET /1k", ""), bytes(b"X-Slow: 1\r\n")),
+        dripping("slow body", Wire::Plain, head("POST /1k", long), bytes(b"x")),
+        dripping("slow chunk", Wire::Plain, head("POST /1k", chunked), bytes(b"1\r\nx\r\n")),
+        Kind { taking: Taking::Byte, ..quiet("slow read", Wire::Plain, head("GET /big", "\r\n")) },
+        quiet("idle after an answer", Wire::Plain, head("GET /1k", "\r\n")),
+        quiet("silent", Wire::Plain, Vec::new()),
+    ]
+}
+
+fn over_tls(hello: Vec<u8>) -> Vec<Kind> {
+    let half = hello.get(..hello.len() / 2).unwrap_or_default().to_vec();
+    vec![
+        quiet("TLS: half a hello", Wire::Raw, half),
+        dripping("TLS: slow hello", Wire::Raw, Vec::new(), Drip::Bytes(hello)),
+        quiet("TLS: silent after the handshake", Wire::Tls, Vec::new()),
+    ]
+}
+
+fn http2() -> Vec<Kind> {
+    let plain = || frames::greeting(&[]);
     // A window of one byte, and a large one.
-    let (small, large) = (frames::greeting(&[(4, 1)]), frames::greeting(&[(4, 1 << 30)]));
-    let plain = frames::greeting(&[]);
-    let begun_head = frame(frames::HEADERS, frames::END_STREAM, 1, &frames::head("GET", "/1k"));
-    let a_byte = frames::window_update(1, 1);
+    let (small, large) = (|| frames::greeting(&[(4, 1)]), || frames::greeting(&[(4, 1 << 30)]));
+    let and = |greeting: Vec<u8>, frames: &[u8]| [greeting.as_slice(), frames].concat();
+    let half_a_head = frame(frames::HEADERS, frames::END_STREAM, 1, &frames::head("GET", "/1k"));
+    let first_field = frame(frames::HEADERS, frames::END_STREAM, 1, b"\x82");
+    let next_field = frame(frames::CONTINUATION, 0, 1, b"\x00\x01x\x01y");
+    let a_byte = || frames::window_update(1, 1);
     let pings = frame(frames::PING, 0, 0, &[0; 8]).repeat(50);
-    let no_data = frame(frames::DATA, 0, 1, b"x");
-    let quiet = |name, wire, opening: &[u8]| kind(name, wire, opening, Drip::Nothing, Taking::All);
-    Ok(vec![
-        kind("slow head", Wire::Plain, &head("GET /1k HTTP/1.1\r\n"), bytes(b"X-Slow: 1\r\n"), Taking::All),
-        kind(
-            "slow body",
-            Wire::Plain,
-            &[head("POST /1k HTTP/1.1\r\n").as_slice(), b"Content-Length: 100000\r\n\r\n"].concat(),
-            bytes(b"x"),
-            Taking::All,
-        ),
-        kind(
-            "slow chunk",
-            Wire::Plain,
-            &[head("POST /1k HTTP/1.1\r\n").as_slice(), b"Transfer-Encoding: chunked\r\n\r\n"].concat(),
-            bytes(b"1\r\nx\r\n"),
-            Taking::All,
-        ),
-        kind(
-            "slow read",
-            Wire::Plain,
-            &[&head("GET /big HTTP/1.1\r\n"), b"\r\n".as_slice()].concat(),
-            Drip::Nothing,
-            Taking::Byte,
-        ),
-        quiet("idle after an answer", Wire::Plain, &[&head("GET /1k HTTP/1.1\r\n"), b"\r\n".as_slice()].concat()),
-        quiet("silent", Wire::Plain, b""),
-        quiet("TLS: half a hello", Wire::Raw, hello.get(..hello.len() / 2).unwrap_or_default()),
-        kind("TLS: slow hello", Wire::Raw, b"", Drip::Bytes(hello), Taking::All),
-        quiet("TLS: silent after the handshake", Wire::Tls, b""),
-        kind("HTTP/2: slow preface", Wire::Plain, b"", bytes(&plain), Taking::All),
-        kind(
-            "HTTP/2: slow head",
-            Wire::Plain,
-            &[plain.as_slice(), &frame(frames::HEADERS, frames::END_STREAM, 1, b"\x82")].concat(),
-            Drip::Whole(frame(frames::CONTINUATION, 0, 1, b"\x86")),
-            Taking::All,
-        ),
-        quiet("HTTP/2: half a head", Wire::Plain, &[plain.as_slice(), &begun_head].concat()),
-        kind(
+    let big = frames::get(1, "/big");
+    let whole_window = [frames::window_update(0, 1 << 30), big.clone()].concat();
+    vec![
+        dripping("HTTP/2: slow preface", Wire::Plain, Vec::new(), Drip::Bytes(plain())),
+        dripping("HTTP/2: slow head", Wire::Plain, and(plain(), &first_field), Drip::Whole(next_field)),
+        quiet("HTTP/2: half a head", Wire::Plain, and(plain(), &half_a_head)),
+        dripping(
             "HTTP/2: slow body",
             Wire::Plain,
-            &[plain.as_slice(), &frames::post(1, "/1k")].concat(),
-            Drip::Whole(no_data),
-            Taking::All,
+            and(plain(), &frames::post(1, "/1k")),
+            Drip::Whole(frame(frames::DATA, 0, 1, b"x")),
         ),
-        kind(
-            "HTTP/2: window a byte a second",
-            Wire::Plain,
-            &[small.as_slice(), &frames::get(1, "/big")].concat(),
-            Drip::Whole(a_byte.clone()),
-            Taking::All,
-        ),
-        kind(
+        dripping("HTTP/2: window a byte a second", Wire::Plain, and(small(), &big), Drip::Whole(a_byte())),
+        dripping(
             "HTTP/2: the same, beside 50 pings a second",
             Wire::Plain,
-            &[small.as_slice(), &frames::get(1, "/big")].concat(),
-            Drip::Whole([a_byte, pings].concat()),
-            Taking::All,
+            and(small(), &big),
+            Drip::Whole([a_byte(), pings].concat()),
         ),
-        kind(
-            "HTTP/2: slow read",
-            Wire::Plain,
-            &[large.as_slice(), &frames::window_update(0, 1 << 30), &frames::get(1, "/big")].concat(),
-            Drip::Nothing,
-            Taking::Byte,
-        ),
-        quiet("HTTP/2: idle after an answer", Wire::Plain, &[plain.as_slice(), &frames::get(1, "/1k")].concat()),
-        quiet("HTTP/2: silent", Wire::Plain, &plain),
-    ])
+        Kind { taking: Taking::Byte, ..quiet("HTTP/2: slow read", Wire::Plain, and(large(), &whole_window)) },
+        quiet("HTTP/2: idle after an answer", Wire::Plain, and(plain(), &frames::get(1, "/1k"))),
+        quiet("HTTP/2: silent", Wire::Plain, plain()),
+    ]
 }
 
 /// The first thing that a client of TLS says.

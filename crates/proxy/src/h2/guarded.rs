@@ -50,12 +50,9 @@ impl State {
         }
     }
 
-    /// For how many seconds a head has been coming.
-    pub(super) fn head_seconds(&self) -> u64 {
-        match self.head_since.load(Ordering::Relaxed) {
-            NO_HEAD => 0,
-            since => alarm::now().saturating_sub(since) / TICKS_PER_SECOND,
-        }
+    /// Since when a head has been coming, in ticks, if one is.
+    pub(super) fn head_since(&self) -> Option<u64> {
+        Some(self.head_since.load(Ordering::Relaxed)).filter(|since| *since != NO_HEAD)
     }
 
     pub(super) fn fault(&self) -> Option<Reason> {
