@@ -1,10 +1,12 @@
 //! A listener: whom it lets in, and what becomes of a new connection.
 
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::Poll;
 
-use alarm::Alarm;
+use alarm::{Alarm, Expired};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use model::limits::Settled;
@@ -123,8 +125,8 @@ impl Drop for Presence {
 /// A new connection from its first byte to its last.
 pub(crate) async fn welcome(tcp: TcpStream, peer: SocketAddr, listener: Arc<Listener>, service: Arc<Service>) {
     let Some(_presence) = listener.present.enter(peer.ip(), &listener.limits) else { return };
-    let began = Box::pin(begin(tcp, peer, &listener, &service));
-    match Alarm::new().limit(listener.limits.head_time.duration(), began).await {
+    let began = opening(tcp, peer, &listener, &service).await;
+    match began {
         Ok(Ok(Some(Begun { io, early, connection, http2 }))) => {
             if http2 {
                 Box::pin(h2::serve(io, early, connection, &listener, &service)).await;
@@ -136,6 +138,36 @@ pub(crate) async fn welcome(tcp: TcpStream, peer: SocketAddr, listener: Arc<List
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection did not begin well"),
         Err(expired) => tracing::debug!(%peer, %expired, "a connection did not begin in time"),
     }
+}
+
+/// Everything up to the first request, as long as it may take: while a client has said nothing, and the listener stops,
+/// that is not long.
+async fn opening(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    listener: &Listener,
+    service: &Service,
+) -> Result<std::io::Result<Option<Begun>>, Expired> {
+    let alarm = Alarm::new();
+    alarm.set(listener.limits.head_time.duration());
+    let is_silent = AtomicBool::new(true);
+    let mut is_leaving = false;
+    let mut began = Box::pin(async {
+        tcp.readable().await?;
+        is_silent.store(false, Ordering::Relaxed);
+        begin(tcp, peer, listener, service).await
+    });
+    poll_fn(|context| {
+        if let Poll::Ready(begun) = began.as_mut().poll(context) {
+            return Poll::Ready(Ok(begun));
+        }
+        if !is_leaving && listener.stop.get() != Stop::No && is_silent.load(Ordering::Relaxed) {
+            is_leaving = true;
+            alarm.set(h1::FAREWELL);
+        }
+        alarm.poll_expired(context).map(|()| Err(Expired))
+    })
+    .await
 }
 
 /// A connection that is ready for requests.
@@ -174,7 +206,7 @@ async fn begin(
     let mut early = BytesMut::new();
     let is_preface = |early: &[u8]| early.iter().zip(PREFACE).all(|(byte, expected)| byte == expected);
     while early.len() < PREFACE.len() && is_preface(&early) && (listener.http2 == Switch::On || early.is_empty()) {
-        let read = std::future::poll_fn(|context| {
+        let read = poll_fn(|context| {
             io.poll_glance(context, |bytes| {
                 early.extend_from_slice(bytes);
                 bytes.len()
