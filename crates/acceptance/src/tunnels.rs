@@ -1,4 +1,4 @@
-//! HTTP/2 beyond a request and its answer: answers before the answer, and WebSockets inside a stream.
+//! HTTP/2 beyond a request and its answer: answers before the answer, and tunnels inside a stream.
 
 use std::future::poll_fn;
 

@@ -152,11 +152,7 @@ async fn opening(
     alarm.set(listener.limits.head_time.duration());
     let is_silent = AtomicBool::new(true);
     let mut is_leaving = false;
-    let mut began = Box::pin(async {
-        tcp.readable().await?;
-        is_silent.store(false, Ordering::Relaxed);
-        begin(tcp, peer, listener, service).await
-    });
+    let mut began = Box::pin(begin(tcp, peer, (listener, service), &is_silent));
     poll_fn(|context| {
         if let Poll::Ready(begun) = began.as_mut().poll(context) {
             return Poll::Ready(Ok(begun));
@@ -178,14 +174,19 @@ struct Begun {
     http2: bool,
 }
 
-/// PROXY protocol, TLS, and which version of HTTP it is; none for a client that closed at once.
+/// PROXY protocol, TLS, and which version of HTTP it is; none for a client that closed at once. With the first byte
+/// that comes, the client is not silent any more.
 async fn begin(
     mut tcp: TcpStream,
     peer: SocketAddr,
-    listener: &Listener,
-    service: &Service,
+    (listener, service): (&Listener, &Service),
+    is_silent: &AtomicBool,
 ) -> std::io::Result<Option<Begun>> {
     tcp.set_nodelay(true)?;
+    if listener.tls.is_some() || listener.proxy_protocol != ProxyProtocol::Off {
+        tcp.peek(&mut [0]).await?;
+        is_silent.store(false, Ordering::Relaxed);
+    }
     let local = tcp.local_addr()?;
     let (mut peer, mut local) = (peer, local);
     if listener.proxy_protocol != ProxyProtocol::Off {
@@ -215,6 +216,7 @@ async fn begin(
         if read.await? == 0 {
             return Ok(None);
         }
+        is_silent.store(false, Ordering::Relaxed);
     }
     let http2 = listener.http2 == Switch::On && is_preface(&early);
     Ok(Some(Begun { io, early, connection: connection(None), http2 }))

@@ -246,7 +246,7 @@ fn late_reset(number: u32) -> Vec<u8> {
 
 /// Has the other side reset streams whose requests it passed on already (CVE-2025-8671).
 fn made_you_reset(number: u32) -> Vec<u8> {
-    let spoil = |stream: u32| frames::window_update(stream, if number.is_multiple_of(2) { 0 } else { 0x7fff_ffff });
+    let spoil = |stream: u32| frames::window_update(stream, 0x7fff_ffff);
     let opened = (number * GROUP..(number + 1) * GROUP).map(stream);
     let before = number.saturating_sub(1) * GROUP..number * GROUP;
     before.map(stream).map(spoil).chain(opened.map(|stream| frames::get(stream, "/hold"))).flatten().collect()

@@ -36,6 +36,8 @@ pub(super) struct State {
 /// No head is awaited.
 const NO_HEAD: u64 = u64::MAX;
 const TICKS_PER_SECOND: u64 = 10;
+/// What is read after the end, at most, so that the client hears of it.
+const MOST_THROWN: usize = 1024 * 1024;
 
 impl State {
     pub(super) fn new() -> Self {
@@ -90,12 +92,14 @@ pub(super) struct Guarded {
     inspector: Inspector,
     taking: Pace,
     has_ended: bool,
+    /// Bytes that came after the end and were thrown away.
+    thrown: usize,
 }
 
 impl Guarded {
     pub(super) fn new(io: Io, early: BytesMut, state: Arc<State>, limits: &Settled) -> Self {
         let (inspector, taking) = (Inspector::new(limits), Pace::new(limits));
-        Self { io, early, state, inspector, taking, has_ended: false }
+        Self { io, early, state, inspector, taking, has_ended: false, thrown: 0 }
     }
 
     /// Looks at what was read; what follows something wrong is never seen by anybody.
@@ -203,9 +207,10 @@ impl AsyncWrite for Guarded {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         ready!(Pin::new(&mut this.io).poll_shutdown(context))?;
-        while !this.has_ended {
-            let read = ready!(this.io.poll_glance(context, <[u8]>::len));
-            this.has_ended = read.unwrap_or(0) == 0;
+        while !this.has_ended && this.thrown < MOST_THROWN {
+            let read = ready!(this.io.poll_glance(context, <[u8]>::len)).unwrap_or(0);
+            this.has_ended = read == 0;
+            this.thrown += read;
         }
         Poll::Ready(Ok(()))
     }
