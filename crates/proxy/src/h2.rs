@@ -63,7 +63,7 @@ fn builder(limits: &Settled) -> Builder {
         .max_concurrent_streams(limits.http2_streams)
         .max_header_list_size(u32::try_from(limits.head_bytes.bytes()).unwrap_or(u32::MAX))
         .header_table_size(u32::try_from(limits.http2_header_table.bytes()).unwrap_or(u32::MAX))
-        .max_send_buffer_size(64 * 1024)
+        .max_send_buffer_size(32 * 1024)
         .initial_window_size(128 * 1024)
         .initial_connection_window_size(512 * 1024)
         .max_pending_accept_reset_streams(usize::try_from(limits.http2_resets_per_second).unwrap_or(usize::MAX))

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -101,7 +101,9 @@ impl Stage {
     /// Has `bench-hostile` do what these words say for a while, with a normal client beside it.
     pub(crate) fn suffer(&self, words: &[&str], seconds: u32) -> Result<Seen> {
         let (before, busy, begun) = (self.gateway.resident(), self.gateway.cpu(), now());
-        let mut command = pinned(OTHERS, &root()?.join("target/release/bench-hostile"));
+        // The client beside them shares their core, and must not wait for them there.
+        let mut command = pinned(OTHERS, Path::new("nice"));
+        command.args(["-n", "15"]).arg(root()?.join("target/release/bench-hostile"));
         command.args(words).args(["--seconds", &seconds.to_string()]);
         let log = fs::File::create(self.folder.join("hostile.log"))?;
         let mut hostile = command.stdout(Stdio::piped()).stderr(log).spawn()?;
@@ -163,7 +165,7 @@ fn figures(child: Child) -> Result<Value> {
     serde_json::from_str(said.lines().last().unwrap_or_default()).with_context(|| format!("a tool said:\n{said}"))
 }
 
-fn make_certificate(folder: &std::path::Path) -> Result<()> {
+fn make_certificate(folder: &Path) -> Result<()> {
     let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.join(name).display().to_string());
     let make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=localhost \
                 -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE";
