@@ -21,6 +21,8 @@ mod bodies;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod http2;
 #[cfg(test)]
 mod interim;
@@ -44,3 +46,5 @@ mod room;
 mod routes;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tunnels;

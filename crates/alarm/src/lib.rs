@@ -15,10 +15,13 @@ use std::time::Duration;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, Id};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// The time between two ticks.
 pub const TICK: Duration = Duration::from_millis(100);
+
+/// Ticks that a late clock makes up for at once.
+const MOST_AT_ONCE: u32 = 3;
 
 /// No limit is set.
 const NEVER: u64 = u64::MAX;
@@ -156,9 +159,19 @@ fn start(clock: Arc<Clock>) {
     tokio::spawn(async move {
         let mut interval = tokio::time::interval(TICK);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = interval.tick().await;
+        let mut owed = Duration::ZERO;
         loop {
             interval.tick().await;
-            clock.tick();
+            let now = Instant::now();
+            owed += now - std::mem::replace(&mut last, now);
+            // A thread that is busy ticks late and makes up for it; one that was stopped does not, because the time in
+            // which nobody could be served is not for clients to answer for.
+            owed = owed.min(MOST_AT_ONCE * TICK);
+            while owed >= TICK {
+                owed -= TICK;
+                clock.tick();
+            }
         }
     });
 }

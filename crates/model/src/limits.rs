@@ -54,8 +54,11 @@ limits! {
     connections_per_address: u32 = 4_096;
     /// HTTP/2: streams of one connection at a time. Default 128.
     http2_streams: u32 = 128;
-    /// HTTP/2: resets a second, by either side, before a connection is cut. Default 100.
-    http2_resets_per_second: u32 = 100;
+    /// HTTP/2: resets a second, by either side, before a connection is cut. Default 200.
+    http2_resets_per_second: u32 = 200;
+    /// HTTP/2: frames a second that carry nothing of a request (SETTINGS, PING, PRIORITY, empty DATA and others), before
+    /// a connection is cut. Default 1000.
+    http2_control_frames_per_second: u32 = 1_000;
     /// HTTP/2: bytes of the HPACK table. Default 4KiB.
     http2_header_table: Size = Size::new(4 * 1024);
     /// How long an upgraded connection (WebSocket and others) may be silent. Default 1h.

@@ -1,10 +1,12 @@
 //! A listener: whom it lets in, and what becomes of a new connection.
 
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 
-use alarm::Alarm;
+use alarm::{Alarm, Expired};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use model::limits::Settled;
@@ -123,8 +125,8 @@ impl Drop for Presence {
 /// A new connection from its first byte to its last.
 pub(crate) async fn welcome(tcp: TcpStream, peer: SocketAddr, listener: Arc<Listener>, service: Arc<Service>) {
     let Some(_presence) = listener.present.enter(peer.ip(), &listener.limits) else { return };
-    let began = Box::pin(begin(tcp, peer, &listener, &service));
-    match Alarm::new().limit(listener.limits.head_time.duration(), began).await {
+    let began = opening(tcp, peer, &listener, &service).await;
+    match began {
         Ok(Ok(Some(Begun { io, early, connection, http2 }))) => {
             if http2 {
                 Box::pin(h2::serve(io, early, connection, &listener, &service)).await;
@@ -138,6 +140,32 @@ pub(crate) async fn welcome(tcp: TcpStream, peer: SocketAddr, listener: Arc<List
     }
 }
 
+/// Everything up to the first request, as long as it may take: while a client has said nothing, and the listener stops,
+/// that is not long.
+async fn opening(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    listener: &Listener,
+    service: &Service,
+) -> Result<std::io::Result<Option<Begun>>, Expired> {
+    let alarm = Alarm::new();
+    alarm.set(listener.limits.head_time.duration());
+    let is_silent = AtomicBool::new(true);
+    let mut is_leaving = false;
+    let mut began = Box::pin(begin(tcp, peer, (listener, service), &is_silent));
+    poll_fn(|context| {
+        if let Poll::Ready(begun) = began.as_mut().poll(context) {
+            return Poll::Ready(Ok(begun));
+        }
+        if !is_leaving && listener.stop.get() != Stop::No && is_silent.load(Ordering::Relaxed) {
+            is_leaving = true;
+            alarm.set(h1::FAREWELL);
+        }
+        alarm.poll_expired(context).map(|()| Err(Expired))
+    })
+    .await
+}
+
 /// A connection that is ready for requests.
 struct Begun {
     io: Io,
@@ -146,14 +174,19 @@ struct Begun {
     http2: bool,
 }
 
-/// PROXY protocol, TLS, and which version of HTTP it is; none for a client that closed at once.
+/// PROXY protocol, TLS, and which version of HTTP it is; none for a client that closed at once. With the first byte
+/// that comes, the client is not silent any more.
 async fn begin(
     mut tcp: TcpStream,
     peer: SocketAddr,
-    listener: &Listener,
-    service: &Service,
+    (listener, service): (&Listener, &Service),
+    is_silent: &AtomicBool,
 ) -> std::io::Result<Option<Begun>> {
     tcp.set_nodelay(true)?;
+    if listener.tls.is_some() || listener.proxy_protocol != ProxyProtocol::Off {
+        tcp.peek(&mut [0]).await?;
+        is_silent.store(false, Ordering::Relaxed);
+    }
     let local = tcp.local_addr()?;
     let (mut peer, mut local) = (peer, local);
     if listener.proxy_protocol != ProxyProtocol::Off {
@@ -175,7 +208,7 @@ async fn begin(
     let mut early = BytesMut::new();
     let is_preface = |early: &[u8]| early.iter().zip(PREFACE).all(|(byte, expected)| byte == expected);
     while early.len() < PREFACE.len() && is_preface(&early) && (listener.http2 == Switch::On || early.is_empty()) {
-        let read = std::future::poll_fn(|context| {
+        let read = poll_fn(|context| {
             io.poll_glance(context, |bytes| {
                 early.extend_from_slice(bytes);
                 bytes.len()
@@ -184,6 +217,7 @@ async fn begin(
         if read.await? == 0 {
             return Ok(None);
         }
+        is_silent.store(false, Ordering::Relaxed);
     }
     let http2 = listener.http2 == Switch::On && is_preface(&early);
     Ok(Some(Begun { io, early, connection: connection(None), http2 }))

@@ -42,7 +42,7 @@ pub(crate) type Shared = Arc<Mutex<Client>>;
 
 /// How long an idle connection stays when its listener stops. A request may be on its way, and would fail; the answer
 /// to it says that the connection closes.
-const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
+pub(crate) const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What comes next on a connection.
 enum Next {

@@ -1,33 +1,37 @@
 //! One connection of a client that speaks HTTP/2: a task for each stream, and one that looks after them all.
 
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::io;
-use std::pin::{Pin, pin};
+mod body;
+mod frames;
+mod guarded;
+mod stream;
+mod tunnelled;
+
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use ::h2::server::{self, Builder};
+use ::h2::{Ping, PingPong, Reason};
 use alarm::Alarm;
-use bytes::{Buf, Bytes, BytesMut};
-use http::{Request, Response};
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use pipeline::{Body, BoxError, Connection};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{Bytes, BytesMut};
+use model::limits::Settled;
+use pipeline::{BoxError, Connection};
 use upstream::io::Io;
 
+use self::guarded::{Guarded, State};
+use self::stream::Stream;
 use crate::accept::{Listener, Stop};
-use crate::extended_connect;
-use crate::handle::{Incoming, Service};
-use crate::pace::{Pace, TooSlow};
-use crate::refused::BodyError;
-use crate::served::{Piece, Served};
+use crate::handle::Service;
 
 /// How often the connection as a whole is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long nothing may come from a client that waits for something, before it is asked whether it is there; as long
+/// again until it is taken to be gone.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a client has to agree that its connection ends.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve(
@@ -37,338 +41,177 @@ pub(crate) async fn serve(
     listener: &Arc<Listener>,
     service: &Arc<Service>,
 ) {
-    let state = Arc::new(State::default());
     let limits = &listener.limits;
-    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.http2_streams)
-        .max_header_list_size(u32::try_from(limits.head_bytes.bytes()).unwrap_or(u32::MAX))
-        .max_send_buf_size(64 * 1024)
-        .initial_stream_window_size(128 * 1024)
-        .initial_connection_window_size(512 * 1024)
-        .max_pending_accept_reset_streams(usize::try_from(limits.http2_resets_per_second).unwrap_or(usize::MAX))
-        .max_local_error_reset_streams(usize::try_from(limits.http2_resets_per_second).ok())
-        .keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(20))
-        .enable_connect_protocol();
-    let answer = {
-        let (state, listener, service, peer) = (state.clone(), listener.clone(), service.clone(), connection.clone());
-        service_fn(move |request| {
-            let exchange = Stream { state: state.clone(), listener: listener.clone(), service: service.clone() };
-            exchange.answer(request, peer.clone())
-        })
-    };
-    let io = TokioIo::new(Watched { io, early, state: state.clone() });
-    let mut served = pin!(builder.serve_connection(io, answer));
+    let state = Arc::new(State::new());
     let alarm = Alarm::new();
-    alarm.set(LOOK);
-    let mut watch = Watch { state: &state, listener, silent: 0, moved: 0, slow: 0, is_leaving: false };
-    let ended = poll_fn(|context| {
-        if let Poll::Ready(result) = served.as_mut().poll(context) {
-            return Poll::Ready(result.map_err(BoxError::from));
-        }
-        while alarm.poll_expired(context).is_ready() {
-            alarm.set(LOOK);
-            match watch.look() {
-                Sight::Well => {}
-                Sight::Leave => served.as_mut().graceful_shutdown(),
-                Sight::Cut => return Poll::Ready(Err("the client is too slow".into())),
-            }
-        }
-        Poll::Pending
-    })
-    .await;
+    let io = Guarded::new(io, early, state.clone(), limits);
+    let peer = connection.peer;
+    let stream = Stream { state: state.clone(), listener: listener.clone(), service: service.clone(), connection };
+    let ended = match alarm.limit(limits.head_time.duration(), builder(limits).handshake(io)).await {
+        Ok(Ok(h2)) => Session::new(h2, stream).run(&alarm).await,
+        Ok(Err(error)) => Err(error.into()),
+        Err(expired) => Err(expired.into()),
+    };
     if let Err(error) = ended {
-        tracing::debug!(peer = %connection.peer, %error, "an HTTP/2 connection ended early");
+        tracing::debug!(%peer, %error, "an HTTP/2 connection ended early");
     }
 }
 
-/// What the streams of a connection tell whoever looks after it.
-#[derive(Default)]
-struct State {
-    /// Streams that are open.
-    open: AtomicU32,
-    /// Streams that wait for the client to send or to take something.
-    waiting: AtomicU32,
-    /// Bytes that came and went.
-    moved: AtomicU64,
+fn builder(limits: &Settled) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(limits.http2_streams)
+        .max_header_list_size(u32::try_from(limits.head_bytes.bytes()).unwrap_or(u32::MAX))
+        .header_table_size(u32::try_from(limits.http2_header_table.bytes()).unwrap_or(u32::MAX))
+        .max_send_buffer_size(32 * 1024)
+        .initial_window_size(128 * 1024)
+        .initial_connection_window_size(512 * 1024)
+        .max_pending_accept_reset_streams(usize::try_from(limits.http2_resets_per_second).unwrap_or(usize::MAX))
+        .enable_connect_protocol();
+    builder
 }
 
-struct Watch<'a> {
-    state: &'a State,
-    listener: &'a Listener,
-    /// Looks in a row without a stream.
+/// A connection whose handshake is done.
+struct Session {
+    h2: server::Connection<Guarded, Bytes>,
+    pings: Option<PingPong>,
+    /// What is common to all streams.
+    stream: Stream,
+    /// Streams so far.
+    streams: u32,
+    /// Since when there is no stream, in ticks.
     silent: u64,
-    moved: u64,
-    /// Looks in a row at which streams waited and too little moved.
-    slow: u64,
-    is_leaving: bool,
+    /// Since when nothing has come, in ticks.
+    quiet: u64,
+    /// Whether the client was asked since then whether it is there.
+    is_asked: bool,
+    /// Bytes that had come at the last look.
+    came: u64,
+    leaving: Leaving,
 }
 
+/// How a connection comes to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// No new streams; the connection ends when the last one does.
+    InOrder,
+    /// Because of what the client sent: it is told why, and no more.
+    AtOnce,
+}
+
+/// Whether a connection goes on.
 enum Sight {
     Well,
-    /// No new streams; the connection ends when the last one does.
-    Leave,
-    /// The connection ends now.
-    Cut,
+    Cut(&'static str),
 }
 
-impl Watch<'_> {
+impl Session {
+    fn new(mut h2: server::Connection<Guarded, Bytes>, stream: Stream) -> Self {
+        let pings = h2.ping_pong();
+        let now = alarm::now();
+        Self { h2, pings, stream, streams: 0, silent: now, quiet: now, is_asked: false, came: 0, leaving: Leaving::No }
+    }
+
+    async fn run(mut self, alarm: &Alarm) -> Result<(), BoxError> {
+        alarm.set(LOOK);
+        poll_fn(|context| {
+            loop {
+                if let Poll::Ready(ended) = self.poll_streams(context) {
+                    return Poll::Ready(ended);
+                }
+                if self.leaving != Leaving::AtOnce
+                    && let Some(reason) = self.stream.state.fault()
+                {
+                    self.leaving = Leaving::AtOnce;
+                    self.silent = alarm::now();
+                    self.h2.abrupt_shutdown(reason);
+                    continue;
+                }
+                if alarm.poll_expired(context).is_pending() {
+                    return Poll::Pending;
+                }
+                alarm.set(LOOK);
+                if let Sight::Cut(why) = self.look() {
+                    return Poll::Ready(Err(why.into()));
+                }
+            }
+        })
+        .await
+    }
+
+    /// Starts streams as they come; ready when the connection has ended.
+    fn poll_streams(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        loop {
+            match self.h2.poll_accept(context) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    self.streams += 1;
+                    if self.streams == self.stream.listener.limits.requests_per_connection {
+                        self.leave();
+                    }
+                    self.stream.clone().start(request, respond);
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error.into())),
+                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        if self.leaving == Leaving::No {
+            self.leaving = Leaving::InOrder;
+            self.silent = alarm::now();
+            self.h2.graceful_shutdown();
+        }
+    }
+
+    /// Looks at the connection as a whole.
     fn look(&mut self) -> Sight {
-        let limits = &self.listener.limits;
-        let moved = self.state.moved.load(Ordering::Relaxed);
-        let since = moved - std::mem::replace(&mut self.moved, moved);
-        let waits = self.state.waiting.load(Ordering::Relaxed) > 0;
-        self.slow = if waits && since < limits.min_rate.bytes() { self.slow + 1 } else { 0 };
-        self.silent = if self.state.open.load(Ordering::Relaxed) == 0 { self.silent + 1 } else { 0 };
-        if self.slow > limits.min_rate_grace.duration().as_secs() {
-            return Sight::Cut;
+        let state = &self.stream.state;
+        let listener = &self.stream.listener;
+        let is_open = state.open.load(Ordering::Relaxed) > 0;
+        let came = state.came.load(Ordering::Relaxed);
+        let now = alarm::now();
+        let lasts = |since: u64, limit: Duration| now.saturating_sub(since) > ticks(limit);
+        if is_open && self.leaving != Leaving::AtOnce {
+            self.silent = now;
         }
-        let is_idle = self.silent > limits.idle_time.duration().as_secs();
-        if self.is_leaving && self.silent > 5 {
-            return Sight::Cut;
+        if came != std::mem::replace(&mut self.came, came) {
+            (self.quiet, self.is_asked) = (now, false);
         }
-        if !self.is_leaving && (is_idle || self.listener.stop.get() != Stop::No) {
-            self.is_leaving = true;
-            return Sight::Leave;
+        if self.leaving != Leaving::No && lasts(self.silent, FAREWELL) {
+            return Sight::Cut("the client does not let its connection end");
+        }
+        if state.head_since().is_some_and(|since| lasts(since, listener.limits.head_time.duration())) {
+            return Sight::Cut("a head took too long");
+        }
+        if is_open && lasts(self.quiet, 2 * PATIENCE) {
+            return Sight::Cut("the client is gone");
+        }
+        let is_idle = !is_open && lasts(self.silent, listener.limits.idle_time.duration());
+        // Whoever was too slow on every stream has no claim to the time that idle clients have.
+        let was_slow = !is_open && state.slow.load(Ordering::Relaxed) > 0;
+        if is_idle || was_slow || listener.stop.get() != Stop::No {
+            self.leave();
+        } else if is_open && lasts(self.quiet, PATIENCE) && !std::mem::replace(&mut self.is_asked, true) {
+            self.ask_whether_it_is_there();
         }
         Sight::Well
     }
-}
 
-struct Stream {
-    state: Arc<State>,
-    listener: Arc<Listener>,
-    service: Arc<Service>,
-}
-
-/// A stream that counts as open while it is there.
-struct Open(Arc<State>);
-
-impl Open {
-    fn new(state: Arc<State>) -> Self {
-        state.open.fetch_add(1, Ordering::Relaxed);
-        Self(state)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Stream {
-    async fn answer(
-        self,
-        mut request: Request<hyper::body::Incoming>,
-        connection: Arc<Connection>,
-    ) -> Result<Response<Download>, Infallible> {
-        let Self { state, listener, service } = self;
-        let open = Open::new(state.clone());
-        let switch = extended_connect::begin(&mut request);
-        let (mut head, body) = request.into_parts();
-        head.version = http::Version::HTTP_2;
-        let received = Arc::<AtomicU64>::default();
-        let body = if body.is_end_stream() || switch.is_some() {
-            Body::Empty
-        } else {
-            Body::stream(Upload {
-                body,
-                received: received.clone(),
-                pace: Pace::new(&listener.limits),
-                waiting: Waiting::new(state.clone()),
-                limit: listener.limits.body_bytes.bytes(),
-            })
-        };
-        let incoming = Incoming { head, body, received, upgrade: switch.is_some(), interim: None };
-        let mut served = Box::pin(service.handle(&connection, incoming, &Alarm::new())).await;
-        let (parts, ()) = Response::new(()).into_parts();
-        let mut head = std::mem::replace(&mut served.head, parts);
-        if let (Some(switch), Some(tunnel)) = (switch, served.tunnel.take()) {
-            extended_connect::agree(&mut head);
-            let idle = listener.limits.tunnel_idle_time.duration();
-            extended_connect::relay(switch, tunnel, idle, (served, open));
-            let waiting = Waiting::new(state.clone());
-            let download = Download { served: None, is_done: true, waiting, _open: Open::new(state) };
-            return Ok(Response::from_parts(head, download));
-        }
-        if let (Some(length), false) = (served.left(), served.method() == http::Method::HEAD) {
-            // Statuses without a body have none to speak of.
-            if length > 0 {
-                head.headers.entry(http::header::CONTENT_LENGTH).or_insert(length.into());
-            }
-        }
-        head.version = http::Version::HTTP_2;
-        let is_done = served.left() == Some(0);
-        let download = Download { served: Some(served), is_done, waiting: Waiting::new(state), _open: open };
-        Ok(Response::from_parts(head, download))
-    }
-}
-
-/// Says that a stream waits for its client, while it does.
-struct Waiting {
-    state: Arc<State>,
-    waits: bool,
-}
-
-impl Waiting {
-    fn new(state: Arc<State>) -> Self {
-        Self { state, waits: false }
-    }
-
-    fn set(&mut self, waits: bool) {
-        if std::mem::replace(&mut self.waits, waits) == waits {
-            return;
-        }
-        if waits {
-            self.state.waiting.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.state.waiting.fetch_sub(1, Ordering::Relaxed);
+    fn ask_whether_it_is_there(&mut self) {
+        if let Some(pings) = &mut self.pings {
+            // It fails only while another ping is under way.
+            drop(pings.send_ping(Ping::opaque()));
         }
     }
 }
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.set(false);
-    }
+fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_millis() / alarm::TICK.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A request's body.
-struct Upload {
-    body: hyper::body::Incoming,
-    received: Arc<AtomicU64>,
-    pace: Pace,
-    waiting: Waiting,
-    limit: u64,
-}
-
-impl http_body::Body for Upload {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = &mut *self;
-        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
-            this.waiting.set(true);
-            let TooSlow = ready!(this.pace.poll_wait(context));
-            return Poll::Ready(Some(Err(BodyError::TooSlow.into())));
-        };
-        this.waiting.set(false);
-        this.pace.rest();
-        let Some(frame) = frame.transpose()? else { return Poll::Ready(None) };
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        this.pace.progress(length);
-        if this.received.fetch_add(length as u64, Ordering::Relaxed) + length as u64 > this.limit {
-            return Poll::Ready(Some(Err(BodyError::TooLarge(this.limit).into())));
-        }
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// An answer's body. Between two pieces the client is waited for: the next one is asked for when there is room.
-struct Download {
-    served: Option<Served>,
-    is_done: bool,
-    waiting: Waiting,
-    _open: Open,
-}
-
-impl http_body::Body for Download {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = &mut *self;
-        this.waiting.set(false);
-        let Some(served) = &mut this.served else { return Poll::Ready(None) };
-        let frame = match ready!(served.poll_piece(context))? {
-            Piece::Data { data, is_last } => {
-                this.is_done = is_last;
-                this.waiting.set(!is_last);
-                Frame::data(data)
-            }
-            Piece::Trailers(trailers) => {
-                this.is_done = true;
-                Frame::trailers(trailers)
-            }
-            Piece::End => {
-                this.is_done = true;
-                this.served = None;
-                return Poll::Ready(None);
-            }
-        };
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.is_done
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.served.as_ref().and_then(Served::left).map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
-}
-
-/// A connection whose bytes are counted, with what was read of it already in front.
-struct Watched {
-    io: Io,
-    early: BytesMut,
-    state: Arc<State>,
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if !this.early.is_empty() {
-            let take = this.early.len().min(into.remaining());
-            into.put_slice(this.early.get(..take).unwrap_or_default());
-            this.early.advance(take);
-            return Poll::Ready(Ok(()));
-        }
-        let before = into.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(context, into))?;
-        this.state.moved.fetch_add((into.filled().len() - before) as u64, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write(context, bytes))?;
-        self.state.moved.fetch_add(written as u64, Ordering::Relaxed);
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(context, pieces))?;
-        self.state.moved.fetch_add(written as u64, Ordering::Relaxed);
-        Poll::Ready(Ok(written))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
-    }
-}
+/// What becomes of a stream whose client is too slow, or says what cannot be.
+const SLOW: Reason = Reason::CANCEL;
+const MALFORMED: Reason = Reason::PROTOCOL_ERROR;

@@ -85,7 +85,7 @@ pub(crate) enum BodyError {
 
 /// What is wrong with a request's target, if anything is.
 pub(crate) fn target(head: &request::Parts, slashes: RepeatedSlashes) -> Option<Problem> {
-    if head.method == Method::CONNECT && head.extensions.get::<hyper::ext::Protocol>().is_none() {
+    if head.method == Method::CONNECT && head.extensions.get::<h2::ext::Protocol>().is_none() {
         return Some(
             Problem::new(&METHOD_UNSUPPORTED).detail("The gateway is no forward proxy; CONNECT is not served."),
         );

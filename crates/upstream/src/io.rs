@@ -69,7 +69,12 @@ impl Io {
         if buffer.capacity() - buffer.len() < room.min(4096) {
             buffer.reserve(room);
         }
-        pin!(self.read_buf(buffer)).poll(context)
+        let read = pin!(self.read_buf(buffer)).poll(context);
+        if read.is_pending() && buffer.is_empty() {
+            // Who comes slowly is waited for without a buffer.
+            *buffer = BytesMut::new();
+        }
+        read
     }
 
     /// Whether an idle connection is still of use: the other end neither closed it nor said something unasked.

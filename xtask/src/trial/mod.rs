@@ -3,10 +3,13 @@
 //! A trial takes minutes and measures; what must hold on every change is in `crates/acceptance`.
 
 mod faults;
+mod http2;
 mod kill;
 mod overload;
 mod report;
 mod scene;
+mod slow;
+mod stage;
 mod upstream;
 mod websocket;
 
@@ -28,6 +31,8 @@ const TRIALS: &[Trial] = &[
     Trial { name: "faults", run: faults::run },
     Trial { name: "websocket", run: websocket::websocket },
     Trial { name: "kill", run: kill::run },
+    Trial { name: "slow", run: slow::run },
+    Trial { name: "http2", run: http2::floods },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.

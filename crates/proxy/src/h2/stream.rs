@@ -1,0 +1,293 @@
+//! One stream of a connection of HTTP/2: a request and its answer.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use alarm::Alarm;
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{RecvStream, SendStream};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request, response};
+use parking_lot::Mutex;
+use pipeline::{Body, Connection};
+use upstream::Interim;
+
+use super::body::Upload;
+use super::guarded::State;
+use super::tunnelled::Tunnelled;
+use super::{MALFORMED, SLOW};
+use crate::accept::Listener;
+use crate::handle::{Incoming, Service};
+use crate::pace::{Pace, TooSlow};
+use crate::served::{Piece, Served};
+use crate::{clock, extended_connect, tunnel};
+
+/// Where an answer goes: taken by whoever sends it, and meanwhile by answers before it.
+pub(super) type Respond = Arc<Mutex<SendResponse<Bytes>>>;
+
+/// A stream, and all that it has in common with others of its connection.
+#[derive(Clone)]
+pub(super) struct Stream {
+    pub(super) state: Arc<State>,
+    pub(super) listener: Arc<Listener>,
+    pub(super) service: Arc<Service>,
+    pub(super) connection: Arc<Connection>,
+}
+
+/// A stream that counts as open while it is there.
+struct Open<'a>(&'a State);
+
+impl<'a> Open<'a> {
+    fn new(state: &'a State) -> Self {
+        state.open.fetch_add(1, Ordering::Relaxed);
+        Self(state)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Why an answer is not sent to its end.
+enum Broken {
+    /// The client has reset the stream, or is gone.
+    Gone,
+    Slow,
+    /// The answer itself has no end.
+    Short,
+}
+
+impl Stream {
+    /// Serves a request, in a task of its own.
+    #[expect(clippy::disallowed_methods, reason = "a stream ends when its connection does, which is waited for")]
+    pub(super) fn start(self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        if is_malformed(&request) {
+            self.service.note_refusal(&self.connection, StatusCode::BAD_REQUEST);
+            respond.send_reset(MALFORMED);
+            return;
+        }
+        tokio::spawn(async move { self.serve(request, respond).await });
+    }
+
+    async fn serve(self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        let _open = Open::new(&self.state);
+        let respond: Respond = Arc::new(Mutex::new(respond));
+        let (mut head, recv) = request.into_parts();
+        head.version = Version::HTTP_2;
+        let switches = extended_connect::begin(&mut head);
+        let (body, received, recv) = self.body(&head, recv, &respond, switches);
+        let interim = Some(interim(&respond));
+        let incoming = Incoming { head, body, received, upgrade: switches, interim };
+        let alarm = Alarm::new();
+        let Some(mut served) = self.handle(incoming, &respond, &alarm).await else { return };
+        let (parts, ()) = Response::new(()).into_parts();
+        let mut head = std::mem::replace(&mut served.head, parts);
+        let tunnel = served.tunnel.take();
+        if tunnel.is_some() {
+            extended_connect::agree(&mut head);
+        }
+        complete(&mut head, &served);
+        let is_done = tunnel.is_none() && served.left() == Some(0);
+        // It fails only if the stream is gone.
+        let Ok(send) = respond.lock().send_response(Response::from_parts(head, ()), is_done) else { return };
+        if let (Some(tunnel), Some(recv)) = (tunnel, recv) {
+            let idle = self.listener.limits.tunnel_idle_time.duration();
+            tunnel::relay(Tunnelled::new(recv, send), tunnel, idle, &alarm).await;
+            return;
+        }
+        self.send(served, send, is_done).await;
+    }
+
+    /// The body of a request; of an extended CONNECT, the stream that is left to become a tunnel.
+    fn body(
+        &self,
+        head: &request::Parts,
+        recv: RecvStream,
+        respond: &Respond,
+        switches: bool,
+    ) -> (Body, Arc<AtomicU64>, Option<RecvStream>) {
+        let received = Arc::<AtomicU64>::default();
+        if switches {
+            return (Body::Empty, received, Some(recv));
+        }
+        if recv.is_end_stream() {
+            return (Body::Empty, received, None);
+        }
+        let expects = head.headers.get(header::EXPECT);
+        let waits = expects.is_some_and(|expects| expects.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let upload = Upload::new(recv, received.clone(), self, waits.then(|| respond.clone()), length);
+        (Body::stream(upload), received, None)
+    }
+
+    /// Awaits an answer while the client waits for it; none if the client resets the stream.
+    async fn handle(&self, incoming: Incoming, respond: &Respond, alarm: &Alarm) -> Option<Served> {
+        let mut handled = pin!(self.service.handle(&self.connection, incoming, alarm));
+        poll_fn(|context| {
+            if let Poll::Ready(served) = handled.as_mut().poll(context) {
+                return Poll::Ready(Some(served));
+            }
+            respond.lock().poll_reset(context).map(|_| None)
+        })
+        .await
+    }
+
+    /// Sends the body of an answer to its end.
+    async fn send(&self, served: Served, send: SendStream<Bytes>, is_done: bool) {
+        let mut sending = Sending { served, send, rest: None, pace: Pace::new(&self.listener.limits) };
+        let sent = poll_fn(|context| sending.poll(context, is_done)).await;
+        match sent {
+            Ok(()) | Err(Broken::Gone) => {}
+            Err(Broken::Slow) => {
+                self.state.slow.fetch_add(1, Ordering::Relaxed);
+                sending.send.send_reset(SLOW);
+            }
+            // The client sees that the end is missing.
+            Err(Broken::Short) => sending.send.send_reset(h2::Reason::INTERNAL_ERROR),
+        }
+    }
+}
+
+/// The body of an answer on its way.
+struct Sending {
+    served: Served,
+    send: SendStream<Bytes>,
+    /// What is left of a piece that there was no room for, and whether it is the last one.
+    rest: Option<(Bytes, bool)>,
+    pace: Pace,
+}
+
+impl Sending {
+    fn poll(&mut self, context: &mut Context<'_>, is_done: bool) -> Poll<Result<(), Broken>> {
+        if is_done {
+            // The exchange still has to be finished.
+            return self.served.poll_piece(context).map(|_| Ok(()));
+        }
+        match self.poll_pieces(context) {
+            // Errors of the connection come here, too.
+            Poll::Pending => self.send.poll_reset(context).map(|_| Err(Broken::Gone)),
+            ready @ Poll::Ready(_) => ready,
+        }
+    }
+
+    fn poll_pieces(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        loop {
+            // Nothing is asked of the backend before the client has room for it.
+            let room = match self.poll_room(context) {
+                Poll::Ready(room) => room?,
+                Poll::Pending => return self.pace.poll_wait(context).map(|TooSlow| Err(Broken::Slow)),
+            };
+            self.pace.rest();
+            let (data, is_last) = match self.rest.take() {
+                Some(rest) => rest,
+                None => match ready!(self.served.poll_piece(context)) {
+                    Ok(Piece::Data { data, is_last }) => (data, is_last),
+                    Ok(Piece::Trailers(trailers)) => {
+                        return Poll::Ready(self.send.send_trailers(trailers).map_err(|_reset| Broken::Gone));
+                    }
+                    Ok(Piece::End) => return Poll::Ready(self.put(Bytes::new(), true)),
+                    Err(_) => return Poll::Ready(Err(Broken::Short)),
+                },
+            };
+            let mut data = data;
+            let beyond = data.split_off(room.min(data.len()));
+            let is_end = is_last && beyond.is_empty();
+            self.put(data, is_end)?;
+            if is_end {
+                return Poll::Ready(Ok(()));
+            }
+            self.rest = Some((beyond, is_last)).filter(|(rest, _)| !rest.is_empty());
+        }
+    }
+
+    /// Hands on what there is room for.
+    fn put(&mut self, data: Bytes, is_end: bool) -> Result<(), Broken> {
+        self.pace.progress(data.len());
+        self.send.send_data(data, is_end).map_err(|_reset| Broken::Gone)
+    }
+
+    /// How many bytes the client has room for.
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<usize, Broken>> {
+        /// What is asked for while it is not known how large the next piece is.
+        const PIECE: usize = 16 * 1024;
+        self.send.reserve_capacity(self.rest.as_ref().map_or(0, |(rest, _)| rest.len()).max(PIECE));
+        loop {
+            let room = self.send.capacity();
+            if room > 0 {
+                return Poll::Ready(Ok(room));
+            }
+            match self.send.poll_capacity(context) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Broken::Gone)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+/// A request that must not be passed on, and is no more to be answered than one that cannot be read (RFC 9113,
+/// sections 8.2.1, 8.3.1 and 8.5).
+fn is_malformed<B>(request: &Request<B>) -> bool {
+    let authority = request.uri().authority();
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let has_blank = |value: &HeaderValue| is_blank(value.as_bytes().first()) || is_blank(value.as_bytes().last());
+    let contradicts = |host: &HeaderValue| {
+        authority.is_some_and(|authority| !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()))
+    };
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    request.method() == Method::CONNECT && authority.is_none()
+        || hosts.any(contradicts)
+        || request.headers().get_all(header::HOST).iter().count() > 1
+        || request.headers().values().any(has_blank)
+}
+
+/// Adds to the head of an answer what it must have, and takes out what it must not have.
+fn complete(head: &mut response::Parts, served: &Served) {
+    head.version = Version::HTTP_2;
+    for name in ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"] {
+        head.headers.remove(name);
+    }
+    if let Ok(date) = HeaderValue::from_bytes(&clock::date()) {
+        head.headers.entry(header::DATE).or_insert(date);
+    }
+    // Statuses without a body have none to speak of.
+    if let (Some(length @ 1..), false) = (served.left(), served.method() == Method::HEAD) {
+        head.headers.entry(header::CONTENT_LENGTH).or_insert(length.into());
+    }
+}
+
+/// What passes 1xx answers on to the client.
+fn interim(respond: &Respond) -> Interim {
+    let respond = Arc::downgrade(respond);
+    Arc::new(move |status: StatusCode, headers: &HeaderMap| {
+        let Some(respond) = respond.upgrade() else { return };
+        let mut hint = Response::new(());
+        (*hint.status_mut(), *hint.headers_mut()) = (status, headers.clone());
+        crate::arrival::strip_answer(hint.headers_mut(), false);
+        // It fails only if the stream is gone, which whoever answers it finds, too.
+        drop(respond.lock().send_informational(hint));
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_contradict_themselves_are_malformed() {
+        let request = |host: &'static str, value: &'static str| {
+            Request::get("http://a.example/").header("host", host).header("x-y", value).body(()).unwrap()
+        };
+
+        assert!(!is_malformed(&request("A.example", "a b")));
+        assert!(is_malformed(&request("b.example", "a")));
+        assert!(is_malformed(&request("a.example", " a")));
+        assert!(is_malformed(&request("a.example", "a\t")));
+        assert!(is_malformed(&Request::builder().method("CONNECT").uri("/").body(()).unwrap()));
+    }
+}
