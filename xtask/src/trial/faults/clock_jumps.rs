@@ -23,7 +23,7 @@ apis:
   all:
     match: {path: /}
     upstream: backend
-    policies: [{spike-arrest: {rate: 1000/s, burst: 100}}, {quota: {requests: 1000000, per: hour, by: address}}]
+    policies: [{spike-arrest: {rate: 1000/s, burst: 1000}}, {quota: {requests: 1000000, per: hour, by: address}}]
 ";
 
 pub(crate) fn jump(section: &mut Section) -> Result<()> {
