@@ -104,7 +104,8 @@ fn conformance(stage: &Stage, section: &mut Section) -> Result<()> {
     if !program.exists() {
         run("cargo", &["install", "httpwg-cli", "--version", "0.2.5", "--locked", "--root", "target/tools"])?;
     }
-    let output = Command::new(program).args(["-a", &stage.plain()]).env("NO_COLOR", "1").output()?;
+    let output =
+        Command::new("timeout").arg("120").arg(program).args(["-a", &stage.plain()]).env("NO_COLOR", "1").output()?;
     let said = plain(&(String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr)));
     let summary = said.lines().find_map(|line| line.split_once("Passed ")).context("the suite told nothing")?.1;
     let (passed, rest) = summary.split_once('/').context("the suite told no figures")?;

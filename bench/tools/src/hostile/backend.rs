@@ -57,6 +57,7 @@ async fn converse(mut stream: TcpStream, seen: &Arc<Seen>) -> Result<()> {
     let mut buffer = Vec::with_capacity(8 * 1024);
     while let Some(path) = head(&mut stream, &mut buffer).await? {
         if path == "/stats" {
+            body(&mut stream, &mut buffer).await?;
             // Whoever looks begins a new count.
             let now = seen.now.load(Ordering::Relaxed);
             let figures = json!({
