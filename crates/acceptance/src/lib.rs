@@ -47,4 +47,6 @@ mod routes;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod traces;
+#[cfg(test)]
 mod tunnels;

@@ -16,6 +16,7 @@ use problem::{Finding, Place, Pointer};
 use serde_json::Value;
 use snapshot::{Lent, Snapshot};
 
+use crate::collector::Collector;
 use crate::keeping::IndexedPlans;
 
 /// A document, where each part of it is written, and what names its content.
@@ -94,6 +95,9 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
     }
     if let Some(admin) = &document.admin {
         findings.extend(check_admin(admin));
+    }
+    if let Some(Err(found)) = document.tracing.as_ref().map(Collector::of) {
+        findings.extend(found);
     }
     findings
 }

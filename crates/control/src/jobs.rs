@@ -33,6 +33,8 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
     // What counts as known is what there is now, and not when the task first runs.
     jobs.spawn(watch_files(Arc::downgrade(node), Watched::of(node)));
     let shown = Arc::downgrade(node);
+    watch::show_lines(&node.registry, move || shown.upgrade().map(|node| vec![node.lines()]).unwrap_or_default());
+    let shown = Arc::downgrade(node);
     watch::show_upstreams(&node.registry, move || shown.upgrade().map(|node| upstreams(&node)).unwrap_or_default());
 }
 

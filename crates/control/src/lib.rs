@@ -2,6 +2,7 @@
 //!
 //! Deliberately not here: how operators ask for them (the command line and the admin API), and how requests are served.
 
+mod collector;
 mod document;
 mod jobs;
 mod keeping;

@@ -12,10 +12,12 @@ use proxy::{Gateway, Inherited, Service};
 use snapshot::{Lent, Live, Snapshot};
 use telemetry::export::SpanQueue;
 use telemetry::metrics::Registry;
+use telemetry::sink::Sink;
 use telemetry::traceparent::{Callers, Sampler};
 use tokio::task::JoinSet;
-use watch::Vitals;
+use watch::{LinesReading, Vitals};
 
+use crate::collector::{Collector, Exporting};
 use crate::document::{Configuration, and_the_rest};
 use crate::jobs;
 use crate::keeping::{self, Keeping};
@@ -85,6 +87,7 @@ pub struct Node {
     pub(crate) vitals: Vitals,
     pub(crate) current: Mutex<Arc<Configuration>>,
     pub(crate) spans: Option<Arc<SpanQueue>>,
+    exporting: Exporting,
     pub(crate) upstreams: Mutex<jobs::Upstreams>,
     logs: Mutex<Vec<Arc<Log>>>,
     other_certificates: Mutex<Option<Reload>>,
@@ -111,6 +114,8 @@ impl Node {
         let registry = Arc::new(Registry::new(LABEL_SETS));
         telemetry::metrics::describe_process(&registry);
         let spans = document.tracing.as_ref().map(|_| SpanQueue::new(SPANS));
+        let collector = document.tracing.as_ref().map(Collector::of).transpose();
+        let collector = collector.map_err(|found| StartError::Findings(and_the_rest(&configuration, found)))?;
         let sampler = document.tracing.as_ref().map(|tracing| Sampler::new(tracing.sample, Callers::Decide));
 
         let compiled = Snapshot::compile(document, 1, &configuration.hash, &lent);
@@ -137,11 +142,17 @@ impl Node {
             file,
             service,
             spans,
+            exporting: Exporting::default(),
             lent,
         });
         let current = node.current.lock().clone();
         node.publish_as(current, 1).map_err(StartError::Findings)?;
         jobs::start(&node, &mut node.jobs.lock());
+        if let (Some(queue), Some(collector)) = (&node.spans, collector) {
+            let service = node.configuration().document.tracing.as_ref().map(|tracing| tracing.service.clone());
+            node.exporting.start(queue, collector, &service.unwrap_or_default());
+            watch::show_spans(&node.registry, queue.clone());
+        }
         Ok(node)
     }
 
@@ -217,6 +228,13 @@ impl Node {
         self.logs.lock().iter().for_each(|log| log.sink.reopen());
     }
 
+    /// What became of the lines of access logs.
+    pub(crate) fn lines(&self) -> LinesReading {
+        let logs = self.logs.lock();
+        let sum = |count: fn(&Sink) -> u64| logs.iter().map(|log| count(&log.sink)).sum();
+        LinesReading { log: "access", written: sum(Sink::written), dropped: sum(Sink::dropped) }
+    }
+
     /// Panics of policies are counted here, and messages that were refused before an exchange.
     pub fn service(&self) -> &Arc<Service> {
         &self.service
@@ -246,6 +264,7 @@ impl Node {
         let patience = self.configuration().document.shutdown.drain.duration();
         self.gateway.drain(patience).await;
         self.jobs.lock().abort_all();
+        self.exporting.finish().await;
         if let Some(keeping) = &self.keeping {
             // What cannot be added up now stays in the journal.
             drop(keeping.add_up().await);
