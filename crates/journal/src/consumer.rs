@@ -45,7 +45,10 @@ impl Consumer {
     }
 
     /// Reads a segment from `offset` on, which is 0 or what [`SegmentReader::offset`] said earlier.
-    pub fn read(&self, id: SegmentId, offset: u64) -> Result<SegmentReader, Error> {
+    ///
+    /// `None`: it is gone. That can happen to any segment after it was listed: a writer that ends takes back the one
+    /// that it has not come to.
+    pub fn read(&self, id: SegmentId, offset: u64) -> Result<Option<SegmentReader>, Error> {
         SegmentReader::open(&self.directory, id, offset)
     }
 

@@ -124,8 +124,9 @@ impl Journal {
         id.0 >> 32 == self.shared.instance >> 32
     }
 
-    /// Reads a segment from `offset` on, which is 0 or what [`SegmentReader::offset`] said earlier.
-    pub fn read(&self, id: SegmentId, offset: u64) -> Result<SegmentReader, Error> {
+    /// Reads a segment from `offset` on, which is 0 or what [`SegmentReader::offset`] said earlier. `None`: it is
+    /// gone, as can happen after it was listed.
+    pub fn read(&self, id: SegmentId, offset: u64) -> Result<Option<SegmentReader>, Error> {
         SegmentReader::open(&self.shared.directory, id, offset)
     }
 

@@ -25,7 +25,7 @@ fn open(directory: &TempDir, settings: Settings) -> Journal {
 
 /// All records of a segment from `offset` on, the offset behind each, and how it ends, if it does.
 fn read(journal: &Journal, id: SegmentId, offset: u64) -> (Vec<(Vec<u8>, u64)>, Option<End>) {
-    let mut reader = journal.read(id, offset).unwrap();
+    let mut reader = journal.read(id, offset).unwrap().unwrap();
     let mut records = Vec::new();
     loop {
         let record = match reader.next().unwrap() {
@@ -83,7 +83,7 @@ fn a_reader_in_another_thread_follows_a_writer_without_missing_anything() {
     let directory = TempDir::new().unwrap();
     let journal = open(&directory, Settings { segment: 1 << 20, ..small() });
     let mut writer = journal.writer().unwrap();
-    let mut reader = journal.read(journal.segments().unwrap()[0], 0).unwrap();
+    let mut reader = journal.read(journal.segments().unwrap()[0], 0).unwrap().unwrap();
 
     std::thread::scope(|scope| {
         scope.spawn(move || {

@@ -68,15 +68,20 @@ impl Aggregator {
     pub async fn round(&mut self) -> Result<Round, AggregateError> {
         let mut round = Round::default();
         let mut finished = Vec::new();
-        for id in self.consumer.segments()? {
+        let segments = self.consumer.segments()?;
+        // Taken out, so that after a failure the store is asked again what it has: it may have more than we know. And
+        // so that nothing is held open that is not there any more.
+        let mut open = std::mem::take(&mut self.open);
+        for id in segments {
             if self.strange.contains(&id) {
                 continue;
             }
-            // Taken out, so that after a failure the store is asked again what it has: it may have more than we know.
-            let mut reader = match self.open.remove(&id) {
-                Some(reader) => reader,
+            let reader = match open.remove(&id) {
+                Some(reader) => Some(reader),
                 None => self.consumer.read(id, self.totals.counted(&id.to_string()).await?)?,
             };
+            // A writer took it back since it was listed, so there was nothing in it.
+            let Some(mut reader) = reader else { continue };
             let part = loop {
                 match self.part(&mut reader, &mut round).await? {
                     Part::More => {}

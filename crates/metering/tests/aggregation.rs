@@ -1,8 +1,11 @@
 //! Every record is in the totals exactly once, whatever crashes.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{Request, StatusCode};
@@ -49,11 +52,25 @@ fn append(writer: &mut Writer, n: u64) {
     }
 }
 
+/// Waits for a state; it comes by the journal's own threads.
+fn until(mut reached: impl FnMut() -> bool) {
+    for _ in 0..100_000 {
+        if reached() {
+            return;
+        }
+        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_micros(100));
+    }
+    panic!("it did not come to pass");
+}
+
 /// A store that fails at one step, before or after it did what was asked.
 #[derive(Default)]
 struct Fragile {
     totals: InMemoryTotals,
     left: Mutex<Option<usize>>,
+    // What happens while the store is asked how far a segment is counted.
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Fragile {
@@ -80,6 +97,9 @@ impl UsageTotals for Fragile {
     }
 
     async fn counted(&self, segment: &str) -> Result<u64, Unavailable> {
+        if let Some(happens) = self.meanwhile.lock().take() {
+            happens();
+        }
         self.step()?;
         self.totals.counted(segment).await
     }
@@ -230,6 +250,52 @@ async fn what_is_counted_is_let_go_and_then_forgotten() {
 
     assert_eq!(totals.counted(&first.to_string()).await.unwrap(), 0);
     assert_eq!(summed(&rows(&totals).await).0, n);
+}
+
+/// A journal with one record in the first segment, and a second segment that the writer has not come to.
+fn two_segments(directory: &TempDir) -> (Journal, Writer, PathBuf) {
+    let journal = Journal::open(directory.path(), settings(), 1).unwrap();
+    let mut writer = journal.writer().unwrap();
+    append(&mut writer, 0);
+    until(|| journal.segments().unwrap().len() == 2);
+    let second = directory.path().join(format!("{}.segment", journal.segments().unwrap()[1]));
+    (journal, writer, second)
+}
+
+#[tokio::test]
+async fn a_segment_that_its_writer_takes_back_after_it_was_listed_ends_no_round() {
+    let directory = TempDir::new().unwrap();
+    let (journal, writer, second) = two_segments(&directory);
+    let totals = Arc::new(Fragile::default());
+    let mut aggregator = aggregator(&journal, totals.clone());
+    *totals.meanwhile.lock() = Some(Box::new(move || {
+        drop(writer);
+        until(|| !second.exists());
+    }));
+
+    let round = aggregator.round().await.unwrap();
+
+    assert_eq!((round.records, round.finished), (1, 1));
+}
+
+#[tokio::test]
+async fn a_segment_that_was_taken_back_is_not_held_open() {
+    let directory = TempDir::new().unwrap();
+    let (journal, writer, second) = two_segments(&directory);
+    let mut aggregator = aggregator(&journal, Arc::new(Fragile::default()));
+    aggregator.round().await.unwrap();
+
+    // Its writer and the journal's threads let go of it.
+    drop((writer, journal));
+    aggregator.round().await.unwrap();
+
+    assert!(!is_open(&second.with_extension("segment (deleted)")));
+}
+
+/// Whether this process has the file of this name open.
+fn is_open(path: &Path) -> bool {
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+    descriptors.filter_map(|descriptor| fs::read_link(descriptor.ok()?.path()).ok()).any(|opened| opened == path)
 }
 
 #[tokio::test]
