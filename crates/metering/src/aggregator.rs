@@ -104,9 +104,10 @@ impl Aggregator {
     /// Adds as many records as make a batch.
     async fn part(&mut self, reader: &mut SegmentReader, round: &mut Round) -> Result<Part, AggregateError> {
         let begun = reader.offset();
-        let (records, part) = read(reader, &mut self.sums)?;
+        let read = read(reader, &mut self.sums);
+        // Also after a failure: what was read in vain is read again, and would count twice.
         let rows = self.sums.take();
-        let Read { counted, upto } = records;
+        let (Read { counted, upto }, part) = read?;
         if upto > begun {
             let source = UsageSource { segment: reader.id().to_string(), offset: upto };
             self.totals.add(&rows, &source).await?;

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::mem::ManuallyDrop;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +13,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{Request, StatusCode};
 use journal::{Journal, Settings, Writer};
-use metering::{Aggregator, Meter, UsageRecord};
+use metering::{AggregateError, Aggregator, Meter, UsageRecord};
 use parking_lot::Mutex;
 use pipeline::{OnFinish, Outcome};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rustix::fs::{Mode, OFlags};
 use store::{Added, InMemoryTotals, Unavailable, UsageQuery, UsageRow, UsageSource, UsageTotals};
 use tempfile::TempDir;
 
@@ -289,13 +293,43 @@ async fn a_segment_that_was_taken_back_is_not_held_open() {
     drop((writer, journal));
     aggregator.round().await.unwrap();
 
-    assert!(!is_open(&second.with_extension("segment (deleted)")));
+    assert_eq!(descriptors_of(&second.with_extension("segment (deleted)")), BTreeSet::new());
 }
 
-/// Whether this process has the file of this name open.
-fn is_open(path: &Path) -> bool {
-    let descriptors = fs::read_dir("/proc/self/fd").unwrap();
-    descriptors.filter_map(|descriptor| fs::read_link(descriptor.ok()?.path()).ok()).any(|opened| opened == path)
+/// Where this process has the file of this name open.
+fn descriptors_of(path: &Path) -> BTreeSet<RawFd> {
+    let all = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    let those = all.filter(|entry| fs::read_link(entry).is_ok_and(|opened| opened == path));
+    those.map(|entry| entry.file_name().unwrap().to_str().unwrap().parse().unwrap()).collect()
+}
+
+/// From now on the system refuses whatever is asked of the file that is open there.
+#[expect(unsafe_code, reason = "a descriptor that somebody else owns is exchanged below it")]
+fn break_descriptor(number: RawFd) {
+    let useless = rustix::fs::open("/", OFlags::PATH, Mode::empty()).unwrap();
+    // SAFETY: the descriptor is open, its owner lives on, and this one closes nothing.
+    let mut theirs = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
+    rustix::io::dup2(&useless, &mut theirs).unwrap();
+}
+
+#[tokio::test]
+async fn records_that_were_read_before_a_failure_count_once() {
+    let directory = TempDir::new().unwrap();
+    let (journal, mut writer, _) = two_segments(&directory);
+    let first = directory.path().join(format!("{}.segment", journal.segments().unwrap()[0]));
+    let totals = Arc::new(Fragile::default());
+    let mut aggregator = aggregator(&journal, totals.clone());
+    let others = descriptors_of(&first);
+    aggregator.round().await.unwrap();
+    append(&mut writer, 1);
+    append(&mut writer, 2);
+
+    // Behind the last record the lock says whether more will follow, and that cannot be asked.
+    descriptors_of(&first).difference(&others).for_each(|number| break_descriptor(*number));
+    assert!(matches!(aggregator.round().await, Err(AggregateError::Read(_))));
+    aggregator.round().await.unwrap();
+
+    assert_eq!(summed(&rows(&totals).await), expected(3));
 }
 
 #[tokio::test]
