@@ -68,11 +68,13 @@ fn until(mut reached: impl FnMut() -> bool) {
     panic!("it did not come to pass");
 }
 
-/// A store that fails at one step, before or after it did what was asked.
+/// A store that fails at one step, before or after it did what was asked, or before it does it after all.
 #[derive(Default)]
 struct Fragile {
     totals: InMemoryTotals,
     left: Mutex<Option<usize>>,
+    // What its caller gave up on.
+    late: Mutex<Option<(Vec<UsageRow>, UsageSource)>>,
     // What happens while the store is asked how far a segment is counted.
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
@@ -89,12 +91,22 @@ impl Fragile {
             None => Ok(()),
         }
     }
+
+    /// A store that was too slow for its caller adds all the same, before it writes anything else.
+    async fn add_what_is_late(&self) {
+        let late = self.late.lock().take();
+        if let Some((batch, source)) = late {
+            self.totals.add(&batch, &source).await.unwrap();
+        }
+    }
 }
 
 #[async_trait]
 impl UsageTotals for Fragile {
     async fn add(&self, batch: &[UsageRow], source: &UsageSource) -> Result<Added, Unavailable> {
+        self.add_what_is_late().await;
         self.step()?;
+        self.step().inspect_err(|_| *self.late.lock() = Some((batch.to_vec(), source.clone())))?;
         let added = self.totals.add(batch, source).await?;
         self.step()?;
         Ok(added)
@@ -109,6 +121,7 @@ impl UsageTotals for Fragile {
     }
 
     async fn forget(&self, segments: &[String]) -> Result<(), Unavailable> {
+        self.add_what_is_late().await;
         self.step()?;
         self.totals.forget(segments).await?;
         self.step()
@@ -146,8 +159,8 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         4 => any::<u8>().prop_map(Act::Append),
         1 => Just(Act::Seal),
-        3 => proptest::option::of(0..8_usize).prop_map(Act::Round),
-        1 => (0..8_usize).prop_map(Act::Unavailable),
+        3 => proptest::option::of(0..12_usize).prop_map(Act::Round),
+        1 => (0..12_usize).prop_map(Act::Unavailable),
         1 => Just(Act::Restart),
     ]
 }
@@ -330,6 +343,26 @@ async fn records_that_were_read_before_a_failure_count_once() {
     aggregator.round().await.unwrap();
 
     assert_eq!(summed(&rows(&totals).await), expected(3));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_added_after_it_was_given_up_counts_once() {
+    let directory = TempDir::new().unwrap();
+    let (journal, mut writer, _) = two_segments(&directory);
+    let totals = Arc::new(Fragile::default());
+    let mut aggregator = aggregator(&journal, totals.clone());
+
+    *totals.left.lock() = Some(2);
+    aggregator.round().await.unwrap_err();
+    assert!(totals.late.lock().is_some());
+    *totals.left.lock() = None;
+    // What is read again comes with more.
+    append(&mut writer, 1);
+    append(&mut writer, 2);
+    let round = aggregator.round().await.unwrap();
+
+    assert_eq!(summed(&rows(&totals).await), expected(3));
+    assert_eq!(round.records, 2);
 }
 
 #[tokio::test]
