@@ -110,10 +110,12 @@ impl Ledger {
         let mut others = self.others.lock();
         let Others { known, live } = &mut *others;
         for id in journal.segments()? {
-            if !journal.is_own(id)
-                && known.insert(id)
-                && let Some(reader) = journal.read(id, 0)?
-            {
+            if journal.is_own(id) || known.contains(&id) {
+                continue;
+            }
+            // It is known only once it could be opened.
+            if let Some(reader) = journal.read(id, 0)? {
+                known.insert(id);
                 live.insert(id, reader);
             }
         }
