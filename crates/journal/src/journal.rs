@@ -146,10 +146,13 @@ impl Journal {
         Ok(id)
     }
 
-    /// Removes a segment that nobody needs any more.
+    /// Removes a segment that nobody needs any more, if it is still there.
     pub fn remove(&self, id: SegmentId) -> Result<(), Error> {
         let path = id.file_in(&self.shared.directory);
-        fs::remove_file(&path).map_err(Error::of("remove", &path))
+        match fs::remove_file(&path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(Error::of("remove", &path)(cause)),
+            _ => Ok(()),
+        }
     }
 
     /// Waits until everything before `mark` is on the disk.
