@@ -288,7 +288,7 @@ impl Node for Stub {
             bytes_out: 1600,
             latency_micros: 16_000,
         };
-        let source = UsageSource { segment: "journal".to_owned(), offset: 1 };
+        let source = UsageSource { segment: "journal".to_owned(), from: 0, offset: 1 };
         self.totals.add(&[row], &source).await.unwrap();
         Ok(())
     }

@@ -294,7 +294,7 @@ mod tests {
             row(HOUR_OF_2026, ["acme", "till", "stock"], 2, 4),
             row(HOUR_OF_2026, ["umbrella", "lab", "orders"], 0, 8),
         ];
-        tester.totals.add(&rows, &UsageSource { segment: "s".into(), offset: 1 }).await.unwrap();
+        tester.totals.add(&rows, &UsageSource { segment: "s".into(), from: 0, offset: 1 }).await.unwrap();
         tester
     }
 
@@ -375,7 +375,7 @@ mod tests {
     async fn more_rows_than_fit_are_read_in_pieces_and_an_hour_that_does_not_fit_is_too_much() {
         let totals = InMemoryTotals::default();
         let rows: Vec<_> = (0..6).map(|hour| row(hour, ["a", "b", "c"], 2, 1)).collect();
-        totals.add(&rows, &UsageSource { segment: "s".into(), offset: 1 }).await.unwrap();
+        totals.add(&rows, &UsageSource { segment: "s".into(), from: 0, offset: 1 }).await.unwrap();
         let asked = |limit| UsageQuery { hours: 0..6, limit, ..UsageQuery::default() };
         let groups = || Groups { by: vec![By::Hour], sums: BTreeMap::new(), total: Sums::default() };
 

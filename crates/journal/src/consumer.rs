@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::reader::SegmentReader;
-use crate::segment::SegmentId;
+use crate::segment::{SegmentId, sync_directory_of};
 
 /// The one who reads a journal under a name, in all processes. It ends being it when dropped, or with its process.
 #[derive(Debug)]
@@ -45,16 +45,24 @@ impl Consumer {
     }
 
     /// Reads a segment from `offset` on, which is 0 or what [`SegmentReader::offset`] said earlier.
-    pub fn read(&self, id: SegmentId, offset: u64) -> Result<SegmentReader, Error> {
+    ///
+    /// `None`: it is gone. That can happen to any segment after it was listed: a writer that ends takes back the one
+    /// that it has not come to.
+    pub fn read(&self, id: SegmentId, offset: u64) -> Result<Option<SegmentReader>, Error> {
         SegmentReader::open(&self.directory, id, offset)
     }
 
     /// Remembers, also after a crash, that this consumer needs the segments no more, and returns those of earlier
     /// calls that are removed by now: nothing need be known about them any longer.
     pub fn done(&mut self, ids: impl IntoIterator<Item = SegmentId>) -> Result<Vec<SegmentId>, Error> {
-        let there: BTreeSet<_> = segments_in(&self.directory)?.into_iter().collect();
-        let gone: Vec<_> = self.done.difference(&there).copied().collect();
-        self.done.retain(|id| there.contains(id));
+        // What is taken for gone and comes back is read once more from its beginning. So each is looked for by its name,
+        // which a listing may miss while others come and go, and its removal must survive a loss of power.
+        let is_gone = |id: &SegmentId| matches!(id.file_in(&self.directory).try_exists(), Ok(false));
+        let gone: BTreeSet<_> = self.done.iter().copied().filter(is_gone).collect();
+        if !gone.is_empty() {
+            sync_directory_of(&self.path)?;
+        }
+        self.done.retain(|id| !gone.contains(id));
         self.done.extend(ids);
 
         let written = self.path.with_extension("new");
@@ -67,7 +75,7 @@ impl Consumer {
         }
         file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()).map_err(failed("write"))?;
         fs::rename(&written, &self.path).map_err(failed("rename"))?;
-        Ok(gone)
+        Ok(gone.into_iter().collect())
     }
 }
 

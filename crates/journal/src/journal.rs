@@ -124,8 +124,9 @@ impl Journal {
         id.0 >> 32 == self.shared.instance >> 32
     }
 
-    /// Reads a segment from `offset` on, which is 0 or what [`SegmentReader::offset`] said earlier.
-    pub fn read(&self, id: SegmentId, offset: u64) -> Result<SegmentReader, Error> {
+    /// Reads a segment from `offset` on, which is 0 or what [`SegmentReader::offset`] said earlier. `None`: it is
+    /// gone, as can happen after it was listed.
+    pub fn read(&self, id: SegmentId, offset: u64) -> Result<Option<SegmentReader>, Error> {
         SegmentReader::open(&self.shared.directory, id, offset)
     }
 
@@ -145,10 +146,13 @@ impl Journal {
         Ok(id)
     }
 
-    /// Removes a segment that nobody needs any more.
+    /// Removes a segment that nobody needs any more, if it is still there.
     pub fn remove(&self, id: SegmentId) -> Result<(), Error> {
         let path = id.file_in(&self.shared.directory);
-        fs::remove_file(&path).map_err(Error::of("remove", &path))
+        match fs::remove_file(&path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(Error::of("remove", &path)(cause)),
+            _ => Ok(()),
+        }
     }
 
     /// Waits until everything before `mark` is on the disk.

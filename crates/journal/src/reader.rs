@@ -50,20 +50,23 @@ pub struct SegmentReader {
 }
 
 impl SegmentReader {
-    /// Reads from `offset` on, which is 0 or what [`Self::offset`] said earlier.
-    pub(crate) fn open(directory: &Path, id: SegmentId, offset: u64) -> Result<Self, Error> {
+    /// Reads from `offset` on, which is 0 or what [`Self::offset`] said earlier. `None`: there is no such segment.
+    pub(crate) fn open(directory: &Path, id: SegmentId, offset: u64) -> Result<Option<Self>, Error> {
         let path = id.file_in(directory);
-        let file = File::open(&path).map_err(Error::of("open", &path))?;
+        let file = match File::open(&path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(Error::of("open", &path))?,
+        };
         let length = file.metadata().map_err(Error::of("examine", &path))?.len();
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let mut reader = Self { id, file, map: None, salt: 0, at: FIRST, released: 0, end: Some(End::Damaged) };
         if length < FIRST {
-            return Ok(reader);
+            return Ok(Some(reader));
         }
         let map = MmapOptions::new().len(length).map_raw_read_only(&reader.file).map_err(Error::of("map", &path))?;
         reader.map = Some(map);
         reader.go_to(offset);
-        Ok(reader)
+        Ok(Some(reader))
     }
 
     /// Goes on at `offset`, which is 0 or what [`Self::offset`] said earlier.

@@ -52,7 +52,7 @@ fn whatever_a_killed_process_acknowledged_is_there() {
         let journal = Journal::open(directory.path(), settings(), 2).unwrap();
         let mut appended = [0_u64; THREADS as usize];
         for id in journal.segments().unwrap() {
-            let mut reader = journal.read(id, 0).unwrap();
+            let mut reader = journal.read(id, 0).unwrap().unwrap();
             while let Next::Record(record) = reader.next().unwrap() {
                 let thread = u32::from_le_bytes(record[..4].try_into().unwrap()) as usize;
                 let n = u64::from_le_bytes(record[4..12].try_into().unwrap());

@@ -25,7 +25,8 @@ fn open(directory: &TempDir, settings: Settings) -> Journal {
 
 /// All records of a segment from `offset` on, the offset behind each, and how it ends, if it does.
 fn read(journal: &Journal, id: SegmentId, offset: u64) -> (Vec<(Vec<u8>, u64)>, Option<End>) {
-    let mut reader = journal.read(id, offset).unwrap();
+    // A writer that ended may have taken it back since it was listed.
+    let Some(mut reader) = journal.read(id, offset).unwrap() else { return (Vec::new(), None) };
     let mut records = Vec::new();
     loop {
         let record = match reader.next().unwrap() {
@@ -83,7 +84,7 @@ fn a_reader_in_another_thread_follows_a_writer_without_missing_anything() {
     let directory = TempDir::new().unwrap();
     let journal = open(&directory, Settings { segment: 1 << 20, ..small() });
     let mut writer = journal.writer().unwrap();
-    let mut reader = journal.read(journal.segments().unwrap()[0], 0).unwrap();
+    let mut reader = journal.read(journal.segments().unwrap()[0], 0).unwrap().unwrap();
 
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -198,10 +199,12 @@ fn a_consumer_is_one_at_a_time_and_remembers_what_it_is_done_with() {
     let mut consumer = journal.consumer("bills").unwrap().unwrap();
     assert!(other.consumer("bills").unwrap().is_none());
     let all = consumer.segments().unwrap();
-    consumer.done(all).unwrap();
+    consumer.done(all.clone()).unwrap();
     drop(consumer);
 
-    assert!(other.consumer("bills").unwrap().unwrap().segments().unwrap().is_empty());
+    // The writer's next segment may come only now, to be taken back.
+    let left = other.consumer("bills").unwrap().unwrap().segments().unwrap();
+    assert!(all.iter().all(|id| !left.contains(id)), "{all:?} {left:?}");
 }
 
 #[test]
@@ -231,6 +234,8 @@ fn a_whole_segment_is_read_like_any_other() {
     assert_eq!(end, Some(End::Sealed));
     journal.remove(id).unwrap();
     assert!(journal.segments().unwrap().is_empty());
+    // Somebody else may have been faster.
+    journal.remove(id).unwrap();
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use journal::{Consumer, End, Next, SegmentId, SegmentReader};
-use store::{Unavailable, UsageSource, UsageTotals};
+use store::{Added, Unavailable, UsageSource, UsageTotals};
 use tracing::warn;
 
 use crate::sums::Sums;
@@ -31,7 +31,7 @@ pub enum AggregateError {
 pub struct Aggregator {
     consumer: Consumer,
     totals: Arc<dyn UsageTotals>,
-    open: BTreeMap<SegmentId, SegmentReader>,
+    open: BTreeMap<SegmentId, Reading>,
     // Segments that only a newer version of this program can read. They stay until it runs.
     strange: BTreeSet<SegmentId>,
     sums: Sums,
@@ -44,6 +44,13 @@ pub struct Round {
     pub records: u64,
     /// The segments that are finished with.
     pub finished: usize,
+}
+
+/// A segment that is being read.
+struct Reading {
+    reader: SegmentReader,
+    // How far the store has counted it.
+    counted: u64,
 }
 
 /// How a part of a segment ended.
@@ -68,17 +75,22 @@ impl Aggregator {
     pub async fn round(&mut self) -> Result<Round, AggregateError> {
         let mut round = Round::default();
         let mut finished = Vec::new();
-        for id in self.consumer.segments()? {
+        let segments = self.consumer.segments()?;
+        // Taken out, so that after a failure the store is asked again what it has: it may have more than we know. And
+        // so that nothing is held open that is not there any more.
+        let mut open = std::mem::take(&mut self.open);
+        for id in segments {
             if self.strange.contains(&id) {
                 continue;
             }
-            // Taken out, so that after a failure the store is asked again what it has: it may have more than we know.
-            let mut reader = match self.open.remove(&id) {
-                Some(reader) => reader,
-                None => self.consumer.read(id, self.totals.counted(&id.to_string()).await?)?,
+            let reading = match open.remove(&id) {
+                Some(reading) => Some(reading),
+                None => self.begin(id).await?,
             };
+            // A writer took it back since it was listed, so there was nothing in it.
+            let Some(mut reading) = reading else { continue };
             let part = loop {
-                match self.part(&mut reader, &mut round).await? {
+                match self.part(&mut reading, &mut round).await? {
                     Part::More => {}
                     last => break last,
                 }
@@ -86,7 +98,7 @@ impl Aggregator {
             match part {
                 Part::Finished => finished.push(id),
                 Part::Strange => drop(self.strange.insert(id)),
-                Part::More | Part::Current => drop(self.open.insert(id, reader)),
+                Part::More | Part::Current => drop(self.open.insert(id, reading)),
             }
         }
         round.finished = finished.len();
@@ -96,18 +108,35 @@ impl Aggregator {
         Ok(round)
     }
 
+    /// Goes on where the store has counted a segment to, if there is still one.
+    async fn begin(&self, id: SegmentId) -> Result<Option<Reading>, AggregateError> {
+        let counted = self.totals.counted(&id.to_string()).await?;
+        Ok(self.consumer.read(id, counted)?.map(|reader| Reading { reader, counted }))
+    }
+
     /// Adds as many records as make a batch.
-    async fn part(&mut self, reader: &mut SegmentReader, round: &mut Round) -> Result<Part, AggregateError> {
-        let begun = reader.offset();
-        let (records, part) = read(reader, &mut self.sums)?;
+    async fn part(&mut self, reading: &mut Reading, round: &mut Round) -> Result<Part, AggregateError> {
+        let read = read(&mut reading.reader, &mut self.sums);
+        // Also after a failure: what was read in vain is read again, and would count twice.
         let rows = self.sums.take();
-        let Read { counted, upto } = records;
-        if upto > begun {
-            let source = UsageSource { segment: reader.id().to_string(), offset: upto };
-            self.totals.add(&rows, &source).await?;
-            round.records += counted;
+        let (Read { records, upto }, part) = read?;
+        if records == 0 {
+            return Ok(part);
         }
-        Ok(part)
+        let segment = reading.reader.id().to_string();
+        match self.totals.add(&rows, &UsageSource { segment, from: reading.counted, offset: upto }).await? {
+            Added::Now => {
+                reading.counted = upto;
+                round.records += records;
+                Ok(part)
+            }
+            // The store has done by now what it did not answer in time.
+            Added::Refused { counted } => {
+                reading.counted = counted;
+                reading.reader.go_to(counted);
+                Ok(Part::More)
+            }
+        }
     }
 
     /// Lets segments go, and then what the store knows of those that are gone. Not the other way round: a segment
@@ -123,15 +152,15 @@ impl Aggregator {
 }
 
 struct Read {
-    counted: u64,
+    records: u64,
     upto: u64,
 }
 
 /// Sums up to a batch of records.
 fn read(reader: &mut SegmentReader, sums: &mut Sums) -> Result<(Read, Part), AggregateError> {
-    let mut done = Read { counted: 0, upto: reader.offset() };
+    let mut done = Read { records: 0, upto: reader.offset() };
     let id = reader.id();
-    while done.counted < BATCH {
+    while done.records < BATCH {
         let record = match reader.next()? {
             Next::Record(record) => record,
             Next::NothingYet => return Ok((done, Part::Current)),
@@ -147,7 +176,7 @@ fn read(reader: &mut SegmentReader, sums: &mut Sums) -> Result<(Read, Part), Agg
             warn!(segment = %id, offset = done.upto, "a newer version wrote usage records, which stay until it runs");
             return Ok((done, Part::Strange));
         }
-        done.counted += 1;
+        done.records += 1;
         done.upto = reader.offset();
     }
     Ok((done, Part::More))

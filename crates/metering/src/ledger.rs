@@ -110,8 +110,13 @@ impl Ledger {
         let mut others = self.others.lock();
         let Others { known, live } = &mut *others;
         for id in journal.segments()? {
-            if !journal.is_own(id) && known.insert(id) {
-                live.insert(id, journal.read(id, 0)?);
+            if journal.is_own(id) || known.contains(&id) {
+                continue;
+            }
+            // It is known only once it could be opened.
+            if let Some(reader) = journal.read(id, 0)? {
+                known.insert(id);
+                live.insert(id, reader);
             }
         }
         let mut complete = Vec::new();
@@ -164,11 +169,11 @@ impl Ledger {
     fn opened(&self) -> Result<BTreeMap<SegmentId, SegmentReader>, LedgerError> {
         let journal = self.writers.journal();
         loop {
-            let opened = journal.segments()?.into_iter().map(|id| Ok((id, journal.read(id, 0)?))).collect();
-            match opened {
-                // Somebody compacted in between; there is less now.
-                Err(journal::Error { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {}
-                opened => return Ok(opened?),
+            let segments = journal.segments()?.into_iter();
+            let opened = segments.map(|id| Ok(journal.read(id, 0)?.map(|reader| (id, reader))));
+            // If one is gone, somebody compacted in between; there is less now.
+            if let Some(opened) = opened.collect::<Result<_, LedgerError>>()? {
+                return Ok(opened);
             }
         }
     }

@@ -1,17 +1,24 @@
 //! Every record is in the totals exactly once, whatever crashes.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::mem::ManuallyDrop;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{Request, StatusCode};
 use journal::{Journal, Settings, Writer};
-use metering::{Aggregator, Meter, UsageRecord};
+use metering::{AggregateError, Aggregator, Meter, UsageRecord};
 use parking_lot::Mutex;
 use pipeline::{OnFinish, Outcome};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rustix::fs::{Mode, OFlags};
 use store::{Added, InMemoryTotals, Unavailable, UsageQuery, UsageRow, UsageSource, UsageTotals};
 use tempfile::TempDir;
 
@@ -49,11 +56,27 @@ fn append(writer: &mut Writer, n: u64) {
     }
 }
 
-/// A store that fails at one step, before or after it did what was asked.
+/// Waits for a state; it comes by the journal's own threads.
+fn until(mut reached: impl FnMut() -> bool) {
+    for _ in 0..100_000 {
+        if reached() {
+            return;
+        }
+        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_micros(100));
+    }
+    panic!("it did not come to pass");
+}
+
+/// A store that fails at one step, before or after it did what was asked, or before it does it after all.
 #[derive(Default)]
 struct Fragile {
     totals: InMemoryTotals,
     left: Mutex<Option<usize>>,
+    // What its caller gave up on.
+    late: Mutex<Option<(Vec<UsageRow>, UsageSource)>>,
+    // What happens while the store is asked how far a segment is counted.
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Fragile {
@@ -68,23 +91,37 @@ impl Fragile {
             None => Ok(()),
         }
     }
+
+    /// A store that was too slow for its caller adds all the same, before it writes anything else.
+    async fn add_what_is_late(&self) {
+        let late = self.late.lock().take();
+        if let Some((batch, source)) = late {
+            self.totals.add(&batch, &source).await.unwrap();
+        }
+    }
 }
 
 #[async_trait]
 impl UsageTotals for Fragile {
     async fn add(&self, batch: &[UsageRow], source: &UsageSource) -> Result<Added, Unavailable> {
+        self.add_what_is_late().await;
         self.step()?;
+        self.step().inspect_err(|_| *self.late.lock() = Some((batch.to_vec(), source.clone())))?;
         let added = self.totals.add(batch, source).await?;
         self.step()?;
         Ok(added)
     }
 
     async fn counted(&self, segment: &str) -> Result<u64, Unavailable> {
+        if let Some(happens) = self.meanwhile.lock().take() {
+            happens();
+        }
         self.step()?;
         self.totals.counted(segment).await
     }
 
     async fn forget(&self, segments: &[String]) -> Result<(), Unavailable> {
+        self.add_what_is_late().await;
         self.step()?;
         self.totals.forget(segments).await?;
         self.step()
@@ -122,8 +159,8 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         4 => any::<u8>().prop_map(Act::Append),
         1 => Just(Act::Seal),
-        3 => proptest::option::of(0..8_usize).prop_map(Act::Round),
-        1 => (0..8_usize).prop_map(Act::Unavailable),
+        3 => proptest::option::of(0..12_usize).prop_map(Act::Round),
+        1 => (0..12_usize).prop_map(Act::Unavailable),
         1 => Just(Act::Restart),
     ]
 }
@@ -230,6 +267,102 @@ async fn what_is_counted_is_let_go_and_then_forgotten() {
 
     assert_eq!(totals.counted(&first.to_string()).await.unwrap(), 0);
     assert_eq!(summed(&rows(&totals).await).0, n);
+}
+
+/// A journal with one record in the first segment, and a second segment that the writer has not come to.
+fn two_segments(directory: &TempDir) -> (Journal, Writer, PathBuf) {
+    let journal = Journal::open(directory.path(), settings(), 1).unwrap();
+    let mut writer = journal.writer().unwrap();
+    append(&mut writer, 0);
+    until(|| journal.segments().unwrap().len() == 2);
+    let second = directory.path().join(format!("{}.segment", journal.segments().unwrap()[1]));
+    (journal, writer, second)
+}
+
+#[tokio::test]
+async fn a_segment_that_its_writer_takes_back_after_it_was_listed_ends_no_round() {
+    let directory = TempDir::new().unwrap();
+    let (journal, writer, second) = two_segments(&directory);
+    let totals = Arc::new(Fragile::default());
+    let mut aggregator = aggregator(&journal, totals.clone());
+    *totals.meanwhile.lock() = Some(Box::new(move || {
+        drop(writer);
+        until(|| !second.exists());
+    }));
+
+    let round = aggregator.round().await.unwrap();
+
+    assert_eq!((round.records, round.finished), (1, 1));
+}
+
+#[tokio::test]
+async fn a_segment_that_was_taken_back_is_not_held_open() {
+    let directory = TempDir::new().unwrap();
+    let (journal, writer, second) = two_segments(&directory);
+    let mut aggregator = aggregator(&journal, Arc::new(Fragile::default()));
+    aggregator.round().await.unwrap();
+
+    // Its writer and the journal's threads let go of it.
+    drop((writer, journal));
+    aggregator.round().await.unwrap();
+
+    assert_eq!(descriptors_of(&second.with_extension("segment (deleted)")), BTreeSet::new());
+}
+
+/// Where this process has the file of this name open.
+fn descriptors_of(path: &Path) -> BTreeSet<RawFd> {
+    let all = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    let those = all.filter(|entry| fs::read_link(entry).is_ok_and(|opened| opened == path));
+    those.map(|entry| entry.file_name().unwrap().to_str().unwrap().parse().unwrap()).collect()
+}
+
+/// From now on the system refuses whatever is asked of the file that is open there.
+#[expect(unsafe_code, reason = "a descriptor that somebody else owns is exchanged below it")]
+fn break_descriptor(number: RawFd) {
+    let useless = rustix::fs::open("/", OFlags::PATH, Mode::empty()).unwrap();
+    // SAFETY: the descriptor is open, its owner lives on, and this one closes nothing.
+    let mut theirs = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
+    rustix::io::dup2(&useless, &mut theirs).unwrap();
+}
+
+#[tokio::test]
+async fn records_that_were_read_before_a_failure_count_once() {
+    let directory = TempDir::new().unwrap();
+    let (journal, mut writer, _) = two_segments(&directory);
+    let first = directory.path().join(format!("{}.segment", journal.segments().unwrap()[0]));
+    let totals = Arc::new(Fragile::default());
+    let mut aggregator = aggregator(&journal, totals.clone());
+    let others = descriptors_of(&first);
+    aggregator.round().await.unwrap();
+    append(&mut writer, 1);
+    append(&mut writer, 2);
+
+    // Behind the last record the lock says whether more will follow, and that cannot be asked.
+    descriptors_of(&first).difference(&others).for_each(|number| break_descriptor(*number));
+    assert!(matches!(aggregator.round().await, Err(AggregateError::Read(_))));
+    aggregator.round().await.unwrap();
+
+    assert_eq!(summed(&rows(&totals).await), expected(3));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_added_after_it_was_given_up_counts_once() {
+    let directory = TempDir::new().unwrap();
+    let (journal, mut writer, _) = two_segments(&directory);
+    let totals = Arc::new(Fragile::default());
+    let mut aggregator = aggregator(&journal, totals.clone());
+
+    *totals.left.lock() = Some(2);
+    aggregator.round().await.unwrap_err();
+    assert!(totals.late.lock().is_some());
+    *totals.left.lock() = None;
+    // What is read again comes with more.
+    append(&mut writer, 1);
+    append(&mut writer, 2);
+    let round = aggregator.round().await.unwrap();
+
+    assert_eq!(summed(&rows(&totals).await), expected(3));
+    assert_eq!(round.records, 2);
 }
 
 #[tokio::test]

@@ -184,3 +184,23 @@ fn during_an_upgrade_each_process_learns_what_the_other_consumed() {
     new.catch_up(|counter, window, n| learnt.push((counter.to_owned(), window, n))).unwrap();
     assert_eq!(learnt, [("acme".to_owned(), 1, 2), ("acme".to_owned(), 1, 100)]);
 }
+
+#[test]
+fn what_could_not_be_read_of_another_process_is_read_later() {
+    let directory = TempDir::new().unwrap();
+    let (journal, old) = open(directory.path(), 1);
+    let (_new_journal, new) = open(directory.path(), 2);
+    consume(&old, "acme", 1, 5);
+    let segment = directory.path().join(format!("{}.segment", journal.segments().unwrap().first().unwrap()));
+    let aside = directory.path().join("aside");
+
+    // Nobody can open a name that leads to itself.
+    fs::rename(&segment, &aside).unwrap();
+    std::os::unix::fs::symlink(&segment, &segment).unwrap();
+    new.catch_up(|_, _, _| {}).unwrap_err();
+    fs::rename(&aside, &segment).unwrap();
+
+    let mut learnt = 0;
+    new.catch_up(|_, _, n| learnt += n).unwrap();
+    assert_eq!(learnt, 5);
+}

@@ -40,8 +40,9 @@ impl UsageTotals for SqliteStore {
 }
 
 fn add(transaction: &Transaction<'_>, batch: &[UsageRow], source: &UsageSource) -> Result<Added, Trouble> {
-    if source.offset <= counted(transaction, &source.segment)? {
-        return Ok(Added::Before);
+    let counted = counted(transaction, &source.segment)?;
+    if source.from != counted {
+        return Ok(Added::Refused { counted });
     }
     let progress = params![source.segment, signed(source.offset)];
     changed(transaction, "INSERT OR REPLACE INTO usage_sources VALUES (?, ?)", progress)?;

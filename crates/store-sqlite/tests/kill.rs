@@ -51,7 +51,7 @@ async fn write(path: &Path) -> ! {
         let company = Company { name, title: String::new(), created: UnixMicros(number) };
         // The one before may have been written and not told.
         store.create_company(&company).await.ok();
-        let source = UsageSource { segment: "n1/1".to_owned(), offset: number };
+        let source = UsageSource { segment: "n1/1".to_owned(), from: number - 1, offset: number };
         store.add(&[row()], &source).await.unwrap();
         println!("{number}");
     }

@@ -34,8 +34,8 @@ impl UsageTotals for InMemoryTotals {
     async fn add(&self, batch: &[UsageRow], source: &UsageSource) -> Result<Added, Unavailable> {
         let mut sums = self.sums.lock();
         let counted = sums.counted.entry(source.segment.clone()).or_default();
-        if source.offset <= *counted {
-            return Ok(Added::Before);
+        if source.from != *counted {
+            return Ok(Added::Refused { counted: *counted });
         }
         *counted = source.offset;
         for row in batch {

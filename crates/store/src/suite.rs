@@ -47,6 +47,7 @@ macro_rules! usage_totals_suite {
         $crate::suite_of! { $backend, $open, usage:
             sums_grow_by_what_is_added
             a_batch_counts_once_however_often_it_is_sent
+            a_batch_that_does_not_begin_where_the_last_one_ended_changes_nothing
             segments_are_counted_apart
             a_forgotten_segment_begins_again
             a_query_narrows_by_each_name_and_hour

@@ -43,6 +43,8 @@ pub struct UsageRow {
 pub struct UsageSource {
     /// The journal segment, by a name that no other node or time gives to another one.
     pub segment: String,
+    /// Where the batch begins in it: how far the segment is counted, as far as the caller knows.
+    pub from: u64,
     /// Where the batch ends in it.
     pub offset: u64,
 }
@@ -52,8 +54,11 @@ pub struct UsageSource {
 pub enum Added {
     /// It is in the sums now.
     Now,
-    /// It was in the sums before, and nothing has changed.
-    Before,
+    /// The segment is counted up to here, which is not where the batch begins. Nothing has changed.
+    Refused {
+        /// As [`UsageTotals::counted`] says it.
+        counted: u64,
+    },
 }
 
 /// Which sums somebody wants to see. What is `None` is not asked about.
@@ -80,8 +85,8 @@ pub struct UsageQuery {
 pub trait UsageTotals: Send + Sync {
     /// Adds a batch to the sums and remembers how far its segment is counted, both or neither.
     ///
-    /// A batch that ends at or before what is counted of its segment changes nothing, so whoever is not
-    /// sure sends it again. Batches of a segment must begin where the last one ended: see [`Self::counted`].
+    /// A batch that does not begin where the last one of its segment ended changes nothing, so whoever is not sure
+    /// sends it again, or another one: what a store was too slow to answer, it may do later.
     async fn add(&self, batch: &[UsageRow], source: &UsageSource) -> Result<Added, Unavailable>;
     /// How far a segment is counted.
     async fn counted(&self, segment: &str) -> Result<u64, Unavailable>;

@@ -21,8 +21,8 @@ fn row(company: &str, operation: &str, hour: u32) -> UsageRow {
     }
 }
 
-fn upto(segment: &str, offset: u64) -> UsageSource {
-    UsageSource { segment: segment.to_owned(), offset }
+fn part(segment: &str, from: u64, offset: u64) -> UsageSource {
+    UsageSource { segment: segment.to_owned(), from, offset }
 }
 
 fn everything() -> UsageQuery {
@@ -32,8 +32,8 @@ fn everything() -> UsageQuery {
 pub async fn sums_grow_by_what_is_added(totals: &dyn UsageTotals) {
     let refused = UsageRow { status_class: 4, ..row("acme", "GET /", 7) };
     let batch = [row("acme", "GET /", 7), refused.clone(), row("acme", "GET /", 7)];
-    assert_eq!(totals.add(&batch, &upto("n1/1", 10)).await.unwrap(), Added::Now);
-    assert_eq!(totals.add(&[row("acme", "GET /", 7)], &upto("n1/1", 20)).await.unwrap(), Added::Now);
+    assert_eq!(totals.add(&batch, &part("n1/1", 0, 10)).await.unwrap(), Added::Now);
+    assert_eq!(totals.add(&[row("acme", "GET /", 7)], &part("n1/1", 10, 20)).await.unwrap(), Added::Now);
 
     let sum =
         UsageRow { requests: 3, cost: 6, bytes_in: 9, bytes_out: 12, latency_micros: 15, ..row("acme", "GET /", 7) };
@@ -43,10 +43,23 @@ pub async fn sums_grow_by_what_is_added(totals: &dyn UsageTotals) {
 pub async fn a_batch_counts_once_however_often_it_is_sent(totals: &dyn UsageTotals) {
     let batch = [row("acme", "GET /", 7)];
     assert_eq!(totals.counted("n1/1").await.unwrap(), 0);
-    totals.add(&batch, &upto("n1/1", 10)).await.unwrap();
+    totals.add(&batch, &part("n1/1", 0, 10)).await.unwrap();
 
-    assert_eq!(totals.add(&batch, &upto("n1/1", 10)).await.unwrap(), Added::Before);
-    assert_eq!(totals.add(&batch, &upto("n1/1", 5)).await.unwrap(), Added::Before);
+    assert_eq!(totals.add(&batch, &part("n1/1", 0, 10)).await.unwrap(), Added::Refused { counted: 10 });
+
+    assert_eq!(totals.query(&everything()).await.unwrap(), batch);
+    assert_eq!(totals.counted("n1/1").await.unwrap(), 10);
+}
+
+pub async fn a_batch_that_does_not_begin_where_the_last_one_ended_changes_nothing(totals: &dyn UsageTotals) {
+    let batch = [row("acme", "GET /", 7)];
+    assert_eq!(totals.add(&batch, &part("n1/1", 5, 10)).await.unwrap(), Added::Refused { counted: 0 });
+    totals.add(&batch, &part("n1/1", 0, 10)).await.unwrap();
+
+    for (from, offset) in [(0, 5), (0, 20), (5, 20), (15, 20)] {
+        let added = totals.add(&batch, &part("n1/1", from, offset)).await.unwrap();
+        assert_eq!(added, Added::Refused { counted: 10 }, "{from}..{offset}");
+    }
 
     assert_eq!(totals.query(&everything()).await.unwrap(), batch);
     assert_eq!(totals.counted("n1/1").await.unwrap(), 10);
@@ -54,10 +67,10 @@ pub async fn a_batch_counts_once_however_often_it_is_sent(totals: &dyn UsageTota
 
 pub async fn segments_are_counted_apart(totals: &dyn UsageTotals) {
     let batch = [row("acme", "GET /", 7)];
-    totals.add(&batch, &upto("n1/1", 10)).await.unwrap();
+    totals.add(&batch, &part("n1/1", 0, 10)).await.unwrap();
 
-    assert_eq!(totals.add(&batch, &upto("n2/1", 10)).await.unwrap(), Added::Now);
-    assert_eq!(totals.add(&[], &upto("n1/2", 3)).await.unwrap(), Added::Now);
+    assert_eq!(totals.add(&batch, &part("n2/1", 0, 10)).await.unwrap(), Added::Now);
+    assert_eq!(totals.add(&[], &part("n1/2", 0, 3)).await.unwrap(), Added::Now);
 
     assert_eq!(totals.query(&everything()).await.unwrap().first().unwrap().requests, 2);
     assert_eq!(totals.counted("n1/2").await.unwrap(), 3);
@@ -65,7 +78,7 @@ pub async fn segments_are_counted_apart(totals: &dyn UsageTotals) {
 
 pub async fn a_forgotten_segment_begins_again(totals: &dyn UsageTotals) {
     for segment in ["n1/1", "n1/2"] {
-        totals.add(&[row("acme", "GET /", 7)], &upto(segment, 10)).await.unwrap();
+        totals.add(&[row("acme", "GET /", 7)], &part(segment, 0, 10)).await.unwrap();
     }
 
     totals.forget(&["n1/1".to_owned(), "n9/9".to_owned()]).await.unwrap();
@@ -83,7 +96,7 @@ pub async fn a_query_narrows_by_each_name_and_hour(totals: &dyn UsageTotals) {
         UsageRow { api: "users".into(), ..row("acme", "GET /", 10) },
         row("zeta", "POST /", 11),
     ];
-    totals.add(&rows, &upto("n1/1", 10)).await.unwrap();
+    totals.add(&rows, &part("n1/1", 0, 10)).await.unwrap();
     let some = |name: &str| Some(name.to_owned());
     let cases = [
         (everything(), vec![7, 8, 9, 10, 11]),
@@ -104,7 +117,7 @@ pub async fn a_query_narrows_by_each_name_and_hour(totals: &dyn UsageTotals) {
 
 pub async fn rows_come_by_hour_and_no_more_than_asked_for(totals: &dyn UsageTotals) {
     let rows = [row("zeta", "GET /", 7), row("acme", "GET /", 8), row("acme", "GET /", 7)];
-    totals.add(&rows, &upto("n1/1", 10)).await.unwrap();
+    totals.add(&rows, &part("n1/1", 0, 10)).await.unwrap();
 
     let answer = totals.query(&UsageQuery { limit: 2, ..everything() }).await.unwrap();
 
@@ -114,7 +127,7 @@ pub async fn rows_come_by_hour_and_no_more_than_asked_for(totals: &dyn UsageTota
 pub async fn large_numbers_are_kept(totals: &dyn UsageTotals) {
     let large = u64::from(u32::MAX) * 1_000_000;
     let row = UsageRow { bytes_out: large, latency_micros: large, ..row("acme", "GET /", u32::MAX - 1) };
-    totals.add(std::slice::from_ref(&row), &upto("n1/1", large)).await.unwrap();
+    totals.add(std::slice::from_ref(&row), &part("n1/1", 0, large)).await.unwrap();
 
     assert_eq!(totals.query(&everything()).await.unwrap(), [row]);
     assert_eq!(totals.counted("n1/1").await.unwrap(), large);
