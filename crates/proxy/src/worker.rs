@@ -41,11 +41,7 @@ impl Worker {
     pub(crate) fn start(number: usize, service: Arc<Service>, room: usize) -> io::Result<Self> {
         let (commands, receiver) = mpsc::unbounded_channel();
         let connections = Arc::new(AtomicUsize::new(0));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            // Sockets are looked at often: where tasks have much to do, whoever comes meanwhile is to be refused soon.
-            .event_interval(16)
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let seats = Seats { taken: connections.clone(), all: room };
         let run = move || runtime.block_on(run(receiver, service, seats));
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
