@@ -47,9 +47,9 @@ async fn a_collector_gets_the_spans_of_each_exchange_before_the_gateway_ends() {
 async fn spans_go_below_the_path_of_a_collector_and_are_tried_again_if_it_is_busy() {
     let backend = Stub::saying("hello").await;
     let is_busy = AtomicBool::new(true);
-    let collector = Stub::replying(move |_| match is_busy.swap(false, Ordering::Relaxed) {
-        true => BUSY.into(),
-        false => TAKEN.into(),
+    let collector = Stub::replying(move |_| {
+        let answer = if is_busy.swap(false, Ordering::Relaxed) { BUSY } else { TAKEN };
+        answer.into()
     })
     .await;
     let gateway = Gateway::with(&backend, &tracing(&collector, "/otlp/")).await;
