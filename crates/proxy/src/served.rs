@@ -50,6 +50,9 @@ enum State {
     Ended,
 }
 
+/// A long answer to a client whose kernel takes all at once goes out in parts of this size, others in between.
+const SENT_AT_ONCE: u64 = 256 * 1024;
+
 /// Who goes on. After each piece that policies have seen, others do: an answer that compresses well would otherwise hold
 /// the thread until all of it has come to little.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -221,7 +224,12 @@ impl Served {
 
     fn count(&mut self, bytes: usize) {
         let bytes = bytes as u64;
-        self.underway.outcome.sent += bytes;
+        let sent = &mut self.underway.outcome.sent;
+        let rounds = *sent / SENT_AT_ONCE;
+        *sent += bytes;
+        if *sent / SENT_AT_ONCE > rounds {
+            self.turn = Turn::Others;
+        }
         self.left = self.left.map(|left| left.saturating_sub(bytes));
     }
 
