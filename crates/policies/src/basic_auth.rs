@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Argon2, Params, PasswordVerifier};
+use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::{hmac, rand};
 use base64::Engine;
@@ -61,6 +61,7 @@ const MOST_PASSES: u32 = 16;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Users by name, with the Argon2id hash of each password (`$argon2id$v=19$...`), best by `${file:...}`.
+    /// `vestibule hash-password` makes one.
     users: BTreeMap<String, String>,
     /// What the password is for, as browsers show it. Left out, it is the API's name.
     realm: Option<String>,
@@ -280,14 +281,25 @@ async fn is_right(
     tokio::task::spawn_blocking(check).await
 }
 
+/// The hash of a password as documents hold it, in PHC form: Argon2id, as dear as OWASP advises (19 MiB, two passes).
+///
+/// # Errors
+///
+/// Says why there is none: the password is longer than what can be hashed, or the system has no randomness.
+pub fn hash(password: &[u8]) -> Result<String, String> {
+    let hash = Argon2::default().hash_password(password);
+    hash.map(|hash| hash.to_string()).map_err(|error| format!("the password cannot be hashed: {error}"))
+}
+
 fn user(name: &str, hash: &str) -> Result<User, String> {
     if name.is_empty() || name.contains(':') || name.contains(char::is_control) {
         return Err("is no user name: those have no colon and no control characters".to_owned());
     }
     // The reason never repeats the hash: findings are shown and logged.
-    let hash = PasswordHash::new(hash.trim()).map_err(|error| format!("has no password hash in PHC form: {error}"))?;
+    let hash = PasswordHash::new(hash.trim())
+        .map_err(|error| format!("has no password hash in PHC form (`vestibule hash-password` makes one): {error}"))?;
     if hash.algorithm.as_str() != "argon2id" {
-        return Err(format!("has a hash by `{}`; make one by argon2id", hash.algorithm));
+        return Err(format!("has a hash by `{}`; make one by `vestibule hash-password`", hash.algorithm));
     }
     let params = Params::try_from(&hash).map_err(|error| format!("has a hash that cannot be checked: {error}"))?;
     if hash.salt.is_none() || hash.hash.is_none() {
@@ -318,14 +330,13 @@ fn nobody(like: &PasswordHash) -> Option<PasswordHash> {
 
 #[cfg(test)]
 mod tests {
-    use argon2::PasswordHasher;
     use pipeline::tester::{Judged, policy};
     use serde_json::json;
 
     use super::*;
 
     /// A hash as cheap as there can be, so that tests take no time.
-    fn hash(password: &str) -> String {
+    fn cheap(password: &str) -> String {
         let argon2 =
             Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, Params::new(8, 1, 1, None).unwrap());
         argon2.hash_password(password.as_bytes()).unwrap().to_string()
@@ -337,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_right_password_says_who_calls_and_is_taken_out() {
-        let auth = policy::<BasicAuth>(json!({ "users": { "alice": hash("open: sesame"), "bob": hash("b") } }));
+        let auth = policy::<BasicAuth>(json!({ "users": { "alice": cheap("open: sesame"), "bob": cheap("b") } }));
 
         for _ in 0..2 {
             let passed = basic(auth.request(), "alice:open: sesame").passes();
@@ -345,13 +356,13 @@ mod tests {
             assert_eq!((caller.by, &*caller.credential), ("basic-auth", "alice"));
             assert!(passed.head.headers.is_empty());
         }
-        let kept = policy::<BasicAuth>(json!({ "users": { "bob": hash("b") }, "strip": "keep" }));
+        let kept = policy::<BasicAuth>(json!({ "users": { "bob": cheap("b") }, "strip": "keep" }));
         assert_eq!(basic(kept.request(), "bob:b").passes().head.headers.len(), 1);
     }
 
     #[test]
     fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
-        let auth = policy::<BasicAuth>(json!({ "users": { "alice": hash("a") } }));
+        let auth = policy::<BasicAuth>(json!({ "users": { "alice": cheap("a") } }));
         basic(auth.request(), "alice:a").passes();
 
         let wrong = ["alice:b", "alice:", "alice:aa", "Alice:a", "bob:a", ":a", "alice", ""];
@@ -366,7 +377,7 @@ mod tests {
 
     #[test]
     fn who_sends_nothing_is_asked() {
-        let with = json!({ "users": { "alice": hash("a") }, "realm": "the back office" });
+        let with = json!({ "users": { "alice": cheap("a") }, "realm": "the back office" });
         let auth = policy::<BasicAuth>(with);
 
         let answer = auth.request().is_refused_with("basic-auth-missing");
@@ -376,23 +387,23 @@ mod tests {
 
     #[test]
     fn a_password_is_remembered_for_a_minute_and_by_this_policy_only() {
-        let user = user("alice", &hash("a")).unwrap();
+        let user = user("alice", &cheap("a")).unwrap();
         let since = Instant::now();
         *user.remembered.lock() = Some(Remembered { digest: [1; 32], since });
 
         assert!(user.remembers(&[1; 32], since + REMEMBERED / 2));
         assert!(!user.remembers(&[2; 32], since));
         assert!(!user.remembers(&[1; 32], since + REMEMBERED));
-        let auth = policy::<BasicAuth>(json!({ "users": { "alice": hash("old") } }));
+        let auth = policy::<BasicAuth>(json!({ "users": { "alice": cheap("old") } }));
         basic(auth.request(), "alice:old").passes();
-        let auth = auth.reloaded(json!({ "users": { "alice": hash("new") } }));
+        let auth = auth.reloaded(json!({ "users": { "alice": cheap("new") } }));
         basic(auth.request(), "alice:old").is_refused_with("basic-auth-wrong");
         basic(auth.request(), "alice:new").passes();
     }
 
     #[test]
     fn a_stranger_costs_as_much_as_the_dearest_user() {
-        let dear = PasswordHash::new(&hash("a").replace("m=8,t=1", "m=64,t=3")).unwrap();
+        let dear = PasswordHash::new(&cheap("a").replace("m=8,t=1", "m=64,t=3")).unwrap();
         assert_eq!(cost(&nobody(&dear).unwrap()), cost(&dear));
         assert_eq!(cost(&dear), 192);
     }
@@ -413,7 +424,7 @@ mod tests {
     #[test]
     fn a_mistake_in_the_settings_is_found_without_repeating_the_hash() {
         let finding = |with| policy::<BasicAuth>(with).finding();
-        let good = hash("a");
+        let good = cheap("a");
 
         assert!(finding(json!({ "users": {} })).starts_with("/with/users: has no users"));
         assert!(finding(json!({ "users": { "a:b": good } })).starts_with("/with/users/a:b: is no user name"));
@@ -422,7 +433,7 @@ mod tests {
             assert!(finding.starts_with("/with/users/alice: has ") && !finding.contains(bad), "{finding}");
         }
         let other = good.replace("argon2id", "argon2i");
-        assert!(finding(json!({ "users": { "alice": other } })).contains("make one by argon2id"));
+        assert!(finding(json!({ "users": { "alice": other } })).contains("vestibule hash-password"));
         let dear = good.replace("m=8", "m=9999999");
         assert!(finding(json!({ "users": { "alice": dear } })).contains("too dear"));
         assert!(finding(json!({ "users": { "alice": good }, "realm": "a\"b" })).starts_with("/with/realm"));

@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod fmt;
+pub(crate) mod hash_password;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod upgrade;

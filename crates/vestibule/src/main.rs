@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{admin, check, demo, diff, explain, fmt, run, schema, upgrade};
+use crate::commands::{admin, check, demo, diff, explain, fmt, hash_password, run, schema, upgrade};
 
 /// An API gateway in one file.
 #[derive(Parser)]
@@ -30,6 +30,7 @@ enum Command {
     Diff(diff::Arguments),
     Explain(Box<explain::Arguments>),
     Fmt(fmt::Arguments),
+    HashPassword(hash_password::Arguments),
     Run(run::Arguments),
     Schema(schema::Arguments),
     Upgrade(Box<upgrade::Arguments>),
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
+        Command::HashPassword(arguments) => hash_password::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Upgrade(arguments) => upgrade::run(&arguments),

@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like one")]
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -293,4 +294,35 @@ fn without_times(printed: &str) -> String {
         None => format!("{line}\n"),
     };
     printed.lines().map(line).collect()
+}
+
+#[test]
+fn a_hash_of_a_password_is_what_basic_auth_takes() {
+    let hash = |password: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+        let mut child = command
+            .arg("hash-password")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+
+    let (once, twice) = (hash("open sesame\r\nno part of it"), hash("open sesame"));
+    assert!(once.status.success());
+    assert_ne!(once.stdout, twice.stdout, "each has a salt of its own");
+    let document = format!(
+        "{GOOD}upstreams: {{u: {{targets: [\"http://127.0.0.1:1\"]}}}}\napis: {{a: {{match: {{path: /}}, upstream: u, \
+         policies: [{{basic-auth: {{users: {{alice: '{}'}}}}}}]}}}}\n",
+        String::from_utf8(once.stdout).unwrap().trim()
+    );
+    let (code, printed, _folder) = vestibule(&[("a.yaml", &document)], &["check", "a.yaml"]);
+    assert_eq!((code, printed.contains("no findings")), (0, true), "{printed}");
+
+    let empty = hash("\n");
+    assert_eq!(empty.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&empty.stderr).contains("the password is empty"));
 }
