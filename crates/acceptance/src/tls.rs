@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustls::HandshakeKind;
 use tempfile::TempDir;
 use testkit::{Asks, Authority, Gateway, Stub, curl};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
 
@@ -96,6 +97,29 @@ async fn sessions_are_resumed() {
     }
 
     assert_eq!(kinds, [Some(HandshakeKind::Full), Some(HandshakeKind::Resumed)]);
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_the_connection_is_whole_and_followed_by_a_farewell() {
+    let authority = Authority::default();
+    let backend = Stub::replying(|request| {
+        let size: usize = request.line().split(['/', ' ']).nth(2).unwrap().parse().unwrap();
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n{}", "x".repeat(size)).into_bytes()
+    })
+    .await;
+    let gateway = secured(&backend, &authority, &["a.example"], "").await;
+
+    // More than the kernels on the way take at once, less than is held back, and nothing.
+    for size in [8 * 1024 * 1024, 20_000, 1000, 0] {
+        let mut client = gateway.handshake("a.example", Arc::new(authority.client(None))).await.unwrap();
+        let request = format!("GET /{size} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut said = Vec::new();
+        // Without a farewell it fails, because what came might be cut.
+        testkit::within("the farewell", client.read_to_end(&mut said)).await.unwrap();
+        let head = said.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
+        assert_eq!(said.len() - head, size);
+    }
 }
 
 #[tokio::test]

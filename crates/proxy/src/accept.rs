@@ -16,7 +16,7 @@ use pipeline::{Connection, Tls};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
-use upstream::io::Io;
+use upstream::io::{Held, Io};
 
 use crate::handle::Service;
 use crate::{h1, h2, proxy_protocol, tls};
@@ -184,7 +184,7 @@ async fn begin(
 ) -> std::io::Result<Option<Begun>> {
     tcp.set_nodelay(true)?;
     if listener.tls.is_some() || listener.proxy_protocol != ProxyProtocol::Off {
-        tcp.peek(&mut [0]).await?;
+        tcp.readable().await?;
         is_silent.store(false, Ordering::Relaxed);
     }
     let local = tcp.local_addr()?;
@@ -199,7 +199,9 @@ async fn begin(
     let connection =
         |tls: Option<Tls>| Arc::new(Connection { peer, local, listener: name, tls, told: OnceLock::new() });
     if let Some(config) = &listener.tls {
-        let stream = TlsAcceptor::from(config.load_full()).accept(tcp).await?;
+        let mut stream = TlsAcceptor::from(config.load_full()).accept(Held::until_waiting(tcp)).await?;
+        // What ends the handshake goes out with the first answer.
+        stream.get_mut().0.release();
         let (tls, http2) = tls::identity(stream.get_ref().1);
         let io = Io::Tls(Box::new(TlsStream::Server(stream)));
         return Ok(Some(Begun { io, early: BytesMut::new(), connection: connection(Some(tls)), http2 }));

@@ -111,9 +111,10 @@ impl Session<'_> {
             let keeps = head.keep_alive
                 && number < u64::from(self.listener.limits.requests_per_connection)
                 && self.listener.stop.get() == Stop::No;
+            let is_last = !head.keep_alive;
             let after = self.exchange(head, keeps, &received).await?;
             if after == After::Close {
-                return self.linger().await;
+                return if is_last && self.has_read_all() { Ok(()) } else { self.linger().await };
             }
         }
         Ok(())
@@ -258,7 +259,8 @@ impl Session<'_> {
             return Ok(After::Close);
         }
         let pace = Pace::new(&self.listener.limits);
-        let mut sending = Sending { served, is_chunked, ended: false, broken: None, pace };
+        let closes = after == After::Close;
+        let mut sending = Sending { served, is_chunked, closes, ended: false, broken: None, pace };
         poll_fn(|context| poll_send(&self.client, &mut sending, context)).await?;
         drop(sending);
         let client = &mut *self.client.lock();
@@ -303,6 +305,12 @@ impl Session<'_> {
         });
         self.alarm.limit(self.listener.limits.min_rate_grace.duration(), write).await.map_err(io::Error::other)??;
         self.linger().await
+    }
+
+    /// Whether the client has sent nothing that would be thrown away, so that the connection can be closed at once.
+    fn has_read_all(&self) -> bool {
+        let client = self.client.lock();
+        client.decoder.is_done() && client.input.is_empty() && client.io.is_read()
     }
 
     /// Closes so that the client can still read the answer: what it sends is thrown away for a moment, because a
@@ -391,7 +399,15 @@ fn poll_send(client: &Shared, sending: &mut Sending, context: &mut Context<'_>) 
             Poll::Pending => true,
         };
         let Client { io, outbox, .. } = &mut *client.lock();
-        if outbox.poll_write(io, context, |bytes| sending.pace.progress(bytes))?.is_pending() {
+        let says_farewell = sending.closes && sending.ended && sending.broken.is_none();
+        if says_farewell {
+            io.hold();
+        }
+        let mut written = outbox.poll_write(io, context, |bytes| sending.pace.progress(bytes))?;
+        if says_farewell && written.is_ready() {
+            written = io.poll_farewell(context)?;
+        }
+        if written.is_pending() {
             return sending.pace.poll_wait(context).map(|TooSlow| Err(io::ErrorKind::TimedOut.into()));
         }
         sending.pace.rest();
@@ -439,6 +455,8 @@ fn gather(client: &Shared, sending: &mut Sending, context: &mut Context<'_>) -> 
 struct Sending {
     served: Served,
     is_chunked: bool,
+    /// The connection ends with it.
+    closes: bool,
     ended: bool,
     /// Why it ends early.
     broken: Option<io::Error>,

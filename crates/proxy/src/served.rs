@@ -51,7 +51,7 @@ enum State {
 }
 
 /// A long answer to a client whose kernel takes all at once goes out in parts of this size, others in between.
-const SENT_AT_ONCE: u64 = 256 * 1024;
+const SENT_AT_ONCE: u64 = 128 * 1024;
 
 /// Who goes on. After each piece that policies have seen, others do: an answer that compresses well would otherwise hold
 /// the thread until all of it has come to little.

@@ -11,7 +11,7 @@ use tokio::net::TcpSocket;
 use tokio::time::Instant;
 use tokio_rustls::{TlsConnector, TlsStream};
 
-use crate::io::Io;
+use crate::io::{Held, Io};
 use crate::places::Counted;
 use crate::target::Target;
 
@@ -124,7 +124,7 @@ impl Connector {
 
     async fn secure(&self, target: &Target, tcp: tokio::net::TcpStream) -> Result<Io, ConnectError> {
         let (Some(connector), Some(name)) = (&self.tls, &target.tls) else { return Ok(Io::Tcp(tcp)) };
-        let tls = connector.connect(name.clone(), tcp).await.map_err(ConnectError::Tls)?;
+        let tls = connector.connect(name.clone(), Held::new(tcp)).await.map_err(ConnectError::Tls)?;
         Ok(Io::Tls(Box::new(TlsStream::Client(tls))))
     }
 }

@@ -11,11 +11,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+pub use crate::held::Held;
+
 /// What one read takes at most when it is not known how much comes.
 const SCRATCH: usize = 32 * 1024;
 
-/// What is reserved for a piece of a body.
+/// What is reserved for the last piece of a body, at most.
 const PIECE: usize = 64 * 1024;
+
+/// What is reserved for a piece of a body that is long, or may be. A client that takes nothing holds one or two.
+const PIECE_OF_MANY: usize = 24 * 1024;
+
+/// A body that is read in pieces as large as they may be.
+const SHORT: usize = 256 * 1024;
 
 thread_local! {
     static SCRATCH_PAD: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
@@ -27,7 +35,7 @@ pub enum Io {
     /// Plain TCP.
     Tcp(TcpStream),
     /// TLS over TCP, either side of it.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Held>>),
 }
 
 impl Io {
@@ -35,8 +43,30 @@ impl Io {
     pub fn tcp(&self) -> &TcpStream {
         match self {
             Self::Tcp(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Tls(tls) => tls.get_ref().0.tcp(),
         }
+    }
+
+    /// Holds back what is written last, so that the farewell of TLS goes out with it: see [`Self::poll_farewell`].
+    pub fn hold(&mut self) {
+        if let Self::Tls(tls) = self
+            && let TlsStream::Server(tls) = &mut **tls
+        {
+            tls.get_mut().0.hold();
+        }
+    }
+
+    /// Says that nothing more comes, and lets go what was held back.
+    pub fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Self::Tls(tls) = self
+            && let TlsStream::Server(tls) = &mut **tls
+        {
+            tls.get_mut().1.send_close_notify();
+            // First all that TLS has to say is brought together, then it goes out.
+            ready!(Pin::new(&mut *tls).poll_flush(context))?;
+            tls.get_mut().0.release();
+        }
+        Pin::new(self).poll_flush(context)
     }
 
     /// The address of the other end.
@@ -64,8 +94,8 @@ impl Io {
     ) -> Poll<io::Result<usize>> {
         // A byte more than is to come: a read that does not fill its buffer has seen all there is, and the runtime need
         // not ask again whether there is more.
-        let room = expected.and_then(|expected| usize::try_from(expected).ok()?.checked_add(1)).unwrap_or(PIECE);
-        let room = room.clamp(1024, PIECE);
+        let room = expected.and_then(|expected| usize::try_from(expected).ok()?.checked_add(1));
+        let room = room.filter(|room| *room <= SHORT).map_or(PIECE_OF_MANY, |room| room.clamp(1024, PIECE));
         if buffer.capacity() - buffer.len() < room.min(4096) {
             buffer.reserve(room);
         }
@@ -77,10 +107,14 @@ impl Io {
         read
     }
 
+    /// Whether nothing is known to have come that was not read; the kernel is not asked.
+    pub fn is_read(&self) -> bool {
+        self.tcp().poll_read_ready(&mut Context::from_waker(std::task::Waker::noop())).is_pending()
+    }
+
     /// Whether an idle connection is still of use: the other end neither closed it nor said something unasked.
     pub fn is_quiet(&self) -> bool {
-        let context = &mut Context::from_waker(std::task::Waker::noop());
-        if self.tcp().poll_read_ready(context).is_pending() {
+        if self.is_read() {
             return true;
         }
         // The runtime believes that there may be more until somebody has looked.

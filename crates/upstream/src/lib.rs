@@ -10,6 +10,7 @@ mod failed;
 mod h1;
 mod h2;
 mod health;
+mod held;
 pub mod io;
 mod places;
 mod target;
