@@ -1,6 +1,6 @@
 //! Latency at half of what a proxy can do, in an open loop, beside the backend alone at the same rate.
 
-use super::load::{Figures, paced, text};
+use super::load::{Figures, steady, text};
 use super::peers::Running;
 use super::rotation::{Plan, spread};
 use super::site::Site;
@@ -22,8 +22,8 @@ pub(crate) fn at_half(site: &Site, proxy: &Running, capacity: f64, plan: Plan) -
     let rate = (capacity / 2.0).round();
     let mut rounds = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..plan.rounds {
-        let through = Figures::read(&text(paced(proxy.plain, &proxy.header, rate, plan.seconds)?)?)?;
-        let alone = Figures::read(&text(paced(site.backend_port, "", rate, plan.seconds)?)?)?;
+        let through = Figures::read(&text(steady(proxy.plain, &proxy.header, rate, plan.seconds)?)?)?;
+        let alone = Figures::read(&text(steady(site.backend_port, "", rate, plan.seconds)?)?)?;
         let failed = through.number("failed") + through.number("refused");
         let figures = [through.number("p50_us"), through.number("p99_us"), alone.number("p99_us"), failed];
         for (round, figure) in rounds.iter_mut().zip(figures) {

@@ -176,9 +176,18 @@ fn h2load(proxy: &Running, seconds: f64) -> Result<Figures> {
     })))
 }
 
-/// An open loop of `bench-load`, straight at a port.
+/// An open loop of `bench-load`, straight at a port, by clients that reconnect.
 pub(crate) fn paced(port: u16, header: &str, rate: f64, seconds: f64) -> Result<Command> {
-    let mut command = bench_load("rate", port, header)?;
+    open_loop("rate", port, header, rate, seconds)
+}
+
+/// An open loop from one thread, which bears tens of thousands of requests a second.
+pub(crate) fn steady(port: u16, header: &str, rate: f64, seconds: f64) -> Result<Command> {
+    open_loop("steady", port, header, rate, seconds)
+}
+
+fn open_loop(mode: &str, port: u16, header: &str, rate: f64, seconds: f64) -> Result<Command> {
+    let mut command = bench_load(mode, port, header)?;
     command.args(["--connections", "64", "--rate", &rate.to_string(), "--seconds", &seconds.to_string()]);
     Ok(command)
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const RATE: u32 = 50;
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) gateway: Server,
-    _backend: Server,
+    _backends: [Server; 2],
     folder: PathBuf,
     plain: u16,
     tls: u16,
@@ -64,23 +64,29 @@ impl Stage {
         let folder = root()?.join("target/trial").join(name);
         fs::create_dir_all(&folder)?;
         make_certificate(&folder)?;
-        let [plain, tls, backend_port] = free_ports()?;
-        let mut command = pinned(OTHERS, &root()?.join("target/release/bench-hostile"));
+        let [plain, tls, backend_port, calm_port] = free_ports()?;
+        let hostile = root()?.join("target/release/bench-hostile");
+        let mut command = beneath(&hostile);
         command.args(["backend", &format!("127.0.0.1:{backend_port}")]);
         let mut backend = Server::start(command, &folder.join("backend.log"))?;
         backend.wait_until_open(backend_port)?;
+        let mut command = pinned(OTHERS, &root()?.join("target/release/bench-backend"));
+        command.arg(format!("127.0.0.1:{calm_port}"));
+        let mut calm = Server::start(command, &folder.join("calm-backend.log"))?;
+        calm.wait_until_open(calm_port)?;
         let document = format!(
             "version: 1\nworkers: 1\nlisteners:\n  plain: {{bind: \"127.0.0.1:{plain}\"}}\n  tls: {{bind: \
              \"127.0.0.1:{tls}\", tls: {{certificates: [{{cert: cert.pem, key: key.pem}}]}}}}\nlimits: {{{limits}}}\n\
-             upstreams: {{backend: {{targets: [\"http://127.0.0.1:{backend_port}\"]}}}}\n\
-             apis: {{all: {{match: {{path: /}}, upstream: backend}}}}\n"
+             upstreams:\n  backend: {{targets: [\"http://127.0.0.1:{backend_port}\"]}}\n  calm: {{targets: \
+             [\"http://127.0.0.1:{calm_port}\"]}}\napis:\n  all: {{match: {{path: /}}, upstream: backend}}\n  calm: \
+             {{match: {{path: /calm}}, upstream: calm}}\n"
         );
         fs::write(folder.join("vestibule.yaml"), document)?;
         let mut command = pinned(GATEWAY, &root()?.join("target/release/vestibule"));
         command.arg("run").arg(folder.join("vestibule.yaml"));
         let mut gateway = Server::start(command, &folder.join("gateway.log"))?;
         gateway.wait_for(plain, "")?;
-        let stage = Self { gateway, _backend: backend, folder, plain, tls, backend_port };
+        let stage = Self { gateway, _backends: [backend, calm], folder, plain, tls, backend_port };
         // What the first connections need once is not the hostile clients' doing.
         stage.beside(3)?.wait_with_output()?;
         Ok(stage)
@@ -101,9 +107,7 @@ impl Stage {
     /// Has `bench-hostile` do what these words say for a while, with a normal client beside it.
     pub(crate) fn suffer(&self, words: &[&str], seconds: u32) -> Result<Seen> {
         let (before, busy, begun) = (self.gateway.resident(), self.gateway.cpu(), now());
-        // The client beside them shares their core, and must not wait for them there.
-        let mut command = pinned(OTHERS, Path::new("nice"));
-        command.args(["-n", "15"]).arg(root()?.join("target/release/bench-hostile"));
+        let mut command = beneath(&root()?.join("target/release/bench-hostile"));
         command.args(words).args(["--seconds", &seconds.to_string()]);
         let log = fs::File::create(self.folder.join("hostile.log"))?;
         let mut hostile = command.stdout(Stdio::piped()).stderr(log).spawn()?;
@@ -136,10 +140,10 @@ impl Stage {
         figures.get("most").and_then(Value::as_u64).context("no figure")
     }
 
-    /// A client that behaves.
+    /// A client that behaves, and asks a backend of its own.
     fn beside(&self, seconds: u32) -> Result<Child> {
         let mut command = pinned(OTHERS, &root()?.join("target/release/bench-load"));
-        command.args(["rate", &self.plain(), "/1k", "--connections", "8"]);
+        command.args(["rate", &self.plain(), "/calm", "--connections", "8"]);
         command.args(["--rate", &RATE.to_string(), "--seconds", &seconds.to_string()]);
         Ok(command.stdout(Stdio::piped()).spawn()?)
     }
@@ -153,6 +157,13 @@ impl Stage {
             p99: Duration::from_micros(number("p99_us")),
         })
     }
+}
+
+/// A program that shares a core with the client beside and its backend, who must not wait for it there.
+fn beneath(program: &Path) -> Command {
+    let mut command = pinned(OTHERS, Path::new("nice"));
+    command.args(["-n", "15"]).arg(program);
+    command
 }
 
 /// The line of JSON that a tool printed.

@@ -97,6 +97,8 @@ async fn big(stream: &mut TcpStream) -> Result<()> {
     stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {BIG}\r\n\r\n").as_bytes()).await?;
     for _ in 0..BIG / piece.len() {
         stream.write_all(&piece).await?;
+        // Others wait for their turn meanwhile.
+        tokio::task::yield_now().await;
     }
     Ok(())
 }

@@ -101,7 +101,7 @@ impl Wire {
 }
 
 /// The answer, and the length of its body.
-fn read_head(bytes: &[u8]) -> Result<(Answer, usize)> {
+pub(crate) fn read_head(bytes: &[u8]) -> Result<(Answer, usize)> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);
     response.parse(bytes)?;

@@ -2,14 +2,16 @@
 //!
 //! - `rate`: an open loop. Requests leave at fixed times, and latency counts from the time a request was due, so that a
 //!   slow answer does not hide the ones that had to wait behind it.
+//! - `steady`: the same from one thread, for tens of thousands of requests a second; without TLS.
 //! - `count`: exactly so many requests, for counting instructions.
 //! - `idle`: so many connections, each of which was answered once; holds them until its standard input ends.
 //!
-//! One thread a connection: `thread::sleep` is some fifty times finer than a timer of tokio.
+//! One thread a connection otherwise: `thread::sleep` is some fifty times finer than a timer of tokio.
 #![expect(clippy::print_stdout, reason = "the figures go to the caller")]
 
 mod client;
 mod options;
+mod steady;
 
 use anyhow::{Result, bail};
 use client::{Answer, Client};
@@ -25,9 +27,10 @@ fn main() -> Result<()> {
     let options = Arc::new(Options::read(&words)?);
     match options.mode.as_str() {
         "rate" => print(&together(&options, paced)?, options.seconds),
+        "steady" => print(&steady::steady(&options)?, options.seconds),
         "count" => print(&together(&options, counted)?, options.seconds),
         "idle" => return idle(&options),
-        other => bail!("there is no mode `{other}`: rate, count or idle"),
+        other => bail!("there is no mode `{other}`: rate, steady, count or idle"),
     }
     Ok(())
 }

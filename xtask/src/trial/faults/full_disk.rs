@@ -33,7 +33,7 @@ pub(crate) fn fill(section: &mut Section) -> Result<()> {
     let folder = folder("full-disk")?;
     let data = folder.join("data");
     fs::create_dir(&data)?;
-    run("mount", &["-t", "tmpfs", "-o", "size=192m,mode=700", "trial", &data.display().to_string()])?;
+    run("mount", &["-t", "tmpfs", "-o", "size=1g,mode=700", "trial", &data.display().to_string()])?;
     let disk = Disk(data.clone());
     let (_backend, port) = backend("full-disk")?;
     let parts = format!(
