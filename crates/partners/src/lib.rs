@@ -17,6 +17,7 @@ mod partners;
 mod pepper;
 pub mod private_file;
 mod product;
+mod records;
 #[cfg(test)]
 mod tests;
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use aws_lc_rs::rand;
 use store::{
-    App, AppId, Company, CompanyName, Environment, Key, KeyId, ManagedBy, Product, ProductName, Registry, Subscription,
-    SubscriptionId, SubscriptionState, UnixMicros,
+    App, AppId, Commit, Company, CompanyName, Entity, EntityId, Environment, Key, KeyId, Kind, Listing, ManagedBy, Product,
+    ProductName, Registry, Row, Subscription, SubscriptionId, SubscriptionState, UnixMicros, Write,
 };
 
+use crate::records::{At, Records};
 use crate::input::{Checking, NewApp, NewCompany, NewKey, NewProduct};
 use crate::key::NoRandomness;
 use crate::{Error, Index, KeyState, Secret, Unknown, key};
@@ -21,7 +22,7 @@ pub type Clock = Arc<dyn Fn() -> UnixMicros + Send + Sync>;
 
 /// Changes partners, and sees to it that this process knows at once.
 pub struct Partners {
-    registry: Arc<dyn Registry>,
+    records: Records,
     index: Arc<Index>,
     clock: Clock,
 }
@@ -59,7 +60,7 @@ pub struct Whoami {
 impl Partners {
     /// The use cases over a registry, telling an index.
     pub fn new(registry: Arc<dyn Registry>, index: Arc<Index>, clock: Clock) -> Self {
-        Self { registry, index, clock }
+        Self { records: Records::new(registry), index, clock }
     }
 
     /// The index that is told.
@@ -74,24 +75,25 @@ impl Partners {
         let title = checking.title(new.title, &new.name);
         let name = checking.done(name)?;
         let company = Company { name, title, created: self.now() };
-        self.registry.create_company(&company).await?;
+        self.records.create(&company).await?;
         self.tell().await;
         Ok(company)
     }
 
     /// Finds a company.
     pub async fn company(&self, name: &CompanyName) -> Result<Company, Error> {
-        Ok(self.registry.company(name).await?)
+        Ok(self.records.get::<Company>(name).await?.entity)
     }
 
     /// Lists companies, a page at a time.
     pub async fn companies(&self, after: Option<&CompanyName>, limit: usize) -> Result<Vec<Company>, Error> {
-        Ok(self.registry.companies(after, limit).await?)
+        let after = after.map(CompanyName::as_str);
+        self.list(Listing { after, limit, ..Listing::of(Kind::Company) }).await
     }
 
     /// Deletes a company with all that it has; its keys die at once.
     pub async fn delete_company(&self, name: &CompanyName) -> Result<(), Error> {
-        self.registry.delete_company(name).await?;
+        self.records.delete(name).await?;
         self.tell().await;
         Ok(())
     }
@@ -103,24 +105,27 @@ impl Partners {
         let title = checking.title(new.title, &new.name);
         let id = AppId { company: company.clone(), app: checking.done(name)? };
         let app = App { id, title, created: self.now() };
-        self.registry.create_app(&app).await?;
+        self.records.create(&app).await?;
         self.tell().await;
         Ok(app)
     }
 
     /// Finds an app.
     pub async fn app(&self, id: &AppId) -> Result<App, Error> {
-        Ok(self.registry.app(id).await?)
+        Ok(self.records.get::<App>(id).await?.entity)
     }
 
     /// Lists a company's apps, a page at a time.
     pub async fn apps(&self, company: &CompanyName, after: Option<&AppId>, limit: usize) -> Result<Vec<App>, Error> {
-        Ok(self.registry.apps(company, after, limit).await?)
+        self.records.expect(company).await?;
+        let (parent, after) = (EntityId::from(company), after.map(ToString::to_string));
+        let listing = Listing { parent: Some(&parent), after: after.as_deref(), limit, ..Listing::of(Kind::App) };
+        self.list(listing).await
     }
 
     /// Deletes an app with its subscriptions and keys, which die at once.
     pub async fn delete_app(&self, id: &AppId) -> Result<(), Error> {
-        self.registry.delete_app(id).await?;
+        self.records.delete(id).await?;
         self.tell().await;
         Ok(())
     }
@@ -128,7 +133,7 @@ impl Partners {
     /// Makes a product.
     pub async fn create_product(&self, new: NewProduct) -> Result<Product, Error> {
         let product = self.checked_product(new)?;
-        self.registry.create_product(&product).await?;
+        self.records.create(&product).await?;
         self.tell().await;
         Ok(product)
     }
@@ -137,13 +142,14 @@ impl Partners {
     pub async fn product(&self, name: &ProductName) -> Result<Product, Error> {
         match self.of_file(name) {
             Some(product) => Ok(product),
-            None => Ok(self.registry.product(name).await?),
+            None => Ok(self.records.get::<Product>(name).await?.entity),
         }
     }
 
     /// Lists products, the configuration file's and the store's, a page at a time.
     pub async fn products(&self, after: Option<&ProductName>, limit: usize) -> Result<Vec<Product>, Error> {
-        let mut products = self.registry.products(after, limit).await?;
+        let listing = Listing { after: after.map(ProductName::as_str), limit, ..Listing::of(Kind::Product) };
+        let mut products: Vec<Product> = self.list(listing).await?;
         let of_file = self.index.products().into_iter().filter(|product| product.managed_by == ManagedBy::File);
         for product in of_file.filter(|product| after.is_none_or(|after| *after < product.name)) {
             products.retain(|hidden| hidden.name != product.name);
@@ -156,16 +162,17 @@ impl Partners {
 
     /// Changes a product's operations and quota.
     pub async fn replace_product(&self, new: NewProduct) -> Result<Product, Error> {
-        let product = self.checked_product(new)?;
-        self.registry.replace_product(&product).await?;
+        let new = self.checked_product(new)?;
+        let change = |product: &mut Product| *product = Product { created: product.created, ..new.clone() };
+        let product = self.records.change(&new.name, change).await?.entity;
         self.tell().await;
-        Ok(self.registry.product(&product.name).await?)
+        Ok(product)
     }
 
     /// Deletes a product that no app is subscribed to.
     pub async fn delete_product(&self, name: &ProductName) -> Result<(), Error> {
         self.refuse_of_file(name)?;
-        self.registry.delete_product(name).await?;
+        self.records.delete(name).await?;
         self.tell().await;
         Ok(())
     }
@@ -181,24 +188,26 @@ impl Partners {
         let now = self.now();
         let id = SubscriptionId { app: app.clone(), product: product.clone() };
         let subscription = Subscription { id, state, created: now, changed: now };
-        self.registry.create_subscription(&subscription).await?;
+        self.records.create(&subscription).await?;
         self.tell().await;
         Ok(subscription)
     }
 
     /// Finds a subscription.
     pub async fn subscription(&self, id: &SubscriptionId) -> Result<Subscription, Error> {
-        Ok(self.registry.subscription(id).await?)
+        Ok(self.records.get::<Subscription>(id).await?.entity)
     }
 
     /// Lists an app's subscriptions.
     pub async fn subscriptions(&self, app: &AppId) -> Result<Vec<Subscription>, Error> {
-        Ok(self.registry.subscriptions(app).await?)
+        self.of_app(app, Kind::Subscription).await
     }
 
     /// Lists the subscriptions that wait for somebody's decision, a page at a time.
     pub async fn pending(&self, after: Option<&SubscriptionId>, limit: usize) -> Result<Vec<Subscription>, Error> {
-        Ok(self.registry.subscriptions_in(SubscriptionState::Pending, after, limit).await?)
+        let after = after.map(ToString::to_string);
+        let label = Some(SubscriptionState::Pending.as_str());
+        self.list(Listing { label, after: after.as_deref(), limit, ..Listing::of(Kind::Subscription) }).await
     }
 
     /// Approves a subscription.
@@ -208,14 +217,16 @@ impl Partners {
 
     /// Decides about a subscription.
     pub async fn decide(&self, id: &SubscriptionId, state: SubscriptionState) -> Result<Subscription, Error> {
-        let subscription = self.registry.set_subscription_state(id, state, self.now()).await?;
+        let changed = self.now();
+        let decide = |wish: &mut Subscription| (wish.state, wish.changed) = (state, changed);
+        let subscription = self.records.change(id, decide).await?.entity;
         self.tell().await;
         Ok(subscription)
     }
 
     /// Ends a subscription.
     pub async fn unsubscribe(&self, id: &SubscriptionId) -> Result<(), Error> {
-        self.registry.delete_subscription(id).await?;
+        self.records.delete(id).await?;
         self.tell().await;
         Ok(())
     }
@@ -232,35 +243,39 @@ impl Partners {
 
     /// Lists an app's keys, dead ones too.
     pub async fn keys(&self, app: &AppId) -> Result<Vec<Key>, Error> {
-        Ok(self.registry.keys(app).await?)
+        self.keys_of(app).await
     }
 
     /// Finds a key.
     pub async fn key(&self, id: &KeyId) -> Result<Key, Error> {
-        Ok(self.registry.key(id).await?)
+        Ok(seen(self.records.get::<Key>(id).await?))
     }
 
     /// Revokes a key: it opens nothing from now on.
     pub async fn revoke_key(&self, id: &KeyId) -> Result<Key, Error> {
-        let key = self.registry.revoke_key(id, self.now()).await?;
+        let now = self.now();
+        let key = self.records.change(id, |key: &mut Key| key.revoked = key.revoked.or(Some(now))).await?;
         self.tell().await;
-        Ok(key)
+        Ok(seen(key))
     }
 
     /// Makes a key like another one, which works on for `overlap` so that its users can change over.
     pub async fn rotate_key(&self, id: &KeyId, overlap: Duration) -> Result<Issued, Error> {
-        let old = self.registry.key(id).await?;
+        let At { entity: old, revision, .. } = self.records.get::<Key>(id).await?;
         let now = self.now();
         if old.revoked.is_some() || old.expires.is_some_and(|expires| expires <= now) {
             return Err(Error::KeyIsDead(old.id));
         }
         self.refuse_many_keys(&old.app).await?;
-        let new = NewKey { environment: Some(old.environment), scopes: old.scopes, expires: None };
-        let issued = self.issue(&old.app, new).await?;
+        let new = NewKey { environment: Some(old.environment), scopes: old.scopes.clone(), expires: None };
+        let issued = self.mint(&old.app, new)?;
         let over = u64::try_from(overlap.as_micros()).map_or(now, |micros| UnixMicros(now.0.saturating_add(micros)));
         // An overlap never lengthens the life of a key.
         let expires = old.expires.map_or(over, |expires| expires.min(over));
-        self.registry.set_key_expiry(id, Some(expires)).await?;
+        let old = Key { expires: Some(expires), ..old };
+        // Both or neither: there is never a new key without an end of the old one.
+        let writes = vec![Write::Create(Row::of(&issued.key)), Write::Replace(Row::of(&old), Some(revision))];
+        self.records.registry().commit(Commit { writes, ..Commit::default() }).await?;
         self.tell().await;
         Ok(issued)
     }
@@ -283,6 +298,14 @@ impl Partners {
     }
 
     async fn issue(&self, app: &AppId, new: NewKey) -> Result<Issued, Error> {
+        let issued = self.mint(app, new)?;
+        self.records.create(&issued.key).await?;
+        self.tell().await;
+        Ok(issued)
+    }
+
+    /// A key that is kept nowhere yet.
+    fn mint(&self, app: &AppId, new: NewKey) -> Result<Issued, Error> {
         let environment = new.environment.unwrap_or(Environment::Live);
         let mut fill = |bytes: &mut [u8]| rand::fill(bytes).map_err(|_unspecified| NoRandomness);
         let (id, secret) = key::mint(environment, &mut fill)?;
@@ -299,8 +322,6 @@ impl Partners {
             revoked: None,
             last_used: None,
         };
-        self.registry.create_key(&key).await?;
-        self.tell().await;
         Ok(Issued { key, secret })
     }
 
@@ -317,12 +338,27 @@ impl Partners {
 
     async fn refuse_many_keys(&self, app: &AppId) -> Result<(), Error> {
         let now = self.now();
-        let keys = self.registry.keys(app).await?;
+        let keys = self.keys_of(app).await?;
         let is_alive = |key: &&Key| key.revoked.is_none() && key.expires.is_none_or(|expires| now < expires);
         if MOST_KEYS <= keys.iter().filter(is_alive).count() {
             return Err(Error::TooManyKeys { app: app.clone(), most: MOST_KEYS });
         }
         Ok(())
+    }
+
+    async fn list<T: Entity>(&self, listing: Listing<'_>) -> Result<Vec<T>, Error> {
+        Ok(self.records.list(listing).await?.into_iter().map(|at| at.entity).collect())
+    }
+
+    async fn of_app<T: Entity>(&self, app: &AppId, kind: Kind) -> Result<Vec<T>, Error> {
+        self.records.expect(app).await?;
+        self.list(Listing { parent: Some(&app.into()), ..Listing::of(kind) }).await
+    }
+
+    async fn keys_of(&self, app: &AppId) -> Result<Vec<Key>, Error> {
+        self.records.expect(app).await?;
+        let keys = self.records.list(Listing { parent: Some(&app.into()), ..Listing::of(Kind::Key) }).await?;
+        Ok(keys.into_iter().map(seen).collect())
     }
 
     fn refuse_of_file(&self, name: &ProductName) -> Result<(), Error> {
@@ -339,7 +375,7 @@ impl Partners {
 
     /// Has the index read what was just written.
     async fn tell(&self) {
-        if let Err(cause) = self.index.refresh(&*self.registry).await {
+        if let Err(cause) = self.index.refresh(self.records.registry()).await {
             // The change is made all the same, and whoever follows the store will learn of it.
             tracing::warn!(%cause, "a change is stored, but this process learns of it later");
         }
@@ -348,6 +384,11 @@ impl Partners {
     fn now(&self) -> UnixMicros {
         (self.clock)()
     }
+}
+
+/// A key, and when it was last used.
+fn seen(At { entity, used, .. }: At<Key>) -> Key {
+    Key { last_used: used, ..entity }
 }
 
 /// A product of the configuration file in the form of the store's.
