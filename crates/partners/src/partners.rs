@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use aws_lc_rs::rand;
 use store::{
-    App, AppId, Commit, Company, CompanyName, Entity, EntityId, Environment, Key, KeyId, Kind, Listing, ManagedBy, Product,
-    ProductName, Registry, Row, Subscription, SubscriptionId, SubscriptionState, UnixMicros, Write,
+    App, AppId, Company, CompanyName, Entity, EntityId, Environment, Key, KeyId, Kind, Listing, ManagedBy, Noted,
+    Product, ProductName, Registry, Revision, Row, Subscription, SubscriptionId, SubscriptionState, UnixMicros, Write,
 };
 
-use crate::records::{At, Records};
 use crate::input::{Checking, NewApp, NewCompany, NewKey, NewProduct};
 use crate::key::NoRandomness;
+use crate::records::{Act, At, Records};
 use crate::{Error, Index, KeyState, Secret, Unknown, key};
 
 /// Keys of an app that work at the same time.
@@ -21,8 +21,9 @@ const MOST_KEYS: usize = 100;
 pub type Clock = Arc<dyn Fn() -> UnixMicros + Send + Sync>;
 
 /// Changes partners, and sees to it that this process knows at once.
+#[derive(Clone)]
 pub struct Partners {
-    records: Records,
+    pub(crate) records: Records,
     index: Arc<Index>,
     clock: Clock,
 }
@@ -60,7 +61,23 @@ pub struct Whoami {
 impl Partners {
     /// The use cases over a registry, telling an index.
     pub fn new(registry: Arc<dyn Registry>, index: Arc<Index>, clock: Clock) -> Self {
-        Self { records: Records::new(registry), index, clock }
+        Self { records: Records::new(registry, clock.clone()), index, clock }
+    }
+
+    /// The same use cases in somebody's name.
+    #[must_use]
+    pub fn acting(&self, act: Act) -> Self {
+        Self { records: self.records.acting(act), ..self.clone() }
+    }
+
+    /// Whether what is done here lasts, and is not a rehearsal.
+    pub fn is_real(&self) -> bool {
+        self.records.is_real()
+    }
+
+    /// Entries of the audit log after the one of this number, oldest first.
+    pub async fn noted(&self, after: u64, limit: usize) -> Result<Vec<Noted>, Error> {
+        Ok(self.records.registry().noted(after, limit).await?)
     }
 
     /// The index that is told.
@@ -69,20 +86,20 @@ impl Partners {
     }
 
     /// Makes a company.
-    pub async fn create_company(&self, new: NewCompany) -> Result<Company, Error> {
+    pub async fn create_company(&self, new: NewCompany) -> Result<At<Company>, Error> {
         let mut checking = Checking::default();
         let name = checking.name("name", &new.name);
         let title = checking.title(new.title, &new.name);
         let name = checking.done(name)?;
         let company = Company { name, title, created: self.now() };
-        self.records.create(&company).await?;
+        let company = self.records.create(company).await?;
         self.tell().await;
         Ok(company)
     }
 
     /// Finds a company.
-    pub async fn company(&self, name: &CompanyName) -> Result<Company, Error> {
-        Ok(self.records.get::<Company>(name).await?.entity)
+    pub async fn company(&self, name: &CompanyName) -> Result<At<Company>, Error> {
+        Ok(self.records.get::<Company>(name).await?)
     }
 
     /// Lists companies, a page at a time.
@@ -99,20 +116,20 @@ impl Partners {
     }
 
     /// Makes an app of a company.
-    pub async fn create_app(&self, company: &CompanyName, new: NewApp) -> Result<App, Error> {
+    pub async fn create_app(&self, company: &CompanyName, new: NewApp) -> Result<At<App>, Error> {
         let mut checking = Checking::default();
         let name = checking.name("name", &new.name);
         let title = checking.title(new.title, &new.name);
         let id = AppId { company: company.clone(), app: checking.done(name)? };
         let app = App { id, title, created: self.now() };
-        self.records.create(&app).await?;
+        let app = self.records.create(app).await?;
         self.tell().await;
         Ok(app)
     }
 
     /// Finds an app.
-    pub async fn app(&self, id: &AppId) -> Result<App, Error> {
-        Ok(self.records.get::<App>(id).await?.entity)
+    pub async fn app(&self, id: &AppId) -> Result<At<App>, Error> {
+        Ok(self.records.get::<App>(id).await?)
     }
 
     /// Lists a company's apps, a page at a time.
@@ -131,18 +148,20 @@ impl Partners {
     }
 
     /// Makes a product.
-    pub async fn create_product(&self, new: NewProduct) -> Result<Product, Error> {
+    pub async fn create_product(&self, new: NewProduct) -> Result<At<Product>, Error> {
         let product = self.checked_product(new)?;
-        self.records.create(&product).await?;
+        let product = self.records.create(product).await?;
         self.tell().await;
         Ok(product)
     }
 
     /// Finds a product, the configuration file's or the store's.
-    pub async fn product(&self, name: &ProductName) -> Result<Product, Error> {
+    ///
+    /// One of the file has no revision: it is changed there.
+    pub async fn product(&self, name: &ProductName) -> Result<At<Product>, Error> {
         match self.of_file(name) {
-            Some(product) => Ok(product),
-            None => Ok(self.records.get::<Product>(name).await?.entity),
+            Some(entity) => Ok(At { entity, revision: Revision(0), used: None }),
+            None => Ok(self.records.get::<Product>(name).await?),
         }
     }
 
@@ -161,10 +180,10 @@ impl Partners {
     }
 
     /// Changes a product's operations and quota.
-    pub async fn replace_product(&self, new: NewProduct) -> Result<Product, Error> {
+    pub async fn replace_product(&self, new: NewProduct) -> Result<At<Product>, Error> {
         let new = self.checked_product(new)?;
         let change = |product: &mut Product| *product = Product { created: product.created, ..new.clone() };
-        let product = self.records.change(&new.name, change).await?.entity;
+        let product = self.records.change(&new.name, change).await?;
         self.tell().await;
         Ok(product)
     }
@@ -183,19 +202,19 @@ impl Partners {
         app: &AppId,
         product: &ProductName,
         state: SubscriptionState,
-    ) -> Result<Subscription, Error> {
+    ) -> Result<At<Subscription>, Error> {
         self.product(product).await?;
         let now = self.now();
         let id = SubscriptionId { app: app.clone(), product: product.clone() };
         let subscription = Subscription { id, state, created: now, changed: now };
-        self.records.create(&subscription).await?;
+        let subscription = self.records.create(subscription).await?;
         self.tell().await;
         Ok(subscription)
     }
 
     /// Finds a subscription.
-    pub async fn subscription(&self, id: &SubscriptionId) -> Result<Subscription, Error> {
-        Ok(self.records.get::<Subscription>(id).await?.entity)
+    pub async fn subscription(&self, id: &SubscriptionId) -> Result<At<Subscription>, Error> {
+        Ok(self.records.get::<Subscription>(id).await?)
     }
 
     /// Lists an app's subscriptions.
@@ -211,15 +230,15 @@ impl Partners {
     }
 
     /// Approves a subscription.
-    pub async fn approve(&self, id: &SubscriptionId) -> Result<Subscription, Error> {
+    pub async fn approve(&self, id: &SubscriptionId) -> Result<At<Subscription>, Error> {
         self.decide(id, SubscriptionState::Approved).await
     }
 
     /// Decides about a subscription.
-    pub async fn decide(&self, id: &SubscriptionId, state: SubscriptionState) -> Result<Subscription, Error> {
+    pub async fn decide(&self, id: &SubscriptionId, state: SubscriptionState) -> Result<At<Subscription>, Error> {
         let changed = self.now();
         let decide = |wish: &mut Subscription| (wish.state, wish.changed) = (state, changed);
-        let subscription = self.records.change(id, decide).await?.entity;
+        let subscription = self.records.change(id, decide).await?;
         self.tell().await;
         Ok(subscription)
     }
@@ -262,6 +281,7 @@ impl Partners {
     /// Makes a key like another one, which works on for `overlap` so that its users can change over.
     pub async fn rotate_key(&self, id: &KeyId, overlap: Duration) -> Result<Issued, Error> {
         let At { entity: old, revision, .. } = self.records.get::<Key>(id).await?;
+        let revision = self.records.expected().unwrap_or(revision);
         let now = self.now();
         if old.revoked.is_some() || old.expires.is_some_and(|expires| expires <= now) {
             return Err(Error::KeyIsDead(old.id));
@@ -275,7 +295,7 @@ impl Partners {
         let old = Key { expires: Some(expires), ..old };
         // Both or neither: there is never a new key without an end of the old one.
         let writes = vec![Write::Create(Row::of(&issued.key)), Write::Replace(Row::of(&old), Some(revision))];
-        self.records.registry().commit(Commit { writes, ..Commit::default() }).await?;
+        self.records.commit(writes).await?;
         self.tell().await;
         Ok(issued)
     }
@@ -299,7 +319,7 @@ impl Partners {
 
     async fn issue(&self, app: &AppId, new: NewKey) -> Result<Issued, Error> {
         let issued = self.mint(app, new)?;
-        self.records.create(&issued.key).await?;
+        self.records.create(issued.key.clone()).await?;
         self.tell().await;
         Ok(issued)
     }
@@ -374,14 +394,17 @@ impl Partners {
     }
 
     /// Has the index read what was just written.
-    async fn tell(&self) {
+    pub(crate) async fn tell(&self) {
+        if !self.records.is_real() {
+            return;
+        }
         if let Err(cause) = self.index.refresh(self.records.registry()).await {
             // The change is made all the same, and whoever follows the store will learn of it.
             tracing::warn!(%cause, "a change is stored, but this process learns of it later");
         }
     }
 
-    fn now(&self) -> UnixMicros {
+    pub(crate) fn now(&self) -> UnixMicros {
         (self.clock)()
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::Method;
 use store::{
-    App, AppId, Commit, CompanyName, InMemory, Key, KeyId, ManagedBy, Quota, Registry, Row, SubscriptionState,
-    UnixMicros, Write,
+    App, AppId, Commit, CompanyName, InMemory, Key, ManagedBy, Quota, Registry, Row, SubscriptionState, UnixMicros,
+    Write,
 };
 
 use crate::{
@@ -36,7 +36,7 @@ impl Fixture {
     async fn app(&self) -> App {
         let company = self.partners.create_company(NewCompany { name: "acme".to_owned(), title: None }).await.unwrap();
         let new = NewApp { name: "shop".to_owned(), title: Some("The shop".to_owned()) };
-        self.partners.create_app(&company.name, new).await.unwrap()
+        self.partners.create_app(&company.name, new).await.unwrap().entity
     }
 
     async fn key(&self, app: &AppId) -> Issued {

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row as SqlRow, Transaction, params, params_from_iter};
 use store::{
-    Change, Changed, Commit, EntityId, Kind, Listing, Noted, Registry, Revision, Row, StoreError, Stored,
-    UnixMicros, Write, chained,
+    Change, Changed, Commit, EntityId, Kind, Listing, Noted, Registry, Revision, Row, StoreError, Stored, UnixMicros,
+    Write, chained,
 };
 
 use crate::SqliteStore;
@@ -230,9 +230,7 @@ fn changes(transaction: &Transaction<'_>, since: Revision, limit: usize) -> Resu
     let mut changes: Vec<_> = there.collect();
     let sql = "SELECT kind, path, revision FROM gone WHERE ? < revision ORDER BY revision LIMIT ?";
     let mut statement = transaction.prepare_cached(sql)?;
-    let gone = |row: &SqlRow<'_>| {
-        Ok(Change { revision: Revision(unsigned(row, 2)?), now: Changed::Gone(id(row, 0)?) })
-    };
+    let gone = |row: &SqlRow<'_>| Ok(Change { revision: Revision(unsigned(row, 2)?), now: Changed::Gone(id(row, 0)?) });
     for change in statement.query_map(params_from_iter(&range), gone)? {
         changes.push(change?);
     }

@@ -6,7 +6,9 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use store::{Commit, Company, Listing, Kind, Registry, Row, UnixMicros, Write, UsageQuery, UsageRow, UsageSource, UsageTotals};
+use store::{
+    Commit, Company, Kind, Listing, Registry, Row, UnixMicros, UsageQuery, UsageRow, UsageSource, UsageTotals, Write,
+};
 use store_sqlite::SqliteStore;
 
 /// How often the writer is killed. It goes on where it was, so each time the file is one that was killed before.

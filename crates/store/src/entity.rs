@@ -7,7 +7,7 @@ use model::api::ProductQuota as Quota;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppName, BadName, CompanyName, KeyId, ProductName};
+use crate::{AppName, BadName, CompanyName, KeyId, ProductName, TokenName};
 
 /// A point in time, in microseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -177,6 +177,45 @@ pub struct Key {
     pub last_used: Option<UnixMicros>,
 }
 
+/// What a token of the Admin API may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything.
+    Owner,
+    /// Everything but tokens.
+    Operator,
+    /// To look at companies, products and usage.
+    Billing,
+    /// To look at everything, the audit log included.
+    Auditor,
+    /// To look at what is a company's own, and to rotate and revoke its keys.
+    Company,
+}
+
+/// A token of the Admin API. Its secret is nowhere: it was shown once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// Its name.
+    pub name: TokenName,
+    /// What it may do.
+    pub role: Role,
+    /// Whose it is, if its role is [`Role::Company`].
+    pub company: Option<CompanyName>,
+    /// SHA-256 of the secret, which has 256 random bits, in hexadecimal digits.
+    pub hash: String,
+    /// When it was made.
+    pub created: UnixMicros,
+    /// When it stops working by itself.
+    pub expires: Option<UnixMicros>,
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("name", &self.name).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
 /// A digest of a secret, and how it was made.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyHash {
@@ -224,6 +263,8 @@ pub enum Kind {
     Subscription,
     /// What an app identifies itself with.
     Key,
+    /// What opens the Admin API.
+    Token,
 }
 
 /// Which entity: its kind, and the path of names that leads to it.
@@ -333,6 +374,14 @@ entities! {
             Some(self.state.to_string())
         }
     };
+    Token Token by TokenName as name {
+        fn parent(&self) -> Option<EntityId> {
+            self.company.as_ref().map(Into::into)
+        }
+        fn label(&self) -> Option<String> {
+            Some(self.hash.clone())
+        }
+    };
     Key Key by KeyId as id {
         fn parent(&self) -> Option<EntityId> {
             Some((&self.app).into())
@@ -379,5 +428,6 @@ words! {
     ManagedBy: File "file" Api "api";
     SubscriptionState: Pending "pending" Approved "approved" Refused "refused" Suspended "suspended";
     Environment: Live "live" Test "test";
-    Kind: Company "company" App "app" Product "product" Subscription "subscription" Key "key";
+    Kind: Company "company" App "app" Product "product" Subscription "subscription" Key "key" Token "token";
+    Role: Owner "owner" Operator "operator" Billing "billing" Auditor "auditor" Company "company";
 }

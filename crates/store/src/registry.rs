@@ -132,6 +132,12 @@ pub fn chained(before: &[u8; 32], body: &str) -> [u8; 32] {
     hash
 }
 
+/// Bytes in hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 /// Keeps entities, tells followers what has changed, and keeps the audit log.
 ///
 /// What was answered is durable and visible to every reader. Lists are sorted by path, byte by byte.

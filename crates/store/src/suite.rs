@@ -6,7 +6,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
-    clippy::panic,
     reason = "these are tests, kept outside of `mod tests` only because other crates run them"
 )]
 

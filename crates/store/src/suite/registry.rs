@@ -223,7 +223,8 @@ pub async fn a_use_never_goes_back_and_is_no_change(registry: &dyn Registry) {
     assert_eq!(registry.revision().await.unwrap(), before);
     replace(registry, written.clone()).await;
     assert_eq!(used().await, Some(UnixMicros(20)), "a change leaves it");
-    assert_eq!(registry.list(Listing::of(Kind::Key)).await.unwrap()[0].used, Some(UnixMicros(20)));
+    let listed = registry.list(Listing::of(Kind::Key)).await.unwrap();
+    assert_eq!(listed.iter().map(|stored| stored.used).collect::<Vec<_>>(), [Some(UnixMicros(20))]);
 }
 
 pub async fn a_follower_learns_every_change_once_in_order(registry: &dyn Registry) {
@@ -291,21 +292,23 @@ pub async fn the_audit_log_is_a_chain_without_gaps(registry: &dyn Registry) {
 
     let all = registry.noted(0, 9).await.unwrap();
     assert_eq!(all.iter().map(|noted| noted.number).collect::<Vec<_>>(), [1, 2, 3, 4]);
-    assert_eq!(all[1].body, "{\"number\":1}");
+    let bodies: Vec<_> = all.iter().map(|noted| noted.body.as_str()).collect();
+    assert_eq!(bodies, ["{\"number\":0}", "{\"number\":1}", "{\"number\":2}", "{}"]);
     let mut before = [0; 32];
     for noted in &all {
         before = chained(&before, &noted.body);
         assert_eq!(noted.hash, before);
     }
-    assert_eq!(registry.noted(1, 2).await.unwrap(), all[1..3]);
+    let some = registry.noted(1, 2).await.unwrap();
+    assert!(some.iter().eq(all.iter().skip(1).take(2)));
 }
 
 pub async fn writers_at_once_take_turns(registry: &dyn Registry) {
     create(registry, company("acme")).await;
     let names: Vec<_> = (0..20).map(|number| format!("acme/app-{number}")).collect();
-    let created = names.iter().map(|name| {
-        registry.commit(Commit { note: Some("{}".to_owned()), ..Commit::of(Write::Create(app(name))) })
-    });
+    let created = names
+        .iter()
+        .map(|name| registry.commit(Commit { note: Some("{}".to_owned()), ..Commit::of(Write::Create(app(name))) }));
     let mut revisions: Vec<_> = futures::future::join_all(created).await.into_iter().map(Result::unwrap).collect();
 
     revisions.sort_unstable();
