@@ -18,6 +18,8 @@ use crate::keeping::{Keeping, NotAddedUp, now};
 const EVERY: Duration = Duration::from_secs(1);
 /// How often the ledger of quotas is made short.
 const COMPACT: Duration = Duration::from_mins(1);
+/// How often it is written down when keys were last used.
+const NOTE: Duration = Duration::from_secs(30);
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -27,6 +29,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(add_up(keeping.clone()));
         jobs.spawn(follow(keeping.clone()));
         jobs.spawn(compact(keeping.clone()));
+        jobs.spawn(note_uses(keeping.clone()));
         jobs.spawn(look_around(keeping.clone()));
         show_keeping(node, keeping);
     }
@@ -59,6 +62,13 @@ async fn compact(keeping: Arc<Keeping>) {
         if let Err(error) = done {
             tracing::error!(%error, "the ledger of quotas could not be compacted");
         }
+    }
+}
+
+async fn note_uses(keeping: Arc<Keeping>) {
+    loop {
+        tokio::time::sleep(NOTE).await;
+        keeping.note_uses().await;
     }
 }
 

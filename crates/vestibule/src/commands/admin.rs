@@ -1,6 +1,7 @@
 //! `vestibule admin`: asks a running gateway, through its admin listener.
 
 mod app;
+mod audit;
 pub(crate) mod call;
 pub(crate) mod client;
 mod company;
@@ -11,6 +12,7 @@ mod reload;
 mod show;
 mod status;
 mod subscription;
+mod token;
 mod usage;
 
 use std::process::ExitCode;
@@ -21,7 +23,7 @@ use self::call::Call;
 use self::client::Client;
 use crate::output::{self, GOOD};
 
-/// Asks a running gateway: companies, apps, products, subscriptions, keys, usage, status.
+/// Asks a running gateway: companies, apps, products, subscriptions, keys, tokens, audit log, usage, status.
 ///
 /// The gateway is found by `--url` and its token, or by the configuration that it was started with.
 #[derive(Args)]
@@ -47,6 +49,9 @@ enum Command {
     Subscription(subscription::Command),
     #[command(subcommand)]
     Key(key::Command),
+    #[command(subcommand)]
+    Token(token::Command),
+    Audit(audit::Arguments),
     Usage(usage::Arguments),
     Status(status::Arguments),
     Reload(reload::Arguments),
@@ -60,13 +65,18 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Command::Product(command) => command.call(),
         Command::Subscription(command) => command.call(),
         Command::Key(command) => command.call(),
+        Command::Token(command) => command.call(),
+        Command::Audit(arguments) => arguments.call(),
         Command::Usage(arguments) => arguments.call(),
         Command::Status(arguments) => arguments.call(),
         Command::Reload(arguments) => arguments.call(),
     };
     match ask(&arguments.whereabouts, &call) {
         Ok(answer) if arguments.json => output::print(&format!("{answer:#}\n"), GOOD),
-        Ok(answer) => output::print(&call.shown(&answer), GOOD),
+        Ok(answer) => match call.shown(&answer) {
+            Ok(text) => output::print(&text, GOOD),
+            Err(reason) => output::fail(&reason),
+        },
         Err(reason) => output::fail(&reason),
     }
 }

@@ -27,6 +27,8 @@ pub(crate) enum Answer {
     Nothing(String),
     /// Something of a form of its own.
     Special(fn(&Value) -> String),
+    /// A list of a form of its own, all pages of it, in which something may be wrong.
+    Checked(fn(&Value) -> Result<String, String>),
 }
 
 impl Call {
@@ -64,15 +66,16 @@ impl Call {
         self
     }
 
-    /// The answer, for people.
-    pub(crate) fn shown(&self, answer: &Value) -> String {
-        match &self.answer {
+    /// The answer, for people; or what is wrong with it.
+    pub(crate) fn shown(&self, answer: &Value) -> Result<String, String> {
+        Ok(match &self.answer {
             Answer::List(columns) => show::table(columns, answer.get("items").unwrap_or(&Value::Null)),
             Answer::One => show::record(answer),
             Answer::Key => show::key(answer),
             Answer::Nothing(done) => format!("{done}\n"),
             Answer::Special(show) => show(answer),
-        }
+            Answer::Checked(show) => return show(answer),
+        })
     }
 }
 
