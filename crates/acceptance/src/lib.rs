@@ -17,6 +17,8 @@ mod answers;
 #[cfg(test)]
 mod backends;
 #[cfg(test)]
+mod billing;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod connections;

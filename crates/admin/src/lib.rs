@@ -20,12 +20,14 @@ mod page;
 mod parts;
 mod products;
 mod routes;
+mod statements;
 mod status;
 mod subscriptions;
 mod time;
 mod token;
 mod upgrade;
 mod usage;
+mod usage_series;
 
 #[cfg(test)]
 mod tester;

@@ -13,8 +13,8 @@ use problem::{Problem, ProblemKind};
 
 use crate::failure::Failure;
 use crate::{
-    Admin, access, apps, body, companies, configuration, failure, health, keys, metrics, parts, products, status,
-    subscriptions, upgrade, usage,
+    Admin, access, apps, body, companies, configuration, failure, health, keys, metrics, parts, products, statements,
+    status, subscriptions, upgrade, usage, usage_series,
 };
 
 /// Nothing is asked by this path.
@@ -54,6 +54,9 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &failure::CONFLICT,
     &failure::FAILED,
     &usage::TOO_MUCH,
+    &statements::OVERLAPS,
+    &statements::CLOSED,
+    &statements::STALE,
 ];
 
 /// Who can reach the listener.
@@ -107,6 +110,12 @@ fn partners() -> Router<Admin> {
         .route(&of_app("/subscriptions/{product}/refuse"), post(subscriptions::refuse))
         .route(&of_app("/subscriptions/{product}/suspend"), post(subscriptions::suspend))
         .route("/usage", get(usage::show))
+        .route("/usage/series", get(usage_series::show))
+        .route("/statements", get(statements::list).post(statements::create))
+        .route("/statements/{number}", get(statements::show).delete(statements::discard))
+        .route("/statements/{number}/close", post(statements::close))
+        .route("/statements/{number}/credit-notes", post(statements::credit))
+        .route("/statements/{number}/recount", get(statements::recount))
 }
 
 fn node() -> Router<Admin> {
@@ -227,7 +236,7 @@ mod tests {
     #[tokio::test]
     async fn a_gateway_without_a_store_says_so() {
         let tester = Tester::without_storage();
-        for path in ["/companies", "/products", "/usage", "/subscriptions", "/keys/abcdefghijkl"] {
+        for path in ["/companies", "/products", "/usage", "/subscriptions", "/statements", "/keys/abcdefghijkl"] {
             tester.get(path).await.is_problem(StatusCode::CONFLICT, "no-store");
         }
         assert_eq!(tester.get("/status").await.status, StatusCode::OK);

@@ -93,6 +93,9 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
     if let Err(found) = crate::keeping::products(document, is_doubtful) {
         findings.extend(found);
     }
+    if let Err(found) = billing::plans(document, is_doubtful) {
+        findings.extend(found);
+    }
     if let Some(admin) = &document.admin {
         findings.extend(check_admin(admin));
     }

@@ -16,6 +16,7 @@ use store::{Registry, UnixMicros, UsageTotals};
 use store_sqlite::SqliteStore;
 use tokio::sync::Mutex;
 
+use crate::accounts::Accounts;
 use crate::node::StartError;
 use crate::quota_ledger::QuotaLedger;
 
@@ -30,6 +31,8 @@ pub struct Keeping {
     pub partners: Arc<Partners>,
     /// The sums of usage.
     pub totals: Arc<dyn UsageTotals>,
+    /// What companies are to pay.
+    pub accounts: Arc<Accounts>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) index: Arc<Index>,
     pub(crate) usage: Arc<Journal>,
@@ -65,6 +68,7 @@ impl Keeping {
         Ok(Self {
             folder: folder.to_owned(),
             partners: Arc::new(Partners::new(sqlite.clone(), index.clone(), Arc::new(now))),
+            accounts: Arc::new(Accounts::new(sqlite.clone(), sqlite.clone(), Arc::new(now))),
             totals: sqlite.clone(),
             registry: sqlite,
             meter: Arc::new(Meter::new(usage.clone())),

@@ -2,6 +2,7 @@
 //!
 //! Deliberately not here: how operators ask for them (the command line and the admin API), and how requests are served.
 
+mod accounts;
 mod collector;
 mod document;
 mod jobs;
@@ -12,6 +13,7 @@ mod presence;
 mod quota_ledger;
 mod rehearsal;
 
+pub use self::accounts::{AccountError, Accounts, Order, Recount};
 pub use self::document::{Configuration, check, schema};
 pub use self::keeping::{Keeping, NotAddedUp, now};
 pub use self::node::{Expecting, Node, Phase, Published, StartError};

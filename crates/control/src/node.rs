@@ -281,6 +281,7 @@ impl Node {
         let document = &configuration.document;
         let mut snapshot = Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(all)?;
         let products = keeping::products(document, &|_| false).map_err(all)?;
+        let plans = billing::plans(document, &|_| false).map_err(all)?;
         let logs = observing::logs(&document.logs, &self.lent.kept).map_err(located)?;
         snapshot.observers = observing::observers(&snapshot, &self.registry, &logs, self.spans.as_ref());
         if let Some(keeping) = &self.keeping {
@@ -289,6 +290,7 @@ impl Node {
         self.gateway.listen(&snapshot).map_err(located)?;
         if let Some(keeping) = &self.keeping {
             keeping.index.set_file_products(products);
+            keeping.accounts.set_plans(plans);
         }
         warn_of_what_needs_a_restart(&current, &configuration);
         self.live.replace(snapshot);

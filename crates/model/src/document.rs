@@ -12,6 +12,7 @@ use crate::api::{Api, Product};
 use crate::formats;
 use crate::limits::Limits;
 use crate::listener::{Listener, ServerTls};
+use crate::plan::Plan;
 use crate::requests::Requests;
 use crate::units::Span;
 use crate::upstream::Upstream;
@@ -56,6 +57,9 @@ pub struct Document {
     /// Bundles of operations that apps subscribe to.
     #[serde(default)]
     pub products: Named<Product>,
+    /// What companies pay.
+    #[serde(default)]
+    pub plans: Named<Plan>,
     /// Where access logs go.
     #[serde(default)]
     pub logs: Vec<LogSink>,

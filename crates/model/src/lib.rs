@@ -9,6 +9,8 @@ pub mod fmt;
 pub mod formats;
 pub mod limits;
 pub mod listener;
+pub mod money;
+pub mod plan;
 pub mod read;
 pub mod requests;
 pub mod schema;

@@ -121,7 +121,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<UsageRow> {
 }
 
 /// Usage knows no names that could be missing or taken.
-fn unavailable(error: StoreError) -> Unavailable {
+pub(crate) fn unavailable(error: StoreError) -> Unavailable {
     match error {
         StoreError::Unavailable(unavailable) => unavailable,
         other => Unavailable::because(other),

@@ -9,6 +9,7 @@ pub(crate) mod place;
 mod product;
 mod reload;
 mod show;
+mod statement;
 mod status;
 mod subscription;
 mod usage;
@@ -21,7 +22,7 @@ use self::call::Call;
 use self::client::Client;
 use crate::output::{self, GOOD};
 
-/// Asks a running gateway: companies, apps, products, subscriptions, keys, usage, status.
+/// Asks a running gateway: companies, apps, products, subscriptions, keys, usage, statements, status.
 ///
 /// The gateway is found by `--url` and its token, or by the configuration that it was started with.
 #[derive(Args)]
@@ -47,7 +48,9 @@ enum Command {
     Subscription(subscription::Command),
     #[command(subcommand)]
     Key(key::Command),
-    Usage(usage::Arguments),
+    Usage(Box<usage::Arguments>),
+    #[command(subcommand)]
+    Statement(statement::Command),
     Status(status::Arguments),
     Reload(reload::Arguments),
 }
@@ -61,6 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Command::Subscription(command) => command.call(),
         Command::Key(command) => command.call(),
         Command::Usage(arguments) => arguments.call(),
+        Command::Statement(command) => command.call(),
         Command::Status(arguments) => arguments.call(),
         Command::Reload(arguments) => arguments.call(),
     };

@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// What sums are told apart by: hour, day, month, company, app, product, api, operation, status.
     #[arg(long, value_name = "WORDS", default_value = "company,app,api")]
     by: String,
+    /// The time zone by which days and months begin, such as `Europe/Berlin`; without, UTC.
+    #[arg(long)]
+    zone: Option<String>,
 }
 
 impl Arguments {
@@ -46,6 +49,7 @@ impl Arguments {
             ("from", self.from.as_ref()),
             ("to", self.to.as_ref()),
             ("by", Some(&self.by)),
+            ("zone", self.zone.as_ref()),
         ])
     }
 }
