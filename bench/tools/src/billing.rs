@@ -19,6 +19,8 @@ use store_sqlite::SqliteStore;
 const MONTH: &str = "2026-10";
 const ZONE: &str = "Europe/Berlin";
 const MICROS_AN_HOUR: u64 = 3_600_000_000;
+/// From the afternoon before the month to the morning after it.
+const HOURS: u64 = 764;
 /// Bounds of the tiers with the price of a call in millionths of a millionth.
 const TIERS: [(u64, u64); 3] = [(100_000, 2_000_000_000), (2_000_000, 1_500_000_000), (u64::MAX, 333_333_333)];
 /// The price of a KiB.
@@ -113,7 +115,8 @@ fn write(journal: &Journal, records: u64) -> Result<()> {
         record.clear();
         UsageRecord {
             id: id.into(),
-            at: (first + roll(764)) * MICROS_AN_HOUR + roll(MICROS_AN_HOUR),
+            // One hour after another, as they come.
+            at: (first + id * HOURS / records) * MICROS_AN_HOUR + roll(MICROS_AN_HOUR),
             status,
             complete: true,
             cost: 1,

@@ -73,6 +73,36 @@ async fn a_changed_plan_holds_for_statements_that_are_made_from_then_on() {
 }
 
 #[tokio::test]
+async fn totals_are_made_anew_from_records_that_are_kept_and_twice_is_once() {
+    let (_backend, gateway) = gateway(&format!("{DOCUMENT}usage: {{keep: 40d}}\n")).await;
+    let key = gateway.key("acme", "trial").await;
+    for _ in 0..3 {
+        assert_eq!(gateway.get_with("/orders/7", &[("X-Api-Key", &key)]).await.status, 200);
+    }
+    assert_eq!(gateway.usage("acme").await, [(2, 3)]);
+
+    // Somebody spoils them.
+    let gateway = gateway.restart().await;
+    let keeping = gateway.node().keeping.as_ref().unwrap();
+    keeping.totals.replace(0, &[], &[]).await.unwrap();
+    assert_eq!(gateway.usage("acme").await, []);
+    let (from, rebuilt) = keeping.rebuild().await.unwrap();
+    assert_eq!((from, rebuilt.records, rebuilt.changed), (0, 3, 1));
+    assert_eq!(gateway.usage("acme").await, [(2, 3)]);
+    assert_eq!(keeping.rebuild().await.unwrap().1.changed, 0);
+
+    assert_eq!(gateway.get_with("/orders/7", &[("X-Api-Key", &key)]).await.status, 200);
+    assert_eq!(gateway.usage("acme").await, [(2, 4)]);
+}
+
+#[tokio::test]
+async fn without_kept_records_totals_are_left_alone() {
+    let (_backend, gateway) = gateway(DOCUMENT).await;
+    let refused = gateway.node().keeping.as_ref().unwrap().rebuild().await.unwrap_err();
+    assert!(refused.to_string().starts_with("no usage records are kept; write `usage: {keep: 40d}`"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_plan_that_contradicts_itself_is_not_served() {
     let document = "
 plans:

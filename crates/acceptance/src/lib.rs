@@ -52,3 +52,5 @@ mod tls;
 mod traces;
 #[cfg(test)]
 mod tunnels;
+#[cfg(test)]
+mod usage_events;

@@ -35,7 +35,7 @@ mod tester;
 pub use self::admin::{Admin, Storage};
 pub use self::listener::{Listener, Transport};
 pub use self::node::{
-    Applied, Apply, Configuration, JournalStatus, ListenerStatus, Node, Readiness, Refused, Serving, Status,
+    Applied, Apply, Configuration, JournalStatus, ListenerStatus, Node, Readiness, Rebuilt, Refused, Serving, Status,
     TargetStatus, UpstreamStatus,
 };
 pub use self::routes::{Exposure, PROBLEMS};

@@ -110,6 +110,7 @@ fn partners() -> Router<Admin> {
         .route(&of_app("/subscriptions/{product}/refuse"), post(subscriptions::refuse))
         .route(&of_app("/subscriptions/{product}/suspend"), post(subscriptions::suspend))
         .route("/usage", get(usage::show))
+        .route("/usage/rebuild", post(usage::rebuild))
         .route("/usage/series", get(usage_series::show))
         .route("/statements", get(statements::list).post(statements::create))
         .route("/statements/{number}", get(statements::show).delete(statements::discard))

@@ -20,8 +20,8 @@ use telemetry::metrics::{Exposition, Registry};
 use tower::ServiceExt;
 
 use crate::{
-    Admin, Applied, Apply, Configuration, Exposure, JournalStatus, ListenerStatus, Node, Readiness, Refused, Serving,
-    Status, Storage, TargetStatus, Token, UpstreamStatus,
+    Admin, Applied, Apply, Configuration, Exposure, JournalStatus, ListenerStatus, Node, Readiness, Rebuilt, Refused,
+    Serving, Status, Storage, TargetStatus, Token, UpstreamStatus,
 };
 
 /// The token that opens.
@@ -278,6 +278,11 @@ impl Node for Stub {
             Apply::DryRun => 7,
         };
         Ok(Applied { generation, hash: "decade".to_owned(), changes: Vec::new() })
+    }
+
+    async fn rebuild_usage(&self) -> Result<Rebuilt, Refused> {
+        self.act("The sums are as they were.").await?;
+        Ok(Rebuilt { from_hour: 490_896, records: 5, rows: 3, changed: 1 })
     }
 
     async fn count_usage(&self) -> Result<(), Refused> {

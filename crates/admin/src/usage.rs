@@ -16,7 +16,7 @@ use store::{UsageQuery, UsageRow, UsageTotals};
 
 use crate::failure::Failure;
 use crate::parts::{Asked, BAD_QUERY, Stored};
-use crate::{Admin, time};
+use crate::{Admin, Rebuilt, time};
 
 /// The answer would be longer than anybody reads.
 pub(crate) static TOO_MUCH: ProblemKind =
@@ -130,6 +130,21 @@ pub(crate) async fn count(
     let mut groups = Groups::new(by, calendar, most);
     collect(totals, query, &mut groups).await?;
     Ok(Counted { hours, complete: counted.is_ok(), groups })
+}
+
+/// What became of the sums.
+#[derive(Serialize)]
+struct Remade {
+    from: String,
+    records: u64,
+    rows: usize,
+    changed: usize,
+}
+
+/// `POST /usage/rebuild`: makes the sums anew from the records that are kept.
+pub(crate) async fn rebuild(State(admin): State<Admin>, Stored(_): Stored) -> Result<impl IntoResponse, Failure> {
+    let Rebuilt { from_hour, records, rows, changed } = admin.node.rebuild_usage().await?;
+    Ok(Json(Remade { from: hour_text(from_hour), records, rows, changed }))
 }
 
 pub(crate) fn named((by, of): (&str, Arc<str>)) -> (String, Value) {
@@ -426,6 +441,15 @@ mod tests {
             let answer = tester.get(&format!("/usage?{query}")).await;
             answer.is_problem(StatusCode::BAD_REQUEST, "bad-query");
         }
+    }
+
+    #[tokio::test]
+    async fn sums_are_made_anew() {
+        let tester = tester().await;
+        let answer = tester.post_nothing("/usage/rebuild").await;
+        assert_eq!(answer.json, json!({ "from": "2026-01-01T00:00:00Z", "records": 5, "rows": 3, "changed": 1 }));
+        tester.node.fail();
+        tester.post_nothing("/usage/rebuild").await.is_problem(StatusCode::INTERNAL_SERVER_ERROR, "failed");
     }
 
     #[tokio::test]

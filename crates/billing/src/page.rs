@@ -63,7 +63,8 @@ fn usage(statement: &Statement) -> String {
             let operation = format!("{}: {}", trace.api, trace.operation);
             let quantity = trace.quantity.to_string();
             let [what, product, operation, first, last, quantity] =
-                [&item.text, &trace.product, &operation, &trace.first, &trace.last, &quantity].map(|cell| text(cell));
+                [&item.text, &trace.product, &operation, &hour(&trace.first), &hour(&trace.last), &quantity]
+                    .map(|cell| text(cell));
             let _written =
                 write!(rows, "<tr><td>{what}<td>{product}<td>{operation}<td>{first}<td>{last}<td class=n>{quantity}");
         }
@@ -71,8 +72,13 @@ fn usage(statement: &Statement) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let head = "<tr><th>What<th>Product<th>Operation<th>First hour<th>Last hour<th class=n>Counted";
+    let head = "<tr><th>What<th>Product<th>Operation<th>First hour, UTC<th>Last hour, UTC<th class=n>Counted";
     format!("<h2>Usage</h2><table class=u><thead>{head}</thead><tbody>{rows}</tbody></table>")
+}
+
+/// An hour as people write it.
+fn hour(time: &str) -> String {
+    time.replace('T', " ").trim_end_matches(":00Z").to_owned()
 }
 
 fn page(title: &str, facts: &[(&str, String)], body: &str, hash: &str) -> String {
@@ -83,7 +89,7 @@ fn page(title: &str, facts: &[(&str, String)], body: &str, hash: &str) -> String
     let (title, hash) = (text(title), text(hash));
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-         <title>{title}</title><style>{STYLE}</style><h1>{title}</h1><dl>{listed}</dl>{body}<footer>{hash}</footer></html>\n"
+         <title>{title}</title><style>{STYLE}</style><h1>{title}</h1><dl>{listed}</dl>{body}<footer>SHA-256 {hash}</footer></html>\n"
     )
 }
 
@@ -109,11 +115,11 @@ body{font:14px/1.45 system-ui,sans-serif;color:#1a1a1a;background:#fff;max-width
 h1{font-size:1.6rem;margin:0 0 1rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1.5rem;margin:0 0 1.5rem}dt{color:#666}dd{margin:0}\
 table{width:100%;border-collapse:collapse}th{text-align:left;color:#666;font-weight:500;border-bottom:1px solid #999}\
-th,td{padding:.3rem .5rem .3rem 0;vertical-align:top}th:last-child,td:last-child{padding-right:0}\
+th,td{padding:.3rem .5rem .3rem 0;vertical-align:top}th:last-child,td:last-child{padding-right:0}.n+td{padding-left:.5rem}\
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.p{padding-left:1rem;color:#555}\
 .i td{border-top:1px solid #ddd;font-weight:600}.i small{font-weight:400;color:#555}\
 tfoot td{border-top:2px solid #1a1a1a;font-weight:700;font-size:1.1rem}\
-.u{font-size:.85rem}.u td{border-top:1px solid #eee}\
+.u{font-size:.85em}.u td{border-top:1px solid #eee}\
 tbody,tr{break-inside:avoid}thead{display:table-header-group}tfoot{display:table-row-group}\
 footer{margin-top:2rem;color:#888;font-size:.7rem;word-break:break-all}\
 @media print{body{margin:0;padding:0;max-width:none;font-size:11px}}";
@@ -126,7 +132,7 @@ mod tests {
     fn nothing_that_others_wrote_becomes_markup() {
         assert_eq!(text("<b a=\"x\" b='y'>&</b>"), "&lt;b a=&quot;x&quot; b=&#39;y&#39;&gt;&amp;&lt;/b&gt;");
         let shown = page("<script>", &[("a", "<i>".to_owned())], "", "<p>");
-        assert!(!shown.contains("<script>") && !shown.contains("<i>") && !shown.contains("<footer><p>"), "{shown}");
+        assert!(!shown.contains("<script>") && !shown.contains("<i>") && !shown.contains("<p>"), "{shown}");
     }
 
     #[test]

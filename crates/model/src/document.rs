@@ -16,6 +16,7 @@ use crate::plan::Plan;
 use crate::requests::Requests;
 use crate::units::Span;
 use crate::upstream::Upstream;
+use crate::usage::Usage;
 
 /// A map that keeps the order in which it was written.
 pub type Named<T> = IndexMap<String, T>;
@@ -60,6 +61,9 @@ pub struct Document {
     /// What companies pay.
     #[serde(default)]
     pub plans: Named<Plan>,
+    /// What becomes of usage records.
+    #[serde(default)]
+    pub usage: Usage,
     /// Where access logs go.
     #[serde(default)]
     pub logs: Vec<LogSink>,

@@ -17,5 +17,6 @@ pub mod schema;
 pub mod share;
 pub mod units;
 pub mod upstream;
+pub mod usage;
 
 pub use self::document::Document;

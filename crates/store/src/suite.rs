@@ -55,6 +55,7 @@ macro_rules! usage_totals_suite {
             a_query_narrows_by_each_name_and_hour
             rows_come_by_hour_and_no_more_than_asked_for
             large_numbers_are_kept
+            sums_are_replaced_from_an_hour_on
         }
     };
 }

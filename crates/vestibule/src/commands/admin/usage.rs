@@ -1,6 +1,6 @@
 //! `vestibule admin usage`: who has used what.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::call::{Answer, Call};
@@ -8,7 +8,10 @@ use super::show;
 
 /// Shows who has used what, up to this moment.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Only this company's.
     #[arg(long)]
     company: Option<String>,
@@ -38,8 +41,17 @@ pub(crate) struct Arguments {
     zone: Option<String>,
 }
 
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// Makes the sums anew from the records that are kept (`usage: {keep}`); doing it twice changes nothing.
+    Rebuild,
+}
+
 impl Arguments {
     pub(crate) fn call(&self) -> Call {
+        if let Some(Command::Rebuild) = self.command {
+            return Call::post(&["usage", "rebuild"], None, Answer::One);
+        }
         Call::get(&["usage"], Answer::Special(shown)).with_query([
             ("company", self.company.as_ref()),
             ("app", self.app.as_ref()),
