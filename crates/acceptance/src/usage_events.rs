@@ -129,13 +129,14 @@ async fn each_sink_has_its_own_place_and_its_own_form() {
 #[tokio::test]
 async fn a_sink_that_cannot_be_is_a_finding() {
     let document = "
-usage: {keep: 1d, events: {Bad: {http: {url: nowhere}}, other: {http: {url: \"ftp://a/\"}}}}
+usage: {keep: 1d, keep_bytes: 8GiB, events: {Bad: {http: {url: nowhere}}, other: {http: {url: \"ftp://a/\"}}}}
 apis: {orders: {match: {path: /orders}, policies: [{respond: {status: 204}}]}}
 ";
     let told = Gateway::refusing(document).await;
     for expected in [
         "/usage/keep: needs `store`",
         "/usage/events: needs `store`",
+        "/usage/keep_bytes: is more than 6GiB",
         "/usage/events/Bad: `Bad` cannot be a name here",
         "/usage/events/Bad/http/url: ",
         "/usage/events/other/http/url: ",

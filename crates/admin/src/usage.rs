@@ -16,7 +16,7 @@ use store::{UsageQuery, UsageRow, UsageTotals};
 
 use crate::failure::Failure;
 use crate::parts::{Asked, BAD_QUERY, Stored};
-use crate::{Admin, Rebuilt, time};
+use crate::{Admin, Rebuilt, Storage, time};
 
 /// The answer would be longer than anybody reads.
 pub(crate) static TOO_MUCH: ProblemKind =
@@ -39,6 +39,8 @@ pub(crate) struct Question {
     pub(crate) by: Option<String>,
     /// The time zone by which days and months begin, such as `Europe/Berlin`; UTC, if it is left out.
     pub(crate) zone: Option<String>,
+    /// The plan in whose time zone they begin, instead.
+    pub(crate) plan: Option<String>,
 }
 
 /// The answer.
@@ -92,7 +94,7 @@ pub(crate) async fn show(
     Asked(question): Asked<Question>,
 ) -> Result<impl IntoResponse, Failure> {
     let by = by(question.by.as_deref().unwrap_or_default())?;
-    let Counted { hours, complete, groups } = count(&admin, &*storage.totals, question, by, GROUPS).await?;
+    let Counted { hours, complete, groups } = count(&admin, &storage, question, by, GROUPS).await?;
     let Groups { sums, total, calendar, .. } = groups;
     let items = sums.into_iter().map(|(of, sums)| Item { of: of.into_iter().map(named).collect(), sums }).collect();
     let (from, to) = (hour_text(hours.start), hour_text(hours.end));
@@ -110,14 +112,20 @@ pub(crate) struct Counted {
 /// Sums up what is asked about, in at most so many groups.
 pub(crate) async fn count(
     admin: &Admin,
-    totals: &dyn UsageTotals,
+    storage: &Storage,
     question: Question,
     by: Vec<By>,
     most: usize,
 ) -> Result<Counted, Failure> {
-    let zone = question.zone.as_deref().unwrap_or("UTC");
-    let calendar = Calendar::of(zone);
-    let calendar = calendar.ok_or_else(|| bad(&format!("`zone` is `{zone}`; write one such as `Europe/Berlin`")))?;
+    let calendar = match (&question.zone, &question.plan) {
+        (Some(_), Some(_)) => return Err(bad("`zone` and `plan` both say when days begin; leave one out")),
+        (_, Some(plan)) => storage.accounts.plan(plan).map_err(|error| bad(&error.to_string()))?.calendar().clone(),
+        (zone, None) => {
+            let zone = zone.as_deref().unwrap_or("UTC");
+            let unknown = || bad(&format!("`zone` is `{zone}`; write one such as `Europe/Berlin`"));
+            Calendar::of(zone).ok_or_else(unknown)?
+        }
+    };
     let hours = hours(&question, &calendar, (admin.clock)())?;
     // What was answered already and is not in the sums yet would be missing. If it cannot be added now, the rest is
     // still worth knowing.
@@ -128,7 +136,7 @@ pub(crate) async fn count(
     let Question { company, app, product, api, operation, .. } = question;
     let query = UsageQuery { company, app, product, api, operation, hours: hours.clone(), limit: ROWS };
     let mut groups = Groups::new(by, calendar, most);
-    collect(totals, query, &mut groups).await?;
+    collect(&*storage.totals, query, &mut groups).await?;
     Ok(Counted { hours, complete: counted.is_ok(), groups })
 }
 
@@ -402,7 +410,7 @@ mod tests {
     #[tokio::test]
     async fn sums_are_told_apart_as_asked() {
         let tester = tester().await;
-        let cases: [(&str, &[(&str, u64)]); 10] = [
+        let cases: [(&str, &[(&str, u64)]); 11] = [
             ("by=company", &[("acme", 7), ("node", 16), ("umbrella", 8)]),
             ("by=company,api&company=acme", &[("stock acme", 4), ("orders acme", 3)]),
             ("by=day&company=acme", &[("2025-12-30", 1), ("2025-12-31", 2), ("2026-01-01", 4)]),
@@ -412,6 +420,7 @@ mod tests {
             ("by=app&from=2025-12-31&to=2026-01-01", &[("shop", 2)]),
             ("by=operation&api=none", &[]),
             ("by=day&company=acme&zone=Asia/Kolkata", &[("2025-12-31", 1), ("2026-01-01", 6)]),
+            ("by=month&company=acme&plan=gold", &[("2025-12", 3), ("2026-01", 4)]),
             ("by=day&zone=Asia/Kolkata&from=2025-12-31&to=2026-01-01", &[("2025-12-31", 1)]),
         ];
         for (query, expected) in cases {
@@ -435,9 +444,16 @@ mod tests {
     #[tokio::test]
     async fn a_question_that_is_not_understood_is_refused() {
         let tester = tester().await;
-        for query in
-            ["by=week", "by=day,day", "from=yesterday", "from=2026-01-02&to=2026-01-01", "until=now", "zone=Mars"]
-        {
+        for query in [
+            "by=week",
+            "by=day,day",
+            "from=yesterday",
+            "from=2026-01-02&to=2026-01-01",
+            "until=now",
+            "zone=Mars",
+            "plan=lead",
+            "plan=gold&zone=UTC",
+        ] {
             let answer = tester.get(&format!("/usage?{query}")).await;
             answer.is_problem(StatusCode::BAD_REQUEST, "bad-query");
         }

@@ -27,6 +27,7 @@ pub(crate) struct Question {
     /// What series are told apart by, such as `company,status`.
     by: Option<String>,
     zone: Option<String>,
+    plan: Option<String>,
     /// `hour`, `day` or `month`; day, if it is left out.
     step: Option<Step>,
 }
@@ -70,7 +71,7 @@ pub(crate) async fn show(
     Stored(storage): Stored,
     Asked(question): Asked<Question>,
 ) -> Result<impl IntoResponse, Failure> {
-    let Question { company, app, product, api, operation, from, to, by: told_by, zone, step } = question;
+    let Question { company, app, product, api, operation, from, to, by: told_by, zone, plan, step } = question;
     let step = step.unwrap_or_default();
     let step_by = match step {
         Step::Hour => By::Hour,
@@ -82,8 +83,8 @@ pub(crate) async fn show(
         return Err(bad("`by` has a time; `step` says by which time"));
     }
     words.push(step_by);
-    let usage = Usage { company, app, product, api, operation, from, to, by: None, zone };
-    let Counted { hours, complete, mut groups } = count(&admin, &*storage.totals, usage, words, POINTS).await?;
+    let usage = Usage { company, app, product, api, operation, from, to, by: None, zone, plan };
+    let Counted { hours, complete, mut groups } = count(&admin, &storage, usage, words, POINTS).await?;
     let mut times: Vec<Arc<str>> = Vec::new();
     for hour in hours.clone() {
         let time = groups.time(step_by, hour);

@@ -80,7 +80,8 @@ impl Charge {
         }
         match &self.prices {
             Prices::Flat(price) if billed > 0 || free == 0 => {
-                line(String::new(), billed, price.picos(), price.number())?;
+                let text = if free > 0 { "beyond what is included" } else { "" };
+                line(text.to_owned(), billed, price.picos(), price.number())?;
             }
             Prices::Flat(_) => {}
             Prices::Volume(tiers) => {

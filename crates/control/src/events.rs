@@ -16,6 +16,7 @@ use http::HeaderValue;
 use journal::{Consumer, Journal, Next, SegmentId, SegmentReader};
 use metering::UsageRecord;
 use model::Document;
+use model::units::Size;
 use model::usage::{EventForm, EventHttp, EventSink};
 use problem::{Finding, Pointer};
 use serde_json::{Value, json};
@@ -41,6 +42,13 @@ pub(crate) fn exports(document: &Document) -> Result<Vec<Export>, Vec<Finding>> 
     let members = [("keep", document.usage.keep.is_some()), ("events", !document.usage.events.is_empty())];
     for (member, _) in members.into_iter().filter(|(_, is_written)| *is_written && document.store.is_none()) {
         findings.push(Finding::new(&usage.at(member), "needs `store`, where usage records are"));
+    }
+    if document.usage.keep_bytes.bytes() > MOST_KEPT {
+        let message = format!(
+            "is more than {}: the journal has 8GiB, and requests are refused when it is full",
+            Size::new(MOST_KEPT)
+        );
+        findings.push(Finding::new(&usage.at("keep_bytes"), message));
     }
     for (name, sink) in &document.usage.events {
         let at = usage.at("events").at(name);
@@ -309,6 +317,9 @@ fn most(form: EventForm) -> usize {
         EventForm::Lago => 100,
     }
 }
+
+/// Bytes that may be kept at most: the rest of the journal is for what comes while a store or a sink is away.
+const MOST_KEPT: u64 = 6 << 30;
 
 const EVERY: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);

@@ -170,3 +170,40 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StatementRow> {
 
 const SELECT: &str = "SELECT number, corrects, company, plan, first_hour, end_hour, currency, total, body, hash, made, \
                       closed FROM statements";
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn not_even_whoever_has_the_file_changes_what_is_closed_by_mistake() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let store = SqliteStore::open(&path).unwrap();
+        let new = NewStatement {
+            company: "acme".into(),
+            plan: "gold".into(),
+            hours: 1..2,
+            currency: "EUR".into(),
+            total: 100,
+            body: "{}".into(),
+            hash: "a".into(),
+            at: UnixMicros(1),
+        };
+        let Drafted::Draft(row) = store.draft(&new).await.unwrap() else { panic!("it overlaps with nothing") };
+        let connection = Connection::open(&path).unwrap();
+        connection.execute("UPDATE statements SET total = 90", []).unwrap();
+
+        assert!(matches!(store.close(row.number, "a", UnixMicros(2)).await.unwrap(), Closed::Now(_)));
+
+        for change in
+            ["UPDATE statements SET total = 80", "UPDATE statements SET closed = NULL", "DELETE FROM statements"]
+        {
+            let refused = connection.execute(change, []).unwrap_err().to_string();
+            assert!(refused.contains("a closed statement"), "{change}: {refused}");
+        }
+        assert_eq!(store.statement(row.number).await.unwrap().map(|row| row.total), Some(90));
+    }
+}

@@ -39,6 +39,9 @@ pub(crate) struct Arguments {
     /// The time zone by which days and months begin, such as `Europe/Berlin`; without, UTC.
     #[arg(long)]
     zone: Option<String>,
+    /// The plan in whose time zone they begin, instead.
+    #[arg(long, conflicts_with = "zone")]
+    plan: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -62,6 +65,7 @@ impl Arguments {
             ("to", self.to.as_ref()),
             ("by", Some(&self.by)),
             ("zone", self.zone.as_ref()),
+            ("plan", self.plan.as_ref()),
         ])
     }
 }
