@@ -57,8 +57,8 @@ pub enum AccountError {
     /// The draft was made anew since it was seen.
     #[error("statement {0} is not the one that was seen: its hash is another one now")]
     Changed(u64),
-    /// Usage came after the draft was made.
-    #[error("usage was added since the draft {0} was made; make it anew")]
+    /// Usage came after the draft was made, or the plan changed.
+    #[error("usage was added or the plan changed since draft {0} was made; make it anew")]
     Outdated(u64),
     /// What is closed stays.
     #[error("statement {0} is closed and stays; correct it by a credit note")]
