@@ -17,6 +17,8 @@ mod answers;
 #[cfg(test)]
 mod backends;
 #[cfg(test)]
+mod billing;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod connections;
@@ -50,3 +52,5 @@ mod tls;
 mod traces;
 #[cfg(test)]
 mod tunnels;
+#[cfg(test)]
+mod usage_events;

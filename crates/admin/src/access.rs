@@ -77,12 +77,14 @@ async fn may(admin: &Admin, asker: &Asker, method: &Method, uri: &Uri) -> Result
         Role::Owner => true,
         Role::Operator => first != "tokens",
         Role::Auditor => looks,
-        Role::Billing => looks && matches!(first, "companies" | "products" | "subscriptions" | "usage"),
+        Role::Billing => {
+            first == "statements" || looks && matches!(first, "companies" | "products" | "subscriptions" | "usage")
+        }
         Role::Company => {
             let Some(company) = &asker.company else { return Ok(false) };
             match (first, second) {
                 ("companies", Some(name)) => looks && name == company.as_str(),
-                ("usage", None) => looks && asks_about(uri, company),
+                ("usage", None | Some("series")) => looks && asks_about(uri, company),
                 // Its own keys it may see, rotate and revoke.
                 ("keys", Some(key)) => owns(admin, company, key).await?,
                 _ => false,
@@ -189,13 +191,14 @@ mod tests {
             ("GET", "/audit"),
             ("PUT", "/config"),
             ("GET", "/status"),
+            ("POST", "/statements"),
         ];
         for (role, company, allowed) in [
-            ("owner", None, "xxxxxxxxxxxxxxxxx"),
-            ("operator", None, "xxxxxxxxxxxx..xxx"),
-            ("auditor", None, "x.xx.xx..xxxx.x.x"),
-            ("billing", None, "x.xx.....xxx....."),
-            ("company", Some("acme"), "..x..x..xx......."),
+            ("owner", None, "xxxxxxxxxxxxxxxxxx"),
+            ("operator", None, "xxxxxxxxxxxx..xxxx"),
+            ("auditor", None, "x.xx.xx..xxxx.x.x."),
+            ("billing", None, "x.xx.....xxx.....x"),
+            ("company", Some("acme"), "..x..x..xx........"),
         ] {
             let token = json!({ "name": format!("a-{role}"), "role": role, "company": company });
             let secret = tester.post("/tokens", token).await.text_of("secret");

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use control::Accounts;
 use partners::{Clock, Partners};
 use store::UsageTotals;
 
@@ -28,6 +29,8 @@ pub struct Storage {
     pub partners: Arc<Partners>,
     /// What was used.
     pub totals: Arc<dyn UsageTotals>,
+    /// What companies are to pay.
+    pub accounts: Arc<Accounts>,
 }
 
 impl Admin {

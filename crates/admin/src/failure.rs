@@ -149,7 +149,7 @@ fn as_json(finding: &Finding) -> Value {
 }
 
 /// An error's message as a sentence.
-fn sentence(message: &str) -> String {
+pub(crate) fn sentence(message: &str) -> String {
     let mut letters = message.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());
     let ending = if message.ends_with('.') { "" } else { "." };

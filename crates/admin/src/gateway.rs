@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use control::{Configuration as Written, Phase};
+use control::{Configuration as Written, NotRebuilt, Phase};
 use model::diff::{Change, diff};
 use problem::{Finding, Pointer};
 use telemetry::metrics::Exposition;
 
-use crate::node::{Applied, Apply, Configuration, Node, Readiness, Refused, Serving};
+use crate::node::{Applied, Apply, Configuration, Node, Readiness, Rebuilt, Refused, Serving};
 use crate::{JournalStatus, ListenerStatus, Status, TargetStatus, UpstreamStatus};
 
 #[async_trait]
@@ -85,6 +85,20 @@ impl Node for control::Node {
         let Some(keeping) = &self.keeping else { return Ok(()) };
         let refused = |error| Refused::Failed("The latest requests are not added up.".to_owned(), Box::new(error));
         keeping.add_up().await.map_err(refused)
+    }
+
+    async fn rebuild_usage(&self) -> Result<Rebuilt, Refused> {
+        let rebuilt = match &self.keeping {
+            Some(keeping) => keeping.rebuild().await,
+            None => Err(NotRebuilt::NothingKept),
+        };
+        match rebuilt {
+            Ok((from_hour, metering::Rebuilt { records, rows, changed })) => {
+                Ok(Rebuilt { from_hour, records, rows, changed })
+            }
+            Err(error @ NotRebuilt::NothingKept) => Err(Refused::Conflict(error.to_string())),
+            Err(error) => Err(Refused::Failed("The sums are as they were.".to_owned(), Box::new(error))),
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod page;
 mod parts;
 mod products;
 mod routes;
+mod statements;
 mod status;
 mod subscriptions;
 mod time;
@@ -29,6 +30,7 @@ mod token;
 mod tokens;
 mod upgrade;
 mod usage;
+mod usage_series;
 
 #[cfg(test)]
 mod tester;
@@ -36,7 +38,7 @@ mod tester;
 pub use self::admin::{Admin, Storage};
 pub use self::listener::{Listener, Transport};
 pub use self::node::{
-    Applied, Apply, Configuration, JournalStatus, ListenerStatus, Node, Readiness, Refused, Serving, Status,
+    Applied, Apply, Configuration, JournalStatus, ListenerStatus, Node, Readiness, Rebuilt, Refused, Serving, Status,
     TargetStatus, UpstreamStatus,
 };
 pub use self::routes::{Exposure, PROBLEMS};

@@ -32,6 +32,22 @@ pub trait Node: Send + Sync {
 
     /// Adds to the sums what the journal still holds, so that usage is told up to this moment.
     async fn count_usage(&self) -> Result<(), Refused>;
+
+    /// Makes the sums anew from the records that are kept.
+    async fn rebuild_usage(&self) -> Result<Rebuilt, Refused>;
+}
+
+/// What became of the sums of usage.
+#[derive(Clone, Copy, Debug)]
+pub struct Rebuilt {
+    /// From which hour on, counted since 1970.
+    pub from_hour: u32,
+    /// The records that were read.
+    pub records: u64,
+    /// The sums that they came to.
+    pub rows: usize,
+    /// The sums that had not been so before.
+    pub changed: usize,
 }
 
 /// Whether a gateway serves.

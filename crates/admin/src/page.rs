@@ -28,6 +28,11 @@ pub(crate) struct Listed<T> {
 }
 
 impl Page {
+    /// A page as a query with further members asks for it.
+    pub(crate) fn new(after: Option<String>, limit: Option<usize>) -> Self {
+        Self { after, limit }
+    }
+
     /// After which one the list goes on, read by `parse`.
     pub(crate) fn after<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Failure> {
         let Some(after) = &self.after else { return Ok(None) };

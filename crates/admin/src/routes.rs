@@ -14,7 +14,7 @@ use problem::{Problem, ProblemKind};
 use crate::failure::Failure;
 use crate::{
     Admin, access, apps, audit, body, companies, configuration, failure, health, idempotency, keys, metrics, parts,
-    products, status, subscriptions, tokens, upgrade, usage,
+    products, statements, status, subscriptions, tokens, upgrade, usage, usage_series,
 };
 
 /// Nothing is asked by this path.
@@ -60,6 +60,9 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &failure::CONFLICT,
     &failure::FAILED,
     &usage::TOO_MUCH,
+    &statements::OVERLAPS,
+    &statements::CLOSED,
+    &statements::STALE,
 ];
 
 /// Who can reach the listener.
@@ -117,6 +120,13 @@ fn partners() -> Router<Admin> {
         .route("/tokens/{token}", delete(tokens::delete))
         .route("/audit", get(audit::list))
         .route("/usage", get(usage::show))
+        .route("/usage/rebuild", post(usage::rebuild))
+        .route("/usage/series", get(usage_series::show))
+        .route("/statements", get(statements::list).post(statements::create))
+        .route("/statements/{number}", get(statements::show).delete(statements::discard))
+        .route("/statements/{number}/close", post(statements::close))
+        .route("/statements/{number}/credit-notes", post(statements::credit))
+        .route("/statements/{number}/recount", get(statements::recount))
 }
 
 fn node() -> Router<Admin> {
@@ -237,7 +247,7 @@ mod tests {
     #[tokio::test]
     async fn a_gateway_without_a_store_says_so() {
         let tester = Tester::without_storage();
-        for path in ["/companies", "/products", "/usage", "/subscriptions", "/keys/abcdefghijkl"] {
+        for path in ["/companies", "/products", "/usage", "/subscriptions", "/statements", "/keys/abcdefghijkl"] {
             tester.get(path).await.is_problem(StatusCode::CONFLICT, "no-store");
         }
         assert_eq!(tester.get("/status").await.status, StatusCode::OK);

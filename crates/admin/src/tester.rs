@@ -5,6 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
+use billing::Plan;
+use control::Accounts;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -13,13 +15,13 @@ use parking_lot::Mutex;
 use partners::{Index, ManagedBy, Partners, Pepper, Product, UnixMicros};
 use problem::{Finding, Place, Pointer};
 use serde_json::{Value, json};
-use store::{InMemory, InMemoryTotals, UsageRow, UsageSource, UsageTotals};
+use store::{InMemory, InMemoryStatements, InMemoryTotals, UsageRow, UsageSource, UsageTotals};
 use telemetry::metrics::{Exposition, Registry};
 use tower::ServiceExt;
 
 use crate::{
-    Admin, Applied, Apply, Configuration, Exposure, JournalStatus, ListenerStatus, Node, Readiness, Refused, Serving,
-    Status, Storage, TargetStatus, Token, UpstreamStatus,
+    Admin, Applied, Apply, Configuration, Exposure, JournalStatus, ListenerStatus, Node, Readiness, Rebuilt, Refused,
+    Serving, Status, Storage, TargetStatus, Token, UpstreamStatus,
 };
 
 /// The token that opens.
@@ -79,7 +81,9 @@ impl Tester {
         let partners = Arc::new(Partners::new(registry, index, Arc::new(|| CLOCK)));
         let totals = Arc::new(InMemoryTotals::default());
         let node = Arc::new(Stub { state: Mutex::new((Serving::Ready, Mood::Well)), totals: totals.clone() });
-        let storage = Storage { partners: partners.clone(), totals: totals.clone() };
+        let accounts = Accounts::new(Arc::new(InMemoryStatements::default()), totals.clone(), Arc::new(|| CLOCK));
+        accounts.set_plans([("gold".to_owned(), Arc::new(plan()))].into());
+        let storage = Storage { partners: partners.clone(), totals: totals.clone(), accounts: Arc::new(accounts) };
         let admin = Admin::new(node.clone(), has_storage.then_some(storage), Token::new(TOKEN), Arc::new(|| CLOCK));
         let routes = admin.routes(exposure);
         Self { node, partners, totals, admin, routes }
@@ -174,6 +178,11 @@ impl Tester {
         let json = serde_json::from_str(&text).unwrap_or_default();
         Answer { status: head.status, headers: head.headers, text, json }
     }
+}
+
+fn plan() -> Plan {
+    let written = json!({ "monthly": "1 EUR", "charges": [{ "meter": "calls", "price": "0.05 EUR" }] });
+    Plan::compile("gold", &serde_json::from_value(written).unwrap(), &Pointer::default()).unwrap()
 }
 
 fn bearer() -> String {
@@ -303,6 +312,11 @@ impl Node for Stub {
             Apply::DryRun => 7,
         };
         Ok(Applied { generation, hash: "decade".to_owned(), changes: Vec::new() })
+    }
+
+    async fn rebuild_usage(&self) -> Result<Rebuilt, Refused> {
+        self.act("The sums are as they were.").await?;
+        Ok(Rebuilt { from_hour: 490_896, records: 5, rows: 3, changed: 1 })
     }
 
     async fn count_usage(&self) -> Result<(), Refused> {

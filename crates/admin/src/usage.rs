@@ -1,11 +1,12 @@
 //! `GET /usage`: who has used what, summed as asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Json};
+use billing::Calendar;
 use http::StatusCode;
 use partners::UnixMicros;
 use problem::{Problem, ProblemKind};
@@ -15,7 +16,7 @@ use store::{UsageQuery, UsageRow, UsageTotals};
 
 use crate::failure::Failure;
 use crate::parts::{Asked, BAD_QUERY, Stored};
-use crate::{Admin, time};
+use crate::{Admin, Rebuilt, Storage, time};
 
 /// The answer would be longer than anybody reads.
 pub(crate) static TOO_MUCH: ProblemKind =
@@ -25,17 +26,21 @@ pub(crate) static TOO_MUCH: ProblemKind =
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Question {
-    company: Option<String>,
-    app: Option<String>,
-    product: Option<String>,
-    api: Option<String>,
-    operation: Option<String>,
+    pub(crate) company: Option<String>,
+    pub(crate) app: Option<String>,
+    pub(crate) product: Option<String>,
+    pub(crate) api: Option<String>,
+    pub(crate) operation: Option<String>,
     /// A time or a date; 30 days ago, if it is left out.
-    from: Option<String>,
+    pub(crate) from: Option<String>,
     /// A time or a date; now, if it is left out.
-    to: Option<String>,
+    pub(crate) to: Option<String>,
     /// What the sums are told apart by, such as `day,api`.
-    by: Option<String>,
+    pub(crate) by: Option<String>,
+    /// The time zone by which days and months begin, such as `Europe/Berlin`; UTC, if it is left out.
+    pub(crate) zone: Option<String>,
+    /// The plan in whose time zone they begin, instead.
+    pub(crate) plan: Option<String>,
 }
 
 /// The answer.
@@ -45,6 +50,7 @@ pub(crate) struct Usage {
     to: String,
     /// Whether everything is in it that was answered before the question.
     complete: bool,
+    zone: String,
     items: Vec<Item>,
     total: Sums,
 }
@@ -59,17 +65,17 @@ struct Item {
 }
 
 #[derive(Clone, Copy, Default, Serialize)]
-struct Sums {
-    requests: u64,
-    cost: u64,
-    bytes_in: u64,
-    bytes_out: u64,
-    latency_micros: u64,
+pub(crate) struct Sums {
+    pub(crate) requests: u64,
+    pub(crate) cost: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) latency_micros: u64,
 }
 
 /// What sums are told apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+pub(crate) enum By {
     Hour,
     Day,
     Month,
@@ -87,8 +93,40 @@ pub(crate) async fn show(
     Stored(storage): Stored,
     Asked(question): Asked<Question>,
 ) -> Result<impl IntoResponse, Failure> {
-    let hours = hours(&question, (admin.clock)())?;
     let by = by(question.by.as_deref().unwrap_or_default())?;
+    let Counted { hours, complete, groups } = count(&admin, &storage, question, by, GROUPS).await?;
+    let Groups { sums, total, calendar, .. } = groups;
+    let items = sums.into_iter().map(|(of, sums)| Item { of: of.into_iter().map(named).collect(), sums }).collect();
+    let (from, to) = (hour_text(hours.start), hour_text(hours.end));
+    Ok(Json(Usage { from, to, complete, zone: calendar.zone().to_owned(), items, total }))
+}
+
+/// What was found of a question.
+pub(crate) struct Counted {
+    pub(crate) hours: Range<u32>,
+    /// Whether everything is in it that was answered before the question.
+    pub(crate) complete: bool,
+    pub(crate) groups: Groups,
+}
+
+/// Sums up what is asked about, in at most so many groups.
+pub(crate) async fn count(
+    admin: &Admin,
+    storage: &Storage,
+    question: Question,
+    by: Vec<By>,
+    most: usize,
+) -> Result<Counted, Failure> {
+    let calendar = match (&question.zone, &question.plan) {
+        (Some(_), Some(_)) => return Err(bad("`zone` and `plan` both say when days begin; leave one out")),
+        (_, Some(plan)) => storage.accounts.plan(plan).map_err(|error| bad(&error.to_string()))?.calendar().clone(),
+        (zone, None) => {
+            let zone = zone.as_deref().unwrap_or("UTC");
+            let unknown = || bad(&format!("`zone` is `{zone}`; write one such as `Europe/Berlin`"));
+            Calendar::of(zone).ok_or_else(unknown)?
+        }
+    };
+    let hours = hours(&question, &calendar, (admin.clock)())?;
     // What was answered already and is not in the sums yet would be missing. If it cannot be added now, the rest is
     // still worth knowing.
     let counted = admin.node.count_usage().await;
@@ -97,15 +135,27 @@ pub(crate) async fn show(
     }
     let Question { company, app, product, api, operation, .. } = question;
     let query = UsageQuery { company, app, product, api, operation, hours: hours.clone(), limit: ROWS };
-    let mut groups = Groups { by, sums: BTreeMap::new(), total: Sums::default() };
+    let mut groups = Groups::new(by, calendar, most);
     collect(&*storage.totals, query, &mut groups).await?;
-    let Groups { sums, total, .. } = groups;
-    let items = sums.into_iter().map(|(of, sums)| Item { of: of.into_iter().map(named).collect(), sums }).collect();
-    let (from, to) = (hour_text(hours.start), hour_text(hours.end));
-    Ok(Json(Usage { from, to, complete: counted.is_ok(), items, total }))
+    Ok(Counted { hours, complete: counted.is_ok(), groups })
 }
 
-fn named((by, of): (&str, Arc<str>)) -> (String, Value) {
+/// What became of the sums.
+#[derive(Serialize)]
+struct Remade {
+    from: String,
+    records: u64,
+    rows: usize,
+    changed: usize,
+}
+
+/// `POST /usage/rebuild`: makes the sums anew from the records that are kept.
+pub(crate) async fn rebuild(State(admin): State<Admin>, Stored(_): Stored) -> Result<impl IntoResponse, Failure> {
+    let Rebuilt { from_hour, records, rows, changed } = admin.node.rebuild_usage().await?;
+    Ok(Json(Remade { from: hour_text(from_hour), records, rows, changed }))
+}
+
+pub(crate) fn named((by, of): (&str, Arc<str>)) -> (String, Value) {
     (by.to_owned(), Value::from(&*of))
 }
 
@@ -129,20 +179,58 @@ async fn collect(totals: &dyn UsageTotals, query: UsageQuery, groups: &mut Group
 }
 
 /// Sums by what they are told apart by, in the order in which that was asked.
-struct Groups {
+pub(crate) struct Groups {
     by: Vec<By>,
-    sums: BTreeMap<Vec<(&'static str, Arc<str>)>, Sums>,
-    total: Sums,
+    pub(crate) sums: BTreeMap<Vec<(&'static str, Arc<str>)>, Sums>,
+    pub(crate) total: Sums,
+    pub(crate) calendar: Calendar,
+    /// How the hour, the day and the month of an hour are called.
+    names: HashMap<u32, [Arc<str>; 3]>,
+    most: usize,
 }
 
 impl Groups {
+    fn new(by: Vec<By>, calendar: Calendar, most: usize) -> Self {
+        Self { by, sums: BTreeMap::new(), total: Sums::default(), calendar, names: HashMap::new(), most }
+    }
+
+    /// How the time of an hour is called.
+    pub(crate) fn time(&mut self, by: By, hour: u32) -> Arc<str> {
+        let Self { calendar, names, .. } = self;
+        let names = names.entry(hour).or_insert_with(|| {
+            let (day, month) = (calendar.day_of(hour).to_string(), calendar.month_of(hour).to_string());
+            [hour_text(hour).into(), day.into(), month.into()]
+        });
+        let [hour, day, month] = names;
+        match by {
+            By::Day => day.clone(),
+            By::Month => month.clone(),
+            _ => hour.clone(),
+        }
+    }
+
+    fn of(&mut self, by: By, row: &UsageRow) -> Arc<str> {
+        match by {
+            By::Hour | By::Day | By::Month => self.time(by, row.hour),
+            By::Company => row.company.clone(),
+            By::App => row.app.clone(),
+            By::Product => row.product.clone(),
+            By::Api => row.api.clone(),
+            By::Operation => row.operation.clone(),
+            By::Status => match row.status_class {
+                0 => "none".into(),
+                class => format!("{class}xx").into(),
+            },
+        }
+    }
+
     fn add(&mut self, row: &UsageRow) -> Result<(), Failure> {
         self.total.absorb(row);
         if self.by.is_empty() {
             return Ok(());
         }
-        let of = self.by.iter().map(|by| (by.word(), by.of(row))).collect();
-        if self.sums.len() == GROUPS && !self.sums.contains_key(&of) {
+        let of = self.by.clone().into_iter().map(|by| (by.word(), self.of(by, row))).collect();
+        if self.sums.len() == self.most && !self.sums.contains_key(&of) {
             return Err(too_much());
         }
         self.sums.entry(of).or_default().absorb(row);
@@ -161,7 +249,7 @@ impl Sums {
 }
 
 impl By {
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Hour => "hour",
             Self::Day => "day",
@@ -174,26 +262,9 @@ impl By {
             Self::Status => "status",
         }
     }
-
-    fn of(self, row: &UsageRow) -> Arc<str> {
-        match self {
-            Self::Hour => hour_text(row.hour).into(),
-            Self::Day => hour_text(row.hour).get(..DAY).unwrap_or_default().into(),
-            Self::Month => hour_text(row.hour).get(..MONTH).unwrap_or_default().into(),
-            Self::Company => row.company.clone(),
-            Self::App => row.app.clone(),
-            Self::Product => row.product.clone(),
-            Self::Api => row.api.clone(),
-            Self::Operation => row.operation.clone(),
-            Self::Status => match row.status_class {
-                0 => "none".into(),
-                class => format!("{class}xx").into(),
-            },
-        }
-    }
 }
 
-fn by(written: &str) -> Result<Vec<By>, Failure> {
+pub(crate) fn by(written: &str) -> Result<Vec<By>, Failure> {
     let mut known = Vec::new();
     for word in written.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         let Some(by) = ALL.into_iter().find(|by| by.word() == word) else {
@@ -209,11 +280,11 @@ fn by(written: &str) -> Result<Vec<By>, Failure> {
 }
 
 /// The hours that are asked about: usage is summed by the hour, so the first and the last one are whole.
-fn hours(question: &Question, now: UnixMicros) -> Result<Range<u32>, Failure> {
+fn hours(question: &Question, calendar: &Calendar, now: UnixMicros) -> Result<Range<u32>, Failure> {
     let read = |member: &str, written: &Option<String>, otherwise: u64| match written {
         None => Ok(otherwise),
-        Some(written) => match time::read(written) {
-            Some(time) => Ok(time.0),
+        Some(written) => match moment(written, calendar) {
+            Some(time) => Ok(time),
             None => Err(bad(&format!("`{member}` is no time; write `2026-01-31` or `2026-01-31T12:00:00Z`"))),
         },
     };
@@ -226,15 +297,24 @@ fn hours(question: &Question, now: UnixMicros) -> Result<Range<u32>, Failure> {
     Ok(hour(from / HOUR)..hour(to.div_ceil(HOUR)))
 }
 
-fn hour_text(hour: u32) -> String {
+/// A time, or the beginning of a day by a calendar, in microseconds.
+fn moment(written: &str, calendar: &Calendar) -> Option<u64> {
+    let day = written.parse().ok().filter(|_| written.len() == "2026-01-31".len());
+    match day {
+        Some(day) => Some(u64::from(calendar.first_hour(day).ok()?) * HOUR),
+        None => time::read(written).map(|time| time.0),
+    }
+}
+
+pub(crate) fn hour_text(hour: u32) -> String {
     time::text(UnixMicros(u64::from(hour) * HOUR))
 }
 
-fn bad(reason: &str) -> Failure {
+pub(crate) fn bad(reason: &str) -> Failure {
     Problem::new(&BAD_QUERY).detail(format!("The query is wrong: {reason}.")).into()
 }
 
-fn too_much() -> Failure {
+pub(crate) fn too_much() -> Failure {
     let detail = "Ask about less: one `company` or `api`, a shorter time, or fewer words in `by`.";
     Problem::new(&TOO_MUCH).detail(detail).into()
 }
@@ -253,10 +333,6 @@ const ROWS: usize = 50_000;
 
 /// Items of an answer.
 const GROUPS: usize = 10_000;
-
-/// Characters of `2026-01-31` and of `2026-01`.
-const DAY: usize = 10;
-const MONTH: usize = 7;
 
 #[cfg(test)]
 mod tests {
@@ -334,7 +410,7 @@ mod tests {
     #[tokio::test]
     async fn sums_are_told_apart_as_asked() {
         let tester = tester().await;
-        let cases: [(&str, &[(&str, u64)]); 8] = [
+        let cases: [(&str, &[(&str, u64)]); 11] = [
             ("by=company", &[("acme", 7), ("node", 16), ("umbrella", 8)]),
             ("by=company,api&company=acme", &[("stock acme", 4), ("orders acme", 3)]),
             ("by=day&company=acme", &[("2025-12-30", 1), ("2025-12-31", 2), ("2026-01-01", 4)]),
@@ -343,6 +419,9 @@ mod tests {
             ("by=status&api=orders", &[("2xx", 1), ("4xx", 2), ("none", 8)]),
             ("by=app&from=2025-12-31&to=2026-01-01", &[("shop", 2)]),
             ("by=operation&api=none", &[]),
+            ("by=day&company=acme&zone=Asia/Kolkata", &[("2025-12-31", 1), ("2026-01-01", 6)]),
+            ("by=month&company=acme&plan=gold", &[("2025-12", 3), ("2026-01", 4)]),
+            ("by=day&zone=Asia/Kolkata&from=2025-12-31&to=2026-01-01", &[("2025-12-31", 1)]),
         ];
         for (query, expected) in cases {
             let mut expected: Vec<_> = expected.iter().map(|(of, sum)| ((*of).to_owned(), *sum)).collect();
@@ -365,10 +444,28 @@ mod tests {
     #[tokio::test]
     async fn a_question_that_is_not_understood_is_refused() {
         let tester = tester().await;
-        for query in ["by=week", "by=day,day", "from=yesterday", "from=2026-01-02&to=2026-01-01", "until=now"] {
+        for query in [
+            "by=week",
+            "by=day,day",
+            "from=yesterday",
+            "from=2026-01-02&to=2026-01-01",
+            "until=now",
+            "zone=Mars",
+            "plan=lead",
+            "plan=gold&zone=UTC",
+        ] {
             let answer = tester.get(&format!("/usage?{query}")).await;
             answer.is_problem(StatusCode::BAD_REQUEST, "bad-query");
         }
+    }
+
+    #[tokio::test]
+    async fn sums_are_made_anew() {
+        let tester = tester().await;
+        let answer = tester.post_nothing("/usage/rebuild").await;
+        assert_eq!(answer.json, json!({ "from": "2026-01-01T00:00:00Z", "records": 5, "rows": 3, "changed": 1 }));
+        tester.node.fail();
+        tester.post_nothing("/usage/rebuild").await.is_problem(StatusCode::INTERNAL_SERVER_ERROR, "failed");
     }
 
     #[tokio::test]
@@ -377,7 +474,7 @@ mod tests {
         let rows: Vec<_> = (0..6).map(|hour| row(hour, ["a", "b", "c"], 2, 1)).collect();
         totals.add(&rows, &UsageSource { segment: "s".into(), from: 0, offset: 1 }).await.unwrap();
         let asked = |limit| UsageQuery { hours: 0..6, limit, ..UsageQuery::default() };
-        let groups = || Groups { by: vec![By::Hour], sums: BTreeMap::new(), total: Sums::default() };
+        let groups = || Groups::new(vec![By::Hour], Calendar::of("UTC").unwrap(), 9);
 
         for limit in [2, 3, 5, 7] {
             let mut read = groups();

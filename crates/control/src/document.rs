@@ -9,6 +9,7 @@ use model::Document;
 use model::document::{Admin, LogSink};
 use model::listener::Switch;
 use model::read::{Machine, Source, Wrong, read_or_rest};
+use model::usage::EventSink;
 use partners::{Index, Pepper};
 use pipeline::{Kept, Services};
 use policies::CATALOG;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use snapshot::{Lent, Snapshot};
 
 use crate::collector::Collector;
+use crate::events;
 use crate::keeping::IndexedPlans;
 
 /// A document, where each part of it is written, and what names its content.
@@ -93,6 +95,12 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
     if let Err(found) = crate::keeping::products(document, is_doubtful) {
         findings.extend(found);
     }
+    if let Err(found) = billing::plans(document, is_doubtful) {
+        findings.extend(found);
+    }
+    if let Err(found) = events::exports(document) {
+        findings.extend(found);
+    }
     if let Some(admin) = &document.admin {
         findings.extend(check_admin(admin));
     }
@@ -147,6 +155,11 @@ fn anchor(document: &mut Document, file: &Path) {
     }
     for log in &mut document.logs {
         if let LogSink::File(file) = log {
+            paths.push(&mut file.path);
+        }
+    }
+    for sink in document.usage.events.values_mut() {
+        if let EventSink::File(file) = sink {
             paths.push(&mut file.path);
         }
     }

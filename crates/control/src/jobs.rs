@@ -12,11 +12,12 @@ use upstream::Upstream;
 use watch::{Breaker, UpstreamReading};
 
 use crate::Node;
+use crate::events::{self, Export};
 use crate::keeping::{Keeping, NotAddedUp, now};
 
 /// How often usage is added up and keys are followed.
 const EVERY: Duration = Duration::from_secs(1);
-/// How often the ledger of quotas is made short.
+/// How often the ledger of quotas is made short, and records are let go.
 const COMPACT: Duration = Duration::from_mins(1);
 /// How often it is written down when keys were last used.
 const NOTE: Duration = Duration::from_secs(30);
@@ -33,6 +34,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(compact(keeping.clone()));
         jobs.spawn(note_uses(keeping.clone()));
         jobs.spawn(forget(keeping.clone()));
+        jobs.spawn(let_go(keeping.clone()));
         jobs.spawn(look_around(keeping.clone()));
         show_keeping(node, keeping);
     }
@@ -42,6 +44,14 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
     watch::show_lines(&node.registry, move || shown.upgrade().map(|node| vec![node.lines()]).unwrap_or_default());
     let shown = Arc::downgrade(node);
     watch::show_upstreams(&node.registry, move || shown.upgrade().map(|node| upstreams(&node)).unwrap_or_default());
+}
+
+/// Brings usage records to the services that bill.
+pub(crate) fn export(node: &Node, exports: Vec<Export>, jobs: &mut JoinSet<()>) {
+    let Some(keeping) = &node.keeping else { return };
+    for export in exports {
+        jobs.spawn(events::run(export, keeping.usage.clone(), keeping.folder.join("usage")));
+    }
 }
 
 async fn add_up(keeping: Arc<Keeping>) {
@@ -81,6 +91,20 @@ async fn forget(keeping: Arc<Keeping>) {
             tracing::warn!(%error, "old answers of the Admin API could not be forgotten; it is tried again");
         }
         tokio::time::sleep(FORGET).await;
+    }
+}
+
+/// Lets usage records go that were kept long enough.
+async fn let_go(keeping: Arc<Keeping>) {
+    loop {
+        let kept = keeping.clone();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_micros(now().0);
+        let done = move || kept.kept.as_ref().map_or(Ok(()), |kept| kept.let_go(now));
+        // Only a panic keeps it from looking.
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(done).await {
+            tracing::warn!(%error, "usage records that were kept long enough could not be let go");
+        }
+        tokio::time::sleep(COMPACT).await;
     }
 }
 

@@ -6,16 +6,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use journal::Journal;
 use limits::{Period, Plans};
+use metering::Rebuilt;
 use metering::{Aggregator, Ledger, Meter};
 use model::Document;
 use model::read::advice;
+use model::usage::Usage;
 use partners::{Index, Operation, Partners, Pepper, Product};
 use pipeline::Services;
 use problem::{Finding, Pointer};
-use store::{Registry, UnixMicros, UsageTotals};
+use store::{Registry, UnixMicros, UsageQuery, UsageTotals};
 use store_sqlite::SqliteStore;
 use tokio::sync::Mutex;
 
+use crate::accounts::Accounts;
+use crate::events;
+use crate::kept_usage::{KEPT, KeptUsage};
 use crate::node::StartError;
 use crate::quota_ledger::QuotaLedger;
 
@@ -30,6 +35,8 @@ pub struct Keeping {
     pub partners: Arc<Partners>,
     /// The sums of usage.
     pub totals: Arc<dyn UsageTotals>,
+    /// What companies are to pay.
+    pub accounts: Arc<Accounts>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) index: Arc<Index>,
     pub(crate) usage: Arc<Journal>,
@@ -37,13 +44,15 @@ pub struct Keeping {
     pub(crate) meter: Arc<Meter>,
     /// Up to when the uses of keys are written down.
     noted: Mutex<UnixMicros>,
+    /// Records that stay after they were added up, if any do.
+    pub(crate) kept: Option<KeptUsage>,
     /// Adds usage up; none while another process of this store does it.
     aggregator: Mutex<Option<Aggregator>>,
 }
 
 impl Keeping {
     /// Opens everything in `folder`, and makes what is missing.
-    pub(crate) async fn open(folder: &Path) -> Result<Self, StartError> {
+    pub(crate) async fn open(folder: &Path, usage_settings: &Usage) -> Result<Self, StartError> {
         let trouble = |what: &'static str| {
             let folder = folder.to_owned();
             move |cause: Box<dyn std::error::Error + Send + Sync>| StartError::Store { folder, what, cause }
@@ -58,8 +67,13 @@ impl Keeping {
         index.refresh(&*sqlite).await.map_err(|error| trouble("the keys")(error.into()))?;
 
         let journal = |name: &str, settings| Journal::open(&folder.join(name), settings, now().0).map(Arc::new);
-        let settings = journal::Settings { consumers: vec![TOTALS.to_owned()], ..journal::Settings::default() };
+        let mut consumers = vec![TOTALS.to_owned()];
+        consumers.extend(usage_settings.keep.map(|_| KEPT.to_owned()));
+        consumers.extend(usage_settings.events.keys().map(|name| events::consumer_of(name)));
+        let settings = journal::Settings { consumers, ..journal::Settings::default() };
         let usage = journal("usage", settings).map_err(|error| trouble("the usage journal")(error.into()))?;
+        let kept =
+            keep(&usage, &folder.join("usage"), usage_settings, &*sqlite).await.map_err(trouble("kept usage"))?;
         let settings = journal::Settings { segment: 1024 * 1024, reserve: 256 * 1024, ..journal::Settings::default() };
         let quotas = journal("quotas", settings).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
         let quotas = QuotaLedger::open(Ledger::new(quotas), folder)
@@ -67,6 +81,7 @@ impl Keeping {
         Ok(Self {
             folder: folder.to_owned(),
             partners: Arc::new(Partners::new(sqlite.clone(), index.clone(), Arc::new(now))),
+            accounts: Arc::new(Accounts::new(sqlite.clone(), sqlite.clone(), Arc::new(now))),
             totals: sqlite.clone(),
             registry: sqlite,
             meter: Arc::new(Meter::new(usage.clone())),
@@ -74,6 +89,7 @@ impl Keeping {
             noted: Mutex::default(),
             aggregator: Mutex::new(None),
             usage,
+            kept,
             index,
         })
     }
@@ -121,6 +137,18 @@ impl Keeping {
         aggregator.round().await?;
         Ok(())
     }
+
+    /// Makes the totals anew from the records that are kept, and says from which hour on.
+    pub async fn rebuild(&self) -> Result<(u32, Rebuilt), NotRebuilt> {
+        let Some(kept) = &self.kept else { return Err(NotRebuilt::NothingKept) };
+        self.add_up().await?;
+        let mut aggregator = self.aggregator.lock().await;
+        let Some(aggregator) = &mut *aggregator else { return Err(NotAddedUp::Elsewhere.into()) };
+        let (from_hour, held) = kept.hold().await.map_err(|error| NotRebuilt::Unreadable(error.into()))?;
+        let rebuilt = aggregator.rebuild(&self.usage, from_hour).await.map_err(NotAddedUp::Failed)?;
+        drop(held);
+        Ok((from_hour, rebuilt))
+    }
 }
 
 /// Why the sums of usage are without what was answered last. It is in the journal and will be added.
@@ -132,6 +160,40 @@ pub enum NotAddedUp {
     /// It failed.
     #[error("usage could not be added up; it stays in the journal")]
     Failed(#[from] metering::AggregateError),
+}
+
+/// Why totals were not made anew.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRebuilt {
+    /// Records go once they are added up.
+    #[error("no usage records are kept; write `usage: {{keep: 40d}}` and start again, and later ones will be")]
+    NothingKept,
+    /// It cannot be told which records are there.
+    #[error("it cannot be told from which hour on all usage records are kept")]
+    Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What adds them up failed, or is in another process.
+    #[error(transparent)]
+    NotAddedUp(#[from] NotAddedUp),
+}
+
+/// Records that stay after they were added up, if they are to.
+async fn keep(
+    journal: &Arc<Journal>,
+    folder: &Path,
+    settings: &Usage,
+    totals: &dyn UsageTotals,
+) -> Result<Option<KeptUsage>, Box<dyn std::error::Error + Send + Sync>> {
+    let Some(keep) = settings.keep else {
+        KeptUsage::end(folder)?;
+        return Ok(None);
+    };
+    // Records of hours that are in the totals may have gone before; those that come from the next hour on will not.
+    let any = UsageQuery { hours: 0..u32::MAX, limit: 1, ..UsageQuery::default() };
+    let next = u32::try_from(now().0 / 3_600_000_000).unwrap_or(u32::MAX).saturating_add(1);
+    let first = if totals.query(&any).await?.is_empty() { 0 } else { next };
+    let bounds = (keep.duration(), settings.keep_bytes.bytes());
+    let kept = KeptUsage::open(journal.clone(), folder, bounds, first)?;
+    Ok(Some(kept))
 }
 
 /// Which quota comes with a product, as the index knows it.
@@ -221,8 +283,10 @@ mod tests {
     #[tokio::test]
     async fn usage_is_known_to_be_incomplete_while_another_process_adds_it_up() {
         let folder = tempfile::tempdir().unwrap();
-        let (first, second) =
-            (Keeping::open(folder.path()).await.unwrap(), Keeping::open(folder.path()).await.unwrap());
+        let (first, second) = (
+            Keeping::open(folder.path(), &Usage::default()).await.unwrap(),
+            Keeping::open(folder.path(), &Usage::default()).await.unwrap(),
+        );
 
         assert!(first.add_up().await.is_ok());
         assert!(matches!(second.add_up().await, Err(NotAddedUp::Elsewhere)));

@@ -2,17 +2,22 @@
 //!
 //! Deliberately not here: how operators ask for them (the command line and the admin API), and how requests are served.
 
+mod accounts;
 mod collector;
 mod document;
+mod events;
 mod jobs;
 mod keeping;
+mod kept_usage;
 mod node;
 mod observing;
 mod presence;
 mod quota_ledger;
+mod receiver;
 mod rehearsal;
 
+pub use self::accounts::{AccountError, Accounts, Order, Recount};
 pub use self::document::{Configuration, check, schema};
-pub use self::keeping::{Keeping, NotAddedUp, now};
+pub use self::keeping::{Keeping, NotAddedUp, NotRebuilt, now};
 pub use self::node::{Expecting, Node, Phase, Published, StartError};
 pub use self::rehearsal::{Keys, rehearse};

@@ -19,6 +19,7 @@ use watch::{LinesReading, Vitals};
 
 use crate::collector::{Collector, Exporting};
 use crate::document::{Configuration, and_the_rest};
+use crate::events;
 use crate::jobs;
 use crate::keeping::{self, Keeping};
 use crate::observing::{self, Log};
@@ -106,7 +107,7 @@ impl Node {
     ) -> Result<Arc<Self>, StartError> {
         let document = &configuration.document;
         let keeping = match &document.store {
-            Some(store) => Some(Arc::new(Keeping::open(&store.embedded).await?)),
+            Some(store) => Some(Arc::new(Keeping::open(&store.embedded, &document.usage).await?)),
             None => None,
         };
         let services = keeping.as_ref().map_or_else(Services::default, |keeping| keeping.lend(Services::default()));
@@ -116,6 +117,8 @@ impl Node {
         let spans = document.tracing.as_ref().map(|_| SpanQueue::new(SPANS));
         let collector = document.tracing.as_ref().map(Collector::of).transpose();
         let collector = collector.map_err(|found| StartError::Findings(and_the_rest(&configuration, found)))?;
+        let exports =
+            events::exports(document).map_err(|found| StartError::Findings(and_the_rest(&configuration, found)))?;
         let sampler = document.tracing.as_ref().map(|tracing| Sampler::new(tracing.sample, Callers::Decide));
 
         let compiled = Snapshot::compile(document, 1, &configuration.hash, &lent);
@@ -148,6 +151,7 @@ impl Node {
         let current = node.current.lock().clone();
         node.publish_as(current, 1).map_err(StartError::Findings)?;
         jobs::start(&node, &mut node.jobs.lock());
+        jobs::export(&node, exports, &mut node.jobs.lock());
         if let (Some(queue), Some(collector)) = (&node.spans, collector) {
             let service = node.configuration().document.tracing.as_ref().map(|tracing| tracing.service.clone());
             node.exporting.start(queue, collector, &service.unwrap_or_default());
@@ -282,6 +286,7 @@ impl Node {
         let document = &configuration.document;
         let mut snapshot = Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(all)?;
         let products = keeping::products(document, &|_| false).map_err(all)?;
+        let plans = billing::plans(document, &|_| false).map_err(all)?;
         let logs = observing::logs(&document.logs, &self.lent.kept).map_err(located)?;
         snapshot.observers = observing::observers(&snapshot, &self.registry, &logs, self.spans.as_ref());
         if let Some(keeping) = &self.keeping {
@@ -290,6 +295,7 @@ impl Node {
         self.gateway.listen(&snapshot).map_err(located)?;
         if let Some(keeping) = &self.keeping {
             keeping.index.set_file_products(products);
+            keeping.accounts.set_plans(plans);
         }
         warn_of_what_needs_a_restart(&current, &configuration);
         self.live.replace(snapshot);
@@ -328,6 +334,7 @@ fn warn_of_what_needs_a_restart(old: &Configuration, new: &Configuration) {
             ("workers", serde_json::to_value(document.workers)),
             ("admin", serde_json::to_value(&document.admin)),
             ("tracing", serde_json::to_value(&document.tracing)),
+            ("usage", serde_json::to_value(&document.usage)),
             ("diagnostics", serde_json::to_value(&document.diagnostics)),
         ]
         .map(|(name, value)| (name, value.unwrap_or_default()))

@@ -22,6 +22,9 @@ pub enum AggregateError {
     /// The store could not be asked.
     #[error(transparent)]
     Store(#[from] Unavailable),
+    /// A newer version of this program wrote the segment; without it the sums would be too small.
+    #[error("a newer version wrote segment {0} of the journal")]
+    Strange(SegmentId),
 }
 
 /// Adds usage records to the totals.
@@ -30,8 +33,8 @@ pub enum AggregateError {
 /// is counted, and nothing else is believed after a failure.
 pub struct Aggregator {
     consumer: Consumer,
-    totals: Arc<dyn UsageTotals>,
-    open: BTreeMap<SegmentId, Reading>,
+    pub(crate) totals: Arc<dyn UsageTotals>,
+    pub(crate) open: BTreeMap<SegmentId, Reading>,
     // Segments that only a newer version of this program can read. They stay until it runs.
     strange: BTreeSet<SegmentId>,
     sums: Sums,
@@ -47,7 +50,7 @@ pub struct Round {
 }
 
 /// A segment that is being read.
-struct Reading {
+pub(crate) struct Reading {
     reader: SegmentReader,
     // How far the store has counted it.
     counted: u64,

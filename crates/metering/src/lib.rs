@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! OnFinish ── Meter ──▶ journal ──▶ Aggregator ── rows and cursor, one transaction ──▶ UsageTotals
+//! journal ── Aggregator::rebuild, where records are kept ──▶ UsageTotals
 //! quota ── Ledger::consumed ──▶ its own journal ──▶ Ledger::replay, at start
 //! ```
 //!
@@ -10,12 +11,15 @@
 
 mod aggregator;
 mod encoding;
+mod event;
 mod ledger;
 mod meter;
+mod rebuild;
 mod record;
 mod sums;
 
 pub use self::aggregator::{AggregateError, Aggregator, Round};
 pub use self::ledger::{Compacted, Ledger, LedgerError};
 pub use self::meter::Meter;
+pub use self::rebuild::Rebuilt;
 pub use self::record::UsageRecord;

@@ -62,6 +62,11 @@ impl<'a> UsageRecord<'a> {
         }
     }
 
+    /// The hour in which the exchange began, counted since 1970.
+    pub fn hour(&self) -> u32 {
+        hour_of(self.at)
+    }
+
     /// Appends the record, as it is kept, to `to`.
     pub fn encode(&self, to: &mut Vec<u8>) {
         to.push(VERSION);
@@ -129,13 +134,17 @@ impl Figures {
 
     /// The hour in which the exchange began, counted since 1970.
     pub(crate) fn hour(&self) -> u32 {
-        u32::try_from(self.at / MICROS_AN_HOUR).unwrap_or(u32::MAX)
+        hour_of(self.at)
     }
 
     /// The first digit of the status, 0 if nothing was answered.
     pub(crate) fn status_class(&self) -> u8 {
         u8::try_from(self.status / 100).unwrap_or(u8::MAX)
     }
+}
+
+fn hour_of(at: u64) -> u32 {
+    u32::try_from(at / MICROS_AN_HOUR).unwrap_or(u32::MAX)
 }
 
 /// A template without the first so many segments.

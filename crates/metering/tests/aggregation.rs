@@ -127,6 +127,10 @@ impl UsageTotals for Fragile {
         self.step()
     }
 
+    async fn replace(&self, from: u32, rows: &[UsageRow], counted: &[(String, u64)]) -> Result<(), Unavailable> {
+        self.totals.replace(from, rows, counted).await
+    }
+
     async fn query(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Unavailable> {
         self.totals.query(query).await
     }

@@ -12,9 +12,11 @@ use crate::api::{Api, Product};
 use crate::formats;
 use crate::limits::Limits;
 use crate::listener::{Listener, ServerTls};
+use crate::plan::Plan;
 use crate::requests::Requests;
 use crate::units::Span;
 use crate::upstream::Upstream;
+use crate::usage::Usage;
 
 /// A map that keeps the order in which it was written.
 pub type Named<T> = IndexMap<String, T>;
@@ -56,6 +58,12 @@ pub struct Document {
     /// Bundles of operations that apps subscribe to.
     #[serde(default)]
     pub products: Named<Product>,
+    /// What companies pay.
+    #[serde(default)]
+    pub plans: Named<Plan>,
+    /// What becomes of usage records.
+    #[serde(default)]
+    pub usage: Usage,
     /// Where access logs go.
     #[serde(default)]
     pub logs: Vec<LogSink>,

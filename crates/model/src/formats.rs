@@ -9,6 +9,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use crate::money::{MONEY_FORM, Money};
 use crate::share::Share;
 use crate::units::{Rate, Size, Span};
 
@@ -90,6 +91,11 @@ const FORMATS: &[Format] = &[
         name: "share",
         form: "a share from `0%` to `100%`",
         complaint: |text| serde_json::from_value::<Share>(text.into()).err().map(|error| error.to_string()),
+    },
+    Format {
+        name: "money",
+        form: MONEY_FORM,
+        complaint: |text| text.parse::<Money>().err().map(|error| error.to_string()),
     },
     Format {
         name: "socket-address",

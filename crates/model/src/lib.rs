@@ -9,11 +9,14 @@ pub mod fmt;
 pub mod formats;
 pub mod limits;
 pub mod listener;
+pub mod money;
+pub mod plan;
 pub mod read;
 pub mod requests;
 pub mod schema;
 pub mod share;
 pub mod units;
 pub mod upstream;
+pub mod usage;
 
 pub use self::document::Document;

@@ -1,4 +1,4 @@
-//! The embedded store: entities and sums of usage in one `SQLite` file.
+//! The embedded store: entities, sums of usage and statements in one `SQLite` file.
 //!
 //! One thread writes and one reads, each behind a bounded channel, so a caller never blocks its
 //! runtime. The file is in WAL mode, so the two do not wait for each other.
@@ -13,6 +13,7 @@
 mod registry;
 mod rows;
 mod schema;
+mod statements;
 mod trouble;
 mod usage;
 mod worker;
@@ -114,5 +115,6 @@ mod tests {
     }
 
     store::registry_suite!(entities, super::open());
+    store::statements_suite!(statements, super::open());
     store::usage_totals_suite!(usage, super::open());
 }

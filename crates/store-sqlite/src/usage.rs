@@ -33,6 +33,19 @@ impl UsageTotals for SqliteStore {
         .map_err(unavailable)
     }
 
+    async fn replace(&self, from_hour: u32, rows: &[UsageRow], counted: &[(String, u64)]) -> Result<(), Unavailable> {
+        let (rows, counted) = (rows.to_vec(), counted.to_vec());
+        let replace = move |transaction: &Transaction<'_>| {
+            changed(transaction, "DELETE FROM usage WHERE ? <= hour", [from_hour])?;
+            for (segment, counted) in &counted {
+                let progress = params![segment, signed(*counted)];
+                changed(transaction, "INSERT OR REPLACE INTO usage_sources VALUES (?, ?)", progress)?;
+            }
+            absorb(transaction, &rows)
+        };
+        self.write(replace).await.map_err(unavailable)
+    }
+
     async fn query(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Unavailable> {
         let query = query.clone();
         self.read(move |transaction| matching(transaction, &query)).await.map_err(unavailable)
@@ -46,13 +59,19 @@ fn add(transaction: &Transaction<'_>, batch: &[UsageRow], source: &UsageSource) 
     }
     let progress = params![source.segment, signed(source.offset)];
     changed(transaction, "INSERT OR REPLACE INTO usage_sources VALUES (?, ?)", progress)?;
+    absorb(transaction, batch)?;
+    Ok(Added::Now)
+}
+
+/// Adds rows to the sums.
+fn absorb(transaction: &Transaction<'_>, rows: &[UsageRow]) -> Result<(), Trouble> {
     let mut statement = transaction.prepare_cached(
         "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET \
          requests = requests + excluded.requests, cost = cost + excluded.cost, \
          bytes_in = bytes_in + excluded.bytes_in, bytes_out = bytes_out + excluded.bytes_out, \
          latency_micros = latency_micros + excluded.latency_micros",
     )?;
-    for row in batch {
+    for row in rows {
         statement.execute(params![
             row.hour,
             row.company,
@@ -68,7 +87,7 @@ fn add(transaction: &Transaction<'_>, batch: &[UsageRow], source: &UsageSource) 
             signed(row.latency_micros),
         ])?;
     }
-    Ok(Added::Now)
+    Ok(())
 }
 
 fn counted(transaction: &Transaction<'_>, segment: &str) -> Result<u64, Trouble> {
@@ -121,7 +140,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<UsageRow> {
 }
 
 /// Usage knows no names that could be missing or taken.
-fn unavailable(error: StoreError) -> Unavailable {
+pub(crate) fn unavailable(error: StoreError) -> Unavailable {
     match error {
         StoreError::Unavailable(unavailable) => unavailable,
         other => Unavailable::because(other),

@@ -1,15 +1,18 @@
-//! What a node remembers of its partners, behind traits: entities in [`Registry`], sums of usage in [`UsageTotals`].
+//! What a node remembers of its partners, behind traits: entities in [`Registry`], sums of usage in [`UsageTotals`], what
+//! they are to pay in [`Statements`].
 //!
-//! Each trait has a version in memory and one conformance suite ([`registry_suite!`], [`usage_totals_suite!`]);
-//! a backend proves itself by one line per suite.
+//! Each trait has a version in memory and one conformance suite ([`registry_suite!`], [`usage_totals_suite!`],
+//! [`statements_suite!`]); a backend proves itself by one line per suite.
 //! Deliberately not here: databases, and what the entities mean to a request. Both stand one level up.
 
 mod entity;
 mod error;
 mod memory;
+mod memory_statements;
 mod memory_usage;
 mod name;
 mod registry;
+mod statement;
 pub mod suite;
 mod usage;
 
@@ -21,9 +24,13 @@ pub use self::entity::{
 };
 pub use self::error::{StoreError, Unavailable};
 pub use self::memory::InMemory;
+pub use self::memory_statements::InMemoryStatements;
 pub use self::memory_usage::InMemoryTotals;
 pub use self::name::{AppName, BadName, CompanyName, KeyId, ProductName, TokenName};
 pub use self::registry::{
     Change, Changed, Commit, Listing, Mode, Noted, Registry, Revision, Row, Stored, Write, chained, hex,
+};
+pub use self::statement::{
+    Closed, Credited, Discarded, Drafted, NewCredit, NewStatement, StatementQuery, StatementRow, Statements,
 };
 pub use self::usage::{Added, UsageQuery, UsageRow, UsageSource, UsageTotals};

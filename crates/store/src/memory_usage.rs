@@ -53,6 +53,16 @@ impl UsageTotals for InMemoryTotals {
         Ok(())
     }
 
+    async fn replace(&self, from_hour: u32, rows: &[UsageRow], counted: &[(String, u64)]) -> Result<(), Unavailable> {
+        let mut sums = self.sums.lock();
+        sums.rows.retain(|_, row| row.hour < from_hour);
+        for row in rows {
+            sums.rows.entry(place(row)).and_modify(|sum| sum.absorb(row)).or_insert_with(|| row.clone());
+        }
+        sums.counted.extend(counted.iter().cloned());
+        Ok(())
+    }
+
     async fn query(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Unavailable> {
         let sums = self.sums.lock();
         Ok(sums.rows.values().filter(|row| query.matches(row)).take(query.limit).cloned().collect())

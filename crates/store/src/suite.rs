@@ -6,10 +6,13 @@
 #![expect(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::indexing_slicing,
     reason = "these are tests, kept outside of `mod tests` only because other crates run them"
 )]
 
 pub mod registry;
+pub mod statements;
 pub mod usage;
 
 /// Runs the suite of [`crate::Registry`] against a backend.
@@ -49,6 +52,25 @@ macro_rules! usage_totals_suite {
             a_query_narrows_by_each_name_and_hour
             rows_come_by_hour_and_no_more_than_asked_for
             large_numbers_are_kept
+            sums_are_replaced_from_an_hour_on
+        }
+    };
+}
+
+/// Runs the suite of [`crate::Statements`] against a backend.
+#[macro_export]
+macro_rules! statements_suite {
+    ($backend:ident, $open:expr) => {
+        $crate::suite_of! { $backend, $open, statements:
+            a_draft_is_kept_as_it_was_made
+            a_draft_made_anew_keeps_its_number
+            no_hour_of_a_company_is_in_two_statements
+            a_closed_statement_never_changes_and_never_goes
+            only_what_was_seen_is_closed
+            a_draft_goes_and_its_number_does_not_come_back
+            credit_notes_give_back_no_more_than_was_paid
+            only_a_closed_statement_is_corrected
+            statements_are_listed_by_number_in_pages
         }
     };
 }

@@ -92,6 +92,8 @@ pub trait UsageTotals: Send + Sync {
     async fn counted(&self, segment: &str) -> Result<u64, Unavailable>;
     /// Forgets how far segments are counted that will never be read again.
     async fn forget(&self, segments: &[String]) -> Result<(), Unavailable>;
+    /// Puts these sums in place of all from an hour on, and remembers how far these segments are counted, all or nothing.
+    async fn replace(&self, from_hour: u32, rows: &[UsageRow], counted: &[(String, u64)]) -> Result<(), Unavailable>;
     /// The sums that match, by hour, then by the names in the order of [`UsageRow`].
     async fn query(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Unavailable>;
 }

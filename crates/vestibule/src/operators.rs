@@ -61,10 +61,11 @@ pub(crate) fn open(node: &Arc<Node>, inherited: Option<TcpListener>) -> Result<O
     };
     let listener = listener.map_err(|finding| wrong(&finding.at.clone(), finding.message))?;
     let socket = listener.socket().try_clone().map_err(|error| wrong(&at.at("bind"), error.to_string()))?;
-    let storage = node
-        .keeping
-        .as_ref()
-        .map(|keeping| Storage { partners: keeping.partners.clone(), totals: keeping.totals.clone() });
+    let storage = node.keeping.as_ref().map(|keeping| Storage {
+        partners: keeping.partners.clone(),
+        totals: keeping.totals.clone(),
+        accounts: keeping.accounts.clone(),
+    });
     let admin = Admin::new(node.clone(), storage, token, Arc::new(control::now));
     Ok(Some(Operators { socket: Arc::new(socket), listener, admin }))
 }

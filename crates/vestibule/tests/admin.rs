@@ -32,7 +32,11 @@ impl Gateway {
             let node = Node::start(configuration, Some(file.clone()), proxy::Inherited::new()).await.unwrap();
             let keeping = node.keeping.clone().unwrap();
             let (token, _) = Token::load_or_create(&keeping.folder.join("admin.token")).unwrap();
-            let storage = Storage { partners: keeping.partners.clone(), totals: keeping.totals.clone() };
+            let storage = Storage {
+                partners: keeping.partners.clone(),
+                totals: keeping.totals.clone(),
+                accounts: keeping.accounts.clone(),
+            };
             let admin = Admin::new(node.clone(), Some(storage), token, Arc::new(control::now));
             (node, admin)
         });
@@ -82,7 +86,8 @@ fn document(admin: &str) -> String {
          workers: 1\n\
          upstreams: {{orders: {{targets: [\"http://127.0.0.1:9\"]}}}}\n\
          apis: {{orders: {{match: {{path: /orders}}, upstream: orders}}}}\n\
-         products: {{gold: {{operations: [\"orders: GET /**\"]}}}}\n"
+         products: {{gold: {{operations: [\"orders: GET /**\"]}}}}\n\
+         plans: {{gold: {{monthly: 49 EUR, charges: [{{meter: calls, price: 0.01 EUR}}]}}}}\n"
     )
 }
 
@@ -167,7 +172,7 @@ fn status_usage_and_reload_are_told() {
     let document = std::fs::read_to_string(&file).unwrap();
     write_unnoticed(&file, &(document.clone() + "limits: {header_count: many}\n"));
     let refused = gateway.refuses(&["reload", "--url", &url(&gateway), "--token-file", "data/admin.token"]);
-    assert!(refused.contains("vestibule.yaml:9: /limits/header_count: "), "{refused}");
+    assert!(refused.contains("vestibule.yaml:10: /limits/header_count: "), "{refused}");
     write_unnoticed(&file, &(document + "shutdown: {drain: 7s}\n"));
     assert!(gateway.prints(&["reload"]).contains("/shutdown"));
 }
@@ -177,6 +182,31 @@ fn write_unnoticed(file: &Path, text: &str) {
     let changed = std::fs::metadata(file).unwrap().modified().unwrap();
     std::fs::write(file, text).unwrap();
     std::fs::File::options().write(true).open(file).unwrap().set_modified(changed).unwrap();
+}
+
+#[test]
+fn a_month_is_billed_closed_and_credited() {
+    let gateway = Gateway::start();
+
+    let draft = gateway.answers(&["statement", "create", "acme", "gold", "2026-01", "--contract-start", "2026-01-22"]);
+    let hash = draft["hash"].as_str().unwrap();
+    assert_eq!((&draft["total"], &draft["state"]), (&"15.81".into(), &"draft".into()));
+    let shown = gateway.prints(&["statement", "show", "1"]);
+    assert!(shown.contains("10 of 31 days") && shown.contains("15.81"), "{shown}");
+    assert!(gateway.refuses(&["statement", "close", "1", "--hash", "another"]).contains("(409)"));
+    gateway.prints(&["statement", "close", "1", "--hash", hash]);
+    let note = gateway.answers(&["statement", "credit", "1", "0.81", "a courtesy"]);
+
+    assert_eq!((&note["kind"], &note["total"]), (&"credit-note".into(), &"0.81".into()));
+    let refused = gateway.refuses(&["statement", "credit", "1", "15.01", "all of it"]);
+    assert!(refused.contains("/lines: 15.00 EUR is all that is left"), "{refused}");
+    assert!(gateway.refuses(&["statement", "discard", "1"]).contains("is closed and stays"));
+    assert_eq!(gateway.answers(&["statement", "recount", "1"])["same"], true);
+    let table = gateway.prints(&["statement", "show", "1", "--format", "csv"]);
+    assert_eq!(table.lines().count(), 3, "{table}");
+    let page = gateway.prints(&["statement", "show", "2", "--format", "html"]);
+    assert!(page.starts_with("<!doctype html>") && page.contains("a courtesy"), "{page}");
+    assert_eq!(gateway.answers(&["statement", "list", "--company", "acme"])["items"].as_array().unwrap().len(), 2);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! A trial takes minutes and measures; what must hold on every change is in `crates/acceptance`.
 
+mod billing;
 mod faults;
 mod http2;
 mod kill;
@@ -33,6 +34,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "kill", run: kill::run },
     Trial { name: "slow", run: slow::run },
     Trial { name: "http2", run: http2::floods },
+    Trial { name: "billing", run: billing::run },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.

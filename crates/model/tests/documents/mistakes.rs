@@ -10,7 +10,7 @@ const MISTAKES: &[(&str, &[&str])] = &[
     (
         "listners: {}",
         &[
-            "v.yaml:3:1: /listners: unknown key `listners`; what fits here: `admin`, `store`, `workers`, `limits`, `requests`, `trusted_proxies`, `upstreams`, `apis`, `products`, `logs`, `tracing`, `diagnostics` and `shutdown`",
+            "v.yaml:3:1: /listners: unknown key `listners`; what fits here: `admin`, `store`, `workers`, `limits`, `requests`, `trusted_proxies`, `upstreams`, `apis`, `products`, `plans`, `usage`, `logs`, `tracing`, `diagnostics` and `shutdown`",
         ],
     ),
     ("Upstreams: {}", &["v.yaml:3:1: /Upstreams: unknown key `Upstreams`; did you mean `upstreams`?"]),
@@ -49,6 +49,14 @@ const MISTAKES: &[(&str, &[&str])] = &[
         "limits: {head_time: 5s1h}",
         &[
             "v.yaml:3:21: /limits/head_time: `5s1h` names its units out of order; write a span of time such as `250ms`, `5s` or `1h30m`",
+        ],
+    ),
+    (
+        "plans: {a: {monthly: 5, charges: [{meter: call, price: 0.002}]}}",
+        &[
+            "v.yaml:3:22: /plans/a/monthly: `5` has no currency; write an amount such as `49 EUR` or `0.002 EUR`",
+            "v.yaml:3:43: /plans/a/charges/0/meter: `call` is not known here; did you mean `calls`?",
+            "v.yaml:3:56: /plans/a/charges/0/price: `0.002` has no currency; write an amount such as `49 EUR` or `0.002 EUR`",
         ],
     ),
     (

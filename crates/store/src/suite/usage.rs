@@ -124,6 +124,23 @@ pub async fn rows_come_by_hour_and_no_more_than_asked_for(totals: &dyn UsageTota
     assert_eq!(answer, [row("acme", "GET /", 7), row("zeta", "GET /", 7)]);
 }
 
+pub async fn sums_are_replaced_from_an_hour_on(totals: &dyn UsageTotals) {
+    let batch = [row("acme", "GET /", 7), row("acme", "GET /", 8), row("zeta", "GET /", 9)];
+    totals.add(&batch, &part("n1/1", 0, 10)).await.unwrap();
+    let rows = [row("acme", "GET /", 8), row("acme", "GET /", 10), row("acme", "GET /", 10)];
+    let counted = [("n1/1".to_owned(), 30), ("n1/2".to_owned(), 5)];
+
+    totals.replace(8, &rows, &counted).await.unwrap();
+
+    let twice = UsageRow { requests: 2, cost: 4, bytes_in: 6, bytes_out: 8, latency_micros: 10, ..rows[1].clone() };
+    let expected = [batch[0].clone(), rows[0].clone(), twice];
+    assert_eq!(totals.query(&everything()).await.unwrap(), expected);
+    assert_eq!((totals.counted("n1/1").await.unwrap(), totals.counted("n1/2").await.unwrap()), (30, 5));
+    totals.replace(8, &[], &[]).await.unwrap();
+    assert_eq!(totals.query(&everything()).await.unwrap(), expected[..1]);
+    assert_eq!(totals.counted("n1/1").await.unwrap(), 30);
+}
+
 pub async fn large_numbers_are_kept(totals: &dyn UsageTotals) {
     let large = u64::from(u32::MAX) * 1_000_000;
     let row = UsageRow { bytes_out: large, latency_micros: large, ..row("acme", "GET /", u32::MAX - 1) };

@@ -10,6 +10,7 @@ pub(crate) mod place;
 mod product;
 mod reload;
 mod show;
+mod statement;
 mod status;
 mod subscription;
 mod token;
@@ -23,7 +24,7 @@ use self::call::Call;
 use self::client::Client;
 use crate::output::{self, GOOD};
 
-/// Asks a running gateway: companies, apps, products, subscriptions, keys, tokens, audit log, usage, status.
+/// Asks a running gateway: companies, apps, products, subscriptions, keys, tokens, audit log, usage, statements, status.
 ///
 /// The gateway is found by `--url` and its token, or by the configuration that it was started with.
 #[derive(Args)]
@@ -52,7 +53,9 @@ enum Command {
     #[command(subcommand)]
     Token(token::Command),
     Audit(audit::Arguments),
-    Usage(usage::Arguments),
+    Usage(Box<usage::Arguments>),
+    #[command(subcommand)]
+    Statement(statement::Command),
     Status(status::Arguments),
     Reload(reload::Arguments),
 }
@@ -68,6 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Command::Token(command) => command.call(),
         Command::Audit(arguments) => arguments.call(),
         Command::Usage(arguments) => arguments.call(),
+        Command::Statement(command) => command.call(),
         Command::Status(arguments) => arguments.call(),
         Command::Reload(arguments) => arguments.call(),
     };

@@ -25,6 +25,8 @@ pub(crate) enum Answer {
     Key,
     /// Nothing: it is done, which this says.
     Nothing(String),
+    /// A text that is printed as it is.
+    Text,
     /// Something of a form of its own.
     Special(fn(&Value) -> String),
     /// A list of a form of its own, all pages of it, in which something may be wrong.
@@ -73,6 +75,7 @@ impl Call {
             Answer::One => show::record(answer),
             Answer::Key => show::key(answer),
             Answer::Nothing(done) => format!("{done}\n"),
+            Answer::Text => answer.as_str().unwrap_or_default().to_owned(),
             Answer::Special(show) => show(answer),
             Answer::Checked(show) => return show(answer),
         })

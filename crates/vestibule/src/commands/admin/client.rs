@@ -47,7 +47,7 @@ impl Client {
     async fn page(&self, call: &Call, target: &str) -> Result<Value, String> {
         let url = &self.place.url;
         match timeout(WHOLE, self.exchange(call, target)).await {
-            Ok(answered) => read(answered?),
+            Ok(answered) => read(answered?, &call.answer),
             Err(_elapsed) => Err(format!("the gateway at {url} did not answer within {} s", WHOLE.as_secs())),
         }
     }
@@ -107,10 +107,14 @@ async fn send(
 }
 
 /// The document of an answer, or its problem in words.
-fn read(answer: Response<Bytes>) -> Result<Value, String> {
+fn read(answer: Response<Bytes>, expected: &Answer) -> Result<Value, String> {
     let (head, body) = answer.into_parts();
     if head.status == StatusCode::NO_CONTENT {
         return Ok(Value::Object(Map::new()));
+    }
+    let media = head.headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
+    if head.status.is_success() && matches!(expected, Answer::Text) && media.starts_with("text/") {
+        return Ok(Value::String(String::from_utf8_lossy(&body).into_owned()));
     }
     let document: Option<Value> = serde_json::from_slice(&body).ok();
     match document {
@@ -168,6 +172,6 @@ mod tests {
     #[test]
     fn an_answer_of_somebody_else_is_recognised() {
         let html = Response::builder().status(404).body(Bytes::from_static(b"<html>")).unwrap();
-        assert_eq!(read(html).unwrap_err(), "the answer 404 Not Found is none of an admin listener");
+        assert_eq!(read(html, &Answer::One).unwrap_err(), "the answer 404 Not Found is none of an admin listener");
     }
 }

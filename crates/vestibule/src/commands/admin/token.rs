@@ -14,7 +14,7 @@ pub(crate) enum Command {
     Create {
         /// Its name, in kebab case.
         name: String,
-        /// What it may do: `owner` everything; `operator` all but tokens; `billing` look at companies, products and usage;
+        /// What it may do: `owner` everything; `operator` all but tokens; `billing` look at companies, products and usage, and work with statements;
         /// `auditor` look at everything; `company` look at one company's own, and rotate and revoke its keys.
         #[arg(long, value_parser = ["owner", "operator", "billing", "auditor", "company"])]
         role: String,

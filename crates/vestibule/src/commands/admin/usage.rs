@@ -1,6 +1,6 @@
 //! `vestibule admin usage`: who has used what.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::call::{Answer, Call};
@@ -8,7 +8,10 @@ use super::show;
 
 /// Shows who has used what, up to this moment.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Only this company's.
     #[arg(long)]
     company: Option<String>,
@@ -33,10 +36,25 @@ pub(crate) struct Arguments {
     /// What sums are told apart by: hour, day, month, company, app, product, api, operation, status.
     #[arg(long, value_name = "WORDS", default_value = "company,app,api")]
     by: String,
+    /// The time zone by which days and months begin, such as `Europe/Berlin`; without, UTC.
+    #[arg(long)]
+    zone: Option<String>,
+    /// The plan in whose time zone they begin, instead.
+    #[arg(long, conflicts_with = "zone")]
+    plan: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// Makes the sums anew from the records that are kept (`usage: {keep}`); doing it twice changes nothing.
+    Rebuild,
 }
 
 impl Arguments {
     pub(crate) fn call(&self) -> Call {
+        if let Some(Command::Rebuild) = self.command {
+            return Call::post(&["usage", "rebuild"], None, Answer::One);
+        }
         Call::get(&["usage"], Answer::Special(shown)).with_query([
             ("company", self.company.as_ref()),
             ("app", self.app.as_ref()),
@@ -46,6 +64,8 @@ impl Arguments {
             ("from", self.from.as_ref()),
             ("to", self.to.as_ref()),
             ("by", Some(&self.by)),
+            ("zone", self.zone.as_ref()),
+            ("plan", self.plan.as_ref()),
         ])
     }
 }

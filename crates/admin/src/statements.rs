@@ -1,0 +1,334 @@
+//! `/statements`: what companies are to pay, and credit notes.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Json, Response};
+use billing::{BadPeriod, Contract, Credit, CreditNote, Statement};
+use control::{AccountError, Order, Recount};
+use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode, header};
+use partners::CompanyName;
+use problem::{Finding, Pointer, Problem, ProblemKind};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use store::{StatementQuery, StatementRow};
+
+use crate::body::Json as Sent;
+use crate::failure::{CONFLICT, Failure, NOT_FOUND, header_text, sentence};
+use crate::page::{Listed, Page};
+use crate::parts::{Asked, Named, Stored};
+use crate::{Admin, time};
+
+/// The statement would have hours that another one has.
+pub(crate) static OVERLAPS: ProblemKind = ProblemKind {
+    code: "statement-overlaps",
+    status: StatusCode::CONFLICT,
+    title: "Another statement has these hours",
+};
+
+/// What is closed never changes.
+pub(crate) static CLOSED: ProblemKind =
+    ProblemKind { code: "statement-closed", status: StatusCode::CONFLICT, title: "The statement is closed" };
+
+/// The draft is not the one that was seen, or not what totals come to now.
+pub(crate) static STALE: ProblemKind =
+    ProblemKind { code: "statement-stale", status: StatusCode::CONFLICT, title: "The draft is not what it was" };
+
+/// A statement to be made.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    company: String,
+    plan: String,
+    /// A month, such as `2026-01`.
+    period: String,
+    /// The first day of the contract, if it began within the month.
+    #[serde(default)]
+    contract_start: Option<String>,
+    /// The day after the last one of the contract, if it ended within the month.
+    #[serde(default)]
+    contract_end: Option<String>,
+}
+
+/// What is to be closed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Seen {
+    /// The hash of the draft as it was seen.
+    hash: String,
+}
+
+/// What is given back.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Given {
+    lines: Vec<Credit>,
+}
+
+/// Which statements are asked for.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Question {
+    company: Option<String>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+/// In which form something is asked for.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Form {
+    /// `json`, `csv` or `html`; without, what `Accept` prefers.
+    format: Option<Format>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Json,
+    Csv,
+    Html,
+}
+
+/// A statement or a credit note in a list.
+#[derive(Serialize)]
+pub(crate) struct Brief {
+    number: u64,
+    kind: &'static str,
+    state: &'static str,
+    company: String,
+    plan: String,
+    from: String,
+    to: String,
+    total: String,
+    currency: String,
+    corrects: Option<u64>,
+    made: String,
+    closed: Option<String>,
+    hash: String,
+}
+
+/// A statement or a credit note with its content, exactly as it is kept.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    brief: Brief,
+    content: Box<RawValue>,
+}
+
+/// What a statement would be today.
+#[derive(Serialize)]
+struct Recounted {
+    number: u64,
+    /// Whether its content is what its hash names.
+    intact: bool,
+    /// Whether it would be the same today.
+    same: bool,
+    total: String,
+    total_today: String,
+    currency: String,
+}
+
+/// `GET /statements`: lists them by number.
+pub(crate) async fn list(Stored(storage): Stored, Asked(question): Asked<Question>) -> Result<Listed<Brief>, Failure> {
+    let Question { company, after, limit } = question;
+    let page = Page::new(after, limit);
+    let after = page.after(|text| text.parse().ok())?;
+    let query = StatementQuery { company, after, limit: page.fetched()? };
+    let found = storage.accounts.statements(&query).await?;
+    page.of(found, |row| row.number.to_string(), brief)
+}
+
+/// `POST /statements`: makes a draft, or makes it anew from the totals of now.
+pub(crate) async fn create(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Sent(wanted): Sent<Wanted>,
+) -> Result<impl IntoResponse, Failure> {
+    let order = order(wanted)?;
+    // What is not in the totals would be missing in the statement.
+    admin.node.count_usage().await?;
+    let row = storage.accounts.draft(&order).await?;
+    let location = format!("/statements/{}", row.number);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(row)?)))
+}
+
+/// `GET /statements/{number}`: shows one, as JSON, CSV or a page to print.
+pub(crate) async fn show(
+    Stored(storage): Stored,
+    Named(number): Named<u64>,
+    Asked(form): Asked<Form>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let row = storage.accounts.statement(number).await?;
+    match form.format.unwrap_or_else(|| preferred(&headers)) {
+        Format::Json => Ok(Json(shown(row)?).into_response()),
+        Format::Csv => {
+            let named = format!("attachment; filename=\"statement-{number}.csv\"");
+            let head = [(CONTENT_TYPE, "text/csv; charset=utf-8; header=present"), (CONTENT_DISPOSITION, &named)];
+            Ok((head, table(&row)?).into_response())
+        }
+        Format::Html => {
+            let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+            let head = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, policy)];
+            Ok((head, printed(&row)?).into_response())
+        }
+    }
+}
+
+/// `POST /statements/{number}/close`: closes a draft that was seen. It never changes any more.
+pub(crate) async fn close(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Named(number): Named<u64>,
+    Sent(seen): Sent<Seen>,
+) -> Result<impl IntoResponse, Failure> {
+    admin.node.count_usage().await?;
+    Ok(Json(shown(storage.accounts.close(number, &seen.hash).await?)?))
+}
+
+/// `DELETE /statements/{number}`: discards a draft.
+pub(crate) async fn discard(Stored(storage): Stored, Named(number): Named<u64>) -> Result<StatusCode, Failure> {
+    storage.accounts.discard(number).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /statements/{number}/credit-notes`: gives back a part of a closed statement.
+pub(crate) async fn credit(
+    Stored(storage): Stored,
+    Named(number): Named<u64>,
+    Sent(given): Sent<Given>,
+) -> Result<impl IntoResponse, Failure> {
+    let note = storage.accounts.credit(number, given.lines).await?;
+    let location = format!("/statements/{}", note.number);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(note)?)))
+}
+
+/// `GET /statements/{number}/recount`: compares a statement with the totals of now.
+pub(crate) async fn recount(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Named(number): Named<u64>,
+) -> Result<impl IntoResponse, Failure> {
+    let row = storage.accounts.statement(number).await?;
+    if row.corrects.is_some() {
+        return Err(AccountError::NotClosed(number).into());
+    }
+    admin.node.count_usage().await?;
+    let Recount { is_intact, total, is_same } = storage.accounts.recount(&row).await?;
+    let (currency, total, total_today) = (row.currency.clone(), amount(&row, row.total), amount(&row, total));
+    Ok(Json(Recounted { number, intact: is_intact, same: is_same, total, total_today, currency }))
+}
+
+fn order(wanted: Wanted) -> Result<Order, Failure> {
+    let mut findings = Vec::new();
+    let mut wrong =
+        |member: &str, message: String| findings.push(Finding::new(&Pointer::default().at(member), message));
+    if let Err(error) = wanted.company.parse::<CompanyName>() {
+        wrong("company", error.to_string());
+    }
+    let month = wanted.period.parse();
+    if let Err(error) = &month {
+        wrong("period", BadPeriod::to_string(error));
+    }
+    let date = |text: &Option<String>| Contract::read(text.as_deref(), None).map(|read| read.start);
+    let (start, end) = (date(&wanted.contract_start), date(&wanted.contract_end));
+    for (member, read) in [("contract_start", &start), ("contract_end", &end)] {
+        if let Err(error) = read {
+            wrong(member, error.to_string());
+        }
+    }
+    match (month, start, end) {
+        (Ok(month), Ok(start), Ok(end)) if findings.is_empty() => {
+            let Wanted { company, plan, .. } = wanted;
+            Ok(Order { company, plan, month, contract: Contract { start, end } })
+        }
+        _ => Err(Failure::invalid(&findings)),
+    }
+}
+
+fn brief(row: StatementRow) -> Brief {
+    let total = amount(&row, row.total);
+    let hour = |hour: u32| time::text(partners::UnixMicros(u64::from(hour) * 3_600_000_000));
+    Brief {
+        number: row.number,
+        kind: if row.corrects.is_some() { "credit-note" } else { "statement" },
+        state: state(&row),
+        total,
+        from: hour(row.hours.start),
+        to: hour(row.hours.end),
+        company: row.company,
+        plan: row.plan,
+        currency: row.currency,
+        corrects: row.corrects,
+        made: time::text(row.made),
+        closed: row.closed.map(time::text),
+        hash: row.hash,
+    }
+}
+
+fn state(row: &StatementRow) -> &'static str {
+    if row.closed.is_some() { "closed" } else { "draft" }
+}
+
+fn amount(row: &StatementRow, units: i64) -> String {
+    // Only known currencies are written down.
+    row.currency.parse().map_or_else(|_unknown| units.to_string(), |currency| billing::decimal(units, currency))
+}
+
+fn shown(row: StatementRow) -> Result<Shown, Failure> {
+    let content = RawValue::from_string(row.body.clone()).map_err(|_cause| AccountError::Unreadable(row.number))?;
+    Ok(Shown { brief: brief(row), content })
+}
+
+fn table(row: &StatementRow) -> Result<String, Failure> {
+    match row.corrects {
+        None => Ok(billing::statement_table(&read::<Statement>(row)?)),
+        Some(_) => Ok(billing::credit_note_table(&read::<CreditNote>(row)?)),
+    }
+}
+
+fn printed(row: &StatementRow) -> Result<String, Failure> {
+    match row.corrects {
+        None => Ok(billing::statement_page(&read::<Statement>(row)?, (row.number, state(row), &row.hash))),
+        Some(_) => Ok(billing::credit_note_page(&read::<CreditNote>(row)?, (row.number, &row.hash))),
+    }
+}
+
+fn read<T: for<'de> Deserialize<'de>>(row: &StatementRow) -> Result<T, Failure> {
+    serde_json::from_str(&row.body).map_err(|_cause| AccountError::Unreadable(row.number).into())
+}
+
+/// The first form that `Accept` names.
+fn preferred(headers: &HeaderMap) -> Format {
+    let accept = header_text(headers, ACCEPT).unwrap_or_default();
+    let known = accept.split([',', ';']).find_map(|media| match media.trim() {
+        "application/json" => Some(Format::Json),
+        "text/csv" => Some(Format::Csv),
+        "text/html" => Some(Format::Html),
+        _ => None,
+    });
+    known.unwrap_or(Format::Json)
+}
+
+impl From<AccountError> for Failure {
+    fn from(error: AccountError) -> Self {
+        let told = |kind| Problem::new(kind).detail(sentence(&error.to_string()));
+        let at = |member: &str| Self::invalid(&[Finding::new(&Pointer::default().at(member), error.to_string())]);
+        match error {
+            AccountError::NoPlan(_) => at("plan"),
+            AccountError::Period(_) => at("period"),
+            AccountError::Credit(_) | AccountError::TooMuch(_) => at("lines"),
+            AccountError::NoStatement(_) => told(&NOT_FOUND).into(),
+            AccountError::Overlaps(_) => told(&OVERLAPS).into(),
+            AccountError::Closed(_) => told(&CLOSED).into(),
+            AccountError::Changed(_) | AccountError::Outdated(_) => told(&STALE).into(),
+            AccountError::NotOver(_) | AccountError::NotClosed(_) | AccountError::TooLarge(_) => told(&CONFLICT).into(),
+            AccountError::Unreadable(_) => told(&crate::failure::FAILED).into(),
+            AccountError::Unavailable(cause) => cause.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "statements_tests.rs"]
+mod tests;

@@ -1,0 +1,133 @@
+//! What `/statements` promises.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use store::{UsageRow, UsageSource, UsageTotals};
+
+use crate::tester::{NOW, Tester};
+
+/// With 1,000 calls of `acme` in December 2025, beside the row that the node adds whenever it is asked to.
+async fn tester() -> Tester {
+    let tester = Tester::new();
+    let row = UsageRow {
+        company: "acme".into(),
+        app: "shop".into(),
+        product: "gold".into(),
+        api: "orders".into(),
+        operation: "GET /".into(),
+        hour: 490_895,
+        status_class: 2,
+        requests: 1000,
+        cost: 1000,
+        bytes_in: 0,
+        bytes_out: 0,
+        latency_micros: 0,
+    };
+    tester.totals.add(&[row], &UsageSource { segment: "s".into(), from: 0, offset: 1 }).await.unwrap();
+    tester
+}
+
+fn december() -> Value {
+    json!({ "company": "acme", "plan": "gold", "period": "2025-12" })
+}
+
+#[tokio::test]
+async fn a_statement_is_made_closed_and_corrected() {
+    let tester = tester().await;
+
+    let made = tester.post("/statements", december()).await;
+    made.is_made();
+    assert_eq!((made.text_of("total"), made.text_of("state")), ("51.00".into(), "draft".into()));
+    assert_eq!(made.json["content"]["items"][1]["lines"][0]["quantity"], "1000");
+    let seen = json!({ "hash": made.json["hash"] });
+    let closed = tester.post("/statements/1/close", seen.clone()).await;
+    assert_eq!((closed.status, &closed.json["closed"]), (StatusCode::OK, &json!(NOW)), "{}", closed.text);
+    assert_eq!(tester.post("/statements/1/close", seen).await.status, StatusCode::OK, "twice is once");
+    let lines = json!({ "lines": [{ "text": "an outage", "amount": "1" }] });
+    let note = tester.post("/statements/1/credit-notes", lines).await;
+    note.is_made();
+
+    assert_eq!((note.text_of("total"), &note.json["corrects"]), ("1.00".into(), &json!(1)));
+    let list = tester.get("/statements?company=acme").await;
+    let kinds: Vec<_> = list.json["items"].as_array().unwrap().iter().map(|item| &item["kind"]).collect();
+    assert_eq!(kinds, ["statement", "credit-note"]);
+    assert_eq!(tester.get("/statements?limit=1").await.json["next"], "1");
+    let recount = tester.get("/statements/1/recount").await;
+    assert_eq!((&recount.json["same"], &recount.json["intact"]), (&json!(true), &json!(true)), "{}", recount.text);
+}
+
+#[tokio::test]
+async fn a_statement_is_shown_as_json_a_table_or_a_page() {
+    let tester = tester().await;
+    tester.post("/statements", december()).await.is_made();
+    for (query, accept, media) in [
+        ("", "*/*", "application/json"),
+        ("", "text/html,application/xhtml+xml;q=0.9", "text/html; charset=utf-8"),
+        ("", "text/csv", "text/csv; charset=utf-8; header=present"),
+        ("?format=csv", "text/html", "text/csv; charset=utf-8; header=present"),
+        ("?format=html", "*/*", "text/html; charset=utf-8"),
+    ] {
+        let answer = tester.get_with(&format!("/statements/1{query}"), "accept", accept.to_owned()).await;
+        assert_eq!(answer.headers["content-type"], media);
+        assert!(answer.text.contains("50.00"), "{}", answer.text);
+    }
+    let page = tester.get("/statements/1?format=html").await;
+    assert!(page.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    tester.get("/statements/1?format=pdf").await.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_order_is_told_with_its_field() {
+    let tester = tester().await;
+    for (changed, pointers) in [
+        (json!({ "company": "A B", "period": "2025-13" }), vec!["/company", "/period"]),
+        (json!({ "plan": "lead" }), vec!["/plan"]),
+        (json!({ "contract_start": "x", "contract_end": "2025-1-1" }), vec!["/contract_start", "/contract_end"]),
+        (json!({ "contract_start": "2026-01-01" }), vec!["/period"]),
+        (json!({ "contrakt": 1 }), vec!["/contrakt"]),
+    ] {
+        let mut order = december();
+        order.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
+        let answer = tester.post("/statements", order).await;
+        answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid");
+        assert_eq!(answer.pointers(), pointers, "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn what_is_closed_stays() {
+    let tester = tester().await;
+    let made = tester.post("/statements", december()).await;
+    let stale = tester.post("/statements/1/close", json!({ "hash": "another" })).await;
+    stale.is_problem(StatusCode::CONFLICT, "statement-stale");
+    tester.post("/statements/1/close", json!({ "hash": made.json["hash"] })).await;
+
+    tester.post("/statements", december()).await.is_problem(StatusCode::CONFLICT, "statement-overlaps");
+    tester.delete("/statements/1").await.is_problem(StatusCode::CONFLICT, "statement-closed");
+    let much = json!({ "lines": [{ "text": "all and more", "amount": "51.01" }] });
+    let refused = tester.post("/statements/1/credit-notes", much).await;
+    refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid");
+    assert!(refused.text_of("detail").contains("51.00 EUR is all that is left"), "{}", refused.text);
+    tester.get("/statements/2").await.is_problem(StatusCode::NOT_FOUND, "not-found");
+}
+
+#[tokio::test]
+async fn a_period_that_is_not_over_is_not_closed_and_a_draft_goes() {
+    let tester = tester().await;
+    let made = tester.post("/statements", json!({ "company": "acme", "plan": "gold", "period": "2026-01" })).await;
+    made.is_made();
+
+    let early = tester.post("/statements/1/close", json!({ "hash": made.json["hash"] })).await;
+    early.is_problem(StatusCode::CONFLICT, "conflict");
+    let note = tester.post("/statements/1/credit-notes", json!({ "lines": [{ "text": "x", "amount": "1" }] })).await;
+    note.is_problem(StatusCode::CONFLICT, "conflict");
+    assert_eq!(tester.delete("/statements/1").await.status, StatusCode::NO_CONTENT);
+    tester.get("/statements/1").await.is_problem(StatusCode::NOT_FOUND, "not-found");
+}
+
+#[tokio::test]
+async fn nothing_is_billed_while_usage_cannot_be_counted() {
+    let tester = tester().await;
+    tester.node.fail();
+    tester.post("/statements", december()).await.is_problem(StatusCode::INTERNAL_SERVER_ERROR, "failed");
+}
