@@ -3,7 +3,7 @@
 use http::header::{HeaderName, REFERER, USER_AGENT};
 use pipeline::{Exchange, Outcome};
 
-use super::text::{MOST, Moment, address, bounded, digits, number, quoted};
+use crate::text::{MOST, Moment, address, bounded, digits, number, quoted};
 use super::{Query, target, version};
 
 /// Appends the line, without its end.
