@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::Document;
-use model::logs::{LineFormat, LogSink};
+use model::logs::{LineFormat, LogFile, LogSink};
 use parking_lot::Mutex;
 use pipeline::{Kept, OnFinish};
 use problem::{Finding, Pointer};
@@ -14,7 +14,7 @@ use shipping::{Plan, Reading, Recorder, Shelf, Shipment};
 use snapshot::Snapshot;
 use telemetry::export::SpanQueue;
 use telemetry::metrics::Registry;
-use telemetry::sink::{Output, Sink};
+use telemetry::sink::{Output, Rotation, Sink};
 use watch::{AccessLog, Form, Metrics, Query, Secrets, Spans};
 
 use crate::keeping::now;
@@ -49,8 +49,12 @@ pub(crate) fn logs(document: &Document, kept: &Kept) -> Result<Logs, Vec<Finding
     for (index, log) in document.logs.iter().enumerate() {
         let (name, output, format) = match log {
             LogSink::Stdout(stdout) => ("stdout".to_owned(), Output::Stdout, stdout.format),
-            LogSink::File(file) => (file.path.display().to_string(), Output::File(file.path.clone()), file.format),
-            LogSink::Fluent(_) | LogSink::Elasticsearch(_) | LogSink::Otlp(_) | LogSink::Http(_) | LogSink::Syslog(_) => {
+            LogSink::File(file) => (file_name(file), output(file), file.format),
+            LogSink::Fluent(_)
+            | LogSink::Elasticsearch(_)
+            | LogSink::Otlp(_)
+            | LogSink::Http(_)
+            | LogSink::Syslog(_) => {
                 continue;
             }
         };
@@ -78,6 +82,19 @@ pub(crate) fn logs(document: &Document, kept: &Kept) -> Result<Logs, Vec<Finding
         }
     }
     if findings.is_empty() { Ok(logs) } else { Err(findings) }
+}
+
+/// A log goes on as it is only if it is rotated as before.
+fn file_name(file: &LogFile) -> String {
+    let path = file.path.display();
+    file.rotate
+        .map_or_else(|| path.to_string(), |rotate| format!("{path} rotated at {} keep {}", rotate.at, rotate.keep))
+}
+
+fn output(file: &LogFile) -> Output {
+    let Some(rotate) = file.rotate else { return Output::File(file.path.clone()) };
+    let keep = usize::try_from(rotate.keep).unwrap_or(usize::MAX);
+    Output::Rotated(file.path.clone(), Rotation { at: rotate.at.bytes(), keep, clock: || now().0 })
 }
 
 /// The plans of the sinks that records are shipped to, each with its place among the logs; or all that is wrong with them.
@@ -152,7 +169,9 @@ impl Shipments {
     /// Ships what can be shipped soon, and ends.
     pub(crate) async fn finish(shipments: &Mutex<Self>) {
         let ending = std::mem::take(&mut shipments.lock().0);
-        ending.values().for_each(|(_, _, shipment)| shipment.end());
+        for (_, _, shipment) in ending.values() {
+            shipment.end();
+        }
         for (_, _, shipment) in ending.into_values() {
             shipment.finish().await;
         }

@@ -19,7 +19,7 @@ pub enum LogSink {
     File(LogFile),
     /// Fluentd, Fluent Bit or whoever else speaks the Forward protocol, version 1.
     Fluent(Fluent),
-    /// Elasticsearch or OpenSearch, by `_bulk`.
+    /// Elasticsearch or `OpenSearch`, by `_bulk`.
     Elasticsearch(Elasticsearch),
     /// An OpenTelemetry receiver of logs, by OTLP/HTTP in JSON.
     Otlp(OtlpLogs),
@@ -52,7 +52,7 @@ pub struct LogFile {
     pub rotate: Option<Rotate>,
 }
 
-/// When a log file is moved away: to its own name with the time behind it.
+/// When a log file is moved away: to its own name with the time behind it, in microseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rotate {
@@ -165,7 +165,7 @@ pub enum BodyCompression {
     None,
 }
 
-/// Records shipped to Elasticsearch or OpenSearch. Each has its id for `_id`, so that it is there once, however often it
+/// Records shipped to Elasticsearch or `OpenSearch`. Each has its id for `_id`, so that it is there once, however often it
 /// was sent.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

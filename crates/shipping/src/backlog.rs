@@ -76,14 +76,16 @@ impl Backlog {
     pub(crate) fn acquire(shelf: &Arc<Shelf>) -> Result<Option<Self>, Trouble> {
         let journal = shelf.writers.journal().clone();
         let Some(consumer) = journal.consumer(CONSUMER)? else { return Ok(None) };
-        let mut backlog = Self { shelf: shelf.clone(), journal, segments: BTreeMap::new(), refused_before: 0, _consumer: consumer };
+        let mut backlog =
+            Self { shelf: shelf.clone(), journal, segments: BTreeMap::new(), refused_before: 0, _consumer: consumer };
         let cursor = match fs::read_to_string(backlog.cursor()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             read => read?,
         };
         backlog.look()?;
         for line in cursor.lines() {
-            let Some((Ok(id), Ok(confirmed))) = line.split_once(' ').map(|(id, count)| (id.parse(), count.parse())) else {
+            let Some((Ok(id), Ok(confirmed))) = line.split_once(' ').map(|(id, count)| (id.parse(), count.parse()))
+            else {
                 continue;
             };
             if let Some(segment) = backlog.segments.get_mut(&id) {
@@ -282,7 +284,11 @@ impl Segment {
 
     fn waiting_bytes(&self) -> u64 {
         // Records of one segment are much alike.
-        self.summary.bytes.checked_mul(self.waiting()).and_then(|all| all.checked_div(self.summary.records)).unwrap_or(0)
+        self.summary
+            .bytes
+            .checked_mul(self.waiting())
+            .and_then(|all| all.checked_div(self.summary.records))
+            .unwrap_or(0)
     }
 }
 

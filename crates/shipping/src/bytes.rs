@@ -59,7 +59,9 @@ mod tests {
         #[test]
         fn what_was_put_is_read(numbers: Vec<u64>, text: Vec<u8>) {
             let mut written = Vec::new();
-            numbers.iter().for_each(|number| put_number(&mut written, *number));
+            for number in &numbers {
+                put_number(&mut written, *number);
+            }
             put_bytes(&mut written, &text);
 
             let mut from = Source(&written);

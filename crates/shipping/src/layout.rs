@@ -1,4 +1,4 @@
-//! What a record looks like at a sink: which fields under which names, and how values become JSON and MessagePack.
+//! What a record looks like at a sink: which fields under which names, and how values become JSON and `MessagePack`.
 
 use std::borrow::Cow;
 
@@ -25,7 +25,8 @@ impl Layout {
         } else if !fields.iter().any(|(field, _)| *field == Field::Id) {
             fields.push((Field::Id, "id".to_owned()));
         }
-        let headers = written.headers.iter().map(|(header, name)| (header.to_ascii_lowercase(), name.clone())).collect();
+        let headers =
+            written.headers.iter().map(|(header, name)| (header.to_ascii_lowercase(), name.clone())).collect();
         let added = written.add.iter().map(|(name, text)| (name.clone(), text.clone())).collect();
         Self { fields, headers, added }
     }
@@ -62,7 +63,7 @@ impl Layout {
         to.push(b'}');
     }
 
-    /// Appends a record as a map of MessagePack.
+    /// Appends a record as a map of `MessagePack`.
     pub(crate) fn message_pack(&self, to: &mut Vec<u8>, record: &Record<'_>) {
         let (mut count, mut members) = (0_u32, Vec::with_capacity(512));
         self.members(record, |name, value| {

@@ -74,7 +74,6 @@ impl Unpacked {
     }
 
     /// The next record.
-    #[expect(clippy::should_implement_trait, reason = "it lends")]
     pub(crate) fn next(&mut self) -> Option<&[u8]> {
         let rest = self.raw.get(self.at..)?;
         let mut source = Source(rest);
@@ -150,8 +149,11 @@ mod tests {
     fn what_was_packed_is_read_in_its_order() {
         let folder = tempfile::tempdir().unwrap();
         let mut packing = Packing::default();
-        let records: Vec<Vec<u8>> = (0..1000_u64).map(|time| [&[1], &time.to_be_bytes()[..], &[0; 40]].concat()).collect();
-        records.iter().for_each(|record| packing.add(record));
+        let records: Vec<Vec<u8>> =
+            (0..1000_u64).map(|time| [&[1], &time.to_be_bytes()[..], &[0; 40]].concat()).collect();
+        for record in &records {
+            packing.add(record);
+        }
 
         let id = SegmentId(7);
         let summary = packing.finish(folder.path(), id).unwrap();

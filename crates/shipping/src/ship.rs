@@ -77,12 +77,11 @@ async fn acquire(shipping: &Shipping, mut stop: Receiver<bool>) -> Option<Backlo
         let shelf = shipping.shelf.clone();
         match blocking(move || Backlog::acquire(&shelf)).await {
             Ok(Some(backlog)) => return Some(backlog),
-            Ok(None) => {}
             Err(error) if !trouble => {
                 error!(sink = &*shipping.shelf.name, %error, "log records cannot be shipped; they wait on disk");
                 trouble = true;
             }
-            Err(_) => {}
+            Ok(None) | Err(_) => {}
         }
         if pause(&mut stop, LOOK).await == Pause::Ended {
             return None;
@@ -131,7 +130,8 @@ async fn ship(shipping: &Arc<Shipping>, backlog: &Arc<Mutex<Backlog>>, mut stop:
         if let Err(error) = blocking(move || confirmed.lock().confirm(&batch)).await {
             warn!(sink = &*shipping.shelf.name, %error, "it cannot be written down what was shipped");
         }
-        if !is_full && (*stop.borrow() || pause(&mut stop, shipping.plan.batch.every.duration()).await == Pause::Ended) {
+        if !is_full && (*stop.borrow() || pause(&mut stop, shipping.plan.batch.every.duration()).await == Pause::Ended)
+        {
             // Once more, for what came meanwhile.
             if backlog.lock().is_empty() {
                 return;
@@ -226,9 +226,7 @@ async fn pause(stop: &mut Receiver<bool>, time: Duration) -> Pause {
 }
 
 /// Does what may block on a thread that may.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
-) -> Result<T, Trouble> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Trouble> + Send + 'static) -> Result<T, Trouble> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => Err(Trouble::File(std::io::Error::other(error))),

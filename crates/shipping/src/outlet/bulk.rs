@@ -1,4 +1,4 @@
-//! Elasticsearch and OpenSearch: `_bulk`, with the id of each record for `_id`.
+//! Elasticsearch and `OpenSearch`: `_bulk`, with the id of each record for `_id`.
 
 use bytes::Bytes;
 use model::logs::Elasticsearch;

@@ -29,7 +29,9 @@ impl Otlp {
 
     pub(crate) fn prepare(&self, batch: &Batch, which: &[usize]) -> Bytes {
         let mut body = Vec::with_capacity(which.len() * 1024);
-        body.extend_from_slice(br#"{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"#);
+        body.extend_from_slice(
+            br#"{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"#,
+        );
         json_text(&mut body, &self.service);
         body.extend_from_slice(br#"}}]},"scopeLogs":[{"scope":{"name":"vestibule"},"logRecords":["#);
         let begin = body.len();
@@ -96,7 +98,8 @@ fn typed(to: &mut Vec<u8>, name: &[u8], value: &Value<'_>) {
 fn refused(body: &[u8]) -> u64 {
     let answer: Json = serde_json::from_slice(body).unwrap_or_default();
     let rejected = answer.pointer("/partialSuccess/rejectedLogRecords");
-    let refused = rejected.and_then(|rejected| rejected.as_u64().or_else(|| rejected.as_str()?.parse().ok())).unwrap_or(0);
+    let refused =
+        rejected.and_then(|rejected| rejected.as_u64().or_else(|| rejected.as_str()?.parse().ok())).unwrap_or(0);
     if refused > 0 {
         let why = answer.pointer("/partialSuccess/errorMessage").and_then(Json::as_str).unwrap_or_default();
         tracing::warn!(records = refused, why, "log records will never be taken");

@@ -67,7 +67,9 @@ impl Post {
         let upstream = Upstream::compile("logs", &settings, at).map_err(|found| {
             let tls = at.at("tls").to_string();
             // Whatever is wrong and is not of TLS is wrong with the URL.
-            let of = |found: Finding| if found.at.to_string().starts_with(&tls) { found } else { Finding::new(&url_at, found.message) };
+            let of = |found: Finding| {
+                if found.at.to_string().starts_with(&tls) { found } else { Finding::new(&url_at, found.message) }
+            };
             found.into_iter().map(of).collect::<Vec<_>>()
         })?;
         let headers = crate::plan::headers(service.headers, at)?;
@@ -146,11 +148,7 @@ fn settings(target: String, tls: &ClientTls) -> Settings {
         ejection: model::upstream::Ejection::default(),
         breaker: Breaker { failures: 0, ..Breaker::default() },
         retries: Retries { attempts: 0, ..Retries::default() },
-        timeouts: Timeouts {
-            first_byte: Span::new(PATIENCE),
-            idle: Span::new(PATIENCE),
-            ..Timeouts::default()
-        },
+        timeouts: Timeouts { first_byte: Span::new(PATIENCE), idle: Span::new(PATIENCE), ..Timeouts::default() },
         tls: tls.clone(),
         http: model::upstream::HttpVersion::default(),
         bind: None,

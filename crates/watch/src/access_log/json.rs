@@ -3,8 +3,8 @@
 use http::header::USER_AGENT;
 use pipeline::{Exchange, Outcome, Upstreamed};
 
-use crate::text::{MOST, address, bounded, hex, json, milliseconds, number, time};
 use super::{Query, target, version};
+use crate::text::{MOST, address, bounded, hex, json, milliseconds, number, time};
 
 /// Appends the line, without its end.
 pub(super) fn write(line: &mut Vec<u8>, exchange: &Exchange, outcome: &Outcome, query: &Query) {
