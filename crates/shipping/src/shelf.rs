@@ -45,13 +45,25 @@ pub(crate) struct Counts {
 impl Shelf {
     /// Opens the shelf of this name in a folder of shelves. `now` is the time in microseconds since 1970.
     pub fn open(shelves: &Path, name: &str, keep: KeepLogs, now: u64) -> Result<Self, journal::Error> {
+        Self::with_segments((4 * 1024 * 1024, 512 * 1024), shelves, name, keep, now)
+    }
+
+    /// As [`Self::open`], with segments of this size and reserve.
+    pub(crate) fn with_segments(
+        (segment, reserve): (usize, usize),
+        shelves: &Path,
+        name: &str,
+        keep: KeepLogs,
+        now: u64,
+    ) -> Result<Self, journal::Error> {
         let folder = shelves.join(name);
         let settings = Settings {
+            segment,
             limit: keep.max.bytes(),
             keep_free: KEEP_FREE,
-            reserve: 512 * 1024,
+            reserve,
             commit_every: Duration::from_secs(1),
-            ..Settings::default()
+            consumers: Vec::new(),
         };
         let journal = Arc::new(Journal::open(&folder, settings, now)?);
         Ok(Self {
