@@ -105,8 +105,9 @@ async fn what_is_masked_is_neither_sent_nor_on_disk() {
     gateway.stop().await;
 
     let mut found = 0;
-    for entry in std::fs::read_dir(gateway.folder().join("data/logs/http")).unwrap() {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+    let files = std::fs::read_dir(gateway.folder().join("data/logs/http")).unwrap().map(|entry| entry.unwrap().path());
+    for file in files.filter(|path| path.is_file()) {
+        let bytes = std::fs::read(file).unwrap();
         let text = String::from_utf8_lossy(&bytes);
         assert!(!text.contains("s3cret"), "a secret is on disk");
         found += usize::from(text.contains("page=plain"));

@@ -82,6 +82,7 @@ impl Backlog {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             read => read?,
         };
+        backlog.look_at_packed()?;
         backlog.look()?;
         for line in cursor.lines() {
             let Some((Ok(id), Ok(confirmed))) = line.split_once(' ').map(|(id, count)| (id.parse(), count.parse()))
@@ -96,28 +97,25 @@ impl Backlog {
         Ok(Some(backlog))
     }
 
+    /// Finds packed segments. Nobody else makes or removes any while this lives.
+    fn look_at_packed(&mut self) -> Result<(), Trouble> {
+        for (id, disk) in packed::listed(&self.shelf.packed)? {
+            // It may have been packed when the process ended before it could remove the original.
+            self.journal.remove(id)?;
+            let summary = packed::summary(&self.shelf.packed, id)?.unwrap_or_default();
+            self.segments.insert(id, Segment { summary, disk, state: State::Packed, ..Segment::default() });
+        }
+        Ok(())
+    }
+
     /// Finds new segments, and counts what is in those that grow.
     pub(crate) fn look(&mut self) -> Result<(), Trouble> {
-        let mut found: BTreeMap<SegmentId, (State, u64)> = BTreeMap::new();
-        for (id, disk) in self.journal.sizes()? {
-            found.insert(id, (State::Growing, disk));
-        }
-        for (id, disk) in packed::listed(&self.shelf.folder)? {
-            if found.insert(id, (State::Packed, disk)).is_some() {
-                // It was packed, and the process ended before it could remove the original.
-                self.journal.remove(id)?;
-            }
-        }
-        self.segments.retain(|id, _| found.contains_key(id));
-        for (id, (state, disk)) in found {
+        let found: BTreeMap<_, _> = self.journal.sizes()?.into_iter().collect();
+        self.segments.retain(|id, segment| segment.state == State::Packed || found.contains_key(id));
+        for (id, disk) in found {
             let segment = self.segments.entry(id).or_default();
             segment.disk = disk;
-            if state == State::Packed {
-                if segment.state != State::Packed {
-                    segment.summary = packed::summary(&self.shelf.folder, id)?.unwrap_or_default();
-                }
-                segment.state = state;
-            } else if segment.state == State::Growing {
+            if segment.state == State::Growing {
                 segment.count(&self.journal, id)?;
             }
         }
@@ -171,7 +169,7 @@ impl Backlog {
 
     pub(crate) fn remove(&mut self, id: SegmentId) -> Result<(), Trouble> {
         self.journal.remove(id)?;
-        packed::remove(&self.shelf.folder, id)?;
+        packed::remove(&self.shelf.packed, id)?;
         self.segments.remove(&id);
         Ok(())
     }
@@ -261,7 +259,7 @@ impl Segment {
 
     /// Begins to read where it was read to.
     fn open(&mut self, id: SegmentId, journal: &Journal, shelf: &Shelf) -> Result<(), Trouble> {
-        let mut reader = match Unpacked::open(&shelf.folder, id)? {
+        let mut reader = match Unpacked::open(&shelf.packed, id)? {
             Some(unpacked) => Reader::Packed(unpacked),
             None => match journal.read(id, 0)? {
                 Some(segment) => Reader::Journal(segment),

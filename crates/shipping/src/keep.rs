@@ -50,11 +50,11 @@ impl Backlog {
             while let Next::Record(record) = reader.next()? {
                 packing.add(record);
             }
-            let summary = packing.finish(&self.shelf.folder, id)?;
+            let (summary, disk) = packing.finish(&self.shelf.packed, id)?;
             self.journal.remove(id)?;
             if let Some(segment) = self.segments.get_mut(&id) {
                 segment.state = State::Packed;
-                segment.summary = summary;
+                (segment.summary, segment.disk) = (summary, disk);
             }
         }
         Ok(())
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(shelf.reading(0).waiting, 2500);
         assert_eq!(drained(&mut backlog), (501..3001).collect::<Vec<_>>());
         assert_eq!(shelf.reading(0).waiting, 0);
-        let packed = crate::packed::listed(&shelf.folder).unwrap();
+        let packed = crate::packed::listed(&shelf.packed).unwrap();
         assert_eq!(packed, [], "what was taken is removed");
     }
 

@@ -37,7 +37,9 @@ impl Packing {
     }
 
     /// Writes the file of a segment: after a crash it is there with all its records, or not at all.
-    pub(crate) fn finish(&self, folder: &Path, id: SegmentId) -> io::Result<Summary> {
+    ///
+    /// Says how many bytes it takes on the disk, too.
+    pub(crate) fn finish(&self, folder: &Path, id: SegmentId) -> io::Result<(Summary, u64)> {
         let path = file(folder, id);
         let unfinished = path.with_extension("unfinished-pack");
         let packed = zstd::bulk::compress(&self.raw, LEVEL)?;
@@ -51,7 +53,8 @@ impl Packing {
         to.sync_all()?;
         fs::rename(&unfinished, &path)?;
         File::open(folder)?.sync_all()?;
-        Ok(Summary { records: self.records, newest: self.newest, bytes: self.raw.len() as u64 })
+        let summary = Summary { records: self.records, newest: self.newest, bytes: self.raw.len() as u64 };
+        Ok((summary, (head.len() + packed.len()) as u64))
     }
 }
 
@@ -156,11 +159,11 @@ mod tests {
         }
 
         let id = SegmentId(7);
-        let summary = packing.finish(folder.path(), id).unwrap();
+        let (summary, disk) = packing.finish(folder.path(), id).unwrap();
 
         assert_eq!((summary.records, summary.newest), (1000, 999));
         assert_eq!(super::summary(folder.path(), id).unwrap(), Some(summary));
-        assert_eq!(listed(folder.path()).unwrap().len(), 1);
+        assert_eq!(listed(folder.path()).unwrap(), [(id, disk)]);
         let mut read = Unpacked::open(folder.path(), id).unwrap().unwrap();
         for record in &records {
             assert_eq!(read.next(), Some(&**record));

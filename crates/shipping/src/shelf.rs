@@ -15,6 +15,8 @@ pub struct Shelf {
     /// The sink's name.
     pub name: Box<str>,
     pub(crate) folder: PathBuf,
+    /// Where packed segments lie: there may be very many, and the journal looks at its own folder often.
+    pub(crate) packed: PathBuf,
     pub(crate) writers: PerThread,
     pub(crate) keep: Mutex<KeepLogs>,
     /// There is no room for what begins now.
@@ -66,9 +68,16 @@ impl Shelf {
             consumers: Vec::new(),
         };
         let journal = Arc::new(Journal::open(&folder, settings, now)?);
+        let packed = folder.join("packed");
+        std::fs::create_dir_all(&packed).map_err(|cause| journal::Error {
+            doing: "create",
+            path: packed.clone(),
+            cause,
+        })?;
         Ok(Self {
             name: name.into(),
             folder,
+            packed,
             writers: PerThread::new(journal),
             keep: Mutex::new(keep),
             is_full: AtomicBool::new(false),

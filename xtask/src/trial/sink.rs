@@ -102,7 +102,8 @@ fn report(
 ) -> Section {
     let sum = |of: fn(&Round) -> u64| rounds.iter().map(of).sum::<u64>();
     let (answered, cut) = (sum(|round| round.answered), sum(|round| round.cut));
-    let lost = rounds.iter().zip(arrived).map(|(round, arrived)| round.answered.saturating_sub(arrived.distinct)).sum::<u64>();
+    let lost =
+        rounds.iter().zip(arrived).map(|(round, arrived)| round.answered.saturating_sub(arrived.distinct)).sum::<u64>();
     let invented = rounds.iter().zip(arrived).any(|(round, arrived)| arrived.distinct > round.answered + round.cut);
     let distinct: u64 = arrived.iter().map(|arrived| arrived.distinct).sum();
     let again: u64 = arrived.iter().map(|arrived| arrived.again).sum();
@@ -156,7 +157,8 @@ impl Place {
              apis: {{all: {{match: {{path: /}}, upstream: backend}}}}\n"
         );
         fs::write(folder.join("plain.yaml"), &document)?;
-        let logs = format!("logs: [{{fluent: {{address: \"127.0.0.1:{sink}\", keep: {{max: 64GiB, on_full: refuse}}}}}}]\n");
+        let logs =
+            format!("logs: [{{fluent: {{address: \"127.0.0.1:{sink}\", keep: {{max: 64GiB, on_full: refuse}}}}}}]\n");
         fs::write(folder.join("shipping.yaml"), document + &logs)?;
         fs::write(folder.join("server.js"), SERVER)?;
         let mut command = pinned(LOAD_CORE, &root()?.join("target/release/bench-backend"));
