@@ -152,11 +152,18 @@ impl Shipments {
             stays
         });
         for Shipped { shelf, plan, settings } in shipped {
-            self.0.entry(shelf.name.clone()).or_insert_with(|| {
-                shelf.keep(plan.keep);
-                let shipment = Shipment::start(shelf.clone(), plan.clone(), || now().0);
-                (settings.clone(), shelf.clone(), shipment)
-            });
+            if self.0.contains_key(&shelf.name) {
+                continue;
+            }
+            shelf.keep(plan.keep);
+            match Shipment::start(shelf.clone(), plan.clone(), || now().0) {
+                Ok(shipment) => {
+                    self.0.insert(shelf.name.clone(), (settings.clone(), shelf.clone(), shipment));
+                }
+                Err(error) => {
+                    tracing::error!(sink = &*shelf.name, %error, "log records cannot be shipped; they wait on disk");
+                }
+            }
         }
     }
 

@@ -10,6 +10,7 @@
 //!
 //! Deliberately not here: access logs in files and on terminals (`watch` and `telemetry`), and which sinks there are.
 
+mod background;
 mod backlog;
 mod batch;
 mod bytes;

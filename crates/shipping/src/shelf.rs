@@ -59,14 +59,8 @@ impl Shelf {
         now: u64,
     ) -> Result<Self, journal::Error> {
         let folder = shelves.join(name);
-        let settings = Settings {
-            segment,
-            limit: keep.max.bytes(),
-            keep_free: KEEP_FREE,
-            reserve,
-            commit_every: Duration::from_secs(1),
-            consumers: Vec::new(),
-        };
+        let settings =
+            Settings { segment, limit: keep.max.bytes(), keep_free: KEEP_FREE, reserve, ..Settings::default() };
         let journal = Arc::new(Journal::open(&folder, settings, now)?);
         let packed = folder.join("packed");
         std::fs::create_dir_all(&packed).map_err(|cause| journal::Error {

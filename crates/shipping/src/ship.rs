@@ -11,6 +11,7 @@ use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
+use crate::background::Background;
 use crate::backlog::{Backlog, Trouble};
 use crate::batch::Batch;
 use crate::outlet::Sent;
@@ -28,11 +29,12 @@ type Clock = fn() -> u64;
 
 impl Shipment {
     /// Ships from now on.
-    pub fn start(shelf: Arc<Shelf>, plan: Arc<Plan>, clock: Clock) -> Self {
+    pub fn start(shelf: Arc<Shelf>, plan: Arc<Plan>, clock: Clock) -> std::io::Result<Self> {
         let (stop, stopped) = channel(false);
+        let shipping = Shipping { background: Background::start()?, shelf, plan, clock };
         #[expect(clippy::disallowed_methods, reason = "it is awaited when the shipment is finished")]
-        let task = tokio::spawn(run(Arc::new(Shipping { shelf, plan, clock }), stopped));
-        Self { stop, task }
+        let task = tokio::spawn(run(Arc::new(shipping), stopped));
+        Ok(Self { stop, task })
     }
 
     /// Ends. What can be shipped soon is shipped before.
@@ -49,6 +51,7 @@ impl Shipment {
 }
 
 struct Shipping {
+    background: Background,
     shelf: Arc<Shelf>,
     plan: Arc<Plan>,
     clock: Clock,
@@ -75,7 +78,7 @@ async fn acquire(shipping: &Shipping, mut stop: Receiver<bool>) -> Option<Backlo
     let mut trouble = false;
     loop {
         let shelf = shipping.shelf.clone();
-        match blocking(move || Backlog::acquire(&shelf)).await {
+        match shipping.blocking(move || Backlog::acquire(&shelf)).await {
             Ok(Some(backlog)) => return Some(backlog),
             Err(error) if !trouble => {
                 error!(sink = &*shipping.shelf.name, %error, "log records cannot be shipped; they wait on disk");
@@ -94,7 +97,7 @@ async fn keep(shipping: &Shipping, backlog: &Arc<Mutex<Backlog>>) {
     let mut trouble = false;
     loop {
         let (kept, clock) = (backlog.clone(), shipping.clock);
-        match blocking(move || kept.lock().keep(clock())).await {
+        match shipping.blocking(move || kept.lock().keep(clock())).await {
             Ok(()) => trouble = false,
             Err(error) if !trouble => {
                 error!(sink = &*shipping.shelf.name, %error, "log records on disk cannot be packed");
@@ -111,7 +114,7 @@ async fn ship(shipping: &Arc<Shipping>, backlog: &Arc<Mutex<Backlog>>, mut stop:
     let most = shipping.plan.batch.records as usize;
     loop {
         let next = backlog.clone();
-        let batch = match blocking(move || next.lock().next(most)).await {
+        let batch = match shipping.blocking(move || next.lock().next(most)).await {
             Ok(batch) => Arc::new(batch),
             Err(error) => {
                 warn!(sink = &*shipping.shelf.name, %error, "log records cannot be read");
@@ -127,7 +130,7 @@ async fn ship(shipping: &Arc<Shipping>, backlog: &Arc<Mutex<Backlog>>, mut stop:
         }
         let is_full = batch.is_full(most);
         let confirmed = backlog.clone();
-        if let Err(error) = blocking(move || confirmed.lock().confirm(&batch)).await {
+        if let Err(error) = shipping.blocking(move || confirmed.lock().confirm(&batch)).await {
             warn!(sink = &*shipping.shelf.name, %error, "it cannot be written down what was shipped");
         }
         if !is_full && (*stop.borrow() || pause(&mut stop, shipping.plan.batch.every.duration()).await == Pause::Ended)
@@ -143,12 +146,15 @@ async fn ship(shipping: &Arc<Shipping>, backlog: &Arc<Mutex<Backlog>>, mut stop:
 /// Sends a batch until all of it is taken or will never be. Told to stop, it gives up at the first failure.
 async fn deliver(shipping: &Arc<Shipping>, batch: &Arc<Batch>, stop: &mut Receiver<bool>) -> Pause {
     let counts = &shipping.shelf.counts;
-    let mut parts = VecDeque::from([(0..batch.len()).collect::<Vec<usize>>()]);
+    let mut pieces = VecDeque::from([Piece::of((0..batch.len()).collect())]);
     let mut failures = 0;
-    while let Some(which) = parts.pop_front() {
-        let count = which.len();
-        let prepared = prepared(shipping, batch, &which).await;
-        let (after, why) = match shipping.plan.outlet.send(prepared, count).await {
+    while let Some(mut piece) = pieces.pop_front() {
+        let count = piece.which.len();
+        let sent = match piece.prepare(shipping, batch).await {
+            Ok(prepared) => shipping.plan.outlet.send(prepared, count).await,
+            Err(error) => Sent::later(error),
+        };
+        let (after, why) = match sent {
             Sent::Taken { refused } => {
                 counts.shipped.fetch_add((count as u64).saturating_sub(refused), Ordering::Relaxed);
                 counts.refused.fetch_add(refused, Ordering::Relaxed);
@@ -159,12 +165,12 @@ async fn deliver(shipping: &Arc<Shipping>, batch: &Arc<Batch>, stop: &mut Receiv
                 continue;
             }
             Sent::Left { left, refused } => {
-                let left: Vec<_> = left.iter().filter_map(|place| which.get(*place).copied()).collect();
+                let left: Vec<_> = left.iter().filter_map(|place| piece.which.get(*place).copied()).collect();
                 let taken = (count as u64).saturating_sub(left.len() as u64 + refused);
                 counts.shipped.fetch_add(taken, Ordering::Relaxed);
                 counts.refused.fetch_add(refused, Ordering::Relaxed);
                 let why = format!("{} of {count} records were not taken", left.len());
-                parts.push_front(left);
+                pieces.push_front(Piece::of(left));
                 (None, why)
             }
             Sent::Unfit(why) if count <= 1 => {
@@ -173,13 +179,13 @@ async fn deliver(shipping: &Arc<Shipping>, batch: &Arc<Batch>, stop: &mut Receiv
                 continue;
             }
             Sent::Unfit(_) => {
-                let (first, second) = which.split_at(count / 2);
-                parts.push_front(second.to_vec());
-                parts.push_front(first.to_vec());
+                let (first, second) = piece.which.split_at(count / 2);
+                pieces.push_front(Piece::of(second.to_vec()));
+                pieces.push_front(Piece::of(first.to_vec()));
                 continue;
             }
             Sent::Later { after, why } => {
-                parts.push_front(which);
+                pieces.push_front(piece);
                 (after, why)
             }
         };
@@ -195,11 +201,37 @@ async fn deliver(shipping: &Arc<Shipping>, batch: &Arc<Batch>, stop: &mut Receiv
     Pause::Over
 }
 
-async fn prepared(shipping: &Arc<Shipping>, batch: &Arc<Batch>, which: &[usize]) -> Bytes {
-    let (shipping, batch, which) = (shipping.clone(), batch.clone(), which.to_vec());
-    let prepared = tokio::task::spawn_blocking(move || shipping.plan.outlet.prepare(&batch, &which)).await;
-    // Only a panic keeps it from being prepared.
-    prepared.unwrap_or_default()
+impl Shipping {
+    /// Does what may block on a thread that may.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        self.background.run(work).await?
+    }
+}
+
+/// Records of a batch that are sent together, and what is sent for them once that is known.
+struct Piece {
+    which: Vec<usize>,
+    prepared: Option<Bytes>,
+}
+
+impl Piece {
+    fn of(which: Vec<usize>) -> Self {
+        Self { which, prepared: None }
+    }
+
+    /// What is sent, which is made once, however often it is sent.
+    async fn prepare(&mut self, shipping: &Arc<Shipping>, batch: &Arc<Batch>) -> Result<Bytes, Trouble> {
+        if let Some(prepared) = &self.prepared {
+            return Ok(prepared.clone());
+        }
+        let (plan, batch, which) = (shipping.plan.clone(), batch.clone(), self.which.clone());
+        let prepared = shipping.blocking(move || Ok(plan.outlet.prepare(&batch, &which))).await?;
+        self.prepared = Some(prepared.clone());
+        Ok(prepared)
+    }
 }
 
 /// How long to wait after so many failures in a row: twice as long each time, up to [`LONGEST`]; chance keeps many
@@ -222,14 +254,6 @@ async fn pause(stop: &mut Receiver<bool>, time: Duration) -> Pause {
     match tokio::time::timeout(time, stop.wait_for(|stop| *stop)).await {
         Err(_elapsed) => Pause::Over,
         Ok(_) => Pause::Ended,
-    }
-}
-
-/// Does what may block on a thread that may.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Trouble> + Send + 'static) -> Result<T, Trouble> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(Trouble::File(std::io::Error::other(error))),
     }
 }
 

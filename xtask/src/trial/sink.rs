@@ -192,7 +192,7 @@ impl Place {
             for (document, figures) in ["plain", "shipping"].iter().zip(&mut figures) {
                 let mut gateway = self.start(document)?;
                 let mut command = self.load("steady", "/1k")?;
-                command.args(["--rate", &RATE.to_string(), "--seconds", &SECONDS.to_string()]);
+                command.args(["--connections", "64", "--rate", &RATE.to_string(), "--seconds", &SECONDS.to_string()]);
                 let seen = Figures::read(&text(command)?)?;
                 gateway.stop("TERM")?;
                 println!("{document}: p99 {} us", seen.number("p99_us"));
