@@ -1,6 +1,6 @@
-//! Debian packages that tests and benchmarks need: installed as root, otherwise named.
+//! Packages of Debian and of Node that tests and benchmarks need: installed as root, otherwise named.
 
-use crate::run::{installed, output, run};
+use crate::run::{installed, output, root, run};
 use anyhow::{Result, bail};
 use std::path::Path;
 
@@ -27,6 +27,21 @@ pub(crate) fn provide(needed: &[Needed]) -> Result<()> {
     // Services that a package would start are of no use here, and would take ports.
     let quietly = format!("export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1; {install} -q </dev/null");
     run("sh", &["-c", &quietly])
+}
+
+/// Makes sure that packages for Node, each with its version, lie in `target/npm`.
+pub(crate) fn provide_node(packages: &[&str]) -> Result<()> {
+    let folder = root()?.join("target/npm");
+    let is_missing = |package: &&&str| {
+        let name = package.rsplit_once('@').map_or(**package, |(name, _)| name);
+        !folder.join("node_modules").join(name).exists()
+    };
+    let missing: Vec<&str> = packages.iter().filter(is_missing).copied().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let prefix = folder.display().to_string();
+    run("npm", &[&["install", "--no-audit", "--no-fund", "--prefix", &prefix], &*missing].concat())
 }
 
 fn is_there(needed: &Needed) -> bool {

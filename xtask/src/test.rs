@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change lands, cheapest first.
 
-use crate::packages::{Needed, provide};
+use crate::packages::{Needed, provide, provide_node};
 use crate::run::{installed, run};
 use crate::{docs, layers};
 use anyhow::Result;
@@ -10,11 +10,18 @@ const NEEDED: &[Needed] = &[
     Needed { sign: "nginx", package: "nginx" },
     Needed { sign: "curl", package: "curl" },
     Needed { sign: "h2load", package: "nghttp2-client" },
+    Needed { sign: "rsyslogd", package: "rsyslog" },
+    Needed { sign: "node", package: "nodejs" },
+    Needed { sign: "npm", package: "npm" },
 ];
+
+/// An independent server of the Forward protocol.
+pub(crate) const FLUENT_SERVER: &str = "@fluent-org/logger@1.0.10";
 
 /// Checks formatting, levels, lints and generated files, then runs all tests.
 pub(crate) fn test() -> Result<()> {
     provide(NEEDED)?;
+    provide_node(&[FLUENT_SERVER])?;
     run("cargo", &["fmt", "--all", "--check"])?;
     layers::layers()?;
     run("cargo", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])?;

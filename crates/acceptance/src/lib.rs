@@ -47,6 +47,10 @@ mod room;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod shipping;
+#[cfg(test)]
+mod shipping_servers;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod traces;

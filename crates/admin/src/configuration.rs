@@ -44,6 +44,7 @@ pub(crate) async fn show(State(admin): State<Admin>) -> Result<impl IntoResponse
     };
     let Configuration { generation, hash, mut document } = configuration;
     mask(&mut document);
+    mask_sinks(&mut document);
     Ok(Json(Shown { generation, hash, document }))
 }
 
@@ -96,6 +97,28 @@ fn mask(value: &mut Value) {
     }
 }
 
+/// Hides what log sinks are opened with: keys that are shared with them, and headers, any of which may be a token.
+fn mask_sinks(document: &mut Value) {
+    let sinks = document.get_mut("logs").and_then(Value::as_array_mut).into_iter().flatten();
+    for settings in sinks.filter_map(Value::as_object_mut).flat_map(|sink| sink.values_mut()) {
+        let (mut secrets, mut headers) = (Vec::new(), None);
+        for (name, value) in settings.as_object_mut().into_iter().flatten() {
+            match name.as_str() {
+                "shared_key" => secrets.push(value),
+                "headers" => headers = value.as_object_mut(),
+                _ => {}
+            }
+        }
+        secrets.extend(headers.into_iter().flat_map(|headers| headers.values_mut()));
+        for secret in secrets {
+            // A reference is none.
+            if secret.as_str().is_some_and(|text| !text.starts_with("${")) {
+                *secret = MASK.into();
+            }
+        }
+    }
+}
+
 const TYPES: &[&str] = &["application/yaml", "application/json", "application/x-yaml", "text/yaml", "text/x-yaml"];
 
 /// Bytes of a document.
@@ -112,6 +135,22 @@ mod tests {
     use super::*;
     use crate::tester::Tester;
 
+    #[test]
+    fn what_opens_a_log_sink_is_hidden_unless_it_is_a_reference() {
+        let mut document = json!({"logs": [
+            {"fluent": {"address": "a:1", "shared_key": "s3cret"}},
+            {"http": {"url": "http://a/", "headers": {"authorization": "s3cret", "x-team": "${env:TEAM}"}}},
+        ]});
+
+        mask_sinks(&mut document);
+
+        let expected = json!({"logs": [
+            {"fluent": {"address": "a:1", "shared_key": "***"}},
+            {"http": {"url": "http://a/", "headers": {"authorization": "***", "x-team": "${env:TEAM}"}}},
+        ]});
+        assert_eq!(document, expected);
+    }
+
     #[tokio::test]
     async fn the_document_is_shown_without_its_secrets() {
         let answer = Tester::new().get("/config").await;
@@ -127,6 +166,7 @@ mod tests {
             "targets": ["http://bob:secret@host:80/a@b", "http://host/x@y", "https://host", "${env:TOKEN}"],
         });
         mask(&mut document);
+        mask_sinks(&mut document);
         let expected = json!({
             "users": [{ "alice": "***" }],
             "targets": ["http://***@host:80/a@b", "http://host/x@y", "https://host", "${env:TOKEN}"],

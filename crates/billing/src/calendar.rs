@@ -119,11 +119,15 @@ impl Calendar {
         &self.name
     }
 
-    /// The day in which an hour, counted since 1970, begins.
+    /// The day to which an hour, counted since 1970, belongs: the last one that has begun when it begins.
+    ///
+    /// Clocks that are put back at midnight show a day that is over once more; that hour belongs to the new day.
     pub fn day_of(&self, hour: u32) -> Date {
         let second = i64::from(hour) * HOUR;
         let time = Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
-        time.to_zoned(self.zone.clone()).date()
+        let shown = time.to_zoned(self.zone.clone()).date();
+        let has_begun = |day: &Date| self.first_hour(*day).is_ok_and(|first| first <= hour);
+        shown.tomorrow().ok().filter(has_begun).unwrap_or(shown)
     }
 
     /// The month in which an hour begins.
@@ -213,6 +217,14 @@ mod tests {
             assert!(text.parse::<Month>().is_err(), "{text}");
         }
         assert_eq!(month("2026-01").to_string(), "2026-01");
+    }
+
+    #[test]
+    fn an_hour_that_is_shown_twice_belongs_to_the_new_day() {
+        // On 2009-11-01 clocks in St John's were put back from 00:01 to 23:01 of the day before.
+        let calendar = Calendar::of("America/St_Johns").unwrap();
+        assert_eq!(calendar.day_of(349_178).to_string(), "2009-10-31");
+        assert_eq!(calendar.day_of(349_179).to_string(), "2009-11-01");
     }
 
     proptest! {

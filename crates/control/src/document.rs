@@ -6,8 +6,9 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use limits::Plans;
 use model::Document;
-use model::document::{Admin, LogSink};
+use model::document::Admin;
 use model::listener::Switch;
+use model::logs::LogSink;
 use model::read::{Machine, Source, Wrong, read_or_rest};
 use model::usage::EventSink;
 use partners::{Index, Pepper};
@@ -107,6 +108,9 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
     if let Some(Err(found)) = document.tracing.as_ref().map(Collector::of) {
         findings.extend(found);
     }
+    if let Err(found) = crate::observing::plans(document) {
+        findings.extend(found);
+    }
     findings
 }
 
@@ -154,9 +158,19 @@ fn anchor(document: &mut Document, file: &Path) {
         paths.extend([&mut upstream.tls.ca, &mut upstream.tls.cert, &mut upstream.tls.key].into_iter().flatten());
     }
     for log in &mut document.logs {
-        if let LogSink::File(file) = log {
-            paths.push(&mut file.path);
-        }
+        let tls = match log {
+            LogSink::Stdout(_) => None,
+            LogSink::File(file) => {
+                paths.push(&mut file.path);
+                None
+            }
+            LogSink::Fluent(sink) => sink.tls.as_mut(),
+            LogSink::Syslog(sink) => sink.tls.as_mut(),
+            LogSink::Elasticsearch(sink) => Some(&mut sink.tls),
+            LogSink::Otlp(sink) => Some(&mut sink.tls),
+            LogSink::Http(sink) => Some(&mut sink.tls),
+        };
+        paths.extend(tls.map(|tls| [&mut tls.ca, &mut tls.cert, &mut tls.key]).into_iter().flatten().flatten());
     }
     for sink in document.usage.events.values_mut() {
         if let EventSink::File(file) = sink {

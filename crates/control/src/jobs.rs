@@ -43,6 +43,10 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
     let shown = Arc::downgrade(node);
     watch::show_lines(&node.registry, move || shown.upgrade().map(|node| vec![node.lines()]).unwrap_or_default());
     let shown = Arc::downgrade(node);
+    shipping::show(&node.registry, move || {
+        shown.upgrade().map(|node| node.shipments.lock().readings()).unwrap_or_default()
+    });
+    let shown = Arc::downgrade(node);
     watch::show_upstreams(&node.registry, move || shown.upgrade().map(|node| upstreams(&node)).unwrap_or_default());
 }
 

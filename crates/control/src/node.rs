@@ -22,7 +22,7 @@ use crate::document::{Configuration, and_the_rest};
 use crate::events;
 use crate::jobs;
 use crate::keeping::{self, Keeping};
-use crate::observing::{self, Log};
+use crate::observing::{self, Log, Shipments};
 
 /// Label sets of one metric, beyond which exchanges are counted as `other`.
 const LABEL_SETS: usize = 20_000;
@@ -91,6 +91,7 @@ pub struct Node {
     exporting: Exporting,
     pub(crate) upstreams: Mutex<jobs::Upstreams>,
     logs: Mutex<Vec<Arc<Log>>>,
+    pub(crate) shipments: Mutex<Shipments>,
     other_certificates: Mutex<Option<Reload>>,
     lent: Lent,
     phase: AtomicU8,
@@ -134,6 +135,7 @@ impl Node {
             current: Mutex::new(Arc::new(configuration)),
             upstreams: Mutex::default(),
             logs: Mutex::default(),
+            shipments: Mutex::default(),
             other_certificates: Mutex::default(),
             phase: AtomicU8::new(0),
             tidying: OnceLock::new(),
@@ -274,6 +276,7 @@ impl Node {
             drop(keeping.add_up().await);
             keeping.note_uses().await;
         }
+        Shipments::finish(&self.shipments).await;
         for log in &*self.logs.lock() {
             log.sink.close(Duration::from_secs(5));
         }
@@ -287,7 +290,7 @@ impl Node {
         let mut snapshot = Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(all)?;
         let products = keeping::products(document, &|_| false).map_err(all)?;
         let plans = billing::plans(document, &|_| false).map_err(all)?;
-        let logs = observing::logs(&document.logs, &self.lent.kept).map_err(located)?;
+        let logs = observing::logs(document, &self.lent.kept).map_err(located)?;
         snapshot.observers = observing::observers(&snapshot, &self.registry, &logs, self.spans.as_ref());
         if let Some(keeping) = &self.keeping {
             snapshot.observers.insert(0, keeping.meter.clone());
@@ -299,7 +302,8 @@ impl Node {
         }
         warn_of_what_needs_a_restart(&current, &configuration);
         self.live.replace(snapshot);
-        *self.logs.lock() = logs.into_iter().map(|(log, _)| log).collect();
+        self.shipments.lock().look_after(&logs.shipped);
+        *self.logs.lock() = logs.lines.into_iter().map(|(log, _)| log).collect();
         self.upstreams.lock().look_after(&self.live.current());
         self.lent.kept.sweep();
         self.vitals.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));

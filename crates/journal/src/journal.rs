@@ -119,6 +119,11 @@ impl Journal {
         Ok(self.shared.listed()?.into_iter().map(|(id, _)| id).collect())
     }
 
+    /// As [`Self::segments`], with the bytes that each takes on the disk.
+    pub fn sizes(&self) -> Result<Vec<(SegmentId, u64)>, Error> {
+        self.shared.listed()
+    }
+
     /// Whether a segment was made by this handle.
     pub fn is_own(&self, id: SegmentId) -> bool {
         id.0 >> 32 == self.shared.instance >> 32

@@ -12,6 +12,7 @@ use crate::api::{Api, Product};
 use crate::formats;
 use crate::limits::Limits;
 use crate::listener::{Listener, ServerTls};
+use crate::logs::LogSink;
 use crate::plan::Plan;
 use crate::requests::Requests;
 use crate::units::Span;
@@ -128,47 +129,6 @@ pub struct Admin {
 pub struct Store {
     /// A folder of this machine: an embedded database and journals. Made if it is not there.
     pub embedded: PathBuf,
-}
-
-/// One place that access log lines go to.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum LogSink {
-    /// Standard output.
-    Stdout(LogFormat),
-    /// A file, opened again on SIGHUP.
-    File(LogFile),
-}
-
-/// How an access log line looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LogFormat {
-    /// `json` or `combined`.
-    #[serde(default)]
-    pub format: LineFormat,
-}
-
-/// An access log in a file.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LogFile {
-    /// The file; lines are added to its end.
-    pub path: PathBuf,
-    /// `json` or `combined`.
-    #[serde(default)]
-    pub format: LineFormat,
-}
-
-/// The format of access log lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum LineFormat {
-    /// One JSON object a line.
-    #[default]
-    Json,
-    /// The combined format of Apache httpd.
-    Combined,
 }
 
 /// Export of spans.

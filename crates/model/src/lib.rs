@@ -9,6 +9,7 @@ pub mod fmt;
 pub mod formats;
 pub mod limits;
 pub mod listener;
+pub mod logs;
 pub mod money;
 pub mod plan;
 pub mod read;

@@ -15,8 +15,8 @@ use crate::seat::{SEATS, Seat};
 
 mod output;
 
-pub use self::output::Output;
 use self::output::Writer;
+pub use self::output::{Output, Rotation};
 
 /// A way for lines out of the process. Dropping it writes what is left, as [`Self::close`] does.
 pub struct Sink {

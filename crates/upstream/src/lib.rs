@@ -14,7 +14,7 @@ mod held;
 pub mod io;
 mod places;
 mod target;
-mod tls;
+pub mod tls;
 mod turn;
 
 use std::net::IpAddr;

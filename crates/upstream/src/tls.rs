@@ -10,8 +10,18 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsConnector;
 
-/// A connector by these settings, or what is wrong with them.
+/// A connector to servers of HTTP by these settings, or what is wrong with them.
 pub(crate) fn connector(settings: &ClientTls, http: HttpVersion, at: &Pointer) -> Result<TlsConnector, Finding> {
+    let mut config = client(settings, at)?;
+    config.alpn_protocols = match http {
+        HttpVersion::Http1 => vec![b"http/1.1".to_vec()],
+        HttpVersion::Http2 => vec![b"h2".to_vec()],
+    };
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// A client by these settings, of whatever protocol, or what is wrong with them.
+pub fn client(settings: &ClientTls, at: &Pointer) -> Result<ClientConfig, Finding> {
     let roots = match &settings.ca {
         None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
         Some(file) => {
@@ -28,7 +38,7 @@ pub(crate) fn connector(settings: &ClientTls, http: HttpVersion, at: &Pointer) -
         .with_safe_default_protocol_versions()
         .map_err(|error| Finding::new(at, error.to_string()))?
         .with_root_certificates(roots);
-    let mut config = match (&settings.cert, &settings.key) {
+    let config = match (&settings.cert, &settings.key) {
         (None, None) => builder.with_no_client_auth(),
         (Some(cert), Some(key)) => {
             let chain = certificates(cert, &at.at("cert"))?;
@@ -41,11 +51,7 @@ pub(crate) fn connector(settings: &ClientTls, http: HttpVersion, at: &Pointer) -
         }
         _ => return Err(Finding::new(at, "needs `cert` and `key` together")),
     };
-    config.alpn_protocols = match http {
-        HttpVersion::Http1 => vec![b"http/1.1".to_vec()],
-        HttpVersion::Http2 => vec![b"h2".to_vec()],
-    };
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(config)
 }
 
 fn certificates(file: &Path, at: &Pointer) -> Result<Vec<CertificateDer<'static>>, Finding> {

@@ -9,7 +9,6 @@ use crate::secrets::Secrets;
 
 mod combined;
 mod json;
-mod text;
 
 /// Writes a line for every exchange, into the memory of its thread; the sink's thread brings it out.
 pub struct AccessLog {
@@ -63,7 +62,7 @@ impl OnFinish for AccessLog {
 
 impl Query {
     /// Hands what may be written of a target to `put`, piece by piece.
-    pub(crate) fn pieces<'a>(&self, target: &'a str, mut put: impl FnMut(&'a str)) {
+    pub fn pieces<'a>(&self, target: &'a str, mut put: impl FnMut(&'a str)) {
         let query = target.bytes().position(|byte| byte == b'?').and_then(|at| target.split_at_checked(at + 1));
         match (query, self) {
             (None, _) | (_, Self::Keep) => put(target),
@@ -77,7 +76,7 @@ impl Query {
 }
 
 /// The target as it was requested, without the scheme and authority that a proxy's client sends.
-pub(crate) fn target(exchange: &Exchange) -> &str {
+pub fn target(exchange: &Exchange) -> &str {
     match (exchange.target.path_and_query(), exchange.target.authority()) {
         (Some(target), _) => target.as_str(),
         (None, Some(authority)) => authority.as_str(),
@@ -85,7 +84,8 @@ pub(crate) fn target(exchange: &Exchange) -> &str {
     }
 }
 
-pub(crate) fn version(exchange: &Exchange) -> &'static str {
+/// The version of HTTP, without its name.
+pub fn version(exchange: &Exchange) -> &'static str {
     match exchange.head.version {
         http::Version::HTTP_09 => "0.9",
         http::Version::HTTP_10 => "1.0",

@@ -8,10 +8,11 @@ mod access_log;
 mod metrics;
 mod secrets;
 mod spans;
+pub mod text;
 mod trace;
 mod vitals;
 
-pub use self::access_log::{AccessLog, Form, Query};
+pub use self::access_log::{AccessLog, Form, Query, target, version};
 pub use self::metrics::Metrics;
 pub use self::secrets::Secrets;
 pub use self::spans::Spans;

@@ -48,7 +48,8 @@ impl Secrets {
         put(query.get(begin..).unwrap_or_default());
     }
 
-    fn is_secret(&self, name: &[u8]) -> bool {
+    /// Whether a parameter or a header of this name holds a secret.
+    pub fn is_secret(&self, name: &[u8]) -> bool {
         let mut odd =
             name.iter().filter(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'_' | b'-')).peekable();
         if odd.peek().is_none() {

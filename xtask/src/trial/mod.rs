@@ -9,6 +9,7 @@ mod kill;
 mod overload;
 mod report;
 mod scene;
+mod sink;
 mod slow;
 mod stage;
 mod upstream;
@@ -35,6 +36,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "slow", run: slow::run },
     Trial { name: "http2", run: http2::floods },
     Trial { name: "billing", run: billing::run },
+    Trial { name: "sink", run: sink::run },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.

@@ -86,7 +86,7 @@ fn paced(options: &Options, index: u64, start: Instant) -> Tally {
             thread::sleep(early);
         }
         let begun = if early.is_zero() { due } else { now() };
-        ask(options, &mut client, &mut tally, begun);
+        ask((options, &options.request), &mut client, &mut tally, begun);
         due += step;
     }
     tally
@@ -97,8 +97,11 @@ fn counted(options: &Options, index: u64, _start: Instant) -> Tally {
     let mut tally = Tally::default();
     let mut client = None;
     let share = options.requests / options.connections + u64::from(index < options.requests % options.connections);
-    for _ in 0..share {
-        ask(options, &mut client, &mut tally, now());
+    let mut request = options.request.clone();
+    let digits = options.digits();
+    for number in 0..share {
+        vary(request.get_mut(digits.clone()), number * options.connections + index);
+        ask((options, &request), &mut client, &mut tally, now());
         if tally.failed > 0 {
             break;
         }
@@ -106,8 +109,18 @@ fn counted(options: &Options, index: u64, _start: Instant) -> Tally {
     tally
 }
 
+/// Writes a number that looks like chance where the digits of a path stand.
+fn vary(digits: Option<&mut [u8]>, number: u64) {
+    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
+    for digit in digits.unwrap_or_default() {
+        let value = (mixed & 15) as u8;
+        *digit = if value < 10 { b'0' + value } else { b'a' - 10 + value };
+        mixed >>= 4;
+    }
+}
+
 /// Asks once, on the connection there is or a new one.
-fn ask(options: &Options, kept: &mut Option<Client>, tally: &mut Tally, begun: Instant) {
+fn ask((options, request): (&Options, &[u8]), kept: &mut Option<Client>, tally: &mut Tally, begun: Instant) {
     if kept.as_ref().is_some_and(Client::is_closed) {
         *kept = None;
         tally.reopened += 1;
@@ -116,7 +129,7 @@ fn ask(options: &Options, kept: &mut Option<Client>, tally: &mut Tally, begun: I
         Ok(client) => client,
         Err(error) => return tally.fail(&error),
     };
-    match client.ask(&options.request) {
+    match client.ask(request) {
         Ok(Answer { status, last }) => {
             if (200..300).contains(&status) {
                 tally.latencies.push(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));

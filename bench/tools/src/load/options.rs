@@ -56,6 +56,16 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Where `#` stand in the path, which `count` replaces by digits that differ from request to request.
+    pub(crate) fn digits(&self) -> std::ops::Range<usize> {
+        let line = self.request.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        let begin = line.iter().position(|byte| *byte == b'#').unwrap_or_default();
+        let end = line.iter().rposition(|byte| *byte == b'#').map_or(begin, |last| last + 1);
+        begin..end
+    }
+}
+
 /// A client that trusts one certificate only, the benchmark's own.
 fn trusting(file: &str) -> Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();

@@ -3,8 +3,8 @@
 use http::header::{HeaderName, REFERER, USER_AGENT};
 use pipeline::{Exchange, Outcome};
 
-use super::text::{MOST, Moment, address, bounded, digits, number, quoted};
 use super::{Query, target, version};
+use crate::text::{MOST, Moment, address, bounded, digits, number, quoted};
 
 /// Appends the line, without its end.
 pub(super) fn write(line: &mut Vec<u8>, exchange: &Exchange, outcome: &Outcome, query: &Query) {

@@ -3,8 +3,8 @@
 use http::header::USER_AGENT;
 use pipeline::{Exchange, Outcome, Upstreamed};
 
-use super::text::{MOST, Moment, address, bounded, hex, json, last_digits, milliseconds, number};
 use super::{Query, target, version};
+use crate::text::{MOST, address, bounded, hex, json, milliseconds, number, time};
 
 /// Appends the line, without its end.
 pub(super) fn write(line: &mut Vec<u8>, exchange: &Exchange, outcome: &Outcome, query: &Query) {
@@ -96,22 +96,6 @@ fn upstreamed(line: &mut Vec<u8>, upstream: &Upstreamed) {
         line.extend_from_slice(b",\"upstream_first_byte_ms\":");
         milliseconds(line, first_byte);
     }
-}
-
-/// RFC 3339 with microseconds.
-fn time(line: &mut Vec<u8>, microseconds: u64) {
-    let moment = Moment::after_1970(microseconds);
-    let [y1, y2, y3, y4] = last_digits(moment.year);
-    let [m1, m2] = last_digits(moment.month);
-    let [d1, d2] = last_digits(moment.day);
-    let [h1, h2] = last_digits(moment.hour);
-    let [i1, i2] = last_digits(moment.minute);
-    let [s1, s2] = last_digits(moment.second);
-    let [u1, u2, u3, u4, u5, u6] = last_digits(moment.microsecond);
-    line.extend_from_slice(&[
-        y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2, b'.', u1, u2, u3, u4, u5,
-        u6, b'Z',
-    ]);
 }
 
 /// Appends a member whose value is text; `name` is all of it up to the value's opening quote.

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// Appends a number.
-pub(super) fn number(line: &mut Vec<u8>, number: impl itoa::Integer) {
+pub fn number(line: &mut Vec<u8>, number: impl itoa::Integer) {
     line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Appends bytes as hexadecimal digits.
-pub(super) fn hex<const N: usize>(line: &mut Vec<u8>, bytes: [u8; N]) {
+pub fn hex<const N: usize>(line: &mut Vec<u8>, bytes: [u8; N]) {
     let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
     let mut text = [[0; 2]; N];
     for (pair, byte) in text.iter_mut().zip(bytes) {
@@ -20,7 +20,7 @@ pub(super) fn hex<const N: usize>(line: &mut Vec<u8>, bytes: [u8; N]) {
 }
 
 /// Appends an address.
-pub(super) fn address(line: &mut Vec<u8>, address: IpAddr) {
+pub fn address(line: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
             let [a, b, c, d] = address.octets();
@@ -36,28 +36,51 @@ pub(super) fn address(line: &mut Vec<u8>, address: IpAddr) {
 }
 
 /// Appends a duration in milliseconds, with microseconds behind the point.
-pub(super) fn milliseconds(line: &mut Vec<u8>, duration: Duration) {
+pub fn milliseconds(line: &mut Vec<u8>, duration: Duration) {
     let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     number(line, microseconds / 1000);
     line.push(b'.');
     digits::<3>(line, microseconds % 1000);
 }
 
+/// Appends a moment, in microseconds since 1970, as RFC 3339 writes it.
+pub fn time(line: &mut Vec<u8>, microseconds: u64) {
+    let moment = Moment::after_1970(microseconds);
+    let [y1, y2, y3, y4] = last_digits(moment.year);
+    let [m1, m2] = last_digits(moment.month);
+    let [d1, d2] = last_digits(moment.day);
+    let [h1, h2] = last_digits(moment.hour);
+    let [i1, i2] = last_digits(moment.minute);
+    let [s1, s2] = last_digits(moment.second);
+    let [u1, u2, u3, u4, u5, u6] = last_digits(moment.microsecond);
+    line.extend_from_slice(&[
+        y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2, b'.', u1, u2, u3, u4, u5,
+        u6, b'Z',
+    ]);
+}
+
 /// A moment by the calendar, in UTC.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Moment {
-    pub(super) year: u64,
-    pub(super) month: u64,
-    pub(super) day: u64,
-    pub(super) hour: u64,
-    pub(super) minute: u64,
-    pub(super) second: u64,
-    pub(super) microsecond: u64,
+pub struct Moment {
+    /// The year.
+    pub year: u64,
+    /// The month, from 1.
+    pub month: u64,
+    /// The day, from 1.
+    pub day: u64,
+    /// The hour.
+    pub hour: u64,
+    /// The minute.
+    pub minute: u64,
+    /// The second.
+    pub second: u64,
+    /// The microsecond.
+    pub microsecond: u64,
 }
 
 impl Moment {
     /// The moment so many microseconds after the beginning of 1970.
-    pub(super) fn after_1970(microseconds: u64) -> Self {
+    pub fn after_1970(microseconds: u64) -> Self {
         let seconds = microseconds / 1_000_000;
         let of_day = seconds % 86_400;
         // Counted from a first of March, leap days come last: Neri and Schneider, Euclidean affine functions.
@@ -82,12 +105,12 @@ impl Moment {
 }
 
 /// Appends a number's last `N` digits.
-pub(super) fn digits<const N: usize>(line: &mut Vec<u8>, number: u64) {
+pub fn digits<const N: usize>(line: &mut Vec<u8>, number: u64) {
     line.extend_from_slice(&last_digits::<N>(number));
 }
 
 /// A number's last `N` digits.
-pub(super) fn last_digits<const N: usize>(mut number: u64) -> [u8; N] {
+pub fn last_digits<const N: usize>(mut number: u64) -> [u8; N] {
     let mut text = [b'0'; N];
     for digit in text.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
@@ -100,7 +123,7 @@ pub(super) fn last_digits<const N: usize>(mut number: u64) -> [u8; N] {
 ///
 /// What some readers take for the end of a line (U+0085, U+2028, U+2029) or for a command (the other
 /// control characters) is escaped too; bytes that are no UTF-8 become replacement characters.
-pub(super) fn json(line: &mut Vec<u8>, text: &[u8]) {
+pub fn json(line: &mut Vec<u8>, text: &[u8]) {
     if is_plain(text) {
         line.extend_from_slice(text);
         return;
@@ -132,7 +155,7 @@ fn unicode(line: &mut Vec<u8>, character: char) {
 }
 
 /// Appends the inside of a quoted field as Apache does: printable ASCII on one line, whatever `text` holds.
-pub(super) fn quoted(line: &mut Vec<u8>, text: &[u8]) {
+pub fn quoted(line: &mut Vec<u8>, text: &[u8]) {
     if is_plain(text) {
         line.extend_from_slice(text);
         return;
@@ -169,7 +192,7 @@ const fn is_special(byte: u8) -> bool {
 }
 
 /// The beginning of an outsider's text, as much as a line has room for.
-pub(super) fn bounded(text: &[u8]) -> &[u8] {
+pub fn bounded(text: &[u8]) -> &[u8] {
     text.get(..MOST).unwrap_or(text)
 }
 
@@ -188,7 +211,7 @@ static SPECIAL: [bool; 256] = {
 /// So many bytes are compared at a time.
 const SOME: usize = 16;
 /// So many bytes of one field are written; a head may hold more.
-pub(super) const MOST: usize = 4096;
+pub const MOST: usize = 4096;
 
 #[cfg(test)]
 mod tests {
