@@ -19,6 +19,8 @@ mod backends;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod completion;
+#[cfg(test)]
 mod connections;
 #[cfg(test)]
 mod hostile;

@@ -197,8 +197,24 @@ impl std::fmt::Display for Unknown {
     }
 }
 
+impl std::fmt::Display for Attribute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Query(name) => write!(f, "request.query.{name}"),
+            Self::Header(name) => write!(f, "request.headers.{name}"),
+            Self::Parameter(name) => write!(f, "parameters.{name}"),
+            one => f.write_str(NAMES.iter().find(|(_, known)| known == one).map_or("", |(name, _)| name)),
+        }
+    }
+}
+
 /// The known name that is most like `name`, if one is like it at all.
 pub(crate) fn nearest(name: &str, known: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
+    nearest_of(name, known)
+}
+
+/// As [`nearest`], of names that are not known before.
+pub(crate) fn nearest_of<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|known| (strsim::jaro_winkler(name, known), known))

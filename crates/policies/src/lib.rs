@@ -5,6 +5,7 @@
 pub mod api_key;
 pub mod attribute;
 pub mod basic_auth;
+pub mod complete;
 pub mod compress;
 pub mod concurrency;
 pub mod cors;
@@ -29,6 +30,7 @@ use pipeline::Entry;
 pub static CATALOG: &[Entry] = &[
     Entry::of::<api_key::ApiKey>(),
     Entry::of::<basic_auth::BasicAuth>(),
+    Entry::of::<complete::Complete>(),
     Entry::of::<compress::Compress>(),
     Entry::of::<concurrency::Concurrency>(),
     Entry::of::<cors::Cors>(),
