@@ -43,11 +43,15 @@ mod partners;
 #[cfg(test)]
 mod readings;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod room;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tokens;
 #[cfg(test)]
 mod traces;
 #[cfg(test)]

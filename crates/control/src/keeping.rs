@@ -8,16 +8,21 @@ use journal::Journal;
 use limits::{Period, Plans};
 use metering::{Aggregator, Ledger, Meter};
 use model::Document;
+use model::keys::Encryption;
 use model::read::advice;
 use partners::{Index, Operation, Partners, Pepper, Product};
 use pipeline::Services;
+use policies::backend_token::Signers;
 use problem::{Finding, Pointer};
+use secrets::Vault;
 use store::{Registry, UnixMicros, UsageTotals};
 use store_sqlite::SqliteStore;
 use tokio::sync::Mutex;
 
 use crate::node::StartError;
 use crate::quota_ledger::QuotaLedger;
+use crate::signers::KeptSigners;
+use crate::vault::vault;
 
 /// The name by which the usage journal knows who adds its records up.
 const TOTALS: &str = "totals";
@@ -30,6 +35,9 @@ pub struct Keeping {
     pub partners: Arc<Partners>,
     /// The sums of usage.
     pub totals: Arc<dyn UsageTotals>,
+    /// Secrets under encryption.
+    pub vault: Arc<Vault>,
+    pub(crate) signers: Arc<KeptSigners>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) index: Arc<Index>,
     pub(crate) usage: Arc<Journal>,
@@ -41,7 +49,7 @@ pub struct Keeping {
 
 impl Keeping {
     /// Opens everything in `folder`, and makes what is missing.
-    pub(crate) async fn open(folder: &Path) -> Result<Self, StartError> {
+    pub(crate) async fn open(folder: &Path, encryption: &Encryption) -> Result<Self, StartError> {
         let trouble = |what: &'static str| {
             let folder = folder.to_owned();
             move |cause: Box<dyn std::error::Error + Send + Sync>| StartError::Store { folder, what, cause }
@@ -49,6 +57,8 @@ impl Keeping {
         make_private(folder).map_err(|error| trouble("the folder")(error.into()))?;
         let pepper =
             Pepper::load_or_create(&folder.join("pepper")).map_err(|error| trouble("the pepper")(error.into()))?;
+        let vault = vault(folder, encryption).map_err(|error| trouble("the vault of secrets")(error.into()))?;
+        let vault = Arc::new(vault);
         let sqlite =
             SqliteStore::open(&folder.join("vestibule.db")).map_err(|error| trouble("the database")(error.into()))?;
         let sqlite = Arc::new(sqlite);
@@ -66,6 +76,8 @@ impl Keeping {
             folder: folder.to_owned(),
             partners: Arc::new(Partners::new(sqlite.clone(), index.clone(), Arc::new(now))),
             totals: sqlite.clone(),
+            signers: Arc::new(KeptSigners::new(vault.clone())),
+            vault,
             registry: sqlite,
             meter: Arc::new(Meter::new(usage.clone())),
             quotas: Arc::new(quotas),
@@ -86,6 +98,7 @@ impl Keeping {
             .with(self.index.clone())
             .with::<dyn Plans>(Arc::new(IndexedPlans::new(self.index.clone())))
             .with::<dyn limits::Ledger>(self.quotas.clone())
+            .with::<dyn Signers>(self.signers.clone())
     }
 
     /// Adds up what is in the journal now. Where another process does that, it is left to it.
@@ -200,11 +213,14 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    async fn open(folder: &Path) -> Keeping {
+        Keeping::open(folder, &Encryption::default()).await.unwrap()
+    }
+
     #[tokio::test]
     async fn usage_is_known_to_be_incomplete_while_another_process_adds_it_up() {
         let folder = tempfile::tempdir().unwrap();
-        let (first, second) =
-            (Keeping::open(folder.path()).await.unwrap(), Keeping::open(folder.path()).await.unwrap());
+        let (first, second) = (open(folder.path()).await, open(folder.path()).await);
 
         assert!(first.add_up().await.is_ok());
         assert!(matches!(second.add_up().await, Err(NotAddedUp::Elsewhere)));

@@ -15,11 +15,11 @@ mod key;
 mod operation;
 mod partners;
 mod pepper;
-pub mod private_file;
 mod product;
 #[cfg(test)]
 mod tests;
 
+pub use secrets::private_file;
 pub use store::{
     App, AppId, AppName, Company, CompanyName, EntityId, Environment, Key, KeyId, ManagedBy, Period, ProductName,
     Quota, Registry, Revision, StoreError, Subscription, SubscriptionId, SubscriptionState, UnixMicros,

@@ -16,6 +16,7 @@ use problem::{Finding, Pointer, Problem, ProblemKind};
 pub use self::settings::{
     As, Config, DetailedJsonSetting, DetailedSetting, JsonSetting, OnMissing, OnPresent, OtherBodies, Setting,
 };
+use crate::partner_record;
 use crate::rewrite::{REWRITE_IMPOSSIBLE, leads_elsewhere, with_target};
 use crate::template::{Place, Template};
 
@@ -120,8 +121,12 @@ impl Policy for Complete {
         &[&COMPLETION_FAILED, &VALUE_NOT_TAKEN, &BODY_UNFIT, &BODY_TYPE_UNFIT, &REWRITE_IMPOSSIBLE];
     type Config = Config;
 
-    fn compile(config: Config, at: &Pointer, _: &mut ChainBuilder) -> Result<Self, Finding> {
-        config.compile(at)
+    fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
+        let complete = config.compile(at)?;
+        for (place, template) in complete.templates() {
+            partner_record::check(template, chain, &place.iter().fold(at.clone(), |at, name| at.at(*name)))?;
+        }
+        Ok(complete)
     }
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
@@ -177,6 +182,19 @@ impl OnRequestBody for Complete {
 }
 
 impl Complete {
+    /// Every template, and the names of the settings that it stands in.
+    fn templates(&self) -> impl Iterator<Item = (Vec<&str>, &Template)> {
+        fn of<N>(fields: &[Field<N>]) -> impl Iterator<Item = (Vec<&str>, &Template)> {
+            fields.iter().map(|field| (field.written.splitn(2, '.').collect(), &field.value))
+        }
+        let path = self.path.iter().map(|path| (vec!["path"], path));
+        path.chain(of(&self.headers))
+            .chain(of(&self.query))
+            .chain(of(&self.form))
+            .chain(of(&self.json))
+            .chain(of(&self.xml))
+    }
+
     fn changes_bodies(&self) -> bool {
         !self.form.is_empty() || !self.json.is_empty() || !self.xml.is_empty()
     }

@@ -4,6 +4,7 @@
 
 pub mod api_key;
 pub mod attribute;
+pub mod backend_token;
 pub mod basic_auth;
 pub mod complete;
 pub mod compress;
@@ -14,6 +15,8 @@ pub mod expression;
 pub mod headers;
 pub mod ip_filter;
 mod line;
+pub mod outside;
+pub mod partner_record;
 pub mod quota;
 mod rate_limit_fields;
 pub mod redirect;
@@ -23,12 +26,14 @@ pub mod respond;
 pub mod rewrite;
 pub mod spike_arrest;
 pub mod template;
+pub mod token_keys;
 
 use pipeline::Entry;
 
 /// Every policy there is.
 pub static CATALOG: &[Entry] = &[
     Entry::of::<api_key::ApiKey>(),
+    Entry::of::<backend_token::BackendToken>(),
     Entry::of::<basic_auth::BasicAuth>(),
     Entry::of::<complete::Complete>(),
     Entry::of::<compress::Compress>(),
@@ -36,12 +41,14 @@ pub static CATALOG: &[Entry] = &[
     Entry::of::<cors::Cors>(),
     Entry::of::<headers::Headers>(),
     Entry::of::<ip_filter::IpFilter>(),
+    Entry::of::<partner_record::PartnerRecord>(),
     Entry::of::<quota::Quota>(),
     Entry::of::<redirect::Redirect>(),
     Entry::of::<request_size::RequestSize>(),
     Entry::of::<respond::Respond>(),
     Entry::of::<rewrite::Rewrite>(),
     Entry::of::<spike_arrest::SpikeArrest>(),
+    Entry::of::<token_keys::TokenKeys>(),
 ];
 
 #[cfg(test)]
