@@ -6,12 +6,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::Terms;
+use crate::{Lasting, Terms};
 
 /// What is remembered about one question.
 pub(crate) struct Entry<V> {
     /// The last answer, and when it came.
     answer: Option<(Option<Arc<V>>, Instant)>,
+    /// How long that is as good as new, if not as long as others.
+    fresh: Option<Duration>,
     pub(crate) flight: Option<Flight>,
     /// When the source gave no answer, unless it has since.
     pub(crate) failed: Option<Instant>,
@@ -37,13 +39,14 @@ pub(crate) struct State {
 
 impl<V> Default for Entry<V> {
     fn default() -> Self {
-        Self { answer: None, flight: None, failed: None }
+        Self { answer: None, fresh: None, flight: None, failed: None }
     }
 }
 
 impl<V> Entry<V> {
-    pub(crate) fn learn(&mut self, answer: Option<V>, now: Instant) {
-        self.answer = Some((answer.map(Arc::new), now));
+    pub(crate) fn learn(&mut self, answer: Option<Lasting<V>>, now: Instant) {
+        self.fresh = answer.as_ref().and_then(|answer| answer.fresh);
+        self.answer = Some((answer.map(|answer| Arc::new(answer.value)), now));
         self.failed = None;
     }
 
@@ -60,9 +63,9 @@ impl<V> Entry<V> {
         match &self.answer {
             None => State { is_fresh: false, is_due: true, can_serve: false },
             Some((Some(_), _)) => State {
-                is_fresh: age < terms.fresh,
-                is_due: age >= terms.refresh_after,
-                can_serve: age < terms.fresh + terms.stale,
+                is_fresh: age < self.fresh.unwrap_or(terms.fresh),
+                is_due: age >= self.fresh.map_or(terms.refresh_after, |fresh| fresh * 4 / 5),
+                can_serve: age < self.fresh.unwrap_or(terms.fresh) + terms.stale,
             },
             // That there was nothing is no reason to refuse anybody once it may have changed.
             Some((None, _)) => {

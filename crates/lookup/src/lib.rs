@@ -19,7 +19,22 @@ use tokio::time::{Instant, timeout_at};
 use self::entry::{Entry, Flight};
 
 /// What a source says about a question, unless it is in trouble.
-pub type Said<V> = Result<Option<V>, Trouble>;
+pub type Said<V> = Result<Option<Lasting<V>>, Trouble>;
+
+/// An answer, and how long it is as good as new if not as long as others.
+#[derive(Clone, Copy, Debug)]
+pub struct Lasting<V> {
+    /// The answer.
+    pub value: V,
+    /// How long it is as good as new; the [`Terms`] say so where this does not.
+    pub fresh: Option<Duration>,
+}
+
+impl<V> From<V> for Lasting<V> {
+    fn from(value: V) -> Self {
+        Self { value, fresh: None }
+    }
+}
 
 /// Why a source gave no answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -117,12 +132,12 @@ impl<V: Send + Sync + 'static> Lookups<V> {
     }
 
     /// What is known about `key`; `ask` asks the source, and `run` runs that to its end, whoever waits for it.
-    pub fn find<'a>(
-        self: &'a Arc<Self>,
+    pub fn find(
+        self: &Arc<Self>,
         key: String,
         ask: impl FnOnce() -> BoxFuture<'static, Said<V>>,
         run: impl FnOnce(BoxFuture<'static, ()>),
-    ) -> Step<'a, V> {
+    ) -> Step<'_, V> {
         let now = Instant::now();
         let (flight, limit) = {
             let Some(mut shard) = self.shard(&key) else { return Step::Now(Known::Unavailable) };

@@ -17,6 +17,8 @@ const TERMS: Terms = Terms {
     most: 10_000,
 };
 
+type Simple = Result<Option<&'static str>, Trouble>;
+
 /// A source that does as it is told, and counts how often it is asked.
 struct Source {
     lookups: Arc<Lookups<&'static str>>,
@@ -29,12 +31,12 @@ impl Source {
     }
 
     /// Looks `key` up, where the source would say this after so many seconds.
-    async fn find(&self, key: &str, seconds: u64, said: Said<&'static str>) -> Known<&'static str> {
+    async fn find(&self, key: &str, seconds: u64, said: Simple) -> Known<&'static str> {
         let ask = || -> BoxFuture<'static, _> {
             self.asked.fetch_add(1, Ordering::Relaxed);
             Box::pin(async move {
                 sleep(Duration::from_secs(seconds)).await;
-                said
+                said.map(|answer| answer.map(Lasting::from))
             })
         };
         match self.lookups.find(key.to_owned(), ask, |work| drop(tokio::spawn(work))) {
@@ -52,7 +54,7 @@ fn found(value: &'static str) -> Known<&'static str> {
     Known::Found(Arc::new(value))
 }
 
-fn down() -> Said<&'static str> {
+fn down() -> Simple {
     Err(Trouble("down".to_owned()))
 }
 
@@ -187,4 +189,22 @@ async fn no_more_is_remembered_than_there_is_room_for() {
     }
     let entries = source.lookups.reading().entries;
     assert!((60..=160).contains(&entries), "{entries}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_may_last_for_another_time_than_others() {
+    let source = Source::new(Terms { stale: Duration::ZERO, ..TERMS });
+    let short = || -> BoxFuture<'static, Said<&'static str>> {
+        Box::pin(async { Ok(Some(Lasting { value: "short", fresh: Some(Duration::from_secs(10)) })) })
+    };
+    let Step::Wait(wait) = source.lookups.find("a".to_owned(), short, |work| drop(tokio::spawn(work))) else {
+        panic!("nothing is known")
+    };
+    assert_eq!(wait.await, found("short"));
+    pass(7).await;
+    assert_eq!((source.find("a", 0, Ok(Some("x"))).await, source.asked()), (found("short"), 0));
+    pass(1).await;
+    assert_eq!((source.find("a", 3, Ok(Some("x"))).await, source.asked()), (found("short"), 1));
+    pass(2).await;
+    assert_eq!(source.find("a", 0, down()).await, found("x"), "it waits, because nothing is served stale");
 }

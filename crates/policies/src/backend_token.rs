@@ -17,7 +17,7 @@ use thread_local::ThreadLocal;
 
 use crate::headers::{Host, header_name};
 use crate::partner_record;
-use crate::template::{Missing, Place, Template};
+use attributes::template::{Missing, Place, Template};
 
 /// A claim of the token for the backend has no value.
 pub static TOKEN_NOT_MADE: ProblemKind = ProblemKind {

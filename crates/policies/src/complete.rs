@@ -18,7 +18,7 @@ pub use self::settings::{
 };
 use crate::partner_record;
 use crate::rewrite::{REWRITE_IMPOSSIBLE, leads_elsewhere, with_target};
-use crate::template::{Place, Template};
+use attributes::template::{Place, Template};
 
 /// A value for the backend could not be made.
 pub static COMPLETION_FAILED: ProblemKind = ProblemKind {

@@ -3,15 +3,14 @@
 //! Deliberately not here: sockets, files and databases. A policy asks for what it needs when it is compiled, by type.
 
 pub mod api_key;
-pub mod attribute;
 pub mod backend_token;
 pub mod basic_auth;
+pub mod client_credentials;
 pub mod complete;
 pub mod compress;
 pub mod concurrency;
 pub mod cors;
 mod counted_by;
-pub mod expression;
 pub mod headers;
 pub mod ip_filter;
 mod line;
@@ -25,7 +24,8 @@ pub mod request_size;
 pub mod respond;
 pub mod rewrite;
 pub mod spike_arrest;
-pub mod template;
+pub mod token_endpoint;
+pub mod token_exchange;
 pub mod token_keys;
 
 use pipeline::Entry;
@@ -35,6 +35,7 @@ pub static CATALOG: &[Entry] = &[
     Entry::of::<api_key::ApiKey>(),
     Entry::of::<backend_token::BackendToken>(),
     Entry::of::<basic_auth::BasicAuth>(),
+    Entry::of::<client_credentials::ClientCredentials>(),
     Entry::of::<complete::Complete>(),
     Entry::of::<compress::Compress>(),
     Entry::of::<concurrency::Concurrency>(),
@@ -48,6 +49,7 @@ pub static CATALOG: &[Entry] = &[
     Entry::of::<respond::Respond>(),
     Entry::of::<rewrite::Rewrite>(),
     Entry::of::<spike_arrest::SpikeArrest>(),
+    Entry::of::<token_exchange::TokenExchange>(),
     Entry::of::<token_keys::TokenKeys>(),
 ];
 

@@ -13,7 +13,7 @@ use http::{Request, StatusCode};
 use lookup::{Known, Lookups, Reading, Said, Terms, Trouble};
 use model::units::{Size, Span};
 use parking_lot::Mutex;
-use pipeline::{AskOnRequest, ChainBuilder, Exchange, Flow, Policy, Record, Stage, Step, Verdict};
+use pipeline::{AskOnRequest, ChainBuilder, Exchange, Flow, Policy, Record, Stage, Step};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use self::mapping::Mapping;
 use crate::headers::{Host, header_name};
 use crate::outside::{Backend, Backends, Background};
-use crate::template::{Missing, Place, Secrets, Template};
+use attributes::template::{Missing, Place, Secrets, Template};
 
 /// The source has no record of the caller, or not any more.
 pub static RECORD_UNKNOWN: ProblemKind = ProblemKind {
@@ -64,7 +64,7 @@ pub struct Config {
     /// Values that `headers` name as `{secret.NAME}`, such as `${file:token.txt}`.
     #[serde(default)]
     secrets: BTreeMap<String, String>,
-    /// What the record's members are called, and where in the answer (JSON) they are, by JSONPath (RFC 9535), such as
+    /// What the record's members are called, and where in the answer (JSON) they are, by `JSONPath` (RFC 9535), such as
     /// `$.account.tier`. What is no text is written as JSON.
     members: BTreeMap<String, String>,
     /// Names of members that an answer may lack. One that lacks another is no record.
@@ -163,7 +163,7 @@ pub struct Members(Vec<String>);
 
 /// Finds templates that name a member which the chain's record does not have.
 pub(crate) fn check(template: &Template, chain: &ChainBuilder, at: &Pointer) -> Result<(), Finding> {
-    let wanted = template.attributes().filter_map(crate::attribute::Attribute::record_member);
+    let wanted = template.attributes().filter_map(attributes::attribute::Attribute::record_member);
     let members = chain.service::<Members>();
     for name in wanted {
         let Some(members) = &members else {
@@ -230,16 +230,16 @@ impl Config {
         if fresh.is_zero() {
             return Err(Finding::new(&at.at("ttl"), "is no time at all"));
         }
-        if ahead >= fresh {
+        let Some(refresh_after) = fresh.checked_sub(ahead).filter(|after| !after.is_zero()) else {
             return Err(Finding::new(&at.at("refresh_ahead"), "must be less than `ttl`"));
-        }
+        };
         let timeout = self.timeout.duration();
         if timeout.is_zero() {
             return Err(Finding::new(&at.at("timeout"), "is no time at all"));
         }
         Ok(Terms {
             fresh,
-            refresh_after: fresh - ahead,
+            refresh_after,
             stale: self.stale.duration(),
             absent: self.absent.duration(),
             patience: self.patience.duration().min(LONGEST_WAIT),
@@ -258,8 +258,8 @@ impl AskOnRequest for PartnerRecord {
         };
         let run = |work| self.background.run(work);
         match self.lookups.find(question.key(), || self.ask(question), run) {
-            lookup::Step::Now(known) => Step::Now(settle(exchange, known)),
-            lookup::Step::Wait(wait) => Step::Wait(Box::pin(async move { settle(exchange, wait.await) })),
+            lookup::Step::Now(known) => Step::Now(Ok(settle(exchange, known))),
+            lookup::Step::Wait(wait) => Step::Wait(Box::pin(async move { Ok(settle(exchange, wait.await)) })),
         }
     }
 }
@@ -308,7 +308,7 @@ impl PartnerRecord {
                 let answer = asked.map_err(|error| error.to_string())?.await?;
                 match answer.status() {
                     StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
-                    StatusCode::OK => mapping.record(answer.body()).map(Some),
+                    StatusCode::OK => mapping.record(answer.body()).map(|record| Some(record.into())),
                     status => Err(format!("it answered {status}")),
                 }
             };
@@ -322,16 +322,16 @@ impl PartnerRecord {
     }
 }
 
-fn settle(exchange: &mut Exchange, known: Known<Record>) -> Verdict {
+fn settle(exchange: &mut Exchange, known: Known<Record>) -> Flow {
     match known {
         Known::Found(record) => {
             exchange.record = Some(record);
-            Ok(Flow::Next)
+            Flow::Next
         }
-        Known::Absent => Ok(Problem::new(&RECORD_UNKNOWN).into()),
+        Known::Absent => Problem::new(&RECORD_UNKNOWN).into(),
         Known::Unavailable => {
             let retry = HeaderValue::from_static("5");
-            Ok(Problem::new(&RECORD_UNAVAILABLE).header(http::header::RETRY_AFTER, retry).into())
+            Problem::new(&RECORD_UNAVAILABLE).header(http::header::RETRY_AFTER, retry).into()
         }
     }
 }
@@ -343,7 +343,7 @@ fn not_asked(field: &str, missing: &Missing) -> Flow {
 }
 
 /// The upstream of this name, or what is to be written.
-fn backend(name: &str, at: &Pointer, chain: &ChainBuilder) -> Result<Arc<dyn Backend>, Finding> {
+pub(crate) fn backend(name: &str, at: &Pointer, chain: &ChainBuilder) -> Result<Arc<dyn Backend>, Finding> {
     let backends = chain.service::<dyn Backends>();
     let found = backends.as_ref().and_then(|backends| backends.named(name));
     found.ok_or_else(|| {

@@ -12,8 +12,8 @@ use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::attribute::form_decoded;
-use crate::template::{COMPONENT, Place, Template};
+use attributes::attribute::form_decoded;
+use attributes::template::{COMPONENT, Place, Template};
 
 /// The request's values make no path that could be sent on.
 pub static REWRITE_IMPOSSIBLE: ProblemKind = ProblemKind {

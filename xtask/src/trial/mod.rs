@@ -6,6 +6,7 @@ mod faults;
 mod http2;
 mod kill;
 mod overload;
+mod record_source;
 mod report;
 mod scene;
 mod slow;
@@ -33,6 +34,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "kill", run: kill::run },
     Trial { name: "slow", run: slow::run },
     Trial { name: "http2", run: http2::floods },
+    Trial { name: "record-source", run: record_source::run },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.

@@ -3,8 +3,8 @@
 use percent_encoding::utf8_percent_encode;
 
 use super::{Change, Decide, Presence, Wrong};
-use crate::attribute::{form_decoded, pairs};
-use crate::template::COMPONENT;
+use attributes::attribute::{form_decoded, pairs};
+use attributes::template::COMPONENT;
 
 /// Completes one pair.
 pub(super) fn complete(written: &str, name: &str, decide: Decide<'_>) -> Result<String, Wrong> {

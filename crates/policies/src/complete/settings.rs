@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{Complete, Field, json, xml};
 use crate::headers::{Host, header_name};
-use crate::template::{Secrets, Template};
+use attributes::template::{Secrets, Template};
 
 /// Gives a request what its backend needs and its caller does not have: headers, parameters, a path, members of a body.
 ///

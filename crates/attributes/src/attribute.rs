@@ -176,7 +176,7 @@ impl Attribute {
     }
 
     /// The member of the caller's record that it is, if it is one.
-    pub(crate) fn record_member(&self) -> Option<&str> {
+    pub fn record_member(&self) -> Option<&str> {
         match self {
             Self::Record(name) => Some(name),
             _ => None,
@@ -184,7 +184,7 @@ impl Attribute {
     }
 
     /// Whether the value is known only once the caller is.
-    pub(crate) fn is_of_caller(&self) -> bool {
+    pub fn is_of_caller(&self) -> bool {
         matches!(self, Self::Company | Self::App | Self::Credential | Self::Scopes | Self::Product | Self::Record(_))
     }
 }
@@ -246,12 +246,12 @@ pub(crate) fn nearest_of<'a>(name: &str, known: impl IntoIterator<Item = &'a str
 }
 
 /// The pairs of a query string, as written.
-pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+pub fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
 /// Decodes a part of a query string: `%XX` and `+`.
-pub(crate) fn form_decoded(text: &str) -> Cow<'_, str> {
+pub fn form_decoded(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
         return text.into();
     }

@@ -219,13 +219,16 @@ impl Template {
 
 /// A header's value that is made once, if it can be.
 #[derive(Clone, Debug)]
-pub(crate) enum HeaderText {
+pub enum HeaderText {
+    /// The same for every exchange.
     Constant(HeaderValue),
+    /// Made for each exchange.
     Template(Template),
 }
 
 impl HeaderText {
-    pub(crate) fn parse(source: &str, at: &Pointer) -> Result<Self, Finding> {
+    /// Reads a template for a header, or says what is wrong with it.
+    pub fn parse(source: &str, at: &Pointer) -> Result<Self, Finding> {
         let template = Template::parse(source, at)?;
         let Some(constant) = template.constant() else { return Ok(Self::Template(template)) };
         HeaderValue::from_str(constant)
@@ -234,7 +237,7 @@ impl HeaderText {
     }
 
     /// The value for an exchange, or nothing if it comes out empty.
-    pub(crate) fn render(&self, exchange: &Exchange) -> Option<HeaderValue> {
+    pub fn render(&self, exchange: &Exchange) -> Option<HeaderValue> {
         match self {
             Self::Constant(value) => Some(value.clone()),
             Self::Template(template) => {
@@ -281,13 +284,13 @@ fn write(is_raw: bool, value: &str, place: Place, rendered: &mut String) {
 }
 
 /// `text` as it stands between the quotes of a JSON string.
-pub(crate) fn json_escaped(text: &str) -> String {
+fn json_escaped(text: &str) -> String {
     let quoted = Value::from(text).to_string();
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }
 
 /// What must be encoded in one component of a URI: everything but the unreserved letters (RFC 3986, section 2.3).
-pub(crate) const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What must be encoded even in what is a URI already: letters that RFC 3986 does not know, and that browsers mend.
 const URI: &AsciiSet = &CONTROLS
