@@ -330,7 +330,7 @@ pub(crate) mod tests {
         Services::default().with::<dyn Signers>(Arc::new(AnySigner))
     }
 
-    fn token(with: Value) -> PolicyUnderTest<BackendToken> {
+    fn token(with: &Value) -> PolicyUnderTest<BackendToken> {
         let mut all = json!({ "keys": "ES256", "issuer": "https://gw.example", "audience": "orders" });
         all.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
         policy_with(all, signers())
@@ -360,7 +360,7 @@ pub(crate) mod tests {
     #[test]
     fn a_key_comes_in_and_a_signed_token_goes_out() {
         for algorithm in ["ES256", "RS256", "EdDSA"] {
-            let token = token(json!({
+            let token = token(&json!({
                 "keys": algorithm, "subject": "{caller.company}/x", "type": "at+jwt", "ttl": "90s",
                 "claims": { "roles": ["{caller.company}", 1], "path": "{request.path}" },
             }));
@@ -380,7 +380,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_token_is_used_again_by_its_caller_only_and_renewed_at_half_its_time() {
-        let token = token(json!({}));
+        let token = token(&json!({}));
         let jti = |company: &str, second: u64| read(&by(&token, company, second).passes()).1["jti"].clone();
         let first = jti("acme", 1000);
         assert_eq!(jti("acme", 1030), first);
@@ -392,7 +392,7 @@ pub(crate) mod tests {
     #[test]
     fn a_claim_that_cannot_be_made_is_told_by_its_name() {
         let with = json!({ "claims": { "app": "{caller.app}" } });
-        let answer = by(&token(with.clone()), "acme", 1).is_refused_with("token-not-made");
+        let answer = by(&token(&with), "acme", 1).is_refused_with("token-not-made");
         let problem: Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(
             (answer.status.as_u16(), &problem["policy"], &problem["field"]),
@@ -401,13 +401,13 @@ pub(crate) mod tests {
 
         let mut skipping = with;
         skipping["on_missing"] = "skip".into();
-        assert_eq!(read(&by(&token(skipping.clone()), "acme", 1).passes()).1.get("app"), None);
-        token(skipping).request().is_refused_with("token-not-made");
+        assert_eq!(read(&by(&token(&skipping), "acme", 1).passes()).1.get("app"), None);
+        token(&skipping).request().is_refused_with("token-not-made");
     }
 
     #[test]
     fn another_header_has_the_token_alone() {
-        let passed = by(&token(json!({ "header": "x-token" })), "acme", 1).header("authorization", "Basic x").passes();
+        let passed = by(&token(&json!({ "header": "x-token" })), "acme", 1).header("authorization", "Basic x").passes();
         assert!(passed.headers()["x-token"].to_str().unwrap().starts_with("ey"));
         assert_eq!(passed.headers()["authorization"], "Basic x");
     }
@@ -423,7 +423,7 @@ pub(crate) mod tests {
             (json!({ "audience": "" }), "/with/audience: is empty"),
             (json!({ "header": "te" }), "/with/header: `te` cannot be changed"),
         ] {
-            let finding = token(settings).finding();
+            let finding = token(&settings).finding();
             assert!(finding.contains(expected), "{finding}");
         }
         let with = json!({ "keys": "a", "issuer": "b", "audience": "c" });

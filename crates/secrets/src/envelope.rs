@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(key.open(&sealed, "b"), None);
         assert_eq!(other.open(&sealed, "a"), None);
         assert_ne!(key.seal(b"secret", "a").unwrap(), sealed, "each has a nonce of its own");
-        for broken in ["", "AAAA", &sealed[4..], &sealed[..sealed.len() - 4]] {
+        for broken in ["", "AAAA", &sealed.replacen(char::is_alphanumeric, "", 4), &format!("AAAA{sealed}")] {
             assert_eq!(key.open(broken, "a"), None);
         }
     }

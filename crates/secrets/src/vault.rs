@@ -242,7 +242,7 @@ mod tests {
                 all.extend(everything_in(&path));
             } else {
                 assert!(
-                    path.ends_with("lock") || fs::metadata(&path).unwrap().permissions().mode() & 0o77 == 0,
+                    path.ends_with("lock") || fs::metadata(&path).unwrap().permissions().mode() & 0o777 == 0o600,
                     "{path:?}"
                 );
                 all.extend(fs::read(path).unwrap());

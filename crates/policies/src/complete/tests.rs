@@ -41,16 +41,13 @@ fn a_value_of_the_caller_s_is_kept_overridden_or_refused() {
                 None => request,
             }
         };
-        match expected {
-            Some(expected) => {
-                let passed = ask(true, true).passes();
-                assert_eq!(passed.headers()["x-company"], expected, "{on_present} {sent:?}");
-                assert_eq!(passed.head.uri.to_string(), format!("/a?b=1&company={expected}"));
-            }
-            None => {
-                assert_eq!(refusal(ask(true, false), "value-not-taken")["field"], "headers.x-company");
-                assert_eq!(refusal(ask(false, true), "value-not-taken")["field"], "query.company");
-            }
+        if let Some(expected) = expected {
+            let passed = ask(true, true).passes();
+            assert_eq!(passed.headers()["x-company"], expected, "{on_present} {sent:?}");
+            assert_eq!(passed.head.uri.to_string(), format!("/a?b=1&company={expected}"));
+        } else {
+            assert_eq!(refusal(ask(true, false), "value-not-taken")["field"], "headers.x-company");
+            assert_eq!(refusal(ask(false, true), "value-not-taken")["field"], "query.company");
         }
     }
 }

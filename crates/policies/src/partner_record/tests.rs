@@ -42,7 +42,7 @@ impl Background for Here {
 
 type Asked = Arc<Mutex<Vec<Request<Bytes>>>>;
 
-fn record(status: u16, body: &'static str, more: Value) -> (PolicyUnderTest<PartnerRecord>, Asked) {
+fn record(status: u16, body: &'static str, more: &Value) -> (PolicyUnderTest<PartnerRecord>, Asked) {
     let mut with = json!({ "upstream": "crm", "path": "/p/{caller.company}?full", "members": { "tier": "$.tier" } });
     with.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let asked = Asked::default();
@@ -58,7 +58,7 @@ fn acme() -> Caller {
 #[test]
 fn the_record_of_a_caller_is_fetched_once_and_its_members_are_known() {
     let with = json!({ "headers": { "authorization": "Bearer {secret.t}" }, "secrets": { "t": "x{y" } });
-    let (record, asked) = record(200, r#"{"tier":"gold"}"#, with);
+    let (record, asked) = record(200, r#"{"tier":"gold"}"#, &with);
     for _ in 0..3 {
         let passed = record.request().called_by(acme()).passes();
         assert_eq!(passed.record.unwrap().member("tier"), Some("gold"));
@@ -79,14 +79,14 @@ fn a_caller_without_a_record_is_refused_and_a_source_in_trouble_is_no_refusal() 
         (200, "{\"tier\":null}", "record-unavailable"),
         (204, "", "record-unavailable"),
     ] {
-        let (record, _) = record(status, body, json!({}));
+        let (record, _) = record(status, body, &json!({}));
         record.request().called_by(acme()).is_refused_with(code);
     }
 }
 
 #[test]
 fn what_cannot_be_asked_for_names_policy_and_field() {
-    let (record, asked) = record(200, "{}", json!({}));
+    let (record, asked) = record(200, "{}", &json!({}));
     let answer = record.request().is_refused_with("record-not-asked");
     let problem: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!((&problem["policy"], &problem["field"]), (&"partner-record".into(), &"path".into()));
@@ -104,7 +104,7 @@ fn mistakes_are_findings() {
         (json!({ "members": {} }), "/with/members: names nothing"),
         (json!({ "headers": { "te": "x" } }), "/with/headers/te: `te` cannot be changed"),
     ] {
-        let finding = record(200, "{}", settings).0.finding();
+        let finding = record(200, "{}", &settings).0.finding();
         assert!(finding.contains(expected), "{finding}");
     }
 }
