@@ -6,8 +6,8 @@ use http::Request;
 use libfuzzer_sys::fuzz_target;
 use pipeline::Exchange;
 use pipeline::tester::exchange;
-use policies::expression;
-use policies::template::{Place, Template};
+use attributes::expression;
+use attributes::template::{Place, Template};
 use problem::Pointer;
 
 #[derive(Arbitrary, Debug)]

@@ -21,6 +21,8 @@ mod billing;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod completion;
+#[cfg(test)]
 mod connections;
 #[cfg(test)]
 mod hostile;
@@ -43,6 +45,8 @@ mod partners;
 #[cfg(test)]
 mod readings;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod room;
 #[cfg(test)]
 mod routes;
@@ -52,6 +56,8 @@ mod shipping;
 mod shipping_servers;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tokens;
 #[cfg(test)]
 mod traces;
 #[cfg(test)]

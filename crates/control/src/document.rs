@@ -14,6 +14,8 @@ use model::usage::EventSink;
 use partners::{Index, Pepper};
 use pipeline::{Kept, Services};
 use policies::CATALOG;
+use policies::backend_token::Signers;
+use policies::outside::{Background, NoBackground};
 use problem::{Finding, Place, Pointer};
 use serde_json::Value;
 use snapshot::{Lent, Snapshot};
@@ -21,6 +23,7 @@ use snapshot::{Lent, Snapshot};
 use crate::collector::Collector;
 use crate::events;
 use crate::keeping::IndexedPlans;
+use crate::signers::NamedSigners;
 
 /// A document, where each part of it is written, and what names its content.
 pub struct Configuration {
@@ -93,6 +96,7 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
             findings.extend(found);
         }
     }
+    findings.extend(crate::signers::check(document));
     if let Err(found) = crate::keeping::products(document, is_doubtful) {
         findings.extend(found);
     }
@@ -133,7 +137,9 @@ fn lent_for_checking(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool
     if document.store.is_some() || is_doubtful(&Pointer::default().at("store")) {
         let index = Arc::new(Index::new(Pepper::new(&[0; 32])));
         services = services.with(index.clone()).with::<dyn Plans>(Arc::new(IndexedPlans::new(index)));
+        services = services.with::<dyn Signers>(Arc::new(NamedSigners::of(document)));
     }
+    services = services.with::<dyn Background>(Arc::new(NoBackground));
     Lent { services: Arc::new(services), kept: Arc::new(Kept::default()) }
 }
 

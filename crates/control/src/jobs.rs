@@ -6,10 +6,11 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use metering::Meter;
+use policies::partner_record::Sources;
 use snapshot::Snapshot;
 use tokio::task::{AbortHandle, JoinSet};
 use upstream::Upstream;
-use watch::{Breaker, UpstreamReading};
+use watch::{Breaker, SourceReading, UpstreamReading};
 
 use crate::Node;
 use crate::events::{self, Export};
@@ -23,6 +24,8 @@ const COMPACT: Duration = Duration::from_mins(1);
 const NOTE: Duration = Duration::from_secs(30);
 /// How often old answers of the Admin API are forgotten.
 const FORGET: Duration = Duration::from_hours(1);
+/// How often it is looked whether signing keys are due.
+const TEND: Duration = Duration::from_mins(1);
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(forget(keeping.clone()));
         jobs.spawn(let_go(keeping.clone()));
         jobs.spawn(look_around(keeping.clone()));
+        jobs.spawn(tend_signers(Arc::downgrade(node), keeping.clone()));
         show_keeping(node, keeping);
     }
     // What counts as known is what there is now, and not when the task first runs.
@@ -122,6 +126,17 @@ async fn look_around(keeping: Arc<Keeping>) {
     }
 }
 
+/// Makes the next keys to sign with, and forgets old ones, when it is time.
+async fn tend_signers(node: Weak<Node>, keeping: Arc<Keeping>) {
+    loop {
+        tokio::time::sleep(TEND).await;
+        let Some(configuration) = node.upgrade().map(|node| node.configuration()) else { return };
+        let signers = keeping.signers.clone();
+        // Only a panic keeps them from being looked after.
+        drop(tokio::task::spawn_blocking(move || signers.tend_all(&configuration.document)).await);
+    }
+}
+
 fn show_keeping(node: &Arc<Node>, keeping: &Arc<Keeping>) {
     let (journal, meter): (_, Arc<Meter>) = (keeping.usage.clone(), keeping.meter.clone());
     watch::show_journal(&node.registry, move || {
@@ -160,6 +175,20 @@ impl Upstreams {
 #[expect(clippy::disallowed_methods, reason = "it is aborted when its upstream is of no use any more")]
 fn maintain(upstream: Arc<Upstream>) -> AbortHandle {
     tokio::spawn(upstream.maintain()).abort_handle()
+}
+
+/// How the sources of partners' records do.
+pub(crate) fn sources(sources: &Sources) -> Vec<SourceReading> {
+    let reading = |(source, reading): (String, lookup::Reading)| SourceReading {
+        source,
+        records: reading.entries,
+        oldest: reading.oldest,
+        is_well: reading.is_well,
+        answered: reading.answered,
+        failed: reading.failed,
+        served: [reading.served_fresh, reading.served_stale, reading.unavailable],
+    };
+    sources.readings().into_iter().map(reading).collect()
 }
 
 fn upstreams(node: &Node) -> Vec<UpstreamReading> {

@@ -9,11 +9,14 @@ use limits::{Period, Plans};
 use metering::Rebuilt;
 use metering::{Aggregator, Ledger, Meter};
 use model::Document;
+use model::keys::Encryption;
 use model::read::advice;
 use model::usage::Usage;
 use partners::{Index, Operation, Partners, Pepper, Product};
 use pipeline::Services;
+use policies::backend_token::Signers;
 use problem::{Finding, Pointer};
+use secrets::Vault;
 use store::{Registry, UnixMicros, UsageQuery, UsageTotals};
 use store_sqlite::SqliteStore;
 use tokio::sync::Mutex;
@@ -23,6 +26,8 @@ use crate::events;
 use crate::kept_usage::{KEPT, KeptUsage};
 use crate::node::StartError;
 use crate::quota_ledger::QuotaLedger;
+use crate::signers::KeptSigners;
+use crate::vault::vault;
 
 /// The name by which the usage journal knows who adds its records up.
 const TOTALS: &str = "totals";
@@ -37,6 +42,9 @@ pub struct Keeping {
     pub totals: Arc<dyn UsageTotals>,
     /// What companies are to pay.
     pub accounts: Arc<Accounts>,
+    /// Secrets under encryption.
+    pub vault: Arc<Vault>,
+    pub(crate) signers: Arc<KeptSigners>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) index: Arc<Index>,
     pub(crate) usage: Arc<Journal>,
@@ -52,7 +60,11 @@ pub struct Keeping {
 
 impl Keeping {
     /// Opens everything in `folder`, and makes what is missing.
-    pub(crate) async fn open(folder: &Path, usage_settings: &Usage) -> Result<Self, StartError> {
+    pub(crate) async fn open(
+        folder: &Path,
+        usage_settings: &Usage,
+        encryption: &Encryption,
+    ) -> Result<Self, StartError> {
         let trouble = |what: &'static str| {
             let folder = folder.to_owned();
             move |cause: Box<dyn std::error::Error + Send + Sync>| StartError::Store { folder, what, cause }
@@ -60,6 +72,8 @@ impl Keeping {
         make_private(folder).map_err(|error| trouble("the folder")(error.into()))?;
         let pepper =
             Pepper::load_or_create(&folder.join("pepper")).map_err(|error| trouble("the pepper")(error.into()))?;
+        let vault = vault(folder, encryption).map_err(|error| trouble("the vault of secrets")(error.into()))?;
+        let vault = Arc::new(vault);
         let sqlite =
             SqliteStore::open(&folder.join("vestibule.db")).map_err(|error| trouble("the database")(error.into()))?;
         let sqlite = Arc::new(sqlite);
@@ -83,6 +97,8 @@ impl Keeping {
             partners: Arc::new(Partners::new(sqlite.clone(), index.clone(), Arc::new(now))),
             accounts: Arc::new(Accounts::new(sqlite.clone(), sqlite.clone(), Arc::new(now))),
             totals: sqlite.clone(),
+            signers: Arc::new(KeptSigners::new(vault.clone())),
+            vault,
             registry: sqlite,
             meter: Arc::new(Meter::new(usage.clone())),
             quotas: Arc::new(quotas),
@@ -120,6 +136,7 @@ impl Keeping {
             .with(self.index.clone())
             .with::<dyn Plans>(Arc::new(IndexedPlans::new(self.index.clone())))
             .with::<dyn limits::Ledger>(self.quotas.clone())
+            .with::<dyn Signers>(self.signers.clone())
     }
 
     /// Adds up what is in the journal now. Where another process does that, it is left to it.
@@ -280,13 +297,14 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    async fn open(folder: &Path) -> Keeping {
+        Keeping::open(folder, &Usage::default(), &Encryption::default()).await.unwrap()
+    }
+
     #[tokio::test]
     async fn usage_is_known_to_be_incomplete_while_another_process_adds_it_up() {
         let folder = tempfile::tempdir().unwrap();
-        let (first, second) = (
-            Keeping::open(folder.path(), &Usage::default()).await.unwrap(),
-            Keeping::open(folder.path(), &Usage::default()).await.unwrap(),
-        );
+        let (first, second) = (open(folder.path()).await, open(folder.path()).await);
 
         assert!(first.add_up().await.is_ok());
         assert!(matches!(second.add_up().await, Err(NotAddedUp::Elsewhere)));

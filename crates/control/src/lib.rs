@@ -3,6 +3,7 @@
 //! Deliberately not here: how operators ask for them (the command line and the admin API), and how requests are served.
 
 mod accounts;
+mod beside;
 mod collector;
 mod document;
 mod events;
@@ -15,9 +16,12 @@ mod presence;
 mod quota_ledger;
 mod receiver;
 mod rehearsal;
+mod signers;
+mod vault;
 
 pub use self::accounts::{AccountError, Accounts, Order, Recount};
 pub use self::document::{Configuration, check, schema};
 pub use self::keeping::{Keeping, NotAddedUp, NotRebuilt, now};
 pub use self::node::{Expecting, Node, Phase, Published, StartError};
 pub use self::rehearsal::{Keys, rehearse};
+pub use self::vault::vault;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pipeline::{Kept, Services};
+use policies::partner_record::Sources;
 use problem::Finding;
 use proxy::{Gateway, Inherited, Service};
 use snapshot::{Lent, Live, Snapshot};
@@ -17,6 +18,7 @@ use telemetry::traceparent::{Callers, Sampler};
 use tokio::task::JoinSet;
 use watch::{LinesReading, Vitals};
 
+use crate::beside;
 use crate::collector::{Collector, Exporting};
 use crate::document::{Configuration, and_the_rest};
 use crate::events;
@@ -108,10 +110,12 @@ impl Node {
     ) -> Result<Arc<Self>, StartError> {
         let document = &configuration.document;
         let keeping = match &document.store {
-            Some(store) => Some(Arc::new(Keeping::open(&store.embedded, &document.usage).await?)),
+            Some(store) => Some(Arc::new(Keeping::open(&store.embedded, &document.usage, &document.encryption).await?)),
             None => None,
         };
         let services = keeping.as_ref().map_or_else(Services::default, |keeping| keeping.lend(Services::default()));
+        let sources = Arc::new(Sources::default());
+        let services = beside::lend(services, sources.clone());
         let lent = Lent { services: Arc::new(services), kept: Arc::new(Kept::default()) };
         let registry = Arc::new(Registry::new(LABEL_SETS));
         telemetry::metrics::describe_process(&registry);
@@ -122,6 +126,12 @@ impl Node {
             events::exports(document).map_err(|found| StartError::Findings(and_the_rest(&configuration, found)))?;
         let sampler = document.tracing.as_ref().map(|tracing| Sampler::new(tracing.sample, Callers::Decide));
 
+        if let Some(keeping) = &keeping {
+            keeping
+                .signers
+                .prepare(document)
+                .map_err(|found| StartError::Findings(and_the_rest(&configuration, found)))?;
+        }
         let compiled = Snapshot::compile(document, 1, &configuration.hash, &lent);
         let compiled = compiled.map_err(|found| StartError::Findings(and_the_rest(&configuration, found)))?;
         let live = Arc::new(Live::new(compiled));
@@ -130,6 +140,7 @@ impl Node {
             Ok(workers.try_into().unwrap_or(std::num::NonZeroUsize::MIN))
         });
         let gateway = Gateway::start(&service, workers?.get(), inherited)?;
+        watch::show_sources(&registry, move || jobs::sources(&sources));
         let node = Arc::new(Self {
             vitals: Vitals::new(&registry),
             current: Mutex::new(Arc::new(configuration)),
@@ -287,6 +298,9 @@ impl Node {
         let located = |found| located(&configuration, found);
         let all = |found| and_the_rest(&configuration, found);
         let document = &configuration.document;
+        if let Some(keeping) = &self.keeping {
+            keeping.signers.prepare(document).map_err(all)?;
+        }
         let mut snapshot = Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(all)?;
         let products = keeping::products(document, &|_| false).map_err(all)?;
         let plans = billing::plans(document, &|_| false).map_err(all)?;
@@ -335,6 +349,7 @@ fn warn_of_what_needs_a_restart(old: &Configuration, new: &Configuration) {
         let document = &configuration.document;
         [
             ("store", serde_json::to_value(&document.store)),
+            ("encryption", serde_json::to_value(&document.encryption)),
             ("workers", serde_json::to_value(document.workers)),
             ("admin", serde_json::to_value(&document.admin)),
             ("tracing", serde_json::to_value(&document.tracing)),

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use limits::Plans;
 use partners::{Index, Pepper};
 use pipeline::{Kept, Services};
+use policies::backend_token::Signers;
+use policies::outside::{Background, NoBackground};
 use problem::Finding;
 use snapshot::{Lent, Snapshot};
 use store_sqlite::SqliteStore;
 
 use crate::document::{Configuration, and_the_rest};
 use crate::keeping::{self, IndexedPlans};
+use crate::signers::NamedSigners;
 
 /// What is known of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +45,10 @@ pub async fn rehearse(configuration: &Configuration) -> Result<(Snapshot, Keys),
         index.set_file_products(products);
         let index = Arc::new(index);
         services = services.with(index.clone()).with::<dyn Plans>(Arc::new(IndexedPlans::new(index)));
+        services = services.with::<dyn Signers>(Arc::new(NamedSigners::of(document)));
         keys = found;
     }
+    services = services.with::<dyn Background>(Arc::new(NoBackground));
     let lent = Lent { services: Arc::new(services), kept: Arc::new(Kept::default()) };
     let snapshot = Snapshot::compile(document, 0, &configuration.hash, &lent).map_err(all)?;
     Ok((snapshot, keys))

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, Product};
 use crate::formats;
+use crate::keys::{Encryption, SigningKeys};
 use crate::limits::Limits;
 use crate::listener::{Listener, ServerTls};
 use crate::logs::LogSink;
@@ -36,6 +37,12 @@ pub struct Document {
     /// Where companies, keys and usage are kept. Left out, nothing is kept and policies that need keys are refused.
     #[serde(default)]
     pub store: Option<Store>,
+    /// How secrets in the store are encrypted.
+    #[serde(default)]
+    pub encryption: Encryption,
+    /// Keys that sign tokens for backends, by the names that `backend-token` and `token-keys` use.
+    #[serde(default)]
+    pub signing: Named<SigningKeys>,
     /// Threads that serve traffic. Left out, one for each processor.
     #[serde(default)]
     #[schemars(range(min = 1, max = 1024))]

@@ -7,6 +7,7 @@ pub mod diff;
 pub mod document;
 pub mod fmt;
 pub mod formats;
+pub mod keys;
 pub mod limits;
 pub mod listener;
 pub mod logs;

@@ -15,7 +15,6 @@ mod key;
 mod operation;
 mod partners;
 mod pepper;
-pub mod private_file;
 mod product;
 mod records;
 mod replies;
@@ -23,6 +22,7 @@ mod replies;
 mod tests;
 mod tokens;
 
+pub use secrets::private_file;
 pub use store::{
     App, AppId, AppName, Company, CompanyName, EntityId, Environment, Key, KeyId, ManagedBy, Mode, Noted, Period,
     ProductName, Quota, Registry, Revision, Role, StoreError, Subscription, SubscriptionId, SubscriptionState, Token,

@@ -20,6 +20,7 @@ const GATES: u32 = u64::BITS;
 pub struct ChainBuilder {
     chain: Chain,
     services: Arc<Services>,
+    lent: Services,
     kept: Arc<Kept>,
     scope: String,
     uses: HashMap<&'static str, usize>,
@@ -48,6 +49,7 @@ impl ChainBuilder {
         Self {
             chain,
             services,
+            lent: Services::default(),
             kept,
             scope: scope.to_owned(),
             uses: HashMap::new(),
@@ -86,9 +88,14 @@ impl ChainBuilder {
             .then(|| Finding::new(at, format!("has {} policies with `when`; at most {GATES} are possible", self.gates)))
     }
 
-    /// Something the process lends to policies.
+    /// Something the document or an earlier policy of this chain lends to policies, or the process.
     pub fn service<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        self.services.find()
+        self.lent.find().or_else(|| self.services.find())
+    }
+
+    /// Lends something to the policies that come next in this chain.
+    pub fn lend<T: ?Sized + Send + Sync + 'static>(&mut self, service: Arc<T>) {
+        self.lent.add(service);
     }
 
     /// State of this policy that survives a reload.

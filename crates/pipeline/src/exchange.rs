@@ -104,6 +104,20 @@ pub struct Caller {
     pub scopes: Vec<Arc<str>>,
 }
 
+/// What is known of a caller beyond its credential: names and texts that another service keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Its members.
+    pub members: Vec<(Arc<str>, String)>,
+}
+
+impl Record {
+    /// The member of this name.
+    pub fn member(&self, name: &str) -> Option<&str> {
+        self.members.iter().find(|(known, _)| &**known == name).map(|(_, value)| value.as_str())
+    }
+}
+
 /// One request and what is known about it.
 pub struct Exchange {
     /// Its name.
@@ -132,6 +146,8 @@ pub struct Exchange {
     pub parameters: Vec<(Arc<str>, String)>,
     /// Who calls, once it is known.
     pub caller: Option<Arc<Caller>>,
+    /// The caller's record, once a policy fetched it.
+    pub record: Option<Arc<Record>>,
     /// The product by which the caller may do this, once it is known.
     pub product: Option<Arc<str>>,
     /// What the exchange counts for in quotas and bills.

@@ -47,8 +47,13 @@ impl Services {
     /// Lends `service` to every policy that asks for a `T`.
     #[must_use]
     pub fn with<T: ?Sized + Send + Sync + 'static>(mut self, service: Arc<T>) -> Self {
-        self.entries.insert(TypeId::of::<T>(), Box::new(service));
+        self.add(service);
         self
+    }
+
+    /// As [`Self::with`].
+    pub(crate) fn add<T: ?Sized + Send + Sync + 'static>(&mut self, service: Arc<T>) {
+        self.entries.insert(TypeId::of::<T>(), Box::new(service));
     }
 
     /// The `T` of this process, if it has one.

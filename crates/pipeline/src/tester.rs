@@ -119,6 +119,7 @@ pub fn exchange(request: http::request::Builder) -> Exchange {
         route: Arc::new(Route { api: "test".into(), template: "/{path}".into(), base: 0 }),
         parameters: Vec::new(),
         caller: None,
+        record: None,
         product: None,
         cost: 1,
         body_limit: None,

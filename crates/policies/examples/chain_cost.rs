@@ -15,11 +15,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use attributes::expression;
 use futures::FutureExt;
 use http::Request;
 use pipeline::tester::exchange;
 use pipeline::{Chain, ChainBuilder, Flow, OnFailure};
-use policies::{CATALOG, expression};
+use policies::CATALOG;
 use problem::Pointer;
 use serde_json::{Value, json};
 

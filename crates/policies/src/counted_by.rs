@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::expression;
 use crate::line::Line;
+use attributes::expression;
 
 /// Whom a limit counts. Each has an allowance of its own.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

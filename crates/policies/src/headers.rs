@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
-use crate::template::HeaderText;
+use attributes::template::HeaderText;
 
 /// Sets, adds, removes and renames headers of requests and of responses.
 ///

@@ -3,16 +3,19 @@
 //! Deliberately not here: sockets, files and databases. A policy asks for what it needs when it is compiled, by type.
 
 pub mod api_key;
-pub mod attribute;
+pub mod backend_token;
 pub mod basic_auth;
+pub mod client_credentials;
+pub mod complete;
 pub mod compress;
 pub mod concurrency;
 pub mod cors;
 mod counted_by;
-pub mod expression;
 pub mod headers;
 pub mod ip_filter;
 mod line;
+pub mod outside;
+pub mod partner_record;
 pub mod quota;
 mod rate_limit_fields;
 pub mod redirect;
@@ -21,25 +24,33 @@ pub mod request_size;
 pub mod respond;
 pub mod rewrite;
 pub mod spike_arrest;
-pub mod template;
+pub mod token_endpoint;
+pub mod token_exchange;
+pub mod token_keys;
 
 use pipeline::Entry;
 
 /// Every policy there is.
 pub static CATALOG: &[Entry] = &[
     Entry::of::<api_key::ApiKey>(),
+    Entry::of::<backend_token::BackendToken>(),
     Entry::of::<basic_auth::BasicAuth>(),
+    Entry::of::<client_credentials::ClientCredentials>(),
+    Entry::of::<complete::Complete>(),
     Entry::of::<compress::Compress>(),
     Entry::of::<concurrency::Concurrency>(),
     Entry::of::<cors::Cors>(),
     Entry::of::<headers::Headers>(),
     Entry::of::<ip_filter::IpFilter>(),
+    Entry::of::<partner_record::PartnerRecord>(),
     Entry::of::<quota::Quota>(),
     Entry::of::<redirect::Redirect>(),
     Entry::of::<request_size::RequestSize>(),
     Entry::of::<respond::Respond>(),
     Entry::of::<rewrite::Rewrite>(),
     Entry::of::<spike_arrest::SpikeArrest>(),
+    Entry::of::<token_exchange::TokenExchange>(),
+    Entry::of::<token_keys::TokenKeys>(),
 ];
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::attribute::Attribute;
-use crate::template::{Place, Template};
+use attributes::attribute::Attribute;
+use attributes::template::{Place, Template};
 
 /// The request's values make no location.
 pub static REDIRECT_IMPOSSIBLE: ProblemKind = ProblemKind {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::headers::{Host, header_name};
-use crate::template::{HeaderText, Place, Template};
+use attributes::template::{HeaderText, Place, Template};
 
 /// Answers without asking an upstream: maintenance, mocks, `robots.txt`.
 ///

@@ -12,8 +12,8 @@ use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::attribute::form_decoded;
-use crate::template::{COMPONENT, Place, Template};
+use attributes::attribute::form_decoded;
+use attributes::template::{COMPONENT, Place, Template};
 
 /// The request's values make no path that could be sent on.
 pub static REWRITE_IMPOSSIBLE: ProblemKind = ProblemKind {
@@ -143,15 +143,20 @@ impl Rewrite {
             None => uri.query().map(Cow::Borrowed),
             Some(query) => query.of(uri.query().unwrap_or_default(), exchange).map(Cow::Owned),
         };
-        let mut target = path.into_owned();
-        if let Some(query) = query {
-            target.push('?');
-            target.push_str(&query);
-        }
-        let mut parts = uri.clone().into_parts();
-        parts.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
-        Uri::from_parts(parts).ok()
+        with_target(uri, &path, query.as_deref())
     }
+}
+
+/// A URI with another path and query, if they can stand in one.
+pub(crate) fn with_target(uri: &Uri, path: &str, query: Option<&str>) -> Option<Uri> {
+    let mut target = path.to_owned();
+    if let Some(query) = query {
+        target.push('?');
+        target.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 impl NewPath {
@@ -176,7 +181,7 @@ fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 }
 
 /// Whether a path has a segment that means this directory or the one above, however it is encoded.
-fn leads_elsewhere(path: &str) -> bool {
+pub(crate) fn leads_elsewhere(path: &str) -> bool {
     path.split('/').any(|segment| {
         let mut decoded = percent_decode_str(segment);
         matches!((decoded.next(), decoded.next(), decoded.next()), (Some(b'.'), None | Some(b'.'), None))

@@ -149,6 +149,7 @@ pub(crate) fn exchange(snapshot: &Snapshot, connection: &Arc<Connection>, arriva
         route: target.names.clone(),
         parameters,
         caller: None,
+        record: None,
         product: None,
         cost: 1,
         body_limit: None,

@@ -11,9 +11,11 @@ use model::read::advice;
 use model::requests::Requests;
 use pipeline::{Chain, ChainBuilder, OnFailure};
 use policies::CATALOG;
+use policies::outside::Backends;
 use problem::{Finding, Pointer};
 use upstream::Upstream;
 
+use crate::asking::Asking;
 use crate::matching::{self, Way};
 use crate::pattern::Segment;
 use crate::route::{Destination, Mirror, Route};
@@ -63,6 +65,8 @@ struct Compiler<'a> {
     is_doubtful: &'a dyn Fn(&Pointer) -> bool,
     findings: Vec<Finding>,
     upstreams: Named<Arc<Upstream>>,
+    /// The same, as policies may ask them.
+    backends: Arc<Asking>,
     router: Router,
     routes: Vec<Route>,
     /// What the router knows: a summary, and where it is written. These are the routes, unless something is wrong.
@@ -84,12 +88,14 @@ impl<'a> Compiler<'a> {
             is_doubtful,
             findings: Vec::new(),
             upstreams: Named::new(),
+            backends: Arc::default(),
             router: Router::default(),
             routes: Vec::new(),
             written: Vec::new(),
         };
         let root = Pointer::default();
         compiler.upstreams(document, &root.at("upstreams"));
+        compiler.backends = Arc::new(Asking::new(&compiler.upstreams, document.upstreams.keys().cloned().collect()));
         for (name, api) in &document.apis {
             compiler.api(name, api, &root.at("apis").at(name));
         }
@@ -217,8 +223,9 @@ impl<'a> Compiler<'a> {
         known.sort_by_key(|(entry, ..)| entry.stage);
         let (services, kept) = (self.lent.services.clone(), self.lent.kept.clone());
         let mut chain = ChainBuilder::new(&shared.name, services, kept);
+        chain.lend::<dyn Backends>(self.backends.clone());
         for (entry, used, at) in known {
-            let condition = used.when.as_ref().map(|when| policies::expression::condition(when, &at.at("when")));
+            let condition = used.when.as_ref().map(|when| attributes::expression::condition(when, &at.at("when")));
             let condition = condition.transpose().unwrap_or_else(|finding| {
                 self.findings.push(finding);
                 None

@@ -2,6 +2,7 @@
 //!
 //! Deliberately not here: files (the document is read already) and sockets (listeners are only described).
 
+mod asking;
 mod compile;
 mod matching;
 mod pattern;

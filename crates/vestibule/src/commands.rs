@@ -9,6 +9,7 @@ pub(crate) mod fmt;
 pub(crate) mod hash_password;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod secrets;
 pub(crate) mod upgrade;
 
 use std::path::Path;

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{admin, check, demo, diff, explain, fmt, hash_password, run, schema, upgrade};
+use crate::commands::{admin, check, demo, diff, explain, fmt, hash_password, run, schema, secrets, upgrade};
 
 /// An API gateway in one file.
 #[derive(Parser)]
@@ -33,6 +33,7 @@ enum Command {
     HashPassword(hash_password::Arguments),
     Run(run::Arguments),
     Schema(schema::Arguments),
+    Secrets(secrets::Arguments),
     Upgrade(Box<upgrade::Arguments>),
 }
 
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::HashPassword(arguments) => hash_password::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Secrets(arguments) => secrets::run(&arguments),
         Command::Upgrade(arguments) => upgrade::run(&arguments),
     }
 }

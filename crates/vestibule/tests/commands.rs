@@ -181,6 +181,24 @@ fn every_example_has_no_findings_and_is_in_canonical_form() {
 }
 
 #[test]
+fn keys_that_close_secrets_are_exchanged_by_commands() {
+    let store = format!("{GOOD}store: {{embedded: ./data}}\n");
+    let files = [("vestibule.yaml", &*store), ("none.yaml", GOOD)];
+    let (code, printed, folder) = vestibule(&files, &["secrets", "rotate-data-key"]);
+    assert_eq!((code, printed.as_str()), (0, "0 secrets closed with a new data key\n"));
+    let master = || fs::read(folder.path().join("data/master.key")).unwrap();
+    let before = master();
+
+    let output = run(folder.path(), &["secrets", "rotate-master-key"]);
+
+    assert!(output.status.success());
+    assert_ne!(master(), before);
+    let output = run(folder.path(), &["secrets", "rotate-master-key", "none.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("has no `store`"));
+}
+
+#[test]
 fn the_ten_lines_of_the_readme_have_no_findings() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let document = readme.split_once("```yaml\n").unwrap().1.split_once("```").unwrap().0;

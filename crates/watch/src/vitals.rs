@@ -1,6 +1,7 @@
 //! Metrics of the gateway itself, which no single exchange can tell.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use telemetry::export::SpanQueue;
 use telemetry::metrics::{Counter, Definition, Family, Gauge, Registry, Unit};
@@ -76,6 +77,42 @@ pub fn show_upstreams(registry: &Registry, read: impl Fn() -> Vec<UpstreamReadin
                 [(Breaker::Closed, "closed"), (Breaker::HalfOpen, "half-open"), (Breaker::Open, "open")]
             {
                 scrape.gauge(&UPSTREAM_BREAKER, &[name, named], float(u64::from(reading.breaker == state)));
+            }
+        }
+    });
+}
+
+/// What is known of a source of partners' records now.
+#[derive(Clone, Debug)]
+pub struct SourceReading {
+    /// Where it is configured.
+    pub source: String,
+    /// Records that are remembered.
+    pub records: u64,
+    /// The age of the oldest record that can still be served.
+    pub oldest: Duration,
+    /// Whether it answered when it was asked last.
+    pub is_well: bool,
+    /// Answers that it gave.
+    pub answered: u64,
+    /// Times that it gave none.
+    pub failed: u64,
+    /// Records served as good as new, those served stale, and times that there was none to serve.
+    pub served: [u64; 3],
+}
+
+/// Shows, at every scrape, what `read` then knows of the sources of partners' records.
+pub fn show_sources(registry: &Registry, read: impl Fn() -> Vec<SourceReading> + Send + Sync + 'static) {
+    registry.collect_with(move |scrape| {
+        for reading in read() {
+            let name = reading.source.as_str();
+            scrape.gauge(&RECORDS, &[name], float(reading.records));
+            scrape.gauge(&RECORD_AGE, &[name], reading.oldest.as_secs_f64());
+            scrape.gauge(&RECORD_SOURCE_UP, &[name], float(u64::from(reading.is_well)));
+            scrape.counter(&RECORD_FETCHES, &[name, "answered"], float(reading.answered));
+            scrape.counter(&RECORD_FETCHES, &[name, "failed"], float(reading.failed));
+            for (how, count) in ["fresh", "stale", "unavailable"].into_iter().zip(reading.served) {
+                scrape.counter(&RECORDS_SERVED, &[name, how], float(count));
             }
         }
     });
@@ -176,6 +213,32 @@ static UPSTREAM_BREAKER: Definition = define(
     "vestibule_upstream_breaker_state",
     "The state of an upstream's circuit: 1 for the one it is in.",
     &["upstream", "state"],
+    Unit::Count,
+);
+static RECORDS: Definition =
+    define("vestibule_records", "Partners' records that are remembered.", &["source"], Unit::Count);
+static RECORD_AGE: Definition = define(
+    "vestibule_record_age_seconds",
+    "The age of the oldest partner's record that can still be served.",
+    &["source"],
+    Unit::Seconds,
+);
+static RECORD_SOURCE_UP: Definition = define(
+    "vestibule_record_source_up",
+    "Whether the source of partners' records answered when it was asked last.",
+    &["source"],
+    Unit::Count,
+);
+static RECORD_FETCHES: Definition = define(
+    "vestibule_record_fetches",
+    "Times that the source of partners' records was asked.",
+    &["source", "result"],
+    Unit::Count,
+);
+static RECORDS_SERVED: Definition = define(
+    "vestibule_records_served",
+    "Requests by the partner's record that they were given.",
+    &["source", "record"],
     Unit::Count,
 );
 static JOURNAL_RECORDS: Definition =

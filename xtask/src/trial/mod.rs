@@ -7,6 +7,7 @@ mod faults;
 mod http2;
 mod kill;
 mod overload;
+mod record_source;
 mod report;
 mod scene;
 mod sink;
@@ -37,6 +38,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "http2", run: http2::floods },
     Trial { name: "billing", run: billing::run },
     Trial { name: "sink", run: sink::run },
+    Trial { name: "record-source", run: record_source::run },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.

@@ -178,8 +178,9 @@ impl Settling {
             return Ok(());
         }
         // `request.headers.a.b` would be read as the header `a.b`, which nobody means.
-        let table =
-            ["request.headers.", "request.query.", "parameters."].iter().find(|table| name.starts_with(**table));
+        let table = ["request.headers.", "request.query.", "parameters.", "record."]
+            .iter()
+            .find(|table| name.starts_with(**table));
         if let Some((first, rest)) =
             table.and_then(|table| name.strip_prefix(table)).and_then(|rest| rest.split_once('.'))
         {

@@ -37,18 +37,37 @@ pub fn place(path: &Path, content: &[u8]) -> Result<(), PrivateFileError> {
     link(path, content).map_err(|cause| PrivateFileError::Io(path.to_owned(), cause))
 }
 
-fn link(path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+/// Puts the file into its place whole and durable, over one that is there.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), PrivateFileError> {
+    let rename = || {
+        let unfinished = write(path, content)?;
+        fs::rename(&unfinished, path)?;
+        File::open(folder(path))?.sync_all()
+    };
+    rename().map_err(|cause| PrivateFileError::Io(path.to_owned(), cause))
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Writes the content to a file beside the one that it is for.
+fn write(path: &Path, content: &[u8]) -> io::Result<PathBuf> {
     let unfinished = path.with_extension(format!("new-{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
     file.write_all(content)?;
     file.sync_all()?;
+    Ok(unfinished)
+}
+
+fn link(path: &Path, content: &[u8]) -> io::Result<()> {
+    let unfinished = write(path, content)?;
     // A link, unlike a rename, fails if there is one: a secret is never overwritten.
     let linked = fs::hard_link(&unfinished, path);
     fs::remove_file(&unfinished)?;
     match linked {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        Ok(()) | Err(_) => File::open(directory)?.sync_all(),
+        Ok(()) | Err(_) => File::open(folder(path))?.sync_all(),
     }
 }
 

@@ -45,6 +45,8 @@ pub enum Attribute {
     Scopes,
     /// The product by which the caller may do this.
     Product,
+    /// A member of the caller's record.
+    Record(Box<str>),
 }
 
 /// The names that stand for themselves.
@@ -67,8 +69,12 @@ const NAMES: [(&str, Attribute); 15] = [
 ];
 
 /// The names that take one more step.
-const TABLES: [(&str, Table); 3] =
-    [("request.headers", Table::Headers), ("request.query", Table::Query), ("parameters", Table::Parameters)];
+const TABLES: [(&str, Table); 4] = [
+    ("request.headers", Table::Headers),
+    ("request.query", Table::Query),
+    ("parameters", Table::Parameters),
+    ("record", Table::Record),
+];
 
 /// Attributes that are named by the request or by its route, not by the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +82,7 @@ pub(crate) enum Table {
     Headers,
     Query,
     Parameters,
+    Record,
 }
 
 impl Table {
@@ -90,6 +97,7 @@ impl Table {
             Self::Headers => HeaderName::from_bytes(name.as_bytes()).ok().map(Attribute::Header),
             Self::Query => Some(Attribute::Query(name.into())),
             Self::Parameters => Some(Attribute::Parameter(name.into())),
+            Self::Record => Some(Attribute::Record(name.into())),
         }
     }
 
@@ -98,6 +106,10 @@ impl Table {
         match self {
             Self::Headers => exchange.headers().keys().map(|name| name.as_str().into()).collect(),
             Self::Parameters => exchange.parameters.iter().map(|(name, _)| (&**name).into()).collect(),
+            Self::Record => {
+                let members = exchange.record.iter().flat_map(|record| &record.members);
+                members.map(|(name, _)| (&**name).into()).collect()
+            }
             Self::Query => {
                 let mut names: Vec<Cow<'_, str>> = Vec::new();
                 for (name, _) in pairs(exchange.target.query().unwrap_or_default()) {
@@ -149,6 +161,7 @@ impl Attribute {
             Self::Credential => caller.map(|caller| (&*caller.credential).into()),
             Self::Scopes => caller.map(|caller| caller.scopes.join(" ").into()),
             Self::Product => exchange.product.as_deref().map(Into::into),
+            Self::Record(name) => exchange.record.as_deref()?.member(name).map(Into::into),
         }
     }
 
@@ -162,9 +175,17 @@ impl Attribute {
         matches!(self, Self::Path | Self::RawQuery | Self::Host | Self::Scheme)
     }
 
+    /// The member of the caller's record that it is, if it is one.
+    pub fn record_member(&self) -> Option<&str> {
+        match self {
+            Self::Record(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether the value is known only once the caller is.
-    pub(crate) fn is_of_caller(&self) -> bool {
-        matches!(self, Self::Company | Self::App | Self::Credential | Self::Scopes | Self::Product)
+    pub fn is_of_caller(&self) -> bool {
+        matches!(self, Self::Company | Self::App | Self::Credential | Self::Scopes | Self::Product | Self::Record(_))
     }
 }
 
@@ -193,12 +214,29 @@ impl std::fmt::Display for Unknown {
         for (name, _) in &NAMES {
             write!(f, "`{name}`, ")?;
         }
-        f.write_str("and by name `request.headers`, `request.query`, `parameters`")
+        f.write_str("and by name `request.headers`, `request.query`, `parameters`, `record`")
+    }
+}
+
+impl std::fmt::Display for Attribute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Query(name) => write!(f, "request.query.{name}"),
+            Self::Header(name) => write!(f, "request.headers.{name}"),
+            Self::Parameter(name) => write!(f, "parameters.{name}"),
+            Self::Record(name) => write!(f, "record.{name}"),
+            one => f.write_str(NAMES.iter().find(|(_, known)| known == one).map_or("", |(name, _)| name)),
+        }
     }
 }
 
 /// The known name that is most like `name`, if one is like it at all.
 pub(crate) fn nearest(name: &str, known: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
+    nearest_of(name, known)
+}
+
+/// As [`nearest`], of names that are not known before.
+pub(crate) fn nearest_of<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|known| (strsim::jaro_winkler(name, known), known))
@@ -208,12 +246,12 @@ pub(crate) fn nearest(name: &str, known: impl IntoIterator<Item = &'static str>)
 }
 
 /// The pairs of a query string, as written.
-pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+pub fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
 /// Decodes a part of a query string: `%XX` and `+`.
-pub(crate) fn form_decoded(text: &str) -> Cow<'_, str> {
+pub fn form_decoded(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
         return text.into();
     }

@@ -3,15 +3,18 @@
 //! Values come from outside, so each is made harmless for the [`Place`] that it goes to.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use pipeline::Exchange;
 use problem::{Finding, Pointer};
 use serde_json::Value;
+use thiserror::Error;
 
-use crate::attribute::Attribute;
+use crate::attribute::{Attribute, nearest_of};
 
 /// Where a rendered text goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +41,52 @@ pub struct Template {
 enum Part {
     Text(String),
     Attribute(Attribute),
+    Secret(Secret),
+}
+
+/// Values that templates name as `{secret.NAME}`. Unlike a reference, a brace in one means nothing, and no finding shows it.
+#[derive(Default)]
+pub struct Secrets(BTreeMap<String, Secret>);
+
+/// A value that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+struct Secret(Arc<str>);
+
+/// An attribute that an exchange does not have, so that a template cannot be rendered in full.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("there is no `{0}`")]
+pub struct Missing(pub Attribute);
+
+impl Secrets {
+    /// The secrets of a policy's settings.
+    pub fn new(written: BTreeMap<String, String>) -> Self {
+        Self(written.into_iter().map(|(name, value)| (name, Secret(value.into()))).collect())
+    }
+
+    fn named(&self, name: &str) -> Result<Secret, String> {
+        let advice = || nearest_of(name, self.0.keys().map(String::as_str));
+        let advice =
+            || advice().map_or_else(|| "; write it into `secrets`".into(), |near| format!("; did you mean `{near}`?"));
+        self.0.get(name).cloned().ok_or_else(|| format!("there is no secret `{name}`{}", advice()))
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 impl Template {
     /// Reads a template, or says what is wrong with it.
     pub fn parse(source: &str, at: &Pointer) -> Result<Self, Finding> {
+        Self::parse_with(source, &Secrets::default(), at)
+    }
+
+    /// As [`Self::parse`], where secrets may be named.
+    pub fn parse_with(source: &str, secrets: &Secrets, at: &Pointer) -> Result<Self, Finding> {
         let mut template = Self { parts: Vec::new() };
-        template.read(source).map_err(|message| Finding::new(at, message))?;
+        template.read(source, secrets).map_err(|message| Finding::new(at, message))?;
         Ok(template)
     }
 
@@ -68,8 +110,24 @@ impl Template {
     pub fn attributes(&self) -> impl Iterator<Item = &Attribute> {
         self.parts.iter().filter_map(|part| match part {
             Part::Attribute(attribute) => Some(attribute),
-            Part::Text(_) => None,
+            Part::Text(_) | Part::Secret(_) => None,
         })
+    }
+
+    /// The attribute that is all of it, if it is one.
+    pub fn lone_attribute(&self) -> Option<&Attribute> {
+        match self.parts.as_slice() {
+            [Part::Attribute(attribute)] => Some(attribute),
+            _ => None,
+        }
+    }
+
+    /// The text for an exchange that has every attribute in it.
+    pub fn render_in_full(&self, exchange: &Exchange, place: Place) -> Result<Cow<'_, str>, Missing> {
+        match self.attributes().find(|attribute| attribute.find(exchange).is_none()) {
+            Some(missing) => Err(Missing(missing.clone())),
+            None => Ok(self.render(exchange, place)),
+        }
     }
 
     /// The text for an exchange.
@@ -81,13 +139,16 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => rendered.push_str(text),
-                Part::Attribute(attribute) => write(attribute, &attribute.text(exchange), place, &mut rendered),
+                Part::Attribute(attribute) => {
+                    write(attribute.is_raw(), &attribute.text(exchange), place, &mut rendered);
+                }
+                Part::Secret(secret) => write(false, &secret.0, place, &mut rendered),
             }
         }
         rendered.into()
     }
 
-    fn read(&mut self, source: &str) -> Result<(), String> {
+    fn read(&mut self, source: &str, secrets: &Secrets) -> Result<(), String> {
         let mut rest = source;
         while let Some((before, brace, after)) = split_at_brace(rest) {
             self.push_text(before);
@@ -102,8 +163,11 @@ impl Template {
             let Some((name, after)) = after.split_once('}') else {
                 return Err("has a `{` without its `}`; write `{{` for the letter itself".into());
             };
-            let attribute = Attribute::named(name.trim()).map_err(|unknown| unknown.to_string())?;
-            self.parts.push(Part::Attribute(attribute));
+            let name = name.trim();
+            self.parts.push(match name.strip_prefix("secret.") {
+                Some(name) => Part::Secret(secrets.named(name)?),
+                None => Part::Attribute(Attribute::named(name).map_err(|unknown| unknown.to_string())?),
+            });
             rest = after;
         }
         self.push_text(rest);
@@ -119,7 +183,7 @@ impl Template {
                 for part in template.parts {
                     match part {
                         Part::Text(text) => self.push_text(&json_escaped(&text)),
-                        attribute @ Part::Attribute(_) => self.parts.push(attribute),
+                        other @ (Part::Attribute(_) | Part::Secret(_)) => self.parts.push(other),
                     }
                 }
                 self.push_text("\"");
@@ -155,13 +219,16 @@ impl Template {
 
 /// A header's value that is made once, if it can be.
 #[derive(Clone, Debug)]
-pub(crate) enum HeaderText {
+pub enum HeaderText {
+    /// The same for every exchange.
     Constant(HeaderValue),
+    /// Made for each exchange.
     Template(Template),
 }
 
 impl HeaderText {
-    pub(crate) fn parse(source: &str, at: &Pointer) -> Result<Self, Finding> {
+    /// Reads a template for a header, or says what is wrong with it.
+    pub fn parse(source: &str, at: &Pointer) -> Result<Self, Finding> {
         let template = Template::parse(source, at)?;
         let Some(constant) = template.constant() else { return Ok(Self::Template(template)) };
         HeaderValue::from_str(constant)
@@ -170,7 +237,7 @@ impl HeaderText {
     }
 
     /// The value for an exchange, or nothing if it comes out empty.
-    pub(crate) fn render(&self, exchange: &Exchange) -> Option<HeaderValue> {
+    pub fn render(&self, exchange: &Exchange) -> Option<HeaderValue> {
         match self {
             Self::Constant(value) => Some(value.clone()),
             Self::Template(template) => {
@@ -191,7 +258,7 @@ fn split_at_brace(text: &str) -> Option<(&str, char, &str)> {
     Some((before, brace, rest.as_str()))
 }
 
-fn write(attribute: &Attribute, value: &str, place: Place, rendered: &mut String) {
+fn write(is_raw: bool, value: &str, place: Place, rendered: &mut String) {
     match place {
         Place::Text => rendered.push_str(value),
         Place::Json => rendered.push_str(&json_escaped(value)),
@@ -209,7 +276,7 @@ fn write(attribute: &Attribute, value: &str, place: Place, rendered: &mut String
             }
         }
         Place::Uri => {
-            let set = if attribute.is_raw() { URI } else { COMPONENT };
+            let set = if is_raw { URI } else { COMPONENT };
             // Writing to a `String` cannot fail.
             let _written = write!(rendered, "{}", utf8_percent_encode(value, set));
         }
@@ -223,7 +290,7 @@ fn json_escaped(text: &str) -> String {
 }
 
 /// What must be encoded in one component of a URI: everything but the unreserved letters (RFC 3986, section 2.3).
-pub(crate) const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What must be encoded even in what is a URI already: letters that RFC 3986 does not know, and that browsers mend.
 const URI: &AsciiSet = &CONTROLS

@@ -1,0 +1,274 @@
+//! Answers of a slow, unreliable source: remembered, refreshed ahead of time, served stale while the source is in trouble.
+//!
+//! One question is asked once at a time, however many wait for it. Deliberately not here: how the source is asked, and
+//! where that runs.
+
+mod entry;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use self::entry::{Entry, Flight};
+
+/// What a source says about a question, unless it is in trouble.
+pub type Said<V> = Result<Option<Lasting<V>>, Trouble>;
+
+/// An answer, and how long it is as good as new if not as long as others.
+#[derive(Clone, Copy, Debug)]
+pub struct Lasting<V> {
+    /// The answer.
+    pub value: V,
+    /// How long it is as good as new; the [`Terms`] say so where this does not.
+    pub fresh: Option<Duration>,
+}
+
+impl<V> From<V> for Lasting<V> {
+    fn from(value: V) -> Self {
+        Self { value, fresh: None }
+    }
+}
+
+/// Why a source gave no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Trouble(pub String);
+
+/// How long answers hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// How long an answer is as good as new.
+    pub fresh: Duration,
+    /// When one that is asked for is fetched again, while it still is.
+    pub refresh_after: Duration,
+    /// For how long after that it serves if there is no newer one.
+    pub stale: Duration,
+    /// How long it is remembered that there is nothing.
+    pub absent: Duration,
+    /// How long somebody waits who could be served a stale answer.
+    pub patience: Duration,
+    /// How long somebody waits who could not.
+    pub cold_patience: Duration,
+    /// How long a source in trouble is left alone about one question.
+    pub pause: Duration,
+    /// How many answers are remembered.
+    pub most: usize,
+}
+
+/// What is known by now.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Known<V> {
+    /// There is something.
+    Found(Arc<V>),
+    /// There is nothing.
+    Absent,
+    /// Nobody can say.
+    Unavailable,
+}
+
+/// What is known now, or what to wait for.
+pub enum Step<'a, V> {
+    /// It is known.
+    Now(Known<V>),
+    /// Somebody is asked.
+    Wait(BoxFuture<'a, Known<V>>),
+}
+
+/// How a source does.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// Answers that are remembered.
+    pub entries: u64,
+    /// The age of the oldest answer that can still be served.
+    pub oldest: Duration,
+    /// Whether the source answered when it was asked last, or was never asked.
+    pub is_well: bool,
+    /// Answers that the source gave.
+    pub answered: u64,
+    /// Times that it gave none.
+    pub failed: u64,
+    /// Answers that were served as good as new.
+    pub served_fresh: u64,
+    /// Answers that were served stale.
+    pub served_stale: u64,
+    /// Times that there was nothing to serve because of the source.
+    pub unavailable: u64,
+}
+
+/// The answers of one source.
+pub struct Lookups<V> {
+    terms: Terms,
+    shards: Vec<Mutex<HashMap<String, Entry<V>>>>,
+    hasher: RandomState,
+    is_in_trouble: AtomicBool,
+    answered: AtomicU64,
+    failed: AtomicU64,
+    served_fresh: AtomicU64,
+    served_stale: AtomicU64,
+    unavailable: AtomicU64,
+}
+
+impl<V: Send + Sync + 'static> Lookups<V> {
+    /// Remembers nothing yet.
+    pub fn new(terms: Terms) -> Self {
+        Self {
+            terms,
+            shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
+            hasher: RandomState::new(),
+            is_in_trouble: AtomicBool::new(false),
+            answered: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            served_fresh: AtomicU64::new(0),
+            served_stale: AtomicU64::new(0),
+            unavailable: AtomicU64::new(0),
+        }
+    }
+
+    /// What is known about `key`; `ask` asks the source, and `run` runs that to its end, whoever waits for it.
+    pub fn find(
+        self: &Arc<Self>,
+        key: String,
+        ask: impl FnOnce() -> BoxFuture<'static, Said<V>>,
+        run: impl FnOnce(BoxFuture<'static, ()>),
+    ) -> Step<'_, V> {
+        let now = Instant::now();
+        let (flight, limit) = {
+            let Some(mut shard) = self.shard(&key) else { return Step::Now(Known::Unavailable) };
+            self.make_room(&mut shard, &key, now);
+            let entry = shard.entry(key.clone()).or_default();
+            let state = entry.state(&self.terms, now);
+            if state.is_fresh && !state.is_due {
+                return Step::Now(self.known(entry, now));
+            }
+            let may_ask = entry.running().is_none() && !entry.is_left_alone(&self.terms, now);
+            if may_ask {
+                let (ends, ended) = watch::channel(());
+                entry.flight = Some(Flight { began: now, ended });
+                run(self.clone().fly(key.clone(), ask(), ends));
+            }
+            let Some(flight) = entry.running().filter(|_| !state.is_fresh) else {
+                return Step::Now(self.known(entry, now));
+            };
+            let patience = if state.can_serve { self.terms.patience } else { self.terms.cold_patience };
+            // Counted from when the source was asked: who comes later waits no second time.
+            let limit = flight.began + patience;
+            if state.can_serve && limit <= now {
+                return Step::Now(self.known(entry, now));
+            }
+            (flight.ended.clone(), limit.max(now))
+        };
+        Step::Wait(Box::pin(self.wait(key, flight, limit)))
+    }
+
+    /// How the source does.
+    pub fn reading(&self) -> Reading {
+        let now = Instant::now();
+        let (mut entries, mut oldest) = (0, Duration::ZERO);
+        for shard in &self.shards {
+            for entry in shard.lock().values().filter(|entry| entry.state(&self.terms, now).can_serve) {
+                entries += 1;
+                oldest = oldest.max(entry.age(now).unwrap_or_default());
+            }
+        }
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Reading {
+            entries,
+            oldest,
+            is_well: !self.is_in_trouble.load(Ordering::Relaxed),
+            answered: count(&self.answered),
+            failed: count(&self.failed),
+            served_fresh: count(&self.served_fresh),
+            served_stale: count(&self.served_stale),
+            unavailable: count(&self.unavailable),
+        }
+    }
+
+    async fn wait(&self, key: String, mut ended: watch::Receiver<()>, limit: Instant) -> Known<V> {
+        // It ends when its sender goes, with or without an answer; or there is no more time, and what is known must do.
+        drop(timeout_at(limit, async { while ended.changed().await.is_ok() {} }).await);
+        let Some(shard) = self.shard(&key) else { return Known::Unavailable };
+        match shard.get(&key) {
+            Some(entry) => self.known(entry, Instant::now()),
+            None => self.nothing(),
+        }
+    }
+
+    /// Asks, and writes down what came of it. The sender goes at the end, also if this is dropped before.
+    fn fly(
+        self: Arc<Self>,
+        key: String,
+        asked: BoxFuture<'static, Said<V>>,
+        ends: watch::Sender<()>,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let said = asked.await;
+            let now = Instant::now();
+            self.is_in_trouble.store(said.is_err(), Ordering::Relaxed);
+            let counter = if said.is_ok() { &self.answered } else { &self.failed };
+            counter.fetch_add(1, Ordering::Relaxed);
+            if let Some(mut shard) = self.shard(&key) {
+                let entry = shard.entry(key).or_default();
+                match said {
+                    Ok(answer) => entry.learn(answer, now),
+                    Err(_) => entry.failed = Some(now),
+                }
+            }
+            drop(ends);
+        })
+    }
+
+    /// What an entry has to say, however old, as long as it may be served.
+    fn known(&self, entry: &Entry<V>, now: Instant) -> Known<V> {
+        let state = entry.state(&self.terms, now);
+        match entry.answer().filter(|_| state.can_serve) {
+            Some(answer) => {
+                let counter = if state.is_fresh { &self.served_fresh } else { &self.served_stale };
+                counter.fetch_add(1, Ordering::Relaxed);
+                answer.clone().map_or(Known::Absent, Known::Found)
+            }
+            None => self.nothing(),
+        }
+    }
+
+    fn nothing(&self) -> Known<V> {
+        self.unavailable.fetch_add(1, Ordering::Relaxed);
+        Known::Unavailable
+    }
+
+    fn shard(&self, key: &str) -> Option<parking_lot::MutexGuard<'_, HashMap<String, Entry<V>>>> {
+        let number = self.hasher.hash_one(key) % SHARDS as u64;
+        self.shards.get(usize::try_from(number).ok()?).map(Mutex::lock)
+    }
+
+    /// Forgets what is of no use any more, and the oldest quarter if that is not enough.
+    fn make_room(&self, shard: &mut HashMap<String, Entry<V>>, key: &str, now: Instant) {
+        let most = (self.terms.most / SHARDS).max(1);
+        if shard.len() < most || shard.contains_key(key) {
+            return;
+        }
+        shard.retain(|_, entry| entry.running().is_some() || entry.state(&self.terms, now).can_serve);
+        if shard.len() < most {
+            return;
+        }
+        let mut ages: Vec<_> = shard.values().filter_map(|entry| entry.age(now)).collect();
+        ages.sort_unstable();
+        let limit = ages.get(ages.len() * 3 / 4).copied().unwrap_or_default();
+        shard.retain(|_, entry| entry.age(now).is_none_or(|age| age < limit));
+        if shard.len() >= most {
+            shard.clear();
+        }
+    }
+}
+
+/// Parts with a lock each, so that threads seldom want the same one.
+const SHARDS: usize = 16;
+
+#[cfg(test)]
+mod tests;

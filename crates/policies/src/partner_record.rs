@@ -1,0 +1,360 @@
+//! `partner-record`: fetches what another service knows of a caller.
+
+mod mapping;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::header::{ACCEPT, HeaderName, HeaderValue};
+use http::{Request, StatusCode};
+use lookup::{Known, Lookups, Reading, Said, Terms, Trouble};
+use model::units::{Size, Span};
+use parking_lot::Mutex;
+use pipeline::{AskOnRequest, ChainBuilder, Exchange, Flow, Policy, Record, Stage, Step};
+use problem::{Finding, Pointer, Problem, ProblemKind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::mapping::Mapping;
+use crate::headers::{Host, header_name};
+use crate::outside::{Backend, Backends, Background};
+use attributes::template::{Missing, Place, Secrets, Template};
+
+/// The source has no record of the caller, or not any more.
+pub static RECORD_UNKNOWN: ProblemKind = ProblemKind {
+    code: "record-unknown",
+    status: StatusCode::FORBIDDEN,
+    title: "There is no record of your credential",
+};
+
+/// The source of records is in trouble, and none is remembered.
+pub static RECORD_UNAVAILABLE: ProblemKind = ProblemKind {
+    code: "record-unavailable",
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    title: "The record of your credential cannot be had now",
+};
+
+/// The record cannot be asked for, because a value for the question is missing.
+pub static RECORD_NOT_ASKED: ProblemKind = ProblemKind {
+    code: "record-not-asked",
+    status: StatusCode::BAD_GATEWAY,
+    title: "The record of your credential cannot be asked for",
+};
+
+/// Fetches the record behind a credential from another service, and gives its members to conditions and templates as
+/// `record.NAME`.
+///
+/// It stands after the policy that finds out who calls. A record is remembered for `ttl`, fetched again before that is
+/// over, once at a time, and served for `stale` longer while the source is down, slow or answers what is no record: then
+/// no request of a caller that is known waits longer than `patience`. A source that answers 404 or 410 has no record; the
+/// request is refused, also if there was one before.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The upstream that has the records.
+    upstream: String,
+    /// Path and query to ask for by GET, a template such as `/partners/{caller.company}`.
+    path: String,
+    /// Headers to ask with; templates.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// Values that `headers` name as `{secret.NAME}`, such as `${file:token.txt}`.
+    #[serde(default)]
+    secrets: BTreeMap<String, String>,
+    /// What the record's members are called, and where in the answer (JSON) they are, by `JSONPath` (RFC 9535), such as
+    /// `$.account.tier`. What is no text is written as JSON.
+    members: BTreeMap<String, String>,
+    /// Names of members that an answer may lack. One that lacks another is no record.
+    #[serde(default)]
+    optional: Vec<String>,
+    /// How long a record is as good as new.
+    #[serde(default = "ttl")]
+    ttl: Span,
+    /// How long before the end of `ttl` a record that is in use is fetched again. Left out, a fifth of `ttl`.
+    refresh_ahead: Option<Span>,
+    /// How long after `ttl` a record serves while there is no newer one.
+    #[serde(default = "stale")]
+    stale: Span,
+    /// How long it is remembered that there is no record.
+    #[serde(default = "absent")]
+    absent: Span,
+    /// How long a request waits for a new record where it could be served a stale one.
+    #[serde(default = "patience")]
+    patience: Span,
+    /// How long the source may take. A request without any record waits as long, but no more than `4s`.
+    #[serde(default = "timeout")]
+    timeout: Span,
+    /// How long the source is left alone about a record that it could not give.
+    #[serde(default = "pause")]
+    pause: Span,
+    /// How many records are remembered.
+    #[serde(default = "entries")]
+    #[schemars(range(min = 16, max = 10_000_000))]
+    entries: usize,
+    /// The longest answer that is read.
+    #[serde(default = "answer_limit")]
+    answer_limit: Size,
+}
+
+fn ttl() -> Span {
+    Span::seconds(300)
+}
+
+fn stale() -> Span {
+    Span::seconds(24 * 3600)
+}
+
+fn absent() -> Span {
+    Span::seconds(10)
+}
+
+fn patience() -> Span {
+    Span::milliseconds(500)
+}
+
+fn timeout() -> Span {
+    Span::seconds(10)
+}
+
+fn pause() -> Span {
+    Span::seconds(5)
+}
+
+fn entries() -> usize {
+    100_000
+}
+
+fn answer_limit() -> Size {
+    Size::new(64 * 1024)
+}
+
+/// The compiled policy.
+pub struct PartnerRecord {
+    backend: Arc<dyn Backend>,
+    background: Arc<dyn Background>,
+    path: Template,
+    headers: Vec<(HeaderName, String, Template)>,
+    mapping: Arc<Mapping>,
+    lookups: Arc<Lookups<Record>>,
+    timeout: Duration,
+    answer_limit: usize,
+}
+
+/// The sources of records that are in use, for metrics.
+#[derive(Default)]
+pub struct Sources {
+    known: Mutex<BTreeMap<String, Weak<Lookups<Record>>>>,
+}
+
+impl Sources {
+    /// How each does, by the place where it is configured.
+    pub fn readings(&self) -> Vec<(String, Reading)> {
+        let mut known = self.known.lock();
+        known.retain(|_, lookups| lookups.strong_count() > 0);
+        known.iter().filter_map(|(name, lookups)| Some((name.clone(), lookups.upgrade()?.reading()))).collect()
+    }
+}
+
+/// The names of the members of a chain's record, for the policies that come next.
+pub struct Members(Vec<String>);
+
+/// Finds templates that name a member which the chain's record does not have.
+pub(crate) fn check(template: &Template, chain: &ChainBuilder, at: &Pointer) -> Result<(), Finding> {
+    let wanted = template.attributes().filter_map(attributes::attribute::Attribute::record_member);
+    let members = chain.service::<Members>();
+    for name in wanted {
+        let Some(members) = &members else {
+            let message = format!("names `record.{name}`, but no `partner-record` fetches a record here");
+            return Err(Finding::new(at, message));
+        };
+        if !members.0.iter().any(|known| known == name) {
+            let known: Vec<_> = members.0.iter().map(String::as_str).collect();
+            let advice = model::read::advice(name, &known);
+            return Err(Finding::new(at, format!("the record of `partner-record` has no `{name}`{advice}")));
+        }
+    }
+    Ok(())
+}
+
+impl Policy for PartnerRecord {
+    const NAME: &'static str = "partner-record";
+    const STAGE: Stage = Stage::Identify;
+    const PROBLEMS: &'static [&'static ProblemKind] = &[&RECORD_UNKNOWN, &RECORD_UNAVAILABLE, &RECORD_NOT_ASKED];
+    type Config = Config;
+
+    fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
+        let backend = backend(&config.upstream, &at.at("upstream"), chain)?;
+        let Some(background) = chain.service::<dyn Background>() else {
+            return Err(Finding::new(at, "cannot be used: nothing runs beside requests here"));
+        };
+        let terms = config.terms(at)?;
+        // A record of other settings is another record.
+        let written = serde_json::to_string(&config).unwrap_or_default();
+        let lookups = chain.keep(Some(&format!("{} {written}", chain.place())), || Lookups::new(terms));
+        if let Some(sources) = chain.service::<Sources>() {
+            sources.known.lock().insert(chain.place(), Arc::downgrade(&lookups));
+        }
+        if !config.path.starts_with('/') {
+            return Err(Finding::new(&at.at("path"), "must begin with `/`"));
+        }
+        let secrets = Secrets::new(config.secrets);
+        let headers = config.headers.into_iter().map(|(name, value)| {
+            let at = at.at("headers").at(&name);
+            Ok((header_name(&name, &at, Host::CanBeSet)?, name, Template::parse_with(&value, &secrets, &at)?))
+        });
+        chain.lend(Arc::new(Members(config.members.keys().cloned().collect())));
+        Ok(Self {
+            backend,
+            background,
+            path: Template::parse(&config.path, &at.at("path"))?,
+            headers: headers.collect::<Result<_, Finding>>()?,
+            mapping: Arc::new(Mapping::compile(config.members, &config.optional, at)?),
+            lookups,
+            timeout: config.timeout.duration(),
+            answer_limit: config.answer_limit.as_usize(),
+        })
+    }
+
+    fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
+        chain.ask_on_request(self);
+    }
+}
+
+impl Config {
+    fn terms(&self, at: &Pointer) -> Result<Terms, Finding> {
+        let fresh = self.ttl.duration();
+        let ahead = self.refresh_ahead.map_or(fresh / 5, Span::duration);
+        if fresh.is_zero() {
+            return Err(Finding::new(&at.at("ttl"), "is no time at all"));
+        }
+        let Some(refresh_after) = fresh.checked_sub(ahead).filter(|after| !after.is_zero()) else {
+            return Err(Finding::new(&at.at("refresh_ahead"), "must be less than `ttl`"));
+        };
+        let timeout = self.timeout.duration();
+        if timeout.is_zero() {
+            return Err(Finding::new(&at.at("timeout"), "is no time at all"));
+        }
+        Ok(Terms {
+            fresh,
+            refresh_after,
+            stale: self.stale.duration(),
+            absent: self.absent.duration(),
+            patience: self.patience.duration().min(LONGEST_WAIT),
+            cold_patience: timeout.min(LONGEST_WAIT),
+            pause: self.pause.duration(),
+            most: self.entries,
+        })
+    }
+}
+
+impl AskOnRequest for PartnerRecord {
+    fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
+        let question = match self.question(exchange) {
+            Ok(question) => question,
+            Err((field, missing)) => return Step::Now(Ok(not_asked(field, &missing))),
+        };
+        let run = |work| self.background.run(work);
+        match self.lookups.find(question.key(), || self.ask(question), run) {
+            lookup::Step::Now(known) => Step::Now(Ok(settle(exchange, known))),
+            lookup::Step::Wait(wait) => Step::Wait(Box::pin(async move { Ok(settle(exchange, wait.await)) })),
+        }
+    }
+}
+
+/// What is asked for one caller.
+struct Question {
+    path: String,
+    headers: Vec<HeaderValue>,
+}
+
+impl Question {
+    /// What makes it another question than that for another caller.
+    fn key(&self) -> String {
+        let mut key = self.path.clone();
+        for value in &self.headers {
+            // No path and no value of a header has a line break.
+            key.push('\n');
+            key.push_str(&String::from_utf8_lossy(value.as_bytes()));
+        }
+        key
+    }
+}
+
+impl PartnerRecord {
+    /// What is to be asked, or the field that has no value.
+    fn question(&self, exchange: &Exchange) -> Result<Question, (&str, Missing)> {
+        let path = self.path.render_in_full(exchange, Place::Uri).map_err(|missing| ("path", missing))?;
+        let headers = self.headers.iter().map(|(_, written, template)| {
+            let value = template.render_in_full(exchange, Place::Header).map_err(|missing| (&**written, missing))?;
+            // A rendered header has no controls, and so is always one.
+            Ok(HeaderValue::from_str(value.trim()).unwrap_or(HeaderValue::from_static("")))
+        });
+        Ok(Question { path: path.into_owned(), headers: headers.collect::<Result<_, _>>()? })
+    }
+
+    /// Asks the source, within the time that it has.
+    fn ask(&self, question: Question) -> BoxFuture<'static, Said<Record>> {
+        let mut request = Request::get(question.path).header(ACCEPT, "application/json");
+        for ((name, ..), value) in self.headers.iter().zip(question.headers) {
+            request = request.header(name, value);
+        }
+        let asked = request.body(Bytes::new()).map(|request| self.backend.ask(request, self.answer_limit));
+        let (mapping, timeout) = (self.mapping.clone(), self.timeout);
+        Box::pin(async move {
+            let said = async {
+                let answer = asked.map_err(|error| error.to_string())?.await?;
+                match answer.status() {
+                    StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
+                    StatusCode::OK => mapping.record(answer.body()).map(|record| Some(record.into())),
+                    status => Err(format!("it answered {status}")),
+                }
+            };
+            let said = tokio::time::timeout(timeout, said).await;
+            let said = said.unwrap_or_else(|_elapsed| Err(format!("it did not answer within {timeout:?}")));
+            said.map_err(|cause| {
+                tracing::warn!(policy = Self::NAME, cause, "the source of records is in trouble");
+                Trouble(cause)
+            })
+        })
+    }
+}
+
+fn settle(exchange: &mut Exchange, known: Known<Record>) -> Flow {
+    match known {
+        Known::Found(record) => {
+            exchange.record = Some(record);
+            Flow::Next
+        }
+        Known::Absent => Problem::new(&RECORD_UNKNOWN).into(),
+        Known::Unavailable => {
+            let retry = HeaderValue::from_static("5");
+            Problem::new(&RECORD_UNAVAILABLE).header(http::header::RETRY_AFTER, retry).into()
+        }
+    }
+}
+
+fn not_asked(field: &str, missing: &Missing) -> Flow {
+    let detail = format!("The policy `{}` has no value for `{field}`.", PartnerRecord::NAME);
+    let problem = Problem::new(&RECORD_NOT_ASKED).detail(detail).because(format!("{field}: {missing}"));
+    problem.member("policy", PartnerRecord::NAME).member("field", field).into()
+}
+
+/// The upstream of this name, or what is to be written.
+pub(crate) fn backend(name: &str, at: &Pointer, chain: &ChainBuilder) -> Result<Arc<dyn Backend>, Finding> {
+    let backends = chain.service::<dyn Backends>();
+    let found = backends.as_ref().and_then(|backends| backends.named(name));
+    found.ok_or_else(|| {
+        let names = backends.map(|backends| backends.names()).unwrap_or_default();
+        let known: Vec<_> = names.iter().map(String::as_str).collect();
+        Finding::new(at, format!("there is no upstream `{name}`{}", model::read::advice(name, &known)))
+    })
+}
+
+/// A chain gives a policy no more time than 5 seconds.
+const LONGEST_WAIT: Duration = Duration::from_secs(4);
+
+#[cfg(test)]
+mod tests;

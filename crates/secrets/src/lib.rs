@@ -1,0 +1,37 @@
+//! Secrets at rest: what is kept under a name is sealed with a data key, and data keys are wrapped by a master key.
+//!
+//! Files are read anew for each use, so that keys can be rotated by another process at any time. Deliberately not here:
+//! what the secrets are, and any cache of them.
+
+mod envelope;
+mod masters;
+pub mod private_file;
+mod vault;
+
+use std::path::PathBuf;
+
+pub use self::masters::{Masters, is_master_key};
+pub use self::vault::Vault;
+
+/// Why a secret cannot be kept or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] private_file::PrivateFileError),
+    /// The folder cannot be used.
+    #[error("{0} cannot be used")]
+    Folder(PathBuf, #[source] std::io::Error),
+    /// There is no master key, or one of them is not one.
+    #[error("a master key is 32 bytes in base64, and there must be one at least")]
+    NoMasterKey,
+    /// None of the master keys wrapped a data key.
+    #[error("no master key opens the data key `{0}`: give the one that wrapped it, after the one to use from now on")]
+    WrongMasterKey(String),
+    /// A file is not what was written.
+    #[error("{0} was damaged, or is none of ours")]
+    Damaged(PathBuf),
+    /// The system gives no randomness, or a cipher failed.
+    #[error("the system gives no randomness")]
+    NoRandomness,
+}

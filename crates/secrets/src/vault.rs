@@ -1,0 +1,335 @@
+//! A folder of sealed secrets, and the ring of data keys that they are sealed with.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::envelope::SealingKey;
+use crate::masters::{self, Masters};
+use crate::private_file::{read, replace};
+
+/// A folder of sealed secrets.
+pub struct Vault {
+    folder: PathBuf,
+    masters: Masters,
+}
+
+/// The data keys as they are kept, the one in use first.
+#[derive(Default, Serialize, Deserialize)]
+struct Keyring {
+    keys: Vec<Wrapped>,
+}
+
+/// A data key, sealed with a master key.
+#[derive(Serialize, Deserialize)]
+struct Wrapped {
+    id: String,
+    master: String,
+    sealed: String,
+}
+
+/// A secret as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Item {
+    key: String,
+    sealed: String,
+}
+
+impl Vault {
+    /// Opens the vault in a folder, and makes what is missing: the folder, a master key's file, a data key.
+    pub fn open(folder: &Path, masters: Masters) -> Result<Self, Error> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| Error::Folder(folder.to_owned(), error))?;
+        let vault = Self { folder: folder.to_owned(), masters };
+        let _lock = vault.lock()?;
+        let mut keyring = vault.keyring()?;
+        if keyring.keys.is_empty() {
+            vault.add_key(&mut keyring)?;
+        } else {
+            // Whether the master keys fit is better known at the start than when a secret is wanted.
+            vault.current(&keyring)?;
+        }
+        Ok(vault)
+    }
+
+    /// The secret of this name, if there is one.
+    pub fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.path(name);
+        // A key that was rotated between the two reads is not in the ring any more; the secret then has another.
+        for _ in 0..3 {
+            let Some(content) = read(&path, LONGEST)? else { return Ok(None) };
+            let item: Item = serde_json::from_slice(&content).map_err(|_error| Error::Damaged(path.clone()))?;
+            if let Some(key) = self.key(&self.keyring()?, &item.key)? {
+                let content = key.open(&item.sealed, &purpose(name));
+                return content.map(Some).ok_or(Error::Damaged(path));
+            }
+        }
+        Err(Error::Damaged(path))
+    }
+
+    /// Changes the secret of this name; no other process does so at the same time. What is returned is kept, if anything is.
+    pub fn update<T, E: From<Error>>(
+        &self,
+        name: &str,
+        change: impl FnOnce(Option<Vec<u8>>) -> Result<(T, Option<Vec<u8>>), E>,
+    ) -> Result<T, E> {
+        let _lock = self.lock()?;
+        let (result, content) = change(self.get(name)?)?;
+        if let Some(content) = content {
+            let key = self.current(&self.keyring()?)?;
+            self.write(name, &key, &content)?;
+        }
+        Ok(result)
+    }
+
+    /// Seals everything with a new data key and forgets the others; returns how many secrets there are.
+    pub fn rotate_data_key(&self) -> Result<usize, Error> {
+        let _lock = self.lock()?;
+        let mut keyring = self.keyring()?;
+        let key = self.add_key(&mut keyring)?;
+        let names = self.names()?;
+        for name in &names {
+            if let Some(content) = self.get(name)? {
+                self.write(name, &key, &content)?;
+            }
+        }
+        keyring.keys.truncate(1);
+        self.write_keyring(&keyring)?;
+        Ok(names.len())
+    }
+
+    /// Wraps the data keys with another master key: a new one, or the first of those that the configuration gives.
+    ///
+    /// Whenever it is cut short, what is there can still be opened, and it can be done again.
+    pub fn rotate_master_key(&self) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        let mut masters = self.masters.keys()?;
+        if let Some(file) = self.masters.file() {
+            masters.insert(0, SealingKey::generate()?);
+            masters::write(file, &masters)?;
+        }
+        let first = masters.first().ok_or(Error::NoMasterKey)?;
+        let mut keyring = self.keyring()?;
+        for wrapped in &mut keyring.keys {
+            let key = unwrap(wrapped, &masters)?;
+            *wrapped = wrap(&key, first)?;
+        }
+        self.write_keyring(&keyring)?;
+        match self.masters.file() {
+            Some(file) => masters::write(file, std::slice::from_ref(first)),
+            None => Ok(()),
+        }
+    }
+
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let failed = |error| Error::Folder(self.folder.clone(), error);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let file = entry.map_err(failed)?.file_name();
+            names.extend(file.to_str().and_then(|file| file.strip_suffix(SEALED)).map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}{SEALED}"))
+    }
+
+    fn write(&self, name: &str, key: &SealingKey, content: &[u8]) -> Result<(), Error> {
+        let item = Item { key: key.id(), sealed: key.seal(content, &purpose(name))? };
+        Ok(replace(&self.path(name), &serde_json::to_vec(&item).unwrap_or_default())?)
+    }
+
+    fn keyring(&self) -> Result<Keyring, Error> {
+        let path = self.folder.join(KEYRING);
+        match read(&path, LONGEST)? {
+            Some(content) => serde_json::from_slice(&content).map_err(|_error| Error::Damaged(path)),
+            None => Ok(Keyring::default()),
+        }
+    }
+
+    fn write_keyring(&self, keyring: &Keyring) -> Result<(), Error> {
+        let content = serde_json::to_vec(keyring).unwrap_or_default();
+        Ok(replace(&self.folder.join(KEYRING), &content)?)
+    }
+
+    /// Makes a data key that is used from now on.
+    fn add_key(&self, keyring: &mut Keyring) -> Result<SealingKey, Error> {
+        let masters = self.masters.keys()?;
+        let key = SealingKey::generate()?;
+        keyring.keys.insert(0, wrap(&key, masters.first().ok_or(Error::NoMasterKey)?)?);
+        self.write_keyring(keyring)?;
+        Ok(key)
+    }
+
+    fn current(&self, keyring: &Keyring) -> Result<SealingKey, Error> {
+        let first = keyring.keys.first().ok_or_else(|| Error::Damaged(self.folder.join(KEYRING)))?;
+        unwrap(first, &self.masters.keys()?)
+    }
+
+    fn key(&self, keyring: &Keyring, id: &str) -> Result<Option<SealingKey>, Error> {
+        let wrapped = keyring.keys.iter().find(|wrapped| wrapped.id == id);
+        wrapped.map(|wrapped| unwrap(wrapped, &self.masters.keys()?)).transpose()
+    }
+
+    /// Others that change something wait until what is returned is dropped.
+    fn lock(&self) -> Result<File, Error> {
+        let lock = || -> io::Result<File> {
+            let file = File::create(self.folder.join("lock"))?;
+            flock(&file, FlockOperation::LockExclusive)?;
+            Ok(file)
+        };
+        lock().map_err(|error| Error::Folder(self.folder.clone(), error))
+    }
+}
+
+fn wrap(key: &SealingKey, master: &SealingKey) -> Result<Wrapped, Error> {
+    let id = key.id();
+    let sealed = master.seal(key.bytes(), &key_purpose(&id))?;
+    Ok(Wrapped { id, master: master.id(), sealed })
+}
+
+fn unwrap(wrapped: &Wrapped, masters: &[SealingKey]) -> Result<SealingKey, Error> {
+    let wrong = || Error::WrongMasterKey(wrapped.id.clone());
+    let master = masters.iter().find(|master| master.id() == wrapped.master).ok_or_else(wrong)?;
+    let bytes = master.open(&wrapped.sealed, &key_purpose(&wrapped.id)).ok_or_else(wrong)?;
+    SealingKey::from_bytes(&bytes).ok_or_else(wrong)
+}
+
+fn purpose(name: &str) -> String {
+    format!("vestibule secret {name}")
+}
+
+fn key_purpose(id: &str) -> String {
+    format!("vestibule data key {id}")
+}
+
+const KEYRING: &str = "keyring.json";
+const SEALED: &str = ".sealed";
+/// Bytes that are read of a file.
+const LONGEST: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn in_file(folder: &TempDir) -> Masters {
+        Masters::File(folder.path().join("master.key"))
+    }
+
+    fn open(folder: &TempDir, masters: Masters) -> Result<Vault, Error> {
+        Vault::open(&folder.path().join("secrets"), masters)
+    }
+
+    fn put(vault: &Vault, name: &str, content: &[u8]) {
+        vault.update::<_, Error>(name, |_| Ok(((), Some(content.to_vec())))).unwrap();
+    }
+
+    fn everything_in(folder: &Path) -> Vec<u8> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                all.extend(everything_in(&path));
+            } else {
+                assert!(
+                    path.ends_with("lock") || fs::metadata(&path).unwrap().permissions().mode() & 0o777 == 0o600,
+                    "{path:?}"
+                );
+                all.extend(fs::read(path).unwrap());
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn a_secret_is_kept_and_nowhere_to_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = open(&folder, in_file(&folder)).unwrap();
+        put(&vault, "a", b"plain text");
+
+        assert_eq!(vault.get("a").unwrap().unwrap(), b"plain text");
+        assert_eq!(vault.get("b").unwrap(), None);
+        assert_eq!(open(&folder, in_file(&folder)).unwrap().get("a").unwrap().unwrap(), b"plain text");
+        let all = everything_in(folder.path());
+        assert!(!all.windows(10).any(|window| window == b"plain text"));
+    }
+
+    #[test]
+    fn keys_are_rotated_while_another_process_reads_and_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, there) = (open(&folder, in_file(&folder)).unwrap(), open(&folder, in_file(&folder)).unwrap());
+        let master = || fs::read(folder.path().join("master.key")).unwrap();
+        let keyring = || fs::read(folder.path().join("secrets/keyring.json")).unwrap();
+        put(&here, "a", b"1");
+        put(&here, "b", b"2");
+
+        let (old_master, old_keyring) = (master(), keyring());
+        there.rotate_master_key().unwrap();
+        assert_ne!((master(), keyring()), (old_master, old_keyring));
+        assert_eq!(here.get("a").unwrap().unwrap(), b"1");
+        put(&here, "a", b"3");
+
+        let old_keyring = keyring();
+        assert_eq!(there.rotate_data_key().unwrap(), 2);
+        assert_ne!(keyring(), old_keyring);
+        assert_eq!((here.get("a").unwrap().unwrap(), here.get("b").unwrap().unwrap()), (b"3".to_vec(), b"2".to_vec()));
+        assert_eq!(String::from_utf8(master()).unwrap().lines().count(), 1);
+        let kept: Keyring = serde_json::from_slice(&keyring()).unwrap();
+        assert_eq!(kept.keys.len(), 1);
+    }
+
+    #[test]
+    fn a_reader_never_misses_a_secret_while_keys_are_rotated() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = open(&folder, in_file(&folder)).unwrap();
+        put(&vault, "a", b"1");
+        std::thread::scope(|scope| {
+            let reads = scope.spawn(|| {
+                for _ in 0..200 {
+                    assert_eq!(vault.get("a").unwrap().unwrap(), b"1");
+                }
+            });
+            while !reads.is_finished() {
+                vault.rotate_data_key().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn given_master_keys_are_changed_by_giving_the_new_one_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let [old, new] = [(); 2].map(|()| SealingKey::generate().unwrap().to_base64());
+        let given = |keys: &[&String]| Masters::Given(keys.iter().map(|key| (*key).clone()).collect());
+        put(&open(&folder, given(&[&old])).unwrap(), "a", b"1");
+
+        assert!(matches!(open(&folder, given(&[&new])).err(), Some(Error::WrongMasterKey(_))));
+        open(&folder, given(&[&new, &old])).unwrap().rotate_master_key().unwrap();
+
+        assert_eq!(open(&folder, given(&[&new])).unwrap().get("a").unwrap().unwrap(), b"1");
+        assert!(matches!(open(&folder, given(&[])).err(), Some(Error::NoMasterKey)));
+        assert!(matches!(open(&folder, Masters::Given(vec!["short".into()])).err(), Some(Error::NoMasterKey)));
+    }
+
+    #[test]
+    fn a_secret_that_was_changed_or_renamed_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = open(&folder, in_file(&folder)).unwrap();
+        put(&vault, "a", b"1");
+        let file = |name: &str| folder.path().join("secrets").join(name);
+        fs::copy(file("a.sealed"), file("b.sealed")).unwrap();
+
+        assert!(matches!(vault.get("b"), Err(Error::Damaged(_))));
+        fs::write(file("a.sealed"), "{}").unwrap();
+        assert!(matches!(vault.get("a"), Err(Error::Damaged(_))));
+    }
+}

@@ -1,0 +1,176 @@
+//! Keys that sign JSON Web Tokens: how they are made, when the next one takes over, and what verifiers are told.
+//!
+//! Signing is a few lines over `aws-lc-rs`; most of what libraries for tokens do is verifying, and nothing is verified
+//! here. Deliberately not here: where keys are kept, and what tokens say.
+
+mod key;
+mod ring;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub use self::ring::{Ring, Schedule};
+
+/// How tokens are signed (RFC 7518, section 3; RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// RSA of 2048 bits, PKCS #1 v1.5, SHA-256.
+    #[serde(rename = "RS256")]
+    Rs256,
+    /// ECDSA on P-256, SHA-256.
+    #[serde(rename = "ES256")]
+    Es256,
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+impl Algorithm {
+    /// As it stands in the header of a token.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+}
+
+/// Why nothing was signed, or no key made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no key that signs now.
+    #[error("there is no key to sign with")]
+    NoKey,
+    /// What was kept are no keys.
+    #[error("the signing keys that were kept cannot be read")]
+    Damaged,
+    /// The cipher failed, which it does without randomness only.
+    #[error("the system gives no randomness")]
+    NoRandomness,
+}
+
+/// Signs with whichever key it is the time of. Keys are exchanged beside traffic.
+pub struct Signer {
+    ring: ArcSwap<Ring>,
+}
+
+impl Signer {
+    /// Signs nothing before it has keys.
+    pub fn new(ring: Ring) -> Self {
+        Self { ring: ArcSwap::from_pointee(ring) }
+    }
+
+    /// Signs with these keys from now on.
+    pub fn replace(&self, ring: Ring) {
+        self.ring.store(Arc::new(ring));
+    }
+
+    /// A token of a type with these claims, which are a JSON object, in the compact form (RFC 7515, section 7.1), at a time in seconds since 1970.
+    pub fn sign(&self, typ: &str, claims: &str, now: u64) -> Result<String, Error> {
+        let ring = self.ring.load();
+        let key = ring.current(now).ok_or(Error::NoKey)?;
+        let header = json!({ "alg": key.algorithm().name(), "typ": typ, "kid": key.id() });
+        let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        let signature = key.sign(token.as_bytes())?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Ok(token)
+    }
+
+    /// How tokens are signed now, unless there is no key.
+    pub fn algorithm(&self, now: u64) -> Option<Algorithm> {
+        Some(self.ring.load().current(now)?.algorithm())
+    }
+
+    /// The public keys that verifiers may need, as members of a JWK set (RFC 7517).
+    pub fn public_keys(&self) -> Vec<Value> {
+        self.ring.load().public_keys()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::jwk::JwkSet;
+    use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
+
+    use super::*;
+
+    const SCHEDULE: Schedule = Schedule { rotate: 1000, overlap: 100 };
+
+    /// The claims of a token, as another implementation reads them with the published keys.
+    fn verified(token: &str, keys: &[Value]) -> Option<Value> {
+        let header = decode_header(token).unwrap();
+        let keys: JwkSet = serde_json::from_value(json!({ "keys": keys })).unwrap();
+        let key = DecodingKey::from_jwk(keys.find(&header.kid?)?).unwrap();
+        let mut validation = Validation::new(header.alg);
+        validation.validate_exp = false;
+        validation.required_spec_claims.clear();
+        decode::<Value>(token, &key, &validation).ok().map(|token| token.claims)
+    }
+
+    #[test]
+    fn another_implementation_verifies_what_is_signed_with_the_published_keys() {
+        for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
+            let (ring, kept) = Ring::tended(None, algorithm, SCHEDULE, 5).unwrap();
+            let claims = json!({ "sub": "acme", "n": 1 });
+
+            let token = Signer::new(ring).sign("at+jwt", &claims.to_string(), 5).unwrap();
+
+            let (again, unchanged) = Ring::tended(kept.as_deref(), algorithm, SCHEDULE, 6).unwrap();
+            assert_eq!(unchanged, None);
+            assert_eq!(verified(&token, &again.public_keys()), Some(claims));
+            assert_eq!(decode_header(&token).unwrap().typ.as_deref(), Some("at+jwt"));
+            let forged = token.replacen('.', ".e30", 1);
+            assert_eq!(verified(&forged, &again.public_keys()), None);
+        }
+    }
+
+    #[test]
+    fn every_token_can_be_verified_while_keys_are_rotated_for_years() {
+        let mut kept = None;
+        let mut kids = std::collections::BTreeSet::new();
+        let mut before: Option<(String, Vec<Value>)> = None;
+        for now in (0..5000).step_by(50) {
+            let (ring, changed) = Ring::tended(kept.as_deref(), Algorithm::Es256, SCHEDULE, now).unwrap();
+            kept = changed.or(kept);
+            let signer = Signer::new(ring);
+            let token = signer.sign("JWT", "{}", now).unwrap();
+            kids.insert(decode_header(&token).unwrap().kid);
+
+            let keys = signer.public_keys();
+            assert!((1..=3).contains(&keys.len()), "{now}: {keys:?}");
+            if let Some((old_token, old_keys)) = before {
+                assert!(verified(&old_token, &keys).is_some(), "a token of before is known at {now}");
+                assert!(verified(&token, &old_keys).is_some(), "who fetched keys before {now} knows the one in use");
+            }
+            before = Some((token, keys));
+        }
+        assert!((4..=6).contains(&kids.len()), "{}", kids.len());
+    }
+
+    #[test]
+    fn another_algorithm_is_announced_before_it_is_used() {
+        let (_, kept) = Ring::tended(None, Algorithm::Es256, SCHEDULE, 0).unwrap();
+        let (ring, kept) = Ring::tended(kept.as_deref(), Algorithm::EdDsa, SCHEDULE, 10).unwrap();
+        assert!(kept.is_some());
+        let signer = Signer::new(ring);
+        assert_eq!(signer.public_keys().len(), 2);
+        assert_eq!(signer.algorithm(109), Some(Algorithm::Es256));
+        assert_eq!(signer.algorithm(110), Some(Algorithm::EdDsa));
+    }
+
+    #[test]
+    fn nothing_is_signed_without_a_key() {
+        let signer = Signer::new(Ring::default());
+        assert!(matches!(signer.sign("JWT", "{}", 0), Err(Error::NoKey)));
+        assert!(matches!(Ring::tended(Some(b"x"), Algorithm::Es256, SCHEDULE, 0).err(), Some(Error::Damaged)));
+    }
+}

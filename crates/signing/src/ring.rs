@@ -1,0 +1,99 @@
+//! The keys of one name over time: the one that signs, the next one, and those whose tokens may still be around.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::key::{SigningKey, generate};
+use crate::{Algorithm, Error};
+
+/// When keys change, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// How long a key signs.
+    pub rotate: u64,
+    /// How long a key is published before it signs, and after.
+    pub overlap: u64,
+}
+
+/// The keys of one name, in the order in which they sign.
+#[derive(Default)]
+pub struct Ring {
+    keys: Vec<(u64, SigningKey)>,
+}
+
+/// What is kept of a ring.
+#[derive(Default, Serialize, Deserialize)]
+struct Kept {
+    keys: Vec<KeptKey>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptKey {
+    algorithm: Algorithm,
+    /// When it begins to sign, in seconds since 1970.
+    from: u64,
+    pkcs8: String,
+}
+
+impl Ring {
+    /// The ring after what is due by now: keys that are made, and keys that are forgotten.
+    ///
+    /// Returns what is to be kept from now on, if it is not what was kept.
+    pub fn tended(
+        kept: Option<&[u8]>,
+        algorithm: Algorithm,
+        schedule: Schedule,
+        now: u64,
+    ) -> Result<(Self, Option<Vec<u8>>), Error> {
+        let mut state: Kept = match kept {
+            Some(kept) => serde_json::from_slice(kept).map_err(|_error| Error::Damaged)?,
+            None => Kept::default(),
+        };
+        let before = state.keys.len();
+        state.forget(schedule, now);
+        let forgotten = before - state.keys.len();
+        let begins = state.next(algorithm, schedule, now);
+        if let Some(from) = begins {
+            let pkcs8 = STANDARD.encode(generate(algorithm)?);
+            state.keys.push(KeptKey { algorithm, from, pkcs8 });
+        }
+        let has_changed = begins.is_some() || forgotten > 0;
+        let keys = state.keys.iter().map(|key| {
+            let pkcs8 = STANDARD.decode(&key.pkcs8).map_err(|_error| Error::Damaged)?;
+            Ok((key.from, SigningKey::read(key.algorithm, &pkcs8)?))
+        });
+        let ring = Self { keys: keys.collect::<Result<_, Error>>()? };
+        Ok((ring, has_changed.then(|| serde_json::to_vec(&state).unwrap_or_default())))
+    }
+
+    /// The key that signs at this time.
+    pub(crate) fn current(&self, now: u64) -> Option<&SigningKey> {
+        self.keys.iter().rev().find(|(from, _)| *from <= now).map(|(_, key)| key)
+    }
+
+    pub(crate) fn public_keys(&self) -> Vec<Value> {
+        self.keys.iter().map(|(_, key)| key.public()).collect()
+    }
+}
+
+impl Kept {
+    /// Drops keys that another took over from so long ago that no token of theirs is around.
+    fn forget(&mut self, schedule: Schedule, now: u64) {
+        let ends: Vec<_> = self.keys.iter().skip(1).map(|next| next.from.saturating_add(schedule.overlap)).collect();
+        let over = ends.iter().take_while(|end| **end <= now).count();
+        self.keys.drain(..over);
+    }
+
+    /// When a key that is to be made now begins to sign, if one is due.
+    fn next(&self, algorithm: Algorithm, schedule: Schedule, now: u64) -> Option<u64> {
+        let Some(last) = self.keys.last() else { return Some(now) };
+        if last.from > now {
+            return None;
+        }
+        let due = last.from.saturating_add(schedule.rotate);
+        let announced = now.saturating_add(schedule.overlap);
+        (last.algorithm != algorithm || due <= announced).then_some(announced)
+    }
+}
