@@ -22,6 +22,8 @@ pub(crate) fn fuzz(words: &[&str]) -> Result<()> {
     }
     let chosen: Vec<&String> =
         known.iter().filter(|target| named.is_empty() || named.contains(&target.as_str())).collect();
+    // What does not build is no find.
+    run("cargo", &["fuzz", "build", "--fuzz-dir", "fuzz", "-s", "none"])?;
     let found: Vec<&str> =
         chosen.into_iter().filter(|target| search(target, seconds).is_err()).map(String::as_str).collect();
     if !found.is_empty() {

@@ -25,6 +25,8 @@ pub(crate) fn test() -> Result<()> {
     run("cargo", &["fmt", "--all", "--check"])?;
     layers::layers()?;
     run("cargo", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    // Fuzz targets stand outside of the workspace, and would rot unseen.
+    run("cargo", &["check", "--manifest-path", "fuzz/Cargo.toml"])?;
     docs::check()?;
     if installed("cargo-nextest").is_some() {
         run("cargo", &["nextest", "run", "--locked", "--workspace", "--no-fail-fast"])

@@ -141,12 +141,14 @@ impl<V: Send + Sync + 'static> Lookups<V> {
         let now = Instant::now();
         let (flight, limit) = {
             let Some(mut shard) = self.shard(&key) else { return Step::Now(Known::Unavailable) };
+            if let Some(entry) = shard.get(&key)
+                && !entry.state(&self.terms, now).is_due
+            {
+                return Step::Now(self.known(entry, now));
+            }
             self.make_room(&mut shard, &key, now);
             let entry = shard.entry(key.clone()).or_default();
             let state = entry.state(&self.terms, now);
-            if state.is_fresh && !state.is_due {
-                return Step::Now(self.known(entry, now));
-            }
             let may_ask = entry.running().is_none() && !entry.is_left_alone(&self.terms, now);
             if may_ask {
                 let (ends, ended) = watch::channel(());

@@ -205,6 +205,7 @@ async fn an_answer_may_last_for_another_time_than_others() {
     assert_eq!((source.find("a", 0, Ok(Some("x"))).await, source.asked()), (found("short"), 0));
     pass(1).await;
     assert_eq!((source.find("a", 3, Ok(Some("x"))).await, source.asked()), (found("short"), 1));
+    settle().await;
     pass(2).await;
     assert_eq!(source.find("a", 0, down()).await, found("x"), "it waits, because nothing is served stale");
 }
