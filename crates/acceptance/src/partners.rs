@@ -259,3 +259,20 @@ async fn a_quota_that_was_taken_out_and_comes_back_goes_on_where_it_was() {
 
     assert_eq!(gateway.get_with("/orders", &header).await.status, 429);
 }
+
+#[tokio::test]
+async fn when_a_key_was_last_used_outlives_a_restart() {
+    let (_backend, gateway) = gateway().await;
+    let key = gateway.key("acme", "trial").await;
+    let id = key.split('_').nth(2).unwrap().parse().unwrap();
+    let last_used = async |gateway: &Gateway| {
+        let partners = &gateway.node().keeping.as_ref().unwrap().partners;
+        partners.key(&id).await.unwrap().last_used
+    };
+    assert_eq!(last_used(&gateway).await, None);
+
+    gateway.get_with("/orders", &[("X-Api-Key", &key)]).await;
+    let gateway = gateway.restart().await;
+
+    assert!(last_used(&gateway).await.is_some());
+}

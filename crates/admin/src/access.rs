@@ -1,10 +1,14 @@
-//! Who may ask: those who present the token.
+//! Who may ask: those who present a token, as far as its role goes.
+
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use control::AccountError;
 use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
+use partners::{CompanyName, KeyId, Role};
 use problem::{Problem, ProblemKind};
 
 use crate::Admin;
@@ -17,12 +21,102 @@ pub(crate) static TOKEN_NEEDED: ProblemKind = ProblemKind {
     title: "The Admin API needs its token",
 };
 
-/// Lets requests pass that present the token (RFC 6750, section 2.1).
-pub(crate) async fn with_token(State(admin): State<Admin>, request: Request, next: Next) -> Result<Response, Failure> {
-    match presented(request.headers()) {
-        Some(token) if admin.token.is(token) => Ok(next.run(request).await),
-        Some(_) => Err(refusal("That is not the token of this gateway.", INVALID_TOKEN)),
-        None => Err(refusal("Send `Authorization: Bearer` with the token of this gateway.", NO_TOKEN)),
+/// The token may not do this.
+pub(crate) static NOT_ALLOWED: ProblemKind = ProblemKind {
+    code: "admin-not-allowed",
+    status: StatusCode::FORBIDDEN,
+    title: "The role of the token does not allow it",
+};
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    /// The name of the token.
+    pub(crate) name: Arc<str>,
+    role: Role,
+    company: Option<CompanyName>,
+}
+
+/// Lets requests pass that present a token (RFC 6750, section 2.1) whose role allows them.
+pub(crate) async fn with_token(
+    State(admin): State<Admin>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
+    let Some(presented) = presented(request.headers()) else {
+        return Err(refusal("Send `Authorization: Bearer` with a token of this gateway.", NO_TOKEN));
+    };
+    let Some(asker) = asker(&admin, presented).await? else {
+        return Err(refusal("That is no token of this gateway, or it is deleted or expired.", INVALID_TOKEN));
+    };
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    if !may(&admin, &asker, &method, &uri).await? {
+        let Asker { name, role, .. } = asker;
+        let detail =
+            format!("The token `{name}` has the role `{role}`, which does not allow {method} `{}`.", uri.path());
+        return Err(Problem::new(&NOT_ALLOWED).detail(detail).into());
+    }
+    request.extensions_mut().insert(asker);
+    Ok(next.run(request).await)
+}
+
+async fn asker(admin: &Admin, presented: &[u8]) -> Result<Option<Asker>, Failure> {
+    if admin.token.is(presented) {
+        return Ok(Some(Asker { name: "bootstrap".into(), role: Role::Owner, company: None }));
+    }
+    let Some(storage) = &admin.storage else { return Ok(None) };
+    let token = storage.partners.token(presented).await?;
+    Ok(token.map(|token| Asker { name: token.name.shared().clone(), role: token.role, company: token.company }))
+}
+
+/// Whether a role allows what is asked.
+async fn may(admin: &Admin, asker: &Asker, method: &Method, uri: &Uri) -> Result<bool, Failure> {
+    let looks = matches!(*method, Method::GET | Method::HEAD);
+    let mut steps = uri.path().split('/').skip(1);
+    let (first, second) = (steps.next().unwrap_or_default(), steps.next());
+    Ok(match asker.role {
+        Role::Owner => true,
+        Role::Operator => first != "tokens",
+        Role::Auditor => looks,
+        Role::Billing if first == "statements" => true,
+        Role::Billing => looks && matches!(first, "companies" | "products" | "subscriptions" | "usage"),
+        Role::Company => {
+            let Some(company) = &asker.company else { return Ok(false) };
+            match (first, second) {
+                ("companies", Some(name)) => looks && name == company.as_str(),
+                ("usage", None | Some("series")) | ("statements", None) => looks && asks_about(uri, company),
+                ("statements", Some(number)) => looks && is_billed(admin, company, number).await?,
+                // Its own keys it may see, rotate and revoke.
+                ("keys", Some(key)) => owns(admin, company, key).await?,
+                _ => false,
+            }
+        }
+    })
+}
+
+/// Whether what belongs to this company, and to no other, is asked for.
+fn asks_about(uri: &Uri, company: &CompanyName) -> bool {
+    let query = uri.query().unwrap_or_default();
+    let mut asked = query.split('&').filter_map(|member| member.strip_prefix("company="));
+    asked.next() == Some(company.as_str()) && asked.next().is_none()
+}
+
+/// Whether a statement or credit note is this company's.
+async fn is_billed(admin: &Admin, company: &CompanyName, number: &str) -> Result<bool, Failure> {
+    let (Some(storage), Ok(number)) = (&admin.storage, number.parse()) else { return Ok(false) };
+    match storage.accounts.statement(number).await {
+        Ok(row) => Ok(row.company == company.as_str()),
+        Err(AccountError::NoStatement(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn owns(admin: &Admin, company: &CompanyName, key: &str) -> Result<bool, Failure> {
+    let (Some(storage), Ok(id)) = (&admin.storage, key.parse::<KeyId>()) else { return Ok(false) };
+    match storage.partners.key(&id).await {
+        Ok(key) => Ok(key.app.company == *company),
+        Err(partners::Error::NotFound(_)) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -46,6 +140,7 @@ const INVALID_TOKEN: &str = "Bearer realm=\"vestibule admin\", error=\"invalid_t
 #[cfg(test)]
 mod tests {
     use http::{Method, StatusCode};
+    use serde_json::json;
 
     use crate::tester::{TOKEN, Tester};
 
@@ -76,6 +171,57 @@ mod tests {
         }
         for wrong in ["", "Bearer", "Bearer ", TOKEN, &format!("Basic {TOKEN}"), &format!("Bearer {TOKEN}x")] {
             assert_eq!(opens(wrong.to_owned()).await.status, StatusCode::UNAUTHORIZED, "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_role_allows_what_it_is_for_and_nothing_else() {
+        let tester = Tester::with_app().await;
+        tester.post("/companies", json!({ "name": "zeta" })).await.is_made();
+        tester.post("/companies/zeta/apps", json!({ "name": "site" })).await.is_made();
+        let own = tester.post("/companies/acme/apps/shop/keys", json!({})).await.text_of("id").clone();
+        let other = tester.post("/companies/zeta/apps/site/keys", json!({})).await.text_of("id").clone();
+        let (own, other) = (format!("/keys/{own}"), format!("/keys/{other}"));
+        let own_rotated = format!("{own}/rotate");
+        let other_rotated = format!("{other}/rotate");
+        let paths = [
+            ("GET", "/companies"),
+            ("POST", "/companies"),
+            ("GET", "/companies/acme/apps/shop/keys"),
+            ("GET", "/companies/zeta"),
+            ("DELETE", "/companies/nobody"),
+            ("GET", own.as_str()),
+            ("GET", other.as_str()),
+            ("POST", other_rotated.as_str()),
+            ("POST", own_rotated.as_str()),
+            ("GET", "/usage?company=acme&from=2026-01-01&to=2026-01-02"),
+            ("GET", "/usage?from=2026-01-01&to=2026-01-02"),
+            ("GET", "/usage?company=acme&company=zeta&from=2026-01-01&to=2026-01-02"),
+            ("GET", "/tokens"),
+            ("POST", "/tokens"),
+            ("GET", "/audit"),
+            ("PUT", "/config"),
+            ("GET", "/status"),
+        ];
+        for (role, company, allowed) in [
+            ("owner", None, "xxxxxxxxxxxxxxxxx"),
+            ("operator", None, "xxxxxxxxxxxx..xxx"),
+            ("auditor", None, "x.xx.xx..xxxx.x.x"),
+            ("billing", None, "x.xx.....xxx....."),
+            ("company", Some("acme"), "..x..x..xx......."),
+        ] {
+            let token = json!({ "name": format!("a-{role}"), "role": role, "company": company });
+            let secret = tester.post("/tokens", token).await.text_of("secret").clone();
+            let mut found = String::new();
+            for (method, path) in paths {
+                let answer = tester.send_as(&secret, method, path, "").await;
+                let is_refused = answer.status == StatusCode::FORBIDDEN;
+                if is_refused {
+                    answer.is_problem(StatusCode::FORBIDDEN, "admin-not-allowed");
+                }
+                found.push(if is_refused { '.' } else { 'x' });
+            }
+            assert_eq!(found, allowed, "{role}");
         }
     }
 }

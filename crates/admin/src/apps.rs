@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::body::Json as Sent;
 use crate::failure::Failure;
 use crate::page::{Listed, Page};
-use crate::parts::{Asked, Named, Stored};
+use crate::parts::{Asked, Named, Stored, tag};
 use crate::time;
 
 /// An app as it is shown.
@@ -41,12 +41,13 @@ pub(crate) async fn create(
 ) -> Result<impl IntoResponse, Failure> {
     let app = storage.partners.create_app(&company, new).await?;
     let location = format!("/companies/{}/apps/{}", app.id.company, app.id.app);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(app))))
+    Ok((StatusCode::CREATED, tag(&app), [(header::LOCATION, location)], Json(shown(app.entity))))
 }
 
 /// `GET /companies/{company}/apps/{app}`: shows one.
 pub(crate) async fn show(Stored(storage): Stored, Named(id): Named<AppId>) -> Result<impl IntoResponse, Failure> {
-    Ok(Json(shown(storage.partners.app(&id).await?)))
+    let app = storage.partners.app(&id).await?;
+    Ok((tag(&app), Json(shown(app.entity))))
 }
 
 /// `DELETE /companies/{company}/apps/{app}`: deletes one with its keys, which die at once.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::body::Json as Sent;
 use crate::failure::Failure;
 use crate::page::{Listed, Page};
-use crate::parts::{Asked, Named, Stored};
+use crate::parts::{Asked, Named, Stored, tag};
 use crate::time;
 
 /// A company as it is shown.
@@ -30,7 +30,7 @@ pub(crate) async fn list(Stored(storage): Stored, Asked(page): Asked<Page>) -> R
 pub(crate) async fn create(Stored(storage): Stored, Sent(new): Sent<NewCompany>) -> Result<impl IntoResponse, Failure> {
     let company = storage.partners.create_company(new).await?;
     let location = format!("/companies/{}", company.name);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(company))))
+    Ok((StatusCode::CREATED, tag(&company), [(header::LOCATION, location)], Json(shown(company.entity))))
 }
 
 /// `GET /companies/{company}`: shows one.
@@ -38,7 +38,8 @@ pub(crate) async fn show(
     Stored(storage): Stored,
     Named(name): Named<CompanyName>,
 ) -> Result<impl IntoResponse, Failure> {
-    Ok(Json(shown(storage.partners.company(&name).await?)))
+    let company = storage.partners.company(&name).await?;
+    Ok((tag(&company), Json(shown(company.entity))))
 }
 
 /// `DELETE /companies/{company}`: deletes one with its apps and keys, which die at once.

@@ -21,6 +21,17 @@ pub(crate) static NAME_TAKEN: ProblemKind =
 pub(crate) static IN_USE: ProblemKind =
     ProblemKind { code: "in-use", status: StatusCode::CONFLICT, title: "Something else depends on it" };
 
+/// There are as many tokens as there may be.
+pub(crate) static TOO_MANY_TOKENS: ProblemKind =
+    ProblemKind { code: "too-many-tokens", status: StatusCode::CONFLICT, title: "There are too many tokens" };
+
+/// Somebody else changed it meanwhile.
+pub(crate) static CHANGED: ProblemKind = ProblemKind {
+    code: "changed-meanwhile",
+    status: StatusCode::PRECONDITION_FAILED,
+    title: "It has been changed meanwhile",
+};
+
 /// Only the configuration file may change it.
 pub(crate) static MANAGED_BY_FILE: ProblemKind = ProblemKind {
     code: "managed-by-file",
@@ -89,8 +100,10 @@ impl From<Error> for Failure {
             Error::NotFound(_) => told(&NOT_FOUND, &error),
             Error::Exists(_) => told(&NAME_TAKEN, &error),
             Error::InUse(_) => told(&IN_USE, &error),
+            Error::Changed(_) => told(&CHANGED, &error),
             Error::ManagedByFile(_) => told(&MANAGED_BY_FILE, &error),
             Error::TooManyKeys { .. } => told(&TOO_MANY_KEYS, &error),
+            Error::TooManyTokens(_) => told(&TOO_MANY_TOKENS, &error),
             Error::KeyIsDead(_) => told(&KEY_IS_DEAD, &error),
             Error::Invalid(findings) => Self::invalid(&findings),
             Error::Unavailable(cause) => cause.into(),

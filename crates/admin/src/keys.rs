@@ -14,7 +14,7 @@ use crate::body::{Json as Sent, OptionalJson};
 use crate::failure::Failure;
 use crate::page::{Listed, Page};
 use crate::parts::{Asked, Named, Stored};
-use crate::{Admin, time};
+use crate::{Admin, Storage, time};
 
 /// A key to be made.
 #[derive(Deserialize)]
@@ -61,7 +61,9 @@ pub(crate) struct Shown {
 pub(crate) struct Made {
     #[serde(flatten)]
     key: Shown,
-    secret: String,
+    /// Absent after a dry run: it would open nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
 }
 
 /// Whether a key opens anything.
@@ -98,7 +100,7 @@ pub(crate) async fn create(
     let New { environment, scopes, expires, expires_in } = new;
     let expires = expiry(expires.as_deref(), expires_in, now)?;
     let issued = storage.partners.create_key(&app, NewKey { environment, scopes, expires }).await?;
-    Ok(made(issued, now))
+    Ok(made(&storage, issued, now))
 }
 
 /// `GET /keys/{key}`: shows one, without its secret.
@@ -132,10 +134,10 @@ pub(crate) async fn rotate(
         return Err(Failure::invalid(&[Finding::new(&at, "is too long: 0s to 30d")]));
     }
     let issued = storage.partners.rotate_key(&id, overlap).await?;
-    Ok(made(issued, (admin.clock)()))
+    Ok(made(&storage, issued, (admin.clock)()))
 }
 
-fn expiry(at: Option<&str>, after: Option<Span>, now: UnixMicros) -> Result<Option<UnixMicros>, Failure> {
+pub(crate) fn expiry(at: Option<&str>, after: Option<Span>, now: UnixMicros) -> Result<Option<UnixMicros>, Failure> {
     let wrong = |member, reason| Failure::invalid(&[Finding::new(&Pointer::default().at(member), reason)]);
     match (at, after) {
         (None, None) => Ok(None),
@@ -154,10 +156,10 @@ fn expiry(at: Option<&str>, after: Option<Span>, now: UnixMicros) -> Result<Opti
     }
 }
 
-fn made(issued: Issued, now: UnixMicros) -> impl IntoResponse {
+fn made(storage: &Storage, issued: Issued, now: UnixMicros) -> impl IntoResponse + use<> {
     let Issued { key, secret } = issued;
     let location = format!("/keys/{}", key.id);
-    let made = Made { key: shown(key, now), secret: secret.expose().to_owned() };
+    let made = Made { key: shown(key, now), secret: storage.partners.is_real().then(|| secret.expose().to_owned()) };
     (StatusCode::CREATED, [(header::LOCATION, location)], Json(made))
 }
 

@@ -6,6 +6,7 @@
 mod access;
 mod admin;
 mod apps;
+mod audit;
 mod body;
 mod companies;
 mod configuration;
@@ -25,6 +26,7 @@ mod status;
 mod subscriptions;
 mod time;
 mod token;
+mod tokens;
 mod upgrade;
 mod usage;
 mod usage_series;

@@ -1,11 +1,16 @@
 //! What operations take from the head of a request.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, Path, Query};
-use http::StatusCode;
+use http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH};
 use http::request::Parts;
+use http::{Method, StatusCode};
+use partners::{Act, At, Mode, Revision};
 use problem::{Problem, ProblemKind};
 use serde::de::DeserializeOwned;
 
+use crate::access::Asker;
 use crate::failure::Failure;
 use crate::{Admin, Storage};
 
@@ -52,14 +57,93 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     }
 }
 
-/// What is kept, for an operation that needs it.
+/// What is kept, for an operation that needs it; changed in the name of whoever asks, and as the request says.
 pub(crate) struct Stored(pub(crate) Storage);
 
 impl FromRequestParts<Admin> for Stored {
     type Rejection = Failure;
 
-    async fn from_request_parts(_: &mut Parts, admin: &Admin) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Self, Failure> {
         let detail = "The configuration names no `store`: write `store: {embedded: ./data}` and start again.";
-        admin.storage.clone().map(Self).ok_or_else(|| Problem::new(&NO_STORE).detail(detail).into())
+        let storage = admin.storage.clone().ok_or_else(|| Failure::from(Problem::new(&NO_STORE).detail(detail)))?;
+        let partners = Arc::new(storage.partners.acting(act(parts)?));
+        Ok(Self(Storage { partners, ..storage }))
+    }
+}
+
+/// Who asks, and how.
+fn act(parts: &Parts) -> Result<Act, Failure> {
+    let actor = parts.extensions.get::<Asker>().map_or_else(|| "nobody".into(), |asker| asker.name.clone());
+    let query = parts.uri.query().unwrap_or_default();
+    let mode = match query.split('&').find_map(|member| member.strip_prefix("dry_run=")) {
+        None | Some("false") => Mode::Real,
+        Some("true") if parts.method == Method::GET => Mode::Real,
+        Some("true") => Mode::Rehearsal,
+        Some(_) => return Err(Problem::new(&BAD_QUERY).detail("`dry_run` is `true` or `false`.").into()),
+    };
+    let expected = parts.headers.get(IF_MATCH).map(HeaderValue::as_bytes).filter(|tag| *tag != b"*").map(revision);
+    Ok(Act { actor, mode, expected })
+}
+
+/// An entity's revision as an entity-tag (RFC 9110, section 8.8.3).
+pub(crate) fn tag<T>(at: &At<T>) -> [(HeaderName, String); 1] {
+    [(ETAG, format!("\"r{}\"", at.revision.0))]
+}
+
+/// The revision in an entity-tag. What is none of ours is the tag of no entity.
+fn revision(tag: &[u8]) -> Revision {
+    let digits = std::str::from_utf8(tag).ok().and_then(|tag| tag.strip_prefix("\"r")?.strip_suffix('"'));
+    Revision(digits.and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use serde_json::json;
+
+    use crate::tester::Tester;
+
+    #[tokio::test]
+    async fn a_change_is_refused_that_was_meant_for_something_else() {
+        let tester = Tester::new();
+        let made = tester.post("/products", json!({ "name": "silver", "operations": ["orders: GET /**"] })).await;
+        let first = made.headers["etag"].to_str().unwrap().to_owned();
+        let change = json!({ "operations": ["orders: * /**"] });
+
+        let changed = tester.put_with("/products/silver", "if-match", &first, change.clone()).await;
+        assert_eq!(changed.status, StatusCode::OK);
+        let second = changed.headers["etag"].to_str().unwrap().to_owned();
+        assert_ne!(first, second);
+        assert_eq!(tester.get("/products/silver").await.headers["etag"], second);
+        for stale in [&first, "\"r99999\"", "W/\"r1\"", "nonsense"] {
+            let refused = tester.put_with("/products/silver", "if-match", stale, change.clone()).await;
+            refused.is_problem(StatusCode::PRECONDITION_FAILED, "changed-meanwhile");
+            let refused = tester.delete_with("/products/silver", "if-match", stale).await;
+            refused.is_problem(StatusCode::PRECONDITION_FAILED, "changed-meanwhile");
+        }
+        assert_eq!(tester.put_with("/products/silver", "if-match", "*", change).await.status, StatusCode::OK);
+        let now = tester.get("/products/silver").await.headers["etag"].to_str().unwrap().to_owned();
+        assert_eq!(tester.delete_with("/products/silver", "if-match", &now).await.status, StatusCode::NO_CONTENT);
+    }
+
+    #[tokio::test]
+    async fn a_dry_run_answers_as_it_would_be_and_does_nothing() {
+        let tester = Tester::with_app().await;
+
+        let made = tester.post("/companies?dry_run=true", json!({ "name": "zeta" })).await;
+        assert_eq!((made.status, &made.json["name"]), (StatusCode::CREATED, &json!("zeta")));
+        tester.get("/companies/zeta").await.is_problem(StatusCode::NOT_FOUND, "not-found");
+        let taken = tester.post("/companies?dry_run=true", json!({ "name": "acme" })).await;
+        taken.is_problem(StatusCode::CONFLICT, "name-taken");
+        assert_eq!(tester.delete("/companies/acme?dry_run=true").await.status, StatusCode::NO_CONTENT);
+        assert_eq!(tester.get("/companies/acme").await.status, StatusCode::OK);
+
+        let key = tester.post("/companies/acme/apps/shop/keys?dry_run=true", json!({})).await;
+        assert_eq!((key.status, key.json.get("secret")), (StatusCode::CREATED, None), "{}", key.text);
+        assert!(tester.get("/companies/acme/apps/shop/keys").await.names().is_empty());
+        tester
+            .post("/companies?dry_run=yes", json!({ "name": "b" }))
+            .await
+            .is_problem(StatusCode::BAD_REQUEST, "bad-query");
     }
 }

@@ -9,7 +9,7 @@ use store::Product;
 use crate::body::Json as Sent;
 use crate::failure::Failure;
 use crate::page::{Listed, Page};
-use crate::parts::{Asked, Named, Stored};
+use crate::parts::{Asked, Named, Stored, tag};
 use crate::time;
 
 /// What a product is from now on.
@@ -44,7 +44,7 @@ pub(crate) async fn list(Stored(storage): Stored, Asked(page): Asked<Page>) -> R
 pub(crate) async fn create(Stored(storage): Stored, Sent(new): Sent<NewProduct>) -> Result<impl IntoResponse, Failure> {
     let product = storage.partners.create_product(new).await?;
     let location = format!("/products/{}", product.name);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(product))))
+    Ok((StatusCode::CREATED, tag(&product), [(header::LOCATION, location)], Json(shown(product.entity))))
 }
 
 /// `GET /products/{product}`: shows one.
@@ -52,7 +52,8 @@ pub(crate) async fn show(
     Stored(storage): Stored,
     Named(name): Named<ProductName>,
 ) -> Result<impl IntoResponse, Failure> {
-    Ok(Json(shown(storage.partners.product(&name).await?)))
+    let product = storage.partners.product(&name).await?;
+    Ok((tag(&product), Json(shown(product.entity))))
 }
 
 /// `PUT /products/{product}`: changes its operations and quota.
@@ -63,7 +64,8 @@ pub(crate) async fn replace(
 ) -> Result<impl IntoResponse, Failure> {
     let Replacement { operations, quota } = replacement;
     let new = NewProduct { name: name.to_string(), operations, quota };
-    Ok(Json(shown(storage.partners.replace_product(new).await?)))
+    let product = storage.partners.replace_product(new).await?;
+    Ok((tag(&product), Json(shown(product.entity))))
 }
 
 /// `DELETE /products/{product}`: deletes one that no app is subscribed to.

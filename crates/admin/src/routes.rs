@@ -6,15 +6,15 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use problem::{Problem, ProblemKind};
 
 use crate::failure::Failure;
 use crate::{
-    Admin, access, apps, body, companies, configuration, failure, health, keys, metrics, parts, products, statements,
-    status, subscriptions, upgrade, usage, usage_series,
+    Admin, access, apps, audit, body, companies, configuration, failure, health, keys, metrics, parts, products,
+    statements, status, subscriptions, tokens, upgrade, usage, usage_series,
 };
 
 /// Nothing is asked by this path.
@@ -35,6 +35,7 @@ pub(crate) static LATE: ProblemKind =
 /// Every problem that the Admin API answers with; the documentation lists them.
 pub static PROBLEMS: &[&ProblemKind] = &[
     &access::TOKEN_NEEDED,
+    &access::NOT_ALLOWED,
     &NO_SUCH_PATH,
     &METHOD_NOT_ALLOWED,
     &LATE,
@@ -47,8 +48,10 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &failure::NOT_FOUND,
     &failure::NAME_TAKEN,
     &failure::IN_USE,
+    &failure::CHANGED,
     &failure::MANAGED_BY_FILE,
     &failure::TOO_MANY_KEYS,
+    &failure::TOO_MANY_TOKENS,
     &failure::KEY_IS_DEAD,
     &failure::STORE_UNAVAILABLE,
     &failure::CONFLICT,
@@ -109,6 +112,9 @@ fn partners() -> Router<Admin> {
         .route(&of_app("/subscriptions/{product}/approve"), post(subscriptions::approve))
         .route(&of_app("/subscriptions/{product}/refuse"), post(subscriptions::refuse))
         .route(&of_app("/subscriptions/{product}/suspend"), post(subscriptions::suspend))
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/{token}", delete(tokens::delete))
+        .route("/audit", get(audit::list))
         .route("/usage", get(usage::show))
         .route("/usage/rebuild", post(usage::rebuild))
         .route("/usage/series", get(usage_series::show))

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::body::Json as Sent;
 use crate::failure::Failure;
 use crate::page::{Listed, Page};
-use crate::parts::{Asked, Named, Stored};
+use crate::parts::{Asked, Named, Stored, tag};
 use crate::{Storage, time};
 
 /// A subscription to be made.
@@ -73,7 +73,7 @@ pub(crate) async fn create(
     };
     let subscription = storage.partners.subscribe(&app, &new.product, state).await?;
     let location = format!("/companies/{}/apps/{}/subscriptions/{}", app.company, app.app, new.product);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(subscription))))
+    Ok((StatusCode::CREATED, tag(&subscription), [(header::LOCATION, location)], Json(shown(subscription.entity))))
 }
 
 /// `GET /companies/{company}/apps/{app}/subscriptions/{product}`: shows one.
@@ -81,7 +81,8 @@ pub(crate) async fn show(
     Stored(storage): Stored,
     Named(id): Named<SubscriptionId>,
 ) -> Result<impl IntoResponse, Failure> {
-    Ok(Json(shown(storage.partners.subscription(&id).await?)))
+    let subscription = storage.partners.subscription(&id).await?;
+    Ok((tag(&subscription), Json(shown(subscription.entity))))
 }
 
 /// `POST …/subscriptions/{product}/approve`: opens the product's operations to the app.
@@ -114,8 +115,13 @@ pub(crate) async fn delete(Stored(storage): Stored, Named(id): Named<Subscriptio
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn decide(storage: &Storage, id: &SubscriptionId, state: SubscriptionState) -> Result<Json<Shown>, Failure> {
-    Ok(Json(shown(storage.partners.decide(id, state).await?)))
+async fn decide(
+    storage: &Storage,
+    id: &SubscriptionId,
+    state: SubscriptionState,
+) -> Result<impl IntoResponse + use<>, Failure> {
+    let subscription = storage.partners.decide(id, state).await?;
+    Ok((tag(&subscription), Json(shown(subscription.entity))))
 }
 
 fn shown(subscription: Subscription) -> Shown {

@@ -133,6 +133,30 @@ impl Tester {
         self.ask(request.body(body.into()).unwrap()).await
     }
 
+    pub(crate) async fn put_with(&self, path: &str, name: &str, value: &str, body: Value) -> Answer {
+        let request = Request::put(path).header(AUTHORIZATION, bearer()).header(name, value);
+        let request = request.header(CONTENT_TYPE, "application/json");
+        self.ask(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    pub(crate) async fn delete_with(&self, path: &str, name: &str, value: &str) -> Answer {
+        let request = Request::delete(path).header(AUTHORIZATION, bearer()).header(name, value);
+        self.ask(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn get_as(&self, secret: &str, path: &str) -> Answer {
+        self.send_as(secret, "GET", path, "").await
+    }
+
+    pub(crate) async fn post_as(&self, secret: &str, path: &str, body: Value) -> Answer {
+        self.send_as(secret, "POST", path, body.to_string()).await
+    }
+
+    pub(crate) async fn send_as(&self, secret: &str, method: &str, path: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::builder().method(method).uri(path).header(AUTHORIZATION, format!("Bearer {secret}"));
+        self.ask(request.header(CONTENT_TYPE, "application/json").body(body.into()).unwrap()).await
+    }
+
     pub(crate) async fn send_without_token(&self, method: Method, path: &str) -> Answer {
         self.ask(Request::builder().method(method).uri(path).body(Body::empty()).unwrap()).await
     }

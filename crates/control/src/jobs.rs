@@ -19,6 +19,8 @@ use crate::keeping::{Keeping, NotAddedUp, now};
 const EVERY: Duration = Duration::from_secs(1);
 /// How often the ledger of quotas is made short, and records are let go.
 const COMPACT: Duration = Duration::from_mins(1);
+/// How often it is written down when keys were last used.
+const NOTE: Duration = Duration::from_secs(30);
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -29,6 +31,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(follow(keeping.clone()));
         jobs.spawn(compact(keeping.clone()));
         jobs.spawn(let_go(keeping.clone()));
+        jobs.spawn(note_uses(keeping.clone()));
         jobs.spawn(look_around(keeping.clone()));
         show_keeping(node, keeping);
     }
@@ -83,6 +86,13 @@ async fn let_go(keeping: Arc<Keeping>) {
             tracing::warn!(%error, "usage records that were kept long enough could not be let go");
         }
         tokio::time::sleep(COMPACT).await;
+    }
+}
+
+async fn note_uses(keeping: Arc<Keeping>) {
+    loop {
+        tokio::time::sleep(NOTE).await;
+        keeping.note_uses().await;
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Keeping {
     pub(crate) meter: Arc<Meter>,
     /// Records that stay after they were added up, if any do.
     pub(crate) kept: Option<KeptUsage>,
+    /// Up to when the uses of keys are written down.
+    noted: Mutex<UnixMicros>,
     /// Adds usage up; none while another process of this store does it.
     aggregator: Mutex<Option<Aggregator>>,
 }
@@ -84,6 +86,7 @@ impl Keeping {
             registry: sqlite,
             meter: Arc::new(Meter::new(usage.clone())),
             quotas: Arc::new(quotas),
+            noted: Mutex::default(),
             aggregator: Mutex::new(None),
             usage,
             kept,
@@ -94,6 +97,21 @@ impl Keeping {
     /// How the journal of usage is.
     pub fn journal(&self) -> journal::State {
         self.usage.state()
+    }
+
+    /// Writes down when keys were last used, for operators who look for those that nobody needs.
+    pub(crate) async fn note_uses(&self) {
+        /// Keys in one transaction.
+        const AT_ONCE: usize = 10_000;
+        let mut noted = self.noted.lock().await;
+        let uses = self.index.uses_since(*noted);
+        for some in uses.chunks(AT_ONCE) {
+            if let Err(cause) = self.registry.touch(some).await {
+                tracing::warn!(%cause, "when keys were last used could not be written down; it is tried again");
+                return;
+            }
+        }
+        *noted = uses.iter().map(|(_, at)| *at).fold(*noted, UnixMicros::max);
     }
 
     /// What policies find of it.

@@ -272,6 +272,7 @@ impl Node {
         if let Some(keeping) = &self.keeping {
             // What cannot be added up now stays in the journal.
             drop(keeping.add_up().await);
+            keeping.note_uses().await;
         }
         for log in &*self.logs.lock() {
             log.sink.close(Duration::from_secs(5));

@@ -20,7 +20,7 @@ async fn main() {
     let index = Arc::new(Index::new(Pepper::new(&[7; 32])));
     let partners = Partners::new(Arc::new(store::InMemory::default()), index.clone(), Arc::new(|| UnixMicros(1)));
     let new = NewCompany { name: "acme".to_owned(), title: None };
-    let company = partners.create_company(new).await.unwrap().name;
+    let company = partners.create_company(new).await.unwrap().entity.name;
     let mut secrets = Vec::new();
     let operations: Vec<_> = ["POST /items", "GET /items/{id}/lines", "GET /items/{id}", "GET /**"]
         .map(|operation| format!("orders: {operation}"))
@@ -28,7 +28,7 @@ async fn main() {
     let gold = partners.create_product(NewProduct { name: "gold".to_owned(), operations, quota: None }).await.unwrap();
     for number in 0..20 {
         let new = NewApp { name: format!("shop-{number}"), title: None };
-        let app = partners.create_app(&company, new).await.unwrap().id;
+        let app = partners.create_app(&company, new).await.unwrap().entity.id;
         partners.subscribe(&app, &gold.name, SubscriptionState::Approved).await.unwrap();
         for _ in 0..50 {
             secrets.push(partners.create_key(&app, NewKey::default()).await.unwrap().secret);

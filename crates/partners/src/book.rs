@@ -9,7 +9,8 @@ use hashbrown::HashMap;
 use pipeline::Caller;
 use problem::Pointer;
 use store::{
-    AppId, Changed, EntityId, Key, KeyId, ManagedBy, ProductName, Revision, SubscriptionId, SubscriptionState,
+    AppId, Changed, Entity, EntityId, Key, KeyId, Kind, ManagedBy, ProductName, Revision, Row, Subscription,
+    SubscriptionId, SubscriptionState,
 };
 
 use crate::facts::NEVER;
@@ -51,25 +52,29 @@ impl Book {
         self.revision = Revision(0);
     }
 
-    /// Notes a change of anything but a key; returns a key that changed, for the index to place.
+    /// Notes a change; returns a key that changed, for the index to place.
     pub(crate) fn note(&mut self, now: Changed, algorithm: &str) -> Option<(KeyId, Option<KeyFacts>)> {
-        match now {
-            // Companies and apps matter by what belongs to them.
-            Changed::Company(_) | Changed::App(_) => None,
-            Changed::Product(product) => {
-                self.note_product(product);
+        let row = match now {
+            Changed::Gone(id) => return self.note_gone(&id),
+            Changed::Is(row) => row,
+        };
+        match row.id.kind() {
+            // Companies and apps matter by what belongs to them; tokens are no partner's business.
+            Kind::Company | Kind::App | Kind::Token => None,
+            Kind::Product => {
+                self.note_product(read(&row)?);
                 None
             }
-            Changed::Subscription(subscription) => {
+            Kind::Subscription => {
+                let subscription: Subscription = read(&row)?;
                 self.subscribe(subscription.id, subscription.state);
                 None
             }
-            Changed::Key(key) => {
-                let id = key.id;
+            Kind::Key => {
+                let Some(key) = read::<Key>(&row) else { return Some((row.id.path().parse().ok()?, None)) };
                 let app = self.app(&key.app);
-                Some((id, facts(&key, &app.facts, algorithm)))
+                Some((key.id, facts(&key, &app.facts, algorithm)))
             }
-            Changed::Gone(id) => self.note_gone(id),
         }
     }
 
@@ -93,30 +98,30 @@ impl Book {
         self.stale_apps.insert(id.app);
     }
 
-    fn note_gone(&mut self, id: EntityId) -> Option<(KeyId, Option<KeyFacts>)> {
-        match id {
-            EntityId::Company(_) => None,
-            EntityId::App(id) => {
-                if let Some(app) = self.apps.remove(&id) {
+    fn note_gone(&mut self, id: &EntityId) -> Option<(KeyId, Option<KeyFacts>)> {
+        match id.kind() {
+            Kind::Company | Kind::Token => {}
+            Kind::App => {
+                if let Some(app) = id.path().parse().ok().and_then(|id: AppId| self.apps.remove(&id)) {
                     // A request may hold one of its keys still.
                     app.facts.grants.store(Arc::default());
                 }
-                None
             }
-            EntityId::Product(name) => {
+            Kind::Product => {
+                let name: ProductName = id.path().parse().ok()?;
                 self.of_store.remove(&name);
                 self.stale_products.insert(name);
-                None
             }
-            EntityId::Subscription(id) => {
+            Kind::Subscription => {
+                let id: SubscriptionId = id.path().parse().ok()?;
                 if let Some(app) = self.apps.get_mut(&id.app) {
                     app.subscriptions.remove(&id.product);
                     self.stale_apps.insert(id.app);
                 }
-                None
             }
-            EntityId::Key(id) => Some((id, None)),
+            Kind::Key => return Some((id.path().parse().ok()?, None)),
         }
+        None
     }
 
     /// Makes grants anew where something has changed; returns the products if any of them has.
@@ -151,6 +156,11 @@ impl Book {
             subscriptions: BTreeMap::new(),
         })
     }
+}
+
+/// An entity of the store; none if another version of this program wrote it, which opens nothing here.
+fn read<T: Entity>(row: &Row) -> Option<T> {
+    row.entity().inspect_err(|error| tracing::warn!(%error, "it opens nothing")).ok()
 }
 
 /// What requests need of a key; nothing, if its hash is of a kind or pepper that is not known here.

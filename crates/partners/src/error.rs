@@ -16,6 +16,9 @@ pub enum Error {
     /// 409: others depend on it.
     #[error("the {0} has subscriptions; delete those first")]
     InUse(EntityId),
+    /// 412: somebody else changed it meanwhile.
+    #[error("the {0} has been changed meanwhile; look at it again")]
+    Changed(EntityId),
     /// 409: only the configuration file may change it.
     #[error("the product `{0}` is managed by the configuration file; change it there")]
     ManagedByFile(ProductName),
@@ -27,6 +30,9 @@ pub enum Error {
         /// The most that it may have.
         most: usize,
     },
+    /// 409: there are only so many tokens.
+    #[error("there are {0} tokens, which is the most; delete one first")]
+    TooManyTokens(usize),
     /// 409: it does not work any more.
     #[error("the key `{0}` is revoked or expired")]
     KeyIsDead(KeyId),
@@ -52,8 +58,10 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Unavailable(cause) => Self::Unavailable(cause),
             StoreError::Exists(id) => Self::Exists(id),
-            StoreError::InUse(id) => Self::InUse(id),
+            StoreError::InUse { id, .. } => Self::InUse(id),
             StoreError::NotFound(id) => Self::NotFound(id),
+            StoreError::Changed(id) => Self::Changed(id),
+            unreadable @ StoreError::Unreadable(..) => Self::Unavailable(Unavailable::because(unreadable)),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use store::{Change, KeyId, ProductName, Registry, Revision, StoreError, UnixMicros};
+use store::{Change, EntityId, KeyId, Kind, ProductName, Registry, Revision, StoreError, UnixMicros};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::book::Book;
@@ -123,13 +123,13 @@ impl Index {
         }
     }
 
-    /// Takes the time of each key's last use out of the index, for [`Registry::touch_keys`].
-    pub fn uses_since(&self, since: UnixMicros) -> Vec<(KeyId, UnixMicros)> {
+    /// Takes the time of each key's last use out of the index, for [`Registry::touch`].
+    pub fn uses_since(&self, since: UnixMicros) -> Vec<(EntityId, UnixMicros)> {
         let mut uses = Vec::new();
         for shard in &self.shards {
             let shard = shard.load();
             let last = shard.values().map(|facts| (facts.id, UnixMicros(facts.used.load(Ordering::Relaxed))));
-            uses.extend(last.filter(|(_, at)| since < *at));
+            uses.extend(last.filter(|(_, at)| since < *at).map(|(id, at)| (id.into(), at)));
         }
         uses
     }
@@ -169,7 +169,7 @@ impl Index {
         let mut foreign = 0;
         for Change { revision, now } in changes {
             book.revision = revision;
-            let is_key = matches!(now, store::Changed::Key(_));
+            let is_key = matches!(&now, store::Changed::Is(row) if row.id.kind() == Kind::Key);
             if let Some((id, facts)) = book.note(now, self.pepper.algorithm()) {
                 foreign += u64::from(is_key && facts.is_none());
                 moved.entry(place(id)).or_default().push((id, facts));

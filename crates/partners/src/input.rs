@@ -136,7 +136,7 @@ impl Checking {
         }
     }
 
-    fn wrong(&mut self, at: &Pointer, reason: impl Into<String>) {
+    pub(crate) fn wrong(&mut self, at: &Pointer, reason: impl Into<String>) {
         self.0.push(Finding::new(at, reason));
     }
 }

@@ -92,7 +92,7 @@ pub(crate) type Fill<'a> = &'a mut dyn FnMut(&mut [u8]) -> Result<(), NoRandomne
 
 /// Makes a new key out of randomness.
 pub(crate) fn mint(environment: Environment, fill: Fill<'_>) -> Result<(KeyId, Secret), NoRandomness> {
-    let drawn = draw(fill)?;
+    let drawn: [u8; KeyId::LENGTH + SECRET] = base62(fill)?;
     let (id, secret) = drawn.split_at(KeyId::LENGTH);
     let mut text = prefix(environment).to_vec();
     text.extend_from_slice(id);
@@ -105,8 +105,8 @@ pub(crate) fn mint(environment: Environment, fill: Fill<'_>) -> Result<(KeyId, S
 }
 
 /// Digits of base 62, each equally likely: a byte that would favour some of them is thrown away.
-fn draw(fill: Fill<'_>) -> Result<[u8; KeyId::LENGTH + SECRET], NoRandomness> {
-    let mut drawn = [0; KeyId::LENGTH + SECRET];
+pub(crate) fn base62<const LENGTH: usize>(fill: Fill<'_>) -> Result<[u8; LENGTH], NoRandomness> {
+    let mut drawn = [0; LENGTH];
     let mut places = drawn.iter_mut();
     let mut random = [0; 64];
     loop {

@@ -17,12 +17,15 @@ mod partners;
 mod pepper;
 pub mod private_file;
 mod product;
+mod records;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub use store::{
-    App, AppId, AppName, Company, CompanyName, EntityId, Environment, Key, KeyId, ManagedBy, Period, ProductName,
-    Quota, Registry, Revision, StoreError, Subscription, SubscriptionId, SubscriptionState, UnixMicros,
+    App, AppId, AppName, Company, CompanyName, EntityId, Environment, Key, KeyId, ManagedBy, Mode, Noted, Period,
+    ProductName, Quota, Registry, Revision, Role, StoreError, Subscription, SubscriptionId, SubscriptionState, Token,
+    TokenName, UnixMicros,
 };
 
 pub use self::error::Error;
@@ -34,3 +37,5 @@ pub use self::operation::{BadOperation, Operation, Target};
 pub use self::partners::{Clock, Issued, Partners, Whoami};
 pub use self::pepper::{Pepper, PepperError};
 pub use self::product::Product;
+pub use self::records::{Act, At};
+pub use self::tokens::{IssuedToken, NewToken};

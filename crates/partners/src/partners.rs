@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use aws_lc_rs::rand;
 use store::{
-    App, AppId, Company, CompanyName, Environment, Key, KeyId, ManagedBy, Product, ProductName, Registry, Subscription,
-    SubscriptionId, SubscriptionState, UnixMicros,
+    App, AppId, Company, CompanyName, Entity, EntityId, Environment, Key, KeyId, Kind, Listing, ManagedBy, Noted,
+    Product, ProductName, Registry, Revision, Row, Subscription, SubscriptionId, SubscriptionState, UnixMicros, Write,
 };
 
 use crate::input::{Checking, NewApp, NewCompany, NewKey, NewProduct};
 use crate::key::NoRandomness;
+use crate::records::{Act, At, Records};
 use crate::{Error, Index, KeyState, Secret, Unknown, key};
 
 /// Keys of an app that work at the same time.
@@ -20,8 +21,9 @@ const MOST_KEYS: usize = 100;
 pub type Clock = Arc<dyn Fn() -> UnixMicros + Send + Sync>;
 
 /// Changes partners, and sees to it that this process knows at once.
+#[derive(Clone)]
 pub struct Partners {
-    registry: Arc<dyn Registry>,
+    pub(crate) records: Records,
     index: Arc<Index>,
     clock: Clock,
 }
@@ -59,7 +61,23 @@ pub struct Whoami {
 impl Partners {
     /// The use cases over a registry, telling an index.
     pub fn new(registry: Arc<dyn Registry>, index: Arc<Index>, clock: Clock) -> Self {
-        Self { registry, index, clock }
+        Self { records: Records::new(registry, clock.clone()), index, clock }
+    }
+
+    /// The same use cases in somebody's name.
+    #[must_use]
+    pub fn acting(&self, act: Act) -> Self {
+        Self { records: self.records.acting(act), ..self.clone() }
+    }
+
+    /// Whether what is done here lasts, and is not a rehearsal.
+    pub fn is_real(&self) -> bool {
+        self.records.is_real()
+    }
+
+    /// Entries of the audit log after the one of this number, oldest first.
+    pub async fn noted(&self, after: u64, limit: usize) -> Result<Vec<Noted>, Error> {
+        Ok(self.records.registry().noted(after, limit).await?)
     }
 
     /// The index that is told.
@@ -68,82 +86,89 @@ impl Partners {
     }
 
     /// Makes a company.
-    pub async fn create_company(&self, new: NewCompany) -> Result<Company, Error> {
+    pub async fn create_company(&self, new: NewCompany) -> Result<At<Company>, Error> {
         let mut checking = Checking::default();
         let name = checking.name("name", &new.name);
         let title = checking.title(new.title, &new.name);
         let name = checking.done(name)?;
         let company = Company { name, title, created: self.now() };
-        self.registry.create_company(&company).await?;
+        let company = self.records.create(company).await?;
         self.tell().await;
         Ok(company)
     }
 
     /// Finds a company.
-    pub async fn company(&self, name: &CompanyName) -> Result<Company, Error> {
-        Ok(self.registry.company(name).await?)
+    pub async fn company(&self, name: &CompanyName) -> Result<At<Company>, Error> {
+        Ok(self.records.get::<Company>(name).await?)
     }
 
     /// Lists companies, a page at a time.
     pub async fn companies(&self, after: Option<&CompanyName>, limit: usize) -> Result<Vec<Company>, Error> {
-        Ok(self.registry.companies(after, limit).await?)
+        let after = after.map(CompanyName::as_str);
+        self.list(Listing { after, limit, ..Listing::of(Kind::Company) }).await
     }
 
     /// Deletes a company with all that it has; its keys die at once.
     pub async fn delete_company(&self, name: &CompanyName) -> Result<(), Error> {
-        self.registry.delete_company(name).await?;
+        self.records.delete(name).await?;
         self.tell().await;
         Ok(())
     }
 
     /// Makes an app of a company.
-    pub async fn create_app(&self, company: &CompanyName, new: NewApp) -> Result<App, Error> {
+    pub async fn create_app(&self, company: &CompanyName, new: NewApp) -> Result<At<App>, Error> {
         let mut checking = Checking::default();
         let name = checking.name("name", &new.name);
         let title = checking.title(new.title, &new.name);
         let id = AppId { company: company.clone(), app: checking.done(name)? };
         let app = App { id, title, created: self.now() };
-        self.registry.create_app(&app).await?;
+        let app = self.records.create(app).await?;
         self.tell().await;
         Ok(app)
     }
 
     /// Finds an app.
-    pub async fn app(&self, id: &AppId) -> Result<App, Error> {
-        Ok(self.registry.app(id).await?)
+    pub async fn app(&self, id: &AppId) -> Result<At<App>, Error> {
+        Ok(self.records.get::<App>(id).await?)
     }
 
     /// Lists a company's apps, a page at a time.
     pub async fn apps(&self, company: &CompanyName, after: Option<&AppId>, limit: usize) -> Result<Vec<App>, Error> {
-        Ok(self.registry.apps(company, after, limit).await?)
+        self.records.expect(company).await?;
+        let (parent, after) = (EntityId::from(company), after.map(ToString::to_string));
+        let listing = Listing { parent: Some(&parent), after: after.as_deref(), limit, ..Listing::of(Kind::App) };
+        self.list(listing).await
     }
 
     /// Deletes an app with its subscriptions and keys, which die at once.
     pub async fn delete_app(&self, id: &AppId) -> Result<(), Error> {
-        self.registry.delete_app(id).await?;
+        self.records.delete(id).await?;
         self.tell().await;
         Ok(())
     }
 
     /// Makes a product.
-    pub async fn create_product(&self, new: NewProduct) -> Result<Product, Error> {
+    pub async fn create_product(&self, new: NewProduct) -> Result<At<Product>, Error> {
         let product = self.checked_product(new)?;
-        self.registry.create_product(&product).await?;
+        let product = self.records.create(product).await?;
         self.tell().await;
         Ok(product)
     }
 
     /// Finds a product, the configuration file's or the store's.
-    pub async fn product(&self, name: &ProductName) -> Result<Product, Error> {
+    ///
+    /// One of the file has no revision: it is changed there.
+    pub async fn product(&self, name: &ProductName) -> Result<At<Product>, Error> {
         match self.of_file(name) {
-            Some(product) => Ok(product),
-            None => Ok(self.registry.product(name).await?),
+            Some(entity) => Ok(At { entity, revision: Revision(0), used: None }),
+            None => Ok(self.records.get::<Product>(name).await?),
         }
     }
 
     /// Lists products, the configuration file's and the store's, a page at a time.
     pub async fn products(&self, after: Option<&ProductName>, limit: usize) -> Result<Vec<Product>, Error> {
-        let mut products = self.registry.products(after, limit).await?;
+        let listing = Listing { after: after.map(ProductName::as_str), limit, ..Listing::of(Kind::Product) };
+        let mut products: Vec<Product> = self.list(listing).await?;
         let of_file = self.index.products().into_iter().filter(|product| product.managed_by == ManagedBy::File);
         for product in of_file.filter(|product| after.is_none_or(|after| *after < product.name)) {
             products.retain(|hidden| hidden.name != product.name);
@@ -155,17 +180,18 @@ impl Partners {
     }
 
     /// Changes a product's operations and quota.
-    pub async fn replace_product(&self, new: NewProduct) -> Result<Product, Error> {
-        let product = self.checked_product(new)?;
-        self.registry.replace_product(&product).await?;
+    pub async fn replace_product(&self, new: NewProduct) -> Result<At<Product>, Error> {
+        let new = self.checked_product(new)?;
+        let change = |product: &mut Product| *product = Product { created: product.created, ..new.clone() };
+        let product = self.records.change(&new.name, change).await?;
         self.tell().await;
-        Ok(self.registry.product(&product.name).await?)
+        Ok(product)
     }
 
     /// Deletes a product that no app is subscribed to.
     pub async fn delete_product(&self, name: &ProductName) -> Result<(), Error> {
         self.refuse_of_file(name)?;
-        self.registry.delete_product(name).await?;
+        self.records.delete(name).await?;
         self.tell().await;
         Ok(())
     }
@@ -176,46 +202,50 @@ impl Partners {
         app: &AppId,
         product: &ProductName,
         state: SubscriptionState,
-    ) -> Result<Subscription, Error> {
+    ) -> Result<At<Subscription>, Error> {
         self.product(product).await?;
         let now = self.now();
         let id = SubscriptionId { app: app.clone(), product: product.clone() };
         let subscription = Subscription { id, state, created: now, changed: now };
-        self.registry.create_subscription(&subscription).await?;
+        let subscription = self.records.create(subscription).await?;
         self.tell().await;
         Ok(subscription)
     }
 
     /// Finds a subscription.
-    pub async fn subscription(&self, id: &SubscriptionId) -> Result<Subscription, Error> {
-        Ok(self.registry.subscription(id).await?)
+    pub async fn subscription(&self, id: &SubscriptionId) -> Result<At<Subscription>, Error> {
+        Ok(self.records.get::<Subscription>(id).await?)
     }
 
     /// Lists an app's subscriptions.
     pub async fn subscriptions(&self, app: &AppId) -> Result<Vec<Subscription>, Error> {
-        Ok(self.registry.subscriptions(app).await?)
+        self.of_app(app, Kind::Subscription).await
     }
 
     /// Lists the subscriptions that wait for somebody's decision, a page at a time.
     pub async fn pending(&self, after: Option<&SubscriptionId>, limit: usize) -> Result<Vec<Subscription>, Error> {
-        Ok(self.registry.subscriptions_in(SubscriptionState::Pending, after, limit).await?)
+        let after = after.map(ToString::to_string);
+        let label = Some(SubscriptionState::Pending.as_str());
+        self.list(Listing { label, after: after.as_deref(), limit, ..Listing::of(Kind::Subscription) }).await
     }
 
     /// Approves a subscription.
-    pub async fn approve(&self, id: &SubscriptionId) -> Result<Subscription, Error> {
+    pub async fn approve(&self, id: &SubscriptionId) -> Result<At<Subscription>, Error> {
         self.decide(id, SubscriptionState::Approved).await
     }
 
     /// Decides about a subscription.
-    pub async fn decide(&self, id: &SubscriptionId, state: SubscriptionState) -> Result<Subscription, Error> {
-        let subscription = self.registry.set_subscription_state(id, state, self.now()).await?;
+    pub async fn decide(&self, id: &SubscriptionId, state: SubscriptionState) -> Result<At<Subscription>, Error> {
+        let changed = self.now();
+        let decide = |wish: &mut Subscription| (wish.state, wish.changed) = (state, changed);
+        let subscription = self.records.change(id, decide).await?;
         self.tell().await;
         Ok(subscription)
     }
 
     /// Ends a subscription.
     pub async fn unsubscribe(&self, id: &SubscriptionId) -> Result<(), Error> {
-        self.registry.delete_subscription(id).await?;
+        self.records.delete(id).await?;
         self.tell().await;
         Ok(())
     }
@@ -232,35 +262,40 @@ impl Partners {
 
     /// Lists an app's keys, dead ones too.
     pub async fn keys(&self, app: &AppId) -> Result<Vec<Key>, Error> {
-        Ok(self.registry.keys(app).await?)
+        self.keys_of(app).await
     }
 
     /// Finds a key.
     pub async fn key(&self, id: &KeyId) -> Result<Key, Error> {
-        Ok(self.registry.key(id).await?)
+        Ok(seen(self.records.get::<Key>(id).await?))
     }
 
     /// Revokes a key: it opens nothing from now on.
     pub async fn revoke_key(&self, id: &KeyId) -> Result<Key, Error> {
-        let key = self.registry.revoke_key(id, self.now()).await?;
+        let now = self.now();
+        let key = self.records.change(id, |key: &mut Key| key.revoked = key.revoked.or(Some(now))).await?;
         self.tell().await;
-        Ok(key)
+        Ok(seen(key))
     }
 
     /// Makes a key like another one, which works on for `overlap` so that its users can change over.
     pub async fn rotate_key(&self, id: &KeyId, overlap: Duration) -> Result<Issued, Error> {
-        let old = self.registry.key(id).await?;
+        let At { entity: old, revision, .. } = self.records.get::<Key>(id).await?;
+        let revision = self.records.expected().unwrap_or(revision);
         let now = self.now();
         if old.revoked.is_some() || old.expires.is_some_and(|expires| expires <= now) {
             return Err(Error::KeyIsDead(old.id));
         }
         self.refuse_many_keys(&old.app).await?;
-        let new = NewKey { environment: Some(old.environment), scopes: old.scopes, expires: None };
-        let issued = self.issue(&old.app, new).await?;
+        let new = NewKey { environment: Some(old.environment), scopes: old.scopes.clone(), expires: None };
+        let issued = self.mint(&old.app, new)?;
         let over = u64::try_from(overlap.as_micros()).map_or(now, |micros| UnixMicros(now.0.saturating_add(micros)));
         // An overlap never lengthens the life of a key.
         let expires = old.expires.map_or(over, |expires| expires.min(over));
-        self.registry.set_key_expiry(id, Some(expires)).await?;
+        let old = Key { expires: Some(expires), ..old };
+        // Both or neither: there is never a new key without an end of the old one.
+        let writes = vec![Write::Create(Row::of(&issued.key)), Write::Replace(Row::of(&old), Some(revision))];
+        self.records.commit(writes).await?;
         self.tell().await;
         Ok(issued)
     }
@@ -283,6 +318,14 @@ impl Partners {
     }
 
     async fn issue(&self, app: &AppId, new: NewKey) -> Result<Issued, Error> {
+        let issued = self.mint(app, new)?;
+        self.records.create(issued.key.clone()).await?;
+        self.tell().await;
+        Ok(issued)
+    }
+
+    /// A key that is kept nowhere yet.
+    fn mint(&self, app: &AppId, new: NewKey) -> Result<Issued, Error> {
         let environment = new.environment.unwrap_or(Environment::Live);
         let mut fill = |bytes: &mut [u8]| rand::fill(bytes).map_err(|_unspecified| NoRandomness);
         let (id, secret) = key::mint(environment, &mut fill)?;
@@ -299,8 +342,6 @@ impl Partners {
             revoked: None,
             last_used: None,
         };
-        self.registry.create_key(&key).await?;
-        self.tell().await;
         Ok(Issued { key, secret })
     }
 
@@ -317,12 +358,27 @@ impl Partners {
 
     async fn refuse_many_keys(&self, app: &AppId) -> Result<(), Error> {
         let now = self.now();
-        let keys = self.registry.keys(app).await?;
+        let keys = self.keys_of(app).await?;
         let is_alive = |key: &&Key| key.revoked.is_none() && key.expires.is_none_or(|expires| now < expires);
         if MOST_KEYS <= keys.iter().filter(is_alive).count() {
             return Err(Error::TooManyKeys { app: app.clone(), most: MOST_KEYS });
         }
         Ok(())
+    }
+
+    async fn list<T: Entity>(&self, listing: Listing<'_>) -> Result<Vec<T>, Error> {
+        Ok(self.records.list(listing).await?.into_iter().map(|at| at.entity).collect())
+    }
+
+    async fn of_app<T: Entity>(&self, app: &AppId, kind: Kind) -> Result<Vec<T>, Error> {
+        self.records.expect(app).await?;
+        self.list(Listing { parent: Some(&app.into()), ..Listing::of(kind) }).await
+    }
+
+    async fn keys_of(&self, app: &AppId) -> Result<Vec<Key>, Error> {
+        self.records.expect(app).await?;
+        let keys = self.records.list(Listing { parent: Some(&app.into()), ..Listing::of(Kind::Key) }).await?;
+        Ok(keys.into_iter().map(seen).collect())
     }
 
     fn refuse_of_file(&self, name: &ProductName) -> Result<(), Error> {
@@ -338,16 +394,24 @@ impl Partners {
     }
 
     /// Has the index read what was just written.
-    async fn tell(&self) {
-        if let Err(cause) = self.index.refresh(&*self.registry).await {
+    pub(crate) async fn tell(&self) {
+        if !self.records.is_real() {
+            return;
+        }
+        if let Err(cause) = self.index.refresh(self.records.registry()).await {
             // The change is made all the same, and whoever follows the store will learn of it.
             tracing::warn!(%cause, "a change is stored, but this process learns of it later");
         }
     }
 
-    fn now(&self) -> UnixMicros {
+    pub(crate) fn now(&self) -> UnixMicros {
         (self.clock)()
     }
+}
+
+/// A key, and when it was last used.
+fn seen(At { entity, used, .. }: At<Key>) -> Key {
+    Key { last_used: used, ..entity }
 }
 
 /// A product of the configuration file in the form of the store's.

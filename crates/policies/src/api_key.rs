@@ -288,8 +288,9 @@ mod tests {
         let clock = Arc::new(|| UnixMicros(NOW - 86_400_000_000));
         let partners = Partners::new(Arc::new(store::InMemory::default()), index, clock);
         let key = wait(async {
-            let company = partners.create_company(NewCompany { name: "acme".to_owned(), title: None }).await?.name;
-            let app = partners.create_app(&company, NewApp { name: "shop".to_owned(), title: None }).await?.id;
+            let company =
+                partners.create_company(NewCompany { name: "acme".to_owned(), title: None }).await?.entity.name;
+            let app = partners.create_app(&company, NewApp { name: "shop".to_owned(), title: None }).await?.entity.id;
             for (name, operation, state) in [
                 ("reading", "orders: GET /**", SubscriptionState::Approved),
                 ("writing", "orders: POST /items", SubscriptionState::Pending),

@@ -128,10 +128,11 @@ pub(crate) async fn welcome(tcp: TcpStream, peer: SocketAddr, listener: Arc<List
     let began = opening(tcp, peer, &listener, &service).await;
     match began {
         Ok(Ok(Some(Begun { io, early, connection, http2 }))) => {
+            // Each in a place of its own: who is still in its handshake, or speaks the other one, needs no room for it.
             if http2 {
                 Box::pin(h2::serve(io, early, connection, &listener, &service)).await;
             } else {
-                h1::serve(io, early, connection, &listener, &service).await;
+                Box::pin(h1::serve(io, early, connection, &listener, &service)).await;
             }
         }
         Ok(Ok(None)) => {}

@@ -5,73 +5,48 @@ CREATE TABLE revision (
 ) STRICT;
 INSERT INTO revision VALUES (1, 0);
 
-CREATE TABLE companies (
-    name     TEXT PRIMARY KEY,
-    title    TEXT NOT NULL,
-    created  INTEGER NOT NULL,
-    revision INTEGER NOT NULL UNIQUE
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE apps (
-    company  TEXT NOT NULL REFERENCES companies,
-    name     TEXT NOT NULL,
-    title    TEXT NOT NULL,
-    created  INTEGER NOT NULL,
-    revision INTEGER NOT NULL UNIQUE,
-    PRIMARY KEY (company, name)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE products (
-    name           TEXT PRIMARY KEY,
-    operations     TEXT NOT NULL, -- a JSON array
-    quota_requests INTEGER,
-    quota_per      TEXT, -- JSON
-    managed_by     TEXT NOT NULL,
-    created        INTEGER NOT NULL,
-    revision       INTEGER NOT NULL UNIQUE
-) STRICT, WITHOUT ROWID;
-
--- `product` refers to no table: the configuration file may have it.
-CREATE TABLE subscriptions (
-    company  TEXT NOT NULL,
-    app      TEXT NOT NULL,
-    product  TEXT NOT NULL,
-    state    TEXT NOT NULL,
-    created  INTEGER NOT NULL,
-    changed  INTEGER NOT NULL,
-    revision INTEGER NOT NULL UNIQUE,
-    PRIMARY KEY (company, app, product),
-    FOREIGN KEY (company, app) REFERENCES apps
-) STRICT, WITHOUT ROWID;
-CREATE INDEX subscriptions_by_product ON subscriptions (product);
-CREATE INDEX subscriptions_by_state ON subscriptions (state);
-
-CREATE TABLE keys (
-    id          TEXT PRIMARY KEY,
-    company     TEXT NOT NULL,
-    app         TEXT NOT NULL,
-    environment TEXT NOT NULL,
-    algorithm   TEXT NOT NULL,
-    digest      BLOB NOT NULL,
-    scopes      TEXT NOT NULL, -- a JSON array
-    prefix      TEXT NOT NULL,
-    last_four   TEXT NOT NULL,
-    created     INTEGER NOT NULL,
-    expires     INTEGER,
-    revoked     INTEGER,
-    last_used   INTEGER,
+-- `path` and `parent_path` are names joined by slashes, which no name has.
+CREATE TABLE entities (
+    kind        TEXT NOT NULL,
+    path        TEXT NOT NULL,
+    parent_kind TEXT,
+    parent_path TEXT,
+    label       TEXT,
+    refers_to   TEXT, -- a line for each: kind and path
+    body        TEXT NOT NULL, -- JSON
     revision    INTEGER NOT NULL UNIQUE,
-    FOREIGN KEY (company, app) REFERENCES apps
+    used        INTEGER,
+    PRIMARY KEY (kind, path),
+    FOREIGN KEY (parent_kind, parent_path) REFERENCES entities
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX keys_by_app ON keys (company, app);
+CREATE INDEX entities_by_parent ON entities (parent_kind, parent_path);
+CREATE INDEX entities_by_label ON entities (kind, label, path);
 
--- What was deleted, so that followers learn of it. `id` is joined by slashes, which no name has.
+-- `refers_to` the other way round. What is referred to need not be there: the configuration file may have it.
+CREATE TABLE entity_references (
+    kind    TEXT NOT NULL,
+    path    TEXT NOT NULL,
+    to_kind TEXT NOT NULL,
+    to_path TEXT NOT NULL,
+    PRIMARY KEY (kind, path, to_kind, to_path),
+    FOREIGN KEY (kind, path) REFERENCES entities ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX entity_references_to ON entity_references (to_kind, to_path);
+
+-- What was deleted, so that followers learn of it.
 CREATE TABLE gone (
     kind     TEXT NOT NULL,
-    id       TEXT NOT NULL,
+    path     TEXT NOT NULL,
     revision INTEGER NOT NULL UNIQUE,
-    PRIMARY KEY (kind, id)
+    PRIMARY KEY (kind, path)
 ) STRICT, WITHOUT ROWID;
+
+-- Append-only; each hash holds the one before.
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY,
+    body   TEXT NOT NULL, -- JSON
+    hash   BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE usage (
     hour           INTEGER NOT NULL,

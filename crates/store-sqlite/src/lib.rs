@@ -10,7 +10,6 @@
 //!
 //! Deliberately not here: caches. The index of the `partners` crate is the cache.
 
-mod changes;
 mod registry;
 mod rows;
 mod schema;
@@ -22,7 +21,7 @@ mod worker;
 use std::path::Path;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use store::StoreError;
+use store::{Mode, StoreError};
 
 pub use self::trouble::OpenError;
 use self::trouble::Trouble;
@@ -59,10 +58,22 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.write_in(Mode::Real, work).await
+    }
+
+    /// As [`Self::write`]; a rehearsal is taken back.
+    async fn write_in<T: Send + 'static>(
+        &self,
+        mode: Mode,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let in_transaction = move |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let answer = work(&transaction)?;
-            transaction.commit()?;
+            match mode {
+                Mode::Real => transaction.commit()?,
+                Mode::Rehearsal => transaction.rollback()?,
+            }
             Ok(answer)
         };
         self.writer.ask(in_transaction).await

@@ -1,252 +1,68 @@
-//! Entities in tables.
+//! Entities in a table, and what followers and auditors read.
 
 use async_trait::async_trait;
-use rusqlite::{Transaction, params};
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Row as SqlRow, Transaction, params, params_from_iter};
 use store::{
-    App, AppId, Change, Company, CompanyName, EntityId, Key, KeyId, Product, ProductName, Registry, Revision,
-    StoreError, Subscription, SubscriptionId, SubscriptionState, UnixMicros,
+    Change, Changed, Commit, EntityId, Kind, Listing, Noted, Registry, Revision, Row, StoreError, Stored, UnixMicros,
+    Write, chained,
 };
 
-use crate::rows::{bury, changed, many, next_revision, one, signed, unbury};
+use crate::SqliteStore;
+use crate::rows::{changed, parsed, signed, unsigned, word};
 use crate::trouble::Trouble;
-use crate::{SqliteStore, changes};
+
+/// What is read of an entity, in the order of [`stored`].
+const COLUMNS: &str = "kind, path, parent_kind, parent_path, label, refers_to, body, revision, used";
 
 #[async_trait]
 impl Registry for SqliteStore {
-    async fn create_company(&self, company: &Company) -> Result<(), StoreError> {
-        let company = company.clone();
-        self.write(move |transaction| {
-            const SQL: &str = "INSERT OR IGNORE INTO companies VALUES (?, ?, ?, ?)";
-            let (name, created) = (company.name.as_str(), signed(company.created.0));
-            insert(transaction, &(&company.name).into(), |revision| {
-                changed(transaction, SQL, params![name, company.title, created, revision])
-            })
-        })
-        .await
-    }
-
-    async fn company(&self, name: &CompanyName) -> Result<Company, StoreError> {
-        let name = name.clone();
-        self.read(move |transaction| company(transaction, &name)).await
-    }
-
-    async fn companies(&self, after: Option<&CompanyName>, limit: usize) -> Result<Vec<Company>, StoreError> {
-        const TAIL: &str = "WHERE ? < name ORDER BY name LIMIT ?";
-        let after = after.map(ToString::to_string).unwrap_or_default();
-        self.read(move |transaction| many(transaction, TAIL, params![after, rows(limit)])).await
-    }
-
-    async fn delete_company(&self, name: &CompanyName) -> Result<(), StoreError> {
-        let name = name.clone();
-        self.write(move |transaction| {
-            company(transaction, &name)?;
-            let apps: Vec<App> = many(transaction, "WHERE company = ?", [name.as_str()])?;
-            for app in apps {
-                delete_app(transaction, &app.id)?;
+    async fn commit(&self, commit: Commit) -> Result<Revision, StoreError> {
+        let Commit { writes, note, mode } = commit;
+        self.write_in(mode, move |transaction| {
+            for one in &writes {
+                write(transaction, one)?;
             }
-            changed(transaction, "DELETE FROM companies WHERE name = ?", [name.as_str()])?;
-            bury(transaction, &(&name).into())
-        })
-        .await
-    }
-
-    async fn create_app(&self, app: &App) -> Result<(), StoreError> {
-        let app = app.clone();
-        self.write(move |transaction| {
-            const SQL: &str = "INSERT OR IGNORE INTO apps VALUES (?, ?, ?, ?, ?)";
-            company(transaction, &app.id.company)?;
-            let (of, name) = (app.id.company.as_str(), app.id.app.as_str());
-            insert(transaction, &(&app.id).into(), |revision| {
-                changed(transaction, SQL, params![of, name, app.title, signed(app.created.0), revision])
-            })
-        })
-        .await
-    }
-
-    async fn app(&self, id: &AppId) -> Result<App, StoreError> {
-        let id = id.clone();
-        self.read(move |transaction| app(transaction, &id)).await
-    }
-
-    async fn apps(&self, of: &CompanyName, after: Option<&AppId>, limit: usize) -> Result<Vec<App>, StoreError> {
-        const TAIL: &str = "WHERE company = ? AND ? < name ORDER BY name LIMIT ?";
-        let (of, after) = (of.clone(), after.map(|after| after.app.to_string()).unwrap_or_default());
-        self.read(move |transaction| {
-            company(transaction, &of)?;
-            many(transaction, TAIL, params![of.as_str(), after, rows(limit)])
-        })
-        .await
-    }
-
-    async fn delete_app(&self, id: &AppId) -> Result<(), StoreError> {
-        let id = id.clone();
-        self.write(move |transaction| {
-            app(transaction, &id)?;
-            delete_app(transaction, &id)
-        })
-        .await
-    }
-
-    async fn create_product(&self, product: &Product) -> Result<(), StoreError> {
-        let product = product.clone();
-        self.write(move |transaction| {
-            insert(transaction, &(&product.name).into(), |revision| {
-                const SQL: &str = "INSERT OR IGNORE INTO products VALUES (?, ?, ?, ?, ?, ?, ?)";
-                write_product(transaction, SQL, &product, revision)
-            })
-        })
-        .await
-    }
-
-    async fn product(&self, name: &ProductName) -> Result<Product, StoreError> {
-        let name = name.clone();
-        self.read(move |transaction| product(transaction, &name)).await
-    }
-
-    async fn products(&self, after: Option<&ProductName>, limit: usize) -> Result<Vec<Product>, StoreError> {
-        const TAIL: &str = "WHERE ? < name ORDER BY name LIMIT ?";
-        let after = after.map(ToString::to_string).unwrap_or_default();
-        self.read(move |transaction| many(transaction, TAIL, params![after, rows(limit)])).await
-    }
-
-    async fn replace_product(&self, product: &Product) -> Result<(), StoreError> {
-        let new = product.clone();
-        self.write(move |transaction| {
-            const SQL: &str = "UPDATE products SET operations = ?2, quota_requests = ?3, quota_per = ?4, \
-                               managed_by = ?5, revision = ?7 WHERE name = ?1 AND ?6 IS NOT NULL";
-            let revision = next_revision(transaction)?;
-            existing(write_product(transaction, SQL, &new, revision)?, &new.name)
-        })
-        .await
-    }
-
-    async fn delete_product(&self, name: &ProductName) -> Result<(), StoreError> {
-        let name = name.clone();
-        self.write(move |transaction| {
-            product(transaction, &name)?;
-            let users: Vec<Subscription> = many(transaction, "WHERE product = ? LIMIT 1", [name.as_str()])?;
-            if !users.is_empty() {
-                return Err(StoreError::InUse((&name).into()).into());
+            if let Some(note) = &note {
+                append(transaction, note)?;
             }
-            changed(transaction, "DELETE FROM products WHERE name = ?", [name.as_str()])?;
-            bury(transaction, &(&name).into())
+            revision(transaction)
         })
         .await
     }
 
-    async fn create_subscription(&self, subscription: &Subscription) -> Result<(), StoreError> {
-        let new = subscription.clone();
-        self.write(move |transaction| {
-            const SQL: &str = "INSERT OR IGNORE INTO subscriptions VALUES (?, ?, ?, ?, ?, ?, ?)";
-            app(transaction, &new.id.app)?;
-            let [company, app, product] = parts(&new.id);
-            let (state, created, at) = (new.state.as_str(), signed(new.created.0), signed(new.changed.0));
-            insert(transaction, &(&new.id).into(), |revision| {
-                changed(transaction, SQL, params![company, app, product, state, created, at, revision])
-            })
-        })
-        .await
-    }
-
-    async fn subscription(&self, id: &SubscriptionId) -> Result<Subscription, StoreError> {
+    async fn find(&self, id: &EntityId) -> Result<Option<Stored>, StoreError> {
         let id = id.clone();
-        self.read(move |transaction| subscription(transaction, &id)).await
+        self.read(move |transaction| find(transaction, &id)).await
     }
 
-    async fn subscriptions(&self, id: &AppId) -> Result<Vec<Subscription>, StoreError> {
-        const TAIL: &str = "WHERE company = ? AND app = ? ORDER BY product";
-        let id = id.clone();
-        self.read(move |transaction| {
-            app(transaction, &id)?;
-            many(transaction, TAIL, [id.company.as_str(), id.app.as_str()])
-        })
-        .await
+    async fn list(&self, listing: Listing<'_>) -> Result<Vec<Stored>, StoreError> {
+        let Listing { kind, parent, label, after, limit } = listing;
+        let mut sql = format!("SELECT {COLUMNS} FROM entities WHERE kind = ?");
+        let mut values = vec![Value::from(kind.as_str().to_owned())];
+        if let Some(parent) = parent {
+            sql.push_str(" AND parent_kind = ? AND parent_path = ?");
+            values.extend([parent.kind().as_str(), parent.path()].map(|word| Value::from(word.to_owned())));
+        }
+        if let Some(label) = label {
+            sql.push_str(" AND label = ?");
+            values.push(label.to_owned().into());
+        }
+        if let Some(after) = after {
+            sql.push_str(" AND ? < path");
+            values.push(after.to_owned().into());
+        }
+        sql.push_str(" ORDER BY path LIMIT ?");
+        values.push(rows(limit).into());
+        self.read(move |transaction| many(transaction, &sql, &values)).await
     }
 
-    async fn subscriptions_in(
-        &self,
-        state: SubscriptionState,
-        after: Option<&SubscriptionId>,
-        limit: usize,
-    ) -> Result<Vec<Subscription>, StoreError> {
-        const TAIL: &str = "WHERE state = ? AND (?, ?, ?) < (company, app, product) \
-                            ORDER BY company, app, product LIMIT ?";
-        let after = after.cloned();
-        self.read(move |transaction| {
-            let [company, app, product] = after.as_ref().map_or([""; 3], parts);
-            many(transaction, TAIL, params![state.as_str(), company, app, product, rows(limit)])
-        })
-        .await
-    }
-
-    async fn set_subscription_state(
-        &self,
-        id: &SubscriptionId,
-        state: SubscriptionState,
-        at: UnixMicros,
-    ) -> Result<Subscription, StoreError> {
-        let id = id.clone();
-        self.write(move |transaction| {
-            const SQL: &str = "UPDATE subscriptions SET state = ?, changed = ?, revision = ? \
-                               WHERE company = ? AND app = ? AND product = ?";
-            let revision = next_revision(transaction)?;
-            let [company, app, product] = parts(&id);
-            changed(transaction, SQL, params![state.as_str(), signed(at.0), revision, company, app, product])?;
-            subscription(transaction, &id)
-        })
-        .await
-    }
-
-    async fn delete_subscription(&self, id: &SubscriptionId) -> Result<(), StoreError> {
-        let id = id.clone();
-        self.write(move |transaction| {
-            const SQL: &str = "DELETE FROM subscriptions WHERE company = ? AND app = ? AND product = ?";
-            existing(changed(transaction, SQL, parts(&id))?, &id)?;
-            bury(transaction, &(&id).into())
-        })
-        .await
-    }
-
-    async fn create_key(&self, key: &Key) -> Result<(), StoreError> {
-        let key = key.clone();
-        self.write(move |transaction| {
-            app(transaction, &key.app)?;
-            insert(transaction, &(&key.id).into(), |revision| insert_key(transaction, &key, revision))
-        })
-        .await
-    }
-
-    async fn key(&self, id: &KeyId) -> Result<Key, StoreError> {
-        let id = *id;
-        self.read(move |transaction| key(transaction, id)).await
-    }
-
-    async fn keys(&self, id: &AppId) -> Result<Vec<Key>, StoreError> {
-        const TAIL: &str = "WHERE company = ? AND app = ? ORDER BY id";
-        let id = id.clone();
-        self.read(move |transaction| {
-            app(transaction, &id)?;
-            many(transaction, TAIL, [id.company.as_str(), id.app.as_str()])
-        })
-        .await
-    }
-
-    async fn revoke_key(&self, id: &KeyId, at: UnixMicros) -> Result<Key, StoreError> {
-        const SQL: &str = "UPDATE keys SET revoked = coalesce(revoked, ?), revision = ? WHERE id = ?";
-        change_key(self, *id, SQL, Some(signed(at.0))).await
-    }
-
-    async fn set_key_expiry(&self, id: &KeyId, expires: Option<UnixMicros>) -> Result<Key, StoreError> {
-        const SQL: &str = "UPDATE keys SET expires = ?, revision = ? WHERE id = ?";
-        change_key(self, *id, SQL, expires.map(|expires| signed(expires.0))).await
-    }
-
-    async fn touch_keys(&self, used: &[(KeyId, UnixMicros)]) -> Result<(), StoreError> {
+    async fn touch(&self, used: &[(EntityId, UnixMicros)]) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE entities SET used = max(coalesce(used, 0), ?) WHERE kind = ? AND path = ?";
         let used = used.to_vec();
         self.write(move |transaction| {
-            const SQL: &str = "UPDATE keys SET last_used = max(coalesce(last_used, 0), ?) WHERE id = ?";
             for (id, at) in &used {
-                changed(transaction, SQL, params![signed(at.0), id.as_str()])?;
+                changed(transaction, SQL, params![signed(at.0), id.kind().as_str(), id.path()])?;
             }
             Ok(())
         })
@@ -254,113 +70,195 @@ impl Registry for SqliteStore {
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {
-        self.read(changes::revision).await
+        self.read(revision).await
     }
 
     async fn changes_since(&self, since: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
-        self.read(move |transaction| changes::since(transaction, since, limit)).await
+        self.read(move |transaction| changes(transaction, since, limit)).await
+    }
+
+    async fn noted(&self, after: u64, limit: usize) -> Result<Vec<Noted>, StoreError> {
+        self.read(move |transaction| {
+            const SQL: &str = "SELECT number, body, hash FROM audit WHERE ? < number ORDER BY number LIMIT ?";
+            let mut statement = transaction.prepare_cached(SQL)?;
+            let read = |row: &SqlRow<'_>| Ok(Noted { number: unsigned(row, 0)?, body: row.get(1)?, hash: row.get(2)? });
+            let noted = statement.query_map(params![signed(after), rows(limit)], read)?;
+            Ok(noted.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 }
 
-/// Inserts a row with the next revision, or says that its place is taken.
-fn insert(
-    transaction: &Transaction<'_>,
-    id: &EntityId,
-    write: impl FnOnce(i64) -> Result<bool, Trouble>,
-) -> Result<(), Trouble> {
+fn write(transaction: &Transaction<'_>, write: &Write) -> Result<(), Trouble> {
+    match write {
+        Write::Create(row) => create(transaction, row),
+        Write::Replace(row, at) => {
+            expect(transaction, &row.id, *at)?;
+            replace(transaction, row)
+        }
+        Write::Delete(id, at) => {
+            expect(transaction, id, *at)?;
+            delete(transaction, id)
+        }
+    }
+}
+
+/// Says that the entity is there, and as the caller knows it.
+fn expect(transaction: &Transaction<'_>, id: &EntityId, at: Option<Revision>) -> Result<(), Trouble> {
+    const SQL: &str = "SELECT revision FROM entities WHERE kind = ? AND path = ?";
+    let mut statement = transaction.prepare_cached(SQL)?;
+    let revision: Option<i64> =
+        statement.query_row(params![id.kind().as_str(), id.path()], |row| row.get(0)).optional()?;
+    match (revision, at) {
+        (None, _) => Err(StoreError::NotFound(id.clone()).into()),
+        (Some(revision), Some(at)) if revision != signed(at.0) => Err(StoreError::Changed(id.clone()).into()),
+        (Some(_), _) => Ok(()),
+    }
+}
+
+fn create(transaction: &Transaction<'_>, row: &Row) -> Result<(), Trouble> {
+    if let Some(parent) = &row.parent {
+        expect(transaction, parent, None)?;
+    }
+    let (kind, path) = (row.id.kind().as_str(), row.id.path());
+    let parent = row.parent.as_ref().map(|parent| (parent.kind().as_str(), parent.path())).unzip();
     let revision = next_revision(transaction)?;
-    if !write(revision)? {
-        return Err(StoreError::Exists(id.clone()).into());
+    let values = params![kind, path, parent.0, parent.1, row.label, lines(&row.refers_to), row.body, revision];
+    if !changed(transaction, "INSERT OR IGNORE INTO entities VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", values)? {
+        return Err(StoreError::Exists(row.id.clone()).into());
     }
-    unbury(transaction, id)
+    changed(transaction, "DELETE FROM gone WHERE kind = ? AND path = ?", params![kind, path])?;
+    refer(transaction, row)
 }
 
-fn existing(there_was_one: bool, id: impl Into<EntityId>) -> Result<(), Trouble> {
-    if there_was_one { Ok(()) } else { Err(StoreError::not_found(id).into()) }
+fn replace(transaction: &Transaction<'_>, row: &Row) -> Result<(), Trouble> {
+    const SQL: &str = "UPDATE entities SET parent_kind = ?, parent_path = ?, label = ?, refers_to = ?, body = ?, \
+                       revision = ? WHERE kind = ? AND path = ?";
+    let (kind, path) = (row.id.kind().as_str(), row.id.path());
+    let parent = row.parent.as_ref().map(|parent| (parent.kind().as_str(), parent.path())).unzip();
+    let revision = next_revision(transaction)?;
+    let refers_to = lines(&row.refers_to);
+    changed(transaction, SQL, params![parent.0, parent.1, row.label, refers_to, row.body, revision, kind, path])?;
+    changed(transaction, "DELETE FROM entity_references WHERE kind = ? AND path = ?", params![kind, path])?;
+    refer(transaction, row)
 }
 
-fn company(transaction: &Transaction<'_>, name: &CompanyName) -> Result<Company, Trouble> {
-    one(transaction, "WHERE name = ?", [name.as_str()], name)
-}
-
-fn app(transaction: &Transaction<'_>, id: &AppId) -> Result<App, Trouble> {
-    one(transaction, "WHERE company = ? AND name = ?", [id.company.as_str(), id.app.as_str()], id)
-}
-
-fn product(transaction: &Transaction<'_>, name: &ProductName) -> Result<Product, Trouble> {
-    one(transaction, "WHERE name = ?", [name.as_str()], name)
-}
-
-fn subscription(transaction: &Transaction<'_>, id: &SubscriptionId) -> Result<Subscription, Trouble> {
-    one(transaction, "WHERE company = ? AND app = ? AND product = ?", parts(id), id)
-}
-
-fn key(transaction: &Transaction<'_>, id: KeyId) -> Result<Key, Trouble> {
-    one(transaction, "WHERE id = ?", [id.as_str()], &id)
-}
-
-/// Deletes an app and what belongs to it; each of them is gone for followers.
-fn delete_app(transaction: &Transaction<'_>, id: &AppId) -> Result<(), Trouble> {
-    let app = [id.company.as_str(), id.app.as_str()];
-    let subscriptions: Vec<Subscription> = many(transaction, "WHERE company = ? AND app = ?", app)?;
-    let keys: Vec<Key> = many(transaction, "WHERE company = ? AND app = ?", app)?;
-    changed(transaction, "DELETE FROM subscriptions WHERE company = ? AND app = ?", app)?;
-    changed(transaction, "DELETE FROM keys WHERE company = ? AND app = ?", app)?;
-    changed(transaction, "DELETE FROM apps WHERE company = ? AND name = ?", app)?;
-    let subscriptions = subscriptions.iter().map(|subscription| EntityId::from(&subscription.id));
-    let keys = keys.iter().map(|key| EntityId::from(&key.id));
-    for gone in subscriptions.chain(keys).chain([id.into()]) {
-        bury(transaction, &gone)?;
+fn refer(transaction: &Transaction<'_>, row: &Row) -> Result<(), Trouble> {
+    const SQL: &str = "INSERT OR IGNORE INTO entity_references VALUES (?, ?, ?, ?)";
+    let (kind, path) = (row.id.kind().as_str(), row.id.path());
+    for to in &row.refers_to {
+        changed(transaction, SQL, params![kind, path, to.kind().as_str(), to.path()])?;
     }
     Ok(())
 }
 
-fn write_product(transaction: &Transaction<'_>, sql: &str, product: &Product, revision: i64) -> Result<bool, Trouble> {
-    let Product { name, operations, quota, managed_by, created } = product;
-    let operations = serde_json::to_string(operations)?;
-    let requests = quota.map(|quota| signed(quota.requests));
-    let per = quota.map(|quota| serde_json::to_string(&quota.per)).transpose()?;
-    let (managed_by, created) = (managed_by.as_str(), signed(created.0));
-    changed(transaction, sql, params![name.as_str(), operations, requests, per, managed_by, created, revision])
+/// Deletes an entity after all that belongs to it; each of them is gone for followers.
+fn delete(transaction: &Transaction<'_>, id: &EntityId) -> Result<(), Trouble> {
+    const CHILDREN: &str = "SELECT kind, path FROM entities WHERE parent_kind = ? AND parent_path = ?";
+    const USERS: &str = "SELECT kind, path FROM entity_references WHERE to_kind = ? AND to_path = ? LIMIT 1";
+    let (kind, path) = (id.kind().as_str(), id.path());
+    for child in ids(transaction, CHILDREN, id)? {
+        delete(transaction, &child)?;
+    }
+    if let Some(by) = ids(transaction, USERS, id)?.pop() {
+        return Err(StoreError::InUse { id: id.clone(), by }.into());
+    }
+    changed(transaction, "DELETE FROM entities WHERE kind = ? AND path = ?", params![kind, path])?;
+    let revision = next_revision(transaction)?;
+    changed(transaction, "INSERT OR REPLACE INTO gone VALUES (?, ?, ?)", params![kind, path, revision])?;
+    Ok(())
 }
 
-fn insert_key(transaction: &Transaction<'_>, key: &Key, revision: i64) -> Result<bool, Trouble> {
-    let sql = "INSERT OR IGNORE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let moment = |at: Option<UnixMicros>| at.map(|at| signed(at.0));
-    let values = params![
-        key.id.as_str(),
-        key.app.company.as_str(),
-        key.app.app.as_str(),
-        key.environment.as_str(),
-        key.hash.algorithm,
-        key.hash.digest,
-        serde_json::to_string(&key.scopes)?,
-        key.prefix,
-        key.last_four,
-        signed(key.created.0),
-        moment(key.expires),
-        moment(key.revoked),
-        moment(key.last_used),
-        revision,
-    ];
-    changed(transaction, sql, values)
+fn ids(transaction: &Transaction<'_>, sql: &str, of: &EntityId) -> Result<Vec<EntityId>, Trouble> {
+    let mut statement = transaction.prepare_cached(sql)?;
+    let found = statement.query_map(params![of.kind().as_str(), of.path()], |row| id(row, 0))?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
-async fn change_key(store: &SqliteStore, id: KeyId, sql: &'static str, value: Option<i64>) -> Result<Key, StoreError> {
-    store
-        .write(move |transaction| {
-            let revision = next_revision(transaction)?;
-            changed(transaction, sql, params![value, revision, id.as_str()])?;
-            key(transaction, id)
-        })
-        .await
+fn append(transaction: &Transaction<'_>, body: &str) -> Result<(), Trouble> {
+    let mut statement = transaction.prepare_cached("SELECT hash FROM audit ORDER BY number DESC LIMIT 1")?;
+    let before: Option<[u8; 32]> = statement.query_row([], |row| row.get(0)).optional()?;
+    let hash = chained(&before.unwrap_or_default(), body);
+    changed(transaction, "INSERT INTO audit (body, hash) VALUES (?, ?)", params![body, hash])?;
+    Ok(())
 }
 
-fn parts(id: &SubscriptionId) -> [&str; 3] {
-    [id.app.company.as_str(), id.app.app.as_str(), id.product.as_str()]
+fn find(transaction: &Transaction<'_>, id: &EntityId) -> Result<Option<Stored>, Trouble> {
+    let sql = format!("SELECT {COLUMNS} FROM entities WHERE kind = ? AND path = ?");
+    let values = [id.kind().as_str(), id.path()].map(|word| Value::from(word.to_owned()));
+    Ok(many(transaction, &sql, &values)?.pop())
 }
 
-/// A limit as `SQLite` has it.
+fn many(transaction: &Transaction<'_>, sql: &str, values: &[Value]) -> Result<Vec<Stored>, Trouble> {
+    let mut statement = transaction.prepare_cached(sql)?;
+    let found = statement.query_map(params_from_iter(values), stored)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Ids in a text, a line each: paths have neither blanks nor line ends.
+fn lines(ids: &[EntityId]) -> Option<String> {
+    let lines = ids.iter().map(|id| format!("{} {}\n", id.kind(), id.path()));
+    (!ids.is_empty()).then(|| lines.collect())
+}
+
+fn of_lines(text: &str, column: usize) -> rusqlite::Result<Vec<EntityId>> {
+    let id = |line: &str| {
+        let (kind, path) = line.split_once(' ').unwrap_or((line, ""));
+        Ok(EntityId::new(parsed::<Kind>(column, kind)?, path))
+    };
+    text.lines().map(id).collect()
+}
+
+fn revision(transaction: &Transaction<'_>) -> Result<Revision, Trouble> {
+    let mut statement = transaction.prepare_cached("SELECT latest FROM revision")?;
+    Ok(Revision(statement.query_row([], |row| unsigned(row, 0))?))
+}
+
+fn next_revision(transaction: &Transaction<'_>) -> Result<i64, Trouble> {
+    let mut statement = transaction.prepare_cached("UPDATE revision SET latest = latest + 1 RETURNING latest")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+fn changes(transaction: &Transaction<'_>, since: Revision, limit: usize) -> Result<Vec<Change>, Trouble> {
+    if revision(transaction)? <= since {
+        return Ok(Vec::new());
+    }
+    let sql = format!("SELECT {COLUMNS} FROM entities WHERE ? < revision ORDER BY revision LIMIT ?");
+    let range = [Value::from(signed(since.0)), Value::from(rows(limit))];
+    let there = many(transaction, &sql, &range)?;
+    let there = there.into_iter().map(|Stored { row, revision, .. }| Change { revision, now: Changed::Is(row) });
+    let mut changes: Vec<_> = there.collect();
+    let sql = "SELECT kind, path, revision FROM gone WHERE ? < revision ORDER BY revision LIMIT ?";
+    let mut statement = transaction.prepare_cached(sql)?;
+    let gone = |row: &SqlRow<'_>| Ok(Change { revision: Revision(unsigned(row, 2)?), now: Changed::Gone(id(row, 0)?) });
+    for change in statement.query_map(params_from_iter(&range), gone)? {
+        changes.push(change?);
+    }
+    // Each table gives up to the limit: which of them come first is seen when all are there.
+    changes.sort_by_key(|change| change.revision);
+    changes.truncate(limit);
+    Ok(changes)
+}
+
+/// A row of [`COLUMNS`].
+fn stored(row: &SqlRow<'_>) -> rusqlite::Result<Stored> {
+    let parent = match row.get::<_, Option<String>>(2)? {
+        Some(_) => Some(id(row, 2)?),
+        None => None,
+    };
+    let refers_to = row.get_ref(5)?.as_str_or_null()?.map_or(Ok(Vec::new()), |text| of_lines(text, 5))?;
+    let read = Row { id: id(row, 0)?, parent, refers_to, label: row.get(4)?, body: row.get(6)? };
+    let used = row.get::<_, Option<i64>>(8)?.map(|used| UnixMicros(used.cast_unsigned()));
+    Ok(Stored { row: read, revision: Revision(unsigned(row, 7)?), used })
+}
+
+/// The id in this column and the next one.
+fn id(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<EntityId> {
+    let kind: Kind = word(row, column)?;
+    Ok(EntityId::new(kind, row.get::<_, String>(column + 1)?))
+}
+
+/// A number of rows, as `SQLite` counts them.
 fn rows(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

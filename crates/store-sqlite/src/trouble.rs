@@ -1,6 +1,5 @@
 //! What can go wrong here, and how callers see it.
 
-use std::error::Error;
 use std::io;
 
 use store::{StoreError, Unavailable};
@@ -39,8 +38,6 @@ pub(crate) enum Trouble {
     Refused(StoreError),
     /// `SQLite`'s own trouble.
     Sqlite(rusqlite::Error),
-    /// A value that cannot be written down.
-    Unwritable(Box<dyn Error + Send + Sync>),
 }
 
 impl From<StoreError> for Trouble {
@@ -55,18 +52,11 @@ impl From<rusqlite::Error> for Trouble {
     }
 }
 
-impl From<serde_json::Error> for Trouble {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Unwritable(error.into())
-    }
-}
-
 impl From<Trouble> for StoreError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Refused(error) => error,
             Trouble::Sqlite(cause) => Unavailable::because(cause).into(),
-            Trouble::Unwritable(cause) => Unavailable::because(cause).into(),
         }
     }
 }

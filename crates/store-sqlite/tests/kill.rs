@@ -6,7 +6,9 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use store::{Company, Registry, UnixMicros, UsageQuery, UsageRow, UsageSource, UsageTotals};
+use store::{
+    Commit, Company, Kind, Listing, Registry, Row, UnixMicros, UsageQuery, UsageRow, UsageSource, UsageTotals, Write,
+};
 use store_sqlite::SqliteStore;
 
 /// How often the writer is killed. It goes on where it was, so each time the file is one that was killed before.
@@ -50,7 +52,7 @@ async fn write(path: &Path) -> ! {
         let name = format!("company-{number}").parse().unwrap();
         let company = Company { name, title: String::new(), created: UnixMicros(number) };
         // The one before may have been written and not told.
-        store.create_company(&company).await.ok();
+        store.commit(Commit::of(Write::Create(Row::of(&company)))).await.ok();
         let source = UsageSource { segment: "n1/1".to_owned(), from: number - 1, offset: number };
         store.add(&[row()], &source).await.unwrap();
         println!("{number}");
@@ -75,7 +77,7 @@ async fn look(path: &Path) -> u64 {
     let query = UsageQuery { hours: 0..9, limit: 9, ..UsageQuery::default() };
     let sums = store.query(&query).await.unwrap();
     assert_eq!(sums.iter().map(|row| row.requests).sum::<u64>(), counted);
-    let companies = store.companies(None, usize::MAX).await.unwrap().len();
+    let companies = store.list(Listing::of(Kind::Company)).await.unwrap().len();
     assert!(u64::try_from(companies).unwrap() >= counted);
     assert_eq!(store.revision().await.unwrap().0, u64::try_from(companies).unwrap());
     counted

@@ -1,11 +1,13 @@
 //! The entities: companies, their apps, products, subscriptions and keys.
 
 use std::fmt;
+use std::str::FromStr;
 
 use model::api::ProductQuota as Quota;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppName, CompanyName, KeyId, ProductName};
+use crate::{AppName, BadName, CompanyName, KeyId, ProductName, TokenName};
 
 /// A point in time, in microseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -87,7 +89,25 @@ pub struct SubscriptionId {
 
 impl fmt::Display for SubscriptionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", self.app, self.product)
+        write!(f, "{}/{}", self.app, self.product)
+    }
+}
+
+impl FromStr for AppId {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let (company, app) = text.split_once('/').ok_or_else(|| BadName::Form(text.to_owned()))?;
+        Ok(Self { company: company.parse()?, app: app.parse()? })
+    }
+}
+
+impl FromStr for SubscriptionId {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let (app, product) = text.rsplit_once('/').ok_or_else(|| BadName::Form(text.to_owned()))?;
+        Ok(Self { app: app.parse()?, product: product.parse()? })
     }
 }
 
@@ -130,7 +150,7 @@ pub enum Environment {
 }
 
 /// A key to an app. The secret itself is nowhere: it was shown once.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     /// Its public part.
     pub id: KeyId,
@@ -152,17 +172,74 @@ pub struct Key {
     pub expires: Option<UnixMicros>,
     /// When somebody made it stop working.
     pub revoked: Option<UnixMicros>,
-    /// When it was last seen, within a minute or so.
+    /// When it was last seen, within a minute or so. It is kept beside the key: see [`crate::Registry::touch`].
+    #[serde(skip)]
     pub last_used: Option<UnixMicros>,
 }
 
+/// What a token of the Admin API may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything.
+    Owner,
+    /// Everything but tokens.
+    Operator,
+    /// To look at companies, products and usage.
+    Billing,
+    /// To look at everything, the audit log included.
+    Auditor,
+    /// To look at what is a company's own, and to rotate and revoke its keys.
+    Company,
+}
+
+/// A token of the Admin API. Its secret is nowhere: it was shown once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// Its name.
+    pub name: TokenName,
+    /// What it may do.
+    pub role: Role,
+    /// Whose it is, if its role is [`Role::Company`].
+    pub company: Option<CompanyName>,
+    /// SHA-256 of the secret, which has 256 random bits, in hexadecimal digits.
+    pub hash: String,
+    /// When it was made.
+    pub created: UnixMicros,
+    /// When it stops working by itself.
+    pub expires: Option<UnixMicros>,
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("name", &self.name).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
 /// A digest of a secret, and how it was made.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyHash {
     /// The tag of the algorithm. A store keeps tags it has never heard of.
     pub algorithm: String,
     /// What the algorithm gave.
+    #[serde(with = "in_base64")]
     pub digest: Vec<u8>,
+}
+
+/// Bytes as text.
+mod in_base64 {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        STANDARD.decode(text.as_bytes()).map_err(D::Error::custom)
+    }
 }
 
 impl fmt::Debug for Key {
@@ -172,49 +249,144 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Which entity.
+/// A sort of entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A partner.
+    Company,
+    /// A program of a company.
+    App,
+    /// A bundle of operations.
+    Product,
+    /// An app's wish to use a product.
+    Subscription,
+    /// What an app identifies itself with.
+    Key,
+    /// What opens the Admin API.
+    Token,
+}
+
+/// Which entity: its kind, and the path of names that leads to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EntityId {
-    /// A company.
-    Company(CompanyName),
-    /// An app.
-    App(AppId),
-    /// A product.
-    Product(ProductName),
-    /// A subscription.
-    Subscription(SubscriptionId),
-    /// A key.
-    Key(KeyId),
+pub struct EntityId {
+    kind: Kind,
+    path: Box<str>,
+}
+
+impl EntityId {
+    /// The entity of this kind at `path`: names joined by slashes, which no name has.
+    pub fn new(kind: Kind, path: impl Into<Box<str>>) -> Self {
+        Self { kind, path: path.into() }
+    }
+
+    /// What sort of entity it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The names that lead to it, joined by slashes.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
 }
 
 impl fmt::Display for EntityId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Company(name) => write!(f, "company `{name}`"),
-            Self::App(id) => write!(f, "app `{id}`"),
-            Self::Product(name) => write!(f, "product `{name}`"),
-            Self::Subscription(id) => write!(f, "subscription of `{}` to `{}`", id.app, id.product),
-            Self::Key(id) => write!(f, "key `{id}`"),
+        match (self.kind, self.path.rsplit_once('/')) {
+            (Kind::Subscription, Some((app, product))) => write!(f, "subscription of `{app}` to `{product}`"),
+            _ => write!(f, "{} `{}`", self.kind, self.path),
         }
     }
 }
 
-macro_rules! into_entity_id {
-    ($($id:ty => $case:ident)*) => { $(
+/// An entity that can be kept: it knows its id, and how it hangs together with others.
+pub trait Entity: Serialize + DeserializeOwned {
+    /// How callers name it.
+    type Id: Into<EntityId>;
+
+    /// What sort of entity it is.
+    const KIND: Kind;
+
+    /// Which one.
+    fn entity_id(&self) -> EntityId;
+
+    /// With what it is deleted.
+    fn parent(&self) -> Option<EntityId> {
+        None
+    }
+
+    /// What cannot be deleted while it is there.
+    fn refers_to(&self) -> Vec<EntityId> {
+        Vec::new()
+    }
+
+    /// A word by which it can be found beside its id.
+    fn label(&self) -> Option<String> {
+        None
+    }
+}
+
+macro_rules! entities {
+    ($($entity:ident $kind:ident by $id:ty as $field:ident $({ $($more:item)* })?;)*) => { $(
         impl From<&$id> for EntityId {
             fn from(id: &$id) -> Self {
-                Self::$case(id.clone())
+                Self::new(Kind::$kind, id.to_string())
             }
+        }
+
+        impl From<$id> for EntityId {
+            fn from(id: $id) -> Self {
+                Self::from(&id)
+            }
+        }
+
+        impl Entity for $entity {
+            type Id = $id;
+
+            const KIND: Kind = Kind::$kind;
+
+            fn entity_id(&self) -> EntityId {
+                (&self.$field).into()
+            }
+
+            $($($more)*)?
         }
     )* };
 }
 
-into_entity_id! {
-    CompanyName => Company
-    AppId => App
-    ProductName => Product
-    SubscriptionId => Subscription
-    KeyId => Key
+entities! {
+    Company Company by CompanyName as name;
+    App App by AppId as id {
+        fn parent(&self) -> Option<EntityId> {
+            Some((&self.id.company).into())
+        }
+    };
+    Product Product by ProductName as name;
+    Subscription Subscription by SubscriptionId as id {
+        fn parent(&self) -> Option<EntityId> {
+            Some((&self.id.app).into())
+        }
+        fn refers_to(&self) -> Vec<EntityId> {
+            vec![(&self.id.product).into()]
+        }
+        fn label(&self) -> Option<String> {
+            Some(self.state.to_string())
+        }
+    };
+    Token Token by TokenName as name {
+        fn parent(&self) -> Option<EntityId> {
+            self.company.as_ref().map(Into::into)
+        }
+        fn label(&self) -> Option<String> {
+            Some(self.hash.clone())
+        }
+    };
+    Key Key by KeyId as id {
+        fn parent(&self) -> Option<EntityId> {
+            Some((&self.app).into())
+        }
+    };
 }
 
 /// A text that is none of the words it may be.
@@ -256,4 +428,6 @@ words! {
     ManagedBy: File "file" Api "api";
     SubscriptionState: Pending "pending" Approved "approved" Refused "refused" Suspended "suspended";
     Environment: Live "live" Test "test";
+    Kind: Company "company" App "app" Product "product" Subscription "subscription" Key "key" Token "token";
+    Role: Owner "owner" Operator "operator" Billing "billing" Auditor "auditor" Company "company";
 }

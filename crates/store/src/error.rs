@@ -25,30 +25,28 @@ pub enum StoreError {
     /// It has one of that id already.
     #[error("{0} is there already")]
     Exists(EntityId),
-    /// Others depend on it.
-    #[error("the {0} has subscriptions")]
-    InUse(EntityId),
+    /// Others refer to it.
+    #[error("the {id} is referred to by the {by}")]
+    InUse {
+        /// What was to be deleted.
+        id: EntityId,
+        /// One of those that refer to it.
+        by: EntityId,
+    },
     /// It has none of that id.
     #[error("there is no {0}")]
     NotFound(EntityId),
+    /// It is not any more as the caller knew it.
+    #[error("the {0} has been changed meanwhile")]
+    Changed(EntityId),
+    /// What is stored cannot be read.
+    #[error("the {0} was written by another version of this program and cannot be read: {1}")]
+    Unreadable(EntityId, serde_json::Error),
 }
 
 impl StoreError {
     /// There is none of this id.
     pub fn not_found(id: impl Into<EntityId>) -> Self {
         Self::NotFound(id.into())
-    }
-
-    /// There is one of this id.
-    pub fn exists(id: impl Into<EntityId>) -> Self {
-        Self::Exists(id.into())
-    }
-
-    /// Whether the caller asked for something that what is there forbids.
-    pub fn is_conflict(&self) -> bool {
-        match self {
-            Self::Exists(_) | Self::InUse(_) => true,
-            Self::Unavailable(_) | Self::NotFound(_) => false,
-        }
     }
 }

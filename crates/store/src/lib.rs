@@ -19,15 +19,17 @@ mod usage;
 pub use model::api::{Period, ProductQuota as Quota};
 
 pub use self::entity::{
-    App, AppId, Company, EntityId, Environment, Key, KeyHash, ManagedBy, Product, Subscription, SubscriptionId,
-    SubscriptionState, UnixMicros, UnknownWord,
+    App, AppId, Company, Entity, EntityId, Environment, Key, KeyHash, Kind, ManagedBy, Product, Role, Subscription,
+    SubscriptionId, SubscriptionState, Token, UnixMicros, UnknownWord,
 };
 pub use self::error::{StoreError, Unavailable};
 pub use self::memory::InMemory;
 pub use self::memory_statements::InMemoryStatements;
 pub use self::memory_usage::InMemoryTotals;
-pub use self::name::{AppName, BadName, CompanyName, KeyId, ProductName};
-pub use self::registry::{Change, Changed, Registry, Revision};
+pub use self::name::{AppName, BadName, CompanyName, KeyId, ProductName, TokenName};
+pub use self::registry::{
+    Change, Changed, Commit, Listing, Mode, Noted, Registry, Revision, Row, Stored, Write, chained, hex,
+};
 pub use self::statement::{
     Closed, Credited, Discarded, Drafted, NewCredit, NewStatement, StatementQuery, StatementRow, Statements,
 };

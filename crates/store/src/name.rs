@@ -110,6 +110,8 @@ names! {
     AppName
     /// The name of a product, unique among products, the configuration file's included.
     ProductName
+    /// The name of a token of the Admin API, unique among tokens.
+    TokenName
 }
 
 /// The public part of a key: it says which key, and opens nothing.

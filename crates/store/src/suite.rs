@@ -20,24 +20,21 @@ pub mod usage;
 macro_rules! registry_suite {
     ($backend:ident, $open:expr) => {
         $crate::suite_of! { $backend, $open, registry:
-            a_company_is_found_until_it_is_deleted
-            a_name_is_taken_once
-            lists_come_in_pages_sorted_by_name
-            an_app_belongs_to_its_company
-            deleting_a_company_deletes_all_it_has
-            a_product_keeps_what_was_written
-            a_replaced_product_keeps_its_birthday
-            a_product_in_use_stays
-            a_subscription_changes_its_state
-            subscriptions_are_found_by_state
-            a_key_keeps_all_that_it_was_given
-            a_revoked_key_stays_revoked_since_the_first_time
-            a_touched_key_never_goes_back_and_makes_no_change
-            every_change_moves_the_revision
-            nothing_changes_the_revision_but_a_change
+            an_entity_is_found_as_it_was_written_until_it_is_deleted
+            an_id_is_taken_once_and_kinds_do_not_meet
+            what_belongs_to_another_needs_it_and_goes_with_it
+            what_is_referred_to_stays_unless_both_go
+            an_entity_is_changed_only_as_the_caller_knows_it
+            changes_are_made_together_or_not_at_all
+            a_rehearsal_answers_as_it_would_be_and_changes_nothing
+            lists_come_in_pages_sorted_byte_by_byte
+            entities_are_found_by_their_label
+            a_use_never_goes_back_and_is_no_change
             a_follower_learns_every_change_once_in_order
             a_follower_reads_in_pages_and_misses_nothing
             what_comes_back_is_no_longer_gone
+            the_audit_log_is_a_chain_without_gaps
+            writers_at_once_take_turns
         }
     };
 }

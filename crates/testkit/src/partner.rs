@@ -10,9 +10,9 @@ impl Gateway {
     pub async fn key(&self, company: &str, product: &str) -> String {
         let partners = &self.node().keeping.as_ref().expect("the document has a store").partners;
         let new = NewCompany { name: company.to_owned(), title: None };
-        let company = partners.create_company(new).await.expect("a new company").name;
+        let company = partners.create_company(new).await.expect("a new company").entity.name;
         let app = NewApp { name: "app".to_owned(), title: None };
-        let app: AppId = partners.create_app(&company, app).await.expect("a new app").id;
+        let app: AppId = partners.create_app(&company, app).await.expect("a new app").entity.id;
         let product = product.parse().expect("a name");
         partners.subscribe(&app, &product, SubscriptionState::Approved).await.expect("a product");
         let key = NewKey { environment: None, scopes: Vec::new(), expires: None };

@@ -97,7 +97,12 @@ impl Io {
         let room = expected.and_then(|expected| usize::try_from(expected).ok()?.checked_add(1));
         let room = room.filter(|room| *room <= SHORT).map_or(PIECE_OF_MANY, |room| room.clamp(1024, PIECE));
         if buffer.capacity() - buffer.len() < room.min(4096) {
-            buffer.reserve(room);
+            if !buffer.is_empty() {
+                buffer.reserve(room);
+            } else if !buffer.try_reclaim(room) {
+                // A buffer grows to the largest size that it ever had, which need not be this one.
+                *buffer = BytesMut::with_capacity(room);
+            }
         }
         let read = pin!(self.read_buf(buffer)).poll(context);
         if read.is_pending() && buffer.is_empty() {

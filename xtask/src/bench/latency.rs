@@ -20,6 +20,12 @@ pub(crate) struct Latency {
 /// Measures one proxy and the backend alone, in turn; answers the middle of the rounds.
 pub(crate) fn at_half(site: &Site, proxy: &Running, capacity: f64, plan: Plan) -> Result<Latency> {
     let rate = (capacity / 2.0).round();
+    // A time slice of anybody else is as long as a hundred requests: it would be all that the last percent tells.
+    for server in [&proxy.server, &site.backend] {
+        if !server.stand_above(1) {
+            eprintln!("process {} cannot be given priority: what else runs here is measured, too", server.id());
+        }
+    }
     let mut rounds = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..plan.rounds {
         let through = Figures::read(&text(steady(proxy.plain, &proxy.header, rate, plan.seconds)?)?)?;

@@ -116,6 +116,16 @@ impl Server {
         Ok(())
     }
 
+    /// Has the process, its children and all their threads stand above whatever else runs on their core, as real-time
+    /// ones; answers whether that is allowed.
+    pub(crate) fn stand_above(&self, priority: u32) -> bool {
+        let raise = |id: u32| {
+            let words = ["-a", "-f", "-p", &priority.to_string(), &id.to_string()];
+            Command::new("chrt").args(words).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        tree(self.id()).into_iter().all(raise)
+    }
+
     /// CPU time used so far by the process and its children.
     pub(crate) fn cpu(&self) -> Duration {
         tree(self.id()).into_iter().map(cpu_of).sum()

@@ -138,7 +138,9 @@ fn latency(text: &mut String, results: &Results) -> Result<()> {
     }
     writeln!(
         text,
-        "\n## Latency at half load\n\nAn open loop at half of each proxy's own capacity, 64 connections.\n"
+        "\n## Latency at half load\n\nAn open loop at half of each proxy's own capacity, 64 connections. \
+         Proxy and backend have real-time priority on their cores, where that is allowed: the time slices of others would \
+         otherwise be all that the last percent tells.\n"
     )?;
     writeln!(
         text,

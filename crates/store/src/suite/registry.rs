@@ -3,346 +3,258 @@
 #![expect(missing_docs, reason = "the names are the promises")]
 
 use crate::{
-    App, AppId, Change, Changed, Company, EntityId, Environment, Key, KeyHash, KeyId, ManagedBy, Period, Product,
-    Quota, Registry, Revision, StoreError, Subscription, SubscriptionId, SubscriptionState, UnixMicros,
+    Change, Changed, Commit, EntityId, Kind, Listing, Mode, Registry, Revision, Row, StoreError, Stored, UnixMicros,
+    Write, chained,
 };
 
-fn company(name: &str) -> Company {
-    Company { name: name.parse().unwrap(), title: format!("The {name} company"), created: UnixMicros(1) }
+fn id(kind: Kind, path: &str) -> EntityId {
+    EntityId::new(kind, path)
 }
 
-fn app_id(company: &str, app: &str) -> AppId {
-    AppId { company: company.parse().unwrap(), app: app.parse().unwrap() }
+fn company(name: &str) -> Row {
+    let body = format!("{{\"title\":\"The \\\"{name}\\\" company \u{1f600}\"}}");
+    Row { id: id(Kind::Company, name), parent: None, refers_to: Vec::new(), label: None, body }
 }
 
-fn app(company: &str, app: &str) -> App {
-    App { id: app_id(company, app), title: format!("The {app} app"), created: UnixMicros(2) }
+fn app(path: &str) -> Row {
+    let company = path.split_once('/').unwrap().0;
+    Row { id: id(Kind::App, path), parent: Some(id(Kind::Company, company)), ..self::company(path) }
 }
 
-fn product(name: &str) -> Product {
-    Product {
-        name: name.parse().unwrap(),
-        operations: vec!["orders: GET /**".to_owned(), "orders: POST /orders".to_owned()],
-        quota: Some(Quota { requests: u64::from(u32::MAX) * 3, per: Period::Month }),
-        managed_by: ManagedBy::Api,
-        created: UnixMicros(3),
+fn key(path: &str, app: &str) -> Row {
+    Row { id: id(Kind::Key, path), parent: Some(id(Kind::App, app)), ..company(path) }
+}
+
+fn product(name: &str) -> Row {
+    Row { id: id(Kind::Product, name), ..company(name) }
+}
+
+fn wish(app: &str, product: &str, state: &str) -> Row {
+    Row {
+        id: id(Kind::Subscription, &format!("{app}/{product}")),
+        parent: Some(id(Kind::App, app)),
+        refers_to: vec![id(Kind::Product, product)],
+        label: Some(state.to_owned()),
+        body: "{}".to_owned(),
     }
 }
 
-fn subscription(company: &str, app: &str, product: &str) -> Subscription {
-    Subscription {
-        id: SubscriptionId { app: app_id(company, app), product: product.parse().unwrap() },
-        state: SubscriptionState::Pending,
-        created: UnixMicros(4),
-        changed: UnixMicros(4),
-    }
+async fn create(registry: &dyn Registry, row: Row) -> Revision {
+    registry.commit(Commit::of(Write::Create(row))).await.unwrap()
 }
 
-fn key(company: &str, app: &str, id: &str) -> Key {
-    Key {
-        id: id.parse().unwrap(),
-        app: app_id(company, app),
-        environment: Environment::Test,
-        hash: KeyHash { algorithm: "a-tag-from-the-future".to_owned(), digest: (0..=255).collect() },
-        scopes: vec!["orders:read".to_owned(), "a \"quoted\", scope".to_owned()],
-        prefix: "vk_test_".to_owned(),
-        last_four: "Zz09".to_owned(),
-        created: UnixMicros(5),
-        expires: Some(UnixMicros(u64::from(u32::MAX) * 1_000_000)),
-        revoked: None,
-        last_used: None,
-    }
+async fn replace(registry: &dyn Registry, row: Row) -> Revision {
+    registry.commit(Commit::of(Write::Replace(row, None))).await.unwrap()
+}
+
+async fn delete(registry: &dyn Registry, id: &EntityId) -> Result<Revision, StoreError> {
+    registry.commit(Commit::of(Write::Delete(id.clone(), None))).await
 }
 
 /// Two companies; `acme` has the apps `shop` and `site`.
 async fn furnish(registry: &dyn Registry) {
-    for name in ["acme", "zeta"] {
-        registry.create_company(&company(name)).await.unwrap();
-    }
-    for name in ["shop", "site"] {
-        registry.create_app(&app("acme", name)).await.unwrap();
+    for row in [company("acme"), company("zeta"), app("acme/shop"), app("acme/site")] {
+        create(registry, row).await;
     }
 }
 
-#[track_caller]
-fn assert_missing<T: std::fmt::Debug>(answer: Result<T, StoreError>, id: impl Into<EntityId>) {
-    let id = id.into();
-    match answer {
-        Err(StoreError::NotFound(missing)) if missing == id => {}
-        answer => panic!("{id} should not be there: {answer:?}"),
+async fn row(registry: &dyn Registry, id: &EntityId) -> Option<Row> {
+    registry.find(id).await.unwrap().map(|stored| stored.row)
+}
+
+async fn paths(registry: &dyn Registry, listing: Listing<'_>) -> Vec<String> {
+    registry.list(listing).await.unwrap().iter().map(|stored| stored.row.id.path().to_owned()).collect()
+}
+
+pub async fn an_entity_is_found_as_it_was_written_until_it_is_deleted(registry: &dyn Registry) {
+    furnish(registry).await;
+    create(registry, product("gold")).await;
+    for written in [company("big"), wish("acme/shop", "gold", "pending"), key("aaaa", "acme/shop")] {
+        let revision = create(registry, written.clone()).await;
+        let stored = registry.find(&written.id).await.unwrap().unwrap();
+        assert_eq!(stored, Stored { row: written.clone(), revision, used: None });
+
+        delete(registry, &written.id).await.unwrap();
+        assert_eq!(row(registry, &written.id).await, None);
+        let again = delete(registry, &written.id).await;
+        assert!(matches!(&again, Err(StoreError::NotFound(gone)) if *gone == written.id), "{again:?}");
     }
 }
 
-#[track_caller]
-fn assert_taken(answer: Result<(), StoreError>, id: impl Into<EntityId>) {
-    let id = id.into();
-    match answer {
-        Err(StoreError::Exists(taken)) if taken == id => {}
-        answer => panic!("{id} should be there already: {answer:?}"),
+pub async fn an_id_is_taken_once_and_kinds_do_not_meet(registry: &dyn Registry) {
+    create(registry, company("acme")).await;
+    create(registry, product("acme")).await;
+
+    let other = Row { body: "{}".to_owned(), ..company("acme") };
+    let again = registry.commit(Commit::of(Write::Create(other))).await;
+
+    assert!(matches!(&again, Err(StoreError::Exists(taken)) if *taken == company("acme").id), "{again:?}");
+    assert_eq!(row(registry, &company("acme").id).await, Some(company("acme")));
+}
+
+pub async fn what_belongs_to_another_needs_it_and_goes_with_it(registry: &dyn Registry) {
+    let orphan = registry.commit(Commit::of(Write::Create(app("acme/shop")))).await;
+    assert!(matches!(&orphan, Err(StoreError::NotFound(missing)) if missing.path() == "acme"), "{orphan:?}");
+    furnish(registry).await;
+    for row in [key("aaaa", "acme/shop"), key("bbbb", "acme/site"), wish("acme/site", "gold", "pending")] {
+        create(registry, row).await;
     }
+    create(registry, app("zeta/shop")).await;
+    create(registry, key("cccc", "zeta/shop")).await;
+
+    delete(registry, &company("acme").id).await.unwrap();
+
+    assert_eq!(paths(registry, Listing::of(Kind::App)).await, ["zeta/shop"]);
+    assert_eq!(paths(registry, Listing::of(Kind::Key)).await, ["cccc"]);
+    assert_eq!(paths(registry, Listing::of(Kind::Subscription)).await, [""; 0]);
 }
 
-pub async fn a_company_is_found_until_it_is_deleted(registry: &dyn Registry) {
-    let acme = company("acme");
-    registry.create_company(&acme).await.unwrap();
-    assert_eq!(registry.company(&acme.name).await.unwrap(), acme);
-
-    registry.delete_company(&acme.name).await.unwrap();
-    assert_missing(registry.company(&acme.name).await, &acme.name);
-    assert_missing(registry.delete_company(&acme.name).await, &acme.name);
-}
-
-pub async fn a_name_is_taken_once(registry: &dyn Registry) {
+pub async fn what_is_referred_to_stays_unless_both_go(registry: &dyn Registry) {
     furnish(registry).await;
-    let wish = subscription("acme", "shop", "gold");
-    let first = key("acme", "shop", "aaaaaaaaaaaa");
-    registry.create_product(&product("gold")).await.unwrap();
-    registry.create_subscription(&wish).await.unwrap();
-    registry.create_key(&first).await.unwrap();
+    let (gold, wished) = (product("gold"), wish("acme/shop", "gold", "approved"));
+    create(registry, gold.clone()).await;
+    // A reference need not lead anywhere.
+    create(registry, wish("acme/shop", "of-the-file", "approved")).await;
+    create(registry, wished.clone()).await;
 
-    assert_taken(registry.create_company(&company("acme")).await, &company("acme").name);
-    assert_taken(registry.create_app(&app("acme", "shop")).await, &app_id("acme", "shop"));
-    assert_taken(registry.create_product(&product("gold")).await, &product("gold").name);
-    assert_taken(registry.create_subscription(&wish).await, &wish.id);
-    assert_taken(registry.create_key(&key("acme", "site", "aaaaaaaaaaaa")).await, &first.id);
-    registry.create_app(&app("zeta", "shop")).await.unwrap();
+    let refused = delete(registry, &gold.id).await;
+    let is_told = matches!(&refused, Err(StoreError::InUse { id, by }) if *id == gold.id && *by == wished.id);
+    assert!(is_told, "{refused:?}");
+    // It may be written anew, and then refer to others.
+    replace(registry, Row { refers_to: Vec::new(), ..wished.clone() }).await;
+    replace(registry, gold.clone()).await;
+    replace(registry, wished.clone()).await;
+    assert!(delete(registry, &gold.id).await.is_err());
+
+    delete(registry, &company("acme").id).await.unwrap();
+    delete(registry, &gold.id).await.unwrap();
 }
 
-pub async fn lists_come_in_pages_sorted_by_name(registry: &dyn Registry) {
-    for name in ["b", "a-b", "a", "c", "a1"] {
-        registry.create_company(&company(name)).await.unwrap();
-        registry.create_app(&app("b", name)).await.ok();
-        registry.create_product(&product(name)).await.unwrap();
+pub async fn an_entity_is_changed_only_as_the_caller_knows_it(registry: &dyn Registry) {
+    let first = create(registry, company("acme")).await;
+    let changed = Row { body: "{\"title\":\"new\"}".to_owned(), label: Some("x".to_owned()), ..company("acme") };
+    let second = registry.commit(Commit::of(Write::Replace(changed.clone(), Some(first)))).await.unwrap();
+    assert!(first < second);
+
+    for write in [Write::Replace(company("acme"), Some(first)), Write::Delete(changed.id.clone(), Some(first))] {
+        let refused = registry.commit(Commit::of(write)).await;
+        assert!(matches!(&refused, Err(StoreError::Changed(id)) if *id == changed.id), "{refused:?}");
     }
-    registry.create_app(&app("c", "other")).await.unwrap();
-
-    let first = registry.companies(None, 2).await.unwrap();
-    assert_eq!(first, [company("a"), company("a-b")]);
-    let rest = registry.companies(first.last().map(|last| &last.name), 9).await.unwrap();
-    assert_eq!(rest, [company("a1"), company("b"), company("c")]);
-    let of_b = registry.apps(&company("b").name, Some(&app_id("b", "a-b")), 2).await.unwrap();
-    assert_eq!(of_b, [app("b", "a1"), app("b", "b")]);
-    let products = registry.products(Some(&product("b").name), 9).await.unwrap();
-    assert_eq!(products, [product("c")]);
+    let stored = registry.find(&changed.id).await.unwrap().unwrap();
+    assert_eq!((stored.row, stored.revision), (changed.clone(), second));
+    let missing = registry.commit(Commit::of(Write::Replace(company("nobody"), None))).await;
+    assert!(matches!(missing, Err(StoreError::NotFound(_))));
+    registry.commit(Commit::of(Write::Delete(changed.id, Some(second)))).await.unwrap();
 }
 
-pub async fn an_app_belongs_to_its_company(registry: &dyn Registry) {
-    furnish(registry).await;
-    let nobodys = app("nobody", "shop");
-
-    assert_missing(registry.create_app(&nobodys).await, &nobodys.id.company);
-    assert_missing(registry.apps(&nobodys.id.company, None, 9).await, &nobodys.id.company);
-    assert_missing(registry.app(&app_id("zeta", "shop")).await, &app_id("zeta", "shop"));
-    assert_eq!(registry.app(&app_id("acme", "shop")).await.unwrap(), app("acme", "shop"));
-    assert_eq!(registry.apps(&company("zeta").name, None, 9).await.unwrap(), []);
-}
-
-pub async fn deleting_a_company_deletes_all_it_has(registry: &dyn Registry) {
-    furnish(registry).await;
-    registry.create_app(&app("zeta", "shop")).await.unwrap();
-    let (lost, kept) = (key("acme", "shop", "lostlostlost"), key("zeta", "shop", "keptkeptkept"));
-    let wish = subscription("acme", "site", "gold");
-    registry.create_key(&lost).await.unwrap();
-    registry.create_key(&kept).await.unwrap();
-    registry.create_subscription(&wish).await.unwrap();
-
-    registry.delete_company(&company("acme").name).await.unwrap();
-
-    assert_missing(registry.key(&lost.id).await, &lost.id);
-    assert_missing(registry.subscription(&wish.id).await, &wish.id);
-    assert_missing(registry.app(&lost.app).await, &lost.app);
-    assert_missing(registry.keys(&lost.app).await, &lost.app);
-    assert_eq!(registry.key(&kept.id).await.unwrap(), kept);
-    assert_eq!(registry.app(&kept.app).await.unwrap(), app("zeta", "shop"));
-}
-
-pub async fn a_product_keeps_what_was_written(registry: &dyn Registry) {
-    let gold = product("gold");
-    let free = Product { operations: Vec::new(), quota: None, managed_by: ManagedBy::File, ..product("free") };
-    registry.create_product(&gold).await.unwrap();
-    registry.create_product(&free).await.unwrap();
-
-    assert_eq!(registry.product(&gold.name).await.unwrap(), gold);
-    assert_eq!(registry.product(&free.name).await.unwrap(), free);
-}
-
-pub async fn a_replaced_product_keeps_its_birthday(registry: &dyn Registry) {
-    let gold = product("gold");
-    assert_missing(registry.replace_product(&gold).await, &gold.name);
-    registry.create_product(&gold).await.unwrap();
-
-    let quota = Some(Quota { requests: 1, per: Period::Minute });
-    let changed = Product { quota, operations: Vec::new(), ..gold.clone() };
-    registry.replace_product(&Product { created: UnixMicros(99), ..changed.clone() }).await.unwrap();
-
-    assert_eq!(registry.product(&gold.name).await.unwrap(), changed);
-}
-
-pub async fn a_product_in_use_stays(registry: &dyn Registry) {
-    furnish(registry).await;
-    let (gold, wish) = (product("gold"), subscription("acme", "shop", "gold"));
-    registry.create_product(&gold).await.unwrap();
-    registry.create_subscription(&wish).await.unwrap();
-
-    let answer = registry.delete_product(&gold.name).await;
-    assert!(matches!(&answer, Err(StoreError::InUse(EntityId::Product(name))) if *name == gold.name), "{answer:?}");
-
-    registry.delete_subscription(&wish.id).await.unwrap();
-    registry.delete_product(&gold.name).await.unwrap();
-    assert_missing(registry.product(&gold.name).await, &gold.name);
-}
-
-pub async fn a_subscription_changes_its_state(registry: &dyn Registry) {
-    furnish(registry).await;
-    let wish = subscription("acme", "shop", "gold");
-    let approved = SubscriptionState::Approved;
-    assert_missing(registry.set_subscription_state(&wish.id, approved, UnixMicros(9)).await, &wish.id);
-    assert_missing(registry.create_subscription(&subscription("acme", "no", "gold")).await, &app_id("acme", "no"));
-    registry.create_subscription(&wish).await.unwrap();
-
-    for (at, state) in [(9, approved), (10, SubscriptionState::Suspended), (11, SubscriptionState::Refused)] {
-        let changed = registry.set_subscription_state(&wish.id, state, UnixMicros(at)).await.unwrap();
-        assert_eq!(changed, Subscription { state, changed: UnixMicros(at), ..wish.clone() });
-        assert_eq!(registry.subscription(&wish.id).await.unwrap(), changed);
-    }
-    assert_missing(registry.subscriptions(&app_id("acme", "no")).await, &app_id("acme", "no"));
-}
-
-pub async fn subscriptions_are_found_by_state(registry: &dyn Registry) {
-    furnish(registry).await;
-    let wishes =
-        [("shop", "gold"), ("shop", "silver"), ("site", "bronze")].map(|(app, to)| subscription("acme", app, to));
-    for wish in &wishes {
-        registry.create_subscription(wish).await.unwrap();
-    }
-    let [gold, silver, bronze] = &wishes;
-    registry.set_subscription_state(&gold.id, SubscriptionState::Approved, UnixMicros(9)).await.unwrap();
-
-    let pending = SubscriptionState::Pending;
-    assert_eq!(registry.subscriptions_in(pending, None, 9).await.unwrap(), [silver.clone(), bronze.clone()]);
-    assert_eq!(registry.subscriptions_in(pending, Some(&silver.id), 9).await.unwrap(), std::slice::from_ref(bronze));
-    assert_eq!(registry.subscriptions_in(pending, None, 1).await.unwrap(), std::slice::from_ref(silver));
-    let of_shop = registry.subscriptions(&app_id("acme", "shop")).await.unwrap();
-    assert_eq!(of_shop.iter().map(|wish| wish.id.product.as_str()).collect::<Vec<_>>(), ["gold", "silver"]);
-}
-
-pub async fn a_key_keeps_all_that_it_was_given(registry: &dyn Registry) {
-    furnish(registry).await;
-    let (full, bare) = (key("acme", "shop", "aaaaaaaaaaaa"), key("acme", "shop", "bbbbbbbbbbbb"));
-    let bare = Key { expires: None, scopes: Vec::new(), environment: Environment::Live, ..bare };
-    assert_missing(registry.create_key(&key("acme", "no", "cccccccccccc")).await, &app_id("acme", "no"));
-    registry.create_key(&bare).await.unwrap();
-    registry.create_key(&full).await.unwrap();
-
-    assert_eq!(registry.key(&full.id).await.unwrap(), full);
-    assert_eq!(registry.keys(&full.app).await.unwrap(), [full.clone(), bare.clone()]);
-    let expires = Some(UnixMicros(7));
-    assert_eq!(registry.set_key_expiry(&bare.id, expires).await.unwrap(), Key { expires, ..bare.clone() });
-    assert_eq!(registry.set_key_expiry(&bare.id, None).await.unwrap(), bare);
-}
-
-pub async fn a_revoked_key_stays_revoked_since_the_first_time(registry: &dyn Registry) {
-    furnish(registry).await;
-    let key = key("acme", "shop", "aaaaaaaaaaaa");
-    assert_missing(registry.revoke_key(&key.id, UnixMicros(7)).await, &key.id);
-    registry.create_key(&key).await.unwrap();
-
-    let revoked = Key { revoked: Some(UnixMicros(7)), ..key.clone() };
-    assert_eq!(registry.revoke_key(&key.id, UnixMicros(7)).await.unwrap(), revoked);
-    assert_eq!(registry.revoke_key(&key.id, UnixMicros(8)).await.unwrap(), revoked);
-    assert_eq!(registry.key(&key.id).await.unwrap(), revoked);
-}
-
-pub async fn a_touched_key_never_goes_back_and_makes_no_change(registry: &dyn Registry) {
-    furnish(registry).await;
-    let key = key("acme", "shop", "aaaaaaaaaaaa");
-    registry.create_key(&key).await.unwrap();
+pub async fn changes_are_made_together_or_not_at_all(registry: &dyn Registry) {
     let before = registry.revision().await.unwrap();
+    let writes = vec![Write::Create(company("acme")), Write::Create(app("acme/shop")), Write::Create(app("no/shop"))];
+    let note = Some("{}".to_owned());
+    registry.commit(Commit { writes: writes.clone(), note: note.clone(), ..Commit::default() }).await.unwrap_err();
 
-    let nobodys = KeyId::read(b"nobodysnobod").unwrap();
-    registry.touch_keys(&[(key.id, UnixMicros(20)), (nobodys, UnixMicros(20))]).await.unwrap();
-    registry.touch_keys(&[(key.id, UnixMicros(10))]).await.unwrap();
-
-    assert_eq!(registry.key(&key.id).await.unwrap().last_used, Some(UnixMicros(20)));
+    assert_eq!(row(registry, &company("acme").id).await, None);
     assert_eq!(registry.revision().await.unwrap(), before);
+    assert_eq!(registry.noted(0, 9).await.unwrap(), []);
+
+    let writes = writes.into_iter().take(2).collect();
+    let last = registry.commit(Commit { writes, note, ..Commit::default() }).await.unwrap();
+    assert_eq!(registry.revision().await.unwrap(), last);
+    assert_eq!(registry.find(&app("acme/shop").id).await.unwrap().unwrap().revision, last);
 }
 
-pub async fn every_change_moves_the_revision(registry: &dyn Registry) {
-    let mut last = registry.revision().await.unwrap();
-    assert_eq!(last, Revision(0));
-    let (key, wish) = (key("acme", "shop", "aaaaaaaaaaaa"), subscription("acme", "shop", "gold"));
-    let mut moved = async |what: &str| {
-        let now = registry.revision().await.unwrap();
-        assert!(last < now, "{what}");
-        last = now;
-    };
-
-    registry.create_company(&company("acme")).await.unwrap();
-    moved("create company").await;
-    registry.create_app(&app("acme", "shop")).await.unwrap();
-    moved("create app").await;
-    registry.create_product(&product("gold")).await.unwrap();
-    moved("create product").await;
-    registry.replace_product(&product("gold")).await.unwrap();
-    moved("replace product").await;
-    registry.create_subscription(&wish).await.unwrap();
-    moved("create subscription").await;
-    registry.set_subscription_state(&wish.id, SubscriptionState::Approved, UnixMicros(9)).await.unwrap();
-    moved("approve subscription").await;
-    registry.create_key(&key).await.unwrap();
-    moved("create key").await;
-    registry.set_key_expiry(&key.id, None).await.unwrap();
-    moved("set expiry").await;
-    registry.revoke_key(&key.id, UnixMicros(9)).await.unwrap();
-    moved("revoke key").await;
-    registry.delete_subscription(&wish.id).await.unwrap();
-    moved("delete subscription").await;
-    registry.delete_product(&product("gold").name).await.unwrap();
-    moved("delete product").await;
-    registry.delete_company(&company("acme").name).await.unwrap();
-    moved("delete company").await;
-}
-
-pub async fn nothing_changes_the_revision_but_a_change(registry: &dyn Registry) {
+pub async fn a_rehearsal_answers_as_it_would_be_and_changes_nothing(registry: &dyn Registry) {
     furnish(registry).await;
     let before = registry.revision().await.unwrap();
+    let rehearse = |write| Commit { mode: Mode::Rehearsal, note: Some("{}".to_owned()), ..Commit::of(write) };
 
-    registry.create_company(&company("acme")).await.unwrap_err();
-    registry.create_app(&app("nobody", "shop")).await.unwrap_err();
-    registry.delete_company(&company("nobody").name).await.unwrap_err();
-    registry.companies(None, 9).await.unwrap();
+    registry.commit(rehearse(Write::Delete(company("acme").id, None))).await.unwrap();
+    let taken = registry.commit(rehearse(Write::Create(company("acme")))).await;
 
+    assert!(matches!(taken, Err(StoreError::Exists(_))));
     assert_eq!(registry.revision().await.unwrap(), before);
-    assert_eq!(registry.changes_since(before, 9).await.unwrap(), []);
+    assert_eq!(paths(registry, Listing::of(Kind::App)).await, ["acme/shop", "acme/site"]);
+    assert_eq!(registry.noted(0, 9).await.unwrap(), []);
+}
+
+pub async fn lists_come_in_pages_sorted_byte_by_byte(registry: &dyn Registry) {
+    for name in ["b", "a-b", "a", "c", "a1", "B"] {
+        create(registry, company(name)).await;
+    }
+    for path in ["b/z", "b/a-b", "a/x", "a-b/x"] {
+        create(registry, app(path)).await;
+    }
+
+    let all = Listing::of(Kind::Company);
+    assert_eq!(paths(registry, Listing { limit: 3, ..all.clone() }).await, ["B", "a", "a-b"]);
+    assert_eq!(paths(registry, Listing { after: Some("a-b"), limit: 9, ..all }).await, ["a1", "b", "c"]);
+    assert_eq!(paths(registry, Listing::of(Kind::App)).await, ["a-b/x", "a/x", "b/a-b", "b/z"]);
+    let b = company("b").id;
+    let of_b = Listing { parent: Some(&b), after: Some("b/a-b"), ..Listing::of(Kind::App) };
+    assert_eq!(paths(registry, of_b).await, ["b/z"]);
+}
+
+pub async fn entities_are_found_by_their_label(registry: &dyn Registry) {
+    furnish(registry).await;
+    for (app, product) in [("acme/shop", "gold"), ("acme/shop", "silver"), ("acme/site", "bronze")] {
+        create(registry, wish(app, product, "pending")).await;
+    }
+    replace(registry, wish("acme/shop", "gold", "approved")).await;
+
+    let pending = Listing { label: Some("pending"), ..Listing::of(Kind::Subscription) };
+    assert_eq!(paths(registry, pending.clone()).await, ["acme/shop/silver", "acme/site/bronze"]);
+    let shop = app("acme/shop").id;
+    assert_eq!(paths(registry, Listing { parent: Some(&shop), ..pending.clone() }).await, ["acme/shop/silver"]);
+    let after = Listing { after: Some("acme/shop/silver"), ..pending };
+    assert_eq!(paths(registry, after).await, ["acme/site/bronze"]);
+}
+
+pub async fn a_use_never_goes_back_and_is_no_change(registry: &dyn Registry) {
+    furnish(registry).await;
+    let written = key("aaaa", "acme/shop");
+    create(registry, written.clone()).await;
+    let before = registry.revision().await.unwrap();
+
+    registry.touch(&[(written.id.clone(), UnixMicros(20)), (id(Kind::Key, "nobody"), UnixMicros(20))]).await.unwrap();
+    registry.touch(&[(written.id.clone(), UnixMicros(10))]).await.unwrap();
+    let used = async || registry.find(&written.id).await.unwrap().unwrap().used;
+
+    assert_eq!(used().await, Some(UnixMicros(20)));
+    assert_eq!(registry.revision().await.unwrap(), before);
+    replace(registry, written.clone()).await;
+    assert_eq!(used().await, Some(UnixMicros(20)), "a change leaves it");
+    let listed = registry.list(Listing::of(Kind::Key)).await.unwrap();
+    assert_eq!(listed.iter().map(|stored| stored.used).collect::<Vec<_>>(), [Some(UnixMicros(20))]);
 }
 
 pub async fn a_follower_learns_every_change_once_in_order(registry: &dyn Registry) {
     furnish(registry).await;
-    let key = key("acme", "shop", "aaaaaaaaaaaa");
-    registry.create_key(&key).await.unwrap();
+    let written = key("aaaa", "acme/shop");
+    create(registry, written.clone()).await;
     let before = registry.revision().await.unwrap();
+    assert_eq!(registry.changes_since(before, 9).await.unwrap(), []);
 
-    registry.revoke_key(&key.id, UnixMicros(6)).await.unwrap();
-    registry.create_product(&product("gold")).await.unwrap();
-    let last = registry.set_key_expiry(&key.id, None).await.unwrap();
-    registry.delete_app(&app_id("acme", "site")).await.unwrap();
+    replace(registry, Row { label: Some("first".to_owned()), ..written.clone() }).await;
+    create(registry, product("gold")).await;
+    let last = Row { label: Some("last".to_owned()), ..written };
+    replace(registry, last.clone()).await;
+    delete(registry, &app("acme/site").id).await.unwrap();
 
     let changes = registry.changes_since(before, 9).await.unwrap();
     let news: Vec<_> = changes.iter().map(|change| change.now.clone()).collect();
-    let gone = Changed::Gone((&app_id("acme", "site")).into());
-    assert_eq!(news, [Changed::Product(product("gold")), Changed::Key(last), gone]);
+    assert_eq!(news, [Changed::Is(product("gold")), Changed::Is(last), Changed::Gone(app("acme/site").id)]);
     assert!(changes.is_sorted_by(|earlier, later| earlier.revision < later.revision));
     assert_eq!(changes.last().unwrap().revision, registry.revision().await.unwrap());
 }
 
 pub async fn a_follower_reads_in_pages_and_misses_nothing(registry: &dyn Registry) {
     furnish(registry).await;
-    registry.create_product(&product("gold")).await.unwrap();
-    registry.create_subscription(&subscription("acme", "shop", "gold")).await.unwrap();
-    for id in ["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"] {
-        registry.create_key(&key("acme", "shop", id)).await.unwrap();
+    create(registry, product("gold")).await;
+    create(registry, wish("acme/shop", "gold", "pending")).await;
+    for path in ["aaaa", "bbbb", "cccc"] {
+        create(registry, key(path, "acme/shop")).await;
     }
-    registry.delete_app(&app_id("acme", "shop")).await.unwrap();
+    delete(registry, &app("acme/shop").id).await.unwrap();
 
     let all = registry.changes_since(Revision(0), 99).await.unwrap();
     let mut read: Vec<Change> = Vec::new();
@@ -361,11 +273,47 @@ pub async fn a_follower_reads_in_pages_and_misses_nothing(registry: &dyn Registr
 }
 
 pub async fn what_comes_back_is_no_longer_gone(registry: &dyn Registry) {
-    let acme = company("acme");
-    registry.create_company(&acme).await.unwrap();
-    registry.delete_company(&acme.name).await.unwrap();
-    registry.create_company(&acme).await.unwrap();
+    create(registry, company("acme")).await;
+    delete(registry, &company("acme").id).await.unwrap();
+    let revision = create(registry, company("acme")).await;
 
     let changes = registry.changes_since(Revision(0), 9).await.unwrap();
-    assert_eq!(changes, [Change { revision: registry.revision().await.unwrap(), now: Changed::Company(acme) }]);
+    assert_eq!(changes, [Change { revision, now: Changed::Is(company("acme")) }]);
+}
+
+pub async fn the_audit_log_is_a_chain_without_gaps(registry: &dyn Registry) {
+    for number in 0..3 {
+        let writes = vec![Write::Create(company(&format!("company-{number}")))];
+        let note = Some(format!("{{\"number\":{number}}}"));
+        registry.commit(Commit { writes, note, ..Commit::default() }).await.unwrap();
+    }
+    // Something may be noted that changes no entity.
+    registry.commit(Commit { note: Some("{}".to_owned()), ..Commit::default() }).await.unwrap();
+
+    let all = registry.noted(0, 9).await.unwrap();
+    assert_eq!(all.iter().map(|noted| noted.number).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    let bodies: Vec<_> = all.iter().map(|noted| noted.body.as_str()).collect();
+    assert_eq!(bodies, ["{\"number\":0}", "{\"number\":1}", "{\"number\":2}", "{}"]);
+    let mut before = [0; 32];
+    for noted in &all {
+        before = chained(&before, &noted.body);
+        assert_eq!(noted.hash, before);
+    }
+    let some = registry.noted(1, 2).await.unwrap();
+    assert!(some.iter().eq(all.iter().skip(1).take(2)));
+}
+
+pub async fn writers_at_once_take_turns(registry: &dyn Registry) {
+    create(registry, company("acme")).await;
+    let names: Vec<_> = (0..20).map(|number| format!("acme/app-{number}")).collect();
+    let created = names
+        .iter()
+        .map(|name| registry.commit(Commit { note: Some("{}".to_owned()), ..Commit::of(Write::Create(app(name))) }));
+    let mut revisions: Vec<_> = futures::future::join_all(created).await.into_iter().map(Result::unwrap).collect();
+
+    revisions.sort_unstable();
+    revisions.dedup();
+    assert_eq!(revisions.len(), 20);
+    assert_eq!(registry.noted(0, 99).await.unwrap().len(), 20);
+    assert_eq!(registry.changes_since(Revision(0), 99).await.unwrap().len(), 21);
 }

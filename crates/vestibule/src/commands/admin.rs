@@ -1,6 +1,7 @@
 //! `vestibule admin`: asks a running gateway, through its admin listener.
 
 mod app;
+mod audit;
 pub(crate) mod call;
 pub(crate) mod client;
 mod company;
@@ -12,6 +13,7 @@ mod show;
 mod statement;
 mod status;
 mod subscription;
+mod token;
 mod usage;
 
 use std::process::ExitCode;
@@ -22,7 +24,7 @@ use self::call::Call;
 use self::client::Client;
 use crate::output::{self, GOOD};
 
-/// Asks a running gateway: companies, apps, products, subscriptions, keys, usage, statements, status.
+/// Asks a running gateway: companies, apps, products, subscriptions, keys, tokens, audit log, usage, statements, status.
 ///
 /// The gateway is found by `--url` and its token, or by the configuration that it was started with.
 #[derive(Args)]
@@ -48,6 +50,9 @@ enum Command {
     Subscription(subscription::Command),
     #[command(subcommand)]
     Key(key::Command),
+    #[command(subcommand)]
+    Token(token::Command),
+    Audit(audit::Arguments),
     Usage(Box<usage::Arguments>),
     #[command(subcommand)]
     Statement(statement::Command),
@@ -63,6 +68,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Command::Product(command) => command.call(),
         Command::Subscription(command) => command.call(),
         Command::Key(command) => command.call(),
+        Command::Token(command) => command.call(),
+        Command::Audit(arguments) => arguments.call(),
         Command::Usage(arguments) => arguments.call(),
         Command::Statement(command) => command.call(),
         Command::Status(arguments) => arguments.call(),
@@ -70,7 +77,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     };
     match ask(&arguments.whereabouts, &call) {
         Ok(answer) if arguments.json => output::print(&format!("{answer:#}\n"), GOOD),
-        Ok(answer) => output::print(&call.shown(&answer), GOOD),
+        Ok(answer) => match call.shown(&answer) {
+            Ok(text) => output::print(&text, GOOD),
+            Err(reason) => output::fail(&reason),
+        },
         Err(reason) => output::fail(&reason),
     }
 }

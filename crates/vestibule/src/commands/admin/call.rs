@@ -29,6 +29,8 @@ pub(crate) enum Answer {
     Text,
     /// Something of a form of its own.
     Special(fn(&Value) -> String),
+    /// A list of a form of its own, all pages of it, in which something may be wrong.
+    Checked(fn(&Value) -> Result<String, String>),
 }
 
 impl Call {
@@ -66,16 +68,17 @@ impl Call {
         self
     }
 
-    /// The answer, for people.
-    pub(crate) fn shown(&self, answer: &Value) -> String {
-        match &self.answer {
+    /// The answer, for people; or what is wrong with it.
+    pub(crate) fn shown(&self, answer: &Value) -> Result<String, String> {
+        Ok(match &self.answer {
             Answer::List(columns) => show::table(columns, answer.get("items").unwrap_or(&Value::Null)),
             Answer::One => show::record(answer),
             Answer::Key => show::key(answer),
             Answer::Nothing(done) => format!("{done}\n"),
             Answer::Text => answer.as_str().unwrap_or_default().to_owned(),
             Answer::Special(show) => show(answer),
-        }
+            Answer::Checked(show) => return show(answer),
+        })
     }
 }
 

@@ -29,7 +29,7 @@ impl Client {
 
     /// The answer to a question, of a list all pages.
     pub(crate) async fn answer(&self, call: &Call) -> Result<Value, String> {
-        let Answer::List(_) = call.answer else { return self.page(call, &call.target).await };
+        let (Answer::List(_) | Answer::Checked(_)) = call.answer else { return self.page(call, &call.target).await };
         let mark = if call.target.contains('?') { '&' } else { '?' };
         let (mut items, mut target) = (Vec::new(), format!("{}{mark}limit=1000", call.target));
         loop {

@@ -29,7 +29,7 @@ pub(crate) fn key(made: &Value) -> String {
     let mut key = made.clone();
     let secret = key.as_object_mut().and_then(|members| members.shift_remove("secret"));
     let secret = secret.as_ref().map(text).unwrap_or_default();
-    format!("{}\n{secret}\n\nThis is the key. It is shown now and never again.\n", record(&key))
+    format!("{}\n{secret}\n\nThis is the secret. It is shown now and never again.\n", record(&key))
 }
 
 fn line(cells: &[String], widths: &[usize]) -> String {
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn a_secret_stands_alone() {
         let shown = key(&json!({ "id": "x", "secret": "vk_live_1" }));
-        assert_eq!(shown, "id  x\n\nvk_live_1\n\nThis is the key. It is shown now and never again.\n");
+        assert_eq!(shown, "id  x\n\nvk_live_1\n\nThis is the secret. It is shown now and never again.\n");
     }
 
     #[test]
