@@ -179,8 +179,8 @@ mod tests {
         let tester = Tester::with_app().await;
         tester.post("/companies", json!({ "name": "zeta" })).await.is_made();
         tester.post("/companies/zeta/apps", json!({ "name": "site" })).await.is_made();
-        let own = tester.post("/companies/acme/apps/shop/keys", json!({})).await.text_of("id").clone();
-        let other = tester.post("/companies/zeta/apps/site/keys", json!({})).await.text_of("id").clone();
+        let own = tester.post("/companies/acme/apps/shop/keys", json!({})).await.text_of("id");
+        let other = tester.post("/companies/zeta/apps/site/keys", json!({})).await.text_of("id");
         let (own, other) = (format!("/keys/{own}"), format!("/keys/{other}"));
         let own_rotated = format!("{own}/rotate");
         let other_rotated = format!("{other}/rotate");
@@ -211,7 +211,7 @@ mod tests {
             ("company", Some("acme"), "..x..x..xx......."),
         ] {
             let token = json!({ "name": format!("a-{role}"), "role": role, "company": company });
-            let secret = tester.post("/tokens", token).await.text_of("secret").clone();
+            let secret = tester.post("/tokens", token).await.text_of("secret");
             let mut found = String::new();
             for (method, path) in paths {
                 let answer = tester.send_as(&secret, method, path, "").await;

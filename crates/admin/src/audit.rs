@@ -48,7 +48,7 @@ mod tests {
     async fn every_change_is_noted_with_its_maker_and_without_secrets() {
         let tester = Tester::with_app().await;
         let token = tester.post("/tokens", json!({ "name": "ci", "role": "operator" })).await;
-        let secret = token.text_of("secret").clone();
+        let secret = token.text_of("secret");
         tester.post_as(&secret, "/companies/acme/apps/shop/keys", json!({})).await.is_made();
         tester.delete("/companies/nobody").await;
         tester.post("/companies?dry_run=true", json!({ "name": "zeta" })).await.is_made();

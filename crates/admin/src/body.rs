@@ -114,4 +114,4 @@ fn pointer(path: &serde_path_to_error::Path) -> Pointer {
 }
 
 /// Bytes of a body, unless the operation says otherwise: a product with a thousand operations fits.
-const LONGEST: usize = 256 * 1024;
+pub(crate) const LONGEST: usize = 256 * 1024;

@@ -13,6 +13,7 @@ mod configuration;
 mod failure;
 mod gateway;
 mod health;
+mod idempotency;
 mod keys;
 mod listener;
 mod metrics;

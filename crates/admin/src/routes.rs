@@ -13,8 +13,8 @@ use problem::{Problem, ProblemKind};
 
 use crate::failure::Failure;
 use crate::{
-    Admin, access, apps, audit, body, companies, configuration, failure, health, keys, metrics, parts, products,
-    statements, status, subscriptions, tokens, upgrade, usage, usage_series,
+    Admin, access, apps, audit, body, companies, configuration, failure, health, idempotency, keys, metrics, parts,
+    products, statements, status, subscriptions, tokens, upgrade, usage, usage_series,
 };
 
 /// Nothing is asked by this path.
@@ -43,6 +43,9 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &body::TOO_LONG,
     &body::MALFORMED,
     &parts::BAD_QUERY,
+    &idempotency::BAD_KEY,
+    &idempotency::KEY_REUSED,
+    &idempotency::NOT_ANSWERED,
     &parts::NO_STORE,
     &failure::INVALID,
     &failure::NOT_FOUND,
@@ -82,7 +85,8 @@ impl Admin {
             Exposure::Network => metrics.route_layer(with_token()),
         };
         // Below the layer stand unknown paths too: who has no token learns nothing of what there is.
-        let closed = partners().merge(node()).fallback(no_such_path).layer(with_token());
+        let once = middleware::from_fn_with_state(self.clone(), idempotency::once);
+        let closed = partners().merge(node()).fallback(no_such_path).layer(once).layer(with_token());
         open.merge(metrics)
             .merge(closed)
             .method_not_allowed_fallback(method_not_allowed)

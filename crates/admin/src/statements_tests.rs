@@ -126,6 +126,18 @@ async fn a_period_that_is_not_over_is_not_closed_and_a_draft_goes() {
 }
 
 #[tokio::test]
+async fn nothing_is_done_for_good_by_a_request_that_is_not_understood() {
+    let tester = tester().await;
+    tester.post("/statements?dry_run=true", december()).await.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+    let made = tester.post("/statements", december()).await;
+    let seen = json!({ "hash": made.json["hash"] });
+    let close = tester.post("/statements/1/close?dry_run=true", seen).await;
+    close.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+    tester.delete("/statements/1?dry_run=true").await.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+    assert_eq!(tester.get("/statements/1").await.json["state"], "draft");
+}
+
+#[tokio::test]
 async fn nothing_is_billed_while_usage_cannot_be_counted() {
     let tester = tester().await;
     tester.node.fail();

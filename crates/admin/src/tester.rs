@@ -144,6 +144,16 @@ impl Tester {
         self.ask(request.body(Body::empty()).unwrap()).await
     }
 
+    pub(crate) async fn post_once(&self, key: &str, path: &str, body: Value) -> Answer {
+        self.post_once_as(TOKEN, key, path, body).await
+    }
+
+    pub(crate) async fn post_once_as(&self, secret: &str, key: &str, path: &str, body: Value) -> Answer {
+        let request = Request::post(path).header(AUTHORIZATION, format!("Bearer {secret}"));
+        let request = request.header("idempotency-key", key).header(CONTENT_TYPE, "application/json");
+        self.ask(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
     pub(crate) async fn get_as(&self, secret: &str, path: &str) -> Answer {
         self.send_as(secret, "GET", path, "").await
     }

@@ -97,7 +97,7 @@ mod tests {
         let made = tester.post("/tokens", json!({ "name": "ci", "role": "operator", "expires_in": "90d" })).await;
 
         made.is_made();
-        let secret = made.text_of("secret").clone();
+        let secret = made.text_of("secret");
         assert!(secret.starts_with("va_") && secret.len() == 46, "{secret}");
         assert_eq!(tester.get_as(&secret, "/companies").await.status, StatusCode::OK);
         let listed = tester.get("/tokens").await;

@@ -21,6 +21,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const COMPACT: Duration = Duration::from_mins(1);
 /// How often it is written down when keys were last used.
 const NOTE: Duration = Duration::from_secs(30);
+/// How often old answers of the Admin API are forgotten.
+const FORGET: Duration = Duration::from_hours(1);
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -32,6 +34,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(compact(keeping.clone()));
         jobs.spawn(let_go(keeping.clone()));
         jobs.spawn(note_uses(keeping.clone()));
+        jobs.spawn(forget(keeping.clone()));
         jobs.spawn(look_around(keeping.clone()));
         show_keeping(node, keeping);
     }
@@ -93,6 +96,15 @@ async fn note_uses(keeping: Arc<Keeping>) {
     loop {
         tokio::time::sleep(NOTE).await;
         keeping.note_uses().await;
+    }
+}
+
+async fn forget(keeping: Arc<Keeping>) {
+    loop {
+        if let Err(error) = keeping.partners.forget_replies().await {
+            tracing::warn!(%error, "old answers of the Admin API could not be forgotten; it is tried again");
+        }
+        tokio::time::sleep(FORGET).await;
     }
 }
 

@@ -59,8 +59,8 @@ impl Book {
             Changed::Is(row) => row,
         };
         match row.id.kind() {
-            // Companies and apps matter by what belongs to them; tokens are no partner's business.
-            Kind::Company | Kind::App | Kind::Token => None,
+            // Companies and apps matter by what belongs to them; tokens and replies are no partner's business.
+            Kind::Company | Kind::App | Kind::Token | Kind::Reply => None,
             Kind::Product => {
                 self.note_product(read(&row)?);
                 None
@@ -100,7 +100,7 @@ impl Book {
 
     fn note_gone(&mut self, id: &EntityId) -> Option<(KeyId, Option<KeyFacts>)> {
         match id.kind() {
-            Kind::Company | Kind::Token => {}
+            Kind::Company | Kind::Token | Kind::Reply => {}
             Kind::App => {
                 if let Some(app) = id.path().parse().ok().and_then(|id: AppId| self.apps.remove(&id)) {
                     // A request may hold one of its keys still.

@@ -18,6 +18,7 @@ mod pepper;
 pub mod private_file;
 mod product;
 mod records;
+mod replies;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -38,4 +39,5 @@ pub use self::partners::{Clock, Issued, Partners, Whoami};
 pub use self::pepper::{Pepper, PepperError};
 pub use self::product::Product;
 pub use self::records::{Act, At};
+pub use self::replies::Claim;
 pub use self::tokens::{IssuedToken, NewToken};

@@ -216,6 +216,48 @@ impl fmt::Debug for Token {
     }
 }
 
+/// Which kept answer: a hash of who asked and of the key that they gave the request.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReplyId(String);
+
+impl ReplyId {
+    /// The id that is this hash.
+    pub fn of(hash: &[u8]) -> Self {
+        Self(crate::hex(hash))
+    }
+}
+
+impl fmt::Display for ReplyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A request of the Admin API that may be made again, and what was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Which one.
+    pub id: ReplyId,
+    /// A hash of the request.
+    pub fingerprint: String,
+    /// What was answered, unless that is still to come.
+    pub answer: Option<Answer>,
+    /// When it was asked.
+    pub at: UnixMicros,
+}
+
+/// An answer, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// The headers that say something about what was made.
+    pub headers: Vec<(String, String)>,
+    /// Its body, in JSON.
+    pub body: String,
+}
+
 /// A digest of a secret, and how it was made.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyHash {
@@ -265,6 +307,8 @@ pub enum Kind {
     Key,
     /// What opens the Admin API.
     Token,
+    /// An answer of the Admin API that is kept for a repeated request.
+    Reply,
 }
 
 /// Which entity: its kind, and the path of names that leads to it.
@@ -382,6 +426,7 @@ entities! {
             Some(self.hash.clone())
         }
     };
+    Reply Reply by ReplyId as id;
     Key Key by KeyId as id {
         fn parent(&self) -> Option<EntityId> {
             Some((&self.app).into())
@@ -428,6 +473,6 @@ words! {
     ManagedBy: File "file" Api "api";
     SubscriptionState: Pending "pending" Approved "approved" Refused "refused" Suspended "suspended";
     Environment: Live "live" Test "test";
-    Kind: Company "company" App "app" Product "product" Subscription "subscription" Key "key" Token "token";
+    Kind: Company "company" App "app" Product "product" Subscription "subscription" Key "key" Token "token" Reply "reply";
     Role: Owner "owner" Operator "operator" Billing "billing" Auditor "auditor" Company "company";
 }

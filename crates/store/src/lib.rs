@@ -19,8 +19,8 @@ mod usage;
 pub use model::api::{Period, ProductQuota as Quota};
 
 pub use self::entity::{
-    App, AppId, Company, Entity, EntityId, Environment, Key, KeyHash, Kind, ManagedBy, Product, Role, Subscription,
-    SubscriptionId, SubscriptionState, Token, UnixMicros, UnknownWord,
+    Answer, App, AppId, Company, Entity, EntityId, Environment, Key, KeyHash, Kind, ManagedBy, Product, Reply, ReplyId,
+    Role, Subscription, SubscriptionId, SubscriptionState, Token, UnixMicros, UnknownWord,
 };
 pub use self::error::{StoreError, Unavailable};
 pub use self::memory::InMemory;
