@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use control::AccountError;
 use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use partners::{CompanyName, KeyId, Role};
@@ -77,14 +78,14 @@ async fn may(admin: &Admin, asker: &Asker, method: &Method, uri: &Uri) -> Result
         Role::Owner => true,
         Role::Operator => first != "tokens",
         Role::Auditor => looks,
-        Role::Billing => {
-            first == "statements" || looks && matches!(first, "companies" | "products" | "subscriptions" | "usage")
-        }
+        Role::Billing if first == "statements" => true,
+        Role::Billing => looks && matches!(first, "companies" | "products" | "subscriptions" | "usage"),
         Role::Company => {
             let Some(company) = &asker.company else { return Ok(false) };
             match (first, second) {
                 ("companies", Some(name)) => looks && name == company.as_str(),
-                ("usage", None | Some("series")) => looks && asks_about(uri, company),
+                ("usage", None | Some("series")) | ("statements", None) => looks && asks_about(uri, company),
+                ("statements", Some(number)) => looks && is_billed(admin, company, number).await?,
                 // Its own keys it may see, rotate and revoke.
                 ("keys", Some(key)) => owns(admin, company, key).await?,
                 _ => false,
@@ -93,11 +94,21 @@ async fn may(admin: &Admin, asker: &Asker, method: &Method, uri: &Uri) -> Result
     })
 }
 
-/// Whether usage of this company, and of no other, is asked for.
+/// Whether what belongs to this company, and to no other, is asked for.
 fn asks_about(uri: &Uri, company: &CompanyName) -> bool {
     let query = uri.query().unwrap_or_default();
     let mut asked = query.split('&').filter_map(|member| member.strip_prefix("company="));
     asked.next() == Some(company.as_str()) && asked.next().is_none()
+}
+
+/// Whether a statement or credit note is this company's.
+async fn is_billed(admin: &Admin, company: &CompanyName, number: &str) -> Result<bool, Failure> {
+    let (Some(storage), Ok(number)) = (&admin.storage, number.parse()) else { return Ok(false) };
+    match storage.accounts.statement(number).await {
+        Ok(row) => Ok(row.company == company.as_str()),
+        Err(AccountError::NoStatement(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn owns(admin: &Admin, company: &CompanyName, key: &str) -> Result<bool, Failure> {

@@ -89,6 +89,11 @@ enum Format {
     Html,
 }
 
+/// No query: what is not understood, such as `dry_run`, must not be passed over where something is done for good.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
 /// A statement or a credit note in a list.
 #[derive(Serialize)]
 pub(crate) struct Brief {
@@ -142,6 +147,7 @@ pub(crate) async fn list(Stored(storage): Stored, Asked(question): Asked<Questio
 pub(crate) async fn create(
     State(admin): State<Admin>,
     Stored(storage): Stored,
+    Asked(Nothing {}): Asked<Nothing>,
     Sent(wanted): Sent<Wanted>,
 ) -> Result<impl IntoResponse, Failure> {
     let order = order(wanted)?;
@@ -180,6 +186,7 @@ pub(crate) async fn close(
     State(admin): State<Admin>,
     Stored(storage): Stored,
     Named(number): Named<u64>,
+    Asked(Nothing {}): Asked<Nothing>,
     Sent(seen): Sent<Seen>,
 ) -> Result<impl IntoResponse, Failure> {
     admin.node.count_usage().await?;
@@ -187,7 +194,11 @@ pub(crate) async fn close(
 }
 
 /// `DELETE /statements/{number}`: discards a draft.
-pub(crate) async fn discard(Stored(storage): Stored, Named(number): Named<u64>) -> Result<StatusCode, Failure> {
+pub(crate) async fn discard(
+    Stored(storage): Stored,
+    Named(number): Named<u64>,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Result<StatusCode, Failure> {
     storage.accounts.discard(number).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -196,6 +207,7 @@ pub(crate) async fn discard(Stored(storage): Stored, Named(number): Named<u64>) 
 pub(crate) async fn credit(
     Stored(storage): Stored,
     Named(number): Named<u64>,
+    Asked(Nothing {}): Asked<Nothing>,
     Sent(given): Sent<Given>,
 ) -> Result<impl IntoResponse, Failure> {
     let note = storage.accounts.credit(number, given.lines).await?;

@@ -126,8 +126,57 @@ async fn a_period_that_is_not_over_is_not_closed_and_a_draft_goes() {
 }
 
 #[tokio::test]
+async fn nothing_is_done_for_good_by_a_request_that_is_not_understood() {
+    let tester = tester().await;
+    tester.post("/statements?dry_run=true", december()).await.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+    let made = tester.post("/statements", december()).await;
+    let seen = json!({ "hash": made.json["hash"] });
+    let close = tester.post("/statements/1/close?dry_run=true", seen).await;
+    close.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+    tester.delete("/statements/1?dry_run=true").await.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+    assert_eq!(tester.get("/statements/1").await.json["state"], "draft");
+}
+
+#[tokio::test]
 async fn nothing_is_billed_while_usage_cannot_be_counted() {
     let tester = tester().await;
     tester.node.fail();
     tester.post("/statements", december()).await.is_problem(StatusCode::INTERNAL_SERVER_ERROR, "failed");
+}
+
+#[tokio::test]
+async fn who_bills_may_do_all_of_this_and_a_company_sees_its_own() {
+    let tester = tester().await;
+    tester.post("/companies", json!({ "name": "acme" })).await.is_made();
+    let token = async |role: &str, company: Option<&str>| {
+        let token = json!({ "name": format!("a-{role}"), "role": role, "company": company });
+        tester.post("/tokens", token).await.text_of("secret")
+    };
+    let (billing, company, auditor) =
+        (token("billing", None).await, token("company", Some("acme")).await, token("auditor", None).await);
+    let status = async |token: &str, method: &str, path: &str, body: Value| {
+        tester.send_as(token, method, path, body.to_string()).await.status.as_u16()
+    };
+    let zeta = json!({ "company": "zeta", "plan": "gold", "period": "2025-12" });
+
+    assert_eq!(status(&billing, "POST", "/statements", december()).await, 201);
+    assert_eq!(status(&billing, "POST", "/statements", zeta).await, 201);
+
+    for (token, method, path, expected) in [
+        (&company, "GET", "/statements/1", 200),
+        (&company, "GET", "/statements/2", 403),
+        (&company, "GET", "/statements/9", 403),
+        (&company, "GET", "/statements?company=acme", 200),
+        (&company, "GET", "/statements", 403),
+        (&company, "GET", "/usage/series?company=acme", 200),
+        (&company, "GET", "/usage/series?company=zeta", 403),
+        (&company, "DELETE", "/statements/1", 403),
+        (&company, "POST", "/usage/rebuild", 403),
+        (&auditor, "GET", "/statements/2", 200),
+        (&auditor, "DELETE", "/statements/2", 403),
+        (&billing, "POST", "/usage/rebuild", 403),
+        (&billing, "DELETE", "/statements/2", 204),
+    ] {
+        assert_eq!(status(token, method, path, json!(null)).await, expected, "{method} {path}");
+    }
 }

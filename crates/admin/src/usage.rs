@@ -16,6 +16,7 @@ use store::{UsageQuery, UsageRow, UsageTotals};
 
 use crate::failure::Failure;
 use crate::parts::{Asked, BAD_QUERY, Stored};
+use crate::statements::Nothing;
 use crate::{Admin, Rebuilt, Storage, time};
 
 /// The answer would be longer than anybody reads.
@@ -150,7 +151,11 @@ struct Remade {
 }
 
 /// `POST /usage/rebuild`: makes the sums anew from the records that are kept.
-pub(crate) async fn rebuild(State(admin): State<Admin>, Stored(_): Stored) -> Result<impl IntoResponse, Failure> {
+pub(crate) async fn rebuild(
+    State(admin): State<Admin>,
+    Stored(_): Stored,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Result<impl IntoResponse, Failure> {
     let Rebuilt { from_hour, records, rows, changed } = admin.node.rebuild_usage().await?;
     Ok(Json(Remade { from: hour_text(from_hour), records, rows, changed }))
 }

@@ -125,9 +125,12 @@ impl Calendar {
     pub fn day_of(&self, hour: u32) -> Date {
         let second = i64::from(hour) * HOUR;
         let time = Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
-        let shown = time.to_zoned(self.zone.clone()).date();
-        let has_begun = |day: &Date| self.first_hour(*day).is_ok_and(|first| first <= hour);
-        shown.tomorrow().ok().filter(has_begun).unwrap_or(shown)
+        let day = time.to_zoned(self.zone.clone()).date();
+        // Where clocks go back at midnight, a day begins twice: its hours are those after the first time.
+        match day.tomorrow().map(|next| (next, self.first_hour(next))) {
+            Ok((next, Ok(first))) if first <= hour => next,
+            _ => day,
+        }
     }
 
     /// The month in which an hour begins.
@@ -191,6 +194,15 @@ mod tests {
 
     fn calendar_utc_hour(day: &str, hour: u32) -> u32 {
         Calendar::of("UTC").unwrap().first_hour(day.parse().unwrap()).unwrap() + hour
+    }
+
+    #[test]
+    fn a_day_that_begins_twice_has_the_hours_after_the_first_time() {
+        let calendar = Calendar::of("America/St_Johns").unwrap();
+        let day: Date = "2009-11-01".parse().unwrap();
+        let hour = calendar.first_hour(day).unwrap();
+        // At a minute past midnight clocks went back by an hour, into the day before.
+        assert_eq!((calendar.day_of(hour - 1), calendar.day_of(hour)), (day.yesterday().unwrap(), day));
     }
 
     #[test]
