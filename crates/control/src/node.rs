@@ -121,19 +121,15 @@ impl Node {
         telemetry::metrics::describe_process(&registry);
         let spans = document.tracing.as_ref().map(|_| SpanQueue::new(SPANS));
         let collector = document.tracing.as_ref().map(Collector::of).transpose();
-        let collector = collector.map_err(|found| StartError::Findings(and_the_rest(&configuration, found)))?;
-        let exports =
-            events::exports(document).map_err(|found| StartError::Findings(and_the_rest(&configuration, found)))?;
+        let all = |found| StartError::Findings(and_the_rest(&configuration, found));
+        let collector = collector.map_err(all)?;
+        let exports = events::exports(document).map_err(all)?;
         let sampler = document.tracing.as_ref().map(|tracing| Sampler::new(tracing.sample, Callers::Decide));
 
         if let Some(keeping) = &keeping {
-            keeping
-                .signers
-                .prepare(document)
-                .map_err(|found| StartError::Findings(and_the_rest(&configuration, found)))?;
+            keeping.signers.prepare(document).map_err(all)?;
         }
-        let compiled = Snapshot::compile(document, 1, &configuration.hash, &lent);
-        let compiled = compiled.map_err(|found| StartError::Findings(and_the_rest(&configuration, found)))?;
+        let compiled = Snapshot::compile(document, 1, &configuration.hash, &lent).map_err(all)?;
         let live = Arc::new(Live::new(compiled));
         let service = Arc::new(Service::new(live.clone(), sampler));
         let workers = document.workers.map_or_else(std::thread::available_parallelism, |workers| {
