@@ -2,12 +2,12 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use attributes::expression;
+use attributes::template::{Place, Template};
 use http::Request;
 use libfuzzer_sys::fuzz_target;
 use pipeline::Exchange;
 use pipeline::tester::exchange;
-use attributes::expression;
-use attributes::template::{Place, Template};
 use problem::Pointer;
 
 #[derive(Arbitrary, Debug)]

@@ -2,7 +2,7 @@
 #![no_main]
 
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use http::{HeaderMap, Request};
 use http1::{Limits, parse_request};
@@ -22,7 +22,7 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
             "c": { "match": { "path": { "exact": "/c" } }, "upstream": "a" },
         },
     });
-    let document = serde_json::from_value(document).expect("a document");
+    let document = Arc::new(serde_json::from_value(document).expect("a document"));
     Snapshot::compile(&document, 1, "", &Lent::default()).unwrap_or_else(|findings| panic!("{findings:?}"))
 });
 
@@ -32,6 +32,7 @@ static CONNECTION: LazyLock<Arc<Connection>> = LazyLock::new(|| {
         local: SocketAddr::from(([10, 0, 0, 2], 80)),
         listener: "a".into(),
         tls: None,
+        told: OnceLock::new(),
     })
 });
 

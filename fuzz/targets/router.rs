@@ -31,7 +31,7 @@ struct Asked<'a> {
 fuzz_target!(|input: (Vec<Api<'_>>, Vec<Asked<'_>>)| {
     let (apis, asked) = input;
     let Ok(document) = serde_json::from_value::<Document>(document(&apis)) else { return };
-    let Ok(snapshot) = Snapshot::compile(&document, 1, "", &Lent::default()) else { return };
+    let Ok(snapshot) = Snapshot::compile(&document.into(), 1, "", &Lent::default()) else { return };
     for one in asked {
         look_up(&snapshot.router, &one);
     }
