@@ -11,8 +11,9 @@ use telemetry::export::{Exporter, Sent, SpanQueue, Transport};
 use telemetry::otlp::{Attribute, Resource};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use upstream::Below;
 
-use crate::receiver::{Below, Receiver};
+use crate::receiver::Receiver;
 
 /// A collector, and how it is asked.
 pub(crate) struct Collector(Receiver);

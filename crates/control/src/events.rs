@@ -21,8 +21,9 @@ use model::usage::{EventForm, EventHttp, EventSink};
 use problem::{Finding, Pointer};
 use serde_json::{Value, json};
 use telemetry::export::Sent;
+use upstream::Below;
 
-use crate::receiver::{Below, Receiver};
+use crate::receiver::Receiver;
 
 /// What brings events to one sink.
 pub(crate) struct Export {

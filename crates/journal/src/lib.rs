@@ -36,7 +36,7 @@
 //!
 //! A `write(2)` costs 400 ns or more; the bar is 150 ns for 200 bytes.
 //!
-//! Deliberately not here: what the records mean.
+//! Deliberately not here: what the records mean. How numbers and texts lie in them is in [`wire`].
 
 mod consumer;
 mod error;
@@ -46,6 +46,7 @@ mod keeper;
 mod per_thread;
 mod reader;
 mod segment;
+pub mod wire;
 mod writer;
 
 pub use self::consumer::Consumer;

@@ -8,7 +8,7 @@ use journal::{End, Journal, Next, NotAppended, PerThread, SegmentId, SegmentRead
 use parking_lot::Mutex;
 use tracing::warn;
 
-use crate::encoding::{Source, put_number, put_text};
+use journal::wire::{Source, put_bytes, put_number};
 
 /// Why a ledger could not be read or compacted.
 #[derive(Debug, thiserror::Error)]
@@ -203,7 +203,7 @@ impl<'a> Entry<'a> {
                 to.push(if n < 0 { GIVEN_BACK } else { CONSUMED });
                 to.extend_from_slice(&window.to_le_bytes());
                 put_number(to, n.unsigned_abs());
-                put_text(to, counter);
+                put_bytes(to, counter.as_bytes());
             }
             Self::Covers(id) => {
                 to.push(COVERS);
@@ -214,14 +214,14 @@ impl<'a> Entry<'a> {
 
     fn decode(record: &'a [u8]) -> Option<Self> {
         let mut source = Source(record);
-        match source.bytes()? {
+        match source.array()? {
             [kind @ (CONSUMED | GIVEN_BACK)] => {
-                let window = u64::from_le_bytes(source.bytes()?);
+                let window = u64::from_le_bytes(source.array()?);
                 let n = i64::try_from(source.number()?).ok()?;
                 let n = if kind == GIVEN_BACK { -n } else { n };
                 Some(Self::Consumed { counter: source.text()?, window, n })
             }
-            [COVERS] => Some(Self::Covers(SegmentId(u128::from_le_bytes(source.bytes()?)))),
+            [COVERS] => Some(Self::Covers(SegmentId(u128::from_le_bytes(source.array()?)))),
             _ => None,
         }
     }

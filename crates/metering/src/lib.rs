@@ -10,7 +10,6 @@
 //! Deliberately not here: rates and bills, and what a quota allows.
 
 mod aggregator;
-mod encoding;
 mod event;
 mod ledger;
 mod meter;

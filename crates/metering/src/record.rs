@@ -3,7 +3,7 @@
 use http::Method;
 use pipeline::{Exchange, Outcome};
 
-use crate::encoding::{Source, put_number, put_text};
+use journal::wire::{Source, put_bytes, put_number};
 
 /// What is kept of one finished exchange. A name is empty where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl<'a> UsageRecord<'a> {
             put_number(to, number);
         }
         for name in [self.company, self.app, self.product, self.api, self.method, self.template] {
-            put_text(to, name);
+            put_bytes(to, name.as_bytes());
         }
     }
 
@@ -114,11 +114,11 @@ impl Figures {
     /// The numbers of a record, and its names, which nobody has read yet.
     pub(crate) fn decode(record: &[u8]) -> Option<(Self, Names<'_>)> {
         let mut source = Source(record);
-        let [VERSION, flags] = source.bytes()? else { return None };
+        let [VERSION, flags] = source.array()? else { return None };
         let figures = Self {
-            id: u128::from_le_bytes(source.bytes()?),
-            at: u64::from_le_bytes(source.bytes()?),
-            status: u16::from_le_bytes(source.bytes()?),
+            id: u128::from_le_bytes(source.array()?),
+            at: u64::from_le_bytes(source.array()?),
+            status: u16::from_le_bytes(source.array()?),
             complete: flags & 1 == 1,
             cost: source.small()?,
             received: source.number()?,
@@ -127,7 +127,7 @@ impl Figures {
         };
         let begin = source.0;
         for _ in 0..NAMES {
-            source.skip_text()?;
+            source.bytes()?;
         }
         Some((figures, Names(begin.get(..begin.len() - source.0.len())?)))
     }

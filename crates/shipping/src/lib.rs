@@ -13,7 +13,6 @@
 mod background;
 mod backlog;
 mod batch;
-mod bytes;
 mod keep;
 mod layout;
 mod metrics;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use journal::SegmentId;
 
-use crate::bytes::{Source, put_bytes};
+use journal::wire::{Source, put_bytes};
 
 /// What is known of a packed segment without unpacking it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Unpacked {
     pub(crate) fn next(&mut self) -> Option<&[u8]> {
         let rest = self.raw.get(self.at..)?;
         let mut source = Source(rest);
-        let record = source.text()?;
+        let record = source.bytes()?;
         self.at += rest.len() - source.0.len();
         Some(record)
     }

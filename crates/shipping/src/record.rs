@@ -12,7 +12,7 @@ use model::logs::Field;
 use pipeline::{Exchange, Outcome};
 use watch::{Query, Secrets};
 
-use crate::bytes::{Source, put_bytes, put_number};
+use journal::wire::{Source, put_bytes, put_number};
 
 /// A value of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,23 +220,23 @@ impl<'a> Record<'a> {
     /// Reads a record, unless it is none that this version of the program could have written or pass over.
     pub(crate) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut from = Source(bytes);
-        if from.bytes::<1>()? != [VERSION] {
+        if from.array::<1>()? != [VERSION] {
             return None;
         }
-        let (time, id) = (u64::from_be_bytes(from.bytes()?), u128::from_be_bytes(from.bytes()?));
+        let (time, id) = (u64::from_be_bytes(from.array()?), u128::from_be_bytes(from.array()?));
         let mut record = Self { time, id, values: Default::default(), headers: Vec::new() };
-        while let Some([key]) = from.bytes() {
+        while let Some([key]) = from.array() {
             let number = key >> WIRE_BITS;
             let value = match Wire::of(key) {
-                Wire::Text => Value::Text(String::from_utf8_lossy(from.text()?)),
+                Wire::Text => Value::Text(String::from_utf8_lossy(from.bytes()?)),
                 Wire::Number => Value::Number(from.number()?),
                 Wire::Microseconds => Value::Milliseconds(from.number()?),
                 Wire::Flag => Value::Flag(from.number()? != 0),
-                Wire::Address => Value::Address(address(from.text()?)?),
-                Wire::Id => Value::Id(u128::from_be_bytes(from.bytes()?)),
+                Wire::Address => Value::Address(address(from.bytes()?)?),
+                Wire::Id => Value::Id(u128::from_be_bytes(from.array()?)),
                 Wire::Header => {
-                    let name = std::str::from_utf8(from.text()?).ok()?;
-                    record.headers.push((name, String::from_utf8_lossy(from.text()?)));
+                    let name = from.text()?;
+                    record.headers.push((name, String::from_utf8_lossy(from.bytes()?)));
                     continue;
                 }
                 Wire::Other => return None,

@@ -6,6 +6,8 @@ use problem::{Finding, Pointer};
 use serde_json::Value as Json;
 
 use super::Sent;
+use upstream::Below;
+
 use super::post::{Post, Service};
 use crate::batch::Batch;
 use crate::layout::{Layout, json_text, plain};
@@ -22,7 +24,7 @@ impl Bulk {
     pub(crate) fn compile(settings: &Elasticsearch, layout: Layout, at: &Pointer) -> Result<Self, Vec<Finding>> {
         let Elasticsearch { url, index, headers, tls, compress, .. } = settings;
         let service = Service { url, headers, tls, compression: *compress };
-        let post = Post::compile(&service, "/_bulk", "application/x-ndjson", at)?;
+        let post = Post::compile(&service, Below::Path("/_bulk"), "application/x-ndjson", at)?;
         Ok(Self { post, layout, index: index.clone() })
     }
 

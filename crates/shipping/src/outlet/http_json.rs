@@ -5,6 +5,8 @@ use model::logs::{BatchForm, HttpLogs};
 use problem::{Finding, Pointer};
 
 use super::Sent;
+use upstream::Below;
+
 use super::post::{Post, Service};
 use crate::batch::Batch;
 use crate::layout::Layout;
@@ -25,7 +27,7 @@ impl HttpJson {
             BatchForm::Lines => "application/x-ndjson",
             BatchForm::Array => "application/json",
         };
-        Ok(Self { post: Post::compile(&service, "", content_type, at)?, layout, form: *form })
+        Ok(Self { post: Post::compile(&service, Below::Nothing, content_type, at)?, layout, form: *form })
     }
 
     pub(crate) fn prepare(&self, batch: &Batch, which: &[usize]) -> Bytes {

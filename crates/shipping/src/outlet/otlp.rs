@@ -7,6 +7,8 @@ use serde_json::Value as Json;
 use watch::text;
 
 use super::Sent;
+use upstream::Below;
+
 use super::post::{Post, Service};
 use crate::batch::Batch;
 use crate::layout::{Layout, json_text, json_value, plain};
@@ -23,7 +25,7 @@ impl Otlp {
     pub(crate) fn compile(settings: &OtlpLogs, layout: Layout, at: &Pointer) -> Result<Self, Vec<Finding>> {
         let OtlpLogs { url, headers, tls, compress, service: name, .. } = settings;
         let service = Service { url, headers, tls, compression: *compress };
-        let post = Post::compile(&service, "/v1/logs", "application/json", at)?;
+        let post = Post::compile(&service, Below::Path("/v1/logs"), "application/json", at)?;
         Ok(Self { post, layout, service: name.clone() })
     }
 

@@ -1,29 +1,22 @@
 //! POST to a service, by the client that backends are asked with.
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
-use alarm::Alarm;
 use bytes::Bytes;
 use flate2::write::GzEncoder;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
-use http_body_util::{BodyExt, Limited};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use model::document::Named;
 use model::logs::BodyCompression;
-use model::units::{Size, Span};
-use model::upstream::{Breaker, ClientTls, HostHeader, Retries, Target, Timeouts, Upstream as Settings};
-use pipeline::Body;
+use model::upstream::ClientTls;
 use problem::{Finding, Pointer};
-use upstream::{Outgoing, Upstream};
+use upstream::{Address, Below, Recipient, Reply};
 
 use super::{PATIENCE, Sent};
 
 /// A service that is posted to.
 pub(crate) struct Post {
-    upstream: Upstream,
-    target: Uri,
+    recipient: Recipient,
     headers: Vec<(HeaderName, HeaderValue)>,
     content_type: &'static str,
     compression: BodyCompression,
@@ -43,37 +36,20 @@ pub(crate) struct Answer {
 }
 
 impl Post {
-    /// A service at `path` below its URL, or what is wrong with it.
+    /// A service at its URL or below it, or what is wrong with it.
     pub(crate) fn compile(
         service: &Service<'_>,
-        path: &str,
+        below: Below,
         content_type: &'static str,
         at: &Pointer,
     ) -> Result<Self, Vec<Finding>> {
-        let url_at = at.at("url");
-        let wrong = |message: String| vec![Finding::new(&url_at, message)];
+        let Service { url, tls, .. } = service;
         let advice = "write a URL such as `https://logs.example`";
-        let url: Uri = service.url.parse().map_err(|error| wrong(format!("is no URL ({error}): {advice}")))?;
-        let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
-            return Err(wrong(format!("has no scheme or no host: {advice}")));
-        };
-        let target = match path {
-            "" => url.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
-            _ if url.query().is_some() => return Err(wrong(format!("has a query: {advice}"))),
-            path => format!("{}{path}", url.path().trim_end_matches('/')),
-        };
-        let target = target.parse().map_err(|error| wrong(format!("has no path ({error}): {advice}")))?;
-        let settings = settings(format!("{scheme}://{authority}"), service.tls);
-        let upstream = Upstream::compile("logs", &settings, at).map_err(|found| {
-            let tls = at.at("tls").to_string();
-            // Whatever is wrong and is not of TLS is wrong with the URL.
-            let of = |found: Finding| {
-                if found.at.to_string().starts_with(&tls) { found } else { Finding::new(&url_at, found.message) }
-            };
-            found.into_iter().map(of).collect::<Vec<_>>()
-        })?;
+        let url_at = &at.at("url");
+        let address = Address { name: "logs", url, url_at, below, tls, at, advice, patience: PATIENCE };
+        let recipient = Recipient::compile(&address)?;
         let headers = crate::plan::headers(service.headers, at)?;
-        Ok(Self { upstream, target, headers, content_type, compression: service.compression })
+        Ok(Self { recipient, headers, content_type, compression: service.compression })
     }
 
     /// A body as it is sent.
@@ -89,33 +65,29 @@ impl Post {
 
     /// Posts a body, and reads the answer if its status says success.
     pub(crate) async fn send(&self, body: Bytes) -> Result<Answer, Sent> {
-        let mut request = Request::post(self.target.clone()).header(CONTENT_TYPE, self.content_type);
-        match self.compression {
-            BodyCompression::None => {}
-            BodyCompression::Gzip => request = request.header(CONTENT_ENCODING, "gzip"),
-            BodyCompression::Zstd => request = request.header(CONTENT_ENCODING, "zstd"),
-        }
-        let request = request.header(ACCEPT_ENCODING, "identity").body(());
-        let (mut head, ()) = request.map(Request::into_parts).map_err(Sent::later)?;
+        let encoding = match self.compression {
+            BodyCompression::None => None,
+            BodyCompression::Gzip => Some("gzip"),
+            BodyCompression::Zstd => Some("zstd"),
+        };
+        let own = [(CONTENT_TYPE, self.content_type), (ACCEPT_ENCODING, "identity")].into_iter();
+        let own = own.chain(encoding.map(|encoding| (CONTENT_ENCODING, encoding)));
+        let mut headers: HeaderMap = own.map(|(name, value)| (name, HeaderValue::from_static(value))).collect();
+        // Those of the operator come last, so that they win.
         for (name, value) in &self.headers {
-            head.headers.insert(name, value.clone());
+            headers.insert(name, value.clone());
         }
-        let (alarm, client) = (Alarm::new(), IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let outgoing = Outgoing { head: &mut head, body: Body::from(body), client, alarm: &alarm, interim: None };
-        let answer = self.upstream.send(outgoing).await.map_err(|failed| match failed.cause {
+        let reply = self.recipient.post(headers, body, LONGEST_ANSWER).await.map_err(|failed| match failed.cause {
             Some(cause) => Sent::later(cause),
             None => Sent::later(format_args!("{:?}", failed.kind)),
         })?;
-        let (head, body) = answer.response.into_parts();
-        let body = Limited::new(body, LONGEST_ANSWER).collect().await;
-        let body = body.map(http_body_util::Collected::to_bytes);
-        let status = head.status;
+        let Reply { status, retry_after, body } = reply;
         match status.as_u16() {
             200..=299 => Ok(Answer { body: body.map_err(Sent::later)? }),
             400 | 413 | 422 => Err(Sent::Unfit(format!("{status}: {}", beginning(&body.unwrap_or_default())))),
             // Whoever forgot a token or a path wants the records all the same, once it is put right.
             _ => Err(Sent::Later {
-                after: retry_after(&head.headers),
+                after: retry_after,
                 why: format!("{status}: {}", beginning(&body.unwrap_or_default())),
             }),
         }
@@ -132,31 +104,6 @@ pub(crate) fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::fast());
     encoder.write_all(body)?;
     encoder.finish()
-}
-
-/// `Retry-After` in seconds; dates are not worth the trouble here.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
-}
-
-/// One attempt at a time: whether and when to try again is for the shipment to say.
-fn settings(target: String, tls: &ClientTls) -> Settings {
-    Settings {
-        targets: vec![Target::Url(target)],
-        balance: model::upstream::Balance::default(),
-        health: None,
-        ejection: model::upstream::Ejection::default(),
-        breaker: Breaker { failures: 0, ..Breaker::default() },
-        retries: Retries { attempts: 0, ..Retries::default() },
-        timeouts: Timeouts { first_byte: Span::new(PATIENCE), idle: Span::new(PATIENCE), ..Timeouts::default() },
-        tls: tls.clone(),
-        http: model::upstream::HttpVersion::default(),
-        bind: None,
-        host: HostHeader::Target,
-        keep_alive: model::upstream::KeepAlive::default(),
-        dns_refresh: Span::seconds(30),
-        head_bytes: Size::new(16 * 1024),
-    }
 }
 
 /// An answer to `_bulk` has a line for every record.

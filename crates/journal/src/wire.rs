@@ -1,11 +1,11 @@
-//! Numbers and texts as they lie in records: seven bits a byte, and texts with their length before them.
+//! Numbers, bytes and texts as they lie in records: seven bits a byte, and bytes with their length before them.
 
 /// What a record has left to read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Source<'a>(pub(crate) &'a [u8]);
+pub struct Source<'a>(pub &'a [u8]);
 
 /// Writes a number in as few bytes as it needs.
-pub(crate) fn put_number(to: &mut Vec<u8>, mut number: u64) {
+pub fn put_number(to: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         to.push(low(number) | 0x80);
         number >>= 7;
@@ -13,25 +13,25 @@ pub(crate) fn put_number(to: &mut Vec<u8>, mut number: u64) {
     to.push(low(number));
 }
 
-/// Writes a text.
-pub(crate) fn put_text(to: &mut Vec<u8>, text: &str) {
-    put_number(to, text.len() as u64);
-    to.extend_from_slice(text.as_bytes());
+/// Writes bytes, with their length before them.
+pub fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    put_number(to, bytes.len() as u64);
+    to.extend_from_slice(bytes);
 }
 
 impl<'a> Source<'a> {
-    /// The next `N` bytes.
-    pub(crate) fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+    /// The next `N` bytes, without a length before them.
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (bytes, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*bytes)
     }
 
     /// The next number.
-    pub(crate) fn number(&mut self) -> Option<u64> {
+    pub fn number(&mut self) -> Option<u64> {
         let mut number = 0_u64;
         for shift in (0..64).step_by(7) {
-            let [byte] = self.bytes()?;
+            let [byte] = self.array()?;
             let bits = u64::from(byte & 0x7f);
             // What does not fit was never a number.
             if bits << shift >> shift != bits {
@@ -46,21 +46,21 @@ impl<'a> Source<'a> {
     }
 
     /// The next number, if it is one of 32 bits.
-    pub(crate) fn small(&mut self) -> Option<u32> {
+    pub fn small(&mut self) -> Option<u32> {
         self.number()?.try_into().ok()
     }
 
-    /// The next text.
-    pub(crate) fn text(&mut self) -> Option<&'a str> {
-        std::str::from_utf8(self.skip_text()?).ok()
+    /// The next bytes with a length before them.
+    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.number()?).ok()?;
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(bytes)
     }
 
-    /// The bytes of the next text, which may be none.
-    pub(crate) fn skip_text(&mut self) -> Option<&'a [u8]> {
-        let length = usize::try_from(self.number()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(text)
+    /// The next bytes with a length before them, if they are a text.
+    pub fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
     }
 }
 
@@ -76,18 +76,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_put_is_read(numbers: Vec<u64>, text: String) {
+        fn what_was_put_is_read(numbers: Vec<u64>, text: String, bytes: Vec<u8>) {
             let mut record = Vec::new();
             for number in &numbers {
                 put_number(&mut record, *number);
             }
-            put_text(&mut record, &text);
+            put_bytes(&mut record, text.as_bytes());
+            put_bytes(&mut record, &bytes);
 
             let mut source = Source(&record);
             for number in numbers {
                 prop_assert_eq!(source.number(), Some(number));
             }
             prop_assert_eq!(source.text(), Some(text.as_str()));
+            prop_assert_eq!(source.bytes(), Some(bytes.as_slice()));
             prop_assert!(source.0.is_empty());
         }
 
