@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::body::{self, MALFORMED};
 use crate::failure::Failure;
-use crate::parts::Asked;
+use crate::parts::{Asked, Nothing};
 use crate::{Admin, Applied, Apply, Configuration};
 
 /// A configuration as it is shown.
@@ -49,7 +49,10 @@ pub(crate) async fn show(State(admin): State<Admin>) -> Result<impl IntoResponse
 }
 
 /// `POST /config/reload`: reads the file again and serves by it, or goes on as before.
-pub(crate) async fn reload(State(admin): State<Admin>) -> Result<impl IntoResponse, Failure> {
+pub(crate) async fn reload(
+    State(admin): State<Admin>,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Result<impl IntoResponse, Failure> {
     Ok(shown(admin.node.reload().await?))
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::body::{Json as Sent, OptionalJson};
 use crate::failure::Failure;
 use crate::page::{Listed, Page};
-use crate::parts::{Asked, Named, Stored};
+use crate::parts::{Asked, Named, Stored, tag};
 use crate::{Admin, Storage, time};
 
 /// A key to be made.
@@ -109,7 +109,8 @@ pub(crate) async fn show(
     Stored(storage): Stored,
     Named(id): Named<KeyId>,
 ) -> Result<impl IntoResponse, Failure> {
-    Ok(Json(shown(storage.partners.key(&id).await?, (admin.clock)())))
+    let key = storage.partners.key(&id).await?;
+    Ok((tag(&key), Json(shown(key.entity, (admin.clock)()))))
 }
 
 /// `POST /keys/{key}/revoke`: makes a key open nothing from now on.
@@ -118,7 +119,8 @@ pub(crate) async fn revoke(
     Stored(storage): Stored,
     Named(id): Named<KeyId>,
 ) -> Result<impl IntoResponse, Failure> {
-    Ok(Json(shown(storage.partners.revoke_key(&id).await?, (admin.clock)())))
+    let key = storage.partners.revoke_key(&id).await?;
+    Ok((tag(&key), Json(shown(key.entity, (admin.clock)()))))
 }
 
 /// `POST /keys/{key}/rotate`: makes a key like this one, which works on for a while.
@@ -159,8 +161,10 @@ pub(crate) fn expiry(at: Option<&str>, after: Option<Span>, now: UnixMicros) -> 
 fn made(storage: &Storage, issued: Issued, now: UnixMicros) -> impl IntoResponse + use<> {
     let Issued { key, secret } = issued;
     let location = format!("/keys/{}", key.id);
-    let made = Made { key: shown(key, now), secret: storage.partners.is_real().then(|| secret.expose().to_owned()) };
-    (StatusCode::CREATED, [(header::LOCATION, location)], Json(made))
+    let tag = tag(&key);
+    let made =
+        Made { key: shown(key.entity, now), secret: storage.partners.is_real().then(|| secret.expose().to_owned()) };
+    (StatusCode::CREATED, tag, [(header::LOCATION, location)], Json(made))
 }
 
 fn shown(key: Key, now: UnixMicros) -> Shown {

@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use partners::{Act, At, Mode, Revision};
 use problem::{Problem, ProblemKind};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::access::Asker;
@@ -56,6 +57,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
         }
     }
 }
+
+/// No query: what is not understood, such as `dry_run`, must not be passed over where something is done for good.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
 
 /// What is kept, for an operation that needs it; changed in the name of whoever asks, and as the request says.
 pub(crate) struct Stored(pub(crate) Storage);
@@ -145,5 +151,33 @@ mod tests {
             .post("/companies?dry_run=yes", json!({ "name": "b" }))
             .await
             .is_problem(StatusCode::BAD_REQUEST, "bad-query");
+    }
+
+    #[tokio::test]
+    async fn each_entity_has_a_tag_of_its_own_that_changes_with_it() {
+        let tester = Tester::with_app().await;
+        let key = tester.post("/companies/acme/apps/shop/keys", json!({})).await.text_of("id");
+        tester.post("/companies/acme/apps/shop/subscriptions", json!({ "product": "gold" })).await.is_made();
+        tester.post("/products", json!({ "name": "silver", "operations": ["orders: GET /**"] })).await.is_made();
+        let key = format!("/keys/{key}");
+        let paths = [
+            "/companies/acme",
+            "/companies/acme/apps/shop",
+            "/companies/acme/apps/shop/subscriptions/gold",
+            "/products/silver",
+            &key,
+        ];
+        let mut tags = Vec::new();
+        for path in paths {
+            tags.push(tester.get(path).await.headers["etag"].clone());
+        }
+        tags.sort();
+        tags.dedup();
+        assert_eq!(tags.len(), paths.len());
+
+        let before = tester.get(&key).await.headers["etag"].clone();
+        let revoked = tester.post_nothing(&format!("{key}/revoke")).await;
+        assert_ne!(revoked.headers["etag"], before);
+        assert_eq!(tester.get(&key).await.headers["etag"], revoked.headers["etag"]);
     }
 }

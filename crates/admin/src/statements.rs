@@ -15,7 +15,7 @@ use store::{StatementQuery, StatementRow};
 use crate::body::Json as Sent;
 use crate::failure::{CONFLICT, Failure, NOT_FOUND, header_text, sentence};
 use crate::page::{Listed, Page};
-use crate::parts::{Asked, Named, Stored};
+use crate::parts::{Asked, Named, Nothing, Stored};
 use crate::{Admin, time};
 
 /// The statement would have hours that another one has.
@@ -88,11 +88,6 @@ enum Format {
     Csv,
     Html,
 }
-
-/// No query: what is not understood, such as `dry_run`, must not be passed over where something is done for good.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
 
 /// A statement or a credit note in a list.
 #[derive(Serialize)]

@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::parts::{Asked, Nothing};
 use crate::{Admin, Refused};
 
 #[derive(Serialize)]
@@ -14,7 +15,10 @@ struct Begun {
 }
 
 /// `POST /upgrade`: hands the sockets over to a new process; this one ends what it has begun.
-pub(crate) async fn start(State(admin): State<Admin>) -> Result<impl IntoResponse, Failure> {
+pub(crate) async fn start(
+    State(admin): State<Admin>,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Result<impl IntoResponse, Failure> {
     let Some(upgrade) = &admin.upgrade else {
         return Err(Refused::Conflict("this process cannot hand its sockets over".to_owned()).into());
     };
@@ -36,6 +40,14 @@ mod tests {
         let tester = Tester::new().changed(|admin| admin.upgrading_by(|| Ok(4711)));
         let answer = tester.post_nothing("/upgrade").await;
         assert_eq!((answer.status, answer.json), (StatusCode::ACCEPTED, json!({ "process": 4711 })));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_rehearsed_is_not_done_by_a_dry_run() {
+        let tester = Tester::new().changed(|admin| admin.upgrading_by(|| panic!("it was done")));
+        for path in ["/upgrade?dry_run=true", "/config/reload?dry_run=true", "/usage/rebuild?dry_run=true"] {
+            tester.post_nothing(path).await.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+        }
     }
 
     #[tokio::test]

@@ -15,8 +15,7 @@ use serde_json::{Map, Value};
 use store::{UsageQuery, UsageRow, UsageTotals};
 
 use crate::failure::Failure;
-use crate::parts::{Asked, BAD_QUERY, Stored};
-use crate::statements::Nothing;
+use crate::parts::{Asked, BAD_QUERY, Nothing, Stored};
 use crate::{Admin, Rebuilt, Storage, time};
 
 /// The answer would be longer than anybody reads.

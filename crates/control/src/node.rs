@@ -308,6 +308,7 @@ impl Node {
         self.gateway.listen(&snapshot).map_err(located)?;
         if let Some(keeping) = &self.keeping {
             keeping.index.set_file_products(products);
+            keeping.index.set_apis(document.apis.keys().cloned().collect());
             keeping.accounts.set_plans(plans);
         }
         warn_of_what_needs_a_restart(&current, &configuration);

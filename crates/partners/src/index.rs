@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use store::{Change, EntityId, KeyId, Kind, ProductName, Registry, Revision, StoreError, UnixMicros};
@@ -31,6 +31,7 @@ pub struct Index {
     pepper: Pepper,
     shards: Box<[ArcSwap<Shard>]>,
     products: ArcSwap<HashMap<ProductName, Arc<Product>>>,
+    apis: ArcSwapOption<Vec<String>>,
     book: Mutex<Book>,
     /// One reader of the store at a time, so that changes are taken in order.
     reading: AsyncMutex<()>,
@@ -53,6 +54,7 @@ impl Index {
             pepper,
             shards: std::iter::repeat_with(ArcSwap::default).take(SHARDS).collect(),
             products: ArcSwap::default(),
+            apis: ArcSwapOption::empty(),
             book: Mutex::default(),
             reading: AsyncMutex::default(),
             foreign: AtomicU64::new(0),
@@ -104,6 +106,16 @@ impl Index {
         let mut book = self.book.lock();
         book.set_file_products(products);
         self.settle(&mut book);
+    }
+
+    /// Takes the names of the APIs that the configuration has now: operations are of one of them.
+    pub fn set_apis(&self, apis: Vec<String>) {
+        self.apis.store(Some(Arc::new(apis)));
+    }
+
+    /// The names of the APIs, if they were told.
+    pub(crate) fn apis(&self) -> Option<Arc<Vec<String>>> {
+        self.apis.load_full()
     }
 
     /// Reads what has changed in the store since last time; the first time, everything.

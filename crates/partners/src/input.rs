@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use model::read::advice;
 use problem::{Finding, Pointer};
 use serde::Deserialize;
 use store::{BadName, Environment, Quota, UnixMicros};
@@ -84,15 +85,23 @@ impl Checking {
         title
     }
 
-    /// Operations that can be compiled.
-    pub(crate) fn operations(&mut self, operations: &[String]) {
+    /// Operations that can be compiled, of APIs that there are.
+    pub(crate) fn operations(&mut self, operations: &[String], apis: Option<&Vec<String>>) {
         let at = Pointer::default().at("operations");
         if operations.is_empty() || MOST_OPERATIONS < operations.len() {
             self.wrong(&at, format!("has {} operations; a product has 1 to {MOST_OPERATIONS}", operations.len()));
             return;
         }
-        if let Err(findings) = crate::product::compiled(operations, &at) {
-            self.0.extend(findings);
+        let compiled = match crate::product::compiled(operations, &at) {
+            Ok(compiled) => compiled,
+            Err(findings) => return self.0.extend(findings),
+        };
+        let Some(apis) = apis else { return };
+        let known: Vec<_> = apis.iter().map(String::as_str).collect();
+        for (index, operation) in compiled.iter().enumerate().filter(|(_, operation)| !known.contains(&operation.api()))
+        {
+            let api = operation.api();
+            self.wrong(&at.at(index), format!("there is no api `{api}`{}", advice(api, &known)));
         }
     }
 

@@ -32,7 +32,7 @@ pub struct Partners {
 #[derive(Clone, Debug)]
 pub struct Issued {
     /// The key as it is kept.
-    pub key: Key,
+    pub key: At<Key>,
     /// The whole key, to be shown once.
     pub secret: Secret,
 }
@@ -266,12 +266,12 @@ impl Partners {
     }
 
     /// Finds a key.
-    pub async fn key(&self, id: &KeyId) -> Result<Key, Error> {
-        Ok(seen(self.records.get::<Key>(id).await?))
+    pub async fn key(&self, id: &KeyId) -> Result<At<Key>, Error> {
+        Ok(seen(self.records.get(id).await?))
     }
 
     /// Revokes a key: it opens nothing from now on.
-    pub async fn revoke_key(&self, id: &KeyId) -> Result<Key, Error> {
+    pub async fn revoke_key(&self, id: &KeyId) -> Result<At<Key>, Error> {
         let now = self.now();
         let key = self.records.change(id, |key: &mut Key| key.revoked = key.revoked.or(Some(now))).await?;
         self.tell().await;
@@ -288,16 +288,16 @@ impl Partners {
         }
         self.refuse_many_keys(&old.app).await?;
         let new = NewKey { environment: Some(old.environment), scopes: old.scopes.clone(), expires: None };
-        let issued = self.mint(&old.app, new)?;
+        let (key, secret) = self.mint(&old.app, new)?;
         let over = u64::try_from(overlap.as_micros()).map_or(now, |micros| UnixMicros(now.0.saturating_add(micros)));
         // An overlap never lengthens the life of a key.
         let expires = old.expires.map_or(over, |expires| expires.min(over));
         let old = Key { expires: Some(expires), ..old };
         // Both or neither: there is never a new key without an end of the old one.
-        let writes = vec![Write::Create(Row::of(&issued.key)), Write::Replace(Row::of(&old), Some(revision))];
-        self.records.commit(writes).await?;
+        let writes = vec![Write::Replace(Row::of(&old), Some(revision)), Write::Create(Row::of(&key))];
+        let revision = self.records.commit(writes).await?;
         self.tell().await;
-        Ok(issued)
+        Ok(Issued { key: At { entity: key, revision, used: None }, secret })
     }
 
     /// What a key opens, as its holder may know.
@@ -318,14 +318,14 @@ impl Partners {
     }
 
     async fn issue(&self, app: &AppId, new: NewKey) -> Result<Issued, Error> {
-        let issued = self.mint(app, new)?;
-        self.records.create(issued.key.clone()).await?;
+        let (key, secret) = self.mint(app, new)?;
+        let key = self.records.create(key).await?;
         self.tell().await;
-        Ok(issued)
+        Ok(Issued { key, secret })
     }
 
     /// A key that is kept nowhere yet.
-    fn mint(&self, app: &AppId, new: NewKey) -> Result<Issued, Error> {
+    fn mint(&self, app: &AppId, new: NewKey) -> Result<(Key, Secret), Error> {
         let environment = new.environment.unwrap_or(Environment::Live);
         let mut fill = |bytes: &mut [u8]| rand::fill(bytes).map_err(|_unspecified| NoRandomness);
         let (id, secret) = key::mint(environment, &mut fill)?;
@@ -342,13 +342,13 @@ impl Partners {
             revoked: None,
             last_used: None,
         };
-        Ok(Issued { key, secret })
+        Ok((key, secret))
     }
 
     fn checked_product(&self, new: NewProduct) -> Result<Product, Error> {
         let mut checking = Checking::default();
         let name = checking.name("name", &new.name);
-        checking.operations(&new.operations);
+        checking.operations(&new.operations, self.index.apis().as_deref());
         checking.quota(new.quota);
         let name = checking.done(name)?;
         self.refuse_of_file(&name)?;
@@ -378,7 +378,7 @@ impl Partners {
     async fn keys_of(&self, app: &AppId) -> Result<Vec<Key>, Error> {
         self.records.expect(app).await?;
         let keys = self.records.list(Listing { parent: Some(&app.into()), ..Listing::of(Kind::Key) }).await?;
-        Ok(keys.into_iter().map(seen).collect())
+        Ok(keys.into_iter().map(|key| seen(key).entity).collect())
     }
 
     fn refuse_of_file(&self, name: &ProductName) -> Result<(), Error> {
@@ -410,8 +410,9 @@ impl Partners {
 }
 
 /// A key, and when it was last used.
-fn seen(At { entity, used, .. }: At<Key>) -> Key {
-    Key { last_used: used, ..entity }
+fn seen(mut key: At<Key>) -> At<Key> {
+    key.entity.last_used = key.used;
+    key
 }
 
 /// A product of the configuration file in the form of the store's.

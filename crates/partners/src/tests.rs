@@ -348,9 +348,21 @@ async fn a_key_that_only_looks_right_is_unknown() {
 
     assert_eq!(index.find(theirs.secret.expose()).err(), Some(Unknown::NoSuchKey));
     // The id of one key with the hash of another one.
-    let swapped = Key { id: theirs.key.id, ..ours.key.clone() };
+    let swapped = Key { id: theirs.key.id, ..ours.key.entity.clone() };
     fixture.registry.commit(Commit::of(Write::Create(Row::of(&swapped)))).await.unwrap();
     index.refresh(&*fixture.registry).await.unwrap();
     assert_eq!(index.find(theirs.secret.expose()).err(), Some(Unknown::NoSuchKey));
     assert!(index.find(ours.secret.expose()).is_ok());
+}
+
+#[tokio::test]
+async fn a_product_of_an_api_that_is_not_there_is_refused() {
+    let fixture = Fixture::new();
+    fixture.partners.index().set_apis(vec!["orders".to_owned(), "stock".to_owned()]);
+    let operations = ["stock: GET /**", "ordres: GET /**"].map(str::to_owned).to_vec();
+    let refused = fixture.partners.create_product(NewProduct { operations, ..product("gold", "") }).await;
+
+    let Err(Error::Invalid(findings)) = refused else { panic!("{refused:?}") };
+    let told: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["/operations/1: there is no api `ordres`; did you mean `orders`?"]);
 }
