@@ -30,10 +30,12 @@ fuzz_target!(|input: Input<'_>| {
         let _key = key.of(&exchange);
     }
     if let Ok(template) = Template::parse(input.source, &at) {
-        for place in [Place::Text, Place::Html, Place::Json, Place::Header] {
-            let text = template.render(&exchange, place);
-            let is_held = place != Place::Header || !text.contains(['\r', '\n', '\0']) || template.constant().is_some();
-            assert!(is_held, "{text:?} would end a header");
+        for place in [Place::Text, Place::Html, Place::Json] {
+            let _text = template.render(&exchange, place);
+        }
+        if template.check_for_header(&at).is_ok() {
+            let text = template.render(&exchange, Place::Header);
+            assert!(http::HeaderValue::from_str(&text).is_ok(), "{text:?} cannot stand in a header");
         }
     }
     let document = serde_json::json!({ "a": input.source });

@@ -97,6 +97,14 @@ impl Template {
         Ok(template)
     }
 
+    /// Whether what is written beside its attributes can stand in a header. Attributes are made fit when they are put
+    /// in: see [`Place::Header`].
+    pub fn check_for_header(&self, at: &Pointer) -> Result<(), Finding> {
+        let is_fit = |part: &Part| !matches!(part, Part::Text(text) if HeaderValue::from_str(text).is_err());
+        let message = "cannot stand in a header: it has a line break or another control";
+        if self.parts.iter().all(is_fit) { Ok(()) } else { Err(Finding::new(at, message)) }
+    }
+
     /// The text, if no attribute is in it.
     pub fn constant(&self) -> Option<&str> {
         match self.parts.as_slice() {
@@ -230,10 +238,9 @@ impl HeaderText {
     /// Reads a template for a header, or says what is wrong with it.
     pub fn parse(source: &str, at: &Pointer) -> Result<Self, Finding> {
         let template = Template::parse(source, at)?;
-        let Some(constant) = template.constant() else { return Ok(Self::Template(template)) };
-        HeaderValue::from_str(constant)
-            .map(Self::Constant)
-            .map_err(|_invalid| Finding::new(at, "cannot stand in a header: it has a line break or another control"))
+        template.check_for_header(at)?;
+        let constant = template.constant().map(HeaderValue::from_str).and_then(Result::ok);
+        Ok(constant.map_or(Self::Template(template), Self::Constant))
     }
 
     /// The value for an exchange, or nothing if it comes out empty.

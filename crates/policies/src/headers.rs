@@ -294,6 +294,10 @@ mod tests {
             (json!({ "request": { "rename": { "a": "connection" } } }), "/with/request/rename/a: `connection` cannot"),
             (json!({ "request": { "set": { "a b": "" } } }), "/with/request/set/a b: `a b` is no name of a header"),
             (json!({ "request": { "set": { "a": "x\r\ny: z" } } }), "/with/request/set/a: cannot stand in a header"),
+            (
+                json!({ "request": { "set": { "a": "{request.path}\n" } } }),
+                "/with/request/set/a: cannot stand in a header",
+            ),
             (json!({ "request": { "set": { "a": "{clint.address}" } } }), "did you mean `client.address`?"),
             (json!({ "request": { "sett": {} } }), "unknown field `sett`"),
         ] {

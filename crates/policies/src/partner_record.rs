@@ -203,7 +203,9 @@ impl Policy for PartnerRecord {
         let secrets = Secrets::new(config.secrets);
         let headers = config.headers.into_iter().map(|(name, value)| {
             let at = at.at("headers").at(&name);
-            Ok((header_name(&name, &at, Host::CanBeSet)?, name, Template::parse_with(&value, &secrets, &at)?))
+            let template = Template::parse_with(&value, &secrets, &at)?;
+            template.check_for_header(&at)?;
+            Ok((header_name(&name, &at, Host::CanBeSet)?, name, template))
         });
         chain.lend(Arc::new(Members(config.members.keys().cloned().collect())));
         Ok(Self {

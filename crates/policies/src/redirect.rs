@@ -70,7 +70,8 @@ impl Policy for Redirect {
             let message = "names the caller, who is not known yet when a request is redirected";
             return Err(Finding::new(&at.at("location"), message));
         }
-        if location.constant().is_some_and(|constant| HeaderValue::from_str(constant).is_err() || constant.is_empty()) {
+        location.check_for_header(&at.at("location"))?;
+        if location.constant().is_some_and(str::is_empty) {
             return Err(Finding::new(&at.at("location"), "is no location"));
         }
         let status = config.status.map_or(Ok(status), |status| redirection(status, &at.at("status")))?;

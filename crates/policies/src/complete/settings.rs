@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use http::HeaderValue;
 use model::units::Size;
 use problem::{Finding, Pointer};
 use schemars::JsonSchema;
@@ -185,12 +184,7 @@ impl Config {
             body_limit: self.body_limit.as_usize(),
         };
         for field in &complete.headers {
-            if let Some(text) = field.value.constant() {
-                HeaderValue::from_str(text).map_err(|_invalid| {
-                    let at = at.at("headers").at(field.name.as_str());
-                    Finding::new(&at, "cannot stand in a header: it has a line break or another control")
-                })?;
-            }
+            field.value.check_for_header(&at.at("headers").at(field.name.as_str()))?;
         }
         let sets_head = !complete.headers.is_empty() || !complete.query.is_empty() || complete.path.is_some();
         if !sets_head && !complete.changes_bodies() {

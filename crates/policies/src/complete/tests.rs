@@ -160,6 +160,7 @@ fn mistakes_are_findings() {
         ),
         (json!({ "headers": { "content-length": "1" } }), "/with/headers/content-length: `content-length` cannot"),
         (json!({ "headers": { "x": "a\r\nb" } }), "/with/headers/x: cannot stand in a header"),
+        (json!({ "headers": { "x": "{request.path}\u{0}" } }), "/with/headers/x: cannot stand in a header"),
         (json!({ "query": { "x": "{secret.tokn}" }, "secrets": { "token": "T" } }), "did you mean `token`?"),
         (json!({ "query": { "x": "{secret.token}" } }), "there is no secret `token`; write it into `secrets`"),
         (json!({ "path": "v2" }), "/with/path: must begin with `/`"),
