@@ -2,10 +2,10 @@
 
 use model::money::{Currency, Money};
 use model::plan::{Each, Meter};
+use serde::{Deserialize, Serialize};
 use store::UsageRow;
 
 use crate::rounding::{Exact, TooLarge, decimal};
-use crate::statement::Line;
 
 /// A price for usage of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,23 @@ pub(crate) struct Tier {
 
 /// Usage in what a meter counts: calls, or bytes.
 pub(crate) type Quantity = u64;
+
+/// A quantity times a price. Each is rounded once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Which part of the usage it is; empty for all of it.
+    pub text: String,
+    /// How much.
+    pub quantity: String,
+    /// Of what.
+    pub unit: String,
+    /// What one of it costs.
+    pub unit_price: String,
+    /// What this costs.
+    pub amount: String,
+    /// The same in smallest units.
+    pub units: i64,
+}
 
 impl Charge {
     /// What of a row this charge counts, if it counts rows of this kind.

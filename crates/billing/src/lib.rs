@@ -31,5 +31,5 @@ pub use self::credit::{BadCredit, Credit, CreditNote};
 pub use self::page::{credit_note as credit_note_page, statement as statement_page};
 pub use self::plan::{Plan, plans};
 pub use self::rounding::{TooLarge, decimal, smallest_units};
-pub use self::statement::{Account, Item, Line, Statement, Trace, hash};
+pub use self::statement::{Account, Item, Statement, Trace, hash};
 pub use self::table::{credit_note as credit_note_table, statement as statement_table};

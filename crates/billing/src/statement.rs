@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use store::UsageRow;
 
 use crate::calendar::{BadPeriod, Period};
-use crate::charge::{Charge, Quantity};
+use crate::charge::{Charge, Line, Quantity};
 use crate::plan::Plan;
 use crate::rounding::{Exact, TooLarge, decimal};
 
@@ -67,23 +67,6 @@ pub struct Item {
     /// The totals of which it is the sum.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub usage: Vec<Trace>,
-}
-
-/// A quantity times a price. Each is rounded once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
-    /// Which part of the usage it is; empty for all of it.
-    pub text: String,
-    /// How much.
-    pub quantity: String,
-    /// Of what.
-    pub unit: String,
-    /// What one of it costs.
-    pub unit_price: String,
-    /// What this costs.
-    pub amount: String,
-    /// The same in smallest units.
-    pub units: i64,
 }
 
 /// What was used of one operation by one product.

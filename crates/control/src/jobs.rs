@@ -13,8 +13,9 @@ use upstream::Upstream;
 use watch::{Breaker, SourceReading, UpstreamReading};
 
 use crate::Node;
+use crate::clock::now;
 use crate::events::{self, Export};
-use crate::keeping::{Keeping, NotAddedUp, now};
+use crate::keeping::{Keeping, NotAddedUp};
 
 /// How often usage is added up and keys are followed.
 const EVERY: Duration = Duration::from_secs(1);

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use journal::Journal;
 use limits::{Period, Plans};
@@ -22,11 +21,12 @@ use store_sqlite::SqliteStore;
 use tokio::sync::Mutex;
 
 use crate::accounts::Accounts;
+use crate::clock::now;
 use crate::events;
 use crate::kept_usage::{KEPT, KeptUsage};
-use crate::node::StartError;
 use crate::quota_ledger::QuotaLedger;
 use crate::signers::KeptSigners;
+use crate::start_error::StartError;
 use crate::vault::vault;
 
 /// The name by which the usage journal knows who adds its records up.
@@ -278,13 +278,6 @@ fn period(period: model::api::Period) -> store::Period {
         model::api::Period::Month => store::Period::Month,
         model::api::Period::Year => store::Period::Year,
     }
-}
-
-/// Now, by the wall.
-#[expect(clippy::disallowed_methods, reason = "this is where a node's parts take the time from")]
-pub fn now() -> UnixMicros {
-    let micros = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    UnixMicros(u64::try_from(micros).unwrap_or(u64::MAX))
 }
 
 /// Makes a folder that nobody else may look into.

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod beside;
+mod clock;
 mod collector;
 mod document;
 mod events;
@@ -17,11 +18,14 @@ mod quota_ledger;
 mod receiver;
 mod rehearsal;
 mod signers;
+mod start_error;
 mod vault;
 
 pub use self::accounts::{AccountError, Accounts, Order, Recount};
+pub use self::clock::now;
 pub use self::document::{Configuration, check, schema};
-pub use self::keeping::{Keeping, NotAddedUp, NotRebuilt, now};
-pub use self::node::{Expecting, Node, Phase, Published, StartError};
+pub use self::keeping::{Keeping, NotAddedUp, NotRebuilt};
+pub use self::node::{Expecting, Node, Phase, Published};
 pub use self::rehearsal::{Keys, rehearse};
+pub use self::start_error::StartError;
 pub use self::vault::vault;

@@ -25,33 +25,13 @@ use crate::events;
 use crate::jobs;
 use crate::keeping::{self, Keeping};
 use crate::observing::{self, Log, Shipments};
+use crate::start_error::StartError;
 
 /// Label sets of one metric, beyond which exchanges are counted as `other`.
 const LABEL_SETS: usize = 20_000;
 
 /// Spans that may wait for the collector.
 const SPANS: usize = 16 * 1024;
-
-/// Why a node did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The configuration cannot be served.
-    #[error("the configuration has {} findings", .0.len())]
-    Findings(Vec<Finding>),
-    /// The store cannot be used.
-    #[error("{} in {} cannot be used: {cause}", .what, .folder.display())]
-    Store {
-        /// The store's folder.
-        folder: PathBuf,
-        /// Which part of it.
-        what: &'static str,
-        /// Why.
-        cause: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The machine does not give what is needed.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-}
 
 /// What a node does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use telemetry::metrics::Registry;
 use telemetry::sink::{Output, Rotation, Sink};
 use watch::{AccessLog, Form, Metrics, Query, Secrets, Spans};
 
-use crate::keeping::now;
+use crate::clock::now;
 
 /// Bytes of log lines that may wait for a slow disk or terminal.
 const ROOM: usize = 32 * 1024 * 1024;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::keeping::now;
+use crate::clock::now;
 
 /// This process among those that work with a store.
 pub(crate) struct Presence {

@@ -11,7 +11,7 @@ use problem::{Finding, Pointer};
 use secrets::Vault;
 use signing::{Algorithm, Ring, Schedule, Signer};
 
-use crate::keeping::now;
+use crate::clock::now;
 
 /// Why keys are not what they should be by now.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::document::Named;
+use crate::named::Named;
 use crate::share::Share;
 
 /// Something exposed: what it matches, what is asked of requests, and where they go.

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use indexmap::IndexMap;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,14 +13,12 @@ use crate::keys::{Encryption, SigningKeys};
 use crate::limits::Limits;
 use crate::listener::{Listener, ServerTls};
 use crate::logs::LogSink;
+use crate::named::Named;
 use crate::plan::Plan;
 use crate::requests::Requests;
 use crate::units::Span;
 use crate::upstream::Upstream;
 use crate::usage::Usage;
-
-/// A map that keeps the order in which it was written.
-pub type Named<T> = IndexMap<String, T>;
 
 /// Everything that an operator says to one gateway.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]

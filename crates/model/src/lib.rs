@@ -12,6 +12,7 @@ pub mod limits;
 pub mod listener;
 pub mod logs;
 pub mod money;
+pub mod named;
 pub mod plan;
 pub mod read;
 pub mod requests;

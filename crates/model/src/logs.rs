@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::record::{Field, LogRecord, Mask};
-use crate::document::Named;
+use crate::named::Named;
 use crate::units::{Size, Span};
 use crate::upstream::ClientTls;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::document::Named;
+use crate::named::Named;
 use crate::units::{Size, Span};
 
 /// What becomes of usage records beside being added up.

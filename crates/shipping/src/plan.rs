@@ -1,8 +1,8 @@
 //! From what an operator wrote of a sink to what ships to it, or everything that is wrong with it.
 
 use http::{HeaderName, HeaderValue};
-use model::document::Named;
 use model::logs::{KeepLogs, LogBatch, LogRecord, LogSink};
+use model::named::Named;
 use problem::{Finding, Pointer};
 use watch::Secrets;
 

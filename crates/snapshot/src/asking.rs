@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Limited};
-use model::document::Named;
+use model::named::Named;
 use pipeline::Body;
 use policies::outside::{Backend, Backends};
 use upstream::{Outgoing, Upstream};

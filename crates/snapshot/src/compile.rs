@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use http::Method;
 use model::Document;
 use model::api::{Api, Destination as Written, ForwardedHeaders, OnFailure as WrittenOnFailure, PolicyUse};
-use model::document::Named;
+use model::named::Named;
 use model::read::advice;
 use model::requests::Requests;
 use pipeline::{Chain, ChainBuilder, OnFailure};

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use model::Document;
-use model::document::Named;
 use model::limits::Settled;
+use model::named::Named;
 use pipeline::{Chain, Kept, OnFinish, Services};
 use upstream::Upstream;
 

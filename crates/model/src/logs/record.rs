@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::document::Named;
+use crate::named::Named;
 
 /// What the records of a shipped sink hold, and what of it nobody may read.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]

@@ -1,0 +1,26 @@
+//! Why a node does not start.
+
+use std::path::PathBuf;
+
+use problem::Finding;
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be served.
+    #[error("the configuration has {} findings", .0.len())]
+    Findings(Vec<Finding>),
+    /// The store cannot be used.
+    #[error("{} in {} cannot be used: {cause}", .what, .folder.display())]
+    Store {
+        /// The store's folder.
+        folder: PathBuf,
+        /// Which part of it.
+        what: &'static str,
+        /// Why.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The machine does not give what is needed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
