@@ -60,7 +60,7 @@ impl Layout {
             reader.event(event, span)?;
         }
         let comments = reader.comments();
-        let blank = reader.lines.iter().map(|line| line.trim().is_empty()).collect();
+        let blank = reader.lines.iter().map(|line| line.trim_matches(is_white).is_empty()).collect();
         let root = reader.root.ok_or((1, "is empty"))?;
         Ok(Self { root, comments, blank })
     }
@@ -164,11 +164,11 @@ impl Reader<'_> {
     fn block(&mut self, span: Span) -> Result<Piece, (usize, &'static str)> {
         let empty = (span.start.line(), "a block without text is not formatted; write `\"\"`");
         let first = self.lines.get(span.start.line() - 1).copied().unwrap_or_default();
-        if first.trim().is_empty() {
+        if first.trim_matches(is_white).is_empty() {
             return Err(empty);
         }
         let above = self.lines.get(..span.start.line() - 1).unwrap_or_default();
-        let header_at = above.iter().rposition(|line| !line.trim().is_empty()).ok_or(empty)?;
+        let header_at = above.iter().rposition(|line| !line.trim_matches(is_white).is_empty()).ok_or(empty)?;
         let header = above.get(header_at).and_then(|line| header(line)).ok_or(empty)?;
         let indent = first.len() - first.trim_start_matches(' ').len();
         let below = self.lines.get(header_at + 1..).unwrap_or_default();
@@ -201,12 +201,12 @@ impl Reader<'_> {
         for (number, line) in self.letters.split(|letter| *letter == '\n').enumerate() {
             let in_block = self.blocks.iter().any(|(first, last)| (*first..=*last).contains(&(number + 1)));
             let begins = |column: &usize| {
-                let is_free = || *column == 0 || line.get(column - 1).is_some_and(|before| before.is_whitespace());
+                let is_free = || *column == 0 || line.get(column - 1).is_some_and(|before| is_white(*before));
                 line.get(*column) == Some(&'#') && is_free() && !self.is_quoted(from + column)
             };
             if let Some(column) = (0..line.len()).find(begins).filter(|_| !in_block) {
                 let (before, after) = line.split_at(column);
-                let alone = before.iter().all(|letter| letter.is_whitespace());
+                let alone = before.iter().all(|letter| is_white(*letter));
                 let text = spaced(&after.iter().collect::<String>());
                 comments.push(Comment { line: number + 1, column, index: from + column, text, alone });
             }
@@ -214,6 +214,11 @@ impl Reader<'_> {
         }
         comments
     }
+}
+
+/// What YAML takes for space at the end of a line and between words: nothing beyond ASCII (YAML 1.2.2, section 5.5).
+fn is_white(letter: char) -> bool {
+    matches!(letter, ' ' | '\t' | '\r')
 }
 
 fn piece(span: Span, shape: Shape) -> Piece {
@@ -235,7 +240,7 @@ fn header(line: &str) -> Option<String> {
         let end = rest.find(' ').unwrap_or(rest.len());
         let (header, after) = rest.split_at_checked(end)?;
         let modifiers = header.get(1..)?.bytes().all(|byte| matches!(byte, b'+' | b'-' | b'0'..=b'9'));
-        let after = after.trim();
+        let after = after.trim_matches(is_white);
         (modifiers && (after.is_empty() || after.starts_with('#'))).then(|| header.to_owned())
     });
     headers.into_iter().next()
@@ -253,7 +258,7 @@ fn quoted(text: &str) -> String {
 
 /// A comment with a space after its `#`, and none at its end.
 fn spaced(comment: &str) -> String {
-    let comment = comment.trim_end();
+    let comment = comment.trim_end_matches(is_white);
     match comment.strip_prefix('#') {
         Some(text) if text.starts_with(|first: char| first.is_alphanumeric()) => format!("# {text}"),
         _ => comment.to_owned(),

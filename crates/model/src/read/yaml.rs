@@ -24,6 +24,12 @@ pub(crate) fn parse(text: &str, file: &str) -> (Option<Node>, Vec<Finding>) {
         builder.find(Mark { line: 1, column: 1 }, format!("is larger than the {MAX_BYTES} bytes that are read"));
         return (None, builder.findings);
     }
+    if let Some((at, letter)) = control(text) {
+        let code = u32::from(letter);
+        builder
+            .find(at, format!("the control character U+{code:04X} stands here; in double quotes write \\u{code:04x}"));
+        return (None, builder.findings);
+    }
     let mut parser = Parser::new_from_str(text);
     let mut broken = None;
     while let Some(event) = parser.next_event() {
@@ -46,6 +52,16 @@ pub(crate) fn parse(text: &str, file: &str) -> (Option<Node>, Vec<Finding>) {
         return (None, builder.findings);
     }
     (builder.root.filter(|_| !builder.given_up), builder.findings)
+}
+
+/// The first control character other than tabs and ends of lines (YAML 1.2.2, section 5.1): nobody sees it in an editor.
+fn control(text: &str) -> Option<(Mark, char)> {
+    let is_odd = |letter: char| letter.is_control() && letter != '\t';
+    text.split('\n').enumerate().find_map(|(line, content)| {
+        let content = content.strip_suffix('\r').unwrap_or(content);
+        let (column, letter) = content.chars().enumerate().find(|(_, letter)| is_odd(*letter))?;
+        Some((Mark { line: line + 1, column: column + 1 }, letter))
+    })
 }
 
 /// Where a tab stands in the indentation of a line, outside of texts that go on over several lines.

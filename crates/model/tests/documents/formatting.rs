@@ -27,6 +27,12 @@ fn what_cannot_be_formatted_is_left_alone() {
 }
 
 #[test]
+fn a_space_that_does_not_break_is_a_letter() {
+    let text = "a: b\u{a0}# c\nd: \u{2003}\n";
+    assert_eq!(format(text, "v.yaml").as_deref(), Ok(text));
+}
+
+#[test]
 fn a_file_without_values_stays_as_it_is() {
     assert_eq!(format("# nothing\n", "v.yaml").unwrap(), "# nothing\n");
 }

@@ -397,6 +397,11 @@ fn a_syntax_mistake_says_where() {
         ),
         ("a:\n	- b\n", "v.yaml:2:1: /a: a tab indents; write spaces"),
         ("a:\n  - b\n c: d\n", "v.yaml:3:2: is not YAML: this line is not indented like its neighbours"),
+        (
+            "a:\r\n  - b\u{c}# c\n",
+            "v.yaml:2:6: the control character U+000C stands here; in double quotes write \\u000c",
+        ),
+        ("a: b\rc: d\n", "v.yaml:1:5: the control character U+000D stands here; in double quotes write \\u000d"),
         ("a: [b\n", "v.yaml:2:1: /a/1: is not YAML: a comma is missing before this, or a bracket is not closed"),
         (
             r#"a: "b
