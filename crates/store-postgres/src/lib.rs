@@ -44,6 +44,13 @@ impl PostgresStore {
         Ok(store)
     }
 
+    /// Connects, to look at it. The tables must be there.
+    pub async fn open_to_read(settings: Settings) -> Result<Self, OpenError> {
+        let store = Self { pool: connect::pool(&settings)?, settings };
+        schema::expect(&store).await?;
+        Ok(store)
+    }
+
     /// Brings the tables to the present version, or says what would be done.
     pub async fn migrate(settings: Settings, mode: Mode) -> Result<Migration, OpenError> {
         let store = Self { pool: connect::pool(&settings)?, settings };
