@@ -136,7 +136,8 @@ pub(crate) async fn open(store: &Store) -> Result<Backends, (&'static str, Cause
     })
 }
 
-fn redis(store: &Store, address: &str) -> Result<RedisCounts, Cause> {
+/// Counts in the Redis of a store.
+pub(crate) fn redis(store: &Store, address: &str) -> Result<RedisCounts, Cause> {
     let mut settings = store_redis::Settings::of(address);
     settings.authorities = store.ca.as_ref().map(std::fs::read).transpose()?;
     settings.fallback = match store.limits_without_redis {

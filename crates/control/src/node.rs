@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use model::Document;
 use parking_lot::Mutex;
 use pipeline::{Kept, Services};
 use policies::partner_record::Sources;
@@ -92,10 +93,7 @@ impl Node {
         let document = &configuration.document;
         let all = |found| StartError::Findings(and_the_rest(&configuration, found));
         backends::expect(document).map_err(all)?;
-        let keeping = match &document.store {
-            Some(store) => Some(Arc::new(Keeping::open(store, &document.usage, &document.encryption).await?)),
-            None => None,
-        };
+        let keeping = keep(document).await?;
         let services = keeping.as_ref().map_or_else(Services::default, |keeping| keeping.lend(Services::default()));
         let sources = Arc::new(Sources::default());
         let services = beside::lend(services, sources.clone());
@@ -307,6 +305,13 @@ impl Node {
         *current = configuration;
         Ok(Published { generation, hash })
     }
+}
+
+/// Opens the store of a document, if it has one.
+async fn keep(document: &Document) -> Result<Option<Arc<Keeping>>, StartError> {
+    let Some(store) = &document.store else { return Ok(None) };
+    let keeping = Keeping::open(store, &document.usage, &document.encryption).await?;
+    Ok(Some(Arc::new(keeping)))
 }
 
 /// A successor was started and may count.
