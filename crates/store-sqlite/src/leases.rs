@@ -192,13 +192,11 @@ fn take(transaction: &Transaction<'_>, new: &NewLease, now: UnixMicros) -> Resul
         while let Some(most) = group.most
             && count(transaction, &group.name)? >= most
         {
-            match oust(transaction, new, &group.name, now)? {
-                Some(lease) => ousted.push(lease),
-                None => {
-                    transaction.execute_batch("ROLLBACK TO before")?;
-                    return Ok(Taken::Full { group: group.name.clone() });
-                }
-            }
+            let Some(lease) = oust(transaction, new, &group.name, now)? else {
+                transaction.execute_batch("ROLLBACK TO before")?;
+                return Ok(Taken::Full { group: group.name.clone() });
+            };
+            ousted.push(lease);
         }
     }
     insert(transaction, new, now)?;
