@@ -10,6 +10,7 @@ mod vault;
 
 use std::path::PathBuf;
 
+pub use self::envelope::SealingKey;
 pub use self::masters::{Masters, is_master_key};
 pub use self::vault::Vault;
 
