@@ -16,8 +16,9 @@ use pipeline::Services;
 use policies::backend_token::Signers;
 use problem::{Finding, Pointer};
 use secrets::Vault;
+use sessions::Sessions;
 use store::{Registry, UnixMicros, UsageQuery, UsageTotals};
-use store_sqlite::SqliteStore;
+use store_sqlite::{SqliteLeases, SqliteStore};
 use tokio::sync::Mutex;
 
 use crate::accounts::Accounts;
@@ -44,6 +45,8 @@ pub struct Keeping {
     pub accounts: Arc<Accounts>,
     /// Secrets under encryption.
     pub vault: Arc<Vault>,
+    /// Sessions of partners at backends.
+    pub sessions: Arc<Sessions>,
     pub(crate) signers: Arc<KeptSigners>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) index: Arc<Index>,
@@ -77,6 +80,8 @@ impl Keeping {
         let sqlite =
             SqliteStore::open(&folder.join("vestibule.db")).map_err(|error| trouble("the database")(error.into()))?;
         let sqlite = Arc::new(sqlite);
+        let leases = Arc::new(SqliteLeases::new(sqlite.clone(), Arc::new(now)));
+        let sessions = crate::sessions::sessions(leases, &vault).map_err(|error| trouble("sessions")(error.into()))?;
         let index = Arc::new(Index::new(pepper));
         index.refresh(&*sqlite).await.map_err(|error| trouble("the keys")(error.into()))?;
 
@@ -99,6 +104,7 @@ impl Keeping {
             totals: sqlite.clone(),
             signers: Arc::new(KeptSigners::new(vault.clone())),
             vault,
+            sessions: Arc::new(sessions),
             registry: sqlite,
             meter: Arc::new(Meter::new(usage.clone())),
             quotas: Arc::new(quotas),
@@ -134,6 +140,7 @@ impl Keeping {
     pub(crate) fn lend(&self, services: Services) -> Services {
         services
             .with(self.index.clone())
+            .with(self.sessions.clone())
             .with::<dyn Plans>(Arc::new(IndexedPlans::new(self.index.clone())))
             .with::<dyn limits::Ledger>(self.quotas.clone())
             .with::<dyn Signers>(self.signers.clone())

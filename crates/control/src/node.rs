@@ -262,6 +262,8 @@ impl Node {
             // What cannot be added up now stays in the journal.
             drop(keeping.add_up().await);
             keeping.note_uses().await;
+            // What cannot be told now ends a little earlier.
+            drop(keeping.sessions.tell_uses().await);
         }
         Shipments::finish(&self.shipments).await;
         for log in &*self.logs.lock() {
