@@ -85,7 +85,7 @@ impl Crm {
 
 struct Setting {
     crm: Arc<Crm>,
-    _backend: Stub,
+    backend: Stub,
     gateway: Gateway,
     key: String,
 }
@@ -96,7 +96,7 @@ async fn setting(room: &str) -> Setting {
     let backend = Stub::replying(move |request| of.answer(request)).await;
     let gateway = Gateway::with(&backend, &DOCUMENT.replace("ROOM", room)).await;
     let key = gateway.key("acme", "all").await;
-    Setting { crm, _backend: backend, gateway, key }
+    Setting { crm, backend, gateway, key }
 }
 
 impl Setting {
@@ -114,9 +114,9 @@ impl Setting {
         document["session"].as_str().unwrap().to_owned()
     }
 
-    async fn is_refused(&self, method: &str, path: &str, session: &str, status: u16, code: &str) {
+    async fn is_refused(&self, (method, path): (&str, &str), session: &str, expected: (u16, &str)) {
         let reply = self.send(method, path, session).await;
-        assert_eq!((reply.status, reply.problem().as_str()), (status, code), "{method} {path}");
+        assert_eq!((reply.status, reply.problem().as_str()), expected, "{method} {path}");
     }
 
     async fn count(&self) -> u32 {
@@ -128,27 +128,27 @@ impl Setting {
 #[tokio::test]
 async fn a_session_is_opened_used_and_ended() {
     let setting = setting("maximum: {company: 2}").await;
-    setting.is_refused("GET", "/crm/x", "", 401, "session-needed").await;
-    setting.is_refused("GET", "/crm/x", "s0", 401, "session-unknown").await;
+    setting.is_refused(("GET", "/crm/x"), "", (401, "session-needed")).await;
+    setting.is_refused(("GET", "/crm/x"), "s0", (401, "session-unknown")).await;
 
     let session = setting.open().await;
     assert_eq!(setting.send("GET", "/crm/x", &session).await.text(), "hello s0");
     assert_eq!(setting.send("GET", "/crm/x", &session).await.text(), "hello s0");
     assert_eq!(setting.send("POST", "/crm/logout", &session).await.status, 200);
 
-    setting.is_refused("GET", "/crm/x", &session, 401, "session-unknown").await;
+    setting.is_refused(("GET", "/crm/x"), &session, (401, "session-unknown")).await;
     assert_eq!(setting.count().await, 0);
 }
 
 #[tokio::test]
-async fn a_session_that_the_backend_does_not_know_any_more_is_over() {
+async fn a_session_that_thebackend_does_not_know_any_more_is_over() {
     let setting = setting("maximum: {company: 2}").await;
     let session = setting.open().await;
     setting.crm.open.lock().clear();
 
     assert_eq!(setting.send("GET", "/crm/x", &session).await.status, 440);
 
-    setting.is_refused("GET", "/crm/x", &session, 401, "session-unknown").await;
+    setting.is_refused(("GET", "/crm/x"), &session, (401, "session-unknown")).await;
     assert_eq!(setting.count().await, 0);
 }
 
@@ -167,7 +167,7 @@ async fn one_more_than_the_maximum_is_refused_until_one_ends() {
     }
     assert_eq!(setting.count().await, 1);
     setting.open().await;
-    setting.is_refused("POST", "/crm/login", "", 429, "too-many-sessions").await;
+    setting.is_refused(("POST", "/crm/login"), "", (429, "too-many-sessions")).await;
     assert_eq!(setting.crm.most.load(Ordering::SeqCst), 2);
 }
 
@@ -198,7 +198,7 @@ async fn the_oldest_is_closed_before_another_is_opened() {
     let third = setting.open().await;
 
     assert_eq!(setting.crm.most.load(Ordering::SeqCst), 2, "never more at the backend than may be");
-    setting.is_refused("GET", "/crm/x", &first, 401, "session-unknown").await;
+    setting.is_refused(("GET", "/crm/x"), &first, (401, "session-unknown")).await;
     for session in [second, third] {
         assert_eq!(setting.send("GET", "/crm/x", &session).await.status, 200);
     }
@@ -210,7 +210,7 @@ async fn what_cannot_be_closed_is_not_replaced() {
     setting.open().await;
     setting.crm.is_stubborn.store(true, Ordering::SeqCst);
 
-    setting.is_refused("POST", "/crm/login", "", 503, "session-not-replaced").await;
+    setting.is_refused(("POST", "/crm/login"), "", (503, "session-not-replaced")).await;
     assert_eq!((setting.count().await, setting.crm.most.load(Ordering::SeqCst)), (1, 1));
 
     setting.crm.is_stubborn.store(false, Ordering::SeqCst);
@@ -219,13 +219,13 @@ async fn what_cannot_be_closed_is_not_replaced() {
 }
 
 #[tokio::test]
-async fn a_session_that_nobody_uses_is_closed_at_the_backend() {
+async fn a_session_that_nobody_uses_is_closed_at_thebackend() {
     let setting = setting("maximum: {company: 1}\n          idle: 1s").await;
     let session = setting.open().await;
 
     eventually("the backend closed it", || setting.crm.open.lock().is_empty()).await;
 
-    setting.is_refused("GET", "/crm/x", &session, 401, "session-unknown").await;
+    setting.is_refused(("GET", "/crm/x"), &session, (401, "session-unknown")).await;
     let sessions = &setting.gateway.node().keeping.as_ref().unwrap().sessions;
     let id = sessions::session_id("crm", Some("acme"), &session);
     let closed = testkit::within("it is written down", async {
@@ -244,10 +244,10 @@ async fn a_session_that_nobody_uses_is_closed_at_the_backend() {
 async fn sessions_outlive_a_restart() {
     let setting = setting("maximum: {company: 1}").await;
     let session = setting.open().await;
-    let Setting { crm, _backend, gateway, key } = setting;
-    let setting = Setting { crm, _backend, gateway: gateway.restart().await, key };
+    let Setting { crm, backend, gateway, key } = setting;
+    let setting = Setting { crm, backend, gateway: gateway.restart().await, key };
 
-    setting.is_refused("POST", "/crm/login", "", 429, "too-many-sessions").await;
+    setting.is_refused(("POST", "/crm/login"), "", (429, "too-many-sessions")).await;
     assert_eq!(setting.send("GET", "/crm/x", &session).await.status, 200);
     // What closes it can be opened by the process that comes after.
     let sessions = &setting.gateway.node().keeping.as_ref().unwrap().sessions;
@@ -272,11 +272,11 @@ async fn nobody_uses_the_session_of_another_company() {
 async fn an_answer_without_the_id_that_it_should_have_is_a_problem_that_names_the_place() {
     let setting = setting("maximum: {company: 1}").await;
     let document = DOCUMENT.replace("ROOM", "maximum: {company: 1}").replace("$.session}", "$.other}");
-    let document = document.replace("BACKEND", &setting._backend.address.to_string());
+    let document = document.replace("BACKEND", &setting.backend.address.to_string());
     setting.gateway.reload(&document).unwrap();
 
-    setting.is_refused("POST", "/crm/login", "", 502, "session-not-held").await;
+    setting.is_refused(("POST", "/crm/login"), "", (502, "session-not-held")).await;
 
     // The backend may have a session now, so its place stays taken.
-    setting.is_refused("POST", "/crm/login", "", 429, "too-many-sessions").await;
+    setting.is_refused(("POST", "/crm/login"), "", (429, "too-many-sessions")).await;
 }
