@@ -13,3 +13,6 @@ mod known;
 pub use self::about::{About, Maxima, group_of, session_id};
 pub use self::closing::{Answered, Asks, Closing, Outcome};
 pub use self::desk::{Begun, Opening, Sessions, Terms, Trouble};
+
+#[cfg(test)]
+mod tests;
