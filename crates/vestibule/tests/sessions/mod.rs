@@ -1,9 +1,5 @@
 //! The real program, killed while sessions are opened and ended.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what helps a test may fail like one")]
-
-mod given;
-
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use given::{Client, Running};
 use parking_lot::Mutex;
+
+use crate::given::{self, Client, Running};
 
 /// How many sessions there may be.
 const MOST: usize = 5;
