@@ -2,12 +2,12 @@
 
 mod close;
 mod open;
-mod places;
 mod rules;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use attributes::places::{Answer, Carrier, InRequest};
 use bytes::Bytes;
 use http::{StatusCode, header, response};
 use model::units::{Size, Span};
@@ -20,9 +20,7 @@ use store::LeaseId;
 
 pub use self::close::Close;
 use self::close::{ByBackends, Closes};
-use self::places::{Answer, Carrier};
-pub use self::places::{InAnswer, InRequest};
-pub use self::rules::{Answered, EndRule, OpenRule};
+pub use self::rules::{EndRule, OpenRule};
 use self::rules::{Ends, Opens};
 use crate::outside::{Backends, Background};
 use crate::partner_record;

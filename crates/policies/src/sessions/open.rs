@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use attributes::places::Answer;
 use futures::FutureExt;
 use futures::future::join_all;
 use http::header::{ACCEPT_ENCODING, HeaderValue, RETRY_AFTER};
@@ -10,7 +11,6 @@ use problem::Problem;
 use sessions::{About, Begun, Closing, Outcome, Sessions as Desk, group_of, session_id};
 use store::{Done, Lease, LeaseId};
 
-use super::places::Answer;
 use super::{Noted, SESSION_NOT_HELD, SESSION_NOT_REPLACED, Sessions, TOO_MANY_SESSIONS};
 use crate::outside::Background;
 

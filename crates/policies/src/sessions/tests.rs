@@ -69,7 +69,7 @@ fn bench(settings: Value) -> Bench {
 }
 
 /// These settings, and those of a plain policy where they say nothing.
-fn with(settings: Value) -> Value {
+fn with(settings: &Value) -> Value {
     let mut all = json!({
         "name": "crm",
         "id": [{ "header": "x-session" }],
@@ -118,7 +118,7 @@ fn a_session_is_open_only_if_the_answer_says_so() {
         (json!({ "xml": { "login/@state": "ok" }, "status": [201] }), answer(200, "", xml_body), 0),
     ] {
         let rule = json!([{ "when": "true", "answered": answered, "id": { "header": "x-session" } }]);
-        let bench = bench(with(json!({ "open": rule })));
+        let bench = bench(with(&json!({ "open": rule })));
         bench.request("/login").answered(response);
         assert_eq!(bench.count(), opened, "{answered}");
     }
@@ -128,7 +128,7 @@ fn a_session_is_open_only_if_the_answer_says_so() {
 fn an_answer_that_is_read_is_not_compressed_and_others_are_left_alone() {
     for (id, is_left_alone) in [(json!({ "header": "x-session" }), true), (json!({ "json": "$.id" }), false)] {
         let rule = json!([{ "when": "true", "answered": { "status": [201] }, "id": id }]);
-        let bench = bench(with(json!({ "open": rule })));
+        let bench = bench(with(&json!({ "open": rule })));
         let passed = bench.request("/login").header("accept-encoding", "gzip").passes();
         assert_eq!(passed.headers().contains_key("accept-encoding"), is_left_alone, "{id}");
     }
@@ -137,7 +137,7 @@ fn an_answer_that_is_read_is_not_compressed_and_others_are_left_alone() {
 #[test]
 fn an_answer_that_is_too_long_to_be_read_opens_nothing_that_can_be_used() {
     let rule = json!([{ "when": "true", "id": { "json": "$.id" } }]);
-    let bench = bench(with(json!({ "open": rule, "answer_limit": "1KiB", "maximum": { "app": 1 } })));
+    let bench = bench(with(&json!({ "open": rule, "answer_limit": "1KiB", "maximum": { "app": 1 } })));
     let long = format!(r#"{{"id":"s1","x":"{}"}}"#, "x".repeat(2000));
 
     let answer = bench.request("/login").answered(Response::new(Body::from(Bytes::from(long))));
@@ -148,12 +148,12 @@ fn an_answer_that_is_too_long_to_be_read_opens_nothing_that_can_be_used() {
 
 #[test]
 fn who_belongs_to_no_session_is_refused_or_passes_as_configured() {
-    let strict = bench(with(json!({})));
+    let strict = bench(with(&json!({})));
     let refused = strict.request("/x").is_refused_with("session-needed");
     assert_eq!((refused.status.as_u16(), &refused.headers["www-authenticate"]), (401, &"Session".parse().unwrap()));
     strict.request("/x").header("x-session", "s1").is_refused_with("session-unknown");
 
-    let open = bench(with(json!({ "missing": "pass", "unknown": "pass" })));
+    let open = bench(with(&json!({ "missing": "pass", "unknown": "pass" })));
     open.request("/x").passes();
     let passed = open.request("/x").header("x-session", "s1").passes();
     assert_eq!(passed.session, None);
@@ -161,7 +161,7 @@ fn who_belongs_to_no_session_is_refused_or_passes_as_configured() {
 
 #[test]
 fn templates_and_conditions_know_the_session() {
-    let bench = bench(with(json!({})));
+    let bench = bench(with(&json!({})));
     bench.opens("s1");
 
     let passed = bench.request("/x").header("x-session", "s1").passes();
@@ -177,7 +177,7 @@ fn a_session_ends_as_its_rules_say() {
         (json!([{ "when": "request.method == 'POST'" }]), 204, 1),
         (json!([{ "answered": { "status": [401, 440] } }]), 440, 0),
     ] {
-        let bench = bench(with(json!({ "end": rules })));
+        let bench = bench(with(&json!({ "end": rules })));
         bench.opens("s1");
         let answer = Response::builder().status(status).body(Body::Empty).unwrap();
         bench.request("/x").by("DELETE").header("x-session", "s1").answered(answer);
@@ -198,7 +198,7 @@ fn the_request_that_closes_a_session_is_made_of_what_was_known_when_it_was_opene
     let settings = json!({
         "open": rule, "close": close, "maximum": { "app": 1 }, "on_maximum": "close-oldest"
     });
-    let bench = bench(with(settings));
+    let bench = bench(with(&settings));
     bench.opens("s\"1");
 
     bench.opens("s2");
@@ -212,7 +212,7 @@ fn the_request_that_closes_a_session_is_made_of_what_was_known_when_it_was_opene
 #[test]
 fn what_cannot_be_closed_later_is_a_problem_that_names_the_field_and_no_value() {
     let close = json!({ "upstream": "crm", "path": "/end", "headers": { "x-token": "{session.token}" } });
-    let bench = bench(with(json!({ "close": close })));
+    let bench = bench(with(&json!({ "close": close })));
     let answer = Response::builder().header("x-session", "s-secret").body(Body::Empty).unwrap();
 
     let refused = bench.request("/login").answered(answer);
@@ -225,7 +225,7 @@ fn what_cannot_be_closed_later_is_a_problem_that_names_the_field_and_no_value() 
 
 #[test]
 fn who_cannot_be_counted_is_not_let_in() {
-    let bench = bench(with(json!({ "maximum": { "company": 1 } })));
+    let bench = bench(with(&json!({ "maximum": { "company": 1 } })));
     bench.policy.request().to("/login").is_refused_with("policy-failed");
     assert_eq!(bench.count(), 0);
 }
@@ -237,7 +237,7 @@ fn each_maximum_is_told_as_what_it_is() {
         (json!({ "company": 1 }), "Your company has 1 of 1 sessions."),
         (json!({ "all": 1 }), "There are 1 of 1 sessions."),
     ] {
-        let bench = bench(with(json!({ "maximum": maximum })));
+        let bench = bench(with(&json!({ "maximum": maximum })));
         bench.opens("s1");
         let refused = bench.request("/login").is_refused_with("too-many-sessions");
         let problem: Value = serde_json::from_slice(&refused.body).unwrap();
@@ -268,9 +268,9 @@ fn mistakes_are_findings() {
         (json!({ "close": { "upstream": "crm", "path": "/", "timeout": "1h" } }), "/with/close/timeout: is 1ms"),
         (json!({ "close": { "upstream": "crm", "path": "/{x}" } }), "/with/close/path: there is no `x`"),
     ] {
-        let found = bench(with(settings)).policy.finding();
+        let found = bench(with(&settings)).policy.finding();
         assert!(found.starts_with(finding), "{found} instead of {finding}");
     }
-    let found = pipeline::tester::policy::<Sessions>(with(json!({}))).finding();
+    let found = pipeline::tester::policy::<Sessions>(with(&json!({}))).finding();
     assert_eq!(found, "/with: needs a place where sessions are kept: configure a `store`");
 }

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use attributes::attribute::{form_decoded, pairs};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, COOKIE, HeaderName, SET_COOKIE};
 use http::response;
@@ -15,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-use crate::headers::{Host, header_name};
+use crate::attribute::{form_decoded, pairs};
 
 /// Where a value is in requests.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -48,7 +47,9 @@ pub enum InAnswer {
 }
 
 /// A compiled [`InRequest`].
-pub(super) enum Carrier {
+pub struct Carrier(Found);
+
+enum Found {
     Header(HeaderName),
     Bearer,
     Cookie(String),
@@ -57,7 +58,9 @@ pub(super) enum Carrier {
 }
 
 /// A compiled [`InAnswer`].
-pub(super) enum Source {
+pub struct Source(Told);
+
+enum Told {
     Header(HeaderName),
     Cookie(String),
     Json(Box<JsonPath>),
@@ -65,76 +68,86 @@ pub(super) enum Source {
 }
 
 impl InRequest {
-    pub(super) fn compile(self, at: &Pointer) -> Result<Carrier, Finding> {
-        Ok(match self {
-            Self::Header(name) => Carrier::Header(header_name(&name, at, Host::CanBeSet)?),
-            Self::Bearer => Carrier::Bearer,
-            Self::Cookie(name) => Carrier::Cookie(name),
-            Self::Query(name) => Carrier::Query(name),
-            Self::Parameter(name) => Carrier::Parameter(name),
-        })
+    /// Reads what was written, or says what is wrong with it.
+    pub fn compile(self, at: &Pointer) -> Result<Carrier, Finding> {
+        Ok(Carrier(match self {
+            Self::Header(name) => Found::Header(header(&name, at)?),
+            Self::Bearer => Found::Bearer,
+            Self::Cookie(name) => Found::Cookie(name),
+            Self::Query(name) => Found::Query(name),
+            Self::Parameter(name) => Found::Parameter(name),
+        }))
     }
 }
 
 impl InAnswer {
-    pub(super) fn compile(self, at: &Pointer) -> Result<Source, Finding> {
-        Ok(match self {
-            Self::Header(name) => Source::Header(header_name(&name, at, Host::CanBeSet)?),
-            Self::Cookie(name) => Source::Cookie(name),
-            Self::Json(path) => Source::Json(Box::new(json_path(&path, at)?)),
-            Self::Xml(path) => Source::Xml(xml_path(&path, at)?),
-        })
+    /// Reads what was written, or says what is wrong with it.
+    pub fn compile(self, at: &Pointer) -> Result<Source, Finding> {
+        Ok(Source(match self {
+            Self::Header(name) => Told::Header(header(&name, at)?),
+            Self::Cookie(name) => Told::Cookie(name),
+            Self::Json(path) => Told::Json(Box::new(json_path(&path, at)?)),
+            Self::Xml(path) => Told::Xml(xml_path(&path, at)?),
+        }))
     }
 }
 
-pub(super) fn json_path(path: &str, at: &Pointer) -> Result<JsonPath, Finding> {
+/// A header of this name.
+pub(crate) fn header(name: &str, at: &Pointer) -> Result<HeaderName, Finding> {
+    let name_of = HeaderName::from_bytes(name.as_bytes());
+    name_of.map_err(|_invalid| Finding::new(at, format!("`{name}` is no name of a header")))
+}
+
+pub(crate) fn json_path(path: &str, at: &Pointer) -> Result<JsonPath, Finding> {
     let wrong = |error| Finding::new(at, format!("is no JSONPath such as `$.session.id`: {error}"));
     JsonPath::parse(path).map_err(wrong)
 }
 
-pub(super) fn xml_path(path: &str, at: &Pointer) -> Result<xml::Path, Finding> {
+pub(crate) fn xml_path(path: &str, at: &Pointer) -> Result<xml::Path, Finding> {
     xml::Path::parse(path).map_err(|message| Finding::new(at, message))
 }
 
 impl Carrier {
     /// The value in a request, unless it is empty or too long to be one.
-    pub(super) fn find<'a>(&self, exchange: &'a Exchange) -> Option<Cow<'a, str>> {
-        let found: Cow<'a, str> = match self {
-            Self::Header(name) => exchange.headers().get(name)?.to_str().ok()?.trim().into(),
-            Self::Bearer => {
+    pub fn find<'a>(&self, exchange: &'a Exchange) -> Option<Cow<'a, str>> {
+        let found: Cow<'a, str> = match &self.0 {
+            Found::Header(name) => exchange.headers().get(name)?.to_str().ok()?.trim().into(),
+            Found::Bearer => {
                 let field = exchange.headers().get(AUTHORIZATION)?.to_str().ok()?;
                 let (scheme, token) = field.split_once(' ')?;
                 token.trim().get(..).filter(|_| scheme.eq_ignore_ascii_case("bearer"))?.into()
             }
-            Self::Cookie(name) => {
+            Found::Cookie(name) => {
                 let fields = exchange.headers().get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
                 let mut pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.split_once('='));
                 pairs.find(|(known, _)| known.trim() == name)?.1.trim().into()
             }
-            Self::Query(name) => {
+            Found::Query(name) => {
                 let mut pairs = pairs(exchange.target.query()?);
                 form_decoded(pairs.find(|(known, _)| form_decoded(known) == name.as_str())?.1)
             }
-            Self::Parameter(name) => exchange.parameter(name)?.into(),
+            Found::Parameter(name) => exchange.parameter(name)?.into(),
         };
         Some(found).filter(|value| is_id(value))
     }
 }
 
 /// An answer, whose body is read once however many values are looked for.
-pub(super) struct Answer<'a> {
-    pub(super) head: &'a response::Parts,
+pub struct Answer<'a> {
+    pub(crate) head: &'a response::Parts,
     body: Option<&'a Bytes>,
     json: OnceCell<Option<Value>>,
 }
 
 impl<'a> Answer<'a> {
-    pub(super) fn new(head: &'a response::Parts, body: Option<&'a Bytes>) -> Self {
+    /// An answer of this head, and this body as far as it was read.
+    pub fn new(head: &'a response::Parts, body: Option<&'a Bytes>) -> Self {
         let body = body.filter(|_| !head.headers.contains_key(CONTENT_ENCODING));
         Self { head, body, json: OnceCell::new() }
     }
 
-    pub(super) fn json(&self, path: &JsonPath) -> Option<String> {
+    /// The text at a place of a JSON body.
+    pub(crate) fn json(&self, path: &JsonPath) -> Option<String> {
         let document = self.json.get_or_init(|| serde_json::from_slice(self.body?).ok()).as_ref()?;
         match path.query(document).first()? {
             Value::Null => None,
@@ -143,28 +156,29 @@ impl<'a> Answer<'a> {
         }
     }
 
-    pub(super) fn xml(&self, path: &xml::Path) -> Option<String> {
+    /// The text at a place of an XML body.
+    pub(crate) fn xml(&self, path: &xml::Path) -> Option<String> {
         xml::read(std::str::from_utf8(self.body?).ok()?, path)
     }
 }
 
 impl Source {
     /// Whether the value is in the body.
-    pub(super) fn is_in_body(&self) -> bool {
-        matches!(self, Self::Json(_) | Self::Xml(_))
+    pub fn is_in_body(&self) -> bool {
+        matches!(self.0, Told::Json(_) | Told::Xml(_))
     }
 
     /// The value in an answer, unless it is empty or too long to be one.
-    pub(super) fn find(&self, answer: &Answer<'_>) -> Option<String> {
-        let found = match self {
-            Self::Header(name) => answer.head.headers.get(name)?.to_str().ok()?.trim().to_owned(),
-            Self::Cookie(name) => {
+    pub fn find(&self, answer: &Answer<'_>) -> Option<String> {
+        let found = match &self.0 {
+            Told::Header(name) => answer.head.headers.get(name)?.to_str().ok()?.trim().to_owned(),
+            Told::Cookie(name) => {
                 let set = answer.head.headers.get_all(SET_COOKIE).iter().filter_map(|field| field.to_str().ok());
                 let mut pairs = set.filter_map(|field| field.split(';').next()?.split_once('='));
                 pairs.find(|(known, _)| known.trim() == name)?.1.trim().to_owned()
             }
-            Self::Json(path) => answer.json(path)?,
-            Self::Xml(path) => answer.xml(path)?,
+            Told::Json(path) => answer.json(path)?,
+            Told::Xml(path) => answer.xml(path)?,
         };
         Some(found).filter(|value| is_id(value))
     }
