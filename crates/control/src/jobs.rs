@@ -76,7 +76,7 @@ async fn add_up(keeping: Arc<Keeping>) {
 }
 
 async fn follow(keeping: Arc<Keeping>) {
-    partners::follow(&keeping.index, &*keeping.registry, EVERY).await;
+    partners::follow(&keeping.index, &*keeping.registry, &*keeping.nodes, &keeping.name, EVERY).await;
 }
 
 async fn compact(keeping: Arc<Keeping>) {

@@ -3,6 +3,7 @@
 //! Deliberately not here: how operators ask for them (the command line and the admin API), and how requests are served.
 
 mod accounts;
+mod backends;
 mod beside;
 mod clock;
 mod collector;
@@ -20,13 +21,12 @@ mod rehearsal;
 mod sessions;
 mod signers;
 mod start_error;
-mod vault;
 
 pub use self::accounts::{AccountError, Accounts, Order, Recount};
+pub use self::backends::{postgres, vault};
 pub use self::clock::now;
 pub use self::document::{Configuration, check, schema};
 pub use self::keeping::{Keeping, NotAddedUp, NotRebuilt};
 pub use self::node::{Expecting, Node, Phase, Published};
 pub use self::rehearsal::{Keys, rehearse};
 pub use self::start_error::StartError;
-pub use self::vault::vault;

@@ -18,6 +18,7 @@ use telemetry::traceparent::{Callers, Sampler};
 use tokio::task::JoinSet;
 use watch::{LinesReading, Vitals};
 
+use crate::backends;
 use crate::beside;
 use crate::collector::{Collector, Exporting};
 use crate::document::{Configuration, and_the_rest};
@@ -89,20 +90,20 @@ impl Node {
         inherited: Inherited,
     ) -> Result<Arc<Self>, StartError> {
         let document = &configuration.document;
+        let all = |found| StartError::Findings(and_the_rest(&configuration, found));
+        backends::expect(document).map_err(all)?;
         let keeping = match &document.store {
-            Some(store) => Some(Arc::new(Keeping::open(&store.embedded, &document.usage, &document.encryption).await?)),
+            Some(store) => Some(Arc::new(Keeping::open(store, &document.usage, &document.encryption).await?)),
             None => None,
         };
         let services = keeping.as_ref().map_or_else(Services::default, |keeping| keeping.lend(Services::default()));
         let sources = Arc::new(Sources::default());
-        let services = beside::lend(services, sources.clone());
-        let lent = Lent { services: Arc::new(services), kept: Arc::new(Kept::default()) };
+        let services = Arc::new(beside::lend(services, sources.clone()));
+        let lent = Lent { services, kept: Arc::new(Kept::default()) };
         let registry = Arc::new(Registry::new(LABEL_SETS));
         telemetry::metrics::describe_process(&registry);
         let spans = document.tracing.as_ref().map(|_| SpanQueue::new(SPANS));
-        let collector = document.tracing.as_ref().map(Collector::of).transpose();
-        let all = |found| StartError::Findings(and_the_rest(&configuration, found));
-        let collector = collector.map_err(all)?;
+        let collector = document.tracing.as_ref().map(Collector::of).transpose().map_err(all)?;
         let exports = events::exports(document).map_err(all)?;
         let sampler = document.tracing.as_ref().map(|tracing| Sampler::new(tracing.sample, Callers::Decide));
 
@@ -264,6 +265,8 @@ impl Node {
             keeping.note_uses().await;
             // What cannot be told now ends a little earlier.
             drop(keeping.sessions.tell_uses().await);
+            // One that left without a word is forgotten after a while.
+            drop(keeping.nodes.leaves(&keeping.name).await);
         }
         Shipments::finish(&self.shipments).await;
         for log in &*self.logs.lock() {
@@ -276,6 +279,7 @@ impl Node {
         let located = |found| located(&configuration, found);
         let all = |found| and_the_rest(&configuration, found);
         let document = &configuration.document;
+        backends::expect(document).map_err(all)?;
         if let Some(keeping) = &self.keeping {
             keeping.signers.prepare(document).map_err(all)?;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use store::{Change, EntityId, KeyId, Kind, ProductName, Registry, Revision, StoreError, UnixMicros};
+use store::{Change, EntityId, KeyId, Kind, Nodes, ProductName, Registry, Revision, StoreError, UnixMicros};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::book::Book;
@@ -206,12 +206,20 @@ impl Index {
     }
 }
 
-/// Keeps an index at the store's revision, for as long as it is polled.
-pub async fn follow(index: &Index, registry: &dyn Registry, every: Duration) {
+/// Keeps an index at the store's revision, for as long as it is polled: at once when others tell of a change, and otherwise so
+/// often. Tells others, as the node of this name, how far it is.
+pub async fn follow(index: &Index, registry: &dyn Registry, nodes: &dyn Nodes, name: &str, every: Duration) {
     let mut is_well = true;
     loop {
-        tokio::time::sleep(every).await;
-        match index.refresh(registry).await {
+        // Either way it is looked; so whether anybody told of a change does not matter.
+        let _told = tokio::time::timeout(every, nodes.changed()).await;
+        let refreshed = index.refresh(registry).await;
+        if refreshed.is_ok()
+            && let Err(cause) = nodes.follows(name, index.revision()).await
+        {
+            tracing::debug!(%cause, "other nodes could not be told how far this one has followed");
+        }
+        match refreshed {
             Ok(_) if is_well => {}
             Ok(changes) => {
                 tracing::info!(changes, "the index follows the store again");

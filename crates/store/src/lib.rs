@@ -13,6 +13,7 @@ mod memory_leases;
 mod memory_statements;
 mod memory_usage;
 mod name;
+mod nodes;
 mod registry;
 mod statement;
 pub mod suite;
@@ -34,6 +35,7 @@ pub use self::memory_leases::InMemoryLeases;
 pub use self::memory_statements::InMemoryStatements;
 pub use self::memory_usage::InMemoryTotals;
 pub use self::name::{AppName, BadName, CompanyName, KeyId, ProductName, TokenName};
+pub use self::nodes::{Alone, Nodes, SILENCE};
 pub use self::registry::{
     Change, Changed, Commit, Listing, Mode, Noted, Registry, Revision, Row, Stored, Write, chained, hex,
 };
