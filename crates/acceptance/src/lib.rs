@@ -53,6 +53,8 @@ mod room;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 mod shipping;
 #[cfg(test)]
 mod shipping_servers;

@@ -84,8 +84,12 @@ async fn may(admin: &Admin, asker: &Asker, method: &Method, uri: &Uri) -> Result
             let Some(company) = &asker.company else { return Ok(false) };
             match (first, second) {
                 ("companies", Some(name)) => looks && name == company.as_str(),
-                ("usage", None | Some("series")) | ("statements", None) => looks && asks_about(uri, company),
+                ("usage", None | Some("series")) | ("statements" | "sessions", None) => {
+                    looks && asks_about(uri, company)
+                }
                 ("statements", Some(number)) => looks && is_billed(admin, company, number).await?,
+                // Its own sessions it may see and close.
+                ("sessions", Some(session)) => has_opened(admin, company, session).await?,
                 // Its own keys it may see, rotate and revoke.
                 ("keys", Some(key)) => owns(admin, company, key).await?,
                 _ => false,
@@ -109,6 +113,13 @@ async fn is_billed(admin: &Admin, company: &CompanyName, number: &str) -> Result
         Err(AccountError::NoStatement(_)) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+async fn has_opened(admin: &Admin, company: &CompanyName, session: &str) -> Result<bool, Failure> {
+    let (Some(storage), Ok(id)) = (&admin.storage, session.parse()) else { return Ok(false) };
+    let Some(lease) = storage.sessions.find(&id).await? else { return Ok(false) };
+    let about: sessions::About = serde_json::from_str(&lease.about).unwrap_or_default();
+    Ok(about.company.as_deref() == Some(company.as_str()))
 }
 
 async fn owns(admin: &Admin, company: &CompanyName, key: &str) -> Result<bool, Failure> {

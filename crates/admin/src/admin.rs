@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use control::Accounts;
 use partners::{Clock, Partners};
+use sessions::Sessions;
 use store::UsageTotals;
 
 use crate::{Node, Token};
@@ -31,6 +32,8 @@ pub struct Storage {
     pub totals: Arc<dyn UsageTotals>,
     /// What companies are to pay.
     pub accounts: Arc<Accounts>,
+    /// What companies have open at backends.
+    pub sessions: Arc<Sessions>,
 }
 
 impl Admin {

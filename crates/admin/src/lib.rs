@@ -22,6 +22,7 @@ mod page;
 mod parts;
 mod products;
 mod routes;
+mod sessions;
 mod statements;
 mod status;
 mod subscriptions;

@@ -14,7 +14,7 @@ use problem::{Problem, ProblemKind};
 use crate::failure::Failure;
 use crate::{
     Admin, access, apps, audit, body, companies, configuration, failure, health, idempotency, keys, metrics, parts,
-    products, statements, status, subscriptions, tokens, upgrade, usage, usage_series,
+    products, sessions, statements, status, subscriptions, tokens, upgrade, usage, usage_series,
 };
 
 /// Nothing is asked by this path.
@@ -122,6 +122,8 @@ fn partners() -> Router<Admin> {
         .route("/usage", get(usage::show))
         .route("/usage/rebuild", post(usage::rebuild))
         .route("/usage/series", get(usage_series::show))
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{session}", get(sessions::show).delete(sessions::end))
         .route("/statements", get(statements::list).post(statements::create))
         .route("/statements/{number}", get(statements::show).delete(statements::discard))
         .route("/statements/{number}/close", post(statements::close))

@@ -14,8 +14,10 @@ use model::diff::{Change, What};
 use parking_lot::Mutex;
 use partners::{Index, ManagedBy, Partners, Pepper, Product, UnixMicros};
 use problem::{Finding, Place, Pointer};
+use secrets::SealingKey;
 use serde_json::{Value, json};
-use store::{InMemory, InMemoryStatements, InMemoryTotals, UsageRow, UsageSource, UsageTotals};
+use sessions::Sessions;
+use store::{InMemory, InMemoryLeases, InMemoryStatements, InMemoryTotals, UsageRow, UsageSource, UsageTotals};
 use telemetry::metrics::{Exposition, Registry};
 use tower::ServiceExt;
 
@@ -38,6 +40,7 @@ pub(crate) struct Tester {
     pub(crate) node: Arc<Stub>,
     pub(crate) partners: Arc<Partners>,
     pub(crate) totals: Arc<InMemoryTotals>,
+    pub(crate) sessions: Arc<Sessions>,
     admin: Admin,
     routes: Router,
 }
@@ -83,10 +86,17 @@ impl Tester {
         let node = Arc::new(Stub { state: Mutex::new((Serving::Ready, Mood::Well)), totals: totals.clone() });
         let accounts = Accounts::new(Arc::new(InMemoryStatements::default()), totals.clone(), Arc::new(|| CLOCK));
         accounts.set_plans([("gold".to_owned(), Arc::new(plan()))].into());
-        let storage = Storage { partners: partners.clone(), totals: totals.clone(), accounts: Arc::new(accounts) };
+        let leases = Arc::new(InMemoryLeases::new(Arc::new(|| CLOCK)));
+        let sessions = Arc::new(Sessions::new(leases, SealingKey::generate().unwrap(), Arc::new(|| CLOCK)));
+        let storage = Storage {
+            partners: partners.clone(),
+            totals: totals.clone(),
+            accounts: Arc::new(accounts),
+            sessions: sessions.clone(),
+        };
         let admin = Admin::new(node.clone(), has_storage.then_some(storage), Token::new(TOKEN), Arc::new(|| CLOCK));
         let routes = admin.routes(exposure);
-        Self { node, partners, totals, admin, routes }
+        Self { node, partners, totals, sessions, admin, routes }
     }
 
     /// With something else about the Admin API.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::HeaderName;
 use percent_encoding::percent_decode_str;
-use pipeline::Exchange;
+use pipeline::{Exchange, Record};
 
 /// One attribute that is text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub enum Attribute {
     Product,
     /// A member of the caller's record.
     Record(Box<str>),
+    /// What is known of the session.
+    Session(Box<str>),
 }
 
 /// The names that stand for themselves.
@@ -69,11 +71,12 @@ const NAMES: [(&str, Attribute); 15] = [
 ];
 
 /// The names that take one more step.
-const TABLES: [(&str, Table); 4] = [
+const TABLES: [(&str, Table); 5] = [
     ("request.headers", Table::Headers),
     ("request.query", Table::Query),
     ("parameters", Table::Parameters),
     ("record", Table::Record),
+    ("session", Table::Session),
 ];
 
 /// Attributes that are named by the request or by its route, not by the gateway.
@@ -83,6 +86,7 @@ pub(crate) enum Table {
     Query,
     Parameters,
     Record,
+    Session,
 }
 
 impl Table {
@@ -98,6 +102,7 @@ impl Table {
             Self::Query => Some(Attribute::Query(name.into())),
             Self::Parameters => Some(Attribute::Parameter(name.into())),
             Self::Record => Some(Attribute::Record(name.into())),
+            Self::Session => Some(Attribute::Session(name.into())),
         }
     }
 
@@ -106,10 +111,8 @@ impl Table {
         match self {
             Self::Headers => exchange.headers().keys().map(|name| name.as_str().into()).collect(),
             Self::Parameters => exchange.parameters.iter().map(|(name, _)| (&**name).into()).collect(),
-            Self::Record => {
-                let members = exchange.record.iter().flat_map(|record| &record.members);
-                members.map(|(name, _)| (&**name).into()).collect()
-            }
+            Self::Record => member_names(exchange.record.as_deref()),
+            Self::Session => member_names(exchange.session.as_deref()),
             Self::Query => {
                 let mut names: Vec<Cow<'_, str>> = Vec::new();
                 for (name, _) in pairs(exchange.target.query().unwrap_or_default()) {
@@ -123,6 +126,10 @@ impl Table {
             }
         }
     }
+}
+
+fn member_names(record: Option<&Record>) -> Vec<Cow<'_, str>> {
+    record.iter().flat_map(|record| &record.members).map(|(name, _)| (&**name).into()).collect()
 }
 
 impl Attribute {
@@ -162,6 +169,7 @@ impl Attribute {
             Self::Scopes => caller.map(|caller| caller.scopes.join(" ").into()),
             Self::Product => exchange.product.as_deref().map(Into::into),
             Self::Record(name) => exchange.record.as_deref()?.member(name).map(Into::into),
+            Self::Session(name) => exchange.session.as_deref()?.member(name).map(Into::into),
         }
     }
 
@@ -214,7 +222,7 @@ impl std::fmt::Display for Unknown {
         for (name, _) in &NAMES {
             write!(f, "`{name}`, ")?;
         }
-        f.write_str("and by name `request.headers`, `request.query`, `parameters`, `record`")
+        f.write_str("and by name `request.headers`, `request.query`, `parameters`, `record`, `session`")
     }
 }
 
@@ -225,6 +233,7 @@ impl std::fmt::Display for Attribute {
             Self::Header(name) => write!(f, "request.headers.{name}"),
             Self::Parameter(name) => write!(f, "parameters.{name}"),
             Self::Record(name) => write!(f, "record.{name}"),
+            Self::Session(name) => write!(f, "session.{name}"),
             one => f.write_str(NAMES.iter().find(|(_, known)| known == one).map_or("", |(name, _)| name)),
         }
     }

@@ -12,10 +12,12 @@ use problem::{Finding, Pointer};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use secrets::{Masters, Vault};
-use store::{Alone, Nodes, Registry, Statements, UsageTotals};
+use store::{Alone, Leases, Nodes, Registry, Statements, UsageTotals};
 use store_postgres::{Notices, PostgresStore, Sealed};
-use store_redis::RedisCounts;
-use store_sqlite::SqliteStore;
+use store_redis::{RedisCounts, RedisLeases};
+use store_sqlite::{SqliteLeases, SqliteStore};
+
+use crate::clock::now;
 
 /// What went wrong, of whatever kind.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -23,11 +25,15 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// How long a node that starts waits for Redis. Without it limits are alone until it is there.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a session that opens waits for Redis.
+const LEASES: Duration = Duration::from_secs(2);
+
 /// What stands behind the traits of a store.
 pub(crate) struct Backends {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) totals: Arc<dyn UsageTotals>,
     pub(crate) statements: Arc<dyn Statements>,
+    pub(crate) leases: Arc<dyn Leases>,
     pub(crate) nodes: Arc<dyn Nodes>,
     /// Where limits are counted, if several nodes do.
     pub(crate) counts: Option<Arc<RedisCounts>>,
@@ -112,37 +118,39 @@ pub(crate) async fn open(store: &Store) -> Result<Backends, (&'static str, Cause
         return Ok(Backends {
             registry: sqlite.clone(),
             totals: sqlite.clone(),
-            statements: sqlite,
+            statements: sqlite.clone(),
+            leases: Arc::new(SqliteLeases::new(sqlite, Arc::new(now))),
             nodes: Arc::new(Alone),
             counts: None,
         });
     };
     let opened = PostgresStore::open(settings).await;
     let postgres = Arc::new(opened.map_err(|error| ("PostgreSQL", Cause::from(error)))?);
-    let counts = match &store.redis {
-        Some(address) => Some(Arc::new(redis(store, address).map_err(|cause| ("Redis", cause))?)),
-        None => None,
-    };
-    if let Some(counts) = &counts {
-        // Whether it came is told where it is looked for.
-        let _is_there = counts.is_there_within(PATIENCE).await;
-    }
+    let Some(address) = &store.redis else { return Err(("Redis", "there is no address of it".into())) };
+    let settings = redis(store, address).map_err(|cause| ("Redis", cause))?;
+    // A session that opens waits for longer than a request that is counted: it has no other way.
+    let patient = store_redis::Settings { patience: LEASES, ..settings.clone() };
+    let leases = RedisLeases::open(patient).map_err(|error| ("Redis", error.into()))?;
+    let counts = RedisCounts::open(settings).map_err(|error| ("Redis", error.into()))?;
+    // Whether it came is told where it is looked for.
+    let _is_there = counts.is_there_within(PATIENCE).await;
     Ok(Backends {
         registry: postgres.clone(),
         totals: postgres.clone(),
         statements: postgres.clone(),
+        leases: Arc::new(leases),
         nodes: Arc::new(Notices::of(postgres)),
-        counts,
+        counts: Some(Arc::new(counts)),
     })
 }
 
-/// Counts in the Redis of a store.
-pub(crate) fn redis(store: &Store, address: &str) -> Result<RedisCounts, Cause> {
+/// How to get at the Redis of a store.
+pub(crate) fn redis(store: &Store, address: &str) -> Result<store_redis::Settings, Cause> {
     let mut settings = store_redis::Settings::of(address);
     settings.authorities = store.ca.as_ref().map(std::fs::read).transpose()?;
     settings.fallback = match store.limits_without_redis {
         LimitsAlone::CountAlone => Fallback::Alone,
         LimitsAlone::Fail => Fallback::Fail,
     };
-    Ok(RedisCounts::open(settings)?)
+    Ok(settings)
 }

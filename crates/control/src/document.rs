@@ -139,6 +139,7 @@ fn lent_for_checking(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool
         let index = Arc::new(Index::new(Pepper::new(&[0; 32])));
         services = services.with(index.clone()).with::<dyn Plans>(Arc::new(IndexedPlans::new(index)));
         services = services.with::<dyn Signers>(Arc::new(NamedSigners::of(document)));
+        services = crate::sessions::none().into_iter().fold(services, Services::with);
     }
     services = services.with::<dyn Background>(Arc::new(NoBackground));
     Lent { services: Arc::new(services), kept: Arc::new(Kept::default()) }

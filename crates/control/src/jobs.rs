@@ -16,6 +16,7 @@ use crate::Node;
 use crate::clock::now;
 use crate::events::{self, Export};
 use crate::keeping::{Keeping, NotAddedUp};
+use crate::sessions;
 
 /// How often usage is added up and keys are followed.
 const EVERY: Duration = Duration::from_secs(1);
@@ -41,6 +42,8 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(let_go(keeping.clone()));
         jobs.spawn(look_around(keeping.clone()));
         jobs.spawn(tend_signers(Arc::downgrade(node), keeping.clone()));
+        jobs.spawn(sessions::close_due(Arc::downgrade(node), keeping.sessions.clone()));
+        jobs.spawn(sessions::tell_uses(keeping.sessions.clone()));
         show_keeping(node, keeping);
     }
     // What counts as known is what there is now, and not when the task first runs.

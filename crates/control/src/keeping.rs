@@ -19,6 +19,7 @@ use pipeline::Services;
 use policies::backend_token::Signers;
 use problem::{Finding, Pointer};
 use secrets::Vault;
+use sessions::Sessions;
 use store::{Nodes, Registry, StoreError, UnixMicros, UsageQuery, UsageTotals};
 use store_redis::RedisCounts;
 use tokio::sync::Mutex;
@@ -52,6 +53,8 @@ pub struct Keeping {
     pub accounts: Arc<Accounts>,
     /// Secrets under encryption.
     pub vault: Arc<Vault>,
+    /// Sessions of partners at backends.
+    pub sessions: Arc<Sessions>,
     pub(crate) signers: Arc<KeptSigners>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) nodes: Arc<dyn Nodes>,
@@ -84,11 +87,12 @@ impl Keeping {
             move |cause: Box<dyn std::error::Error + Send + Sync>| StartError::Store { folder, what, cause }
         };
         make_private(folder).map_err(|error| trouble("the folder")(error.into()))?;
-        let Backends { registry, totals, statements, nodes, counts } =
+        let Backends { registry, totals, statements, leases, nodes, counts } =
             backends::open(store).await.map_err(|(what, cause)| trouble(what)(cause))?;
         let vault = backends::vault(store, encryption).map_err(trouble("the vault of secrets"))?;
         let vault = Arc::new(vault);
         let pepper = Pepper::load_or_create(&vault).map_err(|error| trouble("the pepper")(error.into()))?;
+        let sessions = crate::sessions::sessions(leases, &vault).map_err(|error| trouble("sessions")(error.into()))?;
         let index = Arc::new(Index::new(pepper));
         index.refresh(&*registry).await.map_err(|error| trouble("the keys")(error.into()))?;
 
@@ -111,6 +115,7 @@ impl Keeping {
             totals,
             signers: Arc::new(KeptSigners::new(vault.clone())),
             vault,
+            sessions: Arc::new(sessions),
             registry,
             nodes,
             name: process_name(),
@@ -154,6 +159,7 @@ impl Keeping {
     pub(crate) fn lend(&self, services: Services) -> Services {
         let services = services
             .with(self.index.clone())
+            .with(self.sessions.clone())
             .with::<dyn Plans>(Arc::new(IndexedPlans::new(self.index.clone())))
             .with::<dyn Signers>(self.signers.clone());
         // Either several nodes remember what quotas consumed, or this one does.

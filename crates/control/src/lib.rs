@@ -19,6 +19,7 @@ mod presence;
 mod quota_ledger;
 mod receiver;
 mod rehearsal;
+mod sessions;
 mod signers;
 mod start_error;
 

@@ -152,7 +152,8 @@ fn longest(counter: &str) -> u64 {
 }
 
 async fn redis(store: &Store, address: &str) -> Result<RedisCounts, NotMigrated> {
-    let counts = backends::redis(store, address).map_err(unusable("Redis"))?;
+    let settings = backends::redis(store, address).map_err(unusable("Redis"))?;
+    let counts = RedisCounts::open(settings).map_err(|error| unusable("Redis")(error.into()))?;
     if counts.is_there_within(PATIENCE).await { Ok(counts) } else { Err(NotMigrated::NoRedis) }
 }
 

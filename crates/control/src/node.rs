@@ -96,13 +96,12 @@ impl Node {
         let keeping = keep(document).await?;
         let services = keeping.as_ref().map_or_else(Services::default, |keeping| keeping.lend(Services::default()));
         let sources = Arc::new(Sources::default());
-        let services = beside::lend(services, sources.clone());
-        let lent = Lent { services: Arc::new(services), kept: Arc::new(Kept::default()) };
+        let services = Arc::new(beside::lend(services, sources.clone()));
+        let lent = Lent { services, kept: Arc::new(Kept::default()) };
         let registry = Arc::new(Registry::new(LABEL_SETS));
         telemetry::metrics::describe_process(&registry);
         let spans = document.tracing.as_ref().map(|_| SpanQueue::new(SPANS));
-        let collector = document.tracing.as_ref().map(Collector::of).transpose();
-        let collector = collector.map_err(all)?;
+        let collector = document.tracing.as_ref().map(Collector::of).transpose().map_err(all)?;
         let exports = events::exports(document).map_err(all)?;
         let sampler = document.tracing.as_ref().map(|tracing| Sampler::new(tracing.sample, Callers::Decide));
 
@@ -262,6 +261,8 @@ impl Node {
             // What cannot be added up now stays in the journal.
             drop(keeping.add_up().await);
             keeping.note_uses().await;
+            // What cannot be told now ends a little earlier.
+            drop(keeping.sessions.tell_uses().await);
             // One that left without a word is forgotten after a while.
             drop(keeping.nodes.leaves(&keeping.name).await);
         }

@@ -51,6 +51,7 @@ pub async fn rehearse(configuration: &Configuration) -> Result<(Snapshot, Keys),
         let index = Arc::new(index);
         services = services.with(index.clone()).with::<dyn Plans>(Arc::new(IndexedPlans::new(index)));
         services = services.with::<dyn Signers>(Arc::new(NamedSigners::of(document)));
+        services = crate::sessions::none().into_iter().fold(services, Services::with);
         keys = found;
     }
     services = services.with::<dyn Background>(Arc::new(NoBackground));

@@ -75,6 +75,11 @@ impl Partners {
         self.records.is_real()
     }
 
+    /// Writes into the audit log what was done that is no change of an entity.
+    pub async fn note(&self, changes: serde_json::Value) -> Result<(), Error> {
+        Ok(self.records.note(changes).await?)
+    }
+
     /// Entries of the audit log after the one of this number, oldest first.
     pub async fn noted(&self, after: u64, limit: usize) -> Result<Vec<Noted>, Error> {
         Ok(self.records.registry().noted(after, limit).await?)

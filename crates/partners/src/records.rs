@@ -80,12 +80,20 @@ impl Records {
 
     /// Makes changes together, and notes who made them.
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Revision, StoreError> {
-        let note = json!({
-            "at": (self.clock)(),
-            "actor": &*self.act.actor,
-            "changes": writes.iter().map(noted).collect::<Vec<_>>(),
-        });
-        self.registry.commit(Commit { writes, note: Some(note.to_string()), mode: self.act.mode }).await
+        let changes = writes.iter().map(noted).collect();
+        let note = Some(self.said(&changes));
+        self.registry.commit(Commit { writes, note, mode: self.act.mode }).await
+    }
+
+    /// Notes what was done elsewhere.
+    pub(crate) async fn note(&self, changes: Value) -> Result<(), StoreError> {
+        let commit = Commit { note: Some(self.said(&changes)), mode: self.act.mode, ..Commit::default() };
+        self.registry.commit(commit).await?;
+        Ok(())
+    }
+
+    fn said(&self, changes: &Value) -> String {
+        json!({ "at": (self.clock)(), "actor": &*self.act.actor, "changes": changes }).to_string()
     }
 
     pub(crate) async fn create<T: Entity>(&self, entity: T) -> Result<At<T>, StoreError> {

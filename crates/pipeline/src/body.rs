@@ -1,10 +1,12 @@
 //! The body of a message on its way through the gateway, whichever protocol it came by.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 
 /// Any error, as bodies report it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -27,6 +29,33 @@ impl Body {
         Self::Stream(Box::pin(body))
     }
 
+    /// All of it, if that is not longer than so much; then, or if it is longer, it still has everything in it.
+    ///
+    /// What it cannot be read for is an error here.
+    pub async fn held(&mut self, most: usize) -> Result<Option<Bytes>, BoxError> {
+        let mut stream = match std::mem::take(self) {
+            Self::Empty => return Ok(Some(Bytes::new())),
+            Self::Full(bytes) => {
+                *self = Self::Full(bytes.clone());
+                return Ok(Some(bytes).filter(|bytes| bytes.len() <= most));
+            }
+            Self::Stream(stream) => stream,
+        };
+        let (mut frames, mut whole) = (VecDeque::new(), BytesMut::new());
+        let mut is_whole = false;
+        while whole.len() <= most {
+            let Some(frame) = stream.frame().await else {
+                is_whole = true;
+                break;
+            };
+            let frame = frame?;
+            whole.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+            frames.push_back(frame);
+        }
+        *self = Self::stream(Begun { frames, rest: stream });
+        Ok(is_whole.then(|| whole.freeze()))
+    }
+
     /// A second body with the same content, if all of it is in memory.
     pub fn again(&self) -> Option<Self> {
         match self {
@@ -34,6 +63,39 @@ impl Body {
             Self::Full(bytes) => Some(Self::Full(bytes.clone())),
             Self::Stream(_) => None,
         }
+    }
+}
+
+/// A body of which some frames have been read.
+struct Begun {
+    frames: VecDeque<Frame<Bytes>>,
+    rest: Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>,
+}
+
+impl http_body::Body for Begun {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.frames.pop_front() {
+            Some(frame) => Poll::Ready(Some(Ok(frame))),
+            None => self.rest.as_mut().poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.frames.is_empty() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read: usize = self.frames.iter().filter_map(Frame::data_ref).map(Bytes::len).sum();
+        let (rest, read) = (self.rest.size_hint(), read as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(read));
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(read));
+        }
+        hint
     }
 }
 
@@ -83,5 +145,45 @@ impl http_body::Body for Body {
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Stream(stream) => stream.size_hint(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, stream};
+    use http::HeaderMap;
+    use http_body::Body as _;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    fn body() -> Body {
+        let frames =
+            [Frame::data(Bytes::from("ab")), Frame::data(Bytes::from("cd")), Frame::trailers(HeaderMap::new())];
+        Body::stream(StreamBody::new(stream::iter(frames.map(Ok))))
+    }
+
+    #[test]
+    fn what_is_held_back_is_still_all_there() {
+        for (most, seen) in [(0, None), (3, None), (4, Some("abcd")), (99, Some("abcd"))] {
+            let mut body = body();
+            let held = body.held(most).now_or_never().unwrap().unwrap();
+            assert_eq!(held.as_deref(), seen.map(str::as_bytes), "{most}");
+            assert!(!body.is_end_stream());
+            let all = body.collect().now_or_never().unwrap().unwrap();
+            assert!(all.trailers().is_some());
+            assert_eq!(all.to_bytes(), "abcd");
+        }
+        let mut full = Body::from(Bytes::from("abcd"));
+        assert_eq!(full.held(3).now_or_never().unwrap().unwrap(), None);
+        assert_eq!(full.held(4).now_or_never().unwrap().unwrap().unwrap(), "abcd");
+        assert!(matches!(full, Body::Full(bytes) if bytes == "abcd"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error() {
+        let frames = [Ok(Frame::data(Bytes::from("ab"))), Err(BoxError::from("cut"))];
+        let mut body = Body::stream(StreamBody::new(stream::iter(frames)));
+        assert!(body.held(99).now_or_never().unwrap().is_err());
     }
 }

@@ -9,8 +9,8 @@ use problem::{Finding, Pointer};
 
 use crate::chain::{Gate, Placed, RequestBodyHook, RequestHook};
 use crate::{
-    AskOnRequest, AskOnRequestBody, Chain, Condition, Figures, Kept, OnFailure, OnFinish, OnGiveBack, OnRequest,
-    OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Services, Slot, Stage,
+    AskOnAnswer, AskOnRequest, AskOnRequestBody, Chain, Condition, Figures, Kept, OnFailure, OnFinish, OnGiveBack,
+    OnRequest, OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Services, Slot, Stage,
 };
 
 /// Conditional policies that one chain can have: a bit each.
@@ -38,6 +38,7 @@ impl ChainBuilder {
             request: Vec::new(),
             give_back: Vec::new(),
             request_body: Vec::new(),
+            answer: Vec::new(),
             response: Vec::new(),
             response_body: Vec::new(),
             response_chunk: Vec::new(),
@@ -146,6 +147,12 @@ impl ChainBuilder {
     pub fn ask_on_request_body(&mut self, hook: Arc<dyn AskOnRequestBody>) {
         let placed = self.placed(RequestBodyHook::Asking(hook));
         self.chain.request_body.push(placed);
+    }
+
+    /// Places a hook that may wait before any answer goes on.
+    pub fn ask_on_answer(&mut self, hook: Arc<dyn AskOnAnswer>) {
+        let placed = self.placed(hook);
+        self.chain.answer.push(placed);
     }
 
     /// Places a hook in the response phase.

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use crate::exchange::{Gates, Slots};
 use crate::{
-    AskOnRequest, AskOnRequestBody, Condition, Exchange, Failure, Flow, OnFailure, OnFinish, OnGiveBack, OnRequest,
-    OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Outcome, Stage, Step, Verdict,
+    AskOnAnswer, AskOnRequest, AskOnRequestBody, Body, BoxError, Condition, Exchange, Failure, Flow, OnFailure,
+    OnFinish, OnGiveBack, OnRequest, OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Outcome, Stage, Step,
+    Verdict,
 };
 
 /// A policy could not decide and its route fails closed.
@@ -29,6 +30,7 @@ pub struct Chain {
     /// Each with the number of request hooks up to its own.
     pub(crate) give_back: Vec<(usize, Placed<Arc<dyn OnGiveBack>>)>,
     pub(crate) request_body: Vec<Placed<RequestBodyHook>>,
+    pub(crate) answer: Vec<Placed<Arc<dyn AskOnAnswer>>>,
     pub(crate) response: Vec<Placed<Arc<dyn OnResponse>>>,
     pub(crate) response_body: Vec<Placed<Arc<dyn OnResponseBody>>>,
     pub(crate) response_chunk: Vec<Placed<Arc<dyn OnResponseChunk>>>,
@@ -180,6 +182,39 @@ impl Chain {
             }
         }
         Flow::Next
+    }
+
+    /// Whether any hook wants to know of answers before they go on.
+    pub fn asks_on_answers(&self) -> bool {
+        !self.answer.is_empty()
+    }
+
+    /// Tells every hook that wants to know what is answered, last policy first, up to the first that answers otherwise.
+    ///
+    /// Holds back as much of the body as one of them has to see.
+    pub async fn answer(
+        &self,
+        exchange: &mut Exchange,
+        head: &response::Parts,
+        body: &mut Body,
+    ) -> Result<Flow, BoxError> {
+        for placed in self.answer.iter().rev() {
+            if !placed.concerns(exchange) {
+                continue;
+            }
+            let seen = match placed.hook.wants(exchange, head) {
+                Some(most) => body.held(most).await?,
+                None => None,
+            };
+            let verdict = match placed.hook.ask_on_answer(exchange, head, seen.as_ref()) {
+                Step::Now(verdict) => verdict,
+                Step::Wait(answer) => self.wait(answer).await,
+            };
+            if let Flow::Respond(response) = placed.settle(verdict) {
+                return Ok(Flow::Respond(response));
+            }
+        }
+        Ok(Flow::Next)
     }
 
     /// Lets every response hook edit the head, last policy first.

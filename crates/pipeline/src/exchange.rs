@@ -148,6 +148,8 @@ pub struct Exchange {
     pub caller: Option<Arc<Caller>>,
     /// The caller's record, once a policy fetched it.
     pub record: Option<Arc<Record>>,
+    /// The session that it belongs to, once that is known: its `id`, and what else is known of it.
+    pub session: Option<Arc<Record>>,
     /// The product by which the caller may do this, once it is known.
     pub product: Option<Arc<str>>,
     /// What the exchange counts for in quotas and bills.

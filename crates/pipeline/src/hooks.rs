@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::Response;
+use http::{Response, response};
 use problem::Problem;
 
 use crate::{Body, Exchange, Outcome};
@@ -106,10 +106,25 @@ pub trait AskOnRequestBody: Send + Sync {
     fn ask_on_request_body<'a>(&'a self, exchange: &'a mut Exchange, body: &'a mut Bytes) -> Step<'a>;
 }
 
+/// Learns what is answered before the client does, and may have to tell others first.
+///
+/// It sees an answer as the upstream gave it, or the gateway itself: before any [`OnResponse`].
+pub trait AskOnAnswer: Send + Sync {
+    /// How much of the answer's body it has to see, if any of it: that much is held back, and longer ones are not shown.
+    fn wants(&self, exchange: &Exchange, head: &response::Parts) -> Option<usize>;
+    /// Called once per answer. [`Flow::Respond`] takes the answer's place.
+    fn ask_on_answer<'a>(
+        &'a self,
+        exchange: &'a mut Exchange,
+        head: &'a response::Parts,
+        body: Option<&'a Bytes>,
+    ) -> Step<'a>;
+}
+
 /// Edits the head of any response, the upstream's and the gateway's own.
 pub trait OnResponse: Send + Sync {
     /// Called once per response.
-    fn on_response(&self, exchange: &mut Exchange, head: &mut http::response::Parts);
+    fn on_response(&self, exchange: &mut Exchange, head: &mut response::Parts);
 }
 
 /// Changes a whole response body. A chain with such a hook buffers responses, up to the smallest limit.

@@ -1,7 +1,7 @@
 //! The phases of an exchange, the hooks that policies place in them, and the chain that runs the hooks.
 //!
 //! ```text
-//! head ─▶ OnRequest ─▶ body ─▶ OnRequestBody ─▶ upstream ─▶ OnResponse ─▶ OnResponseBody/Chunk ─▶ OnFinish
+//! head ─▶ OnRequest ─▶ body ─▶ OnRequestBody ─▶ upstream ─▶ AskOnAnswer ─▶ OnResponse ─▶ OnResponseBody/Chunk ─▶ OnFinish
 //!             │ in order             │                        ▲ in reverse
 //!             └────── Flow::Respond ─┴────────────────────────┘
 //! ```
@@ -26,7 +26,7 @@ pub use self::exchange::{
     Told, Trace, Upstreamed,
 };
 pub use self::hooks::{
-    AskOnRequest, AskOnRequestBody, Condition, Failure, Flow, OnFailure, OnFinish, OnGiveBack, OnRequest,
+    AskOnAnswer, AskOnRequest, AskOnRequestBody, Condition, Failure, Flow, OnFailure, OnFinish, OnGiveBack, OnRequest,
     OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Room, Step, Verdict,
 };
 pub use self::kept::{Kept, Services};

@@ -120,6 +120,7 @@ pub fn exchange(request: http::request::Builder) -> Exchange {
         parameters: Vec::new(),
         caller: None,
         record: None,
+        session: None,
         product: None,
         cost: 1,
         body_limit: None,
@@ -241,11 +242,17 @@ impl Judged<'_> {
         let (response, refusal) = match flow {
             Flow::Next => (upstream, None),
             Flow::Respond(response) => {
-                let code = response.extensions().get::<&'static ProblemKind>().map_or("no problem", |kind| kind.code);
-                (*response, Some(code.to_owned()))
+                let code = code(&response);
+                (*response, Some(code))
             }
         };
-        let (mut head, body) = response.into_parts();
+        let (mut head, mut body) = response.into_parts();
+        let flow = chain.answer(&mut exchange, &head, &mut body).await.expect("a body that can be read");
+        let mut refusal = refusal;
+        if let Flow::Respond(response) = flow {
+            refusal = refusal.or(Some(code(&response)));
+            (head, body) = response.into_parts();
+        }
         chain.response(&mut exchange, &mut head);
         let mut body = body.collect().await.expect("a body").to_bytes();
         chain.response_body(&mut exchange, &mut body).expect("a body that the policy takes");
@@ -257,6 +264,11 @@ impl Judged<'_> {
         let answer = Answer { status: head.status, headers: head.headers, body: sent.into() };
         Passed { exchange, refusal, answer }
     }
+}
+
+fn code(response: &Response<Body>) -> String {
+    let kind = response.extensions().get::<&'static ProblemKind>();
+    kind.map_or("no problem", |kind| kind.code).to_owned()
 }
 
 struct Passed {

@@ -1,15 +1,14 @@
 //! `complete`: gives a request what its backend needs and its caller does not have.
 
 mod form;
-mod json;
 mod settings;
-mod xml;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode, Uri};
+use members::{Change, Presence, json, xml};
 use pipeline::{ChainBuilder, Exchange, Flow, OnRequest, OnRequestBody, Policy, Stage, Verdict};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 
@@ -72,45 +71,16 @@ struct Field<N> {
     kind: As,
 }
 
-/// Whether the caller sent a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
-    Present,
-    Absent,
-}
-
-/// What becomes of a value.
-#[derive(Clone, Debug)]
-enum Change {
-    Leave,
-    Set(String),
-    Remove,
-}
-
 /// Says what becomes of one value, once it is known whether the caller sent one.
-type Decide<'a> = &'a dyn Fn(Presence) -> Result<Change, Box<Problem>>;
+type Decide<'a> = members::Decide<'a, Box<Problem>>;
 
-/// Why a part of a request was not completed.
-#[derive(Debug)]
-enum Wrong {
-    /// The request is answered with this.
-    Problem(Box<Problem>),
-    /// The body is not what it should be; a sentence for the client.
-    Unfit(String),
-}
+/// Why a part of a request was not completed: with which problem it is answered, or why its body is unfit.
+type Wrong = members::Wrong<Box<Problem>>;
 
-impl From<Box<Problem>> for Wrong {
-    fn from(problem: Box<Problem>) -> Self {
-        Self::Problem(problem)
-    }
-}
-
-impl Wrong {
-    fn into_problem(self) -> Problem {
-        match self {
-            Self::Problem(problem) => *problem,
-            Self::Unfit(detail) => Problem::new(&BODY_UNFIT).detail(detail),
-        }
+fn into_problem(wrong: Wrong) -> Problem {
+    match wrong {
+        Wrong::Refused(problem) => *problem,
+        Wrong::Unfit(detail) => Problem::new(&BODY_UNFIT).detail(detail),
     }
 }
 
@@ -145,7 +115,7 @@ impl OnRequest for Complete {
         let made = self.headers(exchange).and_then(|headers| Ok((headers, self.target(exchange)?)));
         let (headers, target) = match made {
             Ok(made) => made,
-            Err(wrong) => return Ok(wrong.into_problem().into()),
+            Err(wrong) => return Ok(into_problem(wrong).into()),
         };
         for (name, value) in headers {
             match value {
@@ -169,7 +139,7 @@ impl OnRequestBody for Complete {
         let new = match self.body(exchange, body) {
             Ok(Some(new)) => new,
             Ok(None) => return Ok(Flow::Next),
-            Err(wrong) => return Ok(wrong.into_problem().into()),
+            Err(wrong) => return Ok(into_problem(wrong).into()),
         };
         if new.as_bytes() != &**body {
             *body = new.into();
@@ -232,7 +202,7 @@ impl Complete {
             }
         };
         if self.path.is_some() && leads_elsewhere(&path) {
-            return Err(Wrong::Problem(Box::new(Problem::new(&REWRITE_IMPOSSIBLE))));
+            return Err(Wrong::Refused(Box::new(Problem::new(&REWRITE_IMPOSSIBLE))));
         }
         let mut query = uri.query().unwrap_or_default().to_owned();
         for field in &self.query {
@@ -241,7 +211,7 @@ impl Complete {
         let query = Some(query.as_str()).filter(|query| !query.is_empty());
         match with_target(uri, &path, query) {
             Some(target) => Ok(Some(target)),
-            None => Err(Wrong::Problem(Box::new(Problem::new(&REWRITE_IMPOSSIBLE)))),
+            None => Err(Wrong::Refused(Box::new(Problem::new(&REWRITE_IMPOSSIBLE)))),
         }
     }
 
@@ -259,7 +229,7 @@ impl Complete {
                 OtherBodies::Pass => Ok(None),
                 OtherBodies::Refuse => {
                     let detail = format!("Send the body as {}, without a content coding.", self.content_types());
-                    Err(Wrong::Problem(Box::new(Problem::new(&BODY_TYPE_UNFIT).detail(detail))))
+                    Err(Wrong::Refused(Box::new(Problem::new(&BODY_TYPE_UNFIT).detail(detail))))
                 }
             };
         }

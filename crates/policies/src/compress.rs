@@ -1,11 +1,10 @@
 //! `compress`: encodes answers as the client can read them, piece by piece as they pass.
 
-mod coding;
-mod encoder;
-
 use std::sync::Arc;
 
 use bytes::Bytes;
+pub use compression::Coding;
+use compression::{Encoder, Levels, negotiated};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, response};
 use model::units::Size;
@@ -15,9 +14,6 @@ use pipeline::{
 use problem::{Finding, Pointer, ProblemKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-pub use self::coding::Coding;
-use self::encoder::{Encoder, Levels};
 
 /// Encodes answers as the client can read them: gzip, brotli or zstd.
 ///
@@ -113,7 +109,7 @@ impl Policy for Compress {
 impl OnRequest for Compress {
     fn on_request(&self, exchange: &mut Exchange) -> Verdict {
         if exchange.method != Method::HEAD
-            && let Some(coding) = coding::negotiated(exchange.headers(), &self.encodings)
+            && let Some(coding) = negotiated(exchange.headers(), &self.encodings)
         {
             exchange.note(self.work, Work::Wanted(coding));
         }

@@ -23,6 +23,7 @@ pub mod reference;
 pub mod request_size;
 pub mod respond;
 pub mod rewrite;
+pub mod sessions;
 pub mod spike_arrest;
 pub mod token_endpoint;
 pub mod token_exchange;
@@ -48,6 +49,7 @@ pub static CATALOG: &[Entry] = &[
     Entry::of::<request_size::RequestSize>(),
     Entry::of::<respond::Respond>(),
     Entry::of::<rewrite::Rewrite>(),
+    Entry::of::<sessions::Sessions>(),
     Entry::of::<spike_arrest::SpikeArrest>(),
     Entry::of::<token_exchange::TokenExchange>(),
     Entry::of::<token_keys::TokenKeys>(),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures::FutureExt;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use pipeline::{Body, BoxError, Chain, Connection, Exchange, Failure, Outcome, Room, Trace};
+use pipeline::{Body, BoxError, Chain, Connection, Exchange, Failure, Flow, Outcome, Room, Trace};
 use problem::{Problem, ProblemKind};
 use snapshot::{Route, Snapshot};
 use watch::begin_trace;
@@ -81,12 +81,13 @@ impl Underway {
 
     /// Passes any answer through the response hooks.
     pub(crate) async fn answer_with(mut self: Box<Self>, response: Response<Body>, tunnel: Option<Tunnel>) -> Served {
+        let chain = self.chain();
+        let response = if chain.asks_on_answers() { self.told(&chain, response).await } else { response };
         let (mut head, mut body) = response.into_parts();
         if let Some(kind) = head.extensions.get::<&'static ProblemKind>() {
             self.outcome.problem = Some(kind.code);
             sign(&mut head, &self.exchange);
         }
-        let chain = self.chain();
         if catch_unwind(AssertUnwindSafe(|| chain.response(&mut self.exchange, &mut head))).is_err() {
             tracing::error!(exchange = %self.exchange.id, "a policy panicked; its exchange ends here");
             (head, body) = Problem::new(&INTERNAL_ERROR).into_response::<Body>().into_parts();
@@ -115,6 +116,24 @@ impl Underway {
         }
         self.outcome.status = Some(head.status);
         Served::new(head, body, self, chain, tunnel)
+    }
+
+    /// Tells the policies that want to know what is answered, before the client knows.
+    async fn told(&mut self, chain: &Chain, response: Response<Body>) -> Response<Body> {
+        let (head, mut body) = response.into_parts();
+        let told = AssertUnwindSafe(chain.answer(&mut self.exchange, &head, &mut body)).catch_unwind().await;
+        match told {
+            Ok(Ok(Flow::Next)) => Response::from_parts(head, body),
+            Ok(Ok(Flow::Respond(response))) => *response,
+            Ok(Err(cause)) => {
+                tracing::warn!(exchange = %self.exchange.id, %cause, "an answer could not be read");
+                Problem::new(&ANSWER_UNFIT).into_response()
+            }
+            Err(_panic) => {
+                tracing::error!(exchange = %self.exchange.id, "a policy panicked; its exchange ends here");
+                Problem::new(&INTERNAL_ERROR).into_response()
+            }
+        }
     }
 
     /// Ends the exchange, as far as it got.
@@ -150,6 +169,7 @@ pub(crate) fn exchange(snapshot: &Snapshot, connection: &Arc<Connection>, arriva
         parameters,
         caller: None,
         record: None,
+        session: None,
         product: None,
         cost: 1,
         body_limit: None,

@@ -13,16 +13,18 @@ const LENGTH: usize = 32;
 
 /// A key that seals and opens.
 #[derive(Clone)]
-pub(crate) struct SealingKey([u8; LENGTH]);
+pub struct SealingKey([u8; LENGTH]);
 
 impl SealingKey {
-    pub(crate) fn generate() -> Result<Self, Error> {
+    /// A new key, of chance.
+    pub fn generate() -> Result<Self, Error> {
         let mut key = [0; LENGTH];
         rand::fill(&mut key).map_err(|_unspecified| Error::NoRandomness)?;
         Ok(Self(key))
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    /// The key of these bytes, if they are as many as a key has.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 
@@ -34,7 +36,8 @@ impl SealingKey {
         STANDARD.encode(self.0)
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// Its bytes, to be kept.
+    pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
@@ -46,7 +49,7 @@ impl SealingKey {
     }
 
     /// Seals a text for a purpose: nonce, ciphertext and tag in base64.
-    pub(crate) fn seal(&self, content: &[u8], purpose: &str) -> Result<String, Error> {
+    pub fn seal(&self, content: &[u8], purpose: &str) -> Result<String, Error> {
         let key = self.cipher()?;
         let mut sealed = content.to_vec();
         let nonce = key.seal_in_place_append_tag(Aad::from(purpose.as_bytes()), &mut sealed);
@@ -55,7 +58,7 @@ impl SealingKey {
     }
 
     /// Opens what was sealed with this key for this purpose, and nothing else.
-    pub(crate) fn open(&self, sealed: &str, purpose: &str) -> Option<Vec<u8>> {
+    pub fn open(&self, sealed: &str, purpose: &str) -> Option<Vec<u8>> {
         let bytes = STANDARD.decode(sealed).ok()?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE_LEN)?;
         let mut content = sealed.to_vec();

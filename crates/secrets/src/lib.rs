@@ -9,6 +9,7 @@ pub mod private_file;
 mod shelf;
 mod vault;
 
+pub use self::envelope::SealingKey;
 pub use self::masters::{Masters, is_master_key};
 pub use self::shelf::{Held, Shelf, Trouble};
 pub use self::vault::Vault;

@@ -14,6 +14,8 @@ use pipeline::Body;
 use policies::outside::{Backend, Backends};
 use upstream::{Outgoing, Upstream};
 
+use crate::Snapshot;
+
 /// The upstreams of a document, and all names, those of mistaken ones too.
 #[derive(Default)]
 pub(crate) struct Asking {
@@ -38,6 +40,13 @@ impl Backends for Asking {
 
     fn names(&self) -> Vec<String> {
         self.names.clone()
+    }
+}
+
+impl Snapshot {
+    /// An upstream, as jobs may ask it.
+    pub fn backend(&self, name: &str) -> Option<Arc<dyn Backend>> {
+        self.upstreams.get(name).map(|upstream| Arc::new(Asked(upstream.clone())) as Arc<dyn Backend>)
     }
 }
 

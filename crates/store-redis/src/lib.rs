@@ -1,10 +1,12 @@
-//! Counts that several nodes share, in Redis or Valkey: quotas and rates, one script a decision.
+//! What several nodes share in Redis or Valkey: counts of quotas and rates, and leases; one script a decision.
 //!
 //! No request waits for longer than [`Settings::patience`]; after one that did, none waits at all until the server answers
 //! again. What nodes granted by themselves meanwhile is added then, before anybody asks again. Rates go by the server's
 //! clock, which is one for all. Deliberately not here: what an answer means to a request.
 
 mod connect;
+mod lease_scripts;
+mod leases;
 mod scripts;
 mod tend;
 
@@ -22,6 +24,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use self::connect::{BadAddress, Settings};
+pub use self::leases::RedisLeases;
 use self::scripts::Scripts;
 
 /// What nobody waits for, and may wait to be done.

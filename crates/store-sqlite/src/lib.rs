@@ -1,4 +1,4 @@
-//! The embedded store: entities, sums of usage and statements in one `SQLite` file.
+//! The embedded store: entities, sums of usage, statements and leases in one `SQLite` file.
 //!
 //! One thread writes and one reads, each behind a bounded channel, so a caller never blocks its
 //! runtime. The file is in WAL mode, so the two do not wait for each other.
@@ -10,6 +10,7 @@
 //!
 //! Deliberately not here: caches. The index of the `partners` crate is the cache.
 
+mod leases;
 mod registry;
 mod rows;
 mod schema;
@@ -23,6 +24,7 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use store::{Mode, StoreError};
 
+pub use self::leases::SqliteLeases;
 pub use self::trouble::OpenError;
 use self::trouble::Trouble;
 use self::worker::Worker;

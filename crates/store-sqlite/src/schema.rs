@@ -10,7 +10,11 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::OpenError;
 
 /// What brings the file from one version to the next. Released ones are never changed.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/1.sql"), include_str!("../migrations/statements.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/1.sql"),
+    include_str!("../migrations/statements.sql"),
+    include_str!("../migrations/leases.sql"),
+];
 
 /// Opens the file, for its owner's eyes only.
 pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {

@@ -437,7 +437,7 @@ entities! {
 /// A text that is none of the words it may be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a word known here")]
-pub struct UnknownWord(String);
+pub struct UnknownWord(pub(crate) String);
 
 macro_rules! words {
     ($($type:ident: $($case:ident $word:literal)*;)*) => { $(
@@ -471,6 +471,8 @@ macro_rules! words {
         }
     )* };
 }
+
+pub(crate) use words;
 
 words! {
     ManagedBy: File "file" Api "api";

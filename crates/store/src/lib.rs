@@ -1,13 +1,15 @@
 //! What a node remembers of its partners, behind traits: entities in [`Registry`], sums of usage in [`UsageTotals`], what
-//! they are to pay in [`Statements`].
+//! they are to pay in [`Statements`], places that are held for as long as somebody needs them in [`Leases`].
 //!
 //! Each trait has a version in memory and one conformance suite ([`registry_suite!`], [`usage_totals_suite!`],
-//! [`statements_suite!`]); a backend proves itself by one line per suite.
+//! [`statements_suite!`], [`leases_suite!`]); a backend proves itself by one line per suite.
 //! Deliberately not here: databases, and what the entities mean to a request. Both stand one level up.
 
 mod entity;
 mod error;
+mod lease;
 mod memory;
+mod memory_leases;
 mod memory_statements;
 mod memory_usage;
 mod name;
@@ -24,7 +26,12 @@ pub use self::entity::{
     Role, Subscription, SubscriptionId, SubscriptionState, Token, UnixMicros, UnknownWord,
 };
 pub use self::error::{StoreError, Unavailable};
+pub use self::lease::{
+    Clock, Done, Ending, Group, Lease, LeaseId, LeaseListing, LeaseState, Leases, NewLease, Opened, Taken, WhenFull,
+    Which, Why,
+};
 pub use self::memory::InMemory;
+pub use self::memory_leases::InMemoryLeases;
 pub use self::memory_statements::InMemoryStatements;
 pub use self::memory_usage::InMemoryTotals;
 pub use self::name::{AppName, BadName, CompanyName, KeyId, ProductName, TokenName};

@@ -11,6 +11,7 @@
     reason = "these are tests, kept outside of `mod tests` only because other crates run them"
 )]
 
+pub mod leases;
 pub mod registry;
 pub mod statements;
 pub mod usage;
@@ -53,6 +54,35 @@ macro_rules! usage_totals_suite {
             rows_come_by_hour_and_no_more_than_asked_for
             large_numbers_are_kept
             sums_are_replaced_from_an_hour_on
+        }
+    };
+}
+
+/// Runs the suite of [`crate::Leases`] against a backend, which the expression opens as a
+/// [`suite::leases::Bench`](crate::suite::leases::Bench).
+#[macro_export]
+macro_rules! leases_suite {
+    ($backend:ident, $open:expr) => {
+        $crate::suite_of! { $backend, $open, leases:
+            a_lease_is_found_as_it_was_opened
+            what_is_taken_twice_counts_once
+            no_group_has_more_than_its_maximum
+            a_group_without_a_maximum_only_lists
+            askers_at_once_never_get_more_than_the_maximum
+            a_lease_that_is_let_go_makes_room_at_once
+            a_lease_that_nobody_renews_ends
+            a_lease_that_is_renewed_ends_when_it_is_as_old_as_it_may_become
+            what_takes_too_long_to_open_is_gone
+            what_is_opened_again_takes_the_place_of_what_it_was
+            what_is_forgotten_in_the_end_makes_room_and_what_is_to_be_closed_does_not
+            the_oldest_gives_its_place_away
+            what_gave_its_place_away_counts_again_if_the_place_is_not_used
+            nobody_gives_a_place_away_that_is_not_open
+            what_is_to_be_closed_is_claimed_once_and_again_after_a_while
+            only_the_latest_claim_says_what_became_of_it
+            what_was_closed_is_kept_for_a_while
+            what_somebody_ends_is_due_at_once
+            lists_come_in_pages_in_the_order_of_taking
         }
     };
 }

@@ -1,8 +1,9 @@
-//! The real program while it is reloaded, upgraded or short of descriptors, under requests.
+//! The real program while it is reloaded, upgraded, killed or short of descriptors, under requests.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what helps a test may fail like one")]
 
 mod given;
+mod sessions;
 
 use std::fs;
 use std::path::Path;

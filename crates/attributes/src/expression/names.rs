@@ -178,7 +178,7 @@ impl Settling {
             return Ok(());
         }
         // `request.headers.a.b` would be read as the header `a.b`, which nobody means.
-        let table = ["request.headers.", "request.query.", "parameters.", "record."]
+        let table = ["request.headers.", "request.query.", "parameters.", "record.", "session."]
             .iter()
             .find(|table| name.starts_with(**table));
         if let Some((first, rest)) =

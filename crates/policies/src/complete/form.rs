@@ -2,9 +2,10 @@
 
 use percent_encoding::utf8_percent_encode;
 
-use super::{Change, Decide, Presence, Wrong};
+use super::{Decide, Wrong};
 use attributes::attribute::{form_decoded, pairs};
 use attributes::template::COMPONENT;
+use members::{Change, Presence};
 
 /// Completes one pair.
 pub(super) fn complete(written: &str, name: &str, decide: Decide<'_>) -> Result<String, Wrong> {

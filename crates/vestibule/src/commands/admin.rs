@@ -9,6 +9,7 @@ mod key;
 pub(crate) mod place;
 mod product;
 mod reload;
+mod session;
 mod show;
 mod statement;
 mod status;
@@ -24,7 +25,7 @@ use self::call::Call;
 use self::client::Client;
 use crate::output::{self, GOOD};
 
-/// Asks a running gateway: companies, apps, products, subscriptions, keys, tokens, audit log, usage, statements, status.
+/// Asks a running gateway: companies, apps, products, subscriptions, keys, tokens, audit log, usage, statements, sessions, status.
 ///
 /// The gateway is found by `--url` and its token, or by the configuration that it was started with.
 #[derive(Args)]
@@ -56,6 +57,8 @@ enum Command {
     Usage(Box<usage::Arguments>),
     #[command(subcommand)]
     Statement(statement::Command),
+    #[command(subcommand)]
+    Session(session::Command),
     Status(status::Arguments),
     Reload(reload::Arguments),
 }
@@ -72,6 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Command::Audit(arguments) => arguments.call(),
         Command::Usage(arguments) => arguments.call(),
         Command::Statement(command) => command.call(),
+        Command::Session(command) => command.call(),
         Command::Status(arguments) => arguments.call(),
         Command::Reload(arguments) => arguments.call(),
     };

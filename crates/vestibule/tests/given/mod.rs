@@ -258,6 +258,16 @@ impl Running {
         self.process = 0;
     }
 
+    /// Kills the process as if the power went, and starts another one in the same folder.
+    pub(crate) fn killed_and_started_again(mut self) -> Self {
+        self.signal(rustix::process::Signal::KILL);
+        self.first.wait().unwrap();
+        self.process = 0;
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        let document = std::mem::take(&mut self.document);
+        Self::serving(folder, document)
+    }
+
     fn signal(&self, signal: rustix::process::Signal) {
         rustix::process::kill_process(self.pid(), signal).unwrap();
     }

@@ -7,18 +7,21 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::Coding;
+use crate::Coding;
 
 /// The efforts of the encoders.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Levels {
-    pub(super) gzip: u32,
-    pub(super) brotli: u32,
-    pub(super) zstd: u32,
+pub struct Levels {
+    /// Of gzip, 1 to 9.
+    pub gzip: u32,
+    /// Of brotli, 0 to 11.
+    pub brotli: u32,
+    /// Of zstd, 1 to 22.
+    pub zstd: u32,
 }
 
 /// An encoder in the middle of an answer.
-pub(super) struct Encoder {
+pub struct Encoder {
     writer: Writer,
     flushes: bool,
 }
@@ -31,7 +34,7 @@ enum Writer {
 
 impl Encoder {
     /// An encoder at the beginning of an answer, whose length may be known. It flushes each piece, or when it likes.
-    pub(super) fn new(coding: Coding, levels: Levels, length: Option<u64>, flushes: bool) -> io::Result<Self> {
+    pub fn new(coding: Coding, levels: Levels, length: Option<u64>, flushes: bool) -> io::Result<Self> {
         let output = Vec::new();
         // The length is a hint and no promise: a policy within may still change the body.
         let log = WINDOW_LOG.min(length.map_or(WINDOW_LOG, window_log));
@@ -48,7 +51,7 @@ impl Encoder {
     }
 
     /// Takes a piece, and gives what is ready.
-    pub(super) fn encode(&mut self, piece: &[u8]) -> io::Result<Bytes> {
+    pub fn encode(&mut self, piece: &[u8]) -> io::Result<Bytes> {
         let writer: &mut dyn Write = match &mut self.writer {
             Writer::Gzip(writer) => writer,
             Writer::Brotli(writer) => writer,
@@ -67,7 +70,7 @@ impl Encoder {
     }
 
     /// Gives the rest.
-    pub(super) fn finish(self) -> io::Result<Bytes> {
+    pub fn finish(self) -> io::Result<Bytes> {
         let rest = match self.writer {
             Writer::Gzip(writer) => writer.finish()?,
             Writer::Brotli(writer) => writer.into_inner(),
@@ -95,7 +98,7 @@ mod tests {
 
     const LEVELS: Levels = Levels { gzip: 5, brotli: 4, zstd: 3 };
 
-    pub(super) fn decoded(coding: Coding, encoded: &[u8]) -> Vec<u8> {
+    fn decoded(coding: Coding, encoded: &[u8]) -> Vec<u8> {
         let mut decoded = Vec::new();
         match coding {
             Coding::Gzip => flate2::read::GzDecoder::new(encoded).read_to_end(&mut decoded).unwrap(),

@@ -1,23 +1,26 @@
 //! Elements and attributes of XML bodies: everything but the member itself stays as it was, byte for byte.
 
+mod read;
+
 use std::ops::Range;
 
 use quick_xml::Reader;
 use quick_xml::escape::escape;
 use quick_xml::events::{BytesDecl, BytesStart, Event};
 
-use super::{Change, Decide, Presence, Wrong};
+pub use self::read::read;
+use crate::{Change, Decide, Presence, Wrong};
 
 /// Where a member stands: the elements that lead to it from the root on, and perhaps an attribute of the last.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Path {
+pub struct Path {
     elements: Vec<String>,
     attribute: Option<String>,
 }
 
 impl Path {
     /// Reads a path such as `order/customer/@id`, or says what is wrong with it.
-    pub(super) fn parse(written: &str) -> Result<Self, String> {
+    pub fn parse(written: &str) -> Result<Self, String> {
         let mut elements: Vec<_> = written.split('/').map(str::to_owned).collect();
         let attribute = elements.last().and_then(|last| last.strip_prefix('@')).map(str::to_owned);
         if attribute.is_some() {
@@ -44,7 +47,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Completes one member of a document.
-pub(super) fn complete(document: &str, path: &Path, decide: Decide<'_>) -> Result<String, Wrong> {
+pub fn complete<E>(document: &str, path: &Path, decide: Decide<'_, E>) -> Result<String, Wrong<E>> {
     let mut walk = Walk { document, path, decide, open: Vec::new(), edits: Vec::new(), has_root: false };
     walk.run()?;
     let mut new = String::with_capacity(document.len() + 64);
@@ -60,10 +63,10 @@ pub(super) fn complete(document: &str, path: &Path, decide: Decide<'_>) -> Resul
     Ok(new)
 }
 
-struct Walk<'a> {
+struct Walk<'a, E> {
     document: &'a str,
     path: &'a Path,
-    decide: Decide<'a>,
+    decide: Decide<'a, E>,
     open: Vec<Open>,
     edits: Vec<(Range<usize>, String)>,
     has_root: bool,
@@ -78,8 +81,8 @@ struct Open {
     tag: Range<usize>,
 }
 
-impl Walk<'_> {
-    fn run(&mut self) -> Result<(), Wrong> {
+impl<E> Walk<'_, E> {
+    fn run(&mut self) -> Result<(), Wrong<E>> {
         let document = self.document;
         let mut reader = Reader::from_str(document);
         loop {
@@ -108,7 +111,7 @@ impl Walk<'_> {
         Err(Wrong::Unfit("An element does not end, or there is none.".to_owned()))
     }
 
-    fn begin(&mut self, element: &BytesStart<'_>, tag: Range<usize>) -> Result<(), Wrong> {
+    fn begin(&mut self, element: &BytesStart<'_>, tag: Range<usize>) -> Result<(), Wrong<E>> {
         let depth = self.open.len();
         if depth == DEEPEST || (depth == 0 && self.has_root) {
             return Err(Wrong::Unfit("It has a second root element, or is too deep.".to_owned()));
@@ -138,7 +141,7 @@ impl Walk<'_> {
     }
 
     /// The innermost element ends, by this tag or by its own.
-    fn end(&mut self, tag: Option<Range<usize>>) -> Result<(), Wrong> {
+    fn end(&mut self, tag: Option<Range<usize>>) -> Result<(), Wrong<E>> {
         let Some(open) = self.open.pop() else {
             return Err(Wrong::Unfit("An element ends that did not begin.".to_owned()));
         };
@@ -194,7 +197,7 @@ impl Walk<'_> {
         }
     }
 
-    fn attribute(&mut self, element: &BytesStart<'_>, name: &str, tag: &Range<usize>) -> Result<(), Wrong> {
+    fn attribute(&mut self, element: &BytesStart<'_>, name: &str, tag: &Range<usize>) -> Result<(), Wrong<E>> {
         let mut old = None;
         for attribute in element.attributes() {
             let attribute = attribute.map_err(|error| unfit(&error))?;
@@ -267,7 +270,7 @@ fn is_in_name(letter: char) -> bool {
     !letter.is_whitespace() && !matches!(letter, '=' | '/' | '>' | '"' | '\'')
 }
 
-fn is_utf8(declaration: &BytesDecl<'_>) -> Result<(), Wrong> {
+fn is_utf8<E>(declaration: &BytesDecl<'_>) -> Result<(), Wrong<E>> {
     match declaration.encoding() {
         None => Ok(()),
         Some(Ok(encoding)) if encoding.eq_ignore_ascii_case("utf-8") => Ok(()),
@@ -281,7 +284,7 @@ fn text(value: &str) -> String {
     escape(plain.as_str()).into_owned()
 }
 
-fn unfit(error: &dyn std::fmt::Display) -> Wrong {
+fn unfit<E>(error: &dyn std::fmt::Display) -> Wrong<E> {
     Wrong::Unfit(format!("It is no XML that can be read: {error}."))
 }
 
@@ -293,6 +296,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn complete(document: &str, path: &Path, decide: Decide<'_, ()>) -> Result<String, Wrong<()>> {
+        super::complete(document, path, decide)
+    }
 
     fn set(document: &str, path: &str) -> String {
         complete(document, &Path::parse(path).unwrap(), &|_| Ok(Change::Set("<7>".to_owned()))).unwrap()

@@ -6,13 +6,13 @@ use std::ops::Range;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Change, Decide, Presence, Wrong};
+use crate::{Change, Decide, Presence, Wrong};
 
 /// The names that lead to a member, the outermost first; never none.
-pub(super) type Path = Vec<String>;
+pub type Path = Vec<String>;
 
 /// Completes one member of a document. The value that is decided on is JSON.
-pub(super) fn complete(document: &str, path: &[String], decide: Decide<'_>) -> Result<String, Wrong> {
+pub fn complete<E>(document: &str, path: &[String], decide: Decide<'_, E>) -> Result<String, Wrong<E>> {
     let mut edits = Edits { document, edits: Vec::new() };
     edits.object(document, path, decide)?;
     Ok(edits.applied())
@@ -25,7 +25,7 @@ struct Edits<'a> {
 }
 
 impl<'a> Edits<'a> {
-    fn object(&mut self, object: &'a str, path: &[String], decide: Decide<'_>) -> Result<(), Wrong> {
+    fn object<E>(&mut self, object: &'a str, path: &[String], decide: Decide<'_, E>) -> Result<(), Wrong<E>> {
         let Some((name, below)) = path.split_first() else { return Ok(()) };
         let members: Members<'_> = serde_json::from_str(object)
             .map_err(|error| Wrong::Unfit(format!("It is no JSON object with `{name}` in it: {error}.")))?;
@@ -132,6 +132,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    fn complete(document: &str, path: &[String], decide: Decide<'_, ()>) -> Result<String, Wrong<()>> {
+        super::complete(document, path, decide)
+    }
 
     fn path(text: &str) -> Path {
         text.split('/').map(str::to_owned).collect()

@@ -28,13 +28,13 @@ impl Coding {
     }
 
     /// The name as a header has it.
-    pub(super) fn value(self) -> HeaderValue {
+    pub fn value(self) -> HeaderValue {
         HeaderValue::from_static(self.name())
     }
 }
 
 /// The encoding that a client likes best; the first of `offered` where it likes several the same.
-pub(super) fn negotiated(headers: &HeaderMap, offered: &[Coding]) -> Option<Coding> {
+pub fn negotiated(headers: &HeaderMap, offered: &[Coding]) -> Option<Coding> {
     let mut values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).peekable();
     values.peek()?;
     let liking = Liking::read(values);

@@ -1,0 +1,76 @@
+//! Sessions of partners at backends: kept in the store, told of their uses, and closed when they are due.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::Request;
+use secrets::{SealingKey, Vault};
+use sessions::{Answered, Asks, Sessions};
+use store::{InMemoryLeases, Leases};
+
+use crate::Node;
+use crate::clock::now;
+
+/// How often the store is told which sessions were used, and asked which are due.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The name of the key in the vault that seals what closes sessions.
+const KEY: &str = "sessions";
+
+/// The sessions whose places are in `leases`.
+pub(crate) fn sessions(leases: Arc<dyn Leases>, vault: &Vault) -> Result<Sessions, secrets::Error> {
+    let key = vault.update(KEY, |kept| {
+        if let Some(key) = kept.and_then(|bytes| SealingKey::from_bytes(&bytes)) {
+            return Ok((key, None));
+        }
+        let key = SealingKey::generate()?;
+        let bytes = key.bytes().to_vec();
+        Ok::<_, secrets::Error>((key, Some(bytes)))
+    })?;
+    Ok(Sessions::new(leases, key, Arc::new(now)))
+}
+
+/// No sessions, for documents that are only looked at.
+pub(crate) fn none() -> Option<Arc<Sessions>> {
+    let leases = Arc::new(InMemoryLeases::new(Arc::new(now)));
+    Some(Arc::new(Sessions::new(leases, SealingKey::from_bytes(&[0; 32])?, Arc::new(now))))
+}
+
+/// The upstreams of whatever document serves.
+struct Serving(Weak<Node>);
+
+impl Asks for Serving {
+    fn ask(&self, upstream: &str, request: Request<Bytes>, most: usize) -> BoxFuture<'static, Answered> {
+        match self.0.upgrade().and_then(|node| node.live.current().backend(upstream)) {
+            Some(backend) => backend.ask(request, most),
+            None => std::future::ready(Err(format!("there is no upstream `{upstream}`"))).boxed(),
+        }
+    }
+}
+
+/// Closes sessions that nobody closed.
+pub(crate) async fn close_due(node: Weak<Node>, sessions: Arc<Sessions>) {
+    let asks = Serving(node);
+    loop {
+        match sessions.close_due(&asks).await {
+            // There may be more.
+            Ok(1..) => continue,
+            Ok(0) => {}
+            Err(cause) => tracing::warn!(%cause, "sessions that are due could not be closed; it is tried again"),
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Tells the store which sessions were used.
+pub(crate) async fn tell_uses(sessions: Arc<Sessions>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if let Err(cause) = sessions.tell_uses().await {
+            tracing::warn!(%cause, "the store could not be told which sessions were used; it is tried again");
+        }
+    }
+}
