@@ -25,6 +25,8 @@ mod completion;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod cutting;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod http2;

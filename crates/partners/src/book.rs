@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
-use pipeline::Caller;
+use pipeline::{Caller, Life, Over};
 use problem::Pointer;
 use store::{
     AppId, Changed, Entity, EntityId, Key, KeyId, Kind, ManagedBy, ProductName, Revision, Row, Subscription,
@@ -15,7 +15,7 @@ use store::{
 
 use crate::facts::NEVER;
 use crate::product::compiled;
-use crate::{AppFacts, Grants, KeyFacts, Product};
+use crate::{AppFacts, Granted, Grants, KeyFacts, Product};
 
 /// Who changes what requests see holds this.
 #[derive(Default)]
@@ -31,8 +31,17 @@ pub(crate) struct Book {
 
 struct App {
     facts: Arc<AppFacts>,
-    subscriptions: BTreeMap<ProductName, SubscriptionState>,
+    subscriptions: BTreeMap<ProductName, Subscribed>,
 }
+
+/// A subscription, and what requests depend on that it let in. After it was stopped it begins another life.
+struct Subscribed {
+    state: SubscriptionState,
+    life: Arc<Life>,
+}
+
+/// What requests depend on that subscriptions let in.
+pub(crate) type SubscriptionLives = Vec<(SubscriptionId, Arc<Life>)>;
 
 impl Book {
     /// Notes what the configuration file has now.
@@ -43,13 +52,33 @@ impl Book {
         self.stale_products.extend(self.of_file.keys().cloned());
     }
 
-    /// Forgets all that came from the store. Requests that hold a key still find that it opens nothing.
-    pub(crate) fn forget_store(&mut self) {
-        for app in std::mem::take(&mut self.apps).into_values() {
+    /// Forgets all that came from the store. Requests that hold a key still find that it opens nothing; what those under
+    /// way depend on comes back, see [`Self::settle_lives`].
+    pub(crate) fn forget_store(&mut self) -> SubscriptionLives {
+        let mut lives = Vec::new();
+        for (id, app) in std::mem::take(&mut self.apps) {
             app.facts.grants.store(Arc::default());
+            let approved =
+                app.subscriptions.into_iter().filter(|(_, subscribed)| subscribed.state == SubscriptionState::Approved);
+            lives.extend(
+                approved.map(|(product, Subscribed { life, .. })| (SubscriptionId { app: id.clone(), product }, life)),
+            );
         }
         self.stale_products.extend(std::mem::take(&mut self.of_store).into_keys());
         self.revision = Revision(0);
+        lives
+    }
+
+    /// Ends the lives of subscriptions of before that are not there, or not approved, any more.
+    pub(crate) fn settle_lives(&self, before: SubscriptionLives) {
+        for (id, life) in before {
+            let now = self.apps.get(&id.app).and_then(|app| app.subscriptions.get(&id.product));
+            match now.map(|subscribed| subscribed.state) {
+                Some(SubscriptionState::Approved) => {}
+                Some(_) => life.end(Over::Suspended),
+                None => life.end(Over::Deleted),
+            }
+        }
     }
 
     /// Notes a change; returns a key that changed, for the index to place.
@@ -94,7 +123,16 @@ impl Book {
     }
 
     fn subscribe(&mut self, id: SubscriptionId, state: SubscriptionState) {
-        self.app(&id.app).subscriptions.insert(id.product, state);
+        let subscriptions = &mut self.app(&id.app).subscriptions;
+        let life = match subscriptions.remove(&id.product) {
+            Some(before) if before.state == state => before.life,
+            Some(before) => {
+                before.life.end(Over::Suspended);
+                Arc::default()
+            }
+            None => Arc::default(),
+        };
+        subscriptions.insert(id.product, Subscribed { state, life });
         self.stale_apps.insert(id.app);
     }
 
@@ -105,6 +143,7 @@ impl Book {
                 if let Some(app) = id.path().parse().ok().and_then(|id: AppId| self.apps.remove(&id)) {
                     // A request may hold one of its keys still.
                     app.facts.grants.store(Arc::default());
+                    app.subscriptions.values().for_each(|subscribed| subscribed.life.end(Over::Deleted));
                 }
             }
             Kind::Product => {
@@ -115,7 +154,9 @@ impl Book {
             Kind::Subscription => {
                 let id: SubscriptionId = id.path().parse().ok()?;
                 if let Some(app) = self.apps.get_mut(&id.app) {
-                    app.subscriptions.remove(&id.product);
+                    if let Some(subscribed) = app.subscriptions.remove(&id.product) {
+                        subscribed.life.end(Over::Deleted);
+                    }
                     self.stale_apps.insert(id.app);
                 }
             }
@@ -142,11 +183,18 @@ impl Book {
     }
 
     fn grants(&self, app: &App) -> Grants {
-        let in_state = |wanted| {
-            let names = app.subscriptions.iter().filter(move |(_, state)| **state == wanted).map(|(name, _)| name);
-            names.filter_map(|name| self.of_file.get(name).or_else(|| self.of_store.get(name))).cloned().collect()
-        };
-        Grants { approved: in_state(SubscriptionState::Approved), pending: in_state(SubscriptionState::Pending) }
+        let mut grants = Grants::default();
+        for (name, subscribed) in &app.subscriptions {
+            let Some(product) = self.of_file.get(name).or_else(|| self.of_store.get(name)).cloned() else { continue };
+            match subscribed.state {
+                SubscriptionState::Approved => {
+                    grants.approved.push(Granted { product, life: subscribed.life.clone() });
+                }
+                SubscriptionState::Pending => grants.pending.push(product),
+                SubscriptionState::Refused | SubscriptionState::Suspended => {}
+            }
+        }
+        grants
     }
 
     /// The app's page; changes may come in any order, so the first mention makes it.
@@ -177,7 +225,7 @@ fn facts(key: &Key, app: &Arc<AppFacts>, algorithm: &str) -> Option<KeyFacts> {
         app: Some(app.id.app.shared().clone()),
         scopes: key.scopes.iter().map(|scope| scope.as_str().into()).collect(),
     };
-    Some(KeyFacts {
+    let facts = KeyFacts {
         id: key.id,
         environment: key.environment,
         digest,
@@ -185,6 +233,9 @@ fn facts(key: &Key, app: &Arc<AppFacts>, algorithm: &str) -> Option<KeyFacts> {
         app: app.clone(),
         expires: micros(key.expires),
         revoked: micros(key.revoked),
+        life: Arc::default(),
         used: AtomicU64::new(key.last_used.unwrap_or_default().0),
-    })
+    };
+    facts.settle_life();
+    Some(facts)
 }

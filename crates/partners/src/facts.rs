@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-use pipeline::Caller;
+use pipeline::{Caller, Life, Over};
 use store::{AppId, Environment, KeyId, UnixMicros};
 
 use crate::pepper::DIGEST;
@@ -37,6 +37,8 @@ pub struct KeyFacts {
     pub(crate) app: Arc<AppFacts>,
     pub(crate) expires: u64,
     pub(crate) revoked: u64,
+    /// What requests depend on that were let in by it. It stays the same however the key changes.
+    pub(crate) life: Arc<Life>,
     /// When it was last used, or 0.
     pub(crate) used: AtomicU64,
 }
@@ -66,6 +68,26 @@ impl KeyFacts {
     /// Who presents it, ready to be put into an exchange.
     pub fn caller(&self) -> &Arc<Caller> {
         &self.caller
+    }
+
+    /// What its requests depend on.
+    pub fn life(&self) -> &Arc<Life> {
+        &self.life
+    }
+
+    /// Takes over from what was known of the key before, so that requests under way learn of what has changed.
+    pub(crate) fn succeed(&mut self, before: &Self) {
+        *self.used.get_mut() = before.used.load(Ordering::Relaxed).max(*self.used.get_mut());
+        self.life = before.life.clone();
+        self.settle_life();
+    }
+
+    /// Has its life end when the key does.
+    pub(crate) fn settle_life(&self) {
+        self.life.lasts_until(Some(self.expires));
+        if self.revoked != NEVER {
+            self.life.end(Over::Revoked);
+        }
     }
 
     /// The app that it identifies.
@@ -119,32 +141,47 @@ impl AppFacts {
 /// The products of an app, by name.
 #[derive(Debug, Default)]
 pub struct Grants {
-    pub(crate) approved: Vec<Arc<Product>>,
+    pub(crate) approved: Vec<Granted>,
     pub(crate) pending: Vec<Arc<Product>>,
+}
+
+/// A product that an app may use, and for how long.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    pub(crate) product: Arc<Product>,
+    pub(crate) life: Arc<Life>,
+}
+
+impl Granted {
+    /// The product.
+    pub fn product(&self) -> &Arc<Product> {
+        &self.product
+    }
+
+    /// What requests depend on that are let in by the subscription.
+    pub fn life(&self) -> &Arc<Life> {
+        &self.life
+    }
 }
 
 impl Grants {
     /// The product by which the app may do this: the first by name that allows it. Allocates nothing.
-    pub fn product_for(&self, target: &Target<'_>) -> Option<&Arc<str>> {
-        allowing(&self.approved, target)
+    pub fn product_for(&self, target: &Target<'_>) -> Option<&Granted> {
+        self.approved.iter().find(|granted| granted.product.allows(target))
     }
 
     /// The product by which the app might do this, once somebody approves its subscription.
     pub fn pending_for(&self, target: &Target<'_>) -> Option<&Arc<str>> {
-        allowing(&self.pending, target)
+        self.pending.iter().find(|product| product.allows(target)).map(|product| product.name.shared())
     }
 
     /// The products that the app may use.
-    pub fn approved(&self) -> &[Arc<Product>] {
-        &self.approved
+    pub fn approved(&self) -> impl Iterator<Item = &Arc<Product>> {
+        self.approved.iter().map(Granted::product)
     }
 
     /// The products that the app has asked for.
-    pub fn pending(&self) -> &[Arc<Product>] {
-        &self.pending
+    pub fn pending(&self) -> impl Iterator<Item = &Arc<Product>> {
+        self.pending.iter()
     }
-}
-
-fn allowing<'a>(products: &'a [Arc<Product>], target: &Target<'_>) -> Option<&'a Arc<str>> {
-    products.iter().find(|product| product.allows(target)).map(|product| product.name.shared())
 }

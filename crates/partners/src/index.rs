@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
-use store::{Change, EntityId, KeyId, Kind, ProductName, Registry, Revision, StoreError, UnixMicros};
+use pipeline::Over;
+use store::{Change, Changed, EntityId, KeyId, Kind, ProductName, Registry, Revision, StoreError, UnixMicros};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::book::Book;
@@ -163,12 +164,15 @@ impl Index {
             changes.extend(page);
         }
         let count = changes.len();
+        let is_there: HashSet<_> = changes.iter().filter_map(|change| key_of(&change.now)).collect();
         let mut book = self.book.lock();
-        book.forget_store();
+        let before = book.forget_store();
         for shard in &self.shards {
-            shard.store(Arc::default());
+            let gone = shard.load().keys().filter(|id| !is_there.contains(*id)).map(|id| (*id, None)).collect();
+            replace(shard, gone);
         }
         self.apply_to(&mut book, changes);
+        book.settle_lives(before);
         Ok(count)
     }
 
@@ -181,7 +185,7 @@ impl Index {
         let mut foreign = 0;
         for Change { revision, now } in changes {
             book.revision = revision;
-            let is_key = matches!(&now, store::Changed::Is(row) if row.id.kind() == Kind::Key);
+            let is_key = matches!(&now, Changed::Is(row) if row.id.kind() == Kind::Key);
             if let Some((id, facts)) = book.note(now, self.pepper.algorithm()) {
                 foreign += u64::from(is_key && facts.is_none());
                 moved.entry(place(id)).or_default().push((id, facts));
@@ -232,6 +236,14 @@ fn place(id: KeyId) -> usize {
     (usize::from(*first) * 62 + usize::from(*second)) % SHARDS
 }
 
+/// The key that a change is about, if it is about one that is there.
+fn key_of(now: &Changed) -> Option<KeyId> {
+    match now {
+        Changed::Is(row) if row.id.kind() == Kind::Key => row.id.path().parse().ok(),
+        Changed::Is(_) | Changed::Gone(_) => None,
+    }
+}
+
 /// Swaps a shard for a copy with these keys placed or removed.
 fn replace(shard: &ArcSwap<Shard>, keys: Vec<(KeyId, Option<KeyFacts>)>) {
     let mut copy = Shard::clone(&shard.load());
@@ -239,11 +251,15 @@ fn replace(shard: &ArcSwap<Shard>, keys: Vec<(KeyId, Option<KeyFacts>)>) {
         match facts {
             Some(mut facts) => {
                 if let Some(before) = copy.get(&id) {
-                    *facts.used.get_mut() = before.used.load(Ordering::Relaxed).max(*facts.used.get_mut());
+                    facts.succeed(before);
                 }
                 copy.insert(id, Arc::new(facts));
             }
-            None => drop(copy.remove(&id)),
+            None => {
+                if let Some(before) = copy.remove(&id) {
+                    before.life.end(Over::Deleted);
+                }
+            }
         }
     }
     shard.store(Arc::new(copy));

@@ -30,7 +30,7 @@ pub use store::{
 };
 
 pub use self::error::Error;
-pub use self::facts::{AppFacts, Found, Grants, KeyFacts, KeyState};
+pub use self::facts::{AppFacts, Found, Granted, Grants, KeyFacts, KeyState};
 pub use self::index::{Index, Unknown, follow};
 pub use self::input::{NewApp, NewCompany, NewKey, NewProduct};
 pub use self::key::{Malformed, Secret};

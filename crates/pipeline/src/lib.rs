@@ -18,6 +18,8 @@ mod kept;
 mod policy;
 pub mod tester;
 
+pub use alarm::{Life, Lives, Over};
+
 pub use self::body::{Body, BoxError};
 pub use self::builder::ChainBuilder;
 pub use self::chain::{Chain, Explained, POLICY_FAILED, tell};

@@ -156,12 +156,10 @@ impl OnRequest for ApiKey {
             KeyState::Expired(_) => return Ok(self.unauthorized(&API_KEY_EXPIRED).into()),
             KeyState::Revoked(_) => return Ok(self.unauthorized(&API_KEY_REVOKED).into()),
         }
-        let product = match allowing(&found, exchange) {
-            Ok(product) => product,
-            Err(problem) => return Ok(problem.into()),
-        };
+        if let Err(problem) = enter(&found, exchange) {
+            return Ok(problem.into());
+        }
         found.used(now);
-        exchange.product = Some(product);
         if self.strip == Strip::Remove {
             self.remove(exchange);
         }
@@ -206,19 +204,21 @@ impl ApiKey {
     }
 }
 
-/// The product by which the key's app may do this, or what to answer.
-fn allowing(found: &Found, exchange: &Exchange) -> Result<Arc<str>, Problem> {
+/// Notes the product by which the key's app may do this, and what the exchange depends on; or says what to answer.
+fn enter(found: &Found, exchange: &mut Exchange) -> Result<(), Problem> {
     let route = &exchange.route;
     let target = Target::new(&route.api, &exchange.method, exchange.target.path(), route.base);
     let grants = found.app().grants();
-    if let Some(product) = grants.product_for(&target) {
-        return Ok(product.clone());
+    if let Some(granted) = grants.product_for(&target) {
+        exchange.product = Some(granted.product().name.shared().clone());
+        exchange.lives.extend([found.life().clone(), granted.life().clone()]);
+        return Ok(());
     }
     if let Some(product) = grants.pending_for(&target) {
         let detail = format!("Your subscription to the product `{product}` waits for approval.");
         return Err(Problem::new(&SUBSCRIPTION_PENDING).detail(detail).member("product", &**product));
     }
-    let products: Vec<&str> = grants.approved().iter().map(|product| product.name.as_str()).collect();
+    let products: Vec<&str> = grants.approved().map(|product| product.name.as_str()).collect();
     let have = if products.is_empty() { "no products".to_owned() } else { format!("only `{}`", products.join("`, `")) };
     let detail = format!(
         "{} {} of the API `{}` is in none of your app's products: it has {have}.",

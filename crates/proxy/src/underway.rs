@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures::FutureExt;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use pipeline::{Body, BoxError, Chain, Connection, Exchange, Failure, Outcome, Room, Trace};
+use pipeline::{Body, BoxError, Chain, Connection, Exchange, Failure, Lives, Outcome, Over, Room, Trace};
 use problem::{Problem, ProblemKind};
 use snapshot::{Route, Snapshot};
 use watch::begin_trace;
 
 use crate::arrival::Arrival;
-use crate::clock;
 use crate::handle::{INTERNAL_ERROR, Service};
 use crate::served::{Served, Tunnel};
+use crate::{clock, cut};
 
 /// What happens could not be written down, so nothing may happen.
 pub(crate) static NO_ROOM: ProblemKind = ProblemKind {
@@ -117,6 +117,13 @@ impl Underway {
         Served::new(head, body, self, chain, tunnel)
     }
 
+    /// Notes that the exchange ends early, because what it depended on is over.
+    pub(crate) fn cut(&mut self, over: Over) -> &'static ProblemKind {
+        let kind = cut::problem(over);
+        (self.outcome.cut, self.outcome.problem) = (Some(over), Some(kind.code));
+        kind
+    }
+
     /// Ends the exchange, as far as it got.
     pub(crate) fn finish(&mut self) {
         if std::mem::replace(&mut self.is_finished, true) {
@@ -154,6 +161,7 @@ pub(crate) fn exchange(snapshot: &Snapshot, connection: &Arc<Connection>, arriva
         cost: 1,
         body_limit: None,
         trace,
+        lives: Lives::new(),
         slots: target.chain.slots(),
         gates: pipeline::Gates::default(),
     }
