@@ -96,7 +96,9 @@ pub enum Error {
     #[error("its key is not the one that its certificate is for")]
     Pair,
     /// Its certificate is not an authority's.
-    #[error("its certificate is not that of an authority: it lacks `CA:TRUE`, or key usages `keyCertSign` and `cRLSign`")]
+    #[error(
+        "its certificate is not that of an authority: it lacks `CA:TRUE`, or key usages `keyCertSign` and `cRLSign`"
+    )]
     NoAuthority,
     /// It is over.
     #[error("its certificate is not valid any more")]

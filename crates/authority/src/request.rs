@@ -40,7 +40,9 @@ pub enum Refused {
     #[error("is not signed by its own key, so its sender may not have that key")]
     Signature,
     /// Its key or its signature is of a kind that is not signed.
-    #[error("has a key or a signature of a kind that is not accepted: RSA of {SHORTEST_RSA} to {LONGEST_RSA} bits, P-256, P-384 or Ed25519, with SHA-256 or longer")]
+    #[error(
+        "has a key or a signature of a kind that is not accepted: RSA of {SHORTEST_RSA} to {LONGEST_RSA} bits, P-256, P-384 or Ed25519, with SHA-256 or longer"
+    )]
     Kind,
     /// Its RSA key is too short or too long.
     #[error("has an RSA key of {0} bits; {SHORTEST_RSA} to {LONGEST_RSA} are accepted")]
@@ -61,8 +63,8 @@ impl Request {
             return Err(Refused::Long);
         }
         let der = CertificateSigningRequestDer::from_pem_slice(pem.as_bytes()).map_err(|_| Refused::Pem)?;
-        let (rest, parsed) = X509CertificationRequest::from_der(&der)
-            .map_err(|error| Refused::Unreadable(error.to_string()))?;
+        let (rest, parsed) =
+            X509CertificationRequest::from_der(&der).map_err(|error| Refused::Unreadable(error.to_string()))?;
         if !rest.is_empty() {
             return Err(Refused::Unreadable("something follows it".to_owned()));
         }
@@ -175,7 +177,8 @@ mod tests {
         for three in bytes.chunks(3) {
             let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
             for place in 0..4 {
-                let letter = if place <= three.len() { LETTERS[(bits >> (18 - 6 * place) & 63) as usize] } else { b'=' };
+                let letter =
+                    if place <= three.len() { LETTERS[(bits >> (18 - 6 * place) & 63) as usize] } else { b'=' };
                 write!(text, "{}", char::from(letter)).unwrap();
             }
         }

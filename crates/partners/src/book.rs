@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use pipeline::{Caller, Life, Over};
 use problem::Pointer;
 use store::{
-    AppId, Changed, Entity, EntityId, Key, KeyId, Kind, ManagedBy, ProductName, Revision, Row, Subscription,
-    SubscriptionId, SubscriptionState,
+    AppId, Certificate, CertificateId, Changed, Entity, EntityId, Key, KeyId, Kind, ManagedBy, ProductName, Revision,
+    Row, Subscription, SubscriptionId, SubscriptionState,
 };
 
-use crate::facts::NEVER;
+use crate::facts::{CertificateFacts, Tie, Times};
 use crate::product::compiled;
 use crate::{AppFacts, Granted, Grants, KeyFacts, Product};
 
@@ -27,6 +26,12 @@ pub(crate) struct Book {
     /// Apps and products whose grants must be made anew.
     stale_apps: BTreeSet<AppId>,
     stale_products: BTreeSet<ProductName>,
+}
+
+/// A credential that changed, and what requests need of it now.
+pub(crate) enum Moved {
+    Key(KeyId, Option<KeyFacts>),
+    Certificate(CertificateId, Option<CertificateFacts>),
 }
 
 struct App {
@@ -81,15 +86,15 @@ impl Book {
         }
     }
 
-    /// Notes a change; returns a key that changed, for the index to place.
-    pub(crate) fn note(&mut self, now: Changed, algorithm: &str) -> Option<(KeyId, Option<KeyFacts>)> {
+    /// Notes a change; returns a credential that changed, for the index to place.
+    pub(crate) fn note(&mut self, now: Changed, algorithm: &str) -> Option<Moved> {
         let row = match now {
             Changed::Gone(id) => return self.note_gone(&id),
             Changed::Is(row) => row,
         };
         match row.id.kind() {
             // Companies and apps matter by what belongs to them; tokens and replies are no partner's business.
-            Kind::Company | Kind::App | Kind::Token | Kind::Reply => None,
+            Kind::Company | Kind::App | Kind::Issuance | Kind::Token | Kind::Reply => None,
             Kind::Product => {
                 self.note_product(read(&row)?);
                 None
@@ -100,9 +105,16 @@ impl Book {
                 None
             }
             Kind::Key => {
-                let Some(key) = read::<Key>(&row) else { return Some((row.id.path().parse().ok()?, None)) };
+                let Some(key) = read::<Key>(&row) else { return Some(Moved::Key(row.id.path().parse().ok()?, None)) };
                 let app = self.app(&key.app);
-                Some((key.id, facts(&key, &app.facts, algorithm)))
+                Some(Moved::Key(key.id, key_facts(&key, &app.facts, algorithm)))
+            }
+            Kind::Certificate => {
+                let Some(certificate) = read::<Certificate>(&row) else {
+                    return Some(Moved::Certificate(row.id.path().parse().ok()?, None));
+                };
+                let app = self.app(&certificate.app);
+                Some(Moved::Certificate(certificate.id, Some(certificate_facts(&certificate, &app.facts))))
             }
         }
     }
@@ -136,9 +148,9 @@ impl Book {
         self.stale_apps.insert(id.app);
     }
 
-    fn note_gone(&mut self, id: &EntityId) -> Option<(KeyId, Option<KeyFacts>)> {
+    fn note_gone(&mut self, id: &EntityId) -> Option<Moved> {
         match id.kind() {
-            Kind::Company | Kind::Token | Kind::Reply => {}
+            Kind::Company | Kind::Issuance | Kind::Token | Kind::Reply => {}
             Kind::App => {
                 if let Some(app) = id.path().parse().ok().and_then(|id: AppId| self.apps.remove(&id)) {
                     // A request may hold one of its keys still.
@@ -160,7 +172,8 @@ impl Book {
                     self.stale_apps.insert(id.app);
                 }
             }
-            Kind::Key => return Some((id.path().parse().ok()?, None)),
+            Kind::Key => return Some(Moved::Key(id.path().parse().ok()?, None)),
+            Kind::Certificate => return Some(Moved::Certificate(id.path().parse().ok()?, None)),
         }
         None
     }
@@ -212,30 +225,30 @@ fn read<T: Entity>(row: &Row) -> Option<T> {
 }
 
 /// What requests need of a key; nothing, if its hash is of a kind or pepper that is not known here.
-fn facts(key: &Key, app: &Arc<AppFacts>, algorithm: &str) -> Option<KeyFacts> {
+fn key_facts(key: &Key, app: &Arc<AppFacts>, algorithm: &str) -> Option<KeyFacts> {
     let Ok(digest) = key.hash.digest.as_slice().try_into() else { return None };
     if key.hash.algorithm != algorithm {
         return None;
     }
-    let micros = |at: Option<store::UnixMicros>| at.map_or(NEVER, |at| at.0);
-    let caller = Caller {
-        by: "api-key",
-        credential: key.id.as_str().into(),
+    let caller = caller("api-key", key.id.as_str(), app, &key.scopes);
+    let times = Times { expires: key.expires, revoked: key.revoked, used: key.last_used };
+    let tie = Tie::new(caller, app.clone(), times);
+    Some(KeyFacts { id: key.id, environment: key.environment, digest, tie })
+}
+
+fn certificate_facts(certificate: &Certificate, app: &Arc<AppFacts>) -> CertificateFacts {
+    let caller = caller("client-certificate", &certificate.id.to_string(), app, &certificate.scopes);
+    let revoked = certificate.revoked.map(|revocation| revocation.at);
+    let times = Times { expires: Some(certificate.expires), revoked, used: None };
+    CertificateFacts { id: certificate.id, tie: Tie::new(caller, app.clone(), times) }
+}
+
+fn caller(by: &'static str, credential: &str, app: &AppFacts, scopes: &[String]) -> Caller {
+    Caller {
+        by,
+        credential: credential.into(),
         company: Some(app.id.company.shared().clone()),
         app: Some(app.id.app.shared().clone()),
-        scopes: key.scopes.iter().map(|scope| scope.as_str().into()).collect(),
-    };
-    let facts = KeyFacts {
-        id: key.id,
-        environment: key.environment,
-        digest,
-        caller: Arc::new(caller),
-        app: app.clone(),
-        expires: micros(key.expires),
-        revoked: micros(key.revoked),
-        life: Arc::default(),
-        used: AtomicU64::new(key.last_used.unwrap_or_default().0),
-    };
-    facts.settle_life();
-    Some(facts)
+        scopes: scopes.iter().map(|scope| scope.as_str().into()).collect(),
+    }
 }

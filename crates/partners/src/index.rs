@@ -5,19 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use parking_lot::Mutex;
-use pipeline::Over;
-use store::{Change, Changed, EntityId, KeyId, Kind, ProductName, Registry, Revision, StoreError, UnixMicros};
+use store::{CertificateId, Change, Changed, EntityId, Kind, ProductName, Registry, Revision, StoreError, UnixMicros};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::book::Book;
-use crate::facts::{Found, KeyFacts};
+use crate::book::{Book, Moved};
+use crate::facts::{CertificateFacts, Found, KeyFacts, Tie};
 use crate::pepper::DIGEST;
+use crate::shards::Shards;
 use crate::{Malformed, Pepper, Product, key};
-
-/// A change copies its shard, so shards are small; a request reads one without a lock.
-const SHARDS: usize = 256;
 
 /// Changes read from the store at a time.
 const PAGE: usize = 20_000;
@@ -25,12 +22,11 @@ const PAGE: usize = 20_000;
 /// A digest that no key has, for keys that are not there.
 const NO_DIGEST: [u8; DIGEST] = [0; DIGEST];
 
-type Shard = HashMap<KeyId, Arc<KeyFacts>>;
-
-/// All keys and products, in memory.
+/// All keys, certificates and products, in memory.
 pub struct Index {
     pepper: Pepper,
-    shards: Box<[ArcSwap<Shard>]>,
+    keys: Shards<KeyFacts>,
+    certificates: Shards<CertificateFacts>,
     products: ArcSwap<HashMap<ProductName, Arc<Product>>>,
     apis: ArcSwapOption<Vec<String>>,
     book: Mutex<Book>,
@@ -53,7 +49,8 @@ impl Index {
     pub fn new(pepper: Pepper) -> Self {
         Self {
             pepper,
-            shards: std::iter::repeat_with(ArcSwap::default).take(SHARDS).collect(),
+            keys: Shards::new(),
+            certificates: Shards::new(),
             products: ArcSwap::default(),
             apis: ArcSwapOption::empty(),
             book: Mutex::default(),
@@ -65,7 +62,7 @@ impl Index {
     /// Finds the key that was presented and proves its secret. Takes no lock and allocates nothing.
     pub fn find(&self, presented: &str) -> Result<Found, Unknown> {
         let presented = key::read(presented).map_err(Unknown::Malformed)?;
-        let facts = self.shards.get(place(presented.id)).and_then(|shard| shard.load().get(&presented.id).cloned());
+        let facts = self.keys.find(presented.id);
         // A key that is not there costs as much as one that is.
         let digest = facts.as_ref().map_or(&NO_DIGEST, |facts| &facts.digest);
         let is_proven = self.pepper.matches(presented.hashed, digest);
@@ -73,6 +70,11 @@ impl Index {
             Some(facts) if is_proven => Ok(Found(facts)),
             _ => Err(Unknown::NoSuchKey),
         }
+    }
+
+    /// Finds the certificate with this fingerprint. Takes no lock and allocates nothing.
+    pub fn certificate(&self, sha256: &[u8; 32]) -> Option<Arc<CertificateFacts>> {
+        self.certificates.find(CertificateId(*sha256))
     }
 
     /// The product of this name, the configuration file's or the store's.
@@ -89,7 +91,7 @@ impl Index {
 
     /// How many keys there are, dead ones too.
     pub fn keys(&self) -> usize {
-        self.shards.iter().map(|shard| shard.load().len()).sum()
+        self.keys.len()
     }
 
     /// How many keys the last changes had whose hashes cannot be checked, such as those of a lost pepper.
@@ -136,14 +138,17 @@ impl Index {
         }
     }
 
-    /// Takes the time of each key's last use out of the index, for [`Registry::touch`].
+    /// Takes the time of each credential's last use out of the index, for [`Registry::touch`].
     pub fn uses_since(&self, since: UnixMicros) -> Vec<(EntityId, UnixMicros)> {
         let mut uses = Vec::new();
-        for shard in &self.shards {
-            let shard = shard.load();
-            let last = shard.values().map(|facts| (facts.id, UnixMicros(facts.used.load(Ordering::Relaxed))));
-            uses.extend(last.filter(|(_, at)| since < *at).map(|(id, at)| (id.into(), at)));
-        }
+        let mut see = |tie: &Tie, id: EntityId| {
+            let at = tie.last_used();
+            if since < at {
+                uses.push((id, at));
+            }
+        };
+        self.keys.for_each(|facts| see(&facts.tie, facts.id.into()));
+        self.certificates.for_each(|facts| see(&facts.tie, facts.id.into()));
         uses
     }
 
@@ -164,13 +169,14 @@ impl Index {
             changes.extend(page);
         }
         let count = changes.len();
-        let is_there: HashSet<_> = changes.iter().filter_map(|change| key_of(&change.now)).collect();
+        let there = || changes.iter().filter_map(|change| path_of(&change.now));
+        let keys = there().filter_map(|(kind, path)| path.parse().ok().filter(|_| kind == Kind::Key)).collect();
+        let certificates = there().filter_map(|(kind, path)| path.parse().ok().filter(|_| kind == Kind::Certificate));
+        let certificates = certificates.collect();
         let mut book = self.book.lock();
         let before = book.forget_store();
-        for shard in &self.shards {
-            let gone = shard.load().keys().filter(|id| !is_there.contains(*id)).map(|id| (*id, None)).collect();
-            replace(shard, gone);
-        }
+        self.keys.keep(&keys);
+        self.certificates.keep(&certificates);
         self.apply_to(&mut book, changes);
         book.settle_lives(before);
         Ok(count)
@@ -181,21 +187,22 @@ impl Index {
     }
 
     fn apply_to(&self, book: &mut Book, changes: Vec<Change>) {
-        let mut moved: HashMap<usize, Vec<(KeyId, Option<KeyFacts>)>> = HashMap::new();
+        let (mut keys, mut certificates) = (Vec::new(), Vec::new());
         let mut foreign = 0;
         for Change { revision, now } in changes {
             book.revision = revision;
-            let is_key = matches!(&now, Changed::Is(row) if row.id.kind() == Kind::Key);
-            if let Some((id, facts)) = book.note(now, self.pepper.algorithm()) {
-                foreign += u64::from(is_key && facts.is_none());
-                moved.entry(place(id)).or_default().push((id, facts));
+            let is_there = matches!(&now, Changed::Is(_));
+            match book.note(now, self.pepper.algorithm()) {
+                Some(Moved::Key(id, facts)) => {
+                    foreign += u64::from(is_there && facts.is_none());
+                    keys.push((id, facts));
+                }
+                Some(Moved::Certificate(id, facts)) => certificates.push((id, facts)),
+                None => {}
             }
         }
-        for (place, keys) in moved {
-            if let Some(shard) = self.shards.get(place) {
-                replace(shard, keys);
-            }
-        }
+        self.keys.replace(keys);
+        self.certificates.replace(certificates);
         self.settle(book);
         self.foreign.store(foreign, Ordering::Relaxed);
         if 0 < foreign {
@@ -230,37 +237,10 @@ pub async fn follow(index: &Index, registry: &dyn Registry, every: Duration) {
     }
 }
 
-/// The shard of a key. Ids are drawn at random, so two of their letters spread them well.
-fn place(id: KeyId) -> usize {
-    let [first, second, ..] = id.as_bytes();
-    (usize::from(*first) * 62 + usize::from(*second)) % SHARDS
-}
-
-/// The key that a change is about, if it is about one that is there.
-fn key_of(now: &Changed) -> Option<KeyId> {
+/// What a change is about, if that is there.
+fn path_of(now: &Changed) -> Option<(Kind, &str)> {
     match now {
-        Changed::Is(row) if row.id.kind() == Kind::Key => row.id.path().parse().ok(),
-        Changed::Is(_) | Changed::Gone(_) => None,
+        Changed::Is(row) => Some((row.id.kind(), row.id.path())),
+        Changed::Gone(_) => None,
     }
-}
-
-/// Swaps a shard for a copy with these keys placed or removed.
-fn replace(shard: &ArcSwap<Shard>, keys: Vec<(KeyId, Option<KeyFacts>)>) {
-    let mut copy = Shard::clone(&shard.load());
-    for (id, facts) in keys {
-        match facts {
-            Some(mut facts) => {
-                if let Some(before) = copy.get(&id) {
-                    facts.succeed(before);
-                }
-                copy.insert(id, Arc::new(facts));
-            }
-            None => {
-                if let Some(before) = copy.remove(&id) {
-                    before.life.end(Over::Deleted);
-                }
-            }
-        }
-    }
-    shard.store(Arc::new(copy));
 }

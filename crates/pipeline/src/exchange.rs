@@ -66,6 +66,8 @@ pub struct PeerCertificate {
     pub der: Box<[u8]>,
     /// SHA-256 over `der`.
     pub sha256: [u8; 32],
+    /// The certificates that the peer sent with it, DER, from its issuer on upwards.
+    pub chain: Vec<Box<[u8]>>,
 }
 
 /// The W3C trace context of an exchange.

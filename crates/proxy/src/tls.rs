@@ -71,10 +71,11 @@ fn provider() -> CryptoProvider {
 
 /// What a handshake tells: the server name, the client's certificate, and whether HTTP/2 was agreed on.
 pub(crate) fn identity(connection: &ServerConnection) -> (Tls, bool) {
-    let certificate = connection.peer_certificates().and_then(|chain| chain.first()).map(|der| {
+    let certificate = connection.peer_certificates().and_then(<[_]>::split_first).map(|(der, chain)| {
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(digest(&SHA256, der).as_ref());
-        PeerCertificate { der: der.as_ref().into(), sha256 }
+        let chain = chain.iter().map(|der| der.as_ref().into()).collect();
+        PeerCertificate { der: der.as_ref().into(), sha256, chain }
     });
     let server_name = connection.server_name().map(|name| name.to_ascii_lowercase().into());
     (Tls { server_name, certificate }, connection.alpn_protocol() == Some(b"h2"))
