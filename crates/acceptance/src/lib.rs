@@ -21,6 +21,8 @@ mod billing;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod completion;
 #[cfg(test)]
 mod connections;

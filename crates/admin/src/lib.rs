@@ -8,6 +8,7 @@ mod admin;
 mod apps;
 mod audit;
 mod body;
+mod certificates;
 mod companies;
 mod configuration;
 mod failure;

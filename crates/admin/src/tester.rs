@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use billing::Plan;
-use control::Accounts;
+use control::{Accounts, Authorities};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -83,7 +83,15 @@ impl Tester {
         let node = Arc::new(Stub { state: Mutex::new((Serving::Ready, Mood::Well)), totals: totals.clone() });
         let accounts = Accounts::new(Arc::new(InMemoryStatements::default()), totals.clone(), Arc::new(|| CLOCK));
         accounts.set_plans([("gold".to_owned(), Arc::new(plan()))].into());
-        let storage = Storage { partners: partners.clone(), totals: totals.clone(), accounts: Arc::new(accounts) };
+        let until = CLOCK.0 / 1_000_000 + 1_000_000_000;
+        let kept = authority::Authority::make("partners", [7; 16], CLOCK.0 / 1_000_000, until).unwrap();
+        let signing = authority::Authority::read(&kept.certificate, &kept.key).unwrap();
+        let storage = Storage {
+            partners: partners.clone(),
+            totals: totals.clone(),
+            authorities: Arc::new(Authorities::of([("partners".to_owned(), signing)])),
+            accounts: Arc::new(accounts),
+        };
         let admin = Admin::new(node.clone(), has_storage.then_some(storage), Token::new(TOKEN), Arc::new(|| CLOCK));
         let routes = admin.routes(exposure);
         Self { node, partners, totals, admin, routes }

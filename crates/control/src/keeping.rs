@@ -14,6 +14,7 @@ use model::usage::Usage;
 use partners::{Index, Operation, Partners, Pepper, Product};
 use pipeline::Services;
 use policies::backend_token::Signers;
+use policies::revocation_list::Revocations;
 use problem::{Finding, Pointer};
 use secrets::Vault;
 use store::{Registry, UnixMicros, UsageQuery, UsageTotals};
@@ -21,6 +22,7 @@ use store_sqlite::SqliteStore;
 use tokio::sync::Mutex;
 
 use crate::accounts::Accounts;
+use crate::authorities::Authorities;
 use crate::clock::now;
 use crate::events;
 use crate::kept_usage::{KEPT, KeptUsage};
@@ -45,6 +47,8 @@ pub struct Keeping {
     /// Secrets under encryption.
     pub vault: Arc<Vault>,
     pub(crate) signers: Arc<KeptSigners>,
+    /// Authorities that sign certificates of partners.
+    pub authorities: Arc<Authorities>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) index: Arc<Index>,
     pub(crate) usage: Arc<Journal>,
@@ -98,6 +102,7 @@ impl Keeping {
             accounts: Arc::new(Accounts::new(sqlite.clone(), sqlite.clone(), Arc::new(now))),
             totals: sqlite.clone(),
             signers: Arc::new(KeptSigners::new(vault.clone())),
+            authorities: Arc::new(Authorities::kept_in(vault.clone(), folder)),
             vault,
             registry: sqlite,
             meter: Arc::new(Meter::new(usage.clone())),
@@ -137,6 +142,7 @@ impl Keeping {
             .with::<dyn Plans>(Arc::new(IndexedPlans::new(self.index.clone())))
             .with::<dyn limits::Ledger>(self.quotas.clone())
             .with::<dyn Signers>(self.signers.clone())
+            .with::<dyn Revocations>(self.authorities.clone())
     }
 
     /// Adds up what is in the journal now. Where another process does that, it is left to it.

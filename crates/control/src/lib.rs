@@ -3,6 +3,7 @@
 //! Deliberately not here: how operators ask for them (the command line and the admin API), and how requests are served.
 
 mod accounts;
+mod authorities;
 mod beside;
 mod clock;
 mod collector;
@@ -22,6 +23,7 @@ mod start_error;
 mod vault;
 
 pub use self::accounts::{AccountError, Accounts, Order, Recount};
+pub use self::authorities::{Authorities, NoAuthority, NotIssued, Signing, Wish};
 pub use self::clock::now;
 pub use self::document::{Configuration, check, schema};
 pub use self::keeping::{Keeping, NotAddedUp, NotRebuilt};

@@ -108,6 +108,7 @@ impl Node {
 
         if let Some(keeping) = &keeping {
             keeping.signers.prepare(document).map_err(all)?;
+            keeping.authorities.prepare(document).map_err(all)?;
         }
         let compiled = Snapshot::compile(document, 1, &configuration.hash, &lent).map_err(all)?;
         let live = Arc::new(Live::new(compiled));
@@ -276,6 +277,7 @@ impl Node {
         let document = &configuration.document;
         if let Some(keeping) = &self.keeping {
             keeping.signers.prepare(document).map_err(all)?;
+            keeping.authorities.prepare(document).map_err(all)?;
         }
         let mut snapshot = Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(all)?;
         let products = keeping::products(document, &|_| false).map_err(all)?;

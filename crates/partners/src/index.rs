@@ -33,6 +33,8 @@ pub struct Index {
     /// One reader of the store at a time, so that changes are taken in order.
     reading: AsyncMutex<()>,
     foreign: AtomicU64,
+    /// Changes of certificates so far.
+    certificate_changes: AtomicU64,
 }
 
 /// Why a key was not found.
@@ -56,6 +58,7 @@ impl Index {
             book: Mutex::default(),
             reading: AsyncMutex::default(),
             foreign: AtomicU64::new(0),
+            certificate_changes: AtomicU64::new(0),
         }
     }
 
@@ -97,6 +100,11 @@ impl Index {
     /// How many keys the last changes had whose hashes cannot be checked, such as those of a lost pepper.
     pub fn foreign_keys(&self) -> u64 {
         self.foreign.load(Ordering::Relaxed)
+    }
+
+    /// How many changes of certificates there were so far, for whoever wants to know whether there was another one.
+    pub fn certificate_changes(&self) -> u64 {
+        self.certificate_changes.load(Ordering::Relaxed)
     }
 
     /// How far this index has followed the store.
@@ -202,6 +210,7 @@ impl Index {
             }
         }
         self.keys.replace(keys);
+        self.certificate_changes.fetch_add(certificates.len() as u64, Ordering::Relaxed);
         self.certificates.replace(certificates);
         self.settle(book);
         self.foreign.store(foreign, Ordering::Relaxed);

@@ -24,6 +24,7 @@ pub mod redirect;
 pub mod reference;
 pub mod request_size;
 pub mod respond;
+pub mod revocation_list;
 pub mod rewrite;
 pub mod spike_arrest;
 pub mod token_endpoint;
@@ -50,6 +51,7 @@ pub static CATALOG: &[Entry] = &[
     Entry::of::<redirect::Redirect>(),
     Entry::of::<request_size::RequestSize>(),
     Entry::of::<respond::Respond>(),
+    Entry::of::<revocation_list::RevocationList>(),
     Entry::of::<rewrite::Rewrite>(),
     Entry::of::<spike_arrest::SpikeArrest>(),
     Entry::of::<token_exchange::TokenExchange>(),
