@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use model::Document;
 use parking_lot::Mutex;
 use pipeline::{Kept, Services};
 use policies::partner_record::Sources;
@@ -18,6 +19,7 @@ use telemetry::traceparent::{Callers, Sampler};
 use tokio::task::JoinSet;
 use watch::{LinesReading, Vitals};
 
+use crate::authorities;
 use crate::beside;
 use crate::collector::{Collector, Exporting};
 use crate::document::{Configuration, and_the_rest};
@@ -106,10 +108,7 @@ impl Node {
         let exports = events::exports(document).map_err(all)?;
         let sampler = document.tracing.as_ref().map(|tracing| Sampler::new(tracing.sample, Callers::Decide));
 
-        if let Some(keeping) = &keeping {
-            keeping.signers.prepare(document).map_err(all)?;
-            keeping.authorities.prepare(document).map_err(all)?;
-        }
+        prepare(keeping.as_ref(), document).map_err(all)?;
         let compiled = Snapshot::compile(document, 1, &configuration.hash, &lent).map_err(all)?;
         let live = Arc::new(Live::new(compiled));
         let service = Arc::new(Service::new(live.clone(), sampler));
@@ -275,10 +274,7 @@ impl Node {
         let located = |found| located(&configuration, found);
         let all = |found| and_the_rest(&configuration, found);
         let document = &configuration.document;
-        if let Some(keeping) = &self.keeping {
-            keeping.signers.prepare(document).map_err(all)?;
-            keeping.authorities.prepare(document).map_err(all)?;
-        }
+        prepare(self.keeping.as_ref(), document).map_err(all)?;
         let mut snapshot = Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(all)?;
         let products = keeping::products(document, &|_| false).map_err(all)?;
         let plans = billing::plans(document, &|_| false).map_err(all)?;
@@ -314,6 +310,17 @@ impl Drop for Expecting {
         if let Some(keeping) = &self.0 {
             keeping.quotas.despair();
         }
+    }
+}
+
+/// Has the keys at hand that a document names, before it is compiled.
+fn prepare(keeping: Option<&Arc<Keeping>>, document: &Document) -> Result<(), Vec<Finding>> {
+    match keeping {
+        Some(keeping) => {
+            keeping.signers.prepare(document)?;
+            keeping.authorities.prepare(document)
+        }
+        None => Some(authorities::check(document)).filter(|findings| !findings.is_empty()).map_or(Ok(()), Err),
     }
 }
 
