@@ -6,9 +6,15 @@ use std::process::Command;
 
 /// Runs a program in the workspace's root, with its output going to the user.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    run_with(program, arguments, &[])
+}
+
+/// As [`run`], with these variables in its environment.
+pub(crate) fn run_with(program: &str, arguments: &[&str], variables: &[(&str, String)]) -> Result<()> {
     println!("$ {program} {}", arguments.join(" "));
     let status = Command::new(program)
         .args(arguments)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .current_dir(root()?)
         .status()
         .with_context(|| format!("could not start `{program}`"))?;

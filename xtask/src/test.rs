@@ -1,9 +1,10 @@
 //! `cargo xtask test`: everything that must hold before a change lands, cheapest first.
 
 use crate::packages::{Needed, provide, provide_node};
-use crate::run::{installed, run};
+use crate::run::{installed, run, run_with};
 use crate::{docs, layers};
 use anyhow::Result;
+use servers::{Postgres, Redis};
 
 /// Programs that acceptance tests start or talk to.
 const NEEDED: &[Needed] = &[
@@ -13,6 +14,8 @@ const NEEDED: &[Needed] = &[
     Needed { sign: "rsyslogd", package: "rsyslog" },
     Needed { sign: "node", package: "nodejs" },
     Needed { sign: "npm", package: "npm" },
+    Needed { sign: "/usr/lib/postgresql", package: "postgresql" },
+    Needed { sign: "redis-server", package: "redis-server" },
 ];
 
 /// An independent server of the Forward protocol.
@@ -28,9 +31,12 @@ pub(crate) fn test() -> Result<()> {
     // Fuzz targets stand outside of the workspace, and would rot unseen.
     run("cargo", &["check", "--manifest-path", "fuzz/Cargo.toml"])?;
     docs::check()?;
+    // One of each for all tests; each test has a database, or keys, of its own.
+    let (postgres, redis) = (Postgres::start(), Redis::start());
+    let servers = [(servers::POSTGRES, postgres.address()), (servers::REDIS, redis.address())];
     if installed("cargo-nextest").is_some() {
-        run("cargo", &["nextest", "run", "--locked", "--workspace", "--no-fail-fast"])
+        run_with("cargo", &["nextest", "run", "--locked", "--workspace", "--no-fail-fast"], &servers)
     } else {
-        run("cargo", &["test", "--locked", "--workspace", "--no-fail-fast"])
+        run_with("cargo", &["test", "--locked", "--workspace", "--no-fail-fast"], &servers)
     }
 }

@@ -6,11 +6,11 @@
 mod envelope;
 mod masters;
 pub mod private_file;
+mod shelf;
 mod vault;
 
-use std::path::PathBuf;
-
 pub use self::masters::{Masters, is_master_key};
+pub use self::shelf::{Held, Shelf, Trouble};
 pub use self::vault::Vault;
 
 /// Why a secret cannot be kept or read.
@@ -19,18 +19,18 @@ pub enum Error {
     /// A file cannot be used.
     #[error(transparent)]
     File(#[from] private_file::PrivateFileError),
-    /// The folder cannot be used.
-    #[error("{0} cannot be used")]
-    Folder(PathBuf, #[source] std::io::Error),
+    /// What keeps the secrets cannot be used.
+    #[error(transparent)]
+    Shelf(Trouble),
     /// There is no master key, or one of them is not one.
     #[error("a master key is 32 bytes in base64, and there must be one at least")]
     NoMasterKey,
     /// None of the master keys wrapped a data key.
     #[error("no master key opens the data key `{0}`: give the one that wrapped it, after the one to use from now on")]
     WrongMasterKey(String),
-    /// A file is not what was written.
-    #[error("{0} was damaged, or is none of ours")]
-    Damaged(PathBuf),
+    /// A secret is not what was written.
+    #[error("the secret `{0}` was damaged, or is none of ours")]
+    Damaged(String),
     /// The system gives no randomness, or a cipher failed.
     #[error("the system gives no randomness")]
     NoRandomness,

@@ -1,21 +1,17 @@
-//! A folder of sealed secrets, and the ring of data keys that they are sealed with.
+//! Sealed secrets, and the ring of data keys that they are sealed with.
 
-use std::fs::{self, DirBuilder, File};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::envelope::SealingKey;
 use crate::masters::{self, Masters};
-use crate::private_file::{read, replace};
+use crate::shelf::{Folder, Held, Shelf};
 
-/// A folder of sealed secrets.
+/// Sealed secrets.
 pub struct Vault {
-    folder: PathBuf,
+    shelf: Box<dyn Shelf>,
     masters: Masters,
 }
 
@@ -43,10 +39,13 @@ struct Item {
 impl Vault {
     /// Opens the vault in a folder, and makes what is missing: the folder, a master key's file, a data key.
     pub fn open(folder: &Path, masters: Masters) -> Result<Self, Error> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| Error::Folder(folder.to_owned(), error))?;
-        let vault = Self { folder: folder.to_owned(), masters };
-        let _lock = vault.lock()?;
+        Self::on(Box::new(Folder::open(folder).map_err(Error::Shelf)?), masters)
+    }
+
+    /// Opens the vault on a shelf, and makes what is missing: a master key's file, a data key.
+    pub fn on(shelf: Box<dyn Shelf>, masters: Masters) -> Result<Self, Error> {
+        let vault = Self { shelf, masters };
+        let lock = vault.lock()?;
         let mut keyring = vault.keyring()?;
         if keyring.keys.is_empty() {
             vault.add_key(&mut keyring)?;
@@ -54,22 +53,23 @@ impl Vault {
             // Whether the master keys fit is better known at the start than when a secret is wanted.
             vault.current(&keyring)?;
         }
+        drop(lock);
         Ok(vault)
     }
 
     /// The secret of this name, if there is one.
     pub fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        let path = self.path(name);
+        let damaged = || Error::Damaged(name.to_owned());
         // A key that was rotated between the two reads is not in the ring any more; the secret then has another.
         for _ in 0..3 {
-            let Some(content) = read(&path, LONGEST)? else { return Ok(None) };
-            let item: Item = serde_json::from_slice(&content).map_err(|_error| Error::Damaged(path.clone()))?;
+            let Some(content) = self.shelf.read(name).map_err(Error::Shelf)? else { return Ok(None) };
+            let item: Item = serde_json::from_slice(&content).map_err(|_error| damaged())?;
             if let Some(key) = self.key(&self.keyring()?, &item.key)? {
                 let content = key.open(&item.sealed, &purpose(name));
-                return content.map(Some).ok_or(Error::Damaged(path));
+                return content.map(Some).ok_or_else(damaged);
             }
         }
-        Err(Error::Damaged(path))
+        Err(damaged())
     }
 
     /// Changes the secret of this name; no other process does so at the same time. What is returned is kept, if anything is.
@@ -126,36 +126,28 @@ impl Vault {
         }
     }
 
+    /// All names but that of the ring.
     fn names(&self) -> Result<Vec<String>, Error> {
-        let failed = |error| Error::Folder(self.folder.clone(), error);
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(failed)? {
-            let file = entry.map_err(failed)?.file_name();
-            names.extend(file.to_str().and_then(|file| file.strip_suffix(SEALED)).map(str::to_owned));
-        }
+        let mut names = self.shelf.names().map_err(Error::Shelf)?;
+        names.retain(|name| name != KEYRING);
         Ok(names)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}{SEALED}"))
     }
 
     fn write(&self, name: &str, key: &SealingKey, content: &[u8]) -> Result<(), Error> {
         let item = Item { key: key.id(), sealed: key.seal(content, &purpose(name))? };
-        Ok(replace(&self.path(name), &serde_json::to_vec(&item).unwrap_or_default())?)
+        self.shelf.write(name, &serde_json::to_vec(&item).unwrap_or_default()).map_err(Error::Shelf)
     }
 
     fn keyring(&self) -> Result<Keyring, Error> {
-        let path = self.folder.join(KEYRING);
-        match read(&path, LONGEST)? {
-            Some(content) => serde_json::from_slice(&content).map_err(|_error| Error::Damaged(path)),
+        match self.shelf.read(KEYRING).map_err(Error::Shelf)? {
+            Some(content) => serde_json::from_slice(&content).map_err(|_error| Error::Damaged(KEYRING.to_owned())),
             None => Ok(Keyring::default()),
         }
     }
 
     fn write_keyring(&self, keyring: &Keyring) -> Result<(), Error> {
         let content = serde_json::to_vec(keyring).unwrap_or_default();
-        Ok(replace(&self.folder.join(KEYRING), &content)?)
+        self.shelf.write(KEYRING, &content).map_err(Error::Shelf)
     }
 
     /// Makes a data key that is used from now on.
@@ -168,7 +160,7 @@ impl Vault {
     }
 
     fn current(&self, keyring: &Keyring) -> Result<SealingKey, Error> {
-        let first = keyring.keys.first().ok_or_else(|| Error::Damaged(self.folder.join(KEYRING)))?;
+        let first = keyring.keys.first().ok_or_else(|| Error::Damaged(KEYRING.to_owned()))?;
         unwrap(first, &self.masters.keys()?)
     }
 
@@ -178,13 +170,8 @@ impl Vault {
     }
 
     /// Others that change something wait until what is returned is dropped.
-    fn lock(&self) -> Result<File, Error> {
-        let lock = || -> io::Result<File> {
-            let file = File::create(self.folder.join("lock"))?;
-            flock(&file, FlockOperation::LockExclusive)?;
-            Ok(file)
-        };
-        lock().map_err(|error| Error::Folder(self.folder.clone(), error))
+    fn lock(&self) -> Result<Box<dyn Held + '_>, Error> {
+        self.shelf.lock().map_err(Error::Shelf)
     }
 }
 
@@ -209,13 +196,11 @@ fn key_purpose(id: &str) -> String {
     format!("vestibule data key {id}")
 }
 
-const KEYRING: &str = "keyring.json";
-const SEALED: &str = ".sealed";
-/// Bytes that are read of a file.
-const LONGEST: u64 = 1024 * 1024;
+const KEYRING: &str = "keyring";
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use tempfile::TempDir;
@@ -269,7 +254,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (here, there) = (open(&folder, in_file(&folder)).unwrap(), open(&folder, in_file(&folder)).unwrap());
         let master = || fs::read(folder.path().join("master.key")).unwrap();
-        let keyring = || fs::read(folder.path().join("secrets/keyring.json")).unwrap();
+        let keyring = || fs::read(folder.path().join("secrets/keyring.sealed")).unwrap();
         put(&here, "a", b"1");
         put(&here, "b", b"2");
 

@@ -12,6 +12,7 @@ mod memory;
 mod memory_statements;
 mod memory_usage;
 mod name;
+mod nodes;
 mod registry;
 mod statement;
 pub mod suite;
@@ -30,6 +31,7 @@ pub use self::memory::InMemory;
 pub use self::memory_statements::InMemoryStatements;
 pub use self::memory_usage::InMemoryTotals;
 pub use self::name::{AppName, BadName, CompanyName, KeyId, ProductName, TokenName};
+pub use self::nodes::{Alone, Nodes, SILENCE};
 pub use self::registry::{
     Change, Changed, Commit, Listing, Mode, Noted, Registry, Revision, Row, Stored, Write, chained, hex,
 };

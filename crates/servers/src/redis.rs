@@ -1,0 +1,101 @@
+//! Redis, or Valkey.
+
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::process::{Process, free_port, is_listening, program};
+
+/// A server, and a prefix of keys that nobody else uses.
+pub struct Redis {
+    port: u16,
+    prefix: String,
+    /// None, if somebody else started it.
+    own: Option<Own>,
+}
+
+struct Own {
+    process: Option<Process>,
+    folder: TempDir,
+}
+
+impl Redis {
+    /// The server that the environment names, otherwise one of its own.
+    pub fn shared() -> Self {
+        match std::env::var(crate::REDIS) {
+            Ok(address) => {
+                let port = address.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
+                Self { port: port.expect("the address of the server ends with its port"), prefix: prefix(), own: None }
+            }
+            Err(_) => Self::start(),
+        }
+    }
+
+    /// A server of its own.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("redis-").tempdir().unwrap();
+        for _ in 0..ATTEMPTS {
+            let port = free_port();
+            if let Some(process) = serve(&folder, port) {
+                return Self { port, prefix: prefix(), own: Some(Own { process: Some(process), folder }) };
+            }
+        }
+        panic!("Redis does not start");
+    }
+
+    /// Its address.
+    pub fn address(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// What keys of this test begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Stops it, which ends all connections. What it knew is written down.
+    pub fn stop(&mut self) {
+        let own = self.own.as_mut().expect("it is somebody else's");
+        own.process = None;
+    }
+
+    /// Starts it again, where it was.
+    pub fn start_again(&mut self) {
+        let port = self.port;
+        let own = self.own.as_mut().expect("it is somebody else's");
+        own.process = Some(serve(&own.folder, port).expect("it starts again"));
+    }
+
+    /// Holds it still as it is, or lets it go on: connections stay, and nobody answers.
+    pub fn hold(&self, still: bool) {
+        let own = self.own.as_ref().expect("it is somebody else's");
+        if let Some(process) = &own.process {
+            process.signal(if still { Signal::STOP } else { Signal::CONT });
+        }
+    }
+}
+
+fn serve(folder: &TempDir, port: u16) -> Option<Process> {
+    let program = program("redis-server", &[]).or_else(|| program("valkey-server", &[])).expect(MISSING);
+    let child = Command::new(program)
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--appendonly", "yes", "--save", "", "--dir"])
+        .arg(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut process = Process::new(child, Signal::TERM);
+    process.comes_up(|| is_listening(port)).then_some(process)
+}
+
+fn prefix() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("test-{}-{}:", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+const MISSING: &str = "Redis is not installed: apt-get install redis-server";
+/// Another process may take the port between the look and the start.
+const ATTEMPTS: usize = 5;
