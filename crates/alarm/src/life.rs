@@ -72,7 +72,7 @@ impl Life {
         let at = at.unwrap_or(NEVER).max(ENDED + 1);
         let later = |ends| (ends != ENDED).then_some(at);
         // It fails only where it has ended, and then stays as it is.
-        let _ = self.ends.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
+        self.ends.fetch_update(Ordering::AcqRel, Ordering::Acquire, later).ok();
     }
 
     /// Why it is over by a time in microseconds since 1970, if it is.

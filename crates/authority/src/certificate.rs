@@ -43,7 +43,7 @@ pub enum Unfit {
 impl Certificate {
     /// Reads the first certificate of a PEM, which must be a client's.
     pub fn of_client(pem: &str) -> Result<Self, Unfit> {
-        let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| Unfit::Pem)?;
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_unreadable| Unfit::Pem)?;
         let (_, parsed) = X509Certificate::from_der(&der).map_err(|error| Unfit::Unreadable(error.to_string()))?;
         if parsed.is_ca() {
             return Err(Unfit::Authority);

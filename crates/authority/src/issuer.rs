@@ -12,7 +12,6 @@ use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::Request;
-use crate::certificate::hex;
 
 /// How far certificates reach back, in seconds: clocks of others may be slow.
 const BACK: u64 = 300;
@@ -242,7 +241,6 @@ fn unhex(text: &str) -> Vec<u8> {
     pairs.collect()
 }
 
-/// The fingerprint of an authority's own certificate, for people who compare.
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Authority").field("subject", &self.subject).finish_non_exhaustive()
@@ -252,7 +250,7 @@ impl std::fmt::Debug for Authority {
 impl std::fmt::Debug for Kept {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The key stays out of logs.
-        f.debug_struct("Kept").field("certificate", &hex(&crate::fingerprint(self.certificate.as_bytes()))).finish()
+        f.debug_struct("Kept").field("certificate", &self.certificate).finish_non_exhaustive()
     }
 }
 
@@ -262,6 +260,7 @@ mod tests {
 
     use super::*;
     use crate::Certificate;
+    use crate::certificate::hex;
 
     const NOW: u64 = 1_767_225_600;
     const YEAR: u64 = 365 * 86_400;

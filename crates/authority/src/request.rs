@@ -62,7 +62,7 @@ impl Request {
         if LONGEST < pem.len() {
             return Err(Refused::Long);
         }
-        let der = CertificateSigningRequestDer::from_pem_slice(pem.as_bytes()).map_err(|_| Refused::Pem)?;
+        let der = CertificateSigningRequestDer::from_pem_slice(pem.as_bytes()).map_err(|_unreadable| Refused::Pem)?;
         let (rest, parsed) =
             X509CertificationRequest::from_der(&der).map_err(|error| Refused::Unreadable(error.to_string()))?;
         if !rest.is_empty() {
