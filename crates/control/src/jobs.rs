@@ -56,6 +56,14 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
     watch::show_upstreams(&node.registry, move || shown.upgrade().map(|node| upstreams(&node)).unwrap_or_default());
 }
 
+/// Fetches records again on which something open depends.
+pub(crate) async fn refresh(sources: Arc<Sources>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        sources.refresh();
+    }
+}
+
 /// Brings usage records to the services that bill.
 pub(crate) fn export(node: &Node, exports: Vec<Export>, jobs: &mut JoinSet<()>) {
     let Some(keeping) = &node.keeping else { return };

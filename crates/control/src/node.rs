@@ -116,7 +116,8 @@ impl Node {
             Ok(workers.try_into().unwrap_or(std::num::NonZeroUsize::MIN))
         });
         let gateway = Gateway::start(&service, workers?.get(), inherited)?;
-        watch::show_sources(&registry, move || jobs::sources(&sources));
+        let shown = sources.clone();
+        watch::show_sources(&registry, move || jobs::sources(&shown));
         let node = Arc::new(Self {
             vitals: Vitals::new(&registry),
             current: Mutex::new(Arc::new(configuration)),
@@ -140,6 +141,7 @@ impl Node {
         let current = node.current.lock().clone();
         node.publish_as(current, 1).map_err(StartError::Findings)?;
         jobs::start(&node, &mut node.jobs.lock());
+        node.jobs.lock().spawn(jobs::refresh(sources));
         jobs::export(&node, exports, &mut node.jobs.lock());
         if let (Some(queue), Some(collector)) = (&node.spans, collector) {
             let service = node.configuration().document.tracing.as_ref().map(|tracing| tracing.service.clone());
