@@ -92,7 +92,7 @@ async fn a_certificate_that_the_gateway_signed_opens_what_its_app_may_use() {
     let mut client = given.connect(&certificate).await;
     assert_eq!(client.ask(GET).await.text(), "hello");
 
-    assert_eq!(entity.subject, "O=acme, OU=app, CN=till 7");
+    assert_eq!(entity.subject, "O=acme,OU=app,CN=till 7");
     let request = backend.request();
     let told = request.header("client-cert").unwrap();
     assert!(told.starts_with(":MII") && told.ends_with(':'), "the backend is told of the certificate: {told}");

@@ -277,3 +277,105 @@ fn shown(certificate: Certificate, now: UnixMicros) -> Shown {
 fn seconds(span: Span) -> u64 {
     span.duration().as_secs()
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use serde_json::{Value, json};
+
+    use crate::tester::Tester;
+
+    const CERTIFICATES: &str = "/companies/acme/apps/shop/certificates";
+
+    /// A request of an app for a certificate.
+    fn request() -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::default();
+        params.serialize_request(&key).unwrap().pem().unwrap()
+    }
+
+    fn self_signed() -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertificateParams::new(vec!["acme.example".to_owned()]).unwrap().self_signed(&key).unwrap().pem()
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_signed_shown_renewed_revoked_and_deleted() {
+        let tester = Tester::with_app().await;
+
+        let made = tester.post(CERTIFICATES, json!({ "request": request(), "expires_in": "90d" })).await;
+
+        made.is_made();
+        assert_eq!((&made.json["authority"], &made.json["state"]), (&json!("partners"), &json!("alive")));
+        assert_eq!(made.json["expires"], "2026-04-01T00:00:00Z");
+        assert!(made.text_of("certificate").starts_with("-----BEGIN CERTIFICATE-----"));
+        assert!(made.text_of("chain").starts_with("-----BEGIN CERTIFICATE-----"));
+        let path = format!("/certificates/{}", made.text_of("fingerprint"));
+        assert_eq!(made.headers["location"], path.as_str());
+        assert_eq!(tester.get(&path).await.json["subject"], made.json["subject"]);
+
+        let renewed = tester.post(&format!("{path}/renew"), json!({ "request": request() })).await;
+        renewed.is_made();
+        assert_ne!(renewed.json["fingerprint"], made.json["fingerprint"]);
+        let revoked = tester.post(&format!("{path}/revoke"), json!({ "reason": "superseded" })).await;
+        assert_eq!((&revoked.json["state"], &revoked.json["reason"]), (&json!("revoked"), &json!("superseded")));
+        let again = tester.post(&format!("{path}/renew"), json!({ "request": request() })).await;
+        again.is_problem(StatusCode::CONFLICT, "certificate-is-dead");
+        assert_eq!(tester.get(CERTIFICATES).await.json["items"].as_array().unwrap().len(), 2);
+        assert_eq!(tester.get("/certificates?authority=partners").await.json["items"].as_array().unwrap().len(), 2);
+        assert_eq!(tester.delete(&path).await.status, StatusCode::NO_CONTENT);
+        tester.get(&path).await.is_problem(StatusCode::NOT_FOUND, "not-found");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_of_somebody_else_is_made_known_once() {
+        let tester = Tester::with_app().await;
+        let (path, body) = (format!("{CERTIFICATES}/register"), json!({ "certificate": self_signed() }));
+
+        let made = tester.post(&path, body.clone()).await;
+
+        made.is_made();
+        assert_eq!((&made.json["authority"], &made.json["names"]), (&Value::Null, &json!(["dns:acme.example"])));
+        tester.post(&path, body).await.is_problem(StatusCode::CONFLICT, "name-taken");
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_request_is_said() {
+        let tester = Tester::with_app().await;
+        for (path, body, pointer, reason) in [
+            (CERTIFICATES, json!({ "request": "x" }), "/request", "is no certificate request in PEM"),
+            (CERTIFICATES, json!({ "request": self_signed() }), "/request", "is no certificate request in PEM"),
+            (CERTIFICATES, json!({ "request": request(), "scopes": ["a b"] }), "/scopes/0", "is no scope"),
+            (&format!("{CERTIFICATES}/register"), json!({ "certificate": "x" }), "/certificate", "is no certificate"),
+        ] {
+            let answer = tester.post(path, body).await;
+            answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid");
+            assert_eq!(answer.pointers(), [pointer], "{}", answer.text);
+            assert!(answer.text.contains(reason), "{}", answer.text);
+        }
+        let unknown = tester.post(CERTIFICATES, json!({ "request": request(), "authority": "partner" })).await;
+        unknown.is_problem(StatusCode::CONFLICT, "no-authority");
+        assert!(unknown.text.contains("did you mean `partners`?"), "{}", unknown.text);
+    }
+
+    #[tokio::test]
+    async fn nothing_that_could_be_used_comes_of_a_dry_run() {
+        let tester = Tester::with_app().await;
+        let made = tester.post(&format!("{CERTIFICATES}?dry_run=true"), json!({ "request": request() })).await;
+        assert_eq!((made.status, made.json.get("certificate")), (StatusCode::CREATED, None));
+        assert_eq!(tester.get(CERTIFICATES).await.json["items"], json!([]));
+    }
+
+    #[tokio::test]
+    async fn authorities_and_their_lists_are_shown() {
+        let tester = Tester::with_app().await;
+        let authorities = tester.get("/certificate-authorities").await;
+        assert_eq!(authorities.json["items"][0]["subject"], "CN=partners");
+        let list = tester.get("/certificate-authorities/partners/crl").await;
+        assert_eq!(
+            (list.status, list.headers["content-type"].to_str().unwrap()),
+            (StatusCode::OK, "application/pkix-crl")
+        );
+        tester.get("/certificate-authorities/none/crl").await.is_problem(StatusCode::CONFLICT, "no-authority");
+    }
+}

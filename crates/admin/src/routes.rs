@@ -13,8 +13,9 @@ use problem::{Problem, ProblemKind};
 
 use crate::failure::Failure;
 use crate::{
-    Admin, access, apps, audit, body, certificates, companies, configuration, failure, health, idempotency, keys,
-    metrics, parts, products, statements, status, subscriptions, tokens, upgrade, usage, usage_series,
+    Admin, access, apps, audit, body, certificate_rules, certificates, companies, configuration, failure, health,
+    idempotency, keys, metrics, parts, products, statements, status, subscriptions, tokens, upgrade, usage,
+    usage_series,
 };
 
 /// Nothing is asked by this path.
@@ -117,6 +118,9 @@ fn partners() -> Router<Admin> {
         .route("/certificates/{certificate}", get(certificates::show).delete(certificates::delete))
         .route("/certificates/{certificate}/revoke", post(certificates::revoke))
         .route("/certificates/{certificate}/renew", post(certificates::renew))
+        .route(&of_app("/certificate-rules"), post(certificate_rules::create))
+        .route("/certificate-rules", get(certificate_rules::list))
+        .route("/certificate-rules/{name}", get(certificate_rules::show).delete(certificate_rules::delete))
         .route("/certificate-authorities", get(certificates::authorities))
         .route("/certificate-authorities/{authority}/crl", get(certificates::revocations))
         .route("/products", get(products::list).post(products::create))

@@ -4,14 +4,16 @@ use aws_lc_rs::digest::{SHA256, digest};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::extensions::GeneralName;
+use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::x509::X509Name;
 
 /// What a certificate says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// SHA-256 over the certificate.
     pub fingerprint: [u8; 32],
-    /// The subject, such as `O=acme, CN=shop`.
+    /// The subject, such as `O=acme,CN=shop`: see [`Self::known_by`].
     pub subject: String,
     /// The serial number, in hexadecimal digits.
     pub serial: String,
@@ -61,13 +63,21 @@ impl Certificate {
         Ok(Self::said(der, &parsed))
     }
 
+    /// All by which the certificate may be known beside its fingerprint: its further names, and its subject behind
+    /// `subject:`.
+    pub fn known_by(self) -> Vec<String> {
+        let mut names = self.names;
+        names.push(format!("subject:{}", self.subject));
+        names
+    }
+
     fn said(der: &[u8], parsed: &X509Certificate<'_>) -> Self {
         let seconds = |timestamp: i64| u64::try_from(timestamp).unwrap_or_default();
         let names = parsed.subject_alternative_name().ok().flatten();
         let names = names.map(|names| names.value.general_names.iter().filter_map(name).collect());
         Self {
             fingerprint: fingerprint(der),
-            subject: parsed.subject().to_string(),
+            subject: subject(parsed.subject()),
             serial: hex(parsed.raw_serial()),
             not_before: seconds(parsed.validity().not_before.timestamp()),
             not_after: seconds(parsed.validity().not_after.timestamp()),
@@ -81,6 +91,37 @@ pub fn fingerprint(der: &[u8]) -> [u8; 32] {
     let mut sha256 = [0; 32];
     sha256.copy_from_slice(digest(&SHA256, der).as_ref());
     sha256
+}
+
+/// A subject in one way of writing it, in the order of the certificate. What has a meaning there is escaped as in RFC
+/// 4514, so that no subject looks like another one.
+pub(crate) fn subject(name: &X509Name<'_>) -> String {
+    let mut text = String::new();
+    for part in name.iter_rdn() {
+        for (number, attribute) in part.iter().enumerate() {
+            if !text.is_empty() {
+                text.push(if number == 0 { ',' } else { '+' });
+            }
+            let oid = attribute.attr_type();
+            match oid2abbrev(oid, oid_registry()) {
+                Ok(known) => text.push_str(known),
+                Err(_unknown) => text.push_str(&oid.to_string()),
+            }
+            text.push('=');
+            match attribute.as_str() {
+                Ok(value) => value.chars().for_each(|letter| escaped(&mut text, letter)),
+                Err(_other) => text.extend(["#", &hex(attribute.as_slice())]),
+            }
+        }
+    }
+    text
+}
+
+fn escaped(text: &mut String, letter: char) {
+    if matches!(letter, ',' | '+' | '"' | '\\' | '<' | '>' | ';' | '=' | '#') {
+        text.push('\\');
+    }
+    text.push(letter);
 }
 
 fn name(name: &GeneralName<'_>) -> Option<String> {
@@ -120,6 +161,22 @@ mod tests {
         assert!(read.subject.contains("CN="));
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         assert_eq!(Certificate::of(&der).unwrap(), read);
+    }
+
+    #[test]
+    fn no_subject_looks_like_another_one() {
+        let subject = |parts: &[(rcgen::DnType, &str)]| {
+            let pem = certificate(|params| {
+                params.distinguished_name = rcgen::DistinguishedName::new();
+                for (part, value) in parts {
+                    params.distinguished_name.push(part.clone(), *value);
+                }
+            });
+            Certificate::of_client(&pem).unwrap().known_by().pop().unwrap()
+        };
+        use rcgen::DnType::{CommonName, OrganizationName};
+        assert_eq!(subject(&[(CommonName, "b"), (OrganizationName, "acme")]), "subject:CN=b,O=acme");
+        assert_eq!(subject(&[(CommonName, "b,O=acme")]), "subject:CN=b\\,O\\=acme");
     }
 
     #[test]

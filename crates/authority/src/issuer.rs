@@ -1,5 +1,7 @@
 //! An authority: its own certificate and key, and what it signs.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint, DistinguishedName,
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason,
@@ -12,6 +14,7 @@ use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::Request;
+use crate::certificate::subject;
 
 /// How far certificates reach back, in seconds: clocks of others may be slow.
 const BACK: u64 = 300;
@@ -139,7 +142,7 @@ impl Authority {
         }
         Ok(Self {
             chain: chain.to_owned(),
-            subject: parsed.subject().to_string(),
+            subject: subject(parsed.subject()),
             not_after: u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or_default(),
             issuer: Issuer::from_ca_cert_der(&der, key)?,
         })
@@ -200,6 +203,13 @@ impl Authority {
         };
         Ok(list.signed_by(&self.issuer)?.der().to_vec())
     }
+}
+
+/// A list of revoked certificates in PEM.
+pub fn list_as_pem(der: &[u8]) -> String {
+    let encoded = STANDARD.encode(der);
+    let lines = encoded.as_bytes().chunks(64).flat_map(|line| line.iter().copied().chain(*b"\n")).map(char::from);
+    format!("-----BEGIN X509 CRL-----\n{}-----END X509 CRL-----\n", lines.collect::<String>())
 }
 
 impl Reason {
@@ -294,7 +304,7 @@ mod tests {
         let pem = authority.sign(&request(), &leaf(NOW + YEAR)).unwrap();
 
         let read = Certificate::of_client(&pem).unwrap();
-        assert_eq!(read.subject, "O=acme, OU=shop, CN=till 7");
+        assert_eq!(read.subject, "O=acme,OU=shop,CN=till 7");
         assert_eq!((read.not_before, read.not_after), (NOW - 300, NOW + YEAR));
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         let issuer = CertificateDer::from_pem_slice(authority.chain().as_bytes()).unwrap();
@@ -329,7 +339,10 @@ mod tests {
         assert_eq!(serials, [serial]);
         assert_eq!(list.next_update().unwrap().timestamp(), i64::try_from(NOW).unwrap() + 1000);
         assert_eq!(list.crl_number().unwrap().to_string(), "300");
-        assert!(authority.list(&[], 301, NOW, NOW + 10).is_ok());
+        let der = authority.list(&[], 301, NOW, NOW + 10).unwrap();
+        let read =
+            rustls_pki_types::CertificateRevocationListDer::from_pem_slice(list_as_pem(&der).as_bytes()).unwrap();
+        assert_eq!(read.as_ref(), der);
     }
 
     #[test]

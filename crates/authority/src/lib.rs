@@ -7,5 +7,5 @@ mod issuer;
 mod request;
 
 pub use self::certificate::{Certificate, Unfit, fingerprint};
-pub use self::issuer::{Authority, Error, Kept, Leaf, Reason, Revoked};
+pub use self::issuer::{Authority, Error, Kept, Leaf, Reason, Revoked, list_as_pem};
 pub use self::request::{Refused, Request};

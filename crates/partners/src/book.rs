@@ -8,11 +8,11 @@ use hashbrown::HashMap;
 use pipeline::{Caller, Life, Over};
 use problem::Pointer;
 use store::{
-    AppId, Certificate, CertificateId, Changed, Entity, EntityId, Key, KeyId, Kind, ManagedBy, ProductName, Revision,
-    Row, Subscription, SubscriptionId, SubscriptionState,
+    AppId, Certificate, CertificateId, CertificateName, CertificateRule, Changed, Entity, EntityId, Key, KeyId, Kind,
+    ManagedBy, ProductName, Revision, Row, Subscription, SubscriptionId, SubscriptionState,
 };
 
-use crate::facts::{CertificateFacts, Tie, Times};
+use crate::facts::{CertificateFacts, RuleFacts, Tie, Times};
 use crate::product::compiled;
 use crate::{AppFacts, Granted, Grants, KeyFacts, Product};
 
@@ -23,6 +23,8 @@ pub(crate) struct Book {
     apps: HashMap<AppId, App>,
     of_file: BTreeMap<ProductName, Arc<Product>>,
     of_store: BTreeMap<ProductName, Arc<Product>>,
+    /// By which names in certificates apps are known.
+    pub(crate) rules: HashMap<CertificateName, Arc<RuleFacts>>,
     /// Apps and products whose grants must be made anew.
     stale_apps: BTreeSet<AppId>,
     stale_products: BTreeSet<ProductName>,
@@ -109,6 +111,10 @@ impl Book {
                 let app = self.app(&key.app);
                 Some(Moved::Key(key.id, key_facts(&key, &app.facts, algorithm)))
             }
+            Kind::CertificateRule => {
+                self.note_rule(read(&row)?);
+                None
+            }
             Kind::Certificate => {
                 let Some(certificate) = read::<Certificate>(&row) else {
                     return Some(Moved::Certificate(row.id.path().parse().ok()?, None));
@@ -132,6 +138,16 @@ impl Book {
         let product = Product { name: name.clone(), operations, quota, managed_by: ManagedBy::Api };
         self.of_store.insert(name.clone(), Arc::new(product));
         self.stale_products.insert(name);
+    }
+
+    fn note_rule(&mut self, rule: CertificateRule) {
+        let app = self.app(&rule.app).facts.clone();
+        let caller = caller("client-certificate", &rule.name.0, &app, &rule.scopes);
+        let mut facts = RuleFacts { tie: Tie::new(caller, app, Times::default()) };
+        if let Some(before) = self.rules.get(&rule.name) {
+            facts.tie.succeed(&before.tie);
+        }
+        self.rules.insert(rule.name, Arc::new(facts));
     }
 
     fn subscribe(&mut self, id: SubscriptionId, state: SubscriptionState) {
@@ -170,6 +186,11 @@ impl Book {
                         subscribed.life.end(Over::Deleted);
                     }
                     self.stale_apps.insert(id.app);
+                }
+            }
+            Kind::CertificateRule => {
+                if let Some(rule) = self.rules.remove(&CertificateName(id.path().to_owned())) {
+                    rule.tie.end();
                 }
             }
             Kind::Key => return Some(Moved::Key(id.path().parse().ok()?, None)),

@@ -5,8 +5,8 @@ use aws_lc_rs::rand;
 use problem::Pointer;
 use serde::Deserialize;
 use store::{
-    AppId, Certificate, CertificateId, EntityId, Issuance, IssuanceId, Kind, Listing, Reason, Revision, Revocation,
-    Row, UnixMicros, Write,
+    AppId, Certificate, CertificateId, CertificateName, CertificateRule, EntityId, Issuance, IssuanceId, Kind, Listing,
+    Reason, Revision, Revocation, Row, UnixMicros, Write,
 };
 
 use crate::input::Checking;
@@ -26,6 +26,17 @@ const LONGEST_PEM: usize = 32 * 1024;
 pub struct NewCertificate {
     /// The certificate, in PEM.
     pub certificate: String,
+    /// What it may do.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+}
+
+/// A name in certificates by which an app is known.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewCertificateRule {
+    /// The name: `dns:`, `email:`, `uri:` or `subject:`, and what is in the certificate.
+    pub name: String,
     /// What it may do.
     #[serde(default)]
     pub scopes: Vec<String>,
@@ -130,6 +141,56 @@ impl Partners {
     /// gateway signed stays on the list of revoked ones until it is over.
     pub async fn delete_certificate(&self, id: &CertificateId) -> Result<(), Error> {
         self.records.delete(id).await?;
+        self.tell().await;
+        Ok(())
+    }
+
+    /// Has an app be known by a name in its certificates, whichever certificate it is.
+    pub async fn create_certificate_rule(
+        &self,
+        app: &AppId,
+        new: NewCertificateRule,
+    ) -> Result<At<CertificateRule>, Error> {
+        let mut checking = Checking::default();
+        checking.scopes(&new.scopes);
+        let has_form = new.name.split_once(':').is_some_and(|(kind, value)| KINDS.contains(&kind) && !value.is_empty());
+        if !has_form || LONGEST_RULE < new.name.len() || new.name.contains(char::is_control) {
+            let reason = format!(
+                "is no name in a certificate: `dns:`, `email:`, `uri:` or `subject:`, and up to {LONGEST_RULE} bytes in all"
+            );
+            checking.wrong(&Pointer::default().at("name"), reason);
+        }
+        checking.done(Some(()))?;
+        let name = match new.name.strip_prefix("dns:") {
+            Some(host) => format!("dns:{}", host.to_ascii_lowercase()),
+            None => new.name,
+        };
+        let rule =
+            CertificateRule { name: CertificateName(name), app: app.clone(), scopes: new.scopes, created: self.now() };
+        let rule = self.records.create(rule).await?;
+        self.tell().await;
+        Ok(rule)
+    }
+
+    /// Finds the rule about a name in certificates.
+    pub async fn certificate_rule(&self, name: &CertificateName) -> Result<At<CertificateRule>, Error> {
+        Ok(self.records.get(name).await?)
+    }
+
+    /// Lists rules about names in certificates, a page at a time.
+    pub async fn certificate_rules(
+        &self,
+        after: Option<&CertificateName>,
+        limit: usize,
+    ) -> Result<Vec<CertificateRule>, Error> {
+        let after = after.map(ToString::to_string);
+        let listing = Listing { after: after.as_deref(), limit, ..Listing::of(Kind::CertificateRule) };
+        Ok(self.records.list(listing).await?.into_iter().map(|rule| rule.entity).collect())
+    }
+
+    /// Deletes a rule: nobody is known by that name any more, and what is open by it ends.
+    pub async fn delete_certificate_rule(&self, name: &CertificateName) -> Result<(), Error> {
+        self.records.delete(name).await?;
         self.tell().await;
         Ok(())
     }
@@ -241,5 +302,11 @@ fn seen(mut certificate: At<Certificate>) -> At<Certificate> {
 fn seconds(seconds: u64) -> UnixMicros {
     UnixMicros(seconds.saturating_mul(MICROS))
 }
+
+/// The kinds of names by which an app may be known.
+const KINDS: [&str; 4] = ["dns", "email", "uri", "subject"];
+
+/// Bytes of such a name with its kind.
+const LONGEST_RULE: usize = 512;
 
 const MICROS: u64 = 1_000_000;

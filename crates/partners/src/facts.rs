@@ -77,6 +77,19 @@ impl std::ops::Deref for CertificateFacts {
     }
 }
 
+/// What the index knows of one name in certificates.
+pub struct RuleFacts {
+    pub(crate) tie: Tie,
+}
+
+impl std::ops::Deref for RuleFacts {
+    type Target = Tie;
+
+    fn deref(&self) -> &Tie {
+        &self.tie
+    }
+}
+
 /// What a credential ties requests to: who calls, and for how long.
 pub struct Tie {
     pub(crate) caller: Arc<Caller>,

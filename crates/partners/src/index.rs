@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
-use store::{CertificateId, Change, Changed, EntityId, Kind, ProductName, Registry, Revision, StoreError, UnixMicros};
+use store::{
+    CertificateId, CertificateName, Change, Changed, EntityId, Kind, ProductName, Registry, Revision, StoreError,
+    UnixMicros,
+};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::book::{Book, Moved};
-use crate::facts::{CertificateFacts, Found, KeyFacts, Tie};
+use crate::facts::{CertificateFacts, Found, KeyFacts, RuleFacts, Tie};
 use crate::pepper::DIGEST;
 use crate::shards::Shards;
 use crate::{Malformed, Pepper, Product, key};
@@ -27,6 +30,7 @@ pub struct Index {
     pepper: Pepper,
     keys: Shards<KeyFacts>,
     certificates: Shards<CertificateFacts>,
+    rules: ArcSwap<HashMap<CertificateName, Arc<RuleFacts>>>,
     products: ArcSwap<HashMap<ProductName, Arc<Product>>>,
     apis: ArcSwapOption<Vec<String>>,
     book: Mutex<Book>,
@@ -53,6 +57,7 @@ impl Index {
             pepper,
             keys: Shards::new(),
             certificates: Shards::new(),
+            rules: ArcSwap::default(),
             products: ArcSwap::default(),
             apis: ArcSwapOption::empty(),
             book: Mutex::default(),
@@ -78,6 +83,17 @@ impl Index {
     /// Finds the certificate with this fingerprint. Takes no lock and allocates nothing.
     pub fn certificate(&self, sha256: &[u8; 32]) -> Option<Arc<CertificateFacts>> {
         self.certificates.find(CertificateId(*sha256))
+    }
+
+    /// Whether apps are known by names in certificates at all.
+    pub fn has_certificate_rules(&self) -> bool {
+        !self.rules.load().is_empty()
+    }
+
+    /// Finds the app that is known by one of these names in a certificate: the first that there is.
+    pub fn certificate_rule(&self, names: &[String]) -> Option<Arc<RuleFacts>> {
+        let rules = self.rules.load();
+        names.iter().find_map(|name| rules.get(name.as_str()).cloned())
     }
 
     /// The product of this name, the configuration file's or the store's.
@@ -185,7 +201,12 @@ impl Index {
         let before = book.forget_store();
         self.keys.keep(&keys);
         self.certificates.keep(&certificates);
+        let rules: HashSet<_> =
+            there().filter(|(kind, _)| *kind == Kind::CertificateRule).map(|(_, name)| name.to_owned()).collect();
+        let gone = book.rules.extract_if(|name, _| !rules.contains(&name.0));
+        gone.for_each(|(_, rule)| rule.tie.end());
         self.apply_to(&mut book, changes);
+        self.rules.store(Arc::new(book.rules.clone()));
         book.settle_lives(before);
         Ok(count)
     }
@@ -197,7 +218,9 @@ impl Index {
     fn apply_to(&self, book: &mut Book, changes: Vec<Change>) {
         let (mut keys, mut certificates) = (Vec::new(), Vec::new());
         let mut foreign = 0;
+        let mut has_rules = false;
         for Change { revision, now } in changes {
+            has_rules |= kind_of(&now) == Kind::CertificateRule;
             book.revision = revision;
             let is_there = matches!(&now, Changed::Is(_));
             match book.note(now, self.pepper.algorithm()) {
@@ -212,6 +235,9 @@ impl Index {
         self.keys.replace(keys);
         self.certificate_changes.fetch_add(certificates.len() as u64, Ordering::Relaxed);
         self.certificates.replace(certificates);
+        if has_rules {
+            self.rules.store(Arc::new(book.rules.clone()));
+        }
         self.settle(book);
         self.foreign.store(foreign, Ordering::Relaxed);
         if 0 < foreign {
@@ -243,6 +269,13 @@ pub async fn follow(index: &Index, registry: &dyn Registry, every: Duration) {
             }
             Err(_) => {}
         }
+    }
+}
+
+fn kind_of(now: &Changed) -> Kind {
+    match now {
+        Changed::Is(row) => row.id.kind(),
+        Changed::Gone(id) => id.kind(),
     }
 }
 

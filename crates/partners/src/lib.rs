@@ -26,14 +26,14 @@ mod tokens;
 
 pub use secrets::private_file;
 pub use store::{
-    App, AppId, AppName, Certificate, CertificateId, Company, CompanyName, EntityId, Environment, Key, KeyId,
-    ManagedBy, Mode, Noted, Period, ProductName, Quota, Reason, Registry, Revision, Revocation, Role, StoreError,
-    Subscription, SubscriptionId, SubscriptionState, Token, TokenName, UnixMicros,
+    App, AppId, AppName, Certificate, CertificateId, CertificateName, CertificateRule, Company, CompanyName, EntityId,
+    Environment, Key, KeyId, ManagedBy, Mode, Noted, Period, ProductName, Quota, Reason, Registry, Revision,
+    Revocation, Role, StoreError, Subscription, SubscriptionId, SubscriptionState, Token, TokenName, UnixMicros,
 };
 
-pub use self::certificates::{Issue, NewCertificate};
+pub use self::certificates::{Issue, NewCertificate, NewCertificateRule};
 pub use self::error::Error;
-pub use self::facts::{AppFacts, CertificateFacts, Found, Granted, Grants, KeyFacts, KeyState, Tie};
+pub use self::facts::{AppFacts, CertificateFacts, Found, Granted, Grants, KeyFacts, KeyState, RuleFacts, Tie};
 pub use self::index::{Index, Unknown, follow};
 pub use self::input::{NewApp, NewCompany, NewKey, NewProduct};
 pub use self::key::{Malformed, Secret};

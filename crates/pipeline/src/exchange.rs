@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use alarm::{Life, Lives, Over};
+use alarm::{Lives, Over};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -36,7 +36,7 @@ pub struct Connection {
     /// What a backend was told about the connection first, which seldom changes from request to request.
     pub told: OnceLock<Told>,
     /// What the whole connection depends on, if a policy let its requests in for what the connection is.
-    pub depends_on: OnceLock<Arc<Life>>,
+    pub depends_on: OnceLock<Lives>,
 }
 
 /// What a backend was told about a connection.
@@ -68,6 +68,17 @@ pub struct PeerCertificate {
     pub sha256: [u8; 32],
     /// The certificates that the peer sent with it, DER, from its issuer on upwards.
     pub chain: Vec<Box<[u8]>>,
+    /// What it says, once a policy wanted to know.
+    pub said: OnceLock<Said>,
+}
+
+/// What a certificate says.
+#[derive(Debug)]
+pub struct Said {
+    /// The names in it.
+    pub names: Box<[String]>,
+    /// Until when it is valid, in microseconds since 1970.
+    pub not_after: u64,
 }
 
 /// The W3C trace context of an exchange.

@@ -24,8 +24,8 @@ pub use self::body::{Body, BoxError};
 pub use self::builder::ChainBuilder;
 pub use self::chain::{Chain, Explained, POLICY_FAILED, tell};
 pub use self::exchange::{
-    Caller, Connection, Exchange, Figures, Gates, Outcome, PeerCertificate, Record, RequestId, Route, Slot, Slots, Tls,
-    Told, Trace, Upstreamed,
+    Caller, Connection, Exchange, Figures, Gates, Outcome, PeerCertificate, Record, RequestId, Route, Said, Slot,
+    Slots, Tls, Told, Trace, Upstreamed,
 };
 pub use self::hooks::{
     AskOnRequest, AskOnRequestBody, Condition, Failure, Flow, OnFailure, OnFinish, OnGiveBack, OnRequest,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, HeaderValue, StatusCode};
-use partners::{Index, KeyState, UnixMicros};
-use pipeline::{ChainBuilder, Exchange, Flow, OnRequest, PeerCertificate, Policy, Stage, Verdict};
+use partners::{Index, KeyState, RuleFacts, Tie, UnixMicros};
+use pipeline::{ChainBuilder, Exchange, Flow, Life, Lives, OnRequest, PeerCertificate, Policy, Said, Stage, Verdict};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -46,8 +46,9 @@ pub static CLIENT_CERTIFICATE_REVOKED: ProblemKind = ProblemKind {
 ///
 /// The listener asks for certificates and checks them: chain, validity, and that they are for clients (`tls:
 /// {client_auth: optional}` or `required`, with `client_authorities` or `client_ca`). Which app it is, its fingerprint
-/// says: that of a certificate that the gateway signed or that was made known, see `vestibule admin certificate`. When a
-/// certificate is revoked or deleted, its open connections end.
+/// says: that of a certificate that the gateway signed or that was made known, see `vestibule admin certificate`. A
+/// certificate whose fingerprint is not known may be known by a name in it, see `vestibule admin certificate-rule`. When
+/// a certificate is revoked or deleted, or a rule, its open connections end.
 ///
 /// `Client-Cert` and `Client-Cert-Chain` of clients never reach a backend, with this policy or without it.
 #[derive(Deserialize, JsonSchema)]
@@ -109,26 +110,58 @@ impl OnRequest for ClientCertificate {
             let detail = "Show the certificate of your app when the connection begins, by TLS.";
             return Ok(Problem::new(&CLIENT_CERTIFICATE_MISSING).detail(detail).into());
         };
-        let Some(found) = self.index.certificate(&certificate.sha256) else {
-            return Ok(Problem::new(&CLIENT_CERTIFICATE_UNKNOWN).into());
+        let known = self.index.certificate(&certificate.sha256);
+        let rule = if known.is_none() { self.rule(certificate) } else { None };
+        let tie: &Tie = match (&known, &rule) {
+            (Some(known), _) => known,
+            (None, Some((rule, _))) => rule,
+            (None, None) => return Ok(Problem::new(&CLIENT_CERTIFICATE_UNKNOWN).into()),
         };
         // From here on it is known who calls, also if nothing is allowed: a refusal belongs into that company's usage.
-        exchange.caller = Some(found.caller().clone());
-        // The connection is of no other use than to whom its certificate belongs. Only the first request says so.
-        connection.depends_on.set(found.life().clone()).ok();
+        exchange.caller = Some(tie.caller().clone());
+        // The connection is of no other use than to whom its certificate belongs.
+        let lives = connection.depends_on.get_or_init(|| lives(tie, rule.as_ref().map(|(_, said)| *said)));
         let now = UnixMicros(exchange.began_at);
-        match found.state(now) {
-            KeyState::Alive => {}
-            KeyState::Expired(_) => return Ok(Problem::new(&CLIENT_CERTIFICATE_EXPIRED).into()),
+        match tie.state(now) {
+            KeyState::Alive if lives.iter().all(|life| life.over(now.0).is_none()) => {}
+            KeyState::Alive | KeyState::Expired(_) => return Ok(Problem::new(&CLIENT_CERTIFICATE_EXPIRED).into()),
             KeyState::Revoked(_) => return Ok(Problem::new(&CLIENT_CERTIFICATE_REVOKED).into()),
         }
-        if let Err(problem) = enter(&found, exchange) {
+        if let Err(problem) = enter(tie, exchange) {
             return Ok(problem.into());
         }
-        found.used(now);
+        exchange.lives.extend(lives.iter().skip(1).cloned());
+        tie.used(now);
         tell(self.tell, certificate, exchange);
         Ok(Flow::Next)
     }
+}
+
+impl ClientCertificate {
+    /// The rule by which a certificate is known whose fingerprint is not, and what it says.
+    fn rule<'a>(&self, certificate: &'a PeerCertificate) -> Option<(Arc<RuleFacts>, &'a Said)> {
+        if !self.index.has_certificate_rules() {
+            return None;
+        }
+        let said = certificate.said.get_or_init(|| {
+            // What was verified can be read; what cannot has no names.
+            let read = authority::Certificate::of(&certificate.der).ok();
+            let not_after = read.as_ref().map_or(0, |read| read.not_after.saturating_mul(1_000_000));
+            let names = read.map(authority::Certificate::known_by).unwrap_or_default();
+            Said { names: names.into(), not_after }
+        });
+        Some((self.index.certificate_rule(&said.names)?, said))
+    }
+}
+
+/// What a connection depends on: its credential, and where that is a name, the certificate's own time.
+fn lives(tie: &Tie, said: Option<&Said>) -> Lives {
+    let own = said.map(|said| {
+        let own = Life::new();
+        own.lasts_until(Some(said.not_after));
+        Arc::new(own)
+    });
+    [tie.life().clone()].into_iter().chain(own).collect()
 }
 
 /// Tells the backend of the certificate. What the client may have written there is gone since its request arrived.
@@ -160,10 +193,11 @@ const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain
 #[cfg(test)]
 mod tests {
     use std::future::Future;
+    use std::sync::OnceLock;
 
     use partners::{
-        At, Certificate, Error, NewApp, NewCertificate, NewCompany, NewProduct, Partners, Pepper, Reason,
-        SubscriptionState,
+        At, Certificate, Error, NewApp, NewCertificate, NewCertificateRule, NewCompany, NewProduct, Partners, Pepper,
+        Reason, SubscriptionState,
     };
     use pipeline::tester::{Judged, PolicyUnderTest, policy, policy_with};
     use pipeline::{Route, Services, Tls};
@@ -223,7 +257,8 @@ mod tests {
     }
 
     fn shown<'a>(judged: Judged<'a>, der: &[u8], sha256: [u8; 32]) -> Judged<'a> {
-        let certificate = PeerCertificate { der: der.into(), sha256, chain: vec![[1, 2].into(), [3].into()] };
+        let certificate =
+            PeerCertificate { der: der.into(), sha256, chain: vec![[1, 2].into(), [3].into()], said: OnceLock::new() };
         judged.tls(Tls { server_name: None, certificate: Some(certificate) }).to("/orders/7").with(|exchange| {
             exchange.route = Arc::new(Route { api: "orders".into(), template: "/orders/{rest}".into(), base: 1 });
         })
@@ -275,6 +310,27 @@ mod tests {
         let chain = told("chain");
         assert_eq!(chain["client-cert"], encoded.as_str());
         assert_eq!(chain["client-cert-chain"], ":AQI=:, :Aw==:");
+    }
+
+    #[test]
+    fn a_name_in_a_certificate_says_who_calls_until_the_certificate_or_the_rule_is_over() {
+        let (fixture, expired) = (fixture(2030), expired());
+        let policy = fixture.policy(json!({}));
+        let other = || shown(policy.request(), &fixture.der, [7; 32]);
+        let subject = format!("subject:{}", fixture.certificate.subject);
+        let new = NewCertificateRule { name: subject.clone(), scopes: vec!["some".to_owned()] };
+        other().is_refused_with("client-certificate-unknown");
+        let rule = wait(fixture.partners.create_certificate_rule(&fixture.certificate.app, new));
+
+        let passed = other().passes();
+
+        let caller = passed.caller.unwrap();
+        assert_eq!((&*caller.credential, caller.app.as_deref()), (subject.as_str(), Some("shop")));
+        assert_eq!(passed.lives.len(), 3);
+        shown(policy.request(), &expired.der, [8; 32]).is_refused_with("client-certificate-expired");
+        wait(fixture.partners.delete_certificate_rule(&rule.name));
+        other().is_refused_with("client-certificate-unknown");
+        assert!(passed.lives.iter().any(|life| life.over(NOW).is_some()));
     }
 
     #[test]

@@ -128,7 +128,7 @@ impl Session<'_> {
         let mut has_begun = is_first || !self.client.lock().input.is_empty();
         let mut is_leaving = false;
         self.alarm.set(if has_begun { limits.head_time } else { limits.idle_time }.duration());
-        self.alarm.watch(self.connection.depends_on.get().cloned().into_iter().collect());
+        self.alarm.watch(self.connection.depends_on.get().cloned().unwrap_or_default());
         let next = poll_fn(|context| {
             if self.alarm.poll_over(context).is_ready() {
                 return Poll::Ready(Ok(Next::Nothing));

@@ -187,10 +187,10 @@ impl Session {
     /// Ready when what the connection as a whole depends on is over. Its first request says what that is.
     fn poll_over(&mut self, alarm: &Alarm, context: &Context<'_>) -> Poll<Over> {
         if !self.is_watched
-            && let Some(life) = self.stream.connection.depends_on.get()
+            && let Some(lives) = self.stream.connection.depends_on.get()
         {
             self.is_watched = true;
-            alarm.watch([life.clone()].into_iter().collect());
+            alarm.watch(lives.clone());
         }
         alarm.poll_over(context)
     }

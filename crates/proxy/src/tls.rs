@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use model::listener::{ClientAuth, ServerTls, Switch, TlsVersion};
@@ -75,7 +75,7 @@ pub(crate) fn identity(connection: &ServerConnection) -> (Tls, bool) {
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(digest(&SHA256, der).as_ref());
         let chain = chain.iter().map(|der| der.as_ref().into()).collect();
-        PeerCertificate { der: der.as_ref().into(), sha256, chain }
+        PeerCertificate { der: der.as_ref().into(), sha256, chain, said: OnceLock::new() }
     });
     let server_name = connection.server_name().map(|name| name.to_ascii_lowercase().into());
     (Tls { server_name, certificate }, connection.alpn_protocol() == Some(b"h2"))

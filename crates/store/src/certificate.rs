@@ -1,5 +1,6 @@
 //! Certificates of clients, and what authorities of the gateway signed.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -98,6 +99,44 @@ pub struct Revocation {
     pub reason: Reason,
 }
 
+/// Which rule: the name in certificates that it is about, such as `dns:acme.example` or `subject:O=acme,CN=shop`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CertificateName(pub String);
+
+impl fmt::Display for CertificateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Borrow<str> for CertificateName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CertificateName {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// That an app is known by a name in its certificates, whichever certificate it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateRule {
+    /// The name.
+    pub name: CertificateName,
+    /// The app that it identifies.
+    pub app: AppId,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// When it was made.
+    pub created: UnixMicros,
+}
+
 /// Which signature of an authority: its name and the serial number of what it signed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IssuanceId {
@@ -167,6 +206,32 @@ impl Entity for Certificate {
 
     fn label(&self) -> Option<String> {
         self.authority.clone()
+    }
+}
+
+impl From<&CertificateName> for EntityId {
+    fn from(name: &CertificateName) -> Self {
+        Self::new(Kind::CertificateRule, name.to_string())
+    }
+}
+
+impl From<CertificateName> for EntityId {
+    fn from(name: CertificateName) -> Self {
+        Self::from(&name)
+    }
+}
+
+impl Entity for CertificateRule {
+    type Id = CertificateName;
+
+    const KIND: Kind = Kind::CertificateRule;
+
+    fn entity_id(&self) -> EntityId {
+        (&self.name).into()
+    }
+
+    fn parent(&self) -> Option<EntityId> {
+        Some((&self.app).into())
     }
 }
 

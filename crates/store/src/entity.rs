@@ -307,6 +307,8 @@ pub enum Kind {
     Key,
     /// What an app identifies itself with on TLS connections.
     Certificate,
+    /// By which name in a certificate an app is known.
+    CertificateRule,
     /// That an authority of the gateway signed a certificate.
     Issuance,
     /// What opens the Admin API.
@@ -478,6 +480,6 @@ words! {
     SubscriptionState: Pending "pending" Approved "approved" Refused "refused" Suspended "suspended";
     Environment: Live "live" Test "test";
     Kind: Company "company" App "app" Product "product" Subscription "subscription" Key "key"
-        Certificate "certificate" Issuance "issuance" Token "token" Reply "reply";
+        Certificate "certificate" CertificateRule "certificate-rule" Issuance "issuance" Token "token" Reply "reply";
     Role: Owner "owner" Operator "operator" Billing "billing" Auditor "auditor" Company "company";
 }

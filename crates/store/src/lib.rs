@@ -21,7 +21,9 @@ mod usage;
 pub use authority::Reason;
 pub use model::api::{Period, ProductQuota as Quota};
 
-pub use self::certificate::{Certificate, CertificateId, Issuance, IssuanceId, Revocation};
+pub use self::certificate::{
+    Certificate, CertificateId, CertificateName, CertificateRule, Issuance, IssuanceId, Revocation,
+};
 pub use self::entity::{
     Answer, App, AppId, Company, Entity, EntityId, Environment, Key, KeyHash, Kind, ManagedBy, Product, Reply, ReplyId,
     Role, Subscription, SubscriptionId, SubscriptionState, Token, UnixMicros, UnknownWord,

@@ -4,6 +4,7 @@ mod app;
 mod audit;
 pub(crate) mod call;
 mod certificate;
+mod certificate_rule;
 pub(crate) mod client;
 mod company;
 mod key;
@@ -54,6 +55,8 @@ enum Command {
     #[command(subcommand)]
     Certificate(certificate::Command),
     #[command(subcommand)]
+    CertificateRule(certificate_rule::Command),
+    #[command(subcommand)]
     Token(token::Command),
     Audit(audit::Arguments),
     Usage(Box<usage::Arguments>),
@@ -75,6 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             Ok(call) => call,
             Err(reason) => return output::fail(&reason),
         },
+        Command::CertificateRule(command) => command.call(),
         Command::Token(command) => command.call(),
         Command::Audit(arguments) => arguments.call(),
         Command::Usage(arguments) => arguments.call(),
