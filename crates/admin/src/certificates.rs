@@ -4,8 +4,8 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Json};
 use control::{Signing, Wish};
-use http::header::{CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use http::header::LOCATION;
 use model::units::Span;
 use partners::{AppId, AppName, At, Certificate, CertificateId, CompanyName, NewCertificate, Reason, UnixMicros};
 use serde::{Deserialize, Serialize};
@@ -217,7 +217,7 @@ pub(crate) async fn authorities(
     page.out_of(storage.authorities.all(), after.as_ref(), |(name, _)| name.clone(), show)
 }
 
-/// `GET /certificate-authorities/{authority}/crl`: the list of what it signed that is revoked, in DER.
+/// `GET /certificate-authorities/{authority}/crl`: the list of what it signed that is revoked, in PEM.
 pub(crate) async fn revocations(
     Stored(storage): Stored,
     Named(name): Named<String>,
@@ -227,9 +227,7 @@ pub(crate) async fn revocations(
         storage.authorities.tend(&storage.partners).await?;
     }
     let list = signing.list().ok_or_else(|| Failure::not_found(format!("revocation list of `{name}`")))?;
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("application/pkix-crl"));
-    Ok((headers, list))
+    Ok(authority::list_as_pem(&list))
 }
 
 fn made(storage: &Storage, certificate: At<Certificate>, now: UnixMicros) -> impl IntoResponse + use<> {
@@ -372,10 +370,7 @@ mod tests {
         let authorities = tester.get("/certificate-authorities").await;
         assert_eq!(authorities.json["items"][0]["subject"], "CN=partners");
         let list = tester.get("/certificate-authorities/partners/crl").await;
-        assert_eq!(
-            (list.status, list.headers["content-type"].to_str().unwrap()),
-            (StatusCode::OK, "application/pkix-crl")
-        );
+        assert!(list.text.starts_with("-----BEGIN X509 CRL-----\n"), "{}", list.text);
         tester.get("/certificate-authorities/none/crl").await.is_problem(StatusCode::CONFLICT, "no-authority");
     }
 }

@@ -86,6 +86,11 @@ pub(crate) enum Command {
     },
     /// Lists the authorities that sign here, with their certificates.
     Authorities,
+    /// Prints the list of what an authority signed that is revoked, in PEM.
+    Revocations {
+        /// The authority.
+        authority: String,
+    },
 }
 
 impl Command {
@@ -119,6 +124,7 @@ impl Command {
                 &["certificates", fingerprint],
                 format!("the certificate {fingerprint} is deleted, and its open connections end"),
             ),
+            Self::Revocations { authority } => Call::get(&["certificate-authorities", authority, "crl"], Answer::Text),
             Self::Authorities => Call::get(&["certificate-authorities"], Answer::Special(authorities)),
         })
     }
