@@ -16,7 +16,7 @@ pub struct Life {
 }
 
 /// All that something open depends on. It is over with the first of them.
-pub type Lives = SmallVec<[Arc<Life>; 3]>;
+pub type Lives = SmallVec<[Arc<Life>; 4]>;
 
 /// Why something is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -173,7 +173,9 @@ impl<V: Send + Sync + 'static> Lookups<V> {
             let entry = shard.entry(key.clone()).or_default();
             let state = entry.state(&self.terms, now);
             if self.may_ask(entry, now) {
-                self.begin(entry, key.clone(), now, ask(), run);
+                let (flight, work) = self.flight(key.clone(), now, ask());
+                entry.flight = Some(flight);
+                run(work);
             }
             let Some(flight) = entry.running().filter(|_| !state.is_fresh) else {
                 return Step::Now(self.known(entry, now));
@@ -215,7 +217,9 @@ impl<V: Send + Sync + 'static> Lookups<V> {
         let now = Instant::now();
         let Some(mut shard) = self.shard(&key) else { return };
         if let Some(entry) = shard.get_mut(&key).filter(|entry| self.may_ask(entry, now)) {
-            self.begin(entry, key, now, ask(), run);
+            let (flight, work) = self.flight(key, now, ask());
+            entry.flight = Some(flight);
+            run(work);
         }
     }
 
@@ -223,17 +227,15 @@ impl<V: Send + Sync + 'static> Lookups<V> {
         entry.running().is_none() && !entry.is_left_alone(&self.terms, now)
     }
 
-    fn begin(
+    /// A question that is to be asked, and the work that asks it.
+    fn flight(
         self: &Arc<Self>,
-        entry: &mut Entry<V>,
         key: String,
-        now: Instant,
+        began: Instant,
         asked: BoxFuture<'static, Said<V>>,
-        run: impl FnOnce(BoxFuture<'static, ()>),
-    ) {
+    ) -> (Flight, BoxFuture<'static, ()>) {
         let (ends, ended) = watch::channel(());
-        entry.flight = Some(Flight { began: now, ended });
-        run(self.clone().fly(key, asked, ends));
+        (Flight { began, ended }, self.clone().fly(key, asked, ends))
     }
 
     /// How the source does.

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 
-use alarm::{Alarm, Over};
+use alarm::{Alarm, Lives, Over};
 use http::StatusCode;
 use problem::ProblemKind;
 
@@ -51,11 +51,15 @@ pub(crate) fn problem(over: Over) -> &'static ProblemKind {
     }
 }
 
-/// What `work` comes to, unless what the alarm watches is over before.
+/// What `work` comes to, unless what the alarm watches is over before; then that is not watched any more, because the
+/// answer that says so is to be sent.
 pub(crate) async fn unless_over<T>(alarm: &Alarm, mut work: Pin<&mut impl Future<Output = T>>) -> Result<T, Over> {
     poll_fn(|context| match work.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Ok(output)),
-        Poll::Pending => alarm.poll_over(context).map(Err),
+        Poll::Pending => alarm.poll_over(context).map(|over| {
+            alarm.watch(Lives::new());
+            Err(over)
+        }),
     })
     .await
 }

@@ -86,15 +86,15 @@ impl Service {
         let mut underway = Underway::begin(self, snapshot, connection, arrival, received);
         let full = underway.announce();
         if let Some(problem) = full.or(refusal) {
-            return underway.answer_with(problem.into_response(), None).await;
+            return underway.answer_with(problem.into_response(), None, alarm).await;
         }
 
         let handled = AssertUnwindSafe(Self::answer(&mut underway, body, interim, alarm)).catch_unwind().await;
         let Ok((response, tunnel)) = handled else {
             tracing::error!(exchange = %underway.exchange.id, "a policy panicked; its exchange ends here");
-            return underway.answer_with(Problem::new(&INTERNAL_ERROR).into_response(), None).await;
+            return underway.answer_with(Problem::new(&INTERNAL_ERROR).into_response(), None, alarm).await;
         };
-        underway.answer_with(response, tunnel).await
+        underway.answer_with(response, tunnel, alarm).await
     }
 
     async fn answer(

@@ -24,7 +24,7 @@ const LOAD: Duration = Duration::from_secs(150);
 const BAR: Duration = Duration::from_secs(1);
 
 /// Gateways that share what they know: keys are made and revoked at the first, and used at each.
-struct Nodes {
+struct Place {
     nodes: Vec<Node>,
     folder: PathBuf,
     _servers: Vec<Server>,
@@ -55,16 +55,16 @@ struct Found {
 
 pub(crate) fn run() -> Result<Section> {
     build()?;
-    let nodes = Nodes::start(1)?;
-    let neighbour = nodes.admin(&["key", "create", "acme/shop"])?;
+    let place = Place::start(1)?;
+    let neighbour = place.admin(&["key", "create", "acme/shop"])?;
     let neighbour = text(&neighbour, "secret")?;
-    let load = nodes.load(&neighbour)?;
+    let load = place.load(&neighbour)?;
     let begun = clock();
     let mut found = Found::default();
-    let mut beside = nodes.first()?.open(&neighbour)?;
+    let mut beside = place.first()?.open(&neighbour)?;
     for number in 0..TRIES {
-        nodes.try_key(&mut found)?;
-        nodes.try_certificate(number, &mut found)?;
+        place.try_key(&mut found)?;
+        place.try_certificate(number, &mut found)?;
     }
     if LOAD < clock().saturating_sub(begun) {
         bail!("the load ended before the tries did");
@@ -72,7 +72,7 @@ pub(crate) fn run() -> Result<Section> {
     found.lost = usize::from(beside.has_ended());
     let load = load.wait_with_output()?;
     let load: Value = serde_json::from_str(String::from_utf8_lossy(&load.stdout).lines().last().unwrap_or_default())?;
-    Ok(section(&found, &load, nodes.nodes.len()))
+    Ok(section(&found, &load, place.nodes.len()))
 }
 
 fn section(found: &Found, load: &Value, nodes: usize) -> Section {
@@ -121,7 +121,7 @@ fn section(found: &Found, load: &Value, nodes: usize) -> Section {
     section
 }
 
-impl Nodes {
+impl Place {
     /// Starts so many nodes with the app `acme/shop`. More than one need a store that they share.
     fn start(count: usize) -> Result<Self> {
         let folder = folder("revoke")?;
@@ -148,11 +148,11 @@ impl Nodes {
             servers.push(server);
             nodes.push(node);
         }
-        let nodes = Self { nodes, folder, _servers: servers };
-        nodes.admin(&["company", "create", "acme"])?;
-        nodes.admin(&["app", "create", "acme/shop"])?;
-        nodes.admin(&["subscription", "create", "acme/shop", "all"])?;
-        Ok(nodes)
+        let place = Self { nodes, folder, _servers: servers };
+        place.admin(&["company", "create", "acme"])?;
+        place.admin(&["app", "create", "acme/shop"])?;
+        place.admin(&["subscription", "create", "acme/shop", "all"])?;
+        Ok(place)
     }
 
     fn first(&self) -> Result<Node> {
@@ -301,7 +301,7 @@ impl Open {
     }
 
     fn has_ended(&mut self) -> bool {
-        let mut piece = [0; 64 * 1024];
+        let mut piece = [0; 8 * 1024];
         // Pieces come all the time: what came so far, and then one that is yet to come.
         drop(self.0.get_ref().set_read_timeout(Some(Duration::from_secs(2))));
         (0..10).any(|_| !self.0.read(&mut piece).is_ok_and(|length| length > 0))
