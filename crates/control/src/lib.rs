@@ -4,6 +4,7 @@
 
 mod accounts;
 mod backends;
+mod authorities;
 mod beside;
 mod clock;
 mod collector;
@@ -25,6 +26,7 @@ mod start_error;
 
 pub use self::accounts::{AccountError, Accounts, Order, Recount};
 pub use self::backends::{postgres, vault};
+pub use self::authorities::{Authorities, NoAuthority, NotIssued, Signing, Wish};
 pub use self::clock::now;
 pub use self::document::{Configuration, check, schema};
 pub use self::keeping::{Keeping, NotAddedUp, NotRebuilt};
