@@ -159,6 +159,53 @@ async fn servers_that_are_away_cost_known_callers_nothing_and_are_caught_up_with
 }
 
 #[tokio::test]
+async fn an_embedded_store_moves_into_servers_and_nothing_is_forgotten() {
+    let (backend, database, redis) = (Stub::saying("hello").await, Postgres::shared().database(), Redis::start());
+    let shared = DOCUMENT.replace("POSTGRES", &database.address()).replace("REDIS", &redis.address());
+    let written =
+        format!("store: {{postgres: \"{}\", redis: \"{}\", folder: ./data}}", database.address(), redis.address());
+    let embedded = shared.replace(&written, "store: {embedded: ./data}");
+    assert_ne!(embedded, shared);
+    let gateway = Gateway::with(&backend, &embedded).await;
+    let key = gateway.key("acme", "trial").await;
+    for _ in 0..30 {
+        assert!(opens(&gateway, &key).await);
+    }
+    let usage = gateway.usage("acme").await;
+    let token = backend.requests().pop().unwrap().header("authorization").unwrap().to_owned();
+    let document = |text: &str, folder: &std::path::Path| {
+        let file = folder.join("shared.yaml");
+        let rest = format!("version: 1\nlisteners: {{}}\n{}", text.replace("BACKEND", &backend.address.to_string()));
+        std::fs::write(&file, rest).unwrap();
+        control::Configuration::open(&file).unwrap()
+    };
+
+    let data = gateway.folder().join("data");
+    let configuration = document(&shared, gateway.folder());
+    let refused = control::move_in(&configuration.document, &data, store::Mode::Real).await;
+    assert!(matches!(refused, Err(control::NotMigrated::InUse(_))), "{refused:?}");
+    let folder = gateway.stopped().await;
+    let rehearsed = control::move_in(&configuration.document, &data, store::Mode::Rehearsal).await.unwrap();
+    let moved = control::move_in(&configuration.document, &data, store::Mode::Real).await.unwrap();
+    assert_eq!(moved, rehearsed);
+    assert_eq!((moved.counters, moved.filled.entities), (1, 4));
+
+    let parts = shared.replace("BACKEND", &backend.address.to_string());
+    let gateway = Gateway::in_folder(folder, &parts).await;
+    let other = Gateway::with(&backend, &parts).await;
+    assert_eq!(gateway.usage("acme").await, usage);
+    assert!(opens(&gateway, &key).await);
+    let parts = |token: &str| token.split('.').next().map(str::to_owned);
+    let now = backend.requests().pop().unwrap().header("authorization").unwrap().to_owned();
+    assert_eq!(parts(&now), parts(&token), "the same key signs");
+    let mut granted = 1;
+    while opens(&other, &key).await {
+        granted += 1;
+    }
+    assert_eq!(granted, 20);
+}
+
+#[tokio::test]
 async fn a_cluster_without_something_that_it_needs_is_refused() {
     let with = async |store: &str| Gateway::refusing(&format!("store: {{{store}}}\napis: {{}}\n")).await;
     for (store, expected) in [

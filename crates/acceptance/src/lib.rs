@@ -23,9 +23,13 @@ mod bodies;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod completion;
 #[cfg(test)]
 mod connections;
+#[cfg(test)]
+mod cutting;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

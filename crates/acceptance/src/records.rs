@@ -170,3 +170,29 @@ async fn a_member_that_no_record_has_is_a_finding() {
     let without = document.replace("upstream: crm\n", "upstream: cmr\n");
     assert!(Gateway::refusing(&without).await.contains("there is no upstream `cmr`; did you mean `crm`?"));
 }
+
+#[tokio::test]
+async fn what_is_open_ends_when_its_record_is_gone_and_not_before() {
+    let backend = Stub::talking(|mut talk| async move {
+        talk.head().await;
+        talk.wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n").await;
+        talk.wire.end().await;
+    })
+    .await;
+    let gone = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let (source, which) = source(&[json(GOLD), Vec::new(), gone]).await;
+    let (gateway, key) = gateway(&backend, &source, "1s").await;
+    let mut wire = gateway.connect().await;
+    wire.send(format!("GET /orders HTTP/1.1\r\nHost: a\r\nX-Api-Key: {key}\r\n\r\n")).await;
+    assert_eq!((wire.head().await.status, wire.chunk().await.as_slice()), (200, &b"hi"[..]));
+
+    // It is asked for again, although nobody asks; and trouble of the source ends nothing.
+    eventually("the record is fetched again", || source.count() >= 2).await;
+    which.store(1, Ordering::SeqCst);
+    let asked = source.count();
+    eventually("the source is in trouble", || source.count() > asked).await;
+    assert!(wire.is_silent().await);
+    which.store(2, Ordering::SeqCst);
+
+    assert_eq!(wire.end().await, b"");
+}

@@ -8,7 +8,7 @@ use axum::response::Response;
 use control::AccountError;
 use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, StatusCode, Uri};
-use partners::{CompanyName, KeyId, Role};
+use partners::{CertificateId, CompanyName, KeyId, Role};
 use problem::{Problem, ProblemKind};
 
 use crate::Admin;
@@ -92,6 +92,7 @@ async fn may(admin: &Admin, asker: &Asker, method: &Method, uri: &Uri) -> Result
                 ("sessions", Some(session)) => has_opened(admin, company, session).await?,
                 // Its own keys it may see, rotate and revoke.
                 ("keys", Some(key)) => owns(admin, company, key).await?,
+                ("certificates", Some(id)) => *method != Method::DELETE && shows(admin, company, id).await?,
                 _ => false,
             }
         }
@@ -126,6 +127,16 @@ async fn owns(admin: &Admin, company: &CompanyName, key: &str) -> Result<bool, F
     let (Some(storage), Ok(id)) = (&admin.storage, key.parse::<KeyId>()) else { return Ok(false) };
     match storage.partners.key(&id).await {
         Ok(key) => Ok(key.app.company == *company),
+        Err(partners::Error::NotFound(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a certificate is this company's.
+async fn shows(admin: &Admin, company: &CompanyName, id: &str) -> Result<bool, Failure> {
+    let (Some(storage), Ok(id)) = (&admin.storage, id.parse::<CertificateId>()) else { return Ok(false) };
+    match storage.partners.certificate(&id).await {
+        Ok(certificate) => Ok(certificate.app.company == *company),
         Err(partners::Error::NotFound(_)) => Ok(false),
         Err(error) => Err(error.into()),
     }

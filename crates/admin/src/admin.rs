@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use control::Accounts;
+use control::{Accounts, Authorities};
 use partners::{Clock, Partners};
 use sessions::Sessions;
 use store::UsageTotals;
@@ -30,6 +30,8 @@ pub struct Storage {
     pub partners: Arc<Partners>,
     /// What was used.
     pub totals: Arc<dyn UsageTotals>,
+    /// Who signs certificates.
+    pub authorities: Arc<Authorities>,
     /// What companies are to pay.
     pub accounts: Arc<Accounts>,
     /// What companies have open at backends.

@@ -1,6 +1,7 @@
 //! How every operation says that it was not done.
 
 use axum::response::{IntoResponse, Response};
+use control::{NoAuthority, NotIssued};
 use http::header::{HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use partners::Error;
@@ -42,6 +43,21 @@ pub(crate) static MANAGED_BY_FILE: ProblemKind = ProblemKind {
 /// An app has only so many keys that work.
 pub(crate) static TOO_MANY_KEYS: ProblemKind =
     ProblemKind { code: "too-many-keys", status: StatusCode::CONFLICT, title: "The app has too many keys" };
+
+/// An app has only so many certificates that work.
+pub(crate) static TOO_MANY_CERTIFICATES: ProblemKind = ProblemKind {
+    code: "too-many-certificates",
+    status: StatusCode::CONFLICT,
+    title: "The app has too many certificates",
+};
+
+/// The certificate does not work any more.
+pub(crate) static CERTIFICATE_IS_DEAD: ProblemKind =
+    ProblemKind { code: "certificate-is-dead", status: StatusCode::CONFLICT, title: "The certificate is revoked" };
+
+/// There is no authority that could sign.
+pub(crate) static NO_AUTHORITY: ProblemKind =
+    ProblemKind { code: "no-authority", status: StatusCode::CONFLICT, title: "There is no such authority" };
 
 /// The key does not work any more.
 pub(crate) static KEY_IS_DEAD: ProblemKind =
@@ -93,6 +109,21 @@ impl From<Problem> for Failure {
     }
 }
 
+impl From<NotIssued> for Failure {
+    fn from(error: NotIssued) -> Self {
+        match error {
+            NotIssued::NoAuthority(error) => error.into(),
+            NotIssued::Partners(error) => error.into(),
+        }
+    }
+}
+
+impl From<NoAuthority> for Failure {
+    fn from(error: NoAuthority) -> Self {
+        Problem::new(&NO_AUTHORITY).detail(sentence(&error.to_string())).into()
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let told = |kind, error: &Error| Self(Problem::new(kind).detail(sentence(&error.to_string())));
@@ -105,6 +136,9 @@ impl From<Error> for Failure {
             Error::TooManyKeys { .. } => told(&TOO_MANY_KEYS, &error),
             Error::TooManyTokens(_) => told(&TOO_MANY_TOKENS, &error),
             Error::KeyIsDead(_) => told(&KEY_IS_DEAD, &error),
+            Error::TooManyCertificates { .. } => told(&TOO_MANY_CERTIFICATES, &error),
+            Error::CertificateIsDead(_) => told(&CERTIFICATE_IS_DEAD, &error),
+            Error::NotSigned(_) | Error::Unfit(_) => told(&FAILED, &error),
             Error::Invalid(findings) => Self::invalid(&findings),
             Error::Unavailable(cause) => cause.into(),
             Error::NoRandomness => Problem::new(&FAILED).detail("The system gives no randomness.").into(),

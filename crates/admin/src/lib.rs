@@ -8,6 +8,8 @@ mod admin;
 mod apps;
 mod audit;
 mod body;
+mod certificate_rules;
+mod certificates;
 mod companies;
 mod configuration;
 mod failure;

@@ -13,8 +13,9 @@ use problem::{Problem, ProblemKind};
 
 use crate::failure::Failure;
 use crate::{
-    Admin, access, apps, audit, body, companies, configuration, failure, health, idempotency, keys, metrics, parts,
-    products, sessions, statements, status, subscriptions, tokens, upgrade, usage, usage_series,
+    Admin, access, apps, audit, body, certificate_rules, certificates, companies, configuration, failure, health,
+    idempotency, keys, metrics, parts, products, sessions, statements, status, subscriptions, tokens, upgrade, usage,
+    usage_series,
 };
 
 /// Nothing is asked by this path.
@@ -55,6 +56,9 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &failure::MANAGED_BY_FILE,
     &failure::TOO_MANY_KEYS,
     &failure::TOO_MANY_TOKENS,
+    &failure::TOO_MANY_CERTIFICATES,
+    &failure::CERTIFICATE_IS_DEAD,
+    &failure::NO_AUTHORITY,
     &failure::KEY_IS_DEAD,
     &failure::STORE_UNAVAILABLE,
     &failure::CONFLICT,
@@ -108,6 +112,17 @@ fn partners() -> Router<Admin> {
         .route("/keys/{key}", get(keys::show))
         .route("/keys/{key}/revoke", post(keys::revoke))
         .route("/keys/{key}/rotate", post(keys::rotate))
+        .route(&of_app("/certificates"), get(certificates::list_of_app).post(certificates::create))
+        .route(&of_app("/certificates/register"), post(certificates::register))
+        .route("/certificates", get(certificates::list))
+        .route("/certificates/{certificate}", get(certificates::show).delete(certificates::delete))
+        .route("/certificates/{certificate}/revoke", post(certificates::revoke))
+        .route("/certificates/{certificate}/renew", post(certificates::renew))
+        .route(&of_app("/certificate-rules"), post(certificate_rules::create))
+        .route("/certificate-rules", get(certificate_rules::list))
+        .route("/certificate-rules/{name}", get(certificate_rules::show).delete(certificate_rules::delete))
+        .route("/certificate-authorities", get(certificates::authorities))
+        .route("/certificate-authorities/{authority}/crl", get(certificates::revocations))
         .route("/products", get(products::list).post(products::create))
         .route("/products/{product}", get(products::show).put(products::replace).delete(products::delete))
         .route("/subscriptions", get(subscriptions::pending))

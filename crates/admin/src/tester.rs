@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use billing::Plan;
-use control::Accounts;
+use control::{Accounts, Authorities};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -88,9 +88,13 @@ impl Tester {
         accounts.set_plans([("gold".to_owned(), Arc::new(plan()))].into());
         let leases = Arc::new(InMemoryLeases::new(Arc::new(|| CLOCK)));
         let sessions = Arc::new(Sessions::new(leases, SealingKey::generate().unwrap(), Arc::new(|| CLOCK)));
+        let until = CLOCK.0 / 1_000_000 + 1_000_000_000;
+        let kept = authority::Authority::make("partners", [7; 16], CLOCK.0 / 1_000_000, until).unwrap();
+        let signing = authority::Authority::read(&kept.certificate, &kept.key).unwrap();
         let storage = Storage {
             partners: partners.clone(),
             totals: totals.clone(),
+            authorities: Arc::new(Authorities::of([("partners".to_owned(), signing)])),
             accounts: Arc::new(accounts),
             sessions: sessions.clone(),
         };

@@ -2,23 +2,31 @@
 //!
 //! A timer of the runtime costs a request 4 to 12 % of its processor time. A gateway's limits need not be exact to the
 //! millisecond, so each runtime has one task that ticks and wakes whoever is late. A limit is kept to within two ticks.
+//! The same tick looks at what tasks depend on: see [`Life`] and [`Alarm::watch`].
 //! Deliberately not here: timers for what happens once; those are the runtime's.
+
+mod life;
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, Id};
 use tokio::time::{Instant, MissedTickBehavior};
 
+pub use self::life::{Life, Lives, Over};
+
 /// The time between two ticks.
 pub const TICK: Duration = Duration::from_millis(100);
+
+/// In every so many ticks, what tasks depend on is looked at.
+const LOOK: u64 = 2;
 
 /// Ticks that a late clock makes up for at once.
 const MOST_AT_ONCE: u32 = 3;
@@ -39,12 +47,17 @@ pub struct Alarm {
 struct Bell {
     at: AtomicU64,
     waker: AtomicWaker,
+    /// Whether there is anything in `lives`, which then is worth a lock.
+    watches: AtomicBool,
+    lives: Mutex<Lives>,
 }
 
 /// The ticks of one runtime, and who listens to them.
 #[derive(Debug, Default)]
 struct Clock {
     now: AtomicU64,
+    /// The time by the wall when lives were last looked at, in microseconds since 1970.
+    wall: AtomicU64,
     bells: Mutex<Vec<Arc<Bell>>>,
 }
 
@@ -68,7 +81,12 @@ impl Alarm {
     /// An alarm that is not set. Must be called within a runtime.
     pub fn new() -> Self {
         let clock = clock();
-        let bell = Arc::new(Bell { at: AtomicU64::new(NEVER), waker: AtomicWaker::new() });
+        let bell = Arc::new(Bell {
+            at: AtomicU64::new(NEVER),
+            waker: AtomicWaker::new(),
+            watches: AtomicBool::new(false),
+            lives: Mutex::default(),
+        });
         clock.bells.lock().push(bell.clone());
         Self { bell, clock }
     }
@@ -97,6 +115,29 @@ impl Alarm {
         self.bell.at.load(Ordering::Relaxed) <= self.clock.now.load(Ordering::Relaxed)
     }
 
+    /// Has the task woken when one of these is over, and not any more when one of those before is.
+    ///
+    /// It costs no allocation, no reading of a clock, and no lock that anybody but the tick wants.
+    pub fn watch(&self, lives: Lives) {
+        let watches = !lives.is_empty();
+        if watches || self.bell.watches.load(Ordering::Relaxed) {
+            *self.bell.lives.lock() = lives;
+            self.bell.watches.store(watches, Ordering::Relaxed);
+        }
+    }
+
+    /// Why what is watched is over; if it is not, the task is woken when it is, within three ticks.
+    pub fn poll_over(&self, context: &Context<'_>) -> Poll<Over> {
+        if !self.bell.watches.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        if let Some(over) = self.bell.over(self.clock.wall.load(Ordering::Relaxed)) {
+            return Poll::Ready(over);
+        }
+        self.bell.waker.register(context.waker());
+        Poll::Pending
+    }
+
     /// What `work` comes to, if it does so in time.
     pub async fn limit<F: Future>(&self, after: Duration, work: F) -> Result<F::Output, Expired> {
         let mut work = pin!(work);
@@ -114,6 +155,12 @@ impl Alarm {
 impl Default for Alarm {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Bell {
+    fn over(&self, now: u64) -> Option<Over> {
+        self.lives.lock().iter().find_map(|life| life.over(now))
     }
 }
 
@@ -179,16 +226,29 @@ fn start(clock: Arc<Clock>) {
 impl Clock {
     fn tick(&self) {
         let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        let looks = now.is_multiple_of(LOOK);
+        if looks {
+            self.wall.store(wall(), Ordering::Relaxed);
+        }
+        let wall = self.wall.load(Ordering::Relaxed);
         self.bells.lock().retain(|bell| match bell.at.load(Ordering::Relaxed) {
             GONE => false,
             at => {
-                if at <= now {
+                let is_over = || looks && bell.watches.load(Ordering::Relaxed) && bell.over(wall).is_some();
+                if at <= now || is_over() {
                     bell.waker.wake();
                 }
                 true
             }
         });
     }
+}
+
+/// The time by the wall, in microseconds since 1970: credentials expire by it.
+#[expect(clippy::disallowed_methods, reason = "the tick is where tasks take the time from")]
+fn wall() -> u64 {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(wall.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -220,6 +280,38 @@ mod tests {
 
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(!alarm.is_expired());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_is_woken_when_what_it_depends_on_is_over_and_no_other_task_is() {
+        let (mine, others) = (Arc::new(Life::new()), Arc::new(Life::new()));
+        let alarm = Alarm::new();
+        alarm.watch([mine.clone(), Arc::new(Life::new())].into_iter().collect());
+        let other = Alarm::new();
+        other.watch([others].into_iter().collect());
+        let mut over = pin!(poll_fn(|context| alarm.poll_over(context)));
+        let mut other_over = pin!(poll_fn(|context| other.poll_over(context)));
+        let second = Duration::from_secs(1);
+        assert!(tokio::time::timeout(second, &mut over).await.is_err());
+
+        mine.end(Over::Revoked);
+
+        assert_eq!(tokio::time::timeout(4 * TICK, &mut over).await, Ok(Over::Revoked));
+        assert!(tokio::time::timeout(second, &mut other_over).await.is_err());
+        alarm.watch(Lives::new());
+        assert!(tokio::time::timeout(second, poll_fn(|context| alarm.poll_over(context))).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_an_end_is_over_when_that_has_come() {
+        let life = Arc::new(Life::new());
+        life.lasts_until(Some(wall() - 1));
+        let alarm = Alarm::new();
+        alarm.watch([life].into_iter().collect());
+
+        let over = poll_fn(|context| alarm.poll_over(context));
+
+        assert_eq!(tokio::time::timeout(4 * TICK, over).await, Ok(Over::Expired));
     }
 
     #[tokio::test(start_paused = true)]

@@ -144,7 +144,8 @@ pub(crate) async fn open(store: &Store) -> Result<Backends, (&'static str, Cause
     })
 }
 
-fn redis(store: &Store, address: &str) -> Result<store_redis::Settings, Cause> {
+/// How to get at the Redis of a store.
+pub(crate) fn redis(store: &Store, address: &str) -> Result<store_redis::Settings, Cause> {
     let mut settings = store_redis::Settings::of(address);
     settings.authorities = store.ca.as_ref().map(std::fs::read).transpose()?;
     settings.fallback = match store.limits_without_redis {

@@ -16,10 +16,12 @@ use pipeline::{Kept, Services};
 use policies::CATALOG;
 use policies::backend_token::Signers;
 use policies::outside::{Background, NoBackground};
+use policies::revocation_list::Revocations;
 use problem::{Finding, Place, Pointer};
 use serde_json::Value;
 use snapshot::{Lent, Snapshot};
 
+use crate::authorities::{self, NamedAuthorities};
 use crate::collector::Collector;
 use crate::events;
 use crate::keeping::IndexedPlans;
@@ -92,12 +94,14 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
     let mut findings = Snapshot::findings(document, &lent_for_checking(document, is_doubtful), is_doubtful);
     for (name, listener) in &document.listeners {
         let at = Pointer::default().at("listeners").at(name).at("tls");
-        if let Some(Err(found)) = listener.tls.as_ref().map(|tls| proxy::tls::load(tls, listener.http2, &at)) {
+        let tls = listener.tls.as_ref().map(authorities::without_unmade);
+        if let Some(Err(found)) = tls.map(|tls| proxy::tls::load(&tls, listener.http2, &at)) {
             findings.extend(found);
         }
     }
     findings.extend(crate::signers::check(document));
     findings.extend(crate::backends::check(document));
+    findings.extend(authorities::check(document));
     if let Err(found) = crate::keeping::products(document, is_doubtful) {
         findings.extend(found);
     }
@@ -141,6 +145,7 @@ fn lent_for_checking(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool
         services = services.with::<dyn Signers>(Arc::new(NamedSigners::of(document)));
         services = crate::sessions::none().into_iter().fold(services, Services::with);
     }
+    services = services.with::<dyn Revocations>(Arc::new(NamedAuthorities::of(document)));
     services = services.with::<dyn Background>(Arc::new(NoBackground));
     Lent { services: Arc::new(services), kept: Arc::new(Kept::default()) }
 }
@@ -185,6 +190,9 @@ fn anchor(document: &mut Document, file: &Path) {
             paths.push(&mut file.path);
         }
     }
+    for authority in document.certificate_authorities.values_mut() {
+        paths.extend([&mut authority.cert, &mut authority.key, &mut authority.crl].into_iter().flatten());
+    }
     let of_store = document.store.as_mut().map(|store| [&mut store.embedded, &mut store.folder, &mut store.ca]);
     paths.extend(of_store.into_iter().flatten().flatten());
     paths.extend(token_file);
@@ -193,4 +201,5 @@ fn anchor(document: &mut Document, file: &Path) {
             *path = folder.join(&*path);
         }
     }
+    authorities::resolve(document);
 }

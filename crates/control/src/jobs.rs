@@ -44,6 +44,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(tend_signers(Arc::downgrade(node), keeping.clone()));
         jobs.spawn(sessions::close_due(Arc::downgrade(node), keeping.sessions.clone()));
         jobs.spawn(sessions::tell_uses(keeping.sessions.clone()));
+        jobs.spawn(publish_revocations(keeping.clone()));
         show_keeping(node, keeping);
     }
     // What counts as known is what there is now, and not when the task first runs.
@@ -56,6 +57,14 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
     });
     let shown = Arc::downgrade(node);
     watch::show_upstreams(&node.registry, move || shown.upgrade().map(|node| upstreams(&node)).unwrap_or_default());
+}
+
+/// Fetches records again on which something open depends.
+pub(crate) async fn refresh(sources: Arc<Sources>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        sources.refresh();
+    }
 }
 
 /// Brings usage records to the services that bill.
@@ -102,6 +111,9 @@ async fn forget(keeping: Arc<Keeping>) {
         if let Err(error) = keeping.partners.forget_replies().await {
             tracing::warn!(%error, "old answers of the Admin API could not be forgotten; it is tried again");
         }
+        if let Err(error) = keeping.partners.forget_issuances().await {
+            tracing::warn!(%error, "signatures of certificates that are over could not be forgotten; it is tried again");
+        }
         tokio::time::sleep(FORGET).await;
     }
 }
@@ -141,6 +153,23 @@ async fn tend_signers(node: Weak<Node>, keeping: Arc<Keeping>) {
     }
 }
 
+/// Signs lists of revoked certificates soon after something was revoked, and before the last ones are over.
+async fn publish_revocations(keeping: Arc<Keeping>) {
+    let mut seen = None;
+    let mut rest = 0;
+    loop {
+        let changes = keeping.index.certificate_changes();
+        if seen != Some(changes) || rest == 0 {
+            match keeping.authorities.tend(&keeping.partners).await {
+                Ok(()) => (seen, rest) = (Some(changes), TEND.as_secs()),
+                Err(error) => tracing::warn!(%error, "revocation lists could not be signed; it is tried again"),
+            }
+        }
+        rest = rest.saturating_sub(EVERY.as_secs());
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
 fn show_keeping(node: &Arc<Node>, keeping: &Arc<Keeping>) {
     let (journal, meter): (_, Arc<Meter>) = (keeping.usage.clone(), keeping.meter.clone());
     watch::show_journal(&node.registry, move || {
@@ -152,6 +181,12 @@ fn show_keeping(node: &Arc<Node>, keeping: &Arc<Keeping>) {
             ..watch::JournalReading::default()
         }
     });
+    if let Some(counts) = keeping.counts.clone() {
+        watch::show_counts(&node.registry, move || {
+            let store_redis::Reading { is_there, asked, unanswered, debts } = counts.reading();
+            watch::CountsReading { is_there, asked, unanswered, owed: debts as u64 }
+        });
+    }
 }
 
 /// The tasks that look after upstreams: one each.
@@ -250,7 +285,8 @@ impl Watched {
         let tls = tls.chain(document.admin.as_ref().and_then(|admin| admin.tls.as_ref()));
         let files = tls.flat_map(|tls| {
             let pairs = tls.certificates.iter().flat_map(|files| [&files.cert, &files.key]);
-            pairs.chain(&tls.client_ca)
+            let trust = tls.client_trust.iter().flat_map(|trust| std::iter::once(&trust.cert).chain(&trust.crl));
+            pairs.chain(&tls.client_ca).chain(trust)
         });
         Self {
             configuration: node.file.as_deref().and_then(changed),

@@ -17,6 +17,7 @@ use model::usage::Usage;
 use partners::{Index, Operation, Partners, Pepper, Product};
 use pipeline::Services;
 use policies::backend_token::Signers;
+use policies::revocation_list::Revocations;
 use problem::{Finding, Pointer};
 use secrets::Vault;
 use sessions::Sessions;
@@ -26,6 +27,7 @@ use tokio::sync::Mutex;
 
 use crate::accounts::Accounts;
 use crate::backends::{self, Backends};
+use crate::authorities::Authorities;
 use crate::clock::now;
 use crate::events;
 use crate::kept_usage::{KEPT, KeptUsage};
@@ -56,6 +58,8 @@ pub struct Keeping {
     /// Sessions of partners at backends.
     pub sessions: Arc<Sessions>,
     pub(crate) signers: Arc<KeptSigners>,
+    /// Authorities that sign certificates of partners.
+    pub authorities: Arc<Authorities>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) nodes: Arc<dyn Nodes>,
     /// What this process is called among the nodes of its store.
@@ -114,6 +118,7 @@ impl Keeping {
             accounts: Arc::new(Accounts::new(statements, totals.clone(), Arc::new(now))),
             totals,
             signers: Arc::new(KeptSigners::new(vault.clone())),
+            authorities: Arc::new(Authorities::kept_in(vault.clone(), folder)),
             vault,
             sessions: Arc::new(sessions),
             registry,
@@ -161,7 +166,8 @@ impl Keeping {
             .with(self.index.clone())
             .with(self.sessions.clone())
             .with::<dyn Plans>(Arc::new(IndexedPlans::new(self.index.clone())))
-            .with::<dyn Signers>(self.signers.clone());
+            .with::<dyn Signers>(self.signers.clone())
+            .with::<dyn Revocations>(self.authorities.clone());
         // Either several nodes remember what quotas consumed, or this one does.
         match &self.counts {
             Some(counts) => services.with::<dyn limits::Shared>(counts.clone()),

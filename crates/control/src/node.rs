@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use model::Document;
 use parking_lot::Mutex;
 use pipeline::{Kept, Services};
 use policies::partner_record::Sources;
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 use watch::{LinesReading, Vitals};
 
 use crate::backends;
+use crate::authorities;
 use crate::beside;
 use crate::collector::{Collector, Exporting};
 use crate::document::{Configuration, and_the_rest};
@@ -92,10 +94,7 @@ impl Node {
         let document = &configuration.document;
         let all = |found| StartError::Findings(and_the_rest(&configuration, found));
         backends::expect(document).map_err(all)?;
-        let keeping = match &document.store {
-            Some(store) => Some(Arc::new(Keeping::open(store, &document.usage, &document.encryption).await?)),
-            None => None,
-        };
+        let keeping = keep(document).await?;
         let services = keeping.as_ref().map_or_else(Services::default, |keeping| keeping.lend(Services::default()));
         let sources = Arc::new(Sources::default());
         let services = Arc::new(beside::lend(services, sources.clone()));
@@ -107,9 +106,7 @@ impl Node {
         let exports = events::exports(document).map_err(all)?;
         let sampler = document.tracing.as_ref().map(|tracing| Sampler::new(tracing.sample, Callers::Decide));
 
-        if let Some(keeping) = &keeping {
-            keeping.signers.prepare(document).map_err(all)?;
-        }
+        prepare(keeping.as_ref(), document).map_err(all)?;
         let compiled = Snapshot::compile(document, 1, &configuration.hash, &lent).map_err(all)?;
         let live = Arc::new(Live::new(compiled));
         let service = Arc::new(Service::new(live.clone(), sampler));
@@ -117,7 +114,8 @@ impl Node {
             Ok(workers.try_into().unwrap_or(std::num::NonZeroUsize::MIN))
         });
         let gateway = Gateway::start(&service, workers?.get(), inherited)?;
-        watch::show_sources(&registry, move || jobs::sources(&sources));
+        let shown = sources.clone();
+        watch::show_sources(&registry, move || jobs::sources(&shown));
         let node = Arc::new(Self {
             vitals: Vitals::new(&registry),
             current: Mutex::new(Arc::new(configuration)),
@@ -141,6 +139,7 @@ impl Node {
         let current = node.current.lock().clone();
         node.publish_as(current, 1).map_err(StartError::Findings)?;
         jobs::start(&node, &mut node.jobs.lock());
+        node.jobs.lock().spawn(jobs::refresh(sources));
         jobs::export(&node, exports, &mut node.jobs.lock());
         if let (Some(queue), Some(collector)) = (&node.spans, collector) {
             let service = node.configuration().document.tracing.as_ref().map(|tracing| tracing.service.clone());
@@ -280,9 +279,7 @@ impl Node {
         let all = |found| and_the_rest(&configuration, found);
         let document = &configuration.document;
         backends::expect(document).map_err(all)?;
-        if let Some(keeping) = &self.keeping {
-            keeping.signers.prepare(document).map_err(all)?;
-        }
+        prepare(self.keeping.as_ref(), document).map_err(all)?;
         let mut snapshot = Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(all)?;
         let products = keeping::products(document, &|_| false).map_err(all)?;
         let plans = billing::plans(document, &|_| false).map_err(all)?;
@@ -310,6 +307,13 @@ impl Node {
     }
 }
 
+/// Opens the store of a document, if it has one.
+async fn keep(document: &Document) -> Result<Option<Arc<Keeping>>, StartError> {
+    let Some(store) = &document.store else { return Ok(None) };
+    let keeping = Keeping::open(store, &document.usage, &document.encryption).await?;
+    Ok(Some(Arc::new(keeping)))
+}
+
 /// A successor was started and may count.
 pub struct Expecting(Option<Arc<Keeping>>);
 
@@ -318,6 +322,17 @@ impl Drop for Expecting {
         if let Some(keeping) = &self.0 {
             keeping.quotas.despair();
         }
+    }
+}
+
+/// Has the keys at hand that a document names, before it is compiled.
+fn prepare(keeping: Option<&Arc<Keeping>>, document: &Document) -> Result<(), Vec<Finding>> {
+    match keeping {
+        Some(keeping) => {
+            keeping.signers.prepare(document)?;
+            keeping.authorities.prepare(document)
+        }
+        None => Some(authorities::check(document)).filter(|findings| !findings.is_empty()).map_or(Ok(()), Err),
     }
 }
 

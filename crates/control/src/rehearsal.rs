@@ -10,6 +10,7 @@ use partners::{Index, Pepper};
 use pipeline::{Kept, Services};
 use policies::backend_token::Signers;
 use policies::outside::{Background, NoBackground};
+use policies::revocation_list::Revocations;
 use problem::Finding;
 use snapshot::{Lent, Snapshot};
 use store::Registry;
@@ -17,6 +18,7 @@ use store_postgres::PostgresStore;
 use store_sqlite::SqliteStore;
 
 use crate::backends;
+use crate::authorities::NamedAuthorities;
 use crate::document::{Configuration, and_the_rest};
 use crate::keeping::{self, IndexedPlans};
 use crate::signers::NamedSigners;
@@ -54,6 +56,7 @@ pub async fn rehearse(configuration: &Configuration) -> Result<(Snapshot, Keys),
         services = crate::sessions::none().into_iter().fold(services, Services::with);
         keys = found;
     }
+    services = services.with::<dyn Revocations>(Arc::new(NamedAuthorities::of(document)));
     services = services.with::<dyn Background>(Arc::new(NoBackground));
     let lent = Lent { services: Arc::new(services), kept: Arc::new(Kept::default()) };
     let snapshot = Snapshot::compile(document, 0, &configuration.hash, &lent).map_err(all)?;

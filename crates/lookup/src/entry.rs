@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::{Lasting, Terms};
+use crate::{Lasting, Terms, Ties};
 
 /// What is remembered about one question.
 pub(crate) struct Entry<V> {
@@ -44,7 +44,13 @@ impl<V> Default for Entry<V> {
 }
 
 impl<V> Entry<V> {
-    pub(crate) fn learn(&mut self, answer: Option<Lasting<V>>, now: Instant) {
+    pub(crate) fn learn(&mut self, mut answer: Option<Lasting<V>>, now: Instant, ties: &Ties<V>) {
+        if let Some((Some(before), _)) = &self.answer {
+            match &mut answer {
+                Some(answer) => (ties.succeed)(&mut answer.value, before),
+                None => (ties.end)(before),
+            }
+        }
         self.fresh = answer.as_ref().and_then(|answer| answer.fresh);
         self.answer = Some((answer.map(|answer| Arc::new(answer.value)), now));
         self.failed = None;

@@ -102,9 +102,26 @@ pub struct Reading {
     pub unavailable: u64,
 }
 
+/// How answers about one question hang together, for those that something depends on.
+pub struct Ties<V> {
+    /// An answer takes over from the one before it.
+    pub succeed: fn(&mut V, &V),
+    /// The source says that there is nothing any more.
+    pub end: fn(&V),
+    /// Whether something depends on an answer, although nobody may ask for it.
+    pub is_in_use: fn(&V) -> bool,
+}
+
+impl<V> Default for Ties<V> {
+    fn default() -> Self {
+        Self { succeed: |_, _| (), end: |_| (), is_in_use: |_| false }
+    }
+}
+
 /// The answers of one source.
 pub struct Lookups<V> {
     terms: Terms,
+    ties: Ties<V>,
     shards: Vec<Mutex<HashMap<String, Entry<V>>>>,
     hasher: RandomState,
     is_in_trouble: AtomicBool,
@@ -118,8 +135,14 @@ pub struct Lookups<V> {
 impl<V: Send + Sync + 'static> Lookups<V> {
     /// Remembers nothing yet.
     pub fn new(terms: Terms) -> Self {
+        Self::tied(terms, Ties::default())
+    }
+
+    /// As [`Self::new`], for answers that something depends on.
+    pub fn tied(terms: Terms, ties: Ties<V>) -> Self {
         Self {
             terms,
+            ties,
             shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
             hasher: RandomState::new(),
             is_in_trouble: AtomicBool::new(false),
@@ -149,11 +172,10 @@ impl<V: Send + Sync + 'static> Lookups<V> {
             self.make_room(&mut shard, &key, now);
             let entry = shard.entry(key.clone()).or_default();
             let state = entry.state(&self.terms, now);
-            let may_ask = entry.running().is_none() && !entry.is_left_alone(&self.terms, now);
-            if may_ask {
-                let (ends, ended) = watch::channel(());
-                entry.flight = Some(Flight { began: now, ended });
-                run(self.clone().fly(key.clone(), ask(), ends));
+            if self.may_ask(entry, now) {
+                let (flight, work) = self.flight(key.clone(), now, ask());
+                entry.flight = Some(flight);
+                run(work);
             }
             let Some(flight) = entry.running().filter(|_| !state.is_fresh) else {
                 return Step::Now(self.known(entry, now));
@@ -167,6 +189,53 @@ impl<V: Send + Sync + 'static> Lookups<V> {
             (flight.ended.clone(), limit.max(now))
         };
         Step::Wait(Box::pin(self.wait(key, flight, limit)))
+    }
+
+    /// Questions that are due to be asked again, because something depends on their answers although nobody asks.
+    pub fn due_in_use(&self) -> Vec<String> {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let is_due = |entry: &Entry<V>| {
+                matches!(entry.answer(), Some(Some(answer)) if (self.ties.is_in_use)(answer))
+                    && entry.state(&self.terms, now).is_due
+                    && self.may_ask(entry, now)
+            };
+            due.extend(shard.iter().filter(|(_, entry)| is_due(entry)).map(|(key, _)| key.clone()));
+        }
+        due
+    }
+
+    /// Asks about `key` anew, unless that is under way; `run` runs it to its end.
+    pub fn refresh(
+        self: &Arc<Self>,
+        key: String,
+        ask: impl FnOnce() -> BoxFuture<'static, Said<V>>,
+        run: impl FnOnce(BoxFuture<'static, ()>),
+    ) {
+        let now = Instant::now();
+        let Some(mut shard) = self.shard(&key) else { return };
+        if let Some(entry) = shard.get_mut(&key).filter(|entry| self.may_ask(entry, now)) {
+            let (flight, work) = self.flight(key, now, ask());
+            entry.flight = Some(flight);
+            run(work);
+        }
+    }
+
+    fn may_ask(&self, entry: &Entry<V>, now: Instant) -> bool {
+        entry.running().is_none() && !entry.is_left_alone(&self.terms, now)
+    }
+
+    /// A question that is to be asked, and the work that asks it.
+    fn flight(
+        self: &Arc<Self>,
+        key: String,
+        began: Instant,
+        asked: BoxFuture<'static, Said<V>>,
+    ) -> (Flight, BoxFuture<'static, ()>) {
+        let (ends, ended) = watch::channel(());
+        (Flight { began, ended }, self.clone().fly(key, asked, ends))
     }
 
     /// How the source does.
@@ -218,7 +287,7 @@ impl<V: Send + Sync + 'static> Lookups<V> {
             if let Some(mut shard) = self.shard(&key) {
                 let entry = shard.entry(key).or_default();
                 match said {
-                    Ok(answer) => entry.learn(answer, now),
+                    Ok(answer) => entry.learn(answer, now, &self.ties),
                     Err(_) => entry.failed = Some(now),
                 }
             }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, Product};
+use crate::authorities::CertificateAuthority;
 use crate::formats;
 use crate::keys::{Encryption, SigningKeys};
 use crate::limits::Limits;
@@ -40,6 +41,9 @@ pub struct Document {
     /// Keys that sign tokens for backends, by the names that `backend-token` and `token-keys` use.
     #[serde(default)]
     pub signing: Named<SigningKeys>,
+    /// Authorities whose certificates identify apps, by the names that listeners and `vestibule admin certificate` use.
+    #[serde(default)]
+    pub certificate_authorities: Named<CertificateAuthority>,
     /// Threads that serve traffic. Left out, one for each processor.
     #[serde(default)]
     #[schemars(range(min = 1, max = 1024))]

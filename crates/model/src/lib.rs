@@ -3,6 +3,7 @@
 //! A document may be wrong in what it says; what serves traffic is compiled from it elsewhere.
 
 pub mod api;
+pub mod authorities;
 pub mod diff;
 pub mod document;
 pub mod fmt;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::authorities::Trust;
 use crate::formats;
 use crate::limits::Limits;
 
@@ -64,6 +65,12 @@ pub struct ServerTls {
     /// Authorities (PEM) whose client certificates are accepted.
     #[serde(default)]
     pub client_ca: Option<PathBuf>,
+    /// Names of `certificate_authorities` whose client certificates are accepted.
+    #[serde(default)]
+    pub client_authorities: Vec<String>,
+    /// Where those are, once the document was read.
+    #[serde(skip)]
+    pub client_trust: Vec<Trust>,
     /// Whether clients must show a certificate.
     #[serde(default)]
     pub client_auth: ClientAuth,

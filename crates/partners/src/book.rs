@@ -2,20 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
-use pipeline::Caller;
+use pipeline::{Caller, Life, Over};
 use problem::Pointer;
 use store::{
-    AppId, Changed, Entity, EntityId, Key, KeyId, Kind, ManagedBy, ProductName, Revision, Row, Subscription,
-    SubscriptionId, SubscriptionState,
+    AppId, Certificate, CertificateId, CertificateName, CertificateRule, Changed, Entity, EntityId, Key, KeyId, Kind,
+    ManagedBy, ProductName, Revision, Row, Subscription, SubscriptionId, SubscriptionState,
 };
 
-use crate::facts::NEVER;
+use crate::facts::{CertificateFacts, RuleFacts, Tie, Times};
 use crate::product::compiled;
-use crate::{AppFacts, Grants, KeyFacts, Product};
+use crate::{AppFacts, Granted, Grants, KeyFacts, Product};
 
 /// Who changes what requests see holds this.
 #[derive(Default)]
@@ -24,15 +23,32 @@ pub(crate) struct Book {
     apps: HashMap<AppId, App>,
     of_file: BTreeMap<ProductName, Arc<Product>>,
     of_store: BTreeMap<ProductName, Arc<Product>>,
+    /// By which names in certificates apps are known.
+    pub(crate) rules: HashMap<CertificateName, Arc<RuleFacts>>,
     /// Apps and products whose grants must be made anew.
     stale_apps: BTreeSet<AppId>,
     stale_products: BTreeSet<ProductName>,
 }
 
+/// A credential that changed, and what requests need of it now.
+pub(crate) enum Moved {
+    Key(KeyId, Option<KeyFacts>),
+    Certificate(CertificateId, Option<CertificateFacts>),
+}
+
 struct App {
     facts: Arc<AppFacts>,
-    subscriptions: BTreeMap<ProductName, SubscriptionState>,
+    subscriptions: BTreeMap<ProductName, Subscribed>,
 }
+
+/// A subscription, and what requests depend on that it let in. After it was stopped it begins another life.
+struct Subscribed {
+    state: SubscriptionState,
+    life: Arc<Life>,
+}
+
+/// What requests depend on that subscriptions let in.
+pub(crate) type SubscriptionLives = Vec<(SubscriptionId, Arc<Life>)>;
 
 impl Book {
     /// Notes what the configuration file has now.
@@ -43,24 +59,44 @@ impl Book {
         self.stale_products.extend(self.of_file.keys().cloned());
     }
 
-    /// Forgets all that came from the store. Requests that hold a key still find that it opens nothing.
-    pub(crate) fn forget_store(&mut self) {
-        for app in std::mem::take(&mut self.apps).into_values() {
+    /// Forgets all that came from the store. Requests that hold a key still find that it opens nothing; what those under
+    /// way depend on comes back, see [`Self::settle_lives`].
+    pub(crate) fn forget_store(&mut self) -> SubscriptionLives {
+        let mut lives = Vec::new();
+        for (id, app) in std::mem::take(&mut self.apps) {
             app.facts.grants.store(Arc::default());
+            let approved =
+                app.subscriptions.into_iter().filter(|(_, subscribed)| subscribed.state == SubscriptionState::Approved);
+            lives.extend(
+                approved.map(|(product, Subscribed { life, .. })| (SubscriptionId { app: id.clone(), product }, life)),
+            );
         }
         self.stale_products.extend(std::mem::take(&mut self.of_store).into_keys());
         self.revision = Revision(0);
+        lives
     }
 
-    /// Notes a change; returns a key that changed, for the index to place.
-    pub(crate) fn note(&mut self, now: Changed, algorithm: &str) -> Option<(KeyId, Option<KeyFacts>)> {
+    /// Ends the lives of subscriptions of before that are not there, or not approved, any more.
+    pub(crate) fn settle_lives(&self, before: SubscriptionLives) {
+        for (id, life) in before {
+            let now = self.apps.get(&id.app).and_then(|app| app.subscriptions.get(&id.product));
+            match now.map(|subscribed| subscribed.state) {
+                Some(SubscriptionState::Approved) => {}
+                Some(_) => life.end(Over::Suspended),
+                None => life.end(Over::Deleted),
+            }
+        }
+    }
+
+    /// Notes a change; returns a credential that changed, for the index to place.
+    pub(crate) fn note(&mut self, now: Changed, algorithm: &str) -> Option<Moved> {
         let row = match now {
             Changed::Gone(id) => return self.note_gone(&id),
             Changed::Is(row) => row,
         };
         match row.id.kind() {
             // Companies and apps matter by what belongs to them; tokens and replies are no partner's business.
-            Kind::Company | Kind::App | Kind::Token | Kind::Reply => None,
+            Kind::Company | Kind::App | Kind::Issuance | Kind::Token | Kind::Reply => None,
             Kind::Product => {
                 self.note_product(read(&row)?);
                 None
@@ -71,9 +107,20 @@ impl Book {
                 None
             }
             Kind::Key => {
-                let Some(key) = read::<Key>(&row) else { return Some((row.id.path().parse().ok()?, None)) };
+                let Some(key) = read::<Key>(&row) else { return Some(Moved::Key(row.id.path().parse().ok()?, None)) };
                 let app = self.app(&key.app);
-                Some((key.id, facts(&key, &app.facts, algorithm)))
+                Some(Moved::Key(key.id, key_facts(&key, &app.facts, algorithm)))
+            }
+            Kind::CertificateRule => {
+                self.note_rule(read(&row)?);
+                None
+            }
+            Kind::Certificate => {
+                let Some(certificate) = read::<Certificate>(&row) else {
+                    return Some(Moved::Certificate(row.id.path().parse().ok()?, None));
+                };
+                let app = self.app(&certificate.app);
+                Some(Moved::Certificate(certificate.id, Some(certificate_facts(&certificate, &app.facts))))
             }
         }
     }
@@ -93,18 +140,38 @@ impl Book {
         self.stale_products.insert(name);
     }
 
+    fn note_rule(&mut self, rule: CertificateRule) {
+        let app = self.app(&rule.app).facts.clone();
+        let caller = caller("client-certificate", &rule.name.0, &app, &rule.scopes);
+        let mut facts = RuleFacts { tie: Tie::new(caller, app, Times::default()) };
+        if let Some(before) = self.rules.get(&rule.name) {
+            facts.tie.succeed(&before.tie);
+        }
+        self.rules.insert(rule.name, Arc::new(facts));
+    }
+
     fn subscribe(&mut self, id: SubscriptionId, state: SubscriptionState) {
-        self.app(&id.app).subscriptions.insert(id.product, state);
+        let subscriptions = &mut self.app(&id.app).subscriptions;
+        let life = match subscriptions.remove(&id.product) {
+            Some(before) if before.state == state => before.life,
+            Some(before) => {
+                before.life.end(Over::Suspended);
+                Arc::default()
+            }
+            None => Arc::default(),
+        };
+        subscriptions.insert(id.product, Subscribed { state, life });
         self.stale_apps.insert(id.app);
     }
 
-    fn note_gone(&mut self, id: &EntityId) -> Option<(KeyId, Option<KeyFacts>)> {
+    fn note_gone(&mut self, id: &EntityId) -> Option<Moved> {
         match id.kind() {
-            Kind::Company | Kind::Token | Kind::Reply => {}
+            Kind::Company | Kind::Issuance | Kind::Token | Kind::Reply => {}
             Kind::App => {
                 if let Some(app) = id.path().parse().ok().and_then(|id: AppId| self.apps.remove(&id)) {
                     // A request may hold one of its keys still.
                     app.facts.grants.store(Arc::default());
+                    app.subscriptions.values().for_each(|subscribed| subscribed.life.end(Over::Deleted));
                 }
             }
             Kind::Product => {
@@ -115,11 +182,19 @@ impl Book {
             Kind::Subscription => {
                 let id: SubscriptionId = id.path().parse().ok()?;
                 if let Some(app) = self.apps.get_mut(&id.app) {
-                    app.subscriptions.remove(&id.product);
+                    if let Some(subscribed) = app.subscriptions.remove(&id.product) {
+                        subscribed.life.end(Over::Deleted);
+                    }
                     self.stale_apps.insert(id.app);
                 }
             }
-            Kind::Key => return Some((id.path().parse().ok()?, None)),
+            Kind::CertificateRule => {
+                if let Some(rule) = self.rules.remove(&CertificateName(id.path().to_owned())) {
+                    rule.tie.end();
+                }
+            }
+            Kind::Key => return Some(Moved::Key(id.path().parse().ok()?, None)),
+            Kind::Certificate => return Some(Moved::Certificate(id.path().parse().ok()?, None)),
         }
         None
     }
@@ -142,11 +217,18 @@ impl Book {
     }
 
     fn grants(&self, app: &App) -> Grants {
-        let in_state = |wanted| {
-            let names = app.subscriptions.iter().filter(move |(_, state)| **state == wanted).map(|(name, _)| name);
-            names.filter_map(|name| self.of_file.get(name).or_else(|| self.of_store.get(name))).cloned().collect()
-        };
-        Grants { approved: in_state(SubscriptionState::Approved), pending: in_state(SubscriptionState::Pending) }
+        let mut grants = Grants::default();
+        for (name, subscribed) in &app.subscriptions {
+            let Some(product) = self.of_file.get(name).or_else(|| self.of_store.get(name)).cloned() else { continue };
+            match subscribed.state {
+                SubscriptionState::Approved => {
+                    grants.approved.push(Granted { product, life: subscribed.life.clone() });
+                }
+                SubscriptionState::Pending => grants.pending.push(product),
+                SubscriptionState::Refused | SubscriptionState::Suspended => {}
+            }
+        }
+        grants
     }
 
     /// The app's page; changes may come in any order, so the first mention makes it.
@@ -164,27 +246,30 @@ fn read<T: Entity>(row: &Row) -> Option<T> {
 }
 
 /// What requests need of a key; nothing, if its hash is of a kind or pepper that is not known here.
-fn facts(key: &Key, app: &Arc<AppFacts>, algorithm: &str) -> Option<KeyFacts> {
+fn key_facts(key: &Key, app: &Arc<AppFacts>, algorithm: &str) -> Option<KeyFacts> {
     let Ok(digest) = key.hash.digest.as_slice().try_into() else { return None };
     if key.hash.algorithm != algorithm {
         return None;
     }
-    let micros = |at: Option<store::UnixMicros>| at.map_or(NEVER, |at| at.0);
-    let caller = Caller {
-        by: "api-key",
-        credential: key.id.as_str().into(),
+    let caller = caller("api-key", key.id.as_str(), app, &key.scopes);
+    let times = Times { expires: key.expires, revoked: key.revoked, used: key.last_used };
+    let tie = Tie::new(caller, app.clone(), times);
+    Some(KeyFacts { id: key.id, environment: key.environment, digest, tie })
+}
+
+fn certificate_facts(certificate: &Certificate, app: &Arc<AppFacts>) -> CertificateFacts {
+    let caller = caller("client-certificate", &certificate.id.to_string(), app, &certificate.scopes);
+    let revoked = certificate.revoked.map(|revocation| revocation.at);
+    let times = Times { expires: Some(certificate.expires), revoked, used: None };
+    CertificateFacts { id: certificate.id, tie: Tie::new(caller, app.clone(), times) }
+}
+
+fn caller(by: &'static str, credential: &str, app: &AppFacts, scopes: &[String]) -> Caller {
+    Caller {
+        by,
+        credential: credential.into(),
         company: Some(app.id.company.shared().clone()),
         app: Some(app.id.app.shared().clone()),
-        scopes: key.scopes.iter().map(|scope| scope.as_str().into()).collect(),
-    };
-    Some(KeyFacts {
-        id: key.id,
-        environment: key.environment,
-        digest,
-        caller: Arc::new(caller),
-        app: app.clone(),
-        expires: micros(key.expires),
-        revoked: micros(key.revoked),
-        used: AtomicU64::new(key.last_used.unwrap_or_default().0),
-    })
+        scopes: scopes.iter().map(|scope| scope.as_str().into()).collect(),
+    }
 }

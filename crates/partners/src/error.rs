@@ -2,7 +2,7 @@
 
 use crate::key::NoRandomness;
 use problem::Finding;
-use store::{AppId, EntityId, KeyId, ProductName, StoreError, Unavailable};
+use store::{AppId, CertificateId, EntityId, KeyId, ProductName, StoreError, Unavailable};
 
 /// Why a use case of [`crate::Partners`] was not done.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,23 @@ pub enum Error {
     /// 409: it does not work any more.
     #[error("the key `{0}` is revoked or expired")]
     KeyIsDead(KeyId),
+    /// 409: an app has only so many certificates that work.
+    #[error("the app `{app}` has {most} certificates that work, which is the most; revoke one first")]
+    TooManyCertificates {
+        /// The app.
+        app: AppId,
+        /// The most that it may have.
+        most: usize,
+    },
+    /// 409: it does not work any more.
+    #[error("the certificate `{0}` is revoked")]
+    CertificateIsDead(CertificateId),
+    /// 500: an authority does not sign.
+    #[error("the authority does not sign: {0}")]
+    NotSigned(#[from] authority::Error),
+    /// 500: what an authority signed cannot be read.
+    #[error("what the authority signed is no client's certificate: it {0}")]
+    Unfit(#[from] authority::Unfit),
     /// 422: what was sent is wrong; every mistake is named.
     #[error("{} of the values are wrong", .0.len())]
     Invalid(Vec<Finding>),

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-use pipeline::Caller;
-use store::{AppId, Environment, KeyId, UnixMicros};
+use pipeline::{Caller, Life, Over};
+use store::{AppId, CertificateId, Environment, KeyId, UnixMicros};
 
 use crate::pepper::DIGEST;
 use crate::{Product, Target};
 
-/// No such time: a key that never expires, or was never revoked or used.
-pub(crate) const NEVER: u64 = u64::MAX;
+/// No such time: a credential that never expires, or was never revoked.
+const NEVER: u64 = u64::MAX;
 
 /// How far apart two uses are for the second to be noted, in microseconds.
 const NOTED_EVERY: u64 = 60_000_000;
@@ -33,23 +33,7 @@ pub struct KeyFacts {
     pub(crate) id: KeyId,
     pub(crate) environment: Environment,
     pub(crate) digest: [u8; DIGEST],
-    pub(crate) caller: Arc<Caller>,
-    pub(crate) app: Arc<AppFacts>,
-    pub(crate) expires: u64,
-    pub(crate) revoked: u64,
-    /// When it was last used, or 0.
-    pub(crate) used: AtomicU64,
-}
-
-/// Whether a key opens anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyState {
-    /// It does.
-    Alive,
-    /// It expired by itself.
-    Expired(UnixMicros),
-    /// Somebody revoked it.
-    Revoked(UnixMicros),
+    pub(crate) tie: Tie,
 }
 
 impl KeyFacts {
@@ -62,6 +46,95 @@ impl KeyFacts {
     pub fn environment(&self) -> Environment {
         self.environment
     }
+}
+
+impl std::ops::Deref for KeyFacts {
+    type Target = Tie;
+
+    fn deref(&self) -> &Tie {
+        &self.tie
+    }
+}
+
+/// What the index knows of one certificate.
+pub struct CertificateFacts {
+    pub(crate) id: CertificateId,
+    pub(crate) tie: Tie,
+}
+
+impl CertificateFacts {
+    /// Which certificate.
+    pub fn id(&self) -> CertificateId {
+        self.id
+    }
+}
+
+impl std::ops::Deref for CertificateFacts {
+    type Target = Tie;
+
+    fn deref(&self) -> &Tie {
+        &self.tie
+    }
+}
+
+/// What the index knows of one name in certificates.
+pub struct RuleFacts {
+    pub(crate) tie: Tie,
+}
+
+impl std::ops::Deref for RuleFacts {
+    type Target = Tie;
+
+    fn deref(&self) -> &Tie {
+        &self.tie
+    }
+}
+
+/// What a credential ties requests to: who calls, and for how long.
+pub struct Tie {
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) app: Arc<AppFacts>,
+    expires: u64,
+    revoked: u64,
+    /// What requests depend on that were let in. It stays the same however the credential changes.
+    life: Arc<Life>,
+    /// When it was last used, or 0.
+    used: AtomicU64,
+}
+
+/// When a credential ends, and when it was used last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) expires: Option<UnixMicros>,
+    pub(crate) revoked: Option<UnixMicros>,
+    pub(crate) used: Option<UnixMicros>,
+}
+
+/// Whether a credential opens anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It does.
+    Alive,
+    /// It expired by itself.
+    Expired(UnixMicros),
+    /// Somebody revoked it.
+    Revoked(UnixMicros),
+}
+
+impl Tie {
+    pub(crate) fn new(caller: Caller, app: Arc<AppFacts>, times: Times) -> Self {
+        let micros = |at: Option<UnixMicros>| at.map_or(NEVER, |at| at.0);
+        let tie = Self {
+            caller: Arc::new(caller),
+            app,
+            expires: micros(times.expires),
+            revoked: micros(times.revoked),
+            life: Arc::default(),
+            used: AtomicU64::new(times.used.unwrap_or_default().0),
+        };
+        tie.settle();
+        tie
+    }
 
     /// Who presents it, ready to be put into an exchange.
     pub fn caller(&self) -> &Arc<Caller> {
@@ -71,6 +144,11 @@ impl KeyFacts {
     /// The app that it identifies.
     pub fn app(&self) -> &Arc<AppFacts> {
         &self.app
+    }
+
+    /// What its requests depend on.
+    pub fn life(&self) -> &Arc<Life> {
+        &self.life
     }
 
     /// Whether it opens anything at this time.
@@ -89,11 +167,36 @@ impl KeyFacts {
         (self.expires != NEVER).then_some(UnixMicros(self.expires))
     }
 
-    /// Notes a use, about once a minute: a key in every request's hands is written to seldom.
+    /// Notes a use, about once a minute: what is in every request's hands is written to seldom.
     pub fn used(&self, now: UnixMicros) {
         let last = self.used.load(Ordering::Relaxed);
         if last.saturating_add(NOTED_EVERY) <= now.0 {
             self.used.store(now.0, Ordering::Relaxed);
+        }
+    }
+
+    /// When it was last used.
+    pub(crate) fn last_used(&self) -> UnixMicros {
+        UnixMicros(self.used.load(Ordering::Relaxed))
+    }
+
+    /// Takes over from what was known before, so that requests under way learn of what has changed.
+    pub(crate) fn succeed(&mut self, before: &Self) {
+        *self.used.get_mut() = before.used.load(Ordering::Relaxed).max(*self.used.get_mut());
+        self.life = before.life.clone();
+        self.settle();
+    }
+
+    /// The credential is not there any more.
+    pub(crate) fn end(&self) {
+        self.life.end(Over::Deleted);
+    }
+
+    /// Has the life end when the credential does.
+    fn settle(&self) {
+        self.life.lasts_until(Some(self.expires));
+        if self.revoked != NEVER {
+            self.life.end(Over::Revoked);
         }
     }
 }
@@ -119,32 +222,47 @@ impl AppFacts {
 /// The products of an app, by name.
 #[derive(Debug, Default)]
 pub struct Grants {
-    pub(crate) approved: Vec<Arc<Product>>,
+    pub(crate) approved: Vec<Granted>,
     pub(crate) pending: Vec<Arc<Product>>,
+}
+
+/// A product that an app may use, and for how long.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    pub(crate) product: Arc<Product>,
+    pub(crate) life: Arc<Life>,
+}
+
+impl Granted {
+    /// The product.
+    pub fn product(&self) -> &Arc<Product> {
+        &self.product
+    }
+
+    /// What requests depend on that are let in by the subscription.
+    pub fn life(&self) -> &Arc<Life> {
+        &self.life
+    }
 }
 
 impl Grants {
     /// The product by which the app may do this: the first by name that allows it. Allocates nothing.
-    pub fn product_for(&self, target: &Target<'_>) -> Option<&Arc<str>> {
-        allowing(&self.approved, target)
+    pub fn product_for(&self, target: &Target<'_>) -> Option<&Granted> {
+        self.approved.iter().find(|granted| granted.product.allows(target))
     }
 
     /// The product by which the app might do this, once somebody approves its subscription.
     pub fn pending_for(&self, target: &Target<'_>) -> Option<&Arc<str>> {
-        allowing(&self.pending, target)
+        self.pending.iter().find(|product| product.allows(target)).map(|product| product.name.shared())
     }
 
     /// The products that the app may use.
-    pub fn approved(&self) -> &[Arc<Product>] {
-        &self.approved
+    pub fn approved(&self) -> impl Iterator<Item = &Arc<Product>> {
+        self.approved.iter().map(Granted::product)
     }
 
     /// The products that the app has asked for.
-    pub fn pending(&self) -> &[Arc<Product>] {
-        &self.pending
+    pub fn pending(&self) -> impl Iterator<Item = &Arc<Product>> {
+        self.pending.iter()
     }
-}
-
-fn allowing<'a>(products: &'a [Arc<Product>], target: &Target<'_>) -> Option<&'a Arc<str>> {
-    products.iter().find(|product| product.allows(target)).map(|product| product.name.shared())
 }

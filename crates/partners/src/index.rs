@@ -5,18 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
-use store::{Change, EntityId, KeyId, Kind, Nodes, ProductName, Registry, Revision, StoreError, UnixMicros};
+use store::{
+    CertificateId, CertificateName, Change, Changed, EntityId, Kind, Nodes, ProductName, Registry, Revision, StoreError,
+    UnixMicros,
+};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::book::Book;
-use crate::facts::{Found, KeyFacts};
+use crate::book::{Book, Moved};
+use crate::facts::{CertificateFacts, Found, KeyFacts, RuleFacts, Tie};
 use crate::pepper::DIGEST;
+use crate::shards::Shards;
 use crate::{Malformed, Pepper, Product, key};
-
-/// A change copies its shard, so shards are small; a request reads one without a lock.
-const SHARDS: usize = 256;
 
 /// Changes read from the store at a time.
 const PAGE: usize = 20_000;
@@ -24,18 +25,20 @@ const PAGE: usize = 20_000;
 /// A digest that no key has, for keys that are not there.
 const NO_DIGEST: [u8; DIGEST] = [0; DIGEST];
 
-type Shard = HashMap<KeyId, Arc<KeyFacts>>;
-
-/// All keys and products, in memory.
+/// All keys, certificates and products, in memory.
 pub struct Index {
     pepper: Pepper,
-    shards: Box<[ArcSwap<Shard>]>,
+    keys: Shards<KeyFacts>,
+    certificates: Shards<CertificateFacts>,
+    rules: ArcSwap<HashMap<CertificateName, Arc<RuleFacts>>>,
     products: ArcSwap<HashMap<ProductName, Arc<Product>>>,
     apis: ArcSwapOption<Vec<String>>,
     book: Mutex<Book>,
     /// One reader of the store at a time, so that changes are taken in order.
     reading: AsyncMutex<()>,
     foreign: AtomicU64,
+    /// Changes of certificates so far.
+    certificate_changes: AtomicU64,
 }
 
 /// Why a key was not found.
@@ -52,19 +55,22 @@ impl Index {
     pub fn new(pepper: Pepper) -> Self {
         Self {
             pepper,
-            shards: std::iter::repeat_with(ArcSwap::default).take(SHARDS).collect(),
+            keys: Shards::new(),
+            certificates: Shards::new(),
+            rules: ArcSwap::default(),
             products: ArcSwap::default(),
             apis: ArcSwapOption::empty(),
             book: Mutex::default(),
             reading: AsyncMutex::default(),
             foreign: AtomicU64::new(0),
+            certificate_changes: AtomicU64::new(0),
         }
     }
 
     /// Finds the key that was presented and proves its secret. Takes no lock and allocates nothing.
     pub fn find(&self, presented: &str) -> Result<Found, Unknown> {
         let presented = key::read(presented).map_err(Unknown::Malformed)?;
-        let facts = self.shards.get(place(presented.id)).and_then(|shard| shard.load().get(&presented.id).cloned());
+        let facts = self.keys.find(presented.id);
         // A key that is not there costs as much as one that is.
         let digest = facts.as_ref().map_or(&NO_DIGEST, |facts| &facts.digest);
         let is_proven = self.pepper.matches(presented.hashed, digest);
@@ -72,6 +78,22 @@ impl Index {
             Some(facts) if is_proven => Ok(Found(facts)),
             _ => Err(Unknown::NoSuchKey),
         }
+    }
+
+    /// Finds the certificate with this fingerprint. Takes no lock and allocates nothing.
+    pub fn certificate(&self, sha256: &[u8; 32]) -> Option<Arc<CertificateFacts>> {
+        self.certificates.find(CertificateId(*sha256))
+    }
+
+    /// Whether apps are known by names in certificates at all.
+    pub fn has_certificate_rules(&self) -> bool {
+        !self.rules.load().is_empty()
+    }
+
+    /// Finds the app that is known by one of these names in a certificate: the first that there is.
+    pub fn certificate_rule(&self, names: &[String]) -> Option<Arc<RuleFacts>> {
+        let rules = self.rules.load();
+        names.iter().find_map(|name| rules.get(name.as_str()).cloned())
     }
 
     /// The product of this name, the configuration file's or the store's.
@@ -88,12 +110,17 @@ impl Index {
 
     /// How many keys there are, dead ones too.
     pub fn keys(&self) -> usize {
-        self.shards.iter().map(|shard| shard.load().len()).sum()
+        self.keys.len()
     }
 
     /// How many keys the last changes had whose hashes cannot be checked, such as those of a lost pepper.
     pub fn foreign_keys(&self) -> u64 {
         self.foreign.load(Ordering::Relaxed)
+    }
+
+    /// How many changes of certificates there were so far, for whoever wants to know whether there was another one.
+    pub fn certificate_changes(&self) -> u64 {
+        self.certificate_changes.load(Ordering::Relaxed)
     }
 
     /// How far this index has followed the store.
@@ -135,14 +162,17 @@ impl Index {
         }
     }
 
-    /// Takes the time of each key's last use out of the index, for [`Registry::touch`].
+    /// Takes the time of each credential's last use out of the index, for [`Registry::touch`].
     pub fn uses_since(&self, since: UnixMicros) -> Vec<(EntityId, UnixMicros)> {
         let mut uses = Vec::new();
-        for shard in &self.shards {
-            let shard = shard.load();
-            let last = shard.values().map(|facts| (facts.id, UnixMicros(facts.used.load(Ordering::Relaxed))));
-            uses.extend(last.filter(|(_, at)| since < *at).map(|(id, at)| (id.into(), at)));
-        }
+        let mut see = |tie: &Tie, id: EntityId| {
+            let at = tie.last_used();
+            if since < at {
+                uses.push((id, at));
+            }
+        };
+        self.keys.for_each(|facts| see(&facts.tie, facts.id.into()));
+        self.certificates.for_each(|facts| see(&facts.tie, facts.id.into()));
         uses
     }
 
@@ -163,12 +193,21 @@ impl Index {
             changes.extend(page);
         }
         let count = changes.len();
+        let there = || changes.iter().filter_map(|change| path_of(&change.now));
+        let keys = there().filter_map(|(kind, path)| path.parse().ok().filter(|_| kind == Kind::Key)).collect();
+        let certificates = there().filter_map(|(kind, path)| path.parse().ok().filter(|_| kind == Kind::Certificate));
+        let certificates = certificates.collect();
         let mut book = self.book.lock();
-        book.forget_store();
-        for shard in &self.shards {
-            shard.store(Arc::default());
-        }
+        let before = book.forget_store();
+        self.keys.keep(&keys);
+        self.certificates.keep(&certificates);
+        let rules: HashSet<_> =
+            there().filter(|(kind, _)| *kind == Kind::CertificateRule).map(|(_, name)| name.to_owned()).collect();
+        let gone = book.rules.extract_if(|name, _| !rules.contains(&name.0));
+        gone.for_each(|(_, rule)| rule.tie.end());
         self.apply_to(&mut book, changes);
+        self.rules.store(Arc::new(book.rules.clone()));
+        book.settle_lives(before);
         Ok(count)
     }
 
@@ -177,20 +216,27 @@ impl Index {
     }
 
     fn apply_to(&self, book: &mut Book, changes: Vec<Change>) {
-        let mut moved: HashMap<usize, Vec<(KeyId, Option<KeyFacts>)>> = HashMap::new();
+        let (mut keys, mut certificates) = (Vec::new(), Vec::new());
         let mut foreign = 0;
+        let mut has_rules = false;
         for Change { revision, now } in changes {
+            has_rules |= kind_of(&now) == Kind::CertificateRule;
             book.revision = revision;
-            let is_key = matches!(&now, store::Changed::Is(row) if row.id.kind() == Kind::Key);
-            if let Some((id, facts)) = book.note(now, self.pepper.algorithm()) {
-                foreign += u64::from(is_key && facts.is_none());
-                moved.entry(place(id)).or_default().push((id, facts));
+            let is_there = matches!(&now, Changed::Is(_));
+            match book.note(now, self.pepper.algorithm()) {
+                Some(Moved::Key(id, facts)) => {
+                    foreign += u64::from(is_there && facts.is_none());
+                    keys.push((id, facts));
+                }
+                Some(Moved::Certificate(id, facts)) => certificates.push((id, facts)),
+                None => {}
             }
         }
-        for (place, keys) in moved {
-            if let Some(shard) = self.shards.get(place) {
-                replace(shard, keys);
-            }
+        self.keys.replace(keys);
+        self.certificate_changes.fetch_add(certificates.len() as u64, Ordering::Relaxed);
+        self.certificates.replace(certificates);
+        if has_rules {
+            self.rules.store(Arc::new(book.rules.clone()));
         }
         self.settle(book);
         self.foreign.store(foreign, Ordering::Relaxed);
@@ -234,25 +280,17 @@ pub async fn follow(index: &Index, registry: &dyn Registry, nodes: &dyn Nodes, n
     }
 }
 
-/// The shard of a key. Ids are drawn at random, so two of their letters spread them well.
-fn place(id: KeyId) -> usize {
-    let [first, second, ..] = id.as_bytes();
-    (usize::from(*first) * 62 + usize::from(*second)) % SHARDS
+fn kind_of(now: &Changed) -> Kind {
+    match now {
+        Changed::Is(row) => row.id.kind(),
+        Changed::Gone(id) => id.kind(),
+    }
 }
 
-/// Swaps a shard for a copy with these keys placed or removed.
-fn replace(shard: &ArcSwap<Shard>, keys: Vec<(KeyId, Option<KeyFacts>)>) {
-    let mut copy = Shard::clone(&shard.load());
-    for (id, facts) in keys {
-        match facts {
-            Some(mut facts) => {
-                if let Some(before) = copy.get(&id) {
-                    *facts.used.get_mut() = before.used.load(Ordering::Relaxed).max(*facts.used.get_mut());
-                }
-                copy.insert(id, Arc::new(facts));
-            }
-            None => drop(copy.remove(&id)),
-        }
+/// What a change is about, if that is there.
+fn path_of(now: &Changed) -> Option<(Kind, &str)> {
+    match now {
+        Changed::Is(row) => Some((row.id.kind(), row.id.path())),
+        Changed::Gone(_) => None,
     }
-    shard.store(Arc::new(copy));
 }

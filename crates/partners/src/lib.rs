@@ -7,6 +7,7 @@
 //! Deliberately not here: HTTP. The policies of the gateway and its Admin API stand above.
 
 mod book;
+mod certificates;
 mod error;
 mod facts;
 mod index;
@@ -18,19 +19,21 @@ mod pepper;
 mod product;
 mod records;
 mod replies;
+mod shards;
 #[cfg(test)]
 mod tests;
 mod tokens;
 
 pub use secrets::private_file;
 pub use store::{
-    App, AppId, AppName, Company, CompanyName, EntityId, Environment, Key, KeyId, ManagedBy, Mode, Noted, Period,
-    ProductName, Quota, Registry, Revision, Role, StoreError, Subscription, SubscriptionId, SubscriptionState, Token,
-    TokenName, UnixMicros,
+    App, AppId, AppName, Certificate, CertificateId, CertificateName, CertificateRule, Company, CompanyName, EntityId,
+    Environment, Key, KeyId, ManagedBy, Mode, Noted, Period, ProductName, Quota, Reason, Registry, Revision,
+    Revocation, Role, StoreError, Subscription, SubscriptionId, SubscriptionState, Token, TokenName, UnixMicros,
 };
 
+pub use self::certificates::{Issue, NewCertificate, NewCertificateRule};
 pub use self::error::Error;
-pub use self::facts::{AppFacts, Found, Grants, KeyFacts, KeyState};
+pub use self::facts::{AppFacts, CertificateFacts, Found, Granted, Grants, KeyFacts, KeyState, RuleFacts, Tie};
 pub use self::index::{Index, Unknown, follow};
 pub use self::input::{NewApp, NewCompany, NewKey, NewProduct};
 pub use self::key::{Malformed, Secret};

@@ -309,7 +309,7 @@ impl Partners {
     pub fn whoami(&self, presented: &str) -> Result<Whoami, Unknown> {
         let found = self.index.find(presented)?;
         let grants = found.app().grants();
-        let names = |products: &[Arc<crate::Product>]| products.iter().map(|product| product.name.clone()).collect();
+        let name = |product: &Arc<crate::Product>| product.name.clone();
         Ok(Whoami {
             key: found.id(),
             app: found.app().id().clone(),
@@ -317,8 +317,8 @@ impl Partners {
             state: found.state(self.now()),
             expires: found.expires(),
             scopes: found.caller().scopes.clone(),
-            products: names(grants.approved()),
-            pending: names(grants.pending()),
+            products: grants.approved().map(name).collect(),
+            pending: grants.pending().map(name).collect(),
         })
     }
 

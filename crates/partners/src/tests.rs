@@ -72,7 +72,7 @@ fn of_file(name: &str, operation: &str) -> Product {
 fn allowed_by(index: &Index, issued: &Issued) -> Option<String> {
     let found = index.find(issued.secret.expose()).unwrap();
     let target = Target::new("orders", &Method::GET, "/x", 0);
-    found.app().grants().product_for(&target).map(ToString::to_string)
+    found.app().grants().product_for(&target).map(|granted| granted.product().name.to_string())
 }
 
 #[tokio::test]

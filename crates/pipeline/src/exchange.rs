@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use alarm::{Lives, Over};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -34,6 +35,8 @@ pub struct Connection {
     pub tls: Option<Tls>,
     /// What a backend was told about the connection first, which seldom changes from request to request.
     pub told: OnceLock<Told>,
+    /// What the whole connection depends on, if a policy let its requests in for what the connection is.
+    pub depends_on: OnceLock<Lives>,
 }
 
 /// What a backend was told about a connection.
@@ -63,6 +66,19 @@ pub struct PeerCertificate {
     pub der: Box<[u8]>,
     /// SHA-256 over `der`.
     pub sha256: [u8; 32],
+    /// The certificates that the peer sent with it, DER, from its issuer on upwards.
+    pub chain: Vec<Box<[u8]>>,
+    /// What it says, once a policy wanted to know.
+    pub said: OnceLock<Said>,
+}
+
+/// What a certificate says.
+#[derive(Debug)]
+pub struct Said {
+    /// The names in it.
+    pub names: Box<[String]>,
+    /// Until when it is valid, in microseconds since 1970.
+    pub not_after: u64,
 }
 
 /// The W3C trace context of an exchange.
@@ -158,6 +174,8 @@ pub struct Exchange {
     pub body_limit: Option<u64>,
     /// Its place in a trace.
     pub trace: Trace,
+    /// What the exchange depends on, up to its last byte: when one of these is over, the proxy cuts it.
+    pub lives: Lives,
     /// What policies noted, see [`Self::note`].
     pub slots: Slots,
     /// Which conditions have been asked.
@@ -260,6 +278,8 @@ pub struct Outcome {
     pub took: Duration,
     /// The code of the problem that the gateway answered with itself.
     pub problem: Option<&'static str>,
+    /// Why it was cut, if what it depended on was over before its end.
+    pub cut: Option<Over>,
     /// What the upstream did, if it was asked.
     pub upstream: Option<Upstreamed>,
 }

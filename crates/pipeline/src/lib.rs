@@ -18,12 +18,14 @@ mod kept;
 mod policy;
 pub mod tester;
 
+pub use alarm::{Life, Lives, Over};
+
 pub use self::body::{Body, BoxError};
 pub use self::builder::ChainBuilder;
 pub use self::chain::{Chain, Explained, POLICY_FAILED, tell};
 pub use self::exchange::{
-    Caller, Connection, Exchange, Figures, Gates, Outcome, PeerCertificate, Record, RequestId, Route, Slot, Slots, Tls,
-    Told, Trace, Upstreamed,
+    Caller, Connection, Exchange, Figures, Gates, Outcome, PeerCertificate, Record, RequestId, Route, Said, Slot,
+    Slots, Tls, Told, Trace, Upstreamed,
 };
 pub use self::hooks::{
     AskOnAnswer, AskOnRequest, AskOnRequestBody, Condition, Failure, Flow, OnFailure, OnFinish, OnGiveBack, OnRequest,

@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
+use alarm::Lives;
 use bytes::Bytes;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -111,6 +112,7 @@ pub fn exchange(request: http::request::Builder) -> Exchange {
             listener: "test".into(),
             tls: None,
             told: OnceLock::new(),
+            depends_on: OnceLock::new(),
         }),
         method: head.method.clone(),
         target: head.uri.clone(),
@@ -125,6 +127,7 @@ pub fn exchange(request: http::request::Builder) -> Exchange {
         cost: 1,
         body_limit: None,
         trace: Trace::default(),
+        lives: Lives::new(),
         slots: Slots::default(),
         gates: Gates::default(),
     }
@@ -180,8 +183,14 @@ impl Judged<'_> {
     /// Pretends that the connection is by TLS.
     pub fn tls(mut self, tls: Tls) -> Self {
         let Connection { peer, local, ref listener, .. } = *self.exchange.connection;
-        self.exchange.connection =
-            Arc::new(Connection { peer, local, listener: listener.clone(), tls: Some(tls), told: OnceLock::new() });
+        self.exchange.connection = Arc::new(Connection {
+            peer,
+            local,
+            listener: listener.clone(),
+            tls: Some(tls),
+            told: OnceLock::new(),
+            depends_on: OnceLock::new(),
+        });
         self.exchange.scheme = "https";
         self
     }

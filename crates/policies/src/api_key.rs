@@ -5,11 +5,13 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::uri::PathAndQuery;
 use http::{StatusCode, Uri};
-use partners::{Found, Index, KeyState, Target, UnixMicros, Unknown};
+use partners::{Index, KeyState, UnixMicros, Unknown};
 use pipeline::{ChainBuilder, Exchange, Flow, OnRequest, Policy, Stage, Verdict};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::entrance::{OPERATION_NOT_ALLOWED, SUBSCRIPTION_PENDING, enter};
 
 /// The request has no key.
 pub static API_KEY_MISSING: ProblemKind =
@@ -26,20 +28,6 @@ pub static API_KEY_EXPIRED: ProblemKind =
 /// The key is right, but somebody revoked it.
 pub static API_KEY_REVOKED: ProblemKind =
     ProblemKind { code: "api-key-revoked", status: StatusCode::UNAUTHORIZED, title: "The API key was revoked" };
-
-/// The app has asked for the product that allows this, and nobody has approved yet.
-pub static SUBSCRIPTION_PENDING: ProblemKind = ProblemKind {
-    code: "subscription-pending",
-    status: StatusCode::FORBIDDEN,
-    title: "The subscription to this product is not approved yet",
-};
-
-/// None of the app's products allows this.
-pub static OPERATION_NOT_ALLOWED: ProblemKind = ProblemKind {
-    code: "operation-not-allowed",
-    status: StatusCode::FORBIDDEN,
-    title: "Your products do not include this operation",
-};
 
 /// Settings of `api-key`.
 #[derive(Deserialize, JsonSchema)]
@@ -156,12 +144,10 @@ impl OnRequest for ApiKey {
             KeyState::Expired(_) => return Ok(self.unauthorized(&API_KEY_EXPIRED).into()),
             KeyState::Revoked(_) => return Ok(self.unauthorized(&API_KEY_REVOKED).into()),
         }
-        let product = match allowing(&found, exchange) {
-            Ok(product) => product,
-            Err(problem) => return Ok(problem.into()),
-        };
+        if let Err(problem) = enter(&found, exchange) {
+            return Ok(problem.into());
+        }
         found.used(now);
-        exchange.product = Some(product);
         if self.strip == Strip::Remove {
             self.remove(exchange);
         }
@@ -204,29 +190,6 @@ impl ApiKey {
     fn unauthorized(&self, kind: &'static ProblemKind) -> Problem {
         Problem::new(kind).header(WWW_AUTHENTICATE, self.challenge.clone())
     }
-}
-
-/// The product by which the key's app may do this, or what to answer.
-fn allowing(found: &Found, exchange: &Exchange) -> Result<Arc<str>, Problem> {
-    let route = &exchange.route;
-    let target = Target::new(&route.api, &exchange.method, exchange.target.path(), route.base);
-    let grants = found.app().grants();
-    if let Some(product) = grants.product_for(&target) {
-        return Ok(product.clone());
-    }
-    if let Some(product) = grants.pending_for(&target) {
-        let detail = format!("Your subscription to the product `{product}` waits for approval.");
-        return Err(Problem::new(&SUBSCRIPTION_PENDING).detail(detail).member("product", &**product));
-    }
-    let products: Vec<&str> = grants.approved().iter().map(|product| product.name.as_str()).collect();
-    let have = if products.is_empty() { "no products".to_owned() } else { format!("only `{}`", products.join("`, `")) };
-    let detail = format!(
-        "{} {} of the API `{}` is in none of your app's products: it has {have}.",
-        exchange.method,
-        target.path(),
-        route.api
-    );
-    Err(Problem::new(&OPERATION_NOT_ALLOWED).detail(detail).member("products", products))
 }
 
 fn bearer_token(value: &HeaderValue) -> Option<&str> {

@@ -5,12 +5,14 @@
 pub mod api_key;
 pub mod backend_token;
 pub mod basic_auth;
+pub mod client_certificate;
 pub mod client_credentials;
 pub mod complete;
 pub mod compress;
 pub mod concurrency;
 pub mod cors;
 mod counted_by;
+pub mod entrance;
 pub mod headers;
 pub mod ip_filter;
 mod line;
@@ -22,6 +24,7 @@ pub mod redirect;
 pub mod reference;
 pub mod request_size;
 pub mod respond;
+pub mod revocation_list;
 pub mod rewrite;
 pub mod sessions;
 pub mod spike_arrest;
@@ -36,6 +39,7 @@ pub static CATALOG: &[Entry] = &[
     Entry::of::<api_key::ApiKey>(),
     Entry::of::<backend_token::BackendToken>(),
     Entry::of::<basic_auth::BasicAuth>(),
+    Entry::of::<client_certificate::ClientCertificate>(),
     Entry::of::<client_credentials::ClientCredentials>(),
     Entry::of::<complete::Complete>(),
     Entry::of::<compress::Compress>(),
@@ -48,6 +52,7 @@ pub static CATALOG: &[Entry] = &[
     Entry::of::<redirect::Redirect>(),
     Entry::of::<request_size::RequestSize>(),
     Entry::of::<respond::Respond>(),
+    Entry::of::<revocation_list::RevocationList>(),
     Entry::of::<rewrite::Rewrite>(),
     Entry::of::<sessions::Sessions>(),
     Entry::of::<spike_arrest::SpikeArrest>(),

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::header::{ACCEPT, HeaderName, HeaderValue};
 use http::{Request, StatusCode};
-use lookup::{Known, Lookups, Reading, Said, Terms, Trouble};
+use lookup::{Known, Lookups, Reading, Said, Terms, Ties, Trouble};
 use model::units::{Size, Span};
 use parking_lot::Mutex;
-use pipeline::{AskOnRequest, ChainBuilder, Exchange, Flow, Policy, Record, Stage, Step};
+use pipeline::{AskOnRequest, ChainBuilder, Exchange, Flow, Life, Over, Policy, Record, Stage, Step};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,8 @@ pub static RECORD_NOT_ASKED: ProblemKind = ProblemKind {
 /// It stands after the policy that finds out who calls. A record is remembered for `ttl`, fetched again before that is
 /// over, once at a time, and served for `stale` longer while the source is down, slow or answers what is no record: then
 /// no request of a caller that is known waits longer than `patience`. A source that answers 404 or 410 has no record; the
-/// request is refused, also if there was one before.
+/// request is refused, also if there was one before, and what is open by it ends. While something is open, its record is
+/// fetched again when that is due, although nobody asks.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -138,23 +139,50 @@ pub struct PartnerRecord {
     path: Template,
     headers: Vec<(HeaderName, String, Template)>,
     mapping: Arc<Mapping>,
-    lookups: Arc<Lookups<Record>>,
+    lookups: Arc<Lookups<Remembered>>,
     timeout: Duration,
     answer_limit: usize,
 }
 
-/// The sources of records that are in use, for metrics.
+/// A record as it is remembered, and what exchanges depend on that have it. That stays the same however it changes.
+struct Remembered {
+    record: Arc<Record>,
+    life: Arc<Life>,
+}
+
+impl From<Record> for Remembered {
+    fn from(record: Record) -> Self {
+        Self { record: record.into(), life: Arc::default() }
+    }
+}
+
+const TIES: Ties<Remembered> = Ties {
+    succeed: |remembered, before| remembered.life = before.life.clone(),
+    end: |remembered| remembered.life.end(Over::RecordGone),
+    is_in_use: |remembered| Arc::strong_count(&remembered.life) > 1,
+};
+
+/// The sources of records that are in use.
 #[derive(Default)]
 pub struct Sources {
-    known: Mutex<BTreeMap<String, Weak<Lookups<Record>>>>,
+    known: Mutex<BTreeMap<String, Weak<PartnerRecord>>>,
 }
 
 impl Sources {
     /// How each does, by the place where it is configured.
     pub fn readings(&self) -> Vec<(String, Reading)> {
+        self.all().into_iter().map(|(place, source)| (place, source.lookups.reading())).collect()
+    }
+
+    /// Fetches records again that are due and on which something depends, although nobody asks for them.
+    pub fn refresh(&self) {
+        self.all().into_iter().for_each(|(_, source)| source.refresh());
+    }
+
+    fn all(&self) -> Vec<(String, Arc<PartnerRecord>)> {
         let mut known = self.known.lock();
-        known.retain(|_, lookups| lookups.strong_count() > 0);
-        known.iter().filter_map(|(name, lookups)| Some((name.clone(), lookups.upgrade()?.reading()))).collect()
+        known.retain(|_, source| source.strong_count() > 0);
+        known.iter().filter_map(|(place, source)| Some((place.clone(), source.upgrade()?))).collect()
     }
 }
 
@@ -193,10 +221,7 @@ impl Policy for PartnerRecord {
         let terms = config.terms(at)?;
         // A record of other settings is another record.
         let written = serde_json::to_string(&config).unwrap_or_default();
-        let lookups = chain.keep(Some(&format!("{} {written}", chain.place())), || Lookups::new(terms));
-        if let Some(sources) = chain.service::<Sources>() {
-            sources.known.lock().insert(chain.place(), Arc::downgrade(&lookups));
-        }
+        let lookups = chain.keep(Some(&format!("{} {written}", chain.place())), || Lookups::tied(terms, TIES));
         if !config.path.starts_with('/') {
             return Err(Finding::new(&at.at("path"), "must begin with `/`"));
         }
@@ -221,6 +246,9 @@ impl Policy for PartnerRecord {
     }
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
+        if let Some(sources) = chain.service::<Sources>() {
+            sources.known.lock().insert(chain.place(), Arc::downgrade(&self));
+        }
         chain.ask_on_request(self);
     }
 }
@@ -273,6 +301,14 @@ struct Question {
 }
 
 impl Question {
+    /// The question that this is the key of.
+    fn of(key: &str) -> Self {
+        let mut lines = key.split('\n');
+        let path = lines.next().unwrap_or_default().to_owned();
+        let value = |line: &str| HeaderValue::from_str(line).unwrap_or(HeaderValue::from_static(""));
+        Self { path, headers: lines.map(value).collect() }
+    }
+
     /// What makes it another question than that for another caller.
     fn key(&self) -> String {
         let mut key = self.path.clone();
@@ -297,8 +333,15 @@ impl PartnerRecord {
         Ok(Question { path: path.into_owned(), headers: headers.collect::<Result<_, _>>()? })
     }
 
+    fn refresh(&self) {
+        for key in self.lookups.due_in_use() {
+            let question = Question::of(&key);
+            self.lookups.refresh(key, || self.ask(question), |work| self.background.run(work));
+        }
+    }
+
     /// Asks the source, within the time that it has.
-    fn ask(&self, question: Question) -> BoxFuture<'static, Said<Record>> {
+    fn ask(&self, question: Question) -> BoxFuture<'static, Said<Remembered>> {
         let mut request = Request::get(question.path).header(ACCEPT, "application/json");
         for ((name, ..), value) in self.headers.iter().zip(question.headers) {
             request = request.header(name, value);
@@ -310,7 +353,7 @@ impl PartnerRecord {
                 let answer = asked.map_err(|error| error.to_string())?.await?;
                 match answer.status() {
                     StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
-                    StatusCode::OK => mapping.record(answer.body()).map(|record| Some(record.into())),
+                    StatusCode::OK => mapping.record(answer.body()).map(|record| Some(Remembered::from(record).into())),
                     status => Err(format!("it answered {status}")),
                 }
             };
@@ -324,10 +367,11 @@ impl PartnerRecord {
     }
 }
 
-fn settle(exchange: &mut Exchange, known: Known<Record>) -> Flow {
+fn settle(exchange: &mut Exchange, known: Known<Remembered>) -> Flow {
     match known {
-        Known::Found(record) => {
-            exchange.record = Some(record);
+        Known::Found(remembered) => {
+            exchange.record = Some(remembered.record.clone());
+            exchange.lives.push(remembered.life.clone());
             Flow::Next
         }
         Known::Absent => Problem::new(&RECORD_UNKNOWN).into(),

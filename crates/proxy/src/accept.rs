@@ -197,8 +197,9 @@ async fn begin(
         }
     }
     let name = listener.name.clone();
-    let connection =
-        |tls: Option<Tls>| Arc::new(Connection { peer, local, listener: name, tls, told: OnceLock::new() });
+    let connection = |tls: Option<Tls>| {
+        Arc::new(Connection { peer, local, listener: name, tls, told: OnceLock::new(), depends_on: OnceLock::new() })
+    };
     if let Some(config) = &listener.tls {
         let mut stream = TlsAcceptor::from(config.load_full()).accept(Held::until_waiting(tcp)).await?;
         // What ends the handshake goes out with the first answer.

@@ -25,7 +25,7 @@ pub(crate) struct Arrival {
 }
 
 /// Headers that concern one connection only (RFC 9110, section 7.6.1), beside those that `Connection` names.
-const HOP_BY_HOP: [HeaderName; 7] = [
+const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     header::TE,
     header::TRANSFER_ENCODING,
@@ -33,6 +33,9 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
+    // Who has them from elsewhere than this gateway believes what anybody wrote (RFC 9440, section 2.4).
+    HeaderName::from_static("client-cert"),
+    HeaderName::from_static("client-cert-chain"),
 ];
 
 impl Arrival {
@@ -204,6 +207,8 @@ fn concerns_the_connection(name: &HeaderName) -> bool {
             | "proxy-authenticate"
             | "proxy-authorization"
             | "upgrade"
+            | "client-cert"
+            | "client-cert-chain"
     )
 }
 

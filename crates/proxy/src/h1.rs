@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
-use alarm::Alarm;
+use alarm::{Alarm, Over};
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
 use http1::{Decoded, Decoder, Framing, Persistence, Refusal, RequestHead};
@@ -81,8 +81,9 @@ pub(crate) async fn serve(
     let session = Session { interim: interim(&client), client, connection, listener, service, alarm: Alarm::new() };
     if let Err(error) = session.run().await {
         tracing::debug!(peer = %session.connection.peer, %error, "a connection broke");
-        if error.kind() == io::ErrorKind::TimedOut {
-            // A client that takes nothing would keep what it was sent in the kernel for as long as it likes.
+        if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::ConnectionAborted) {
+            // A client that takes nothing would keep what it was sent in the kernel for as long as it likes, and one that
+            // is cut must not take what it has for all there is.
             drop(socket2::SockRef::from(session.client.lock().io.tcp()).set_linger(Some(std::time::Duration::ZERO)));
         }
     }
@@ -127,7 +128,11 @@ impl Session<'_> {
         let mut has_begun = is_first || !self.client.lock().input.is_empty();
         let mut is_leaving = false;
         self.alarm.set(if has_begun { limits.head_time } else { limits.idle_time }.duration());
+        self.alarm.watch(self.connection.depends_on.get().cloned().unwrap_or_default());
         let next = poll_fn(|context| {
+            if self.alarm.poll_over(context).is_ready() {
+                return Poll::Ready(Ok(Next::Nothing));
+            }
             let client = &mut *self.client.lock();
             match poll_head(client, &self.listener.heads, context) {
                 Poll::Ready(next) => return Poll::Ready(next),
@@ -255,13 +260,18 @@ impl Session<'_> {
             if closes { After::Close } else { After::Again }
         };
         if let Some(tunnel) = tunnel {
-            tunnel::run(&self.client, tunnel, self.listener.limits.tunnel_idle_time.duration(), &self.alarm).await;
-            return Ok(After::Close);
+            let idle = self.listener.limits.tunnel_idle_time.duration();
+            let ended = tunnel::run(&self.client, tunnel, idle, &self.alarm).await;
+            return ended.map(|()| After::Close).map_err(|over| cut(&mut served, over));
         }
         let pace = Pace::new(&self.listener.limits);
         let closes = after == After::Close;
         let mut sending = Sending { served, is_chunked, closes, ended: false, broken: None, pace };
-        poll_fn(|context| poll_send(&self.client, &mut sending, context)).await?;
+        poll_fn(|context| match poll_send(&self.client, &mut sending, context) {
+            Poll::Pending => self.alarm.poll_over(context).map(|over| Err(cut(&mut sending.served, over))),
+            ready @ Poll::Ready(_) => ready,
+        })
+        .await?;
         drop(sending);
         let client = &mut *self.client.lock();
         client.outbox.head = BytesMut::new();
@@ -449,6 +459,12 @@ fn gather(client: &Shared, sending: &mut Sending, context: &mut Context<'_>) -> 
         }
     }
     Poll::Ready(Ok(()))
+}
+
+/// Notes why an answer is cut, as the reason why its connection ends.
+fn cut(served: &mut Served, over: Over) -> io::Error {
+    served.cut(over);
+    io::Error::new(io::ErrorKind::ConnectionAborted, "what an answer depends on is over")
 }
 
 /// An answer that is being sent.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ::h2::server::{self, Builder};
 use ::h2::{Ping, PingPong, Reason};
-use alarm::Alarm;
+use alarm::{Alarm, Over};
 use bytes::{Bytes, BytesMut};
 use model::limits::Settled;
 use pipeline::{BoxError, Connection};
@@ -30,6 +30,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long nothing may come from a client that waits for something, before it is asked whether it is there; as long
 /// again until it is taken to be gone.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a connection that is cut has to say so.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How long a client has to agree that its connection ends.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -88,6 +90,8 @@ struct Session {
     /// Bytes that had come at the last look.
     came: u64,
     leaving: Leaving,
+    /// Whether the alarm watches what the connection depends on.
+    is_watched: bool,
 }
 
 /// How a connection comes to its end.
@@ -98,6 +102,8 @@ enum Leaving {
     InOrder,
     /// Because of what the client sent: it is told why, and no more.
     AtOnce,
+    /// What the connection depends on is over: the client is told, and given no time.
+    Cut,
 }
 
 /// Whether a connection goes on.
@@ -110,7 +116,18 @@ impl Session {
     fn new(mut h2: server::Connection<Guarded, Bytes>, stream: Stream) -> Self {
         let pings = h2.ping_pong();
         let now = alarm::now();
-        Self { h2, pings, stream, streams: 0, silent: now, quiet: now, is_asked: false, came: 0, leaving: Leaving::No }
+        Self {
+            h2,
+            pings,
+            stream,
+            streams: 0,
+            silent: now,
+            quiet: now,
+            is_asked: false,
+            came: 0,
+            leaving: Leaving::No,
+            is_watched: false,
+        }
     }
 
     async fn run(mut self, alarm: &Alarm) -> Result<(), BoxError> {
@@ -120,7 +137,7 @@ impl Session {
                 if let Poll::Ready(ended) = self.poll_streams(context) {
                     return Poll::Ready(ended);
                 }
-                if self.leaving != Leaving::AtOnce
+                if !matches!(self.leaving, Leaving::AtOnce | Leaving::Cut)
                     && let Some(reason) = self.stream.state.fault()
                 {
                     self.leaving = Leaving::AtOnce;
@@ -128,8 +145,17 @@ impl Session {
                     self.h2.abrupt_shutdown(reason);
                     continue;
                 }
+                if self.leaving != Leaving::Cut && self.poll_over(alarm, context).is_ready() {
+                    self.leaving = Leaving::Cut;
+                    alarm.set(LAST_WORDS);
+                    self.h2.abrupt_shutdown(Reason::NO_ERROR);
+                    continue;
+                }
                 if alarm.poll_expired(context).is_pending() {
                     return Poll::Pending;
+                }
+                if self.leaving == Leaving::Cut {
+                    return Poll::Ready(Err("what the connection depends on is over".into()));
                 }
                 alarm.set(LOOK);
                 if let Sight::Cut(why) = self.look() {
@@ -156,6 +182,17 @@ impl Session {
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// Ready when what the connection as a whole depends on is over. Its first request says what that is.
+    fn poll_over(&mut self, alarm: &Alarm, context: &Context<'_>) -> Poll<Over> {
+        if !self.is_watched
+            && let Some(lives) = self.stream.connection.depends_on.get()
+        {
+            self.is_watched = true;
+            alarm.watch(lives.clone());
+        }
+        alarm.poll_over(context)
     }
 
     fn leave(&mut self) {
@@ -212,6 +249,7 @@ fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_millis() / alarm::TICK.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What becomes of a stream whose client is too slow, or says what cannot be.
+/// What becomes of a stream that is cut, whose client is too slow, or says what cannot be.
+const CUT: Reason = Reason::CANCEL;
 const SLOW: Reason = Reason::CANCEL;
 const MALFORMED: Reason = Reason::PROTOCOL_ERROR;

@@ -1,6 +1,7 @@
 //! One request from its head to the head of its answer.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +19,7 @@ use upstream::Interim;
 use crate::arrival::Arrival;
 use crate::served::{Served, Tunnel};
 use crate::underway::Underway;
-use crate::{forward, refused};
+use crate::{cut, forward, refused};
 
 /// No API wants the request.
 pub(crate) static NO_ROUTE: ProblemKind =
@@ -85,15 +86,15 @@ impl Service {
         let mut underway = Underway::begin(self, snapshot, connection, arrival, received);
         let full = underway.announce();
         if let Some(problem) = full.or(refusal) {
-            return underway.answer_with(problem.into_response(), None).await;
+            return underway.answer_with(problem.into_response(), None, alarm).await;
         }
 
         let handled = AssertUnwindSafe(Self::answer(&mut underway, body, interim, alarm)).catch_unwind().await;
         let Ok((response, tunnel)) = handled else {
             tracing::error!(exchange = %underway.exchange.id, "a policy panicked; its exchange ends here");
-            return underway.answer_with(Problem::new(&INTERNAL_ERROR).into_response(), None).await;
+            return underway.answer_with(Problem::new(&INTERNAL_ERROR).into_response(), None, alarm).await;
         };
-        underway.answer_with(response, tunnel).await
+        underway.answer_with(response, tunnel, alarm).await
     }
 
     async fn answer(
@@ -106,10 +107,20 @@ impl Service {
         if let Flow::Respond(response) = chain.request(&mut underway.exchange).await {
             return (*response, None);
         }
-        if let Err(response) = hold_body(underway, &mut body).await {
-            return (*response, None);
+        alarm.watch(std::mem::take(&mut underway.exchange.lives));
+        let answer = {
+            let work = pin!(async {
+                match hold_body(underway, &mut body).await {
+                    Ok(()) => forward::forward(underway, body, interim, alarm).await,
+                    Err(response) => (*response, None),
+                }
+            });
+            cut::unless_over(alarm, work).await
+        };
+        match answer {
+            Ok(answer) => answer,
+            Err(over) => (Problem::new(underway.cut(over)).into_response(), None),
         }
-        forward::forward(underway, body, interim, alarm).await
     }
 }
 

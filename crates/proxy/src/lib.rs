@@ -5,6 +5,7 @@
 mod accept;
 mod arrival;
 mod clock;
+mod cut;
 mod extended_connect;
 mod forward;
 mod forwarded;
@@ -50,6 +51,11 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &forward::UPSTREAM_UNAVAILABLE,
     &forward::UPSTREAM_FAILED,
     &forward::UPSTREAM_LATE,
+    &cut::ACCESS_EXPIRED,
+    &cut::ACCESS_REVOKED,
+    &cut::ACCESS_DELETED,
+    &cut::ACCESS_SUSPENDED,
+    &cut::RECORD_GONE,
     &underway::NO_ROOM,
     &underway::ANSWER_UNFIT,
     &pipeline::POLICY_FAILED,

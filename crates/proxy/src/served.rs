@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header, response};
 use http_body::{Body as _, Frame};
 use http1::{Framing, ResponseFraming};
-use pipeline::{Body, BoxError, Chain, Failure};
+use pipeline::{Body, BoxError, Chain, Failure, Over};
 use upstream::io::Io;
 
 use crate::underway::Underway;
@@ -98,6 +98,11 @@ impl Served {
             served.left = Some(0);
         }
         served
+    }
+
+    /// Notes that it ends early, because what it depends on is over.
+    pub(crate) fn cut(&mut self, over: Over) {
+        self.underway.cut(over);
     }
 
     /// The method of the request that it answers.

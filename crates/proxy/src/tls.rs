@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use model::listener::{ClientAuth, ServerTls, Switch, TlsVersion};
@@ -13,7 +13,7 @@ use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 /// What a listener's TLS is, read from its files; or everything that is wrong with them.
 pub fn load(settings: &ServerTls, http2: Switch, at: &Pointer) -> Result<ServerConfig, Vec<Finding>> {
@@ -71,10 +71,11 @@ fn provider() -> CryptoProvider {
 
 /// What a handshake tells: the server name, the client's certificate, and whether HTTP/2 was agreed on.
 pub(crate) fn identity(connection: &ServerConnection) -> (Tls, bool) {
-    let certificate = connection.peer_certificates().and_then(|chain| chain.first()).map(|der| {
+    let certificate = connection.peer_certificates().and_then(<[_]>::split_first).map(|(der, chain)| {
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(digest(&SHA256, der).as_ref());
-        PeerCertificate { der: der.as_ref().into(), sha256 }
+        let chain = chain.iter().map(|der| der.as_ref().into()).collect();
+        PeerCertificate { der: der.as_ref().into(), sha256, chain, said: OnceLock::new() }
     });
     let server_name = connection.server_name().map(|name| name.to_ascii_lowercase().into());
     (Tls { server_name, certificate }, connection.alpn_protocol() == Some(b"h2"))
@@ -106,27 +107,52 @@ fn client_verifier(
     provider: Arc<CryptoProvider>,
     at: &Pointer,
 ) -> Result<Option<Arc<dyn rustls::server::danger::ClientCertVerifier>>, Finding> {
-    let file = match (settings.client_auth, &settings.client_ca) {
-        (ClientAuth::None, None) => return Ok(None),
-        (ClientAuth::None, Some(_)) => {
-            return Err(Finding::new(
-                &at.at("client_ca"),
-                "is of no use without `client_auth: optional` or `required`",
-            ));
+    let is_named = settings.client_ca.is_some() || !settings.client_authorities.is_empty();
+    match settings.client_auth {
+        ClientAuth::None if is_named => {
+            let member = if settings.client_ca.is_some() { "client_ca" } else { "client_authorities" };
+            return Err(Finding::new(&at.at(member), "is of no use without `client_auth: optional` or `required`"));
         }
-        (_, None) => return Err(Finding::new(&at.at("client_auth"), "needs `client_ca`, the authorities to believe")),
-        (_, Some(file)) => file,
-    };
-    let at = at.at("client_ca");
+        ClientAuth::None => return Ok(None),
+        _ if !is_named => {
+            let message = "needs `client_authorities` or `client_ca`, the authorities to believe";
+            return Err(Finding::new(&at.at("client_auth"), message));
+        }
+        ClientAuth::Optional | ClientAuth::Required => {}
+    }
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(file, &at)? {
-        roots
-            .add(certificate)
-            .map_err(|error| Finding::new(&at, format!("{} holds no authority: {error}", file.display())))?;
+    let mut lists = Vec::new();
+    if let Some(file) = &settings.client_ca {
+        add(&mut roots, file, &at.at("client_ca"))?;
+    }
+    for trust in &settings.client_trust {
+        let at = at.at("client_authorities");
+        add(&mut roots, &trust.cert, &at)?;
+        lists.extend(trust.crl.as_ref().map(|file| revocations(file, &at)).transpose()?.into_iter().flatten());
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
     let builder = if settings.client_auth == ClientAuth::Optional { builder.allow_unauthenticated() } else { builder };
-    builder.build().map(Some).map_err(|error| Finding::new(&at, error.to_string()))
+    // What this gateway signed is looked up when a request is there; others have lists, or none.
+    let builder = builder.with_crls(lists).allow_unknown_revocation_status();
+    builder.build().map(Some).map_err(|error| Finding::new(at, error.to_string()))
+}
+
+fn add(roots: &mut RootCertStore, file: &Path, at: &Pointer) -> Result<(), Finding> {
+    for certificate in certificates(file, at)? {
+        roots
+            .add(certificate)
+            .map_err(|error| Finding::new(at, format!("{} holds no authority: {error}", file.display())))?;
+    }
+    Ok(())
+}
+
+/// The revocation lists in a file.
+fn revocations(file: &Path, at: &Pointer) -> Result<Vec<CertificateRevocationListDer<'static>>, Finding> {
+    let unreadable = |error: rustls_pki_types::pem::Error| {
+        Finding::new(at, format!("{} is no revocation list (PEM): {error}", file.display()))
+    };
+    let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_file_iter(file).map_err(unreadable)?.collect();
+    found.map_err(unreadable)
 }
 
 /// Chooses a certificate by the server name that the client asks for; the first one is for everybody else.

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use alarm::Alarm;
+use alarm::{Alarm, Over};
 use bytes::Buf;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
@@ -15,14 +15,16 @@ use upstream::io::Io;
 use crate::h1::Shared;
 use crate::served::Tunnel;
 
-/// Passes bytes in both directions until both sides have closed, or neither said anything for too long.
-pub(crate) async fn run(client: &Shared, tunnel: Tunnel, idle: Duration, alarm: &Alarm) {
+/// Passes bytes in both directions until both sides have closed, neither said anything for too long, or what the tunnel
+/// depends on is over.
+pub(crate) async fn run(client: &Shared, tunnel: Tunnel, idle: Duration, alarm: &Alarm) -> Result<(), Over> {
     let flushed = poll_fn(|context| {
         let client = &mut *client.lock();
         client.outbox.poll_write(&mut client.io, context, drop)
     });
-    if flushed.await.is_ok() {
-        relay(Side { client }, tunnel, idle, alarm).await;
+    match flushed.await {
+        Ok(()) => relay(Side { client }, tunnel, idle, alarm).await,
+        Err(_) => Ok(()),
     }
 }
 
@@ -32,7 +34,7 @@ pub(crate) async fn relay(
     tunnel: Tunnel,
     idle: Duration,
     alarm: &Alarm,
-) {
+) -> Result<(), Over> {
     let Tunnel { io, said } = tunnel;
     // Whatever passes, passes here.
     let mut backend = Lively { io, alarm, idle };
@@ -43,13 +45,17 @@ pub(crate) async fn relay(
     };
     let mut both = pin!(both);
     let ended = poll_fn(|context| match both.as_mut().poll(context) {
-        Poll::Ready(result) => Poll::Ready(result.map(|_| ())),
-        Poll::Pending => alarm.poll_expired(context).map(|()| Err(io::ErrorKind::TimedOut.into())),
+        Poll::Ready(result) => Poll::Ready(Ok(result.map(|_| ()))),
+        Poll::Pending => match alarm.poll_over(context) {
+            Poll::Ready(over) => Poll::Ready(Err(over)),
+            Poll::Pending => alarm.poll_expired(context).map(|()| Ok(Err(io::ErrorKind::TimedOut.into()))),
+        },
     })
-    .await;
+    .await?;
     if let Err(error) = ended {
         tracing::debug!(%error, "a tunnel broke");
     }
+    Ok(())
 }
 
 /// A connection whose every sign of life sets the time limit anew.

@@ -1,21 +1,23 @@
 //! An exchange that has begun, and the promise that it ends exactly once.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use alarm::Alarm;
 use futures::FutureExt;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use pipeline::{Body, BoxError, Chain, Connection, Exchange, Failure, Flow, Outcome, Room, Trace};
+use pipeline::{Body, BoxError, Chain, Connection, Exchange, Failure, Flow, Lives, Outcome, Over, Room, Trace};
 use problem::{Problem, ProblemKind};
 use snapshot::{Route, Snapshot};
 use watch::begin_trace;
 
 use crate::arrival::Arrival;
-use crate::clock;
 use crate::handle::{INTERNAL_ERROR, Service};
 use crate::served::{Served, Tunnel};
+use crate::{clock, cut};
 
 /// What happens could not be written down, so nothing may happen.
 pub(crate) static NO_ROOM: ProblemKind = ProblemKind {
@@ -80,7 +82,12 @@ impl Underway {
     }
 
     /// Passes any answer through the response hooks.
-    pub(crate) async fn answer_with(mut self: Box<Self>, response: Response<Body>, tunnel: Option<Tunnel>) -> Served {
+    pub(crate) async fn answer_with(
+        mut self: Box<Self>,
+        response: Response<Body>,
+        tunnel: Option<Tunnel>,
+        alarm: &Alarm,
+    ) -> Served {
         let chain = self.chain();
         let response = if chain.asks_on_answers() { self.told(&chain, response).await } else { response };
         let (mut head, mut body) = response.into_parts();
@@ -95,18 +102,7 @@ impl Underway {
             sign(&mut head, &self.exchange);
         }
         if let Some(limit) = chain.response_body_limit() {
-            let held = AssertUnwindSafe(hold(&chain, &mut self.exchange, &mut body, limit)).catch_unwind().await;
-            let unfit = match held {
-                Ok(Ok(())) => None,
-                Ok(Err(cause)) => {
-                    tracing::warn!(exchange = %self.exchange.id, %cause, "an answer could not be changed");
-                    Some(&ANSWER_UNFIT)
-                }
-                Err(_panic) => {
-                    tracing::error!(exchange = %self.exchange.id, "a policy panicked; its exchange ends here");
-                    Some(&INTERNAL_ERROR)
-                }
-            };
+            let unfit = self.held(&chain, &mut body, limit, alarm).await;
             if let Some(kind) = unfit {
                 (head, body) = Problem::new(kind).into_response::<Body>().into_parts();
                 self.outcome.problem = Some(kind.code);
@@ -134,6 +130,39 @@ impl Underway {
                 Problem::new(&INTERNAL_ERROR).into_response()
             }
         }
+    }
+
+    /// Lets the body hooks change a whole answer; the problem to answer with instead, if they cannot.
+    async fn held(
+        &mut self,
+        chain: &Chain,
+        body: &mut Body,
+        limit: usize,
+        alarm: &Alarm,
+    ) -> Option<&'static ProblemKind> {
+        let held = {
+            let work = pin!(AssertUnwindSafe(hold(chain, &mut self.exchange, body, limit)).catch_unwind());
+            cut::unless_over(alarm, work).await
+        };
+        match held {
+            Ok(Ok(Ok(()))) => None,
+            Ok(Ok(Err(cause))) => {
+                tracing::warn!(exchange = %self.exchange.id, %cause, "an answer could not be changed");
+                Some(&ANSWER_UNFIT)
+            }
+            Ok(Err(_panic)) => {
+                tracing::error!(exchange = %self.exchange.id, "a policy panicked; its exchange ends here");
+                Some(&INTERNAL_ERROR)
+            }
+            Err(over) => Some(self.cut(over)),
+        }
+    }
+
+    /// Notes that the exchange ends early, because what it depended on is over.
+    pub(crate) fn cut(&mut self, over: Over) -> &'static ProblemKind {
+        let kind = cut::problem(over);
+        (self.outcome.cut, self.outcome.problem) = (Some(over), Some(kind.code));
+        kind
     }
 
     /// Ends the exchange, as far as it got.
@@ -174,6 +203,7 @@ pub(crate) fn exchange(snapshot: &Snapshot, connection: &Arc<Connection>, arriva
         cost: 1,
         body_limit: None,
         trace,
+        lives: Lives::new(),
         slots: target.chain.slots(),
         gates: pipeline::Gates::default(),
     }

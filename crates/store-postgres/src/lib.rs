@@ -5,6 +5,7 @@
 //! server. Deliberately not here: what must be decided for each request, which is the business of `store-redis`.
 
 mod connect;
+mod fill;
 mod nodes;
 mod registry;
 mod rows;
@@ -21,6 +22,7 @@ use store::Mode;
 use tokio::time::timeout;
 
 pub use self::connect::Settings;
+pub use self::fill::{Filled, NotFilled, Source};
 pub use self::nodes::Notices;
 pub use self::schema::Migration;
 pub use self::sealed::Sealed;

@@ -39,7 +39,8 @@ pub(crate) async fn tend(client: Client, here: Arc<Here>, mut errands: mpsc::Rec
         match wait {
             Ok(Some(errand)) => run(&here, errand).await,
             Ok(None) => return,
-            Err(_) => {}
+            Err(_) if here.debts.lock().is_empty() => {}
+            Err(_) => pay_rest(&here).await,
         }
     }
 }

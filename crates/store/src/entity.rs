@@ -305,6 +305,12 @@ pub enum Kind {
     Subscription,
     /// What an app identifies itself with.
     Key,
+    /// What an app identifies itself with on TLS connections.
+    Certificate,
+    /// By which name in a certificate an app is known.
+    CertificateRule,
+    /// That an authority of the gateway signed a certificate.
+    Issuance,
     /// What opens the Admin API.
     Token,
     /// An answer of the Admin API that is kept for a repeated request.
@@ -442,6 +448,9 @@ pub struct UnknownWord(pub(crate) String);
 macro_rules! words {
     ($($type:ident: $($case:ident $word:literal)*;)*) => { $(
         impl $type {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$case),*];
+
             /// The word for it, in stores and documents.
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -475,6 +484,7 @@ words! {
     ManagedBy: File "file" Api "api";
     SubscriptionState: Pending "pending" Approved "approved" Refused "refused" Suspended "suspended";
     Environment: Live "live" Test "test";
-    Kind: Company "company" App "app" Product "product" Subscription "subscription" Key "key" Token "token" Reply "reply";
+    Kind: Company "company" App "app" Product "product" Subscription "subscription" Key "key"
+        Certificate "certificate" CertificateRule "certificate-rule" Issuance "issuance" Token "token" Reply "reply";
     Role: Owner "owner" Operator "operator" Billing "billing" Auditor "auditor" Company "company";
 }

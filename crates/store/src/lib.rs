@@ -5,6 +5,7 @@
 //! [`statements_suite!`], [`leases_suite!`]); a backend proves itself by one line per suite.
 //! Deliberately not here: databases, and what the entities mean to a request. Both stand one level up.
 
+mod certificate;
 mod entity;
 mod error;
 mod lease;
@@ -19,8 +20,12 @@ mod statement;
 pub mod suite;
 mod usage;
 
+pub use authority::Reason;
 pub use model::api::{Period, ProductQuota as Quota};
 
+pub use self::certificate::{
+    Certificate, CertificateId, CertificateName, CertificateRule, Issuance, IssuanceId, Revocation,
+};
 pub use self::entity::{
     Answer, App, AppId, Company, Entity, EntityId, Environment, Key, KeyHash, Kind, ManagedBy, Product, Reply, ReplyId,
     Role, Subscription, SubscriptionId, SubscriptionState, Token, UnixMicros, UnknownWord,

@@ -23,6 +23,9 @@ pub enum BadName {
     /// It is not the id of a key.
     #[error("is no key id: those have {} letters and digits", KeyId::LENGTH)]
     KeyId,
+    /// It is not the fingerprint of a certificate.
+    #[error("is no fingerprint of a certificate: SHA-256, 64 hexadecimal digits")]
+    Fingerprint,
 }
 
 /// Checks for kebab case: words of lower-case letters and digits, joined by single hyphens.

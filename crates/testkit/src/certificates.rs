@@ -83,6 +83,15 @@ impl Authority {
     }
 }
 
+/// A request for a certificate and its key, in PEM.
+pub fn request(common_name: &str) -> (String, String) {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, common_name);
+    let key = KeyPair::generate().expect("randomness");
+    (params.serialize_request(&key).and_then(|request| request.pem()).expect("a request"), key.serialize_pem())
+}
+
 /// Whether a server asks clients for certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asks {

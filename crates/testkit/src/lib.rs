@@ -23,7 +23,7 @@ mod wire;
 use std::future::Future;
 use std::time::Duration;
 
-pub use self::certificates::{Asks, Authority, Certificate};
+pub use self::certificates::{Asks, Authority, Certificate, request};
 pub use self::curl::curl;
 pub use self::gateway::Gateway;
 pub use self::reply::Reply;

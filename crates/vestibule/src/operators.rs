@@ -64,6 +64,7 @@ pub(crate) fn open(node: &Arc<Node>, inherited: Option<TcpListener>) -> Result<O
     let storage = node.keeping.as_ref().map(|keeping| Storage {
         partners: keeping.partners.clone(),
         totals: keeping.totals.clone(),
+        authorities: keeping.authorities.clone(),
         accounts: keeping.accounts.clone(),
         sessions: keeping.sessions.clone(),
     });

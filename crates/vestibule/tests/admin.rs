@@ -35,6 +35,7 @@ impl Gateway {
             let storage = Storage {
                 partners: keeping.partners.clone(),
                 totals: keeping.totals.clone(),
+                authorities: keeping.authorities.clone(),
                 accounts: keeping.accounts.clone(),
                 sessions: keeping.sessions.clone(),
             };

@@ -69,6 +69,7 @@ fn partner_exchange() -> (Exchange, Outcome) {
         complete: true,
         took: Duration::from_micros(1234),
         problem: None,
+        cut: None,
         upstream: Some(Upstreamed {
             name: "orders".into(),
             target: "http://10.0.0.5:8080".into(),

@@ -94,6 +94,9 @@ impl OnFinish for Metrics {
         if let Some(upstream) = &outcome.upstream {
             self.count_upstream(upstream);
         }
+        if let Some(over) = outcome.cut {
+            self.families.cut.with(&[over.as_str()]).add(1);
+        }
     }
 }
 
@@ -159,6 +162,7 @@ struct Families {
     requests: Family<Counter>,
     failures: Family<Counter>,
     first_byte: Family<Histogram>,
+    cut: Family<Counter>,
 }
 
 impl Families {
@@ -170,6 +174,7 @@ impl Families {
             requests: registry.family(&UPSTREAM_REQUESTS),
             failures: registry.family(&UPSTREAM_FAILURES),
             first_byte: registry.family(&UPSTREAM_FIRST_BYTE),
+            cut: registry.family(&CUT),
         }
     }
 
@@ -313,6 +318,13 @@ static UPSTREAM_FIRST_BYTE: Definition = Definition {
     unit: Unit::Seconds,
     bounds: TIMES,
 };
+static CUT: Definition = Definition {
+    name: "vestibule_exchanges_cut",
+    help: "Exchanges that were ended early, because what they depended on was over: a credential, a subscription, a record.",
+    labels: &["reason"],
+    unit: Unit::Count,
+    bounds: &[],
+};
 
 #[cfg(test)]
 mod tests {
@@ -335,6 +347,7 @@ mod tests {
             received: 10,
             sent: 200,
             took: Duration::from_millis(3),
+            cut: None,
             upstream: Some(Upstreamed {
                 name: "backend".into(),
                 target: "http://10.0.0.5:80".into(),

@@ -214,6 +214,7 @@ mod tests {
         Outcome {
             status: StatusCode::from_u16(status).ok(),
             took: Duration::from_millis(2),
+            cut: None,
             upstream: Some(Upstreamed {
                 name: "orders".into(),
                 target: "http://10.0.0.5:8080".into(),

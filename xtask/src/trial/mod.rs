@@ -9,6 +9,7 @@ mod kill;
 mod overload;
 mod record_source;
 mod report;
+mod revoke;
 mod scene;
 mod sink;
 mod slow;
@@ -39,6 +40,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "billing", run: billing::run },
     Trial { name: "sink", run: sink::run },
     Trial { name: "record-source", run: record_source::run },
+    Trial { name: "revoke", run: revoke::run },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
-use alarm::Alarm;
+use alarm::{Alarm, Over};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
@@ -18,7 +18,7 @@ use upstream::Interim;
 use super::body::Upload;
 use super::guarded::State;
 use super::tunnelled::Tunnelled;
-use super::{MALFORMED, SLOW};
+use super::{CUT, MALFORMED, SLOW};
 use crate::accept::Listener;
 use crate::handle::{Incoming, Service};
 use crate::pace::{Pace, TooSlow};
@@ -58,6 +58,8 @@ enum Broken {
     /// The client has reset the stream, or is gone.
     Gone,
     Slow,
+    /// What the answer depends on is over.
+    Cut(Over),
     /// The answer itself has no end.
     Short,
 }
@@ -97,10 +99,12 @@ impl Stream {
         let Ok(send) = respond.lock().send_response(Response::from_parts(head, ()), is_done) else { return };
         if let (Some(tunnel), Some(recv)) = (tunnel, recv) {
             let idle = self.listener.limits.tunnel_idle_time.duration();
-            tunnel::relay(Tunnelled::new(recv, send), tunnel, idle, &alarm).await;
+            if let Err(over) = tunnel::relay(Tunnelled::new(recv, send), tunnel, idle, &alarm).await {
+                served.cut(over);
+            }
             return;
         }
-        self.send(served, send, is_done).await;
+        self.send(served, send, is_done, &alarm).await;
     }
 
     /// The body of a request; of an extended CONNECT, the stream that is left to become a tunnel.
@@ -138,14 +142,22 @@ impl Stream {
     }
 
     /// Sends the body of an answer to its end.
-    async fn send(&self, served: Served, send: SendStream<Bytes>, is_done: bool) {
+    async fn send(&self, served: Served, send: SendStream<Bytes>, is_done: bool, alarm: &Alarm) {
         let mut sending = Sending { served, send, rest: None, pace: Pace::new(&self.listener.limits) };
-        let sent = poll_fn(|context| sending.poll(context, is_done)).await;
+        let sent = poll_fn(|context| match sending.poll(context, is_done) {
+            Poll::Pending => alarm.poll_over(context).map(|over| Err(Broken::Cut(over))),
+            ready @ Poll::Ready(_) => ready,
+        })
+        .await;
         match sent {
             Ok(()) | Err(Broken::Gone) => {}
             Err(Broken::Slow) => {
                 self.state.slow.fetch_add(1, Ordering::Relaxed);
                 sending.send.send_reset(SLOW);
+            }
+            Err(Broken::Cut(over)) => {
+                sending.served.cut(over);
+                sending.send.send_reset(CUT);
             }
             // The client sees that the end is missing.
             Err(Broken::Short) => sending.send.send_reset(h2::Reason::INTERNAL_ERROR),

@@ -3,6 +3,8 @@
 mod app;
 mod audit;
 pub(crate) mod call;
+mod certificate;
+mod certificate_rule;
 pub(crate) mod client;
 mod company;
 mod key;
@@ -25,7 +27,8 @@ use self::call::Call;
 use self::client::Client;
 use crate::output::{self, GOOD};
 
-/// Asks a running gateway: companies, apps, products, subscriptions, keys, tokens, audit log, usage, statements, sessions, status.
+/// Asks a running gateway: companies, apps, products, subscriptions, keys, certificates, tokens, audit log, usage, statements,
+/// sessions, status.
 ///
 /// The gateway is found by `--url` and its token, or by the configuration that it was started with.
 #[derive(Args)]
@@ -52,6 +55,10 @@ enum Command {
     #[command(subcommand)]
     Key(key::Command),
     #[command(subcommand)]
+    Certificate(certificate::Command),
+    #[command(subcommand)]
+    CertificateRule(certificate_rule::Command),
+    #[command(subcommand)]
     Token(token::Command),
     Audit(audit::Arguments),
     Usage(Box<usage::Arguments>),
@@ -71,6 +78,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Command::Product(command) => command.call(),
         Command::Subscription(command) => command.call(),
         Command::Key(command) => command.call(),
+        Command::Certificate(command) => match command.call() {
+            Ok(call) => call,
+            Err(reason) => return output::fail(&reason),
+        },
+        Command::CertificateRule(command) => command.call(),
         Command::Token(command) => command.call(),
         Command::Audit(arguments) => arguments.call(),
         Command::Usage(arguments) => arguments.call(),

@@ -137,6 +137,7 @@ fn connection(arguments: &Arguments, snapshot: &Snapshot) -> Arc<Connection> {
         listener: listener.map_or("", |(name, _)| name).into(),
         tls: (arguments.url.scheme_str() == Some("https")).then(Tls::default),
         told: OnceLock::new(),
+        depends_on: OnceLock::new(),
     })
 }
 

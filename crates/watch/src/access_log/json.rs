@@ -154,6 +154,7 @@ mod tests {
             complete: true,
             took: Duration::from_micros(2_345),
             problem: Some("late"),
+            cut: None,
             upstream: Some(Upstreamed {
                 name: "orders".into(),
                 target: "http://10.0.0.5:8080".into(),
