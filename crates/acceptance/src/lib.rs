@@ -21,9 +21,9 @@ mod billing;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
-mod cluster;
-#[cfg(test)]
 mod certificates;
+#[cfg(test)]
+mod cluster;
 #[cfg(test)]
 mod completion;
 #[cfg(test)]

@@ -26,8 +26,8 @@ use store_redis::RedisCounts;
 use tokio::sync::Mutex;
 
 use crate::accounts::Accounts;
-use crate::backends::{self, Backends};
 use crate::authorities::Authorities;
+use crate::backends::{self, Backends};
 use crate::clock::now;
 use crate::events;
 use crate::kept_usage::{KEPT, KeptUsage};

@@ -3,8 +3,8 @@
 //! Deliberately not here: how operators ask for them (the command line and the admin API), and how requests are served.
 
 mod accounts;
-mod backends;
 mod authorities;
+mod backends;
 mod beside;
 mod clock;
 mod collector;
@@ -25,8 +25,8 @@ mod signers;
 mod start_error;
 
 pub use self::accounts::{AccountError, Accounts, Order, Recount};
-pub use self::backends::{postgres, vault};
 pub use self::authorities::{Authorities, NoAuthority, NotIssued, Signing, Wish};
+pub use self::backends::{postgres, vault};
 pub use self::clock::now;
 pub use self::document::{Configuration, check, schema};
 pub use self::keeping::{Keeping, NotAddedUp, NotRebuilt};

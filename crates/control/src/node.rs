@@ -19,8 +19,8 @@ use telemetry::traceparent::{Callers, Sampler};
 use tokio::task::JoinSet;
 use watch::{LinesReading, Vitals};
 
-use crate::backends;
 use crate::authorities;
+use crate::backends;
 use crate::beside;
 use crate::collector::{Collector, Exporting};
 use crate::document::{Configuration, and_the_rest};

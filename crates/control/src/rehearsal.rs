@@ -17,8 +17,8 @@ use store::Registry;
 use store_postgres::PostgresStore;
 use store_sqlite::SqliteStore;
 
-use crate::backends;
 use crate::authorities::NamedAuthorities;
+use crate::backends;
 use crate::document::{Configuration, and_the_rest};
 use crate::keeping::{self, IndexedPlans};
 use crate::signers::NamedSigners;

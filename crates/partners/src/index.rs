@@ -8,8 +8,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use store::{
-    CertificateId, CertificateName, Change, Changed, EntityId, Kind, Nodes, ProductName, Registry, Revision, StoreError,
-    UnixMicros,
+    CertificateId, CertificateName, Change, Changed, EntityId, Kind, Nodes, ProductName, Registry, Revision,
+    StoreError, UnixMicros,
 };
 use tokio::sync::Mutex as AsyncMutex;
 

@@ -11,6 +11,7 @@ mod record_source;
 mod report;
 mod revoke;
 mod scene;
+mod sessions;
 mod sink;
 mod slow;
 mod stage;
@@ -41,6 +42,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "sink", run: sink::run },
     Trial { name: "record-source", run: record_source::run },
     Trial { name: "revoke", run: revoke::run },
+    Trial { name: "sessions", run: sessions::run },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.
