@@ -142,6 +142,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
+    use rcgen::DnType::{CommonName, OrganizationName};
+
     use super::*;
 
     fn certificate(change: impl FnOnce(&mut CertificateParams)) -> String {
@@ -174,7 +176,6 @@ mod tests {
             });
             Certificate::of_client(&pem).unwrap().known_by().pop().unwrap()
         };
-        use rcgen::DnType::{CommonName, OrganizationName};
         assert_eq!(subject(&[(CommonName, "b"), (OrganizationName, "acme")]), "subject:CN=b,O=acme");
         assert_eq!(subject(&[(CommonName, "b,O=acme")]), "subject:CN=b\\,O\\=acme");
     }

@@ -1,4 +1,4 @@
-//! The policies that a route can be given, one file each, and the [`CATALOG`] of them.
+//! The policies that a route can be given, one file each, and the [`CATALOG`] of them. Those that limit are in `limiting`.
 //!
 //! Deliberately not here: sockets, files and databases. A policy asks for what it needs when it is compiled, by type.
 
@@ -9,17 +9,12 @@ pub mod client_certificate;
 pub mod client_credentials;
 pub mod complete;
 pub mod compress;
-pub mod concurrency;
 pub mod cors;
-mod counted_by;
 pub mod entrance;
 pub mod headers;
 pub mod ip_filter;
-mod line;
 pub mod outside;
 pub mod partner_record;
-pub mod quota;
-mod rate_limit_fields;
 pub mod redirect;
 pub mod reference;
 pub mod request_size;
@@ -27,11 +22,11 @@ pub mod respond;
 pub mod revocation_list;
 pub mod rewrite;
 pub mod sessions;
-pub mod spike_arrest;
 pub mod token_endpoint;
 pub mod token_exchange;
 pub mod token_keys;
 
+pub use limiting::{concurrency, quota, spike_arrest};
 use pipeline::Entry;
 
 /// Every policy there is.

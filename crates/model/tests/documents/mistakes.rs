@@ -274,10 +274,7 @@ const MISTAKES: &[(&str, &[&str])] = &[
             "v.yaml:3:37: /diagnostics/format: `JSON` is not known here; did you mean `json`?",
         ],
     ),
-    (
-        "store: ${env:SECRET}",
-        &["v.yaml:3:8: /store: what `${env:SECRET}` stands for does not fit; write a map with `embedded`"],
-    ),
+    ("store: ${env:SECRET}", &["v.yaml:3:8: /store: what `${env:SECRET}` stands for does not fit; write a map"]),
     ("workers: 1\nworkers: 2", &["v.yaml:4:1: /workers: `workers` is written twice, first in line 3"]),
     (
         "limits:\n  head_time: 5s\n  head_time: 6s",
