@@ -238,7 +238,7 @@ fn come_and_go(client: usize, ports: &[u16], key: &str, seen: &Seen, stop: &Atom
             Some(_) => count(&seen.wrong) + count(&seen.used),
             None => count(&seen.cut),
         };
-        if number % 4 != 0 && ask(port(number + 2), "DELETE /crm/session", key, &session).is_none() {
+        if !number.is_multiple_of(4) && ask(port(number + 2), "DELETE /crm/session", key, &session).is_none() {
             count(&seen.cut);
         }
     }
