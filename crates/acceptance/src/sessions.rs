@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use servers::{Database, Postgres, Redis};
 use testkit::{Gateway, Reply, Stub, eventually};
 
 /// `ROOM` stands for what differs from test to test.
@@ -85,7 +86,7 @@ impl Crm {
 
 struct Setting {
     crm: Arc<Crm>,
-    backend: Stub,
+    backend: Arc<Stub>,
     gateway: Gateway,
     key: String,
 }
@@ -93,10 +94,44 @@ struct Setting {
 async fn setting(room: &str) -> Setting {
     let crm = Arc::new(Crm::default());
     let of = crm.clone();
-    let backend = Stub::replying(move |request| of.answer(request)).await;
+    let backend = Arc::new(Stub::replying(move |request| of.answer(request)).await);
     let gateway = Gateway::with(&backend, &DOCUMENT.replace("ROOM", room)).await;
     let key = gateway.key("acme", "all").await;
     Setting { crm, backend, gateway, key }
+}
+
+/// Several nodes that share a store.
+struct Cluster {
+    nodes: Vec<Setting>,
+    // Last, so that nodes stop before their servers.
+    _database: Database,
+    _redis: Redis,
+}
+
+async fn cluster(room: &str) -> Cluster {
+    let (database, redis) = (Postgres::shared().database(), Redis::start());
+    let crm = Arc::new(Crm::default());
+    let of = crm.clone();
+    let backend = Arc::new(Stub::replying(move |request| of.answer(request)).await);
+    let shared = format!(
+        "store: {{postgres: \"{}\", redis: \"{}\", folder: ./data}}\n\
+         encryption: {{master_keys: [\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"]}}",
+        database.address(),
+        redis.address()
+    );
+    let document = DOCUMENT.replace("ROOM", room).replace("store: {embedded: ./data}", &shared);
+    let mut nodes: Vec<Setting> = Vec::new();
+    for _ in 0..3 {
+        let gateway = Gateway::with(&backend, &document).await;
+        let key = match nodes.first() {
+            Some(first) => first.key.clone(),
+            None => gateway.key("acme", "all").await,
+        };
+        nodes.push(Setting { crm: crm.clone(), backend: backend.clone(), gateway, key });
+    }
+    let behind = nodes[0].gateway.node().keeping.as_ref().unwrap().everywhere().await.unwrap();
+    assert_eq!(behind, Vec::<String>::new());
+    Cluster { nodes, _database: database, _redis: redis }
 }
 
 impl Setting {
@@ -279,4 +314,49 @@ async fn an_answer_without_the_id_that_it_should_have_is_a_problem_that_names_th
 
     // The backend may have a session now, so its place stays taken.
     setting.is_refused(("POST", "/crm/login"), "", (429, "too-many-sessions")).await;
+}
+
+#[tokio::test]
+async fn a_session_is_the_same_on_every_node() {
+    let cluster = cluster("maximum: {company: 1}").await;
+    let [one, two, three] = &*cluster.nodes else { panic!("there are three") };
+    let session = one.open().await;
+
+    for node in [two, three, one] {
+        assert_eq!(node.send("GET", "/crm/x", &session).await.text(), "hello s0");
+        node.is_refused(("POST", "/crm/login"), "", (429, "too-many-sessions")).await;
+    }
+    assert_eq!(two.send("POST", "/crm/logout", &session).await.status, 200);
+
+    two.is_refused(("GET", "/crm/x"), &session, (401, "session-unknown")).await;
+    let elsewhere = async { while one.send("GET", "/crm/x", &session).await.status != 401 {} };
+    testkit::within("the other node to notice", elsewhere).await;
+    three.open().await;
+}
+
+#[tokio::test]
+async fn all_nodes_together_never_open_more_than_the_maximum() {
+    let cluster = cluster("maximum: {company: 7}").await;
+    let askers = cluster.nodes.iter().cycle().take(63).map(|node| node.send("POST", "/crm/login", ""));
+    let statuses: Vec<_> = futures::future::join_all(askers).await.into_iter().map(|reply| reply.status).collect();
+
+    let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
+    assert_eq!((count(200), count(429)), (7, 56));
+    assert_eq!(cluster.nodes[0].crm.most.load(Ordering::SeqCst), 7);
+}
+
+#[tokio::test]
+async fn another_node_closes_what_a_node_that_is_gone_has_opened() {
+    let mut cluster = cluster("maximum: {company: 2}\n          idle: 1s").await;
+    let (first, second) = (cluster.nodes[0].open().await, cluster.nodes[1].open().await);
+    cluster.nodes.remove(0);
+
+    let crm = cluster.nodes[0].crm.clone();
+    eventually("the backend closed both", || crm.open.lock().is_empty()).await;
+
+    for session in [first, second] {
+        cluster.nodes[0].is_refused(("GET", "/crm/x"), &session, (401, "session-unknown")).await;
+    }
+    let open = async { while cluster.nodes[1].send("POST", "/crm/login", "").await.status != 200 {} };
+    testkit::within("its place to be free", open).await;
 }

@@ -12,6 +12,7 @@ mod record_source;
 mod report;
 mod revoke;
 mod scene;
+mod sessions;
 mod sink;
 mod slow;
 mod stage;
@@ -44,6 +45,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "revoke", run: revoke::run },
     Trial { name: "revoke-everywhere", run: revoke::run_on_several },
     Trial { name: "cluster", run: cluster::run },
+    Trial { name: "sessions", run: sessions::run },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.
