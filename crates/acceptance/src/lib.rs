@@ -23,6 +23,8 @@ mod bodies;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod completion;
 #[cfg(test)]
 mod connections;

@@ -318,7 +318,7 @@ pub enum NotIssued {
 
 /// Says where the authorities are whose certificates clients of listeners may show.
 pub(crate) fn resolve(document: &mut Document) {
-    let folder = document.store.as_ref().map(|store| store.embedded.join(FOLDER));
+    let folder = document.store.as_ref().map(|store| store.folder().join(FOLDER));
     let authorities = document.certificate_authorities.clone();
     for tls in document.listeners.values_mut().filter_map(|listener| listener.tls.as_mut()) {
         let trust = tls.client_authorities.iter().filter_map(|name| {

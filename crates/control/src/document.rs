@@ -101,6 +101,7 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
     }
     findings.extend(crate::signers::check(document));
     findings.extend(authorities::check(document));
+    findings.extend(crate::backends::check(document));
     if let Err(found) = crate::keeping::products(document, is_doubtful) {
         findings.extend(found);
     }
@@ -191,7 +192,8 @@ fn anchor(document: &mut Document, file: &Path) {
     for authority in document.certificate_authorities.values_mut() {
         paths.extend([&mut authority.cert, &mut authority.key, &mut authority.crl].into_iter().flatten());
     }
-    paths.extend(document.store.as_mut().map(|store| &mut store.embedded));
+    let of_store = document.store.as_mut().map(|store| [&mut store.embedded, &mut store.folder, &mut store.ca]);
+    paths.extend(of_store.into_iter().flatten().flatten());
     paths.extend(token_file);
     for path in paths {
         if path.is_relative() {

@@ -82,7 +82,7 @@ async fn add_up(keeping: Arc<Keeping>) {
 }
 
 async fn follow(keeping: Arc<Keeping>) {
-    partners::follow(&keeping.index, &*keeping.registry, EVERY).await;
+    partners::follow(&keeping.index, &*keeping.registry, &*keeping.nodes, &keeping.name, EVERY).await;
 }
 
 async fn compact(keeping: Arc<Keeping>) {
@@ -178,6 +178,12 @@ fn show_keeping(node: &Arc<Node>, keeping: &Arc<Keeping>) {
             ..watch::JournalReading::default()
         }
     });
+    if let Some(counts) = keeping.counts.clone() {
+        watch::show_counts(&node.registry, move || {
+            let store_redis::Reading { is_there, asked, unanswered, debts } = counts.reading();
+            watch::CountsReading { is_there, asked, unanswered, owed: debts as u64 }
+        });
+    }
 }
 
 /// The tasks that look after upstreams: one each.

@@ -1,13 +1,16 @@
 //! Everything that a node keeps in its store: partners, usage, what quotas consumed.
 
+use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use journal::Journal;
 use limits::{Period, Plans};
 use metering::Rebuilt;
 use metering::{Aggregator, Ledger, Meter};
 use model::Document;
+use model::document::Store;
 use model::keys::Encryption;
 use model::read::advice;
 use model::usage::Usage;
@@ -17,19 +20,24 @@ use policies::backend_token::Signers;
 use policies::revocation_list::Revocations;
 use problem::{Finding, Pointer};
 use secrets::Vault;
-use store::{Registry, UnixMicros, UsageQuery, UsageTotals};
-use store_sqlite::SqliteStore;
+use store::{Nodes, Registry, StoreError, UnixMicros, UsageQuery, UsageTotals};
+use store_redis::RedisCounts;
 use tokio::sync::Mutex;
 
 use crate::accounts::Accounts;
 use crate::authorities::Authorities;
+use crate::backends::{self, Backends};
 use crate::clock::now;
 use crate::events;
 use crate::kept_usage::{KEPT, KeptUsage};
 use crate::quota_ledger::QuotaLedger;
 use crate::signers::KeptSigners;
 use crate::start_error::StartError;
-use crate::vault::vault;
+
+/// How long it is waited for other nodes to follow.
+const EVERYWHERE: Duration = Duration::from_secs(2);
+/// How often it is looked whether they have.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The name by which the usage journal knows who adds its records up.
 const TOTALS: &str = "totals";
@@ -50,6 +58,11 @@ pub struct Keeping {
     /// Authorities that sign certificates of partners.
     pub authorities: Arc<Authorities>,
     pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) nodes: Arc<dyn Nodes>,
+    /// What this process is called among the nodes of its store.
+    pub(crate) name: String,
+    /// Where limits are counted, if several nodes do.
+    pub(crate) counts: Option<Arc<RedisCounts>>,
     pub(crate) index: Arc<Index>,
     pub(crate) usage: Arc<Journal>,
     pub(crate) quotas: Arc<QuotaLedger>,
@@ -63,26 +76,25 @@ pub struct Keeping {
 }
 
 impl Keeping {
-    /// Opens everything in `folder`, and makes what is missing.
+    /// Opens everything in a store, and makes what is missing.
     pub(crate) async fn open(
-        folder: &Path,
+        store: &Store,
         usage_settings: &Usage,
         encryption: &Encryption,
     ) -> Result<Self, StartError> {
+        let folder = store.folder();
         let trouble = |what: &'static str| {
             let folder = folder.to_owned();
             move |cause: Box<dyn std::error::Error + Send + Sync>| StartError::Store { folder, what, cause }
         };
         make_private(folder).map_err(|error| trouble("the folder")(error.into()))?;
-        let pepper =
-            Pepper::load_or_create(&folder.join("pepper")).map_err(|error| trouble("the pepper")(error.into()))?;
-        let vault = vault(folder, encryption).map_err(|error| trouble("the vault of secrets")(error.into()))?;
+        let Backends { registry, totals, statements, nodes, counts } =
+            backends::open(store).await.map_err(|(what, cause)| trouble(what)(cause))?;
+        let vault = backends::vault(store, encryption).map_err(trouble("the vault of secrets"))?;
         let vault = Arc::new(vault);
-        let sqlite =
-            SqliteStore::open(&folder.join("vestibule.db")).map_err(|error| trouble("the database")(error.into()))?;
-        let sqlite = Arc::new(sqlite);
+        let pepper = Pepper::load_or_create(&vault).map_err(|error| trouble("the pepper")(error.into()))?;
         let index = Arc::new(Index::new(pepper));
-        index.refresh(&*sqlite).await.map_err(|error| trouble("the keys")(error.into()))?;
+        index.refresh(&*registry).await.map_err(|error| trouble("the keys")(error.into()))?;
 
         let journal = |name: &str, settings| Journal::open(&folder.join(name), settings, now().0).map(Arc::new);
         let mut consumers = vec![TOTALS.to_owned()];
@@ -91,20 +103,23 @@ impl Keeping {
         let settings = journal::Settings { consumers, ..journal::Settings::default() };
         let usage = journal("usage", settings).map_err(|error| trouble("the usage journal")(error.into()))?;
         let kept =
-            keep(&usage, &folder.join("usage"), usage_settings, &*sqlite).await.map_err(trouble("kept usage"))?;
+            keep(&usage, &folder.join("usage"), usage_settings, &*totals).await.map_err(trouble("kept usage"))?;
         let settings = journal::Settings { segment: 1024 * 1024, reserve: 256 * 1024, ..journal::Settings::default() };
         let quotas = journal("quotas", settings).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
         let quotas = QuotaLedger::open(Ledger::new(quotas), folder)
             .map_err(|error| trouble("the ledger of quotas")(error.into()))?;
         Ok(Self {
             folder: folder.to_owned(),
-            partners: Arc::new(Partners::new(sqlite.clone(), index.clone(), Arc::new(now))),
-            accounts: Arc::new(Accounts::new(sqlite.clone(), sqlite.clone(), Arc::new(now))),
-            totals: sqlite.clone(),
+            partners: Arc::new(Partners::new(registry.clone(), index.clone(), Arc::new(now))),
+            accounts: Arc::new(Accounts::new(statements, totals.clone(), Arc::new(now))),
+            totals,
             signers: Arc::new(KeptSigners::new(vault.clone())),
             authorities: Arc::new(Authorities::kept_in(vault.clone(), folder)),
             vault,
-            registry: sqlite,
+            registry,
+            nodes,
+            name: process_name(),
+            counts,
             meter: Arc::new(Meter::new(usage.clone())),
             quotas: Arc::new(quotas),
             noted: Mutex::default(),
@@ -118,6 +133,11 @@ impl Keeping {
     /// How the journal of usage is.
     pub fn journal(&self) -> journal::State {
         self.usage.state()
+    }
+
+    /// How the server does where limits are counted, if several nodes do that together.
+    pub fn counts(&self) -> Option<store_redis::Reading> {
+        self.counts.as_ref().map(|counts| counts.reading())
     }
 
     /// Writes down when keys were last used, for operators who look for those that nobody needs.
@@ -137,12 +157,29 @@ impl Keeping {
 
     /// What policies find of it.
     pub(crate) fn lend(&self, services: Services) -> Services {
-        services
+        let services = services
             .with(self.index.clone())
             .with::<dyn Plans>(Arc::new(IndexedPlans::new(self.index.clone())))
-            .with::<dyn limits::Ledger>(self.quotas.clone())
             .with::<dyn Signers>(self.signers.clone())
-            .with::<dyn Revocations>(self.authorities.clone())
+            .with::<dyn Revocations>(self.authorities.clone());
+        // Either several nodes remember what quotas consumed, or this one does.
+        match &self.counts {
+            Some(counts) => services.with::<dyn limits::Shared>(counts.clone()),
+            None => services.with::<dyn limits::Ledger>(self.quotas.clone()),
+        }
+    }
+
+    /// Waits until all nodes know what is in the store by now. Names those that do not after a while.
+    pub async fn everywhere(&self) -> Result<Vec<String>, StoreError> {
+        let revision = self.registry.revision().await?;
+        let begin = tokio::time::Instant::now();
+        loop {
+            let behind = self.nodes.behind(revision).await?;
+            if behind.is_empty() || begin.elapsed() > EVERYWHERE {
+                return Ok(behind);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Adds up what is in the journal now. Where another process does that, it is left to it.
@@ -164,6 +201,9 @@ impl Keeping {
     /// Makes the totals anew from the records that are kept, and says from which hour on.
     pub async fn rebuild(&self) -> Result<(u32, Rebuilt), NotRebuilt> {
         let Some(kept) = &self.kept else { return Err(NotRebuilt::NothingKept) };
+        if self.counts.is_some() {
+            return Err(NotRebuilt::Shared);
+        }
         self.add_up().await?;
         let mut aggregator = self.aggregator.lock().await;
         let Some(aggregator) = &mut *aggregator else { return Err(NotAddedUp::Elsewhere.into()) };
@@ -191,6 +231,9 @@ pub enum NotRebuilt {
     /// Records go once they are added up.
     #[error("no usage records are kept; write `usage: {{keep: 40d}}` and start again, and later ones will be")]
     NothingKept,
+    /// Other nodes have records, too.
+    #[error("totals of several nodes cannot be made anew by one of them, which has its own records only")]
+    Shared,
     /// It cannot be told which records are there.
     #[error("it cannot be told from which hour on all usage records are kept")]
     Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -286,6 +329,13 @@ fn period(period: model::api::Period) -> store::Period {
     }
 }
 
+/// What this process is called: by chance, after its machine.
+fn process_name() -> String {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let chance = std::collections::hash_map::RandomState::new().hash_one(now().0);
+    format!("{}-{}-{:08x}", machine.trim(), std::process::id(), chance >> 32)
+}
+
 /// Makes a folder that nobody else may look into.
 fn make_private(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
@@ -297,7 +347,8 @@ mod tests {
     use super::*;
 
     async fn open(folder: &Path) -> Keeping {
-        Keeping::open(folder, &Usage::default(), &Encryption::default()).await.unwrap()
+        let store = serde_json::from_value(serde_json::json!({ "embedded": folder })).unwrap();
+        Keeping::open(&store, &Usage::default(), &Encryption::default()).await.unwrap()
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod authorities;
+mod backends;
 mod beside;
 mod clock;
 mod collector;
@@ -12,6 +13,7 @@ mod events;
 mod jobs;
 mod keeping;
 mod kept_usage;
+mod migration;
 mod node;
 mod observing;
 mod presence;
@@ -20,14 +22,14 @@ mod receiver;
 mod rehearsal;
 mod signers;
 mod start_error;
-mod vault;
 
 pub use self::accounts::{AccountError, Accounts, Order, Recount};
 pub use self::authorities::{Authorities, NoAuthority, NotIssued, Signing, Wish};
+pub use self::backends::{postgres, vault};
 pub use self::clock::now;
 pub use self::document::{Configuration, check, schema};
 pub use self::keeping::{Keeping, NotAddedUp, NotRebuilt};
+pub use self::migration::{Moved, NotMigrated, migrate, move_in};
 pub use self::node::{Expecting, Node, Phase, Published};
 pub use self::rehearsal::{Keys, rehearse};
 pub use self::start_error::StartError;
-pub use self::vault::vault;

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use watch::{LinesReading, Vitals};
 
 use crate::authorities;
+use crate::backends;
 use crate::beside;
 use crate::collector::{Collector, Exporting};
 use crate::document::{Configuration, and_the_rest};
@@ -91,10 +92,9 @@ impl Node {
         inherited: Inherited,
     ) -> Result<Arc<Self>, StartError> {
         let document = &configuration.document;
-        let keeping = match &document.store {
-            Some(store) => Some(Arc::new(Keeping::open(&store.embedded, &document.usage, &document.encryption).await?)),
-            None => None,
-        };
+        let all = |found| StartError::Findings(and_the_rest(&configuration, found));
+        backends::expect(document).map_err(all)?;
+        let keeping = keep(document).await?;
         let services = keeping.as_ref().map_or_else(Services::default, |keeping| keeping.lend(Services::default()));
         let sources = Arc::new(Sources::default());
         let services = beside::lend(services, sources.clone());
@@ -103,7 +103,6 @@ impl Node {
         telemetry::metrics::describe_process(&registry);
         let spans = document.tracing.as_ref().map(|_| SpanQueue::new(SPANS));
         let collector = document.tracing.as_ref().map(Collector::of).transpose();
-        let all = |found| StartError::Findings(and_the_rest(&configuration, found));
         let collector = collector.map_err(all)?;
         let exports = events::exports(document).map_err(all)?;
         let sampler = document.tracing.as_ref().map(|tracing| Sampler::new(tracing.sample, Callers::Decide));
@@ -264,6 +263,8 @@ impl Node {
             // What cannot be added up now stays in the journal.
             drop(keeping.add_up().await);
             keeping.note_uses().await;
+            // One that left without a word is forgotten after a while.
+            drop(keeping.nodes.leaves(&keeping.name).await);
         }
         Shipments::finish(&self.shipments).await;
         for log in &*self.logs.lock() {
@@ -276,6 +277,7 @@ impl Node {
         let located = |found| located(&configuration, found);
         let all = |found| and_the_rest(&configuration, found);
         let document = &configuration.document;
+        backends::expect(document).map_err(all)?;
         prepare(self.keeping.as_ref(), document).map_err(all)?;
         let mut snapshot = Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(all)?;
         let products = keeping::products(document, &|_| false).map_err(all)?;
@@ -302,6 +304,13 @@ impl Node {
         *current = configuration;
         Ok(Published { generation, hash })
     }
+}
+
+/// Opens the store of a document, if it has one.
+async fn keep(document: &Document) -> Result<Option<Arc<Keeping>>, StartError> {
+    let Some(store) = &document.store else { return Ok(None) };
+    let keeping = Keeping::open(store, &document.usage, &document.encryption).await?;
+    Ok(Some(Arc::new(keeping)))
 }
 
 /// A successor was started and may count.

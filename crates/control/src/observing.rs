@@ -70,7 +70,7 @@ pub(crate) fn logs(document: &Document, kept: &Kept) -> Result<Logs, Vec<Finding
             }
         }
     }
-    let shelves = document.store.as_ref().map(|store| store.embedded.join("logs")).unwrap_or_default();
+    let shelves = document.store.as_ref().map(|store| store.folder().join("logs")).unwrap_or_default();
     for (index, plan) in plans {
         let settings = serde_json::to_value(document.logs.get(index)).unwrap_or_default();
         match shelf(&shelves, &plan, kept) {

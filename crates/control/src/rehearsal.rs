@@ -1,9 +1,11 @@
 //! A document compiled to be looked at, with the keys of its store if they can be read.
 
-use std::path::Path;
+use std::error::Error;
 use std::sync::Arc;
 
 use limits::Plans;
+use model::document::Store;
+use model::keys::Encryption;
 use partners::{Index, Pepper};
 use pipeline::{Kept, Services};
 use policies::backend_token::Signers;
@@ -11,9 +13,12 @@ use policies::outside::{Background, NoBackground};
 use policies::revocation_list::Revocations;
 use problem::Finding;
 use snapshot::{Lent, Snapshot};
+use store::Registry;
+use store_postgres::PostgresStore;
 use store_sqlite::SqliteStore;
 
 use crate::authorities::NamedAuthorities;
+use crate::backends;
 use crate::document::{Configuration, and_the_rest};
 use crate::keeping::{self, IndexedPlans};
 use crate::signers::NamedSigners;
@@ -37,7 +42,7 @@ pub async fn rehearse(configuration: &Configuration) -> Result<(Snapshot, Keys),
     let mut services = Services::default();
     let mut keys = Keys::None;
     if let Some(store) = &document.store {
-        let (index, found) = match indexed(&store.embedded).await {
+        let (index, found) = match indexed(store, &document.encryption).await {
             Ok(index) => {
                 let count = index.keys();
                 (index, Keys::Known(count))
@@ -58,20 +63,26 @@ pub async fn rehearse(configuration: &Configuration) -> Result<(Snapshot, Keys),
 }
 
 /// The keys of a store, or why they cannot be read.
-async fn indexed(folder: &Path) -> Result<Index, String> {
-    let (pepper, file) = (folder.join("pepper"), folder.join("vestibule.db"));
+async fn indexed(store: &Store, encryption: &Encryption) -> Result<Index, String> {
+    let told = |error: Box<dyn Error + Send + Sync>| told(&*error);
+    let shared = backends::postgres(store).map_err(told)?;
+    let file = backends::database(store.folder());
     // Looking at a store must not make one.
-    if !pepper.exists() || !file.exists() {
-        return Err(format!("there is no store in {} yet", folder.display()));
+    if shared.is_none() && !file.exists() {
+        return Err(format!("there is no store in {} yet", store.folder().display()));
     }
-    let index = Index::new(Pepper::load_or_create(&pepper).map_err(|error| told(&error))?);
-    let store = SqliteStore::open_to_read(&file).map_err(|error| told(&error))?;
-    index.refresh(&store).await.map_err(|error| told(&error))?;
+    let registry: Box<dyn Registry> = match shared {
+        Some(settings) => Box::new(PostgresStore::open_to_read(settings).await.map_err(|error| told(error.into()))?),
+        None => Box::new(SqliteStore::open_to_read(&file).map_err(|error| told(error.into()))?),
+    };
+    let vault = backends::vault(store, encryption).map_err(told)?;
+    let index = Index::new(Pepper::load_or_create(&vault).map_err(|error| told(error.into()))?);
+    index.refresh(&*registry).await.map_err(|error| told(error.into()))?;
     Ok(index)
 }
 
 /// An error with its causes.
-fn told(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
+fn told(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }

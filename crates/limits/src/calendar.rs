@@ -66,7 +66,7 @@ impl fmt::Display for Period {
 }
 
 /// One window: its first second and the first after it, in seconds since 1970.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Window {
     /// When it begins.
     pub start: u64,

@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::shards::{BuildAsIs, Shards, share};
 use crate::tally::Tally;
-use crate::{Calendar, Decision, Ledger, News, Passage, Reading, Remembered, Window};
+use crate::{Calendar, Decision, Draw, Drawn, Ledger, News, Passage, Reading, Remembered, Window};
 
 /// Counters of one calendar, one per key.
 ///
@@ -127,6 +127,43 @@ impl Counters {
             ledger.given_back(&name, window.start, cost);
         }
         Some(left)
+    }
+
+    /// What several nodes are to be asked about a request, in place of [`Self::take`]. Nothing is counted here.
+    pub fn ask(&self, key: &str, cost: u32, limit: u64, now: u64) -> Draw {
+        let window = self.calendar.window(now);
+        let fingerprint = self.shards.fingerprint(key);
+        let shard = self.shards.part(fingerprint).read();
+        let counter = shard.counters.get(&fingerprint).filter(|counter| self.is_name_of(&counter.name, key));
+        let known = counter.and_then(|counter| counter.tally.of(window));
+        let known = known.map_or(0, |consumed| consumed.load(Ordering::Relaxed));
+        Draw { counter: [&*self.name, key].join(SEPARATOR), window, cost, limit, known }
+    }
+
+    /// Takes note of what several nodes answered, so that this one could count on by itself.
+    pub fn heed(&self, key: &str, draw: &Draw, drawn: Drawn, now: u64) -> Decision {
+        let Draw { window, cost, limit, .. } = *draw;
+        let fingerprint = self.shards.fingerprint(key);
+        let is_known = {
+            let shard = self.shards.part(fingerprint).read();
+            let counter = shard.counters.get(&fingerprint).filter(|counter| self.is_name_of(&counter.name, key));
+            let consumed = counter.and_then(|counter| counter.tally.of(window));
+            consumed.map(|consumed| consumed.fetch_max(drawn.consumed, Ordering::Relaxed)).is_some()
+        };
+        if !is_known {
+            let mut shard = self.shards.part(fingerprint).write();
+            if let Place::Own(counter, spilled) = self.place(&mut shard, key, fingerprint, window) {
+                counter.tally.open(window, spilled).fetch_max(drawn.consumed, Ordering::Relaxed);
+            }
+        }
+        let ask = Ask { cost, limit, window, now };
+        let passage = if drawn.is_granted {
+            Passage::Granted
+        } else {
+            Passage::Refused { retry_after: (u64::from(cost) <= limit).then_some(ask.resets_in()) }
+        };
+        let remaining = limit.saturating_sub(drawn.consumed);
+        Decision { passage, limit, remaining, resets_in: ask.resets_in() }
     }
 
     /// Every counter as it stands, to be kept and given to [`Self::restore`].

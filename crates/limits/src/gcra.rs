@@ -41,9 +41,14 @@ impl Gcra {
         self.burst
     }
 
+    /// Ticks that pass between two requests at exactly the rate.
+    pub(crate) fn interval(&self) -> u64 {
+        self.interval
+    }
+
     /// How long it takes until the whole burst is there again.
     pub fn refill(&self) -> Duration {
-        duration(self.reach)
+        Ticks(self.reach).duration()
     }
 
     /// Judges a request by the TAT of its key, and moves the TAT if the request is granted.
@@ -54,7 +59,7 @@ impl Gcra {
         loop {
             let moved = seen.max(now.0).saturating_add(cost);
             if moved > latest {
-                let retry_after = (cost <= self.reach).then(|| duration(moved - latest));
+                let retry_after = (cost <= self.reach).then(|| Ticks(moved - latest).duration());
                 return self.decision(Passage::Refused { retry_after }, seen, now);
             }
             // One cell, and nothing is published through it: its own order of changes is all that counts.
@@ -80,7 +85,7 @@ impl Gcra {
     fn decision(&self, passage: Passage, tat: u64, now: Ticks) -> Decision {
         let ahead = tat.saturating_sub(now.0);
         let remaining = self.reach.saturating_sub(ahead) / self.interval;
-        Decision { passage, limit: self.burst, remaining, resets_in: duration(ahead) }
+        Decision { passage, limit: self.burst, remaining, resets_in: Ticks(ahead).duration() }
     }
 }
 
@@ -93,11 +98,11 @@ impl Ticks {
     pub(crate) fn of(nanos: u64) -> Self {
         Self(nanos.saturating_mul(TICKS_PER_NANO))
     }
-}
 
-/// How long so many ticks are, rounded up so that nobody is told to come too early.
-fn duration(ticks: u64) -> Duration {
-    Duration::from_nanos(ticks.div_ceil(TICKS_PER_NANO))
+    /// How long so many ticks are, rounded up so that nobody is told to come too early.
+    pub(crate) fn duration(self) -> Duration {
+        Duration::from_nanos(self.0.div_ceil(TICKS_PER_NANO))
+    }
 }
 
 const TICKS_PER_NANO: u64 = 16;

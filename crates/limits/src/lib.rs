@@ -12,6 +12,7 @@ mod gcra;
 mod in_flight;
 mod ledger;
 mod shards;
+mod shared;
 mod tally;
 
 pub use self::arrivals::Arrivals;
@@ -21,3 +22,4 @@ pub use self::decision::{Decision, Passage};
 pub use self::gcra::Gcra;
 pub use self::in_flight::{Count, InFlight, Permit};
 pub use self::ledger::{Held, Ledger, News, Plans, Reading, Remembered, Turn};
+pub use self::shared::{Asked, Away, Draw, Drawn, Fallback, Shared, Terms};

@@ -1,7 +1,7 @@
 //! The whole document, `vestibule.yaml`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -135,8 +135,45 @@ pub struct Admin {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// A folder of this machine: an embedded database and journals. Made if it is not there.
-    pub embedded: PathBuf,
+    /// A folder of this machine: an embedded database and journals. Made if it is not there. With it nothing else is needed.
+    #[serde(default)]
+    pub embedded: Option<PathBuf>,
+    /// The database that several nodes share, in place of `embedded`: `postgres://user:password@host:5432/database`, with
+    /// `?sslmode=require` for TLS only.
+    #[serde(default)]
+    pub postgres: Option<String>,
+    /// Where several nodes count together: Redis or Valkey, `redis://user:password@host:6379/0`, or `rediss://` with TLS.
+    #[serde(default)]
+    pub redis: Option<String>,
+    /// With `postgres`, a folder of this machine for the node's own journals, which it needs again after a restart. Each node has
+    /// another one.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
+    /// Authorities that sign the certificates of PostgreSQL and Redis, in PEM. Left out, those that the public trusts.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// How limits decide while Redis is away.
+    #[serde(default)]
+    pub limits_without_redis: LimitsAlone,
+}
+
+impl Store {
+    /// Where this node keeps what is its own.
+    pub fn folder(&self) -> &Path {
+        self.embedded.as_deref().or(self.folder.as_deref()).unwrap_or(Path::new(""))
+    }
+}
+
+/// How limits decide while several nodes cannot count together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LimitsAlone {
+    /// Each node counts by itself, from what it knows, and what it granted is added to the common count afterwards. Meanwhile
+    /// all nodes together may grant more than the limit.
+    #[default]
+    CountAlone,
+    /// They cannot decide: requests are refused, or pass where the policy's `on_failure` is `open`.
+    Fail,
 }
 
 /// Export of spans.

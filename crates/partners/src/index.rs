@@ -8,8 +8,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use store::{
-    CertificateId, CertificateName, Change, Changed, EntityId, Kind, ProductName, Registry, Revision, StoreError,
-    UnixMicros,
+    CertificateId, CertificateName, Change, Changed, EntityId, Kind, Nodes, ProductName, Registry, Revision,
+    StoreError, UnixMicros,
 };
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -252,12 +252,20 @@ impl Index {
     }
 }
 
-/// Keeps an index at the store's revision, for as long as it is polled.
-pub async fn follow(index: &Index, registry: &dyn Registry, every: Duration) {
+/// Keeps an index at the store's revision, for as long as it is polled: at once when others tell of a change, and otherwise so
+/// often. Tells others, as the node of this name, how far it is.
+pub async fn follow(index: &Index, registry: &dyn Registry, nodes: &dyn Nodes, name: &str, every: Duration) {
     let mut is_well = true;
     loop {
-        tokio::time::sleep(every).await;
-        match index.refresh(registry).await {
+        // Either way it is looked; so whether anybody told of a change does not matter.
+        let _told = tokio::time::timeout(every, nodes.changed()).await;
+        let refreshed = index.refresh(registry).await;
+        if refreshed.is_ok()
+            && let Err(cause) = nodes.follows(name, index.revision()).await
+        {
+            tracing::debug!(%cause, "other nodes could not be told how far this one has followed");
+        }
+        match refreshed {
             Ok(_) if is_well => {}
             Ok(changes) => {
                 tracing::info!(changes, "the index follows the store again");

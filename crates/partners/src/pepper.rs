@@ -1,13 +1,14 @@
 //! The pepper: what the hashes of secrets are keyed with, and what no copy of the store reveals.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::{hmac, rand};
+use secrets::Vault;
 use store::KeyHash;
 
-use crate::private_file::{self, PrivateFileError};
+/// What it is called in the vault.
+const NAME: &str = "pepper";
 
 /// Bytes of a pepper.
 const LENGTH: usize = 32;
@@ -24,32 +25,29 @@ pub struct Pepper {
 /// Why there is no pepper.
 #[derive(Debug, thiserror::Error)]
 pub enum PepperError {
-    /// The file cannot be used.
+    /// The vault cannot be used.
     #[error(transparent)]
-    File(#[from] PrivateFileError),
-    /// The file holds something else.
-    #[error("the file {0} holds no pepper: that would be {LENGTH} bytes")]
-    NotOne(PathBuf),
+    Vault(#[from] secrets::Error),
+    /// The vault holds something else.
+    #[error("the vault holds no pepper under this name: that would be {LENGTH} bytes")]
+    NotOne,
     /// There is no randomness.
     #[error("the system gives no randomness")]
     NoRandomness,
 }
 
 impl Pepper {
-    /// Reads the pepper of this gateway, and makes one at the first start.
-    pub fn load_or_create(path: &Path) -> Result<Self, PepperError> {
-        let read = || private_file::read(path, LENGTH as u64 + 1);
-        let content = if let Some(content) = read()? {
-            content
-        } else {
+    /// The pepper that is kept in a vault; made, if there is none.
+    pub fn load_or_create(vault: &Vault) -> Result<Self, PepperError> {
+        let content = vault.update(NAME, |kept| {
+            if let Some(pepper) = kept {
+                return Ok((pepper, None));
+            }
             let mut pepper = [0; LENGTH];
             rand::fill(&mut pepper).map_err(|_unspecified| PepperError::NoRandomness)?;
-            private_file::place(path, &pepper)?;
-            // Another process may have been faster: what is in the file counts.
-            read()?.unwrap_or_default()
-        };
-        let pepper = content.as_slice().try_into().map_err(|_other_size| PepperError::NotOne(path.to_owned()))?;
-        Ok(Self::new(pepper))
+            Ok::<_, PepperError>((pepper.to_vec(), Some(pepper.to_vec())))
+        })?;
+        Ok(Self::new(content.as_slice().try_into().map_err(|_other_size| PepperError::NotOne)?))
     }
 
     /// A pepper that is kept elsewhere.
@@ -85,34 +83,31 @@ impl fmt::Debug for Pepper {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+    use secrets::Masters;
+    use tempfile::TempDir;
 
     use super::*;
 
-    #[test]
-    fn a_pepper_is_made_once_for_its_owner_only() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("pepper");
-
-        let first = Pepper::load_or_create(&path).unwrap();
-        let second = Pepper::load_or_create(&path).unwrap();
-
-        assert_eq!(first.algorithm(), second.algorithm());
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read(&path).unwrap().len(), LENGTH);
-        assert_eq!(directory.path().read_dir().unwrap().count(), 1);
+    fn vault(folder: &TempDir) -> Vault {
+        Vault::open(&folder.path().join("secrets"), Masters::File(folder.path().join("master.key"))).unwrap()
     }
 
     #[test]
-    fn a_file_of_another_size_is_no_pepper_and_stays() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("pepper");
+    fn a_pepper_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Pepper::load_or_create(&vault(&folder)).unwrap();
+        let second = Pepper::load_or_create(&vault(&folder)).unwrap();
+        assert_eq!(first.algorithm(), second.algorithm());
+    }
+
+    #[test]
+    fn something_of_another_size_is_no_pepper_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(&folder);
         for content in [&b""[..], b"short", &[7; 33]] {
-            fs::write(&path, content).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-            assert!(matches!(Pepper::load_or_create(&path), Err(PepperError::NotOne(_))));
-            assert_eq!(fs::read(&path).unwrap(), content);
+            vault.update::<_, secrets::Error>(NAME, |_| Ok(((), Some(content.to_vec())))).unwrap();
+            assert!(matches!(Pepper::load_or_create(&vault), Err(PepperError::NotOne)));
+            assert_eq!(vault.get(NAME).unwrap().unwrap(), content);
         }
     }
 

@@ -143,12 +143,12 @@ async fn a_follower_needs_no_telling() {
     let app = fixture.app().await;
     let second = index();
 
-    let following = crate::follow(&second, &*fixture.registry, Duration::from_millis(500));
+    let following = crate::follow(&second, &*fixture.registry, &store::Alone, "one", Duration::from_millis(500));
     tokio::time::timeout(Duration::from_secs(1), following).await.unwrap_err();
 
     let key = fixture.key(&app.id).await;
     assert!(second.find(key.secret.expose()).is_err());
-    let following = crate::follow(&second, &*fixture.registry, Duration::from_millis(500));
+    let following = crate::follow(&second, &*fixture.registry, &store::Alone, "one", Duration::from_millis(500));
     tokio::time::timeout(Duration::from_secs(1), following).await.unwrap_err();
     assert!(second.find(key.secret.expose()).is_ok());
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 use http::{StatusCode, response};
-use limits::{Calendar, Counters, Decision, Ledger, Passage, Period, Plans};
-use pipeline::{ChainBuilder, Exchange, Failure, Flow, OnGiveBack, OnRequest, OnResponse, Policy, Stage, Verdict};
+use limits::{Calendar, Counters, Decision, Fallback, Ledger, Passage, Period, Plans, Shared};
+use pipeline::{
+    AskOnRequest, ChainBuilder, Exchange, Failure, Flow, OnGiveBack, OnRequest, OnResponse, Policy, Stage, Step,
+    Verdict,
+};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,7 +25,7 @@ pub static QUOTA_EXCEEDED: ProblemKind =
 /// Lets so many requests pass in a calendar window.
 ///
 /// Windows begin with the clock and the calendar of a time zone: the minute, the day, the month. A quota is never exceeded, by
-/// no request, and a request that this limit or another one refuses (`spike-arrest`, `quota`, `concurrency`) costs nothing. What
+/// no request and on all nodes of a shared store together, and a request that this limit or another one refuses (`spike-arrest`, `quota`, `concurrency`) costs nothing. What
 /// any later policy refuses counts: it has been let in. Answers carry the `RateLimit-Policy` and `RateLimit` fields.
 ///
 /// Where callers are counted (`key`, `app`, `company`, `product`) and a request has none, the policy cannot judge it: it is
@@ -74,6 +77,8 @@ pub struct Quota {
     cost: Option<u32>,
     fields: Fields,
     zone: String,
+    /// Where several nodes count together, if there are several.
+    shared: Option<Arc<dyn Shared>>,
 }
 
 enum Plan {
@@ -120,11 +125,14 @@ impl Policy for Quota {
             }
             _ => return Err(finding("needs either `requests` and `per`, or `from: product`")),
         };
-        Ok(Self { plan, counted_by, cost, fields, zone })
+        Ok(Self { plan, counted_by, cost, fields, zone, shared: chain.service() })
     }
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
-        chain.on_request(self.clone());
+        match &self.shared {
+            Some(_) => chain.ask_on_request(self.clone()),
+            None => chain.on_request(self.clone()),
+        }
         chain.on_give_back(self.clone());
         chain.on_response(self);
     }
@@ -155,11 +163,36 @@ impl OnRequest for Quota {
         let now = exchange.began_at;
         let taken = self.counted(exchange, |counters, key, limit| counters.take(key, cost, limit, now))?;
         let Some((counters, decision)) = taken else { return Ok(Flow::Next) };
-        self.fields.keep(exchange, &decision, counters.calendar().period().seconds());
-        match decision.passage {
-            Passage::Granted => Ok(Flow::Next),
-            Passage::Refused { retry_after } => Ok(self.refusal(counters, &decision, retry_after, exchange).into()),
-        }
+        Ok(self.settle(counters, &decision, exchange))
+    }
+}
+
+impl AskOnRequest for Quota {
+    fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
+        let Some(shared) = self.shared.as_deref() else { return Step::Now(self.on_request(exchange)) };
+        let cost = self.cost.unwrap_or(exchange.cost);
+        let now = exchange.began_at;
+        let ask = |counters: &Counters, key: &str, limit: u64| (key.to_owned(), counters.ask(key, cost, limit, now));
+        let (counters, (key, draw)) = match self.counted(exchange, ask) {
+            Ok(Some(asked)) => asked,
+            Ok(None) => return Step::Now(Ok(Flow::Next)),
+            Err(failure) => return Step::Now(Err(failure)),
+        };
+        Step::Wait(Box::pin(async move {
+            let decision = match shared.draw(draw.clone()).await {
+                Ok(drawn) => counters.heed(&key, &draw, drawn, now),
+                Err(away) if shared.fallback() == Fallback::Fail => return Err(away.into()),
+                Err(_) => {
+                    let decision = counters.take(&key, cost, draw.limit, now);
+                    if decision.is_granted() {
+                        let known = draw.limit.saturating_sub(decision.remaining);
+                        shared.owe(&draw.counter, draw.window, cost.into(), known);
+                    }
+                    decision
+                }
+            };
+            Ok(self.settle(counters, &decision, exchange))
+        }))
     }
 }
 
@@ -169,7 +202,13 @@ impl OnGiveBack for Quota {
             return;
         }
         let (cost, then) = (self.cost.unwrap_or(exchange.cost), exchange.began_at);
-        let left = self.counted(exchange, |counters, key, limit| counters.give_back(key, cost, limit, then));
+        let left = self.counted(exchange, |counters, key, limit| {
+            if let Some(shared) = &self.shared {
+                let drawn = counters.ask(key, cost, limit, then);
+                shared.return_to(&drawn.counter, drawn.window, cost);
+            }
+            counters.give_back(key, cost, limit, then)
+        });
         if let Ok(Some((_, Some(left)))) = left {
             self.fields.correct(exchange, left);
         }
@@ -183,6 +222,14 @@ impl OnResponse for Quota {
 }
 
 impl Quota {
+    fn settle(&self, counters: &Counters, decision: &Decision, exchange: &mut Exchange) -> Flow {
+        self.fields.keep(exchange, decision, counters.calendar().period().seconds());
+        match decision.passage {
+            Passage::Granted => Flow::Next,
+            Passage::Refused { retry_after } => self.refusal(counters, decision, retry_after, exchange).into(),
+        }
+    }
+
     /// Hands counters, key and limit of the exchange to `judge`; nothing, if its product has no quota.
     fn counted<T>(
         &self,

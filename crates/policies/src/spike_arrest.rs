@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 use http::{StatusCode, response};
-use limits::{Arrivals, Gcra, Passage};
+use limits::{Arrivals, Decision, Fallback, Gcra, Passage, Shared};
 use model::units::{Rate, Span};
-use pipeline::{ChainBuilder, Exchange, Flow, OnGiveBack, OnRequest, OnResponse, Policy, Stage, Verdict};
+use pipeline::{
+    AskOnRequest, ChainBuilder, Exchange, Flow, OnGiveBack, OnRequest, OnResponse, Policy, Stage, Step, Verdict,
+};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,7 +24,8 @@ pub static RATE_LIMITED: ProblemKind =
 
 /// Lets requests pass at a rate, with a burst.
 ///
-/// In any window of time `T`, at most `burst + rate * T` requests pass, exactly, however many come at once. A request that this
+/// In any window of time `T`, at most `burst + rate * T` requests pass, exactly, however many come at once and on all nodes of a
+/// shared store together. A request that this
 /// limit or another one refuses (`spike-arrest`, `quota`, `concurrency`) costs nothing. Answers carry the `RateLimit-Policy` and
 /// `RateLimit` fields.
 ///
@@ -55,6 +58,10 @@ pub struct SpikeArrest {
     counted_by: CountedBy,
     state: Arc<State>,
     fields: Fields,
+    /// By which all nodes know what is counted here.
+    name: String,
+    /// Where several nodes count together, if there are several.
+    shared: Option<Arc<dyn Shared>>,
     window: u64,
     /// What is allowed, in words.
     allowed: String,
@@ -92,21 +99,23 @@ impl Policy for SpikeArrest {
         let allowance = allowance(&rule, rate);
         let fields = Fields::fixed(&name, allowance, chain);
         let owner = written.unwrap_or_else(|| chain.place());
-        let state = chain.keep(Some(&format!("{owner}/{rate}/{}", counted_by.identity())), || State {
-            epoch: Instant::now(),
-            arrivals: Arrivals::new(keys),
-        });
+        let name = format!("{owner}/{rate}/{}", counted_by.identity());
+        let state = chain.keep(Some(&name), || State { epoch: Instant::now(), arrivals: Arrivals::new(keys) });
         let allowed = format!(
             "{} per {}, {burst} at once, are allowed {}",
             plural(rate.count(), "request"),
             in_words(rate.per()),
             counted_by.for_each()
         );
-        Ok(Self { rule, counted_by, state, fields, window: allowance.seconds, allowed })
+        let shared = chain.service();
+        Ok(Self { rule, counted_by, state, fields, name, shared, window: allowance.seconds, allowed })
     }
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
-        chain.on_request(self.clone());
+        match &self.shared {
+            Some(_) => chain.ask_on_request(self.clone()),
+            None => chain.on_request(self.clone()),
+        }
         chain.on_give_back(self.clone());
         chain.on_response(self);
     }
@@ -117,11 +126,24 @@ impl OnRequest for SpikeArrest {
         let now = self.state.nanos(exchange.began);
         let take = |key: &str| self.state.arrivals.take(key, 1, &self.rule, now);
         let decision = self.counted_by.with_key(exchange, take)?;
-        self.fields.keep(exchange, &decision, self.window);
-        match decision.passage {
-            Passage::Granted => Ok(Flow::Next),
-            Passage::Refused { retry_after } => Ok(self.refusal(retry_after.unwrap_or(decision.resets_in)).into()),
-        }
+        Ok(self.settle(&decision, exchange))
+    }
+}
+
+impl AskOnRequest for SpikeArrest {
+    fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
+        let Some(shared) = self.shared.as_deref() else { return Step::Now(self.on_request(exchange)) };
+        let name = match self.counted_by.with_key(exchange, |key| self.shared_name(key)) {
+            Ok(name) => name,
+            Err(failure) => return Step::Now(Err(failure)),
+        };
+        Step::Wait(Box::pin(async move {
+            match shared.step(name, 1, self.rule).await {
+                Ok(decision) => Ok(self.settle(&decision, exchange)),
+                Err(away) if shared.fallback() == Fallback::Fail => Err(away.into()),
+                Err(_) => self.on_request(exchange),
+            }
+        }))
     }
 }
 
@@ -131,7 +153,13 @@ impl OnGiveBack for SpikeArrest {
             return;
         }
         let held = self.state.nanos(exchange.began)..self.state.nanos(Instant::now());
-        let give_back = |key: &str| self.state.arrivals.give_back(key, 1, &self.rule, held);
+        let give_back = |key: &str| {
+            if let Some(shared) = &self.shared {
+                let held = Duration::from_nanos(held.end.saturating_sub(held.start));
+                shared.step_back(&self.shared_name(key), 1, self.rule, held);
+            }
+            self.state.arrivals.give_back(key, 1, &self.rule, held)
+        };
         if let Ok(Some(stands)) = self.counted_by.with_key(exchange, give_back) {
             self.fields.keep(exchange, &stands, self.window);
         }
@@ -145,6 +173,18 @@ impl OnResponse for SpikeArrest {
 }
 
 impl SpikeArrest {
+    fn settle(&self, decision: &Decision, exchange: &mut Exchange) -> Flow {
+        self.fields.keep(exchange, decision, self.window);
+        match decision.passage {
+            Passage::Granted => Flow::Next,
+            Passage::Refused { retry_after } => self.refusal(retry_after.unwrap_or(decision.resets_in)).into(),
+        }
+    }
+
+    fn shared_name(&self, key: &str) -> String {
+        [&self.name, ":", key].concat()
+    }
+
     #[cold]
     fn refusal(&self, wait: Duration) -> Problem {
         let (seconds, value) = retry_after(wait);

@@ -126,8 +126,8 @@ impl Vault {
         }
     }
 
-    /// All names but that of the ring.
-    fn names(&self) -> Result<Vec<String>, Error> {
+    /// The names of all secrets.
+    pub fn names(&self) -> Result<Vec<String>, Error> {
         let mut names = self.shelf.names().map_err(Error::Shelf)?;
         names.retain(|name| name != KEYRING);
         Ok(names)

@@ -5,6 +5,7 @@
 //! server. Deliberately not here: what must be decided for each request, which is the business of `store-redis`.
 
 mod connect;
+mod fill;
 mod nodes;
 mod registry;
 mod rows;
@@ -21,6 +22,7 @@ use store::Mode;
 use tokio::time::timeout;
 
 pub use self::connect::Settings;
+pub use self::fill::{Filled, NotFilled, Source};
 pub use self::nodes::Notices;
 pub use self::schema::Migration;
 pub use self::sealed::Sealed;
@@ -41,6 +43,13 @@ impl PostgresStore {
     pub async fn open(settings: Settings) -> Result<Self, OpenError> {
         let store = Self { pool: connect::pool(&settings)?, settings };
         schema::prepare(&store).await?;
+        Ok(store)
+    }
+
+    /// Connects, to look at it. The tables must be there.
+    pub async fn open_to_read(settings: Settings) -> Result<Self, OpenError> {
+        let store = Self { pool: connect::pool(&settings)?, settings };
+        schema::expect(&store).await?;
         Ok(store)
     }
 

@@ -21,9 +21,15 @@ pub struct Migration {
 
 /// Makes the tables in an empty database; otherwise they must be of the present version.
 pub(crate) async fn prepare(store: &PostgresStore) -> Result<(), OpenError> {
-    let found = bounded(version(store)).await.map_err(Unavailable::from)?;
-    match found {
-        0 => migrate(store, Mode::Real).await.map(|_| ()),
+    match expect(store).await {
+        Err(OpenError::TooOld { found: 0, .. }) => migrate(store, Mode::Real).await.map(|_| ()),
+        expected => expected,
+    }
+}
+
+/// Says that the tables are of the present version.
+pub(crate) async fn expect(store: &PostgresStore) -> Result<(), OpenError> {
+    match bounded(version(store)).await.map_err(Unavailable::from)? {
         found if found < MIGRATIONS.len() => Err(OpenError::TooOld { found, known: MIGRATIONS.len() }),
         found => fits(found),
     }

@@ -146,11 +146,22 @@ async fn credit(store: &PostgresStore, new: &NewCredit) -> Result<Credited, Trou
     Ok(Credited::Now(row))
 }
 
+/// Puts a row in its place, under the number that it has.
+pub(crate) async fn place(transaction: &Transaction<'_>, row: &StatementRow) -> Result<(), Trouble> {
+    insert_as(transaction, row, Some(row.number)).await.map(drop)
+}
+
+/// Puts a row in its place, under the next number.
 async fn insert(transaction: &Transaction<'_>, row: &StatementRow) -> Result<u64, Trouble> {
+    insert_as(transaction, row, None).await
+}
+
+async fn insert_as(transaction: &Transaction<'_>, row: &StatementRow, number: Option<u64>) -> Result<u64, Trouble> {
     const SQL: &str = "INSERT INTO statements \
-        (corrects, company, plan, first_hour, end_hour, currency, total, body, hash, made, closed) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING number";
-    let values: [&(dyn ToSql + Sync); 11] = [
+        (corrects, company, plan, first_hour, end_hour, currency, total, body, hash, made, closed, number) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \
+                COALESCE($12, nextval(pg_get_serial_sequence('statements', 'number')))) RETURNING number";
+    let values: [&(dyn ToSql + Sync); 12] = [
         &row.corrects.map(signed),
         &row.company,
         &row.plan,
@@ -162,6 +173,7 @@ async fn insert(transaction: &Transaction<'_>, row: &StatementRow) -> Result<u64
         &row.hash,
         &signed(row.made.0),
         &row.closed.map(|at| signed(at.0)),
+        &number.map(signed),
     ];
     unsigned(&transaction.query_one(SQL, &values).await?, 0)
 }

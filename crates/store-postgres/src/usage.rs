@@ -77,7 +77,7 @@ async fn add(store: &PostgresStore, batch: &[UsageRow], source: &UsageSource) ->
     Ok(Added::Now)
 }
 
-async fn count(transaction: &Transaction<'_>, segment: &str, counted: u64) -> Result<(), Trouble> {
+pub(crate) async fn count(transaction: &Transaction<'_>, segment: &str, counted: u64) -> Result<(), Trouble> {
     const SQL: &str = "INSERT INTO usage_sources VALUES ($1, $2) ON CONFLICT (segment) DO UPDATE SET counted = $2";
     let statement = transaction.prepare_cached(SQL).await?;
     transaction.execute(&statement, &[&segment, &signed(counted)]).await?;
@@ -85,7 +85,7 @@ async fn count(transaction: &Transaction<'_>, segment: &str, counted: u64) -> Re
 }
 
 /// Adds rows to the sums: each place once and in order, so that two nodes never wait for each other in a circle.
-async fn absorb(transaction: &Transaction<'_>, batch: &[UsageRow]) -> Result<(), Trouble> {
+pub(crate) async fn absorb(transaction: &Transaction<'_>, batch: &[UsageRow]) -> Result<(), Trouble> {
     const SQL: &str = "INSERT INTO usage SELECT hour, company, app, product, api, operation, status_class, \
         sum(requests)::bigint, sum(cost)::bigint, sum(bytes_in)::bigint, sum(bytes_out)::bigint, sum(latency)::bigint \
         FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[], \

@@ -52,6 +52,19 @@ impl UsageTotals for SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// How far each segment is counted, to be moved to another store.
+    pub async fn all_counted(&self) -> Result<Vec<(String, u64)>, Unavailable> {
+        self.read(|transaction| {
+            let mut statement = transaction.prepare_cached("SELECT segment, counted FROM usage_sources")?;
+            let counted = statement.query_map([], |row| Ok((row.get(0)?, unsigned(row, 1)?)))?;
+            Ok(counted.collect::<Result<_, _>>()?)
+        })
+        .await
+        .map_err(unavailable)
+    }
+}
+
 fn add(transaction: &Transaction<'_>, batch: &[UsageRow], source: &UsageSource) -> Result<Added, Trouble> {
     let counted = counted(transaction, &source.segment)?;
     if source.from != counted {

@@ -448,6 +448,9 @@ pub struct UnknownWord(String);
 macro_rules! words {
     ($($type:ident: $($case:ident $word:literal)*;)*) => { $(
         impl $type {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$case),*];
+
             /// The word for it, in stores and documents.
             pub fn as_str(self) -> &'static str {
                 match self {

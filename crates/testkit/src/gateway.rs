@@ -154,6 +154,14 @@ impl Gateway {
         Self::start(folder, &document).await.unwrap_or_else(|error| panic!("{}", text(&error)))
     }
 
+    /// Stops, and leaves its folder.
+    pub async fn stopped(self) -> TempDir {
+        self.stop().await;
+        let Self { node, folder } = self;
+        drop(node);
+        Arc::try_unwrap(folder).expect("there is no successor")
+    }
+
     /// Stops in order.
     pub async fn stop(&self) {
         within("the gateway to stop", self.node.stop()).await;

@@ -43,6 +43,16 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     assert!(tokio::time::timeout(PATIENCE, waits).await.is_ok(), "it never came true that {what}");
 }
 
+/// As [`eventually`], for what is asked for.
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let waits = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waits).await.is_ok(), "it never came true that {what}");
+}
+
 /// Awaits something that is expected to happen, with a limit.
 pub async fn within<T>(what: &str, wait: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, wait).await {

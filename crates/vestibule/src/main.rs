@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{admin, check, demo, diff, explain, fmt, hash_password, run, schema, secrets, upgrade};
+use crate::commands::{admin, check, demo, diff, explain, fmt, hash_password, migrate, run, schema, secrets, upgrade};
 
 /// An API gateway in one file.
 #[derive(Parser)]
@@ -31,6 +31,7 @@ enum Command {
     Explain(Box<explain::Arguments>),
     Fmt(fmt::Arguments),
     HashPassword(hash_password::Arguments),
+    Migrate(migrate::Arguments),
     Run(run::Arguments),
     Schema(schema::Arguments),
     Secrets(secrets::Arguments),
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::HashPassword(arguments) => hash_password::run(&arguments),
+        Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Secrets(arguments) => secrets::run(&arguments),

@@ -25,7 +25,7 @@ pub(crate) struct Operators {
 /// Where the token of a gateway is kept.
 pub(crate) fn token_file(document: &Document) -> Option<PathBuf> {
     let named = document.admin.as_ref().and_then(|admin| admin.token_file.clone());
-    named.or_else(|| Some(document.store.as_ref()?.embedded.join("admin.token")))
+    named.or_else(|| Some(document.store.as_ref()?.folder().join("admin.token")))
 }
 
 /// Opens the admin listener, if the configuration has one. `inherited` is the socket of a predecessor.

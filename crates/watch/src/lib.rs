@@ -18,6 +18,6 @@ pub use self::secrets::Secrets;
 pub use self::spans::Spans;
 pub use self::trace::{begin_trace, hand_on_trace};
 pub use self::vitals::{
-    Breaker, JournalReading, LinesReading, SourceReading, UpstreamReading, Vitals, show_journal, show_lines,
-    show_sources, show_spans, show_upstreams,
+    Breaker, CountsReading, JournalReading, LinesReading, SourceReading, UpstreamReading, Vitals, show_counts,
+    show_journal, show_lines, show_sources, show_spans, show_upstreams,
 };

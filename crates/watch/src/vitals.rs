@@ -118,6 +118,30 @@ pub fn show_sources(registry: &Registry, read: impl Fn() -> Vec<SourceReading> +
     });
 }
 
+/// How the place does where several nodes count together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CountsReading {
+    /// Whether it is there.
+    pub is_there: bool,
+    /// Questions since the start.
+    pub asked: u64,
+    /// Those that got no answer.
+    pub unanswered: u64,
+    /// Counters to which something is to be added that was granted without it.
+    pub owed: u64,
+}
+
+/// Shows, at every scrape, what `read` then knows of the place where several nodes count together.
+pub fn show_counts(registry: &Registry, read: impl Fn() -> CountsReading + Send + Sync + 'static) {
+    registry.collect_with(move |scrape| {
+        let reading = read();
+        scrape.gauge(&COUNTS_UP, &[], float(u64::from(reading.is_there)));
+        scrape.counter(&COUNTS_ASKED, &["answered"], float(reading.asked.saturating_sub(reading.unanswered)));
+        scrape.counter(&COUNTS_ASKED, &["failed"], float(reading.unanswered));
+        scrape.gauge(&COUNTS_OWED, &[], float(reading.owed));
+    });
+}
+
 /// What is known of the journal now.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JournalReading {
@@ -241,6 +265,24 @@ static RECORDS_SERVED: Definition = define(
     &["source", "record"],
     Unit::Count,
 );
+static COUNTS_UP: Definition = define(
+    "vestibule_shared_counts_up",
+    "Whether Redis answers, where several nodes count limits together.",
+    &[],
+    Unit::Count,
+);
+static COUNTS_ASKED: Definition = define(
+    "vestibule_shared_counts_asked",
+    "Questions to Redis about limits, and what became of them.",
+    &["result"],
+    Unit::Count,
+);
+static COUNTS_OWED: Definition = define(
+    "vestibule_shared_counts_owed",
+    "Counters to which something is to be added that was granted while Redis was away.",
+    &[],
+    Unit::Count,
+);
 static JOURNAL_RECORDS: Definition =
     define("vestibule_journal_records", "Records that were written to the journal.", &[], Unit::Count);
 static JOURNAL_FAILURES: Definition =
@@ -270,6 +312,7 @@ mod tests {
         vitals.refused.with(&["head-too-large"]).add(1);
         vitals.generation.set(7);
         show_journal(&registry, || JournalReading { records: 5, ..JournalReading::default() });
+        show_counts(&registry, || CountsReading { is_there: true, asked: 3, unanswered: 1, owed: 2 });
         show_lines(&registry, || vec![LinesReading { log: "access", written: 9, dropped: 1 }]);
         show_spans(&registry, SpanQueue::new(1));
         let reading = UpstreamReading {
@@ -289,6 +332,9 @@ mod tests {
             r#"vestibule_connections{listener="public"} 2"#,
             r#"vestibule_refused_total{reason="head-too-large"} 1"#,
             "vestibule_config_generation 7",
+            "vestibule_shared_counts_up 1",
+            r#"vestibule_shared_counts_asked_total{result="failed"} 1"#,
+            "vestibule_shared_counts_owed 2",
             "vestibule_config_reload_failures_total 0",
             "vestibule_panics_total 0",
             r#"vestibule_upstream_connections{upstream="orders",state="idle"} 2"#,

@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let Some(store) = &document.store else {
         return output::fail("the document has no `store`, so nothing is kept secret");
     };
-    let rotated = control::vault(&store.embedded, &document.encryption).and_then(|vault| arguments.what.rotate(&vault));
+    let rotated = control::vault(store, &document.encryption).and_then(|vault| Ok(arguments.what.rotate(&vault)?));
     match rotated {
         Ok(said) => output::print(&(said + "\n"), GOOD),
         Err(error) => output::fail(&format!("the key cannot be exchanged: {error}")),

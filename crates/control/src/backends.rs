@@ -1,0 +1,148 @@
+//! Where a node keeps what it keeps: embedded, or in servers that several nodes share.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use limits::Fallback;
+use model::Document;
+use model::document::{LimitsAlone, Store};
+use model::keys::Encryption;
+use problem::{Finding, Pointer};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use secrets::{Masters, Vault};
+use store::{Alone, Nodes, Registry, Statements, UsageTotals};
+use store_postgres::{Notices, PostgresStore, Sealed};
+use store_redis::RedisCounts;
+use store_sqlite::SqliteStore;
+
+/// What went wrong, of whatever kind.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// How long a node that starts waits for Redis. Without it limits are alone until it is there.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What stands behind the traits of a store.
+pub(crate) struct Backends {
+    pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) totals: Arc<dyn UsageTotals>,
+    pub(crate) statements: Arc<dyn Statements>,
+    pub(crate) nodes: Arc<dyn Nodes>,
+    /// Where limits are counted, if several nodes do.
+    pub(crate) counts: Option<Arc<RedisCounts>>,
+}
+
+/// Says that nothing is wrong with the settings of a store.
+pub(crate) fn expect(document: &Document) -> Result<(), Vec<Finding>> {
+    let findings = check(document);
+    if findings.is_empty() { Ok(()) } else { Err(findings) }
+}
+
+/// What is wrong with the settings of a store.
+pub(crate) fn check(document: &Document) -> Vec<Finding> {
+    let Some(store) = &document.store else { return Vec::new() };
+    let at = Pointer::default().at("store");
+    let mut findings = Vec::new();
+    let mut wrong = |at: &Pointer, message: &str| findings.push(Finding::new(at, message));
+    match (&store.embedded, &store.postgres) {
+        (None, None) => wrong(&at, "needs `embedded`, a folder, or for several nodes `postgres`, `redis` and `folder`"),
+        (Some(_), Some(_)) => wrong(&at, "has both `embedded` and `postgres`: one of them keeps everything"),
+        (Some(_), None) => {
+            for (name, is_there) in [("redis", store.redis.is_some()), ("folder", store.folder.is_some())] {
+                if is_there {
+                    wrong(&at.at(name), "goes with `postgres`; what is embedded needs it not");
+                }
+            }
+        }
+        (None, Some(_)) => {
+            if store.redis.is_none() {
+                wrong(&at, "needs `redis`, too: there several nodes count together");
+            }
+            if store.folder.is_none() {
+                wrong(&at, "needs a `folder`, too, for the journals of this node");
+            }
+            if document.encryption.master_keys.is_none() {
+                let message = "is shared, and so must be the keys that close its secrets: give all nodes the same \
+                               `encryption: {master_keys: [\"${env:MASTER_KEY}\"]}`";
+                wrong(&at, message);
+            }
+        }
+    }
+    findings
+}
+
+/// The vault of a store, made if it is not there.
+///
+/// Blocks, and needs no runtime.
+pub fn vault(store: &Store, encryption: &Encryption) -> Result<Vault, Cause> {
+    let masters = match &encryption.master_keys {
+        Some(keys) => Masters::Given(keys.clone()),
+        None => Masters::File(store.folder().join("master.key")),
+    };
+    match postgres(store)? {
+        Some(settings) => Ok(Vault::on(Box::new(Sealed::open(settings)?), masters)?),
+        None => Ok(Vault::open(&store.folder().join("secrets"), masters)?),
+    }
+}
+
+/// The database of an embedded store.
+pub(crate) fn database(folder: &Path) -> std::path::PathBuf {
+    folder.join("vestibule.db")
+}
+
+/// How to get at the database that is shared, if one is.
+pub fn postgres(store: &Store) -> Result<Option<store_postgres::Settings>, Cause> {
+    let Some(address) = &store.postgres else { return Ok(None) };
+    let mut settings = store_postgres::Settings::of(address);
+    if let Some(path) = &store.ca {
+        let unreadable = |error: rustls_pki_types::pem::Error| format!("{}: {error}", path.display());
+        for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+            settings.authorities.push(certificate.map_err(unreadable)?);
+        }
+    }
+    Ok(Some(settings))
+}
+
+/// Opens what a store is kept in. `what` is told which part it is that fails.
+pub(crate) async fn open(store: &Store) -> Result<Backends, (&'static str, Cause)> {
+    let Some(settings) = postgres(store).map_err(|cause| ("the authorities in `ca`", cause))? else {
+        let opened = SqliteStore::open(&database(store.folder()));
+        let sqlite = Arc::new(opened.map_err(|error| ("the database", error.into()))?);
+        return Ok(Backends {
+            registry: sqlite.clone(),
+            totals: sqlite.clone(),
+            statements: sqlite,
+            nodes: Arc::new(Alone),
+            counts: None,
+        });
+    };
+    let opened = PostgresStore::open(settings).await;
+    let postgres = Arc::new(opened.map_err(|error| ("PostgreSQL", Cause::from(error)))?);
+    let counts = match &store.redis {
+        Some(address) => Some(Arc::new(redis(store, address).map_err(|cause| ("Redis", cause))?)),
+        None => None,
+    };
+    if let Some(counts) = &counts {
+        // Whether it came is told where it is looked for.
+        let _is_there = counts.is_there_within(PATIENCE).await;
+    }
+    Ok(Backends {
+        registry: postgres.clone(),
+        totals: postgres.clone(),
+        statements: postgres.clone(),
+        nodes: Arc::new(Notices::of(postgres)),
+        counts,
+    })
+}
+
+/// Counts in the Redis of a store.
+pub(crate) fn redis(store: &Store, address: &str) -> Result<RedisCounts, Cause> {
+    let mut settings = store_redis::Settings::of(address);
+    settings.authorities = store.ca.as_ref().map(std::fs::read).transpose()?;
+    settings.fallback = match store.limits_without_redis {
+        LimitsAlone::CountAlone => Fallback::Alone,
+        LimitsAlone::Fail => Fallback::Fail,
+    };
+    Ok(RedisCounts::open(settings)?)
+}
