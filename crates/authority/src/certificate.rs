@@ -140,6 +140,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rcgen::DnType::{CommonName, OrganizationName};
     use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
     use super::*;
@@ -174,7 +175,6 @@ mod tests {
             });
             Certificate::of_client(&pem).unwrap().known_by().pop().unwrap()
         };
-        use rcgen::DnType::{CommonName, OrganizationName};
         assert_eq!(subject(&[(CommonName, "b"), (OrganizationName, "acme")]), "subject:CN=b,O=acme");
         assert_eq!(subject(&[(CommonName, "b,O=acme")]), "subject:CN=b\\,O\\=acme");
     }

@@ -1,18 +1,16 @@
 //! The policies that a route can be given, one file each, and the [`CATALOG`] of them.
 //!
+//! Those that find out who calls are in `identity`.
+//!
 //! Deliberately not here: sockets, files and databases. A policy asks for what it needs when it is compiled, by type.
 
-pub mod api_key;
 pub mod backend_token;
-pub mod basic_auth;
-pub mod client_certificate;
 pub mod client_credentials;
 pub mod complete;
 pub mod compress;
 pub mod concurrency;
 pub mod cors;
 mod counted_by;
-pub mod entrance;
 pub mod headers;
 pub mod ip_filter;
 mod line;
@@ -31,6 +29,7 @@ pub mod token_endpoint;
 pub mod token_exchange;
 pub mod token_keys;
 
+use identity::{api_key, basic_auth, client_certificate};
 use pipeline::Entry;
 
 /// Every policy there is.
