@@ -140,7 +140,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::DnType::{CommonName, OrganizationName};
     use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
     use rcgen::DnType::{CommonName, OrganizationName};
