@@ -74,7 +74,7 @@ async fn a_key_opens_every_node_and_none_after_it_was_revoked() {
     let [one, two, three] = &*cluster.nodes else { panic!("there are three") };
     let key = one.key("acme", "trial").await;
     let keeping = one.node().keeping.as_ref().unwrap();
-    assert_eq!(keeping.everywhere().await.unwrap(), [""; 0]);
+    assert_eq!(keeping.everywhere.known().await.unwrap(), [""; 0]);
 
     assert!(opens(one, &key).await && opens(two, &key).await && opens(three, &key).await);
     // The same keys sign on all nodes: a backend reads them from any of them.
@@ -113,7 +113,7 @@ async fn what_every_node_answered_is_in_the_totals_once() {
     let cluster = Cluster::start().await;
     let key = cluster.nodes[0].key("acme", "trial").await;
     let keeping = cluster.nodes[0].node().keeping.as_ref().unwrap();
-    keeping.everywhere().await.unwrap();
+    keeping.everywhere.known().await.unwrap();
     assert_eq!(cluster.ask(60, "/orders", &key).await, (50, 10));
 
     for node in &cluster.nodes {
@@ -129,7 +129,7 @@ async fn servers_that_are_away_cost_known_callers_nothing_and_are_caught_up_with
     let mut cluster = Cluster::on(Postgres::start(), 2).await;
     let key = cluster.nodes[0].key("acme", "trial").await;
     let keeping = cluster.nodes[0].node().keeping.clone().unwrap();
-    keeping.everywhere().await.unwrap();
+    keeping.everywhere.known().await.unwrap();
     assert_eq!(cluster.ask(10, "/orders", &key).await, (10, 0));
 
     cluster.redis.stop();

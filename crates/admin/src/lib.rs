@@ -12,6 +12,7 @@ mod certificate_rules;
 mod certificates;
 mod companies;
 mod configuration;
+mod everywhere;
 mod failure;
 mod gateway;
 mod health;

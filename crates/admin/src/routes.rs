@@ -13,9 +13,9 @@ use problem::{Problem, ProblemKind};
 
 use crate::failure::Failure;
 use crate::{
-    Admin, access, apps, audit, body, certificate_rules, certificates, companies, configuration, failure, health,
-    idempotency, keys, metrics, parts, products, sessions, statements, status, subscriptions, tokens, upgrade, usage,
-    usage_series,
+    Admin, access, apps, audit, body, certificate_rules, certificates, companies, configuration, everywhere, failure,
+    health, idempotency, keys, metrics, parts, products, sessions, statements, status, subscriptions, tokens, upgrade,
+    usage, usage_series,
 };
 
 /// Nothing is asked by this path.
@@ -90,7 +90,8 @@ impl Admin {
         };
         // Below the layer stand unknown paths too: who has no token learns nothing of what there is.
         let once = middleware::from_fn_with_state(self.clone(), idempotency::once);
-        let closed = partners().merge(node()).fallback(no_such_path).layer(once).layer(with_token());
+        let wait = middleware::from_fn_with_state(self.clone(), everywhere::wait);
+        let closed = partners().merge(node()).fallback(no_such_path).layer(once).layer(wait).layer(with_token());
         open.merge(metrics)
             .merge(closed)
             .method_not_allowed_fallback(method_not_allowed)

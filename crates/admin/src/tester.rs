@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use billing::Plan;
-use control::{Accounts, Authorities};
+use control::{Accounts, Authorities, Everywhere};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -81,7 +81,7 @@ impl Tester {
         let name = "gold".parse().unwrap();
         index.set_file_products(vec![Product { name, operations, quota: None, managed_by: ManagedBy::File }]);
         let registry = Arc::new(InMemory::default());
-        let partners = Arc::new(Partners::new(registry, index, Arc::new(|| CLOCK)));
+        let partners = Arc::new(Partners::new(registry.clone(), index, Arc::new(|| CLOCK)));
         let totals = Arc::new(InMemoryTotals::default());
         let node = Arc::new(Stub { state: Mutex::new((Serving::Ready, Mood::Well)), totals: totals.clone() });
         let accounts = Accounts::new(Arc::new(InMemoryStatements::default()), totals.clone(), Arc::new(|| CLOCK));
@@ -97,6 +97,7 @@ impl Tester {
             authorities: Arc::new(Authorities::of([("partners".to_owned(), signing)])),
             accounts: Arc::new(accounts),
             sessions: sessions.clone(),
+            everywhere: Everywhere::new(registry.clone(), Arc::new(store::Alone)),
         };
         let admin = Admin::new(node.clone(), has_storage.then_some(storage), Token::new(TOKEN), Arc::new(|| CLOCK));
         let routes = admin.routes(exposure);

@@ -3,7 +3,6 @@
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use journal::Journal;
 use limits::{Period, Plans};
@@ -21,7 +20,7 @@ use policies::revocation_list::Revocations;
 use problem::{Finding, Pointer};
 use secrets::Vault;
 use sessions::Sessions;
-use store::{Nodes, Registry, StoreError, UnixMicros, UsageQuery, UsageTotals};
+use store::{Nodes, Registry, UnixMicros, UsageQuery, UsageTotals};
 use store_redis::RedisCounts;
 use tokio::sync::Mutex;
 
@@ -30,15 +29,11 @@ use crate::authorities::Authorities;
 use crate::backends::{self, Backends};
 use crate::clock::now;
 use crate::events;
+use crate::everywhere::Everywhere;
 use crate::kept_usage::{KEPT, KeptUsage};
 use crate::quota_ledger::QuotaLedger;
 use crate::signers::KeptSigners;
 use crate::start_error::StartError;
-
-/// How long it is waited for other nodes to follow.
-const EVERYWHERE: Duration = Duration::from_secs(2);
-/// How often it is looked whether they have.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// The name by which the usage journal knows who adds its records up.
 const TOTALS: &str = "totals";
@@ -62,6 +57,8 @@ pub struct Keeping {
     pub authorities: Arc<Authorities>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) nodes: Arc<dyn Nodes>,
+    /// Whether all nodes know what is in the store.
+    pub everywhere: Everywhere,
     /// What this process is called among the nodes of its store.
     pub(crate) name: String,
     /// Where limits are counted, if several nodes do.
@@ -121,6 +118,7 @@ impl Keeping {
             authorities: Arc::new(Authorities::kept_in(vault.clone(), folder)),
             vault,
             sessions: Arc::new(sessions),
+            everywhere: Everywhere::new(registry.clone(), nodes.clone()),
             registry,
             nodes,
             name: process_name(),
@@ -172,19 +170,6 @@ impl Keeping {
         match &self.counts {
             Some(counts) => services.with::<dyn limits::Shared>(counts.clone()),
             None => services.with::<dyn limits::Ledger>(self.quotas.clone()),
-        }
-    }
-
-    /// Waits until all nodes know what is in the store by now. Names those that do not after a while.
-    pub async fn everywhere(&self) -> Result<Vec<String>, StoreError> {
-        let revision = self.registry.revision().await?;
-        let begin = tokio::time::Instant::now();
-        loop {
-            let behind = self.nodes.behind(revision).await?;
-            if behind.is_empty() || begin.elapsed() > EVERYWHERE {
-                return Ok(behind);
-            }
-            tokio::time::sleep(LOOK).await;
         }
     }
 

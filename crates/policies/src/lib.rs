@@ -1,16 +1,14 @@
 //! The policies that a route can be given, one file each, and the [`CATALOG`] of them. Those that limit are in `limiting`.
 //!
+//! Those that find out who calls are in `identity`.
+//!
 //! Deliberately not here: sockets, files and databases. A policy asks for what it needs when it is compiled, by type.
 
-pub mod api_key;
 pub mod backend_token;
-pub mod basic_auth;
-pub mod client_certificate;
 pub mod client_credentials;
 pub mod complete;
 pub mod compress;
 pub mod cors;
-pub mod entrance;
 pub mod headers;
 pub mod ip_filter;
 pub mod outside;
@@ -26,6 +24,7 @@ pub mod token_endpoint;
 pub mod token_exchange;
 pub mod token_keys;
 
+use identity::{api_key, basic_auth, client_certificate};
 pub use limiting::{concurrency, quota, spike_arrest};
 use pipeline::Entry;
 

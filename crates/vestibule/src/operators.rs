@@ -67,6 +67,7 @@ pub(crate) fn open(node: &Arc<Node>, inherited: Option<TcpListener>) -> Result<O
         authorities: keeping.authorities.clone(),
         accounts: keeping.accounts.clone(),
         sessions: keeping.sessions.clone(),
+        everywhere: keeping.everywhere.clone(),
     });
     let admin = Admin::new(node.clone(), storage, token, Arc::new(control::now));
     Ok(Some(Operators { socket: Arc::new(socket), listener, admin }))

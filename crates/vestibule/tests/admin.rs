@@ -38,6 +38,7 @@ impl Gateway {
                 authorities: keeping.authorities.clone(),
                 accounts: keeping.accounts.clone(),
                 sessions: keeping.sessions.clone(),
+                everywhere: keeping.everywhere.clone(),
             };
             let admin = Admin::new(node.clone(), Some(storage), token, Arc::new(control::now));
             (node, admin)

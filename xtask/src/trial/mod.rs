@@ -3,6 +3,7 @@
 //! A trial takes minutes and measures; what must hold on every change is in `crates/acceptance`.
 
 mod billing;
+mod cluster;
 mod faults;
 mod http2;
 mod kill;
@@ -42,6 +43,8 @@ const TRIALS: &[Trial] = &[
     Trial { name: "sink", run: sink::run },
     Trial { name: "record-source", run: record_source::run },
     Trial { name: "revoke", run: revoke::run },
+    Trial { name: "revoke-everywhere", run: revoke::run_on_several },
+    Trial { name: "cluster", run: cluster::run },
     Trial { name: "sessions", run: sessions::run },
 ];
 

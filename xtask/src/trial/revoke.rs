@@ -6,6 +6,7 @@ use crate::bench::process::{Server, free_ports, pinned};
 use crate::run::output;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use servers::{Database, Postgres, Redis};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -28,6 +29,8 @@ struct Place {
     nodes: Vec<Node>,
     folder: PathBuf,
     _servers: Vec<Server>,
+    /// What several nodes share. Last, so that it goes after them.
+    shared: Option<(Database, Redis)>,
 }
 
 /// Where one gateway listens.
@@ -54,8 +57,17 @@ struct Found {
 }
 
 pub(crate) fn run() -> Result<Section> {
+    run_on(1)
+}
+
+/// The same on several nodes that share a store.
+pub(crate) fn run_on_several() -> Result<Section> {
+    run_on(3)
+}
+
+fn run_on(nodes: usize) -> Result<Section> {
     build()?;
-    let place = Place::start(1)?;
+    let place = Place::start(nodes)?;
     let neighbour = place.admin(&["key", "create", "acme/shop"])?;
     let neighbour = text(&neighbour, "secret")?;
     let load = place.load(&neighbour)?;
@@ -77,9 +89,9 @@ pub(crate) fn run() -> Result<Section> {
 
 fn section(found: &Found, load: &Value, nodes: usize) -> Section {
     let mut section = Section::new(
-        "Revoked is dead",
+        if nodes == 1 { "Revoked is dead" } else { "Revoked is dead on all nodes" },
         format!(
-            "{nodes} node of the release build on one core, {RATE} requests a second of another key of the same app. \
+            "{nodes} node(s) of the release build on one core, {RATE} requests a second of another key of the same app. \
              {TRIES} times: a key is made and used when the answer is there; an answer without an end is opened with it; \
              it is revoked, and used until it is refused. As often a certificate, whose connection is open. Times count \
              from sending the request to revoke."
@@ -124,7 +136,8 @@ fn section(found: &Found, load: &Value, nodes: usize) -> Section {
 impl Place {
     /// Starts so many nodes with the app `acme/shop`. More than one need a store that they share.
     fn start(count: usize) -> Result<Self> {
-        let folder = folder("revoke")?;
+        let folder = folder(if count == 1 { "revoke" } else { "revoke-everywhere" })?;
+        let shared = (count > 1).then(|| (Postgres::start().database(), Redis::start()));
         let [backend, stream] = free_ports()?;
         let mut command = pinned(OTHERS_CORE, &program("bench-backend")?);
         command.arg(format!("127.0.0.1:{backend}"));
@@ -140,7 +153,7 @@ impl Place {
             let [plain, tls, admin] = free_ports()?;
             let node = Node { plain, tls, admin };
             let file = folder.join(format!("node-{number}.yaml"));
-            fs::write(&file, document(node, backend, stream))?;
+            fs::write(&file, document(node, backend, stream, &store(number, shared.as_ref())))?;
             let mut command = pinned(GATEWAY_CORE, &program("vestibule")?);
             command.arg("run").arg(&file).current_dir(&folder);
             let mut server = Server::start(command, &folder.join(format!("node-{number}.log")))?;
@@ -148,7 +161,7 @@ impl Place {
             servers.push(server);
             nodes.push(node);
         }
-        let place = Self { nodes, folder, _servers: servers };
+        let place = Self { nodes, folder, _servers: servers, shared };
         place.admin(&["company", "create", "acme"])?;
         place.admin(&["app", "create", "acme/shop"])?;
         place.admin(&["subscription", "create", "acme/shop", "all"])?;
@@ -170,7 +183,7 @@ impl Place {
 
     /// Asks the Admin API itself: starting a program takes longer than what is measured.
     fn post(&self, path: &str, body: &str) -> Result<Value> {
-        let token = fs::read_to_string(self.folder.join("data/admin.token"))?;
+        let token = fs::read_to_string(self.folder.join("data-0/admin.token"))?;
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.first()?.admin))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         write!(
@@ -187,7 +200,8 @@ impl Place {
     }
 
     fn try_key(&self, found: &mut Found) -> Result<()> {
-        let made = self.post("/companies/acme/apps/shop/keys", "{}")?;
+        let wait = if self.shared.is_some() { "?wait=all" } else { "" };
+        let made = self.post(&format!("/companies/acme/apps/shop/keys{wait}"), "{}")?;
         let (id, secret) = (text(&made, "id")?, text(&made, "secret")?);
         let is_usable = self.nodes.iter().map(|node| node.status(&secret)).collect::<Result<Vec<_>>>()?;
         found.usable += usize::from(is_usable.iter().all(|status| *status == 200));
@@ -216,7 +230,8 @@ impl Place {
         let words: Vec<&str> = make.split_whitespace().chain(["-keyout", &key, "-out", &request]).collect();
         output("openssl", &words)?;
         let asked = serde_json::json!({ "request": fs::read_to_string(&request)? });
-        let signed = self.post("/companies/acme/apps/shop/certificates", &asked.to_string())?;
+        let wait = if self.shared.is_some() { "?wait=all" } else { "" };
+        let signed = self.post(&format!("/companies/acme/apps/shop/certificates{wait}"), &asked.to_string())?;
         fs::write(&chain, text(&signed, "certificate")?)?;
         let fingerprint = text(&signed, "fingerprint")?;
         let mut open = Vec::new();
@@ -321,11 +336,22 @@ fn talk(mut stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
-fn document(Node { plain, tls, admin }: Node, backend: u16, stream: u16) -> String {
+/// Where a node keeps what it keeps.
+fn store(number: usize, shared: Option<&(Database, Redis)>) -> String {
+    let Some((database, redis)) = shared else { return format!("store: {{embedded: ./data-{number}}}") };
+    format!(
+        "store: {{postgres: \"{}\", redis: \"{}\", folder: ./data-{number}}}\nencryption: {{master_keys: \
+         [\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"]}}",
+        database.address(),
+        redis.address()
+    )
+}
+
+fn document(Node { plain, tls, admin }: Node, backend: u16, stream: u16, store: &str) -> String {
     format!(
         "version: 1\nworkers: 1\nlisteners:\n  public: {{bind: \"127.0.0.1:{plain}\"}}\n  partners: {{bind: \
          \"127.0.0.1:{tls}\", tls: {{certificates: [{{cert: cert.pem, key: key.pem}}], client_authorities: [partners], \
-         client_auth: optional}}}}\nadmin: {{bind: \"127.0.0.1:{admin}\"}}\nstore: {{embedded: ./data}}\n\
+         client_auth: optional}}}}\nadmin: {{bind: \"127.0.0.1:{admin}\"}}\n{store}\n\
          certificate_authorities: {{partners: {{}}}}\nupstreams:\n  backend: {{targets: \
          [\"http://127.0.0.1:{backend}\"]}}\n  stream: {{targets: [\"http://127.0.0.1:{stream}\"]}}\napis:\n  \
          keys: {{match: {{path: /}}, upstream: backend, policies: [{{api-key: {{}}, when: \"request.scheme == 'http'\"}}, \
