@@ -68,11 +68,14 @@ local function each_replaced(id, work)
     if get(other, 'replaced_by') == id then work(other) end
   end
 end
-local function forget(id)
+local function give_back(id)
   each_replaced(id, function(other)
     redis.call('HDEL', key(other), 'replaced_by')
     count(other)
   end)
+end
+local function forget(id)
+  give_back(id)
   uncount(id)
   unlist(id, 'current')
   unlist(id, 'closed')
@@ -240,6 +243,7 @@ unlist(id, 'current')
 list(id, 'closed')
 redis.call('HSET', key(id), 'state', 'closed', 'note', ARGV[4], 'due', due, 'body', '')
 redis.call('HDEL', key(id), 'replaced_by')
+give_back(id)
 redis.call('ZREM', base .. ':due', id)
 redis.call('ZADD', base .. ':kept', due, id)
 return 1";

@@ -136,7 +136,11 @@ impl Leases for SqliteLeases {
         let closed = move |transaction: &Transaction<'_>, now| {
             let sql = "UPDATE leases SET state = 'closed', note = ?, due = ?, body = X'', replaced_by = NULL \
                        WHERE id = ? AND state = 'closing' AND attempts = ?";
-            done(transaction, sql, params![note, after(now, keep), id.as_str(), claim])
+            let done = done(transaction, sql, params![note, after(now, keep), id.as_str(), claim])?;
+            if done == Done::Now {
+                give_back(transaction, &id)?;
+            }
+            Ok(done)
         };
         self.now(closed).await
     }
@@ -175,10 +179,15 @@ fn end(transaction: &Transaction<'_>, lease: &Lease, why: Why, now: UnixMicros) 
     Ok(Some(Lease { state: LeaseState::Closing, ended: Some((now, why)), due: now, ..lease.clone() }))
 }
 
-/// What gave its place to this one counts again.
 fn forget(transaction: &Transaction<'_>, id: &LeaseId) -> Result<(), Trouble> {
-    changed(transaction, "UPDATE leases SET replaced_by = NULL WHERE replaced_by = ?", [id.as_str()])?;
+    give_back(transaction, id)?;
     changed(transaction, "DELETE FROM leases WHERE id = ?", [id.as_str()])?;
+    Ok(())
+}
+
+/// What gave its place to this one counts again.
+fn give_back(transaction: &Transaction<'_>, id: &LeaseId) -> Result<(), Trouble> {
+    changed(transaction, "UPDATE leases SET replaced_by = NULL WHERE replaced_by = ?", [id.as_str()])?;
     Ok(())
 }
 

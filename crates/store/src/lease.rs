@@ -223,7 +223,7 @@ pub enum Which {
 ///
 /// A lease is taken before what it stands for is made, which is *opening*; then it is *open* for as long as it is renewed.
 /// One that has ended is *closing* until somebody has closed what it stands for, and *closed* then. What is opening, open or
-/// closing counts; a lease that gave its place away does not count while the one that has it is there.
+/// closing counts; a lease that gave its place away does not count while the one that has it does.
 ///
 /// A backend has a clock of its own, the same for all who use it. Each method is one step that nobody sees half done, but
 /// for [`Self::list`], [`Self::renew`] and [`Self::claim`], which may do a lease at a time. A backend that is spread over

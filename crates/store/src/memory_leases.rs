@@ -123,6 +123,11 @@ impl Held {
 
 fn forget(all: &mut All, id: &LeaseId) {
     all.remove(id);
+    give_back(all, id);
+}
+
+/// What gave its place to this one counts again.
+fn give_back(all: &mut All, id: &LeaseId) {
     for held in all.values_mut().filter(|held| held.replaced_by.as_ref() == Some(id)) {
         held.replaced_by = None;
     }
@@ -283,6 +288,7 @@ impl Leases for InMemoryLeases {
             held.lease.due = after(now, keep);
             held.lease.body.clear();
             held.replaced_by = None;
+            give_back(all, id);
             Done::Now
         }))
     }

@@ -83,6 +83,7 @@ macro_rules! leases_suite {
             what_was_closed_is_kept_for_a_while
             what_somebody_ends_is_due_at_once
             lists_come_in_pages_in_the_order_of_taking
+            any_history_goes_as_it_does_in_memory
         }
     };
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    Clock, Done, Ending, Group, Lease, LeaseId, LeaseListing, LeaseState, Leases, NewLease, Opened, Taken, UnixMicros,
-    WhenFull, Which, Why,
+    Clock, Done, Ending, Group, InMemoryLeases, Lease, LeaseId, LeaseListing, LeaseState, Leases, NewLease, Opened,
+    Taken, UnixMicros, WhenFull, Which, Why,
 };
 
 /// An empty backend, and the way its time passes.
@@ -406,4 +406,72 @@ pub async fn lists_come_in_pages_in_the_order_of_taking(bench: &dyn Bench) {
         seen.extend(page.into_iter().map(|lease| lease.id));
     }
     assert_eq!(seen, order.map(id));
+}
+
+/// What `any_history_goes_as_it_does_in_memory` asks both.
+async fn told(leases: &dyn Leases, what: usize, name: &str, other: &str, most: u32) -> String {
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60 + 30);
+    let brief = |lease: &Lease| {
+        let why = lease.ended.map(|(_, why)| why);
+        format!("{} {} {why:?} {} {:?}", lease.id, lease.state, lease.attempts, lease.note)
+    };
+    let many = |found: &[Lease]| {
+        let mut found: Vec<_> = found.iter().map(brief).collect();
+        found.sort();
+        found.join(", ")
+    };
+    let attempts = leases.find(&id(name)).await.unwrap().map_or(0, |lease| lease.attempts);
+    match what {
+        0..=2 => {
+            let new = NewLease { ttl: minutes(10), life: minutes(40), ..one(name, most + 1, most) };
+            let oust = NewLease { when_full: WhenFull::Oust { claim: minutes(3) }, ..new.clone() };
+            match leases.take(if what == 0 { &oust } else { &new }).await.unwrap() {
+                Taken::Granted { ousted } => format!("granted {}", many(&ousted)),
+                Taken::Full { group } => format!("full {group}"),
+            }
+        }
+        3 | 4 => {
+            let ending = if most == 1 { Ending::Forget } else { Ending::Close };
+            format!("{:?}", leases.open(&id(name), &opened(other, ending)).await.unwrap())
+        }
+        5 => format!("{:?}", leases.renew(&[id(name), id(other)]).await.unwrap()),
+        6 => format!("{:?}", leases.release(&id(name)).await.unwrap()),
+        7 => many(leases.end(&id(name)).await.unwrap().as_slice()),
+        8 => many(&leases.claim(9, minutes(3)).await.unwrap()),
+        9 => format!("{:?}", leases.closed(&id(name), attempts, "done", minutes(8)).await.unwrap()),
+        _ => format!("{:?}", leases.retry(&id(name), attempts, "later", minutes(2)).await.unwrap()),
+    }
+}
+
+pub async fn any_history_goes_as_it_does_in_memory(bench: &dyn Bench) {
+    let clock = SetClock::default();
+    let model = InMemoryLeases::new(clock.clock());
+    // A history by chance, which is the same each time.
+    let mut chance = 0x2545_f491_4f6c_dd1d_u64;
+    let mut below = |most: u64| {
+        chance ^= chance << 13;
+        chance ^= chance >> 7;
+        chance ^= chance << 17;
+        usize::try_from(chance % most).unwrap()
+    };
+    let names = ["a", "b", "c", "d", "e", "f"];
+    for step in 0..600 {
+        // All at one time would come in another order.
+        let time = Duration::from_mins(1 + 7 * u64::from(below(20) == 0));
+        bench.pass(time).await;
+        clock.pass(time);
+        let (what, name, other) = (below(11), names[below(6)], names[below(6)]);
+        let most = u32::try_from(1 + below(3)).unwrap();
+
+        let expected = told(&model, what, name, other, most).await;
+        assert_eq!(told(bench.leases(), what, name, other, most).await, expected, "step {step}: {what} {name} {other}");
+        for group in ["acme", "acme/shop"] {
+            let expected = model.count(group).await.unwrap();
+            assert_eq!(bench.leases().count(group).await.unwrap(), expected, "step {step}: {what} {name} {other}");
+        }
+        for which in [Which::Current, Which::Closed] {
+            let expected = self::names(&model, "all", which).await;
+            assert_eq!(self::names(bench.leases(), "all", which).await, expected, "step {step}: {what} {name} {other}");
+        }
+    }
 }
