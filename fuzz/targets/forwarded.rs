@@ -33,6 +33,7 @@ static CONNECTION: LazyLock<Arc<Connection>> = LazyLock::new(|| {
         listener: "a".into(),
         tls: None,
         told: OnceLock::new(),
+        depends_on: OnceLock::new(),
     })
 });
 
