@@ -41,6 +41,8 @@ mod overload;
 #[cfg(test)]
 mod panics;
 #[cfg(test)]
+mod partner_keys;
+#[cfg(test)]
 mod partners;
 #[cfg(test)]
 mod readings;

@@ -47,6 +47,14 @@ pub(crate) static TOO_MANY_KEYS: ProblemKind =
 pub(crate) static KEY_IS_DEAD: ProblemKind =
     ProblemKind { code: "key-is-dead", status: StatusCode::CONFLICT, title: "The key is revoked or expired" };
 
+/// Another key took its place.
+pub(crate) static KEY_IS_ROTATED: ProblemKind =
+    ProblemKind { code: "key-is-rotated", status: StatusCode::CONFLICT, title: "Another key took its place" };
+
+/// Two secrets of one key are the most that work.
+pub(crate) static KEY_OVERLAPS: ProblemKind =
+    ProblemKind { code: "key-overlaps", status: StatusCode::CONFLICT, title: "The key before this one still works" };
+
 /// What was sent is wrong; the findings say where.
 pub(crate) static INVALID: ProblemKind =
     ProblemKind { code: "invalid", status: StatusCode::UNPROCESSABLE_ENTITY, title: "Some of what was sent is wrong" };
@@ -105,6 +113,9 @@ impl From<Error> for Failure {
             Error::TooManyKeys { .. } => told(&TOO_MANY_KEYS, &error),
             Error::TooManyTokens(_) => told(&TOO_MANY_TOKENS, &error),
             Error::KeyIsDead(_) => told(&KEY_IS_DEAD, &error),
+            Error::KeyIsRotated { .. } => told(&KEY_IS_ROTATED, &error),
+            Error::Overlaps { .. } => told(&KEY_OVERLAPS, &error),
+            Error::NoOverlap(_) => told(&CONFLICT, &error),
             Error::Invalid(findings) => Self::invalid(&findings),
             Error::Unavailable(cause) => cause.into(),
             Error::NoRandomness => Problem::new(&FAILED).detail("The system gives no randomness.").into(),

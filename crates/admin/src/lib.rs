@@ -14,6 +14,7 @@ mod failure;
 mod gateway;
 mod health;
 mod idempotency;
+mod key_changes;
 mod keys;
 mod listener;
 mod metrics;

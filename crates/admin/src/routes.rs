@@ -13,8 +13,8 @@ use problem::{Problem, ProblemKind};
 
 use crate::failure::Failure;
 use crate::{
-    Admin, access, apps, audit, body, companies, configuration, failure, health, idempotency, keys, metrics, parts,
-    products, statements, status, subscriptions, tokens, upgrade, usage, usage_series,
+    Admin, access, apps, audit, body, companies, configuration, failure, health, idempotency, key_changes, keys,
+    metrics, parts, products, statements, status, subscriptions, tokens, upgrade, usage, usage_series,
 };
 
 /// Nothing is asked by this path.
@@ -56,6 +56,8 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &failure::TOO_MANY_KEYS,
     &failure::TOO_MANY_TOKENS,
     &failure::KEY_IS_DEAD,
+    &failure::KEY_IS_ROTATED,
+    &failure::KEY_OVERLAPS,
     &failure::STORE_UNAVAILABLE,
     &failure::CONFLICT,
     &failure::FAILED,
@@ -79,6 +81,8 @@ impl Admin {
     pub fn routes(&self, exposure: Exposure) -> Router {
         let with_token = || middleware::from_fn_with_state(self.clone(), access::with_token);
         let open = Router::new().route("/healthz", get(health::health)).route("/readyz", get(health::ready));
+        // What keys look like is for everybody who looks for leaked ones.
+        let open = open.route("/secret-patterns", get(keys::patterns));
         let metrics = Router::new().route("/metrics", get(metrics::show));
         let metrics = match exposure {
             Exposure::Loopback => metrics,
@@ -106,8 +110,12 @@ fn partners() -> Router<Admin> {
         .route(APP, get(apps::show).delete(apps::delete))
         .route(&of_app("/keys"), get(keys::list).post(keys::create))
         .route("/keys/{key}", get(keys::show))
-        .route("/keys/{key}/revoke", post(keys::revoke))
-        .route("/keys/{key}/rotate", post(keys::rotate))
+        .route(&of_app("/keys/import"), post(key_changes::import))
+        .route("/keys/rotated", get(key_changes::rotated))
+        .route("/keys/{key}/revoke", post(key_changes::revoke))
+        .route("/keys/{key}/expire", post(key_changes::expire))
+        .route("/keys/{key}/rotate", post(key_changes::rotate))
+        .route("/keys/{key}/end-overlap", post(key_changes::end_overlap))
         .route("/products", get(products::list).post(products::create))
         .route("/products/{product}", get(products::show).put(products::replace).delete(products::delete))
         .route("/subscriptions", get(subscriptions::pending))

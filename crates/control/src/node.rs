@@ -288,6 +288,7 @@ impl Node {
         self.gateway.listen(&snapshot).map_err(located)?;
         if let Some(keeping) = &self.keeping {
             keeping.index.set_file_products(products);
+            keeping.index.set_peppers(&document.imported_keys.peppers);
             keeping.index.set_apis(document.apis.keys().cloned().collect());
             keeping.accounts.set_plans(plans);
         }

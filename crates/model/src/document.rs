@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, Product};
 use crate::formats;
-use crate::keys::{Encryption, SigningKeys};
+use crate::keys::{Encryption, ImportedKeys, SigningKeys};
 use crate::limits::Limits;
 use crate::listener::{Listener, ServerTls};
 use crate::logs::LogSink;
@@ -40,6 +40,9 @@ pub struct Document {
     /// Keys that sign tokens for backends, by the names that `backend-token` and `token-keys` use.
     #[serde(default)]
     pub signing: Named<SigningKeys>,
+    /// What it takes to check keys that other programs made.
+    #[serde(default)]
+    pub imported_keys: ImportedKeys,
     /// Threads that serve traffic. Left out, one for each processor.
     #[serde(default)]
     #[schemars(range(min = 1, max = 1024))]

@@ -1,11 +1,12 @@
 //! The index's own notes, from which it makes what requests see: apps, their subscriptions, products.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use pipeline::Caller;
 use problem::Pointer;
 use store::{
@@ -15,13 +16,16 @@ use store::{
 
 use crate::facts::NEVER;
 use crate::product::compiled;
-use crate::{AppFacts, Grants, KeyFacts, Product};
+use crate::{AppFacts, Grants, KeyFacts, Pepper, Product};
 
 /// Who changes what requests see holds this.
 #[derive(Default)]
 pub(crate) struct Book {
     pub(crate) revision: Revision,
     apps: HashMap<AppId, App>,
+    /// All keys by their ids, to find those that change.
+    keys: HashTable<Arc<KeyFacts>>,
+    hasher: DefaultHashBuilder,
     of_file: BTreeMap<ProductName, Arc<Product>>,
     of_store: BTreeMap<ProductName, Arc<Product>>,
     /// Apps and products whose grants must be made anew.
@@ -45,6 +49,7 @@ impl Book {
 
     /// Forgets all that came from the store. Requests that hold a key still find that it opens nothing.
     pub(crate) fn forget_store(&mut self) {
+        self.keys = HashTable::new();
         for app in std::mem::take(&mut self.apps).into_values() {
             app.facts.grants.store(Arc::default());
         }
@@ -52,8 +57,30 @@ impl Book {
         self.revision = Revision(0);
     }
 
+    /// How many keys there are, dead ones too.
+    pub(crate) fn count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Keeps what is known of a key now, or that there is none; returns what was known before, and what is known now.
+    pub(crate) fn keep(
+        &mut self,
+        id: KeyId,
+        facts: Option<KeyFacts>,
+    ) -> (Option<Arc<KeyFacts>>, Option<Arc<KeyFacts>>) {
+        let hash = self.hasher.hash_one(id);
+        let before = self.keys.find_entry(hash, |facts| facts.id == id).ok().map(|entry| entry.remove().0);
+        let Some(mut facts) = facts else { return (before, None) };
+        if let Some(before) = &before {
+            *facts.used.get_mut() = before.used.load(Ordering::Relaxed).max(*facts.used.get_mut());
+        }
+        let facts = Arc::new(facts);
+        self.keys.insert_unique(hash, facts.clone(), |facts| self.hasher.hash_one(facts.id));
+        (before, Some(facts))
+    }
+
     /// Notes a change; returns a key that changed, for the index to place.
-    pub(crate) fn note(&mut self, now: Changed, algorithm: &str) -> Option<(KeyId, Option<KeyFacts>)> {
+    pub(crate) fn note(&mut self, now: Changed, pepper: &Pepper) -> Option<(KeyId, Option<KeyFacts>)> {
         let row = match now {
             Changed::Gone(id) => return self.note_gone(&id),
             Changed::Is(row) => row,
@@ -73,7 +100,7 @@ impl Book {
             Kind::Key => {
                 let Some(key) = read::<Key>(&row) else { return Some((row.id.path().parse().ok()?, None)) };
                 let app = self.app(&key.app);
-                Some((key.id, facts(&key, &app.facts, algorithm)))
+                Some((key.id, facts(&key, &app.facts, pepper)))
             }
         }
     }
@@ -128,11 +155,12 @@ impl Book {
     pub(crate) fn settle(&mut self) -> Option<HashMap<ProductName, Arc<Product>>> {
         let products = std::mem::take(&mut self.stale_products);
         let apps = std::mem::take(&mut self.stale_apps);
-        for (id, app) in &self.apps {
-            let is_stale = apps.contains(id) || app.subscriptions.keys().any(|name| products.contains(name));
-            if is_stale {
-                app.facts.grants.store(Arc::new(self.grants(app)));
-            }
+        let renew = |app: &App| app.facts.grants.store(Arc::new(self.grants(app)));
+        apps.iter().filter_map(|id| self.apps.get(id)).for_each(renew);
+        // Products change seldom: only then are all apps looked at.
+        if !products.is_empty() {
+            let uses_any = |app: &&App| app.subscriptions.keys().any(|name| products.contains(name));
+            self.apps.values().filter(uses_any).for_each(renew);
         }
         (!products.is_empty()).then(|| {
             let by_name = |(name, product): (&ProductName, &Arc<Product>)| (name.clone(), product.clone());
@@ -164,11 +192,8 @@ fn read<T: Entity>(row: &Row) -> Option<T> {
 }
 
 /// What requests need of a key; nothing, if its hash is of a kind or pepper that is not known here.
-fn facts(key: &Key, app: &Arc<AppFacts>, algorithm: &str) -> Option<KeyFacts> {
-    let Ok(digest) = key.hash.digest.as_slice().try_into() else { return None };
-    if key.hash.algorithm != algorithm {
-        return None;
-    }
+fn facts(key: &Key, app: &Arc<AppFacts>, pepper: &Pepper) -> Option<KeyFacts> {
+    let digest = pepper.place(&key.hash)?;
     let micros = |at: Option<store::UnixMicros>| at.map_or(NEVER, |at| at.0);
     let caller = Caller {
         by: "api-key",
@@ -180,6 +205,8 @@ fn facts(key: &Key, app: &Arc<AppFacts>, algorithm: &str) -> Option<KeyFacts> {
     Some(KeyFacts {
         id: key.id,
         environment: key.environment,
+        imported: key.imported,
+        rotated: key.is_rotated(),
         digest,
         caller: Arc::new(caller),
         app: app.clone(),

@@ -36,6 +36,25 @@ pub enum Error {
     /// 409: it does not work any more.
     #[error("the key `{0}` is revoked or expired")]
     KeyIsDead(KeyId),
+    /// 409: another key took its place.
+    #[error("the key `{key}` was rotated already: `{by}` took its place")]
+    KeyIsRotated {
+        /// The key.
+        key: KeyId,
+        /// The other one.
+        by: KeyId,
+    },
+    /// 409: two secrets are the most.
+    #[error("the key `{key}` took the place of `{before}`, which still works: end that overlap first")]
+    Overlaps {
+        /// The key.
+        key: KeyId,
+        /// The one before.
+        before: KeyId,
+    },
+    /// 409: no other key works in its place.
+    #[error("the key `{0}` is part of no rotation that goes on")]
+    NoOverlap(KeyId),
     /// 422: what was sent is wrong; every mistake is named.
     #[error("{} of the values are wrong", .0.len())]
     Invalid(Vec<Finding>),

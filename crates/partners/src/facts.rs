@@ -32,6 +32,9 @@ impl std::ops::Deref for Found {
 pub struct KeyFacts {
     pub(crate) id: KeyId,
     pub(crate) environment: Environment,
+    pub(crate) imported: bool,
+    pub(crate) rotated: bool,
+    /// What it is found by.
     pub(crate) digest: [u8; DIGEST],
     pub(crate) caller: Arc<Caller>,
     pub(crate) app: Arc<AppFacts>,
@@ -87,6 +90,11 @@ impl KeyFacts {
     /// When it stops working by itself.
     pub fn expires(&self) -> Option<UnixMicros> {
         (self.expires != NEVER).then_some(UnixMicros(self.expires))
+    }
+
+    /// Until when it works beside the key that took its place.
+    pub fn sunset(&self) -> Option<UnixMicros> {
+        self.expires().filter(|_| self.rotated)
     }
 
     /// Notes a use, about once a minute: a key in every request's hands is written to seldom.

@@ -1,17 +1,19 @@
 //! The index: what a request asks about a key, answered from memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashTable};
 use parking_lot::Mutex;
-use store::{Change, EntityId, KeyId, Kind, ProductName, Registry, Revision, StoreError, UnixMicros};
+use store::{Change, EntityId, KeyHash, KeyId, Kind, ProductName, Registry, Revision, StoreError, UnixMicros};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::book::Book;
 use crate::facts::{Found, KeyFacts};
+use crate::imported::{self, Peppers};
+use crate::key::Presented;
 use crate::pepper::DIGEST;
 use crate::{Malformed, Pepper, Product, key};
 
@@ -21,14 +23,16 @@ const SHARDS: usize = 256;
 /// Changes read from the store at a time.
 const PAGE: usize = 20_000;
 
-/// A digest that no key has, for keys that are not there.
-const NO_DIGEST: [u8; DIGEST] = [0; DIGEST];
-
-type Shard = HashMap<KeyId, Arc<KeyFacts>>;
+/// Keys by their digests, which are as good as random, so that they need no other hash.
+type Shard = HashTable<Arc<KeyFacts>>;
 
 /// All keys and products, in memory.
 pub struct Index {
     pepper: Pepper,
+    /// Those of other programs, whose keys were imported.
+    peppers: ArcSwap<Peppers>,
+    /// Whether there are keys that were made elsewhere.
+    imported: AtomicBool,
     shards: Box<[ArcSwap<Shard>]>,
     products: ArcSwap<HashMap<ProductName, Arc<Product>>>,
     apis: ArcSwapOption<Vec<String>>,
@@ -52,6 +56,8 @@ impl Index {
     pub fn new(pepper: Pepper) -> Self {
         Self {
             pepper,
+            peppers: ArcSwap::default(),
+            imported: AtomicBool::new(false),
             shards: std::iter::repeat_with(ArcSwap::default).take(SHARDS).collect(),
             products: ArcSwap::default(),
             apis: ArcSwapOption::empty(),
@@ -62,16 +68,37 @@ impl Index {
     }
 
     /// Finds the key that was presented and proves its secret. Takes no lock and allocates nothing.
+    ///
+    /// It is found by the hash of its secret, never by its id: a wrong secret of a key that is there takes the same steps as
+    /// a key that is not, and what a search tells about hashes is of no use without the pepper.
     pub fn find(&self, presented: &str) -> Result<Found, Unknown> {
-        let presented = key::read(presented).map_err(Unknown::Malformed)?;
-        let facts = self.shards.get(place(presented.id)).and_then(|shard| shard.load().get(&presented.id).cloned());
-        // A key that is not there costs as much as one that is.
-        let digest = facts.as_ref().map_or(&NO_DIGEST, |facts| &facts.digest);
-        let is_proven = self.pepper.matches(presented.hashed, digest);
-        match facts {
-            Some(facts) if is_proven => Ok(Found(facts)),
-            _ => Err(Unknown::NoSuchKey),
+        match key::read(presented) {
+            Ok(Presented { id, hashed }) => {
+                self.having(&self.pepper.digest(hashed), Some(id)).ok_or(Unknown::NoSuchKey)
+            }
+            Err(how) if key::is_ours(presented) => Err(Unknown::Malformed(how)),
+            Err(how) => self.find_imported(presented.as_bytes(), how),
         }
+    }
+
+    /// Finds a key that another program made, by each way of hashing that such keys came with.
+    fn find_imported(&self, text: &[u8], how: Malformed) -> Result<Found, Unknown> {
+        if !self.imported.load(Ordering::Relaxed) || !imported::LENGTHS.contains(&text.len()) {
+            return Err(Unknown::Malformed(how));
+        }
+        let having = |digest: &[u8; DIGEST]| self.having(digest, None);
+        let found = having(&self.pepper.digest(text));
+        let found = found.or_else(|| having(&imported::by_sha_256(&self.pepper, text)));
+        found.or_else(|| self.peppers.load().find(&self.pepper, text, having)).ok_or(Unknown::NoSuchKey)
+    }
+
+    /// The key with this digest: one of ours with this id, or without an id one that was imported.
+    fn having(&self, digest: &[u8; DIGEST], id: Option<KeyId>) -> Option<Found> {
+        let shard = self.shards.get(place(digest))?.load();
+        let is_it = |facts: &Arc<KeyFacts>| {
+            facts.digest == *digest && id.map_or(facts.imported, |id| !facts.imported && facts.id == id)
+        };
+        shard.find(hash_of(digest), is_it).cloned().map(Found)
     }
 
     /// The product of this name, the configuration file's or the store's.
@@ -88,7 +115,7 @@ impl Index {
 
     /// How many keys there are, dead ones too.
     pub fn keys(&self) -> usize {
-        self.shards.iter().map(|shard| shard.load().len()).sum()
+        self.book.lock().count()
     }
 
     /// How many keys the last changes had whose hashes cannot be checked, such as those of a lost pepper.
@@ -113,6 +140,20 @@ impl Index {
         self.apis.store(Some(Arc::new(apis)));
     }
 
+    /// Takes the peppers that other programs hashed their keys with, by name: see `imported_keys` of documents.
+    pub fn set_peppers<'a>(&self, peppers: impl IntoIterator<Item = (&'a String, &'a String)>) {
+        self.peppers.store(Arc::new(Peppers::new(peppers)));
+    }
+
+    pub(crate) fn peppers(&self) -> Arc<Peppers> {
+        self.peppers.load_full()
+    }
+
+    /// Whether a key with this hash is there.
+    pub(crate) fn has(&self, hash: &KeyHash) -> bool {
+        self.pepper.place(hash).is_some_and(|digest| self.having(&digest, None).is_some())
+    }
+
     /// The names of the APIs, if they were told.
     pub(crate) fn apis(&self) -> Option<Arc<Vec<String>>> {
         self.apis.load_full()
@@ -123,15 +164,16 @@ impl Index {
     /// Returns how many changes there were. After an error the index stands where it stood, and serves on.
     pub async fn refresh(&self, registry: &dyn Registry) -> Result<usize, StoreError> {
         let _one_at_a_time = self.reading.lock().await;
-        let mut count = 0;
+        let (mut count, mut moves) = (0, Moves::of(self));
         loop {
             let since = self.revision();
             let changes = registry.changes_since(since, PAGE).await?;
             if changes.is_empty() {
+                drop(moves);
                 return if registry.revision().await? < since { self.start_again(registry).await } else { Ok(count) };
             }
             count += changes.len();
-            self.apply(changes);
+            self.note(&mut self.book.lock(), changes, &mut moves);
         }
     }
 
@@ -140,7 +182,7 @@ impl Index {
         let mut uses = Vec::new();
         for shard in &self.shards {
             let shard = shard.load();
-            let last = shard.values().map(|facts| (facts.id, UnixMicros(facts.used.load(Ordering::Relaxed))));
+            let last = shard.iter().map(|facts| (facts.id, UnixMicros(facts.used.load(Ordering::Relaxed))));
             uses.extend(last.filter(|(_, at)| since < *at).map(|(id, at)| (id.into(), at)));
         }
         uses
@@ -162,41 +204,31 @@ impl Index {
             }
             changes.extend(page);
         }
-        let count = changes.len();
+        let (count, mut moves) = (changes.len(), Moves::of(self));
         let mut book = self.book.lock();
         book.forget_store();
         for shard in &self.shards {
             shard.store(Arc::default());
         }
-        self.apply_to(&mut book, changes);
+        self.note(&mut book, changes, &mut moves);
         Ok(count)
     }
 
-    fn apply(&self, changes: Vec<Change>) {
-        self.apply_to(&mut self.book.lock(), changes);
-    }
-
-    fn apply_to(&self, book: &mut Book, changes: Vec<Change>) {
-        let mut moved: HashMap<usize, Vec<(KeyId, Option<KeyFacts>)>> = HashMap::new();
-        let mut foreign = 0;
+    /// Has the book note changes, and collects what they do to shards.
+    fn note(&self, book: &mut Book, changes: Vec<Change>, moves: &mut Moves<'_>) {
         for Change { revision, now } in changes {
             book.revision = revision;
             let is_key = matches!(&now, store::Changed::Is(row) if row.id.kind() == Kind::Key);
-            if let Some((id, facts)) = book.note(now, self.pepper.algorithm()) {
-                foreign += u64::from(is_key && facts.is_none());
-                moved.entry(place(id)).or_default().push((id, facts));
-            }
-        }
-        for (place, keys) in moved {
-            if let Some(shard) = self.shards.get(place) {
-                replace(shard, keys);
+            let Some((id, facts)) = book.note(now, &self.pepper) else { continue };
+            moves.foreign += u64::from(is_key && facts.is_none());
+            let (before, now) = book.keep(id, facts);
+            for (facts, placing) in
+                before.map(|facts| (facts, Move::Out)).into_iter().chain(now.map(|facts| (facts, Move::In)))
+            {
+                moves.of_shards.entry(place(&facts.digest)).or_default().push((placing, facts));
             }
         }
         self.settle(book);
-        self.foreign.store(foreign, Ordering::Relaxed);
-        if 0 < foreign {
-            tracing::warn!(keys = foreign, "keys were hashed with another pepper or algorithm and open nothing");
-        }
     }
 
     fn settle(&self, book: &mut Book) {
@@ -226,24 +258,71 @@ pub async fn follow(index: &Index, registry: &dyn Registry, every: Duration) {
     }
 }
 
-/// The shard of a key. Ids are drawn at random, so two of their letters spread them well.
-fn place(id: KeyId) -> usize {
-    let [first, second, ..] = id.as_bytes();
-    (usize::from(*first) * 62 + usize::from(*second)) % SHARDS
+/// What changes do to shards. It is done once for all pages of changes, and when the reader is cut off among them, because
+/// the book has them already.
+struct Moves<'a> {
+    index: &'a Index,
+    of_shards: HashMap<usize, Vec<(Move, Arc<KeyFacts>)>>,
+    foreign: u64,
 }
 
-/// Swaps a shard for a copy with these keys placed or removed.
-fn replace(shard: &ArcSwap<Shard>, keys: Vec<(KeyId, Option<KeyFacts>)>) {
-    let mut copy = Shard::clone(&shard.load());
-    for (id, facts) in keys {
-        match facts {
-            Some(mut facts) => {
-                if let Some(before) = copy.get(&id) {
-                    *facts.used.get_mut() = before.used.load(Ordering::Relaxed).max(*facts.used.get_mut());
-                }
-                copy.insert(id, Arc::new(facts));
+impl<'a> Moves<'a> {
+    fn of(index: &'a Index) -> Self {
+        Self { index, of_shards: HashMap::new(), foreign: 0 }
+    }
+}
+
+impl Drop for Moves<'_> {
+    fn drop(&mut self) {
+        if self.of_shards.is_empty() && self.foreign == 0 {
+            return;
+        }
+        for (place, moves) in std::mem::take(&mut self.of_shards) {
+            if moves.iter().any(|(_, facts)| facts.imported) {
+                self.index.imported.store(true, Ordering::Relaxed);
             }
-            None => drop(copy.remove(&id)),
+            if let Some(shard) = self.index.shards.get(place) {
+                replace(shard, moves);
+            }
+        }
+        self.index.foreign.store(self.foreign, Ordering::Relaxed);
+        if 0 < self.foreign {
+            tracing::warn!(keys = self.foreign, "keys were hashed with another pepper or algorithm and open nothing");
+        }
+    }
+}
+
+/// Whether a key leaves its shard or comes into it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Move {
+    Out,
+    In,
+}
+
+/// The shard of a digest.
+fn place(digest: &[u8; DIGEST]) -> usize {
+    let [first, ..] = digest;
+    usize::from(*first) % SHARDS
+}
+
+/// The hash of a digest within its shard: digests are as good as random themselves.
+fn hash_of(digest: &[u8; DIGEST]) -> u64 {
+    digest.last_chunk().copied().map_or(0, u64::from_ne_bytes)
+}
+
+/// Swaps a shard for a copy in which keys came or went.
+fn replace(shard: &ArcSwap<Shard>, moves: Vec<(Move, Arc<KeyFacts>)>) {
+    let mut copy = Shard::clone(&shard.load());
+    let of = |facts: &Arc<KeyFacts>| hash_of(&facts.digest);
+    copy.reserve(moves.len(), of);
+    for (placing, facts) in moves {
+        match placing {
+            Move::In => drop(copy.insert_unique(of(&facts), facts, of)),
+            Move::Out => {
+                if let Ok(entry) = copy.find_entry(of(&facts), |known| Arc::ptr_eq(known, &facts)) {
+                    entry.remove();
+                }
+            }
         }
     }
     shard.store(Arc::new(copy));

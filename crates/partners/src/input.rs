@@ -7,7 +7,7 @@ use problem::{Finding, Pointer};
 use serde::Deserialize;
 use store::{BadName, Environment, Quota, UnixMicros};
 
-use crate::Error;
+use crate::{Error, Known};
 
 /// Characters of a title.
 const LONGEST_TITLE: usize = 200;
@@ -15,6 +15,9 @@ const LONGEST_TITLE: usize = 200;
 /// Characters of a scope, and scopes of a key.
 const LONGEST_SCOPE: usize = 128;
 const MOST_SCOPES: usize = 64;
+
+/// Characters of a key's beginning that are shown.
+const LONGEST_PREFIX: usize = 12;
 
 /// Operations of a product.
 const MOST_OPERATIONS: usize = 1_000;
@@ -62,6 +65,19 @@ pub struct NewKey {
     pub scopes: Vec<String>,
     /// When it stops working by itself; never, if it is left out.
     pub expires: Option<UnixMicros>,
+}
+
+/// A key that another program made.
+#[derive(Clone, Debug)]
+pub struct ImportedKey {
+    /// What is known of it.
+    pub known: Known,
+    /// What every key has.
+    pub key: NewKey,
+    /// How it begins, so that people recognise it; up to 12 characters.
+    pub prefix: Option<String>,
+    /// How it ends, so that people recognise it.
+    pub last_four: Option<String>,
 }
 
 /// Collects what is wrong.
@@ -114,8 +130,8 @@ impl Checking {
     }
 
     /// Scopes as OAuth has them (RFC 6749, section 3.3).
-    pub(crate) fn scopes(&mut self, scopes: &[String]) {
-        let at = Pointer::default().at("scopes");
+    pub(crate) fn scopes(&mut self, at: &Pointer, scopes: &[String]) {
+        let at = at.at("scopes");
         if MOST_SCOPES < scopes.len() {
             self.wrong(&at, format!("has {} scopes; a key has at most {MOST_SCOPES}", scopes.len()));
             return;
@@ -131,9 +147,21 @@ impl Checking {
     }
 
     /// An expiry that is yet to come.
-    pub(crate) fn expires(&mut self, expires: Option<UnixMicros>, now: UnixMicros) {
+    pub(crate) fn expires(&mut self, at: &Pointer, expires: Option<UnixMicros>, now: UnixMicros) {
         if expires.is_some_and(|expires| expires <= now) {
-            self.wrong(&Pointer::default().at("expires"), "is over: write a time to come, or none");
+            self.wrong(&at.at("expires"), "is over: write a time to come, or none");
+        }
+    }
+
+    /// What is said of a key that was made elsewhere.
+    pub(crate) fn import(&mut self, at: &Pointer, import: &ImportedKey, now: UnixMicros) {
+        self.scopes(at, &import.key.scopes);
+        self.expires(at, import.key.expires, now);
+        for (member, text, most) in [("prefix", &import.prefix, LONGEST_PREFIX), ("last_four", &import.last_four, 4)] {
+            let is_plain = |text: &String| text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic());
+            if !text.as_ref().is_none_or(is_plain) {
+                self.wrong(&at.at(member), format!("is longer than {most} visible ASCII characters, or has others"));
+            }
         }
     }
 
@@ -143,6 +171,10 @@ impl Checking {
             Some(value) if self.0.is_empty() => Ok(value),
             _ => Err(Error::Invalid(self.0)),
         }
+    }
+
+    pub(crate) fn found(&mut self, finding: Finding) {
+        self.0.push(finding);
     }
 
     pub(crate) fn wrong(&mut self, at: &Pointer, reason: impl Into<String>) {

@@ -9,9 +9,13 @@
 mod book;
 mod error;
 mod facts;
+mod imported;
 mod index;
 mod input;
 mod key;
+mod keys;
+#[cfg(test)]
+mod keys_tests;
 mod operation;
 mod partners;
 mod pepper;
@@ -31,11 +35,13 @@ pub use store::{
 
 pub use self::error::Error;
 pub use self::facts::{AppFacts, Found, Grants, KeyFacts, KeyState};
+pub use self::imported::{Known, bytes as pepper_bytes};
 pub use self::index::{Index, Unknown, follow};
-pub use self::input::{NewApp, NewCompany, NewKey, NewProduct};
-pub use self::key::{Malformed, Secret};
+pub use self::input::{ImportedKey, NewApp, NewCompany, NewKey, NewProduct};
+pub use self::key::{Malformed, Secret, patterns};
+pub use self::keys::{Issued, Overlap, Whoami};
 pub use self::operation::{BadOperation, Operation, Target};
-pub use self::partners::{Clock, Issued, Partners, Whoami};
+pub use self::partners::{Clock, Partners};
 pub use self::pepper::{Pepper, PepperError};
 pub use self::product::Product;
 pub use self::records::{Act, At};

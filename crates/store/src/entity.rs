@@ -7,7 +7,7 @@ use model::api::ProductQuota as Quota;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppName, BadName, CompanyName, KeyId, ProductName, TokenName};
+use crate::{AppName, BadName, CompanyName, Key, KeyId, ProductName, TokenName};
 
 /// A point in time, in microseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -149,34 +149,6 @@ pub enum Environment {
     Test,
 }
 
-/// A key to an app. The secret itself is nowhere: it was shown once.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
-    /// Its public part.
-    pub id: KeyId,
-    /// The app that it identifies.
-    pub app: AppId,
-    /// What it is for.
-    pub environment: Environment,
-    /// What a presented secret is compared to.
-    pub hash: KeyHash,
-    /// What it may do.
-    pub scopes: Vec<String>,
-    /// The beginning of the key, so that people recognise it.
-    pub prefix: String,
-    /// The last four characters, so that people recognise it.
-    pub last_four: String,
-    /// When it was made.
-    pub created: UnixMicros,
-    /// When it stops working by itself.
-    pub expires: Option<UnixMicros>,
-    /// When somebody made it stop working.
-    pub revoked: Option<UnixMicros>,
-    /// When it was last seen, within a minute or so. It is kept beside the key: see [`crate::Registry::touch`].
-    #[serde(skip)]
-    pub last_used: Option<UnixMicros>,
-}
-
 /// What a token of the Admin API may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -256,39 +228,6 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// Its body, in JSON.
     pub body: String,
-}
-
-/// A digest of a secret, and how it was made.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyHash {
-    /// The tag of the algorithm. A store keeps tags it has never heard of.
-    pub algorithm: String,
-    /// What the algorithm gave.
-    #[serde(with = "in_base64")]
-    pub digest: Vec<u8>,
-}
-
-/// Bytes as text.
-mod in_base64 {
-    use base64::Engine;
-    use base64::engine::general_purpose::STANDARD;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        STANDARD.decode(text.as_bytes()).map_err(D::Error::custom)
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The digest stays out of logs.
-        f.debug_struct("Key").field("id", &self.id).field("app", &self.app).finish_non_exhaustive()
-    }
 }
 
 /// A sort of entity.
@@ -430,6 +369,9 @@ entities! {
     Key Key by KeyId as id {
         fn parent(&self) -> Option<EntityId> {
             Some((&self.app).into())
+        }
+        fn label(&self) -> Option<String> {
+            self.is_rotated().then(|| Self::ROTATED.to_owned())
         }
     };
 }

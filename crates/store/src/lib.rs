@@ -7,6 +7,7 @@
 
 mod entity;
 mod error;
+mod key;
 mod memory;
 mod memory_statements;
 mod memory_usage;
@@ -19,10 +20,11 @@ mod usage;
 pub use model::api::{Period, ProductQuota as Quota};
 
 pub use self::entity::{
-    Answer, App, AppId, Company, Entity, EntityId, Environment, Key, KeyHash, Kind, ManagedBy, Product, Reply, ReplyId,
-    Role, Subscription, SubscriptionId, SubscriptionState, Token, UnixMicros, UnknownWord,
+    Answer, App, AppId, Company, Entity, EntityId, Environment, Kind, ManagedBy, Product, Reply, ReplyId, Role,
+    Subscription, SubscriptionId, SubscriptionState, Token, UnixMicros, UnknownWord,
 };
 pub use self::error::{StoreError, Unavailable};
+pub use self::key::{Key, KeyHash, Replaced};
 pub use self::memory::InMemory;
 pub use self::memory_statements::InMemoryStatements;
 pub use self::memory_usage::InMemoryTotals;

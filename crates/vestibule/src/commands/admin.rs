@@ -67,7 +67,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Command::App(command) => command.call(),
         Command::Product(command) => command.call(),
         Command::Subscription(command) => command.call(),
-        Command::Key(command) => command.call(),
+        Command::Key(command) => match command.call() {
+            Ok(call) => call,
+            Err(reason) => return output::fail(&reason),
+        },
         Command::Token(command) => command.call(),
         Command::Audit(arguments) => arguments.call(),
         Command::Usage(arguments) => arguments.call(),
