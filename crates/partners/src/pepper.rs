@@ -68,7 +68,7 @@ impl Pepper {
     }
 
     /// The hash to keep of a secret.
-    pub(crate) fn hash(&self, secret: &[u8]) -> KeyHash {
+    pub fn hash(&self, secret: &[u8]) -> KeyHash {
         KeyHash { algorithm: self.algorithm.clone(), digest: hmac::sign(&self.key, secret).as_ref().to_vec() }
     }
 

@@ -5,6 +5,7 @@
 mod billing;
 mod faults;
 mod http2;
+mod keys;
 mod kill;
 mod overload;
 mod record_source;
@@ -39,6 +40,8 @@ const TRIALS: &[Trial] = &[
     Trial { name: "billing", run: billing::run },
     Trial { name: "sink", run: sink::run },
     Trial { name: "record-source", run: record_source::run },
+    Trial { name: "million-keys", run: keys::million },
+    Trial { name: "key-timing", run: keys::timing },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.
