@@ -78,7 +78,7 @@ async fn may(admin: &Admin, asker: &Asker, method: &Method, uri: &Uri) -> Result
         Role::Owner => true,
         Role::Operator => first != "tokens",
         Role::Auditor => looks,
-        Role::Billing if first == "statements" => true,
+        Role::Billing if first == "statements" || uri.path().split('/').nth(3) == Some("contracts") => true,
         Role::Billing => looks && matches!(first, "companies" | "products" | "subscriptions" | "usage"),
         Role::Company => {
             let Some(company) = &asker.company else { return Ok(false) };

@@ -10,6 +10,8 @@ mod audit;
 mod body;
 mod companies;
 mod configuration;
+mod contracts;
+mod developers;
 mod failure;
 mod gateway;
 mod health;

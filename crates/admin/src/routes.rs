@@ -13,8 +13,9 @@ use problem::{Problem, ProblemKind};
 
 use crate::failure::Failure;
 use crate::{
-    Admin, access, apps, audit, body, companies, configuration, failure, health, idempotency, key_changes, keys,
-    metrics, parts, products, statements, status, subscriptions, tokens, upgrade, usage, usage_series,
+    Admin, access, apps, audit, body, companies, configuration, contracts, developers, failure, health, idempotency,
+    key_changes, keys, metrics, parts, products, statements, status, subscriptions, tokens, upgrade, usage,
+    usage_series,
 };
 
 /// Nothing is asked by this path.
@@ -116,6 +117,16 @@ fn partners() -> Router<Admin> {
         .route("/keys/{key}/expire", post(key_changes::expire))
         .route("/keys/{key}/rotate", post(key_changes::rotate))
         .route("/keys/{key}/end-overlap", post(key_changes::end_overlap))
+        .route("/companies/{company}/developers", get(developers::list).post(developers::create))
+        .route(
+            "/companies/{company}/developers/{developer}",
+            get(developers::show).put(developers::replace).delete(developers::delete),
+        )
+        .route("/companies/{company}/contracts", get(contracts::list).post(contracts::create))
+        .route(
+            "/companies/{company}/contracts/{contract}",
+            get(contracts::show).put(contracts::replace).delete(contracts::delete),
+        )
         .route("/products", get(products::list).post(products::create))
         .route("/products/{product}", get(products::show).put(products::replace).delete(products::delete))
         .route("/subscriptions", get(subscriptions::pending))

@@ -16,7 +16,7 @@ use crate::body::Json as Sent;
 use crate::failure::{CONFLICT, Failure, NOT_FOUND, header_text, sentence};
 use crate::page::{Listed, Page};
 use crate::parts::{Asked, Named, Nothing, Stored};
-use crate::{Admin, time};
+use crate::{Admin, Storage, time};
 
 /// The statement would have hours that another one has.
 pub(crate) static OVERLAPS: ProblemKind = ProblemKind {
@@ -38,7 +38,11 @@ pub(crate) static STALE: ProblemKind =
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
     company: String,
-    plan: String,
+    /// By which plan; without, by the company's contract in that month.
+    plan: Option<String>,
+    /// By which contract of the company, if it has several in that month.
+    #[serde(default)]
+    contract: Option<String>,
     /// A month, such as `2026-01`.
     period: String,
     /// The first day of the contract, if it began within the month.
@@ -145,7 +149,7 @@ pub(crate) async fn create(
     Asked(Nothing {}): Asked<Nothing>,
     Sent(wanted): Sent<Wanted>,
 ) -> Result<impl IntoResponse, Failure> {
-    let order = order(wanted)?;
+    let order = order(contracted(&storage, wanted).await?)?;
     // What is not in the totals would be missing in the statement.
     admin.node.count_usage().await?;
     let row = storage.accounts.draft(&order).await?;
@@ -226,6 +230,40 @@ pub(crate) async fn recount(
     Ok(Json(Recounted { number, intact: is_intact, same: is_same, total, total_today, currency }))
 }
 
+/// What is wanted, by the plan and the dates of the company's contract where nobody says others.
+async fn contracted(storage: &Storage, wanted: Wanted) -> Result<Wanted, Failure> {
+    let wrong =
+        |member: &str, reason: String| Failure::invalid(&[Finding::new(&Pointer::default().at(member), reason)]);
+    let by_hand = wanted.plan.is_some() || wanted.contract_start.is_some() || wanted.contract_end.is_some();
+    let (Ok(company), Ok(month), false) = (wanted.company.parse::<CompanyName>(), wanted.period.parse(), by_hand)
+    else {
+        return match (&wanted.plan, &wanted.contract) {
+            (_, Some(_)) => Err(wrong("contract", "says the plan and its dates: leave those out".to_owned())),
+            (None, None) if by_hand => Err(wrong("plan", "is missing: dates without it are of no contract".to_owned())),
+            _ => Ok(wanted),
+        };
+    };
+    let covers = |contract: &store::Contract| {
+        Contract::read(Some(&contract.start), contract.end.as_deref()).is_ok_and(|dates| dates.within(month).is_ok())
+    };
+    let is_named = |contract: &store::Contract| {
+        wanted.contract.as_ref().is_none_or(|name| contract.id.contract.as_str() == name.as_str())
+    };
+    let mut found = storage.partners.contracts(&company).await?;
+    found.retain(|contract| is_named(contract) && covers(contract));
+    match (found.pop(), found.is_empty()) {
+        (Some(contract), true) => {
+            let store::Contract { plan, start, end, .. } = contract;
+            Ok(Wanted { plan: Some(plan), contract_start: Some(start), contract_end: end, ..wanted })
+        }
+        (Some(_), false) => Err(wrong("contract", format!("is missing: `{company}` has several in {month}"))),
+        (None, _) if wanted.contract.is_some() => {
+            Err(wrong("contract", format!("is none that covers a day of {month}")))
+        }
+        (None, _) => Err(wrong("plan", format!("is missing: `{company}` has no contract in {month}"))),
+    }
+}
+
 fn order(wanted: Wanted) -> Result<Order, Failure> {
     let mut findings = Vec::new();
     let mut wrong =
@@ -247,7 +285,7 @@ fn order(wanted: Wanted) -> Result<Order, Failure> {
     match (month, start, end) {
         (Ok(month), Ok(start), Ok(end)) if findings.is_empty() => {
             let Wanted { company, plan, .. } = wanted;
-            Ok(Order { company, plan, month, contract: Contract { start, end } })
+            Ok(Order { company, plan: plan.unwrap_or_default(), month, contract: Contract { start, end } })
         }
         _ => Err(Failure::invalid(&findings)),
     }

@@ -19,6 +19,9 @@ const MOST_SCOPES: usize = 64;
 /// Characters of a key's beginning that are shown.
 const LONGEST_PREFIX: usize = 12;
 
+/// Characters of an address for mail (RFC 5321, section 4.5.3.1.3).
+const LONGEST_EMAIL: usize = 254;
+
 /// Operations of a product.
 const MOST_OPERATIONS: usize = 1_000;
 
@@ -40,6 +43,31 @@ pub struct NewApp {
     pub name: String,
     /// What people call it; the name, if it is left out.
     pub title: Option<String>,
+}
+
+/// A developer to be made or changed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewDeveloper {
+    /// The person's name within the company, in kebab case.
+    pub name: String,
+    /// What people call the person; the name, if it is left out.
+    pub title: Option<String>,
+    /// Where mail reaches the person.
+    pub email: String,
+}
+
+/// A contract to be made or changed, whose dates are dates.
+#[derive(Clone, Debug, Default)]
+pub struct NewContract {
+    /// Its name within the company, in kebab case.
+    pub name: String,
+    /// The rate plan.
+    pub plan: String,
+    /// Its first day, such as `2026-01-31`.
+    pub start: String,
+    /// The day after its last one, if it has one.
+    pub end: Option<String>,
 }
 
 /// A product to be made or changed.
@@ -99,6 +127,17 @@ impl Checking {
             self.wrong(&Pointer::default().at("title"), reason);
         }
         title
+    }
+
+    /// An address that mail may reach: nobody knows before it did.
+    pub(crate) fn email(&mut self, email: String) -> String {
+        let is_one = email.split_once('@').is_some_and(|(name, host)| {
+            !name.is_empty() && !host.is_empty() && !host.contains('@') && email.len() <= LONGEST_EMAIL
+        });
+        if !is_one || email.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
+            self.wrong(&Pointer::default().at("email"), "is no address for mail, such as `ann@acme.example`");
+        }
+        email
     }
 
     /// Operations that can be compiled, of APIs that there are.

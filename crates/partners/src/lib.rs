@@ -18,6 +18,7 @@ mod keys;
 mod keys_tests;
 mod operation;
 mod partners;
+mod people;
 mod pepper;
 mod product;
 mod records;
@@ -28,16 +29,16 @@ mod tokens;
 
 pub use secrets::private_file;
 pub use store::{
-    App, AppId, AppName, Company, CompanyName, EntityId, Environment, Key, KeyId, ManagedBy, Mode, Noted, Period,
-    ProductName, Quota, Registry, Revision, Role, StoreError, Subscription, SubscriptionId, SubscriptionState, Token,
-    TokenName, UnixMicros,
+    App, AppId, AppName, Company, CompanyName, Contract, ContractId, ContractName, Developer, DeveloperId,
+    DeveloperName, EntityId, Environment, Key, KeyId, ManagedBy, Mode, Noted, Period, ProductName, Quota, Registry,
+    Revision, Role, StoreError, Subscription, SubscriptionId, SubscriptionState, Token, TokenName, UnixMicros,
 };
 
 pub use self::error::Error;
 pub use self::facts::{AppFacts, Found, Grants, KeyFacts, KeyState};
 pub use self::imported::{Known, bytes as pepper_bytes};
 pub use self::index::{Index, Unknown, follow};
-pub use self::input::{ImportedKey, NewApp, NewCompany, NewKey, NewProduct};
+pub use self::input::{ImportedKey, NewApp, NewCompany, NewContract, NewDeveloper, NewKey, NewProduct};
 pub use self::key::{Malformed, Secret, patterns};
 pub use self::keys::{Issued, Overlap, Whoami};
 pub use self::operation::{BadOperation, Operation, Target};

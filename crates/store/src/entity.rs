@@ -7,7 +7,9 @@ use model::api::ProductQuota as Quota;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppName, BadName, CompanyName, Key, KeyId, ProductName, TokenName};
+use crate::{
+    AppName, BadName, CompanyName, Contract, ContractId, Developer, DeveloperId, Key, KeyId, ProductName, TokenName,
+};
 
 /// A point in time, in microseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -248,6 +250,10 @@ pub enum Kind {
     Token,
     /// An answer of the Admin API that is kept for a repeated request.
     Reply,
+    /// A person of a company.
+    Developer,
+    /// By which plan a company pays, and from when to when.
+    Contract,
 }
 
 /// Which entity: its kind, and the path of names that leads to it.
@@ -366,6 +372,16 @@ entities! {
         }
     };
     Reply Reply by ReplyId as id;
+    Developer Developer by DeveloperId as id {
+        fn parent(&self) -> Option<EntityId> {
+            Some((&self.id.company).into())
+        }
+    };
+    Contract Contract by ContractId as id {
+        fn parent(&self) -> Option<EntityId> {
+            Some((&self.id.company).into())
+        }
+    };
     Key Key by KeyId as id {
         fn parent(&self) -> Option<EntityId> {
             Some((&self.app).into())
@@ -415,6 +431,7 @@ words! {
     ManagedBy: File "file" Api "api";
     SubscriptionState: Pending "pending" Approved "approved" Refused "refused" Suspended "suspended";
     Environment: Live "live" Test "test";
-    Kind: Company "company" App "app" Product "product" Subscription "subscription" Key "key" Token "token" Reply "reply";
+    Kind: Company "company" App "app" Product "product" Subscription "subscription" Key "key" Token "token" Reply "reply"
+        Developer "developer" Contract "contract";
     Role: Owner "owner" Operator "operator" Billing "billing" Auditor "auditor" Company "company";
 }

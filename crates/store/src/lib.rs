@@ -12,6 +12,7 @@ mod memory;
 mod memory_statements;
 mod memory_usage;
 mod name;
+mod people;
 mod registry;
 mod statement;
 pub mod suite;
@@ -28,7 +29,8 @@ pub use self::key::{Key, KeyHash, Replaced};
 pub use self::memory::InMemory;
 pub use self::memory_statements::InMemoryStatements;
 pub use self::memory_usage::InMemoryTotals;
-pub use self::name::{AppName, BadName, CompanyName, KeyId, ProductName, TokenName};
+pub use self::name::{AppName, BadName, CompanyName, ContractName, DeveloperName, KeyId, ProductName, TokenName};
+pub use self::people::{Contract, ContractId, Developer, DeveloperId};
 pub use self::registry::{
     Change, Changed, Commit, Listing, Mode, Noted, Registry, Revision, Row, Stored, Write, chained, hex,
 };

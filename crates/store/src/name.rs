@@ -112,6 +112,10 @@ names! {
     ProductName
     /// The name of a token of the Admin API, unique among tokens.
     TokenName
+    /// The name of a developer, unique within a company.
+    DeveloperName
+    /// The name of a contract, unique within its company.
+    ContractName
 }
 
 /// The public part of a key: it says which key, and opens nothing.

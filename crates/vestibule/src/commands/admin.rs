@@ -5,6 +5,8 @@ mod audit;
 pub(crate) mod call;
 pub(crate) mod client;
 mod company;
+mod contract;
+mod developer;
 mod key;
 pub(crate) mod place;
 mod product;
@@ -24,7 +26,7 @@ use self::call::Call;
 use self::client::Client;
 use crate::output::{self, GOOD};
 
-/// Asks a running gateway: companies, apps, products, subscriptions, keys, tokens, audit log, usage, statements, status.
+/// Asks a running gateway: companies, developers, contracts, apps, products, subscriptions, keys, tokens, audit log, usage, statements, status.
 ///
 /// The gateway is found by `--url` and its token, or by the configuration that it was started with.
 #[derive(Args)]
@@ -42,6 +44,10 @@ pub(crate) struct Arguments {
 enum Command {
     #[command(subcommand)]
     Company(company::Command),
+    #[command(subcommand)]
+    Developer(developer::Command),
+    #[command(subcommand)]
+    Contract(contract::Command),
     #[command(subcommand)]
     App(app::Command),
     #[command(subcommand)]
@@ -64,6 +70,8 @@ enum Command {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let call = match &arguments.command {
         Command::Company(command) => command.call(),
+        Command::Developer(command) => command.call(),
+        Command::Contract(command) => command.call(),
         Command::App(command) => command.call(),
         Command::Product(command) => command.call(),
         Command::Subscription(command) => command.call(),
