@@ -4,6 +4,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Json};
 use model::diff::Change;
 use problem::Problem;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,7 +14,8 @@ use crate::parts::{Asked, Nothing};
 use crate::{Admin, Applied, Apply, Configuration};
 
 /// A configuration as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Configuration")]
 pub(crate) struct Shown {
     generation: u64,
     hash: String,
@@ -21,7 +23,8 @@ pub(crate) struct Shown {
 }
 
 /// What became of a new configuration.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ConfigurationChange")]
 pub(crate) struct Changed {
     generation: u64,
     hash: String,
@@ -29,8 +32,9 @@ pub(crate) struct Changed {
 }
 
 /// How a document is sent.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ConfigurationQuestion")]
 pub(crate) struct How {
     /// Whether to say only what would change.
     #[serde(default)]
@@ -122,7 +126,8 @@ fn mask_sinks(document: &mut Value) {
     }
 }
 
-const TYPES: &[&str] = &["application/yaml", "application/json", "application/x-yaml", "text/yaml", "text/x-yaml"];
+pub(crate) const TYPES: &[&str] =
+    &["application/yaml", "application/json", "application/x-yaml", "text/yaml", "text/x-yaml"];
 
 /// Bytes of a document.
 const LONGEST: usize = 8 * 1024 * 1024;

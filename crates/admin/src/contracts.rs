@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Json};
 use http::{StatusCode, header};
 use partners::{CompanyName, Contract, ContractId, ContractName, NewContract};
 use problem::{Finding, Pointer};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::body::Json as Sent;
@@ -13,8 +14,9 @@ use crate::parts::{Asked, Named, Stored, tag};
 use crate::{Storage, time};
 
 /// A contract to be made.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewContract")]
 pub(crate) struct New {
     /// Its name within the company, in kebab case.
     name: String,
@@ -27,8 +29,9 @@ pub(crate) struct New {
 }
 
 /// What a contract is from now on.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ContractReplacement")]
 pub(crate) struct Replacement {
     /// A rate plan of the configuration.
     plan: String,
@@ -39,7 +42,8 @@ pub(crate) struct Replacement {
 }
 
 /// A contract as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Contract")]
 pub(crate) struct Shown {
     company: CompanyName,
     name: ContractName,

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Json};
 use http::{StatusCode, header};
 use partners::{CompanyName, Developer, DeveloperId, DeveloperName, NewDeveloper};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::body::Json as Sent;
@@ -12,8 +13,9 @@ use crate::parts::{Asked, Named, Stored, tag};
 use crate::time;
 
 /// What a developer is from now on.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "DeveloperReplacement")]
 pub(crate) struct Replacement {
     /// What people call the person; the name, if it is left out.
     title: Option<String>,
@@ -22,7 +24,8 @@ pub(crate) struct Replacement {
 }
 
 /// A developer as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Developer")]
 pub(crate) struct Shown {
     company: CompanyName,
     name: DeveloperName,

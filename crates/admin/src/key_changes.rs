@@ -8,6 +8,7 @@ use http::StatusCode;
 use model::units::Span;
 use partners::{AppId, Environment, ImportedKey, KeyId, Known, NewKey, Overlap};
 use problem::{Finding, Pointer};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::body::{Json as Sent, OptionalJson};
@@ -18,16 +19,18 @@ use crate::parts::{Asked, Named, Stored, tag};
 use crate::{Admin, keys, time};
 
 /// How a key is replaced.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "KeyRotation")]
 pub(crate) struct Rotation {
     /// How long the old one works on, such as `7d`.
     overlap: Option<Span>,
 }
 
 /// When a key stops working by itself. Without any member it never does.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "KeyExpiry")]
 pub(crate) struct Expiry {
     /// In RFC 3339.
     expires: Option<String>,
@@ -36,15 +39,17 @@ pub(crate) struct Expiry {
 }
 
 /// Keys to be imported: all of them, or none.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "KeyImport")]
 pub(crate) struct Import {
     keys: Vec<ToImport>,
 }
 
 /// A key that another program made.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "KeyToImport")]
 pub(crate) struct ToImport {
     /// The whole key, of which a hash is kept; or else `algorithm` and `digest`.
     text: Option<String>,
@@ -66,13 +71,15 @@ pub(crate) struct ToImport {
 }
 
 /// Keys that were imported.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ImportedKeys")]
 pub(crate) struct Imported {
     items: Vec<keys::Shown>,
 }
 
 /// A key that was rotated and still works beside the one that took its place.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RotatedKey")]
 pub(crate) struct StillOverlapping {
     company: String,
     app: String,

@@ -6,6 +6,7 @@ use http::{StatusCode, header};
 use model::units::Span;
 use partners::{AppId, AppName, CompanyName, Environment, Issued, Key, KeyId, NewKey, UnixMicros};
 use problem::{Finding, Pointer};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::body::Json as Sent;
@@ -15,8 +16,9 @@ use crate::parts::{Asked, Named, Stored, tag};
 use crate::{Admin, Storage, time};
 
 /// A key to be made.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewKey")]
 pub(crate) struct New {
     /// `live` or `test`.
     environment: Option<Environment>,
@@ -30,7 +32,8 @@ pub(crate) struct New {
 }
 
 /// A key as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Key")]
 pub(crate) struct Shown {
     id: KeyId,
     company: CompanyName,
@@ -54,7 +57,8 @@ pub(crate) struct Shown {
 }
 
 /// A key that was just made, with its secret.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MadeKey")]
 pub(crate) struct Made {
     #[serde(flatten)]
     key: Shown,
@@ -64,8 +68,9 @@ pub(crate) struct Made {
 }
 
 /// Whether a key opens anything.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "KeyState")]
 enum Life {
     Alive,
     Expired,
@@ -73,12 +78,14 @@ enum Life {
 }
 
 /// What finds secrets of this gateway where they should not be.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SecretPatterns")]
 pub(crate) struct Patterns {
     patterns: Vec<Pattern>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SecretPattern")]
 struct Pattern {
     name: &'static str,
     /// A regular expression.

@@ -6,17 +6,12 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
 use http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use problem::{Problem, ProblemKind};
 
 use crate::failure::Failure;
-use crate::{
-    Admin, access, apps, audit, body, companies, configuration, contracts, developers, failure, health, idempotency,
-    key_changes, keys, metrics, parts, products, statements, status, subscriptions, tokens, upgrade, usage,
-    usage_series,
-};
+use crate::{Admin, access, body, failure, idempotency, parts, statements, table, usage};
 
 /// Nothing is asked by this path.
 pub(crate) static NO_SUCH_PATH: ProblemKind =
@@ -81,79 +76,22 @@ impl Admin {
     /// All paths, for a listener that can be reached so.
     pub fn routes(&self, exposure: Exposure) -> Router {
         let with_token = || middleware::from_fn_with_state(self.clone(), access::with_token);
-        let open = Router::new().route("/healthz", get(health::health)).route("/readyz", get(health::ready));
-        // What keys look like is for everybody who looks for leaked ones.
-        let open = open.route("/secret-patterns", get(keys::patterns));
-        let metrics = Router::new().route("/metrics", get(metrics::show));
+        let metrics = table::metrics().router;
         let metrics = match exposure {
             Exposure::Loopback => metrics,
             Exposure::Network => metrics.route_layer(with_token()),
         };
         // Below the layer stand unknown paths too: who has no token learns nothing of what there is.
         let once = middleware::from_fn_with_state(self.clone(), idempotency::once);
-        let closed = partners().merge(node()).fallback(no_such_path).layer(once).layer(with_token());
-        open.merge(metrics)
+        let closed = table::closed().router.fallback(no_such_path).layer(once).layer(with_token());
+        table::open()
+            .router
+            .merge(metrics)
             .merge(closed)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(middleware::from_fn(in_time))
             .with_state(self.clone())
     }
-}
-
-fn partners() -> Router<Admin> {
-    const APPS: &str = "/companies/{company}/apps";
-    const APP: &str = "/companies/{company}/apps/{app}";
-    let of_app = |rest: &str| format!("{APP}{rest}");
-    Router::new()
-        .route("/companies", get(companies::list).post(companies::create))
-        .route("/companies/{company}", get(companies::show).delete(companies::delete))
-        .route(APPS, get(apps::list).post(apps::create))
-        .route(APP, get(apps::show).delete(apps::delete))
-        .route(&of_app("/keys"), get(keys::list).post(keys::create))
-        .route("/keys/{key}", get(keys::show))
-        .route(&of_app("/keys/import"), post(key_changes::import))
-        .route("/keys/rotated", get(key_changes::rotated))
-        .route("/keys/{key}/revoke", post(key_changes::revoke))
-        .route("/keys/{key}/expire", post(key_changes::expire))
-        .route("/keys/{key}/rotate", post(key_changes::rotate))
-        .route("/keys/{key}/end-overlap", post(key_changes::end_overlap))
-        .route("/companies/{company}/developers", get(developers::list).post(developers::create))
-        .route(
-            "/companies/{company}/developers/{developer}",
-            get(developers::show).put(developers::replace).delete(developers::delete),
-        )
-        .route("/companies/{company}/contracts", get(contracts::list).post(contracts::create))
-        .route(
-            "/companies/{company}/contracts/{contract}",
-            get(contracts::show).put(contracts::replace).delete(contracts::delete),
-        )
-        .route("/products", get(products::list).post(products::create))
-        .route("/products/{product}", get(products::show).put(products::replace).delete(products::delete))
-        .route("/subscriptions", get(subscriptions::pending))
-        .route(&of_app("/subscriptions"), get(subscriptions::list).post(subscriptions::create))
-        .route(&of_app("/subscriptions/{product}"), get(subscriptions::show).delete(subscriptions::delete))
-        .route(&of_app("/subscriptions/{product}/approve"), post(subscriptions::approve))
-        .route(&of_app("/subscriptions/{product}/refuse"), post(subscriptions::refuse))
-        .route(&of_app("/subscriptions/{product}/suspend"), post(subscriptions::suspend))
-        .route("/tokens", get(tokens::list).post(tokens::create))
-        .route("/tokens/{token}", delete(tokens::delete))
-        .route("/audit", get(audit::list))
-        .route("/usage", get(usage::show))
-        .route("/usage/rebuild", post(usage::rebuild))
-        .route("/usage/series", get(usage_series::show))
-        .route("/statements", get(statements::list).post(statements::create))
-        .route("/statements/{number}", get(statements::show).delete(statements::discard))
-        .route("/statements/{number}/close", post(statements::close))
-        .route("/statements/{number}/credit-notes", post(statements::credit))
-        .route("/statements/{number}/recount", get(statements::recount))
-}
-
-fn node() -> Router<Admin> {
-    Router::new()
-        .route("/config", put(configuration::replace).get(configuration::show))
-        .route("/config/reload", post(configuration::reload))
-        .route("/status", get(status::show))
-        .route("/upgrade", post(upgrade::start))
 }
 
 async fn no_such_path(request: Request) -> Failure {
@@ -242,7 +180,7 @@ mod tests {
         let cases = [
             (json!({ "name": "acme", "nmae": "x" }), "/nmae", "unknown field"),
             (json!({ "name": 7 }), "/name", "invalid type"),
-            (json!({}), "", "missing field `name`"),
+            (json!({}), "/name", "missing field `name`"),
             (json!([1]), "/0", "invalid"),
         ];
         for (body, pointer, message) in cases {

@@ -8,6 +8,7 @@ use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT
 use http::{HeaderMap, StatusCode, header};
 use partners::CompanyName;
 use problem::{Finding, Pointer, Problem, ProblemKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::{StatementQuery, StatementRow};
@@ -34,8 +35,9 @@ pub(crate) static STALE: ProblemKind =
     ProblemKind { code: "statement-stale", status: StatusCode::CONFLICT, title: "The draft is not what it was" };
 
 /// A statement to be made.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewStatement")]
 pub(crate) struct Wanted {
     company: String,
     /// By which plan; without, by the company's contract in that month.
@@ -54,23 +56,37 @@ pub(crate) struct Wanted {
 }
 
 /// What is to be closed.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SeenStatement")]
 pub(crate) struct Seen {
     /// The hash of the draft as it was seen.
     hash: String,
 }
 
 /// What is given back.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewCreditNote")]
 pub(crate) struct Given {
+    #[schemars(with = "Vec<CreditLine>")]
     lines: Vec<Credit>,
 }
 
+/// An amount that is given back, as it is described.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it stands for the type of the crate that reads it")]
+struct CreditLine {
+    /// Why.
+    text: String,
+    /// How much, as a decimal number.
+    amount: String,
+}
+
 /// Which statements are asked for.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "StatementQuestion")]
 pub(crate) struct Question {
     company: Option<String>,
     after: Option<String>,
@@ -78,15 +94,17 @@ pub(crate) struct Question {
 }
 
 /// In which form something is asked for.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "StatementForm")]
 pub(crate) struct Form {
     /// `json`, `csv` or `html`; without, what `Accept` prefers.
     format: Option<Format>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "StatementFormat")]
 enum Format {
     Json,
     Csv,
@@ -94,7 +112,8 @@ enum Format {
 }
 
 /// A statement or a credit note in a list.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Statement")]
 pub(crate) struct Brief {
     number: u64,
     kind: &'static str,
@@ -112,16 +131,19 @@ pub(crate) struct Brief {
 }
 
 /// A statement or a credit note with its content, exactly as it is kept.
-#[derive(Serialize)]
-struct Shown {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "StatementWithContent")]
+pub(crate) struct Shown {
     #[serde(flatten)]
     brief: Brief,
+    #[schemars(with = "serde_json::Value")]
     content: Box<RawValue>,
 }
 
 /// What a statement would be today.
-#[derive(Serialize)]
-struct Recounted {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Recount")]
+pub(crate) struct Recounted {
     number: u64,
     /// Whether its content is what its hash names.
     intact: bool,

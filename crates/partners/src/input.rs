@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use model::read::advice;
 use problem::{Finding, Pointer};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use store::{BadName, Environment, Quota, UnixMicros};
 
@@ -26,7 +27,7 @@ const LONGEST_EMAIL: usize = 254;
 const MOST_OPERATIONS: usize = 1_000;
 
 /// A company to be made.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCompany {
     /// Its name, in kebab case.
@@ -36,7 +37,7 @@ pub struct NewCompany {
 }
 
 /// An app to be made.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewApp {
     /// Its name, in kebab case.
@@ -46,7 +47,7 @@ pub struct NewApp {
 }
 
 /// A developer to be made or changed.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewDeveloper {
     /// The person's name within the company, in kebab case.
@@ -71,7 +72,7 @@ pub struct NewContract {
 }
 
 /// A product to be made or changed.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewProduct {
     /// Its name, in kebab case.

@@ -146,6 +146,16 @@ impl KeyId {
     }
 }
 
+impl JsonSchema for KeyId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "KeyId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9A-Za-z]{12}$" })
+    }
+}
+
 impl FromStr for KeyId {
     type Err = BadName;
 
