@@ -66,3 +66,5 @@ mod traces;
 mod tunnels;
 #[cfg(test)]
 mod usage_events;
+#[cfg(test)]
+mod webhooks;

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use control::Accounts;
+use control::{Accounts, Webhooks};
 use partners::{Clock, Partners};
 use store::UsageTotals;
 
@@ -31,6 +31,8 @@ pub struct Storage {
     pub totals: Arc<dyn UsageTotals>,
     /// What companies are to pay.
     pub accounts: Arc<Accounts>,
+    /// Who is told of changes.
+    pub webhooks: Arc<Webhooks>,
 }
 
 impl Admin {

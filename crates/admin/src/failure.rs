@@ -25,6 +25,10 @@ pub(crate) static IN_USE: ProblemKind =
 pub(crate) static TOO_MANY_TOKENS: ProblemKind =
     ProblemKind { code: "too-many-tokens", status: StatusCode::CONFLICT, title: "There are too many tokens" };
 
+/// There are as many webhooks as there may be.
+pub(crate) static TOO_MANY_WEBHOOKS: ProblemKind =
+    ProblemKind { code: "too-many-webhooks", status: StatusCode::CONFLICT, title: "There are too many webhooks" };
+
 /// Somebody else changed it meanwhile.
 pub(crate) static CHANGED: ProblemKind = ProblemKind {
     code: "changed-meanwhile",
@@ -112,6 +116,7 @@ impl From<Error> for Failure {
             Error::ManagedByFile(_) => told(&MANAGED_BY_FILE, &error),
             Error::TooManyKeys { .. } => told(&TOO_MANY_KEYS, &error),
             Error::TooManyTokens(_) => told(&TOO_MANY_TOKENS, &error),
+            Error::TooManyWebhooks(_) => told(&TOO_MANY_WEBHOOKS, &error),
             Error::KeyIsDead(_) => told(&KEY_IS_DEAD, &error),
             Error::KeyIsRotated { .. } => told(&KEY_IS_ROTATED, &error),
             Error::Overlaps { .. } => told(&KEY_OVERLAPS, &error),

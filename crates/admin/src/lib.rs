@@ -38,6 +38,7 @@ mod tokens;
 mod upgrade;
 mod usage;
 mod usage_series;
+mod webhooks;
 
 #[cfg(test)]
 mod tester;

@@ -229,6 +229,7 @@ pub(crate) fn group(operation: &Operation) -> &'static str {
         ["products", ..] => "Products",
         ["statements", ..] => "Statements",
         ["usage", ..] => "Usage",
+        ["webhooks", ..] => "Webhooks",
         ["tokens" | "audit", ..] => "Operators",
         _ => "Gateway",
     }

@@ -51,6 +51,7 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &failure::MANAGED_BY_FILE,
     &failure::TOO_MANY_KEYS,
     &failure::TOO_MANY_TOKENS,
+    &failure::TOO_MANY_WEBHOOKS,
     &failure::KEY_IS_DEAD,
     &failure::KEY_IS_ROTATED,
     &failure::KEY_OVERLAPS,

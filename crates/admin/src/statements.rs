@@ -175,6 +175,7 @@ pub(crate) async fn create(
     // What is not in the totals would be missing in the statement.
     admin.node.count_usage().await?;
     let row = storage.accounts.draft(&order).await?;
+    note(&storage, "drafted", &row).await?;
     let location = format!("/statements/{}", row.number);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(row)?)))
 }
@@ -211,7 +212,12 @@ pub(crate) async fn close(
     Sent(seen): Sent<Seen>,
 ) -> Result<impl IntoResponse, Failure> {
     admin.node.count_usage().await?;
-    Ok(Json(shown(storage.accounts.close(number, &seen.hash).await?)?))
+    let was_open = storage.accounts.statement(number).await?.closed.is_none();
+    let row = storage.accounts.close(number, &seen.hash).await?;
+    if was_open {
+        note(&storage, "closed", &row).await?;
+    }
+    Ok(Json(shown(row)?))
 }
 
 /// `DELETE /statements/{number}`: discards a draft.
@@ -220,7 +226,9 @@ pub(crate) async fn discard(
     Named(number): Named<u64>,
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<StatusCode, Failure> {
+    let row = storage.accounts.statement(number).await?;
     storage.accounts.discard(number).await?;
+    note(&storage, "discarded", &row).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -231,9 +239,10 @@ pub(crate) async fn credit(
     Asked(Nothing {}): Asked<Nothing>,
     Sent(given): Sent<Given>,
 ) -> Result<impl IntoResponse, Failure> {
-    let note = storage.accounts.credit(number, given.lines).await?;
-    let location = format!("/statements/{}", note.number);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(note)?)))
+    let credit_note = storage.accounts.credit(number, given.lines).await?;
+    note(&storage, "credited", &credit_note).await?;
+    let location = format!("/statements/{}", credit_note.number);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(credit_note)?)))
 }
 
 /// `GET /statements/{number}/recount`: compares a statement with the totals of now.
@@ -250,6 +259,12 @@ pub(crate) async fn recount(
     let Recount { is_intact, total, is_same } = storage.accounts.recount(&row).await?;
     let (currency, total, total_today) = (row.currency.clone(), amount(&row, row.total), amount(&row, total));
     Ok(Json(Recounted { number, intact: is_intact, same: is_same, total, total_today, currency }))
+}
+
+/// Notes in the audit log what became of a statement. Where that fails, the answer says that nobody knows what was done.
+async fn note(storage: &Storage, change: &str, row: &StatementRow) -> Result<(), Failure> {
+    let now = serde_json::to_value(brief(row.clone())).unwrap_or_default();
+    Ok(storage.partners.note(change, ("statement", &row.number.to_string()), now).await?)
 }
 
 /// What is wanted, by the plan and the dates of the company's contract where nobody says others.

@@ -211,3 +211,28 @@ async fn a_statement_follows_the_contract_of_its_company() {
         assert_eq!(tester.post("/statements", wanted).await.pointers(), [pointer]);
     }
 }
+
+#[tokio::test]
+async fn what_becomes_of_statements_is_in_the_audit_log() {
+    let tester = tester().await;
+    tester.post("/statements", december()).await.is_made();
+    tester.delete("/statements/1").await;
+    let made = tester.post("/statements", december()).await;
+    let seen = json!({ "hash": made.json["hash"] });
+    let number = made.json["number"].as_u64().unwrap();
+    tester.post(&format!("/statements/{number}/close"), seen.clone()).await;
+    tester.post(&format!("/statements/{number}/close"), seen).await;
+    let lines = json!({ "lines": [{ "text": "an outage", "amount": "1" }] });
+    tester.post(&format!("/statements/{number}/credit-notes"), lines).await.is_made();
+
+    let log = tester.get("/audit").await;
+
+    let told = |entry: &Value| {
+        let change = &entry["changes"][0];
+        (entry["actor"].clone(), change["kind"].clone(), change["change"].as_str().unwrap().to_owned())
+    };
+    let told: Vec<_> = log.json["items"].as_array().unwrap().iter().map(told).collect();
+    let expected = ["drafted", "discarded", "drafted", "closed", "credited"];
+    assert_eq!(told, expected.map(|change| (json!("bootstrap"), json!("statement"), change.to_owned())));
+    assert_eq!(log.json["items"][4]["changes"][0]["now"]["total"], "1.00");
+}

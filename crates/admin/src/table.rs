@@ -5,7 +5,7 @@ use partners::{NewApp, NewCompany, NewDeveloper, NewProduct};
 use crate::operation::{Operation as Op, Operations};
 use crate::{
     Status, apps, audit, companies, configuration, contracts, developers, health, key_changes, keys, metrics, openapi,
-    products, reference, statements, status, subscriptions, tokens, upgrade, usage, usage_series,
+    products, reference, statements, status, subscriptions, tokens, upgrade, usage, usage_series, webhooks,
 };
 
 /// What everybody may ask who reaches the listener.
@@ -43,6 +43,7 @@ pub(crate) fn closed() -> Operations {
         .and(of_subscriptions())
         .and(of_operators())
         .and(of_money())
+        .and(of_webhooks())
         .and(of_node())
 }
 
@@ -292,6 +293,61 @@ fn of_statements() -> Operations {
             Op::get("/statements/{number}/recount", "Compares a statement with the totals of now")
                 .answers::<statements::Recounted>(),
             statements::recount,
+        )
+}
+
+fn of_webhooks() -> Operations {
+    const WEBHOOK: &str = "/webhooks/{webhook}";
+    type Shown = webhooks::Shown;
+    type Made = webhooks::Made;
+    Operations::default()
+        .on(
+            Op::get("/webhooks", "Lists endpoints that are told what changes, by name").lists::<Shown>(),
+            webhooks::list,
+        )
+        .on(
+            Op::post("/webhooks", "Makes an endpoint. What it is signed with is in this answer and nowhere else")
+                .takes::<webhooks::New>()
+                .shows::<Made>()
+                .makes::<Made>(),
+            webhooks::create,
+        )
+        .on(Op::get(WEBHOOK, "Shows an endpoint").shows::<Shown>(), webhooks::show)
+        .on(
+            Op::put(WEBHOOK, "Changes where an endpoint is and what it is told")
+                .takes::<webhooks::Replacement>()
+                .shows::<Shown>(),
+            webhooks::replace,
+        )
+        .on(Op::delete(WEBHOOK, "Deletes an endpoint"), webhooks::delete)
+        .on(
+            Op::post("/webhooks/{webhook}/enable", "Tells an endpoint again what changes; what changed meanwhile too")
+                .shows::<Shown>(),
+            webhooks::enable,
+        )
+        .on(
+            Op::post("/webhooks/{webhook}/disable", "Tells an endpoint nothing until it is enabled").shows::<Shown>(),
+            webhooks::disable,
+        )
+        .on(
+            Op::post(
+                "/webhooks/{webhook}/rotate-secret",
+                "Makes another secret, beside which the old one signs for a while",
+            )
+            .may_take::<webhooks::Rotation>()
+            .shows::<Made>(),
+            webhooks::rotate,
+        )
+        .on(
+            Op::post("/webhooks/{webhook}/test", "Tells an endpoint an event that is none, and says what it did")
+                .at_once()
+                .answers::<webhooks::Tested>(),
+            webhooks::test,
+        )
+        .on(
+            Op::get("/webhooks/{webhook}/deliveries", "Lists what became of the last hundred events, oldest first")
+                .lists::<webhooks::Delivered>(),
+            webhooks::deliveries,
         )
 }
 

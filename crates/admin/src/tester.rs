@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use billing::Plan;
-use control::Accounts;
+use control::{Accounts, Webhooks};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -14,6 +14,7 @@ use model::diff::{Change, What};
 use parking_lot::Mutex;
 use partners::{Index, ManagedBy, Partners, Pepper, Product, UnixMicros};
 use problem::{Finding, Place, Pointer};
+use secrets::{Masters, Vault};
 use serde_json::{Value, json};
 use store::{InMemory, InMemoryStatements, InMemoryTotals, UsageRow, UsageSource, UsageTotals};
 use telemetry::metrics::{Exposition, Registry};
@@ -40,6 +41,8 @@ pub(crate) struct Tester {
     pub(crate) totals: Arc<InMemoryTotals>,
     admin: Admin,
     routes: Router,
+    /// Where secrets are.
+    _folder: tempfile::TempDir,
 }
 
 /// What came back.
@@ -78,15 +81,24 @@ impl Tester {
         let name = "gold".parse().unwrap();
         index.set_file_products(vec![Product { name, operations, quota: None, managed_by: ManagedBy::File }]);
         let registry = Arc::new(InMemory::default());
-        let partners = Arc::new(Partners::new(registry, index, Arc::new(|| CLOCK)));
+        let partners = Arc::new(Partners::new(registry.clone(), index, Arc::new(|| CLOCK)));
         let totals = Arc::new(InMemoryTotals::default());
         let node = Arc::new(Stub { state: Mutex::new((Serving::Ready, Mood::Well)), totals: totals.clone() });
         let accounts = Accounts::new(Arc::new(InMemoryStatements::default()), totals.clone(), Arc::new(|| CLOCK));
         accounts.set_plans([("gold".to_owned(), Arc::new(plan()))].into());
-        let storage = Storage { partners: partners.clone(), totals: totals.clone(), accounts: Arc::new(accounts) };
+        let folder = tempfile::tempdir().unwrap();
+        let masters = Masters::File(folder.path().join("master.key"));
+        let vault = Arc::new(Vault::open(&folder.path().join("secrets"), masters).unwrap());
+        let webhooks = Webhooks::new(registry, partners.clone(), vault, Arc::new(|| CLOCK));
+        let storage = Storage {
+            partners: partners.clone(),
+            totals: totals.clone(),
+            accounts: Arc::new(accounts),
+            webhooks: Arc::new(webhooks),
+        };
         let admin = Admin::new(node.clone(), has_storage.then_some(storage), Token::new(TOKEN), Arc::new(|| CLOCK));
         let routes = admin.routes(exposure);
-        Self { node, partners, totals, admin, routes }
+        Self { node, partners, totals, admin, routes, _folder: folder }
     }
 
     /// With something else about the Admin API.

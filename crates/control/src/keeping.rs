@@ -28,6 +28,7 @@ use crate::quota_ledger::QuotaLedger;
 use crate::signers::KeptSigners;
 use crate::start_error::StartError;
 use crate::vault::vault;
+use crate::webhooks::Webhooks;
 
 /// The name by which the usage journal knows who adds its records up.
 const TOTALS: &str = "totals";
@@ -42,6 +43,8 @@ pub struct Keeping {
     pub totals: Arc<dyn UsageTotals>,
     /// What companies are to pay.
     pub accounts: Arc<Accounts>,
+    /// What others are told of changes.
+    pub webhooks: Arc<Webhooks>,
     /// Secrets under encryption.
     pub vault: Arc<Vault>,
     pub(crate) signers: Arc<KeptSigners>,
@@ -92,9 +95,12 @@ impl Keeping {
         let quotas = journal("quotas", settings).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
         let quotas = QuotaLedger::open(Ledger::new(quotas), folder)
             .map_err(|error| trouble("the ledger of quotas")(error.into()))?;
+        let partners = Arc::new(Partners::new(sqlite.clone(), index.clone(), Arc::new(now)));
+        let webhooks = Webhooks::new(sqlite.clone(), partners.clone(), vault.clone(), Arc::new(now));
         Ok(Self {
             folder: folder.to_owned(),
-            partners: Arc::new(Partners::new(sqlite.clone(), index.clone(), Arc::new(now))),
+            partners,
+            webhooks: Arc::new(webhooks),
             accounts: Arc::new(Accounts::new(sqlite.clone(), sqlite.clone(), Arc::new(now))),
             totals: sqlite.clone(),
             signers: Arc::new(KeptSigners::new(vault.clone())),

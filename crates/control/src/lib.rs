@@ -19,7 +19,9 @@ mod receiver;
 mod rehearsal;
 mod signers;
 mod start_error;
+mod telling;
 mod vault;
+mod webhooks;
 
 pub use self::accounts::{AccountError, Accounts, Order, Recount};
 pub use self::clock::now;
@@ -29,3 +31,4 @@ pub use self::node::{Expecting, Node, Phase, Published};
 pub use self::rehearsal::{Keys, rehearse};
 pub use self::start_error::StartError;
 pub use self::vault::vault;
+pub use self::webhooks::{Told, WebhookError, Webhooks};

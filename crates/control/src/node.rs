@@ -262,6 +262,7 @@ impl Node {
             // What cannot be added up now stays in the journal.
             drop(keeping.add_up().await);
             keeping.note_uses().await;
+            keeping.webhooks.let_go().await;
         }
         Shipments::finish(&self.shipments).await;
         for log in &*self.logs.lock() {
@@ -291,6 +292,7 @@ impl Node {
             keeping.index.set_peppers(&document.imported_keys.peppers);
             keeping.index.set_apis(document.apis.keys().cloned().collect());
             keeping.accounts.set_plans(plans);
+            keeping.webhooks.set(document.webhooks.clone());
         }
         warn_of_what_needs_a_restart(&current, &configuration);
         self.live.replace(snapshot);

@@ -19,6 +19,7 @@ use crate::requests::Requests;
 use crate::units::Span;
 use crate::upstream::Upstream;
 use crate::usage::Usage;
+use crate::webhooks::Webhooks;
 
 /// Everything that an operator says to one gateway.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -72,6 +73,9 @@ pub struct Document {
     /// What becomes of usage records.
     #[serde(default)]
     pub usage: Usage,
+    /// How other programs are told what changes in the registry.
+    #[serde(default)]
+    pub webhooks: Webhooks,
     /// Where access logs go.
     #[serde(default)]
     pub logs: Vec<LogSink>,

@@ -21,5 +21,6 @@ pub mod share;
 pub mod units;
 pub mod upstream;
 pub mod usage;
+pub mod webhooks;
 
 pub use self::document::Document;

@@ -87,7 +87,15 @@ impl Book {
         };
         match row.id.kind() {
             // Companies and apps matter by what belongs to them; tokens and replies are no partner's business.
-            Kind::Company | Kind::App | Kind::Token | Kind::Reply | Kind::Developer | Kind::Contract => None,
+            Kind::Company
+            | Kind::App
+            | Kind::Token
+            | Kind::Reply
+            | Kind::Developer
+            | Kind::Contract
+            | Kind::Webhook
+            | Kind::Progress
+            | Kind::Delivery => None,
             Kind::Product => {
                 self.note_product(read(&row)?);
                 None
@@ -127,7 +135,14 @@ impl Book {
 
     fn note_gone(&mut self, id: &EntityId) -> Option<(KeyId, Option<KeyFacts>)> {
         match id.kind() {
-            Kind::Company | Kind::Token | Kind::Reply | Kind::Developer | Kind::Contract => {}
+            Kind::Company
+            | Kind::Token
+            | Kind::Reply
+            | Kind::Developer
+            | Kind::Contract
+            | Kind::Webhook
+            | Kind::Progress
+            | Kind::Delivery => {}
             Kind::App => {
                 if let Some(app) = id.path().parse().ok().and_then(|id: AppId| self.apps.remove(&id)) {
                     // A request may hold one of its keys still.

@@ -33,6 +33,9 @@ pub enum Error {
     /// 409: there are only so many tokens.
     #[error("there are {0} tokens, which is the most; delete one first")]
     TooManyTokens(usize),
+    /// 409: there are only so many endpoints.
+    #[error("there are {0} webhooks, which is the most; delete one first")]
+    TooManyWebhooks(usize),
     /// 409: it does not work any more.
     #[error("the key `{0}` is revoked or expired")]
     KeyIsDead(KeyId),

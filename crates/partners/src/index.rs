@@ -7,7 +7,9 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use hashbrown::{HashMap, HashTable};
 use parking_lot::Mutex;
-use store::{Change, EntityId, KeyHash, KeyId, Kind, ProductName, Registry, Revision, StoreError, UnixMicros};
+use store::{
+    Change, Changed, EntityId, KeyHash, KeyId, Kind, Listing, ProductName, Registry, Revision, StoreError, UnixMicros,
+};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::book::Book;
@@ -22,6 +24,9 @@ const SHARDS: usize = 256;
 
 /// Changes read from the store at a time.
 const PAGE: usize = 20_000;
+
+/// Keys of a first reading that are placed together: often enough for memory, and seldom enough for the copies of shards.
+const PLACED: usize = 200_000;
 
 /// Keys by their digests, which are as good as random, so that they need no other hash.
 type Shard = HashTable<Arc<KeyFacts>>;
@@ -164,7 +169,8 @@ impl Index {
     /// Returns how many changes there were. After an error the index stands where it stood, and serves on.
     pub async fn refresh(&self, registry: &dyn Registry) -> Result<usize, StoreError> {
         let _one_at_a_time = self.reading.lock().await;
-        let (mut count, mut moves) = (0, Moves::of(self));
+        let mut count = if self.revision() == Revision(0) { self.load(registry).await? } else { 0 };
+        let mut moves = Moves::of(self);
         loop {
             let since = self.revision();
             let changes = registry.changes_since(since, PAGE).await?;
@@ -173,7 +179,7 @@ impl Index {
                 return if registry.revision().await? < since { self.start_again(registry).await } else { Ok(count) };
             }
             count += changes.len();
-            self.note(&mut self.book.lock(), changes, &mut moves);
+            self.note_changes(&mut self.book.lock(), changes, &mut moves);
         }
     }
 
@@ -190,6 +196,30 @@ impl Index {
 
     pub(crate) fn pepper(&self) -> &Pepper {
         &self.pepper
+    }
+
+    /// Reads everything that requests need, kind by kind in the order in which a store has it: in the order of changes, a
+    /// large one is read all over the place. What changes meanwhile is read afterwards.
+    async fn load(&self, registry: &dyn Registry) -> Result<usize, StoreError> {
+        let (revision, mut count, mut moves) = (registry.revision().await?, 0, Moves::of(self));
+        for kind in [Kind::Product, Kind::Subscription, Kind::Key] {
+            let mut after: Option<String> = None;
+            loop {
+                let listing = Listing { after: after.as_deref(), limit: PAGE, ..Listing::of(kind) };
+                let page = registry.list(listing).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.row.id.path().to_owned());
+                count += page.len();
+                let rows = page.into_iter().map(|stored| Changed::Is(stored.row));
+                self.note(&mut self.book.lock(), rows, &mut moves);
+                if PLACED <= moves.count {
+                    moves = Moves::of(self);
+                }
+            }
+        }
+        drop(moves);
+        self.book.lock().revision = revision;
+        Ok(count)
     }
 
     /// The store went back, as after restoring a backup: nothing known of it holds any more.
@@ -210,22 +240,27 @@ impl Index {
         for shard in &self.shards {
             shard.store(Arc::default());
         }
-        self.note(&mut book, changes, &mut moves);
+        self.note_changes(&mut book, changes, &mut moves);
         Ok(count)
     }
 
-    /// Has the book note changes, and collects what they do to shards.
-    fn note(&self, book: &mut Book, changes: Vec<Change>, moves: &mut Moves<'_>) {
-        for Change { revision, now } in changes {
-            book.revision = revision;
-            let is_key = matches!(&now, store::Changed::Is(row) if row.id.kind() == Kind::Key);
+    fn note_changes(&self, book: &mut Book, changes: Vec<Change>, moves: &mut Moves<'_>) {
+        let last = changes.last().map(|change| change.revision);
+        self.note(book, changes.into_iter().map(|change| change.now), moves);
+        book.revision = last.unwrap_or(book.revision);
+    }
+
+    /// Has the book note what is now, and collects what that does to shards.
+    fn note(&self, book: &mut Book, changes: impl Iterator<Item = Changed>, moves: &mut Moves<'_>) {
+        for now in changes {
+            let is_key = matches!(&now, Changed::Is(row) if row.id.kind() == Kind::Key);
             let Some((id, facts)) = book.note(now, &self.pepper) else { continue };
             moves.foreign += u64::from(is_key && facts.is_none());
             let (before, now) = book.keep(id, facts);
-            for (facts, placing) in
-                before.map(|facts| (facts, Move::Out)).into_iter().chain(now.map(|facts| (facts, Move::In)))
-            {
-                moves.of_shards.entry(place(&facts.digest)).or_default().push((placing, facts));
+            for (placing, facts) in [(Move::Out, before), (Move::In, now)] {
+                if let Some(facts) = facts {
+                    moves.add(placing, facts);
+                }
             }
         }
         self.settle(book);
@@ -263,12 +298,18 @@ pub async fn follow(index: &Index, registry: &dyn Registry, every: Duration) {
 struct Moves<'a> {
     index: &'a Index,
     of_shards: HashMap<usize, Vec<(Move, Arc<KeyFacts>)>>,
+    count: usize,
     foreign: u64,
 }
 
 impl<'a> Moves<'a> {
     fn of(index: &'a Index) -> Self {
-        Self { index, of_shards: HashMap::new(), foreign: 0 }
+        Self { index, of_shards: HashMap::new(), count: 0, foreign: 0 }
+    }
+
+    fn add(&mut self, placing: Move, facts: Arc<KeyFacts>) {
+        self.count += 1;
+        self.of_shards.entry(place(&facts.digest)).or_default().push((placing, facts));
     }
 }
 

@@ -71,6 +71,17 @@ pub struct NewContract {
     pub end: Option<String>,
 }
 
+/// An endpoint of webhooks to be made or changed, whose URL was looked at.
+#[derive(Clone, Debug, Default)]
+pub struct NewWebhook {
+    /// Its name, in kebab case.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// What it is told.
+    pub kinds: Vec<String>,
+}
+
 /// A product to be made or changed.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

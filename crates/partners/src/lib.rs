@@ -26,19 +26,21 @@ mod replies;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod webhooks;
 
 pub use secrets::private_file;
 pub use store::{
-    App, AppId, AppName, Company, CompanyName, Contract, ContractId, ContractName, Developer, DeveloperId,
-    DeveloperName, EntityId, Environment, Key, KeyId, ManagedBy, Mode, Noted, Period, ProductName, Quota, Registry,
-    Revision, Role, StoreError, Subscription, SubscriptionId, SubscriptionState, Token, TokenName, UnixMicros,
+    App, AppId, AppName, Company, CompanyName, Contract, ContractId, ContractName, Delivery, DeliveryId, Developer,
+    DeveloperId, DeveloperName, EntityId, Environment, Key, KeyId, ManagedBy, Mode, Noted, Period, ProductName, Quota,
+    Registry, Revision, Role, StoreError, Subscription, SubscriptionId, SubscriptionState, Token, TokenName,
+    UnixMicros, Webhook, WebhookName,
 };
 
 pub use self::error::Error;
 pub use self::facts::{AppFacts, Found, Grants, KeyFacts, KeyState};
 pub use self::imported::{Known, bytes as pepper_bytes};
 pub use self::index::{Index, Unknown, follow};
-pub use self::input::{ImportedKey, NewApp, NewCompany, NewContract, NewDeveloper, NewKey, NewProduct};
+pub use self::input::{ImportedKey, NewApp, NewCompany, NewContract, NewDeveloper, NewKey, NewProduct, NewWebhook};
 pub use self::key::{Malformed, Secret, patterns};
 pub use self::keys::{Issued, Overlap, Whoami};
 pub use self::operation::{BadOperation, Operation, Target};
@@ -48,3 +50,4 @@ pub use self::product::Product;
 pub use self::records::{Act, At};
 pub use self::replies::Claim;
 pub use self::tokens::{IssuedToken, NewToken};
+pub use self::webhooks::tells;

@@ -44,6 +44,12 @@ impl Partners {
         Ok(self.records.registry().noted(after, limit).await?)
     }
 
+    /// Notes in the audit log what became of something that is kept elsewhere.
+    pub async fn note(&self, change: &str, (kind, id): (&str, &str), now: serde_json::Value) -> Result<(), Error> {
+        self.records.note(change, (kind, id), now).await?;
+        Ok(())
+    }
+
     /// The index that is told.
     pub fn index(&self) -> &Arc<Index> {
         &self.index

@@ -80,11 +80,23 @@ impl Records {
 
     /// Makes changes together, and notes who made them.
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Revision, StoreError> {
-        let note = json!({
-            "at": (self.clock)(),
-            "actor": &*self.act.actor,
-            "changes": writes.iter().map(noted).collect::<Vec<_>>(),
-        });
+        let changes = writes.iter().map(noted).collect();
+        self.commit_as(writes, changes).await
+    }
+
+    /// Notes a change of something that the registry does not keep.
+    pub(crate) async fn note(
+        &self,
+        change: &str,
+        (kind, id): (&str, &str),
+        now: Value,
+    ) -> Result<Revision, StoreError> {
+        let change = json!({ "change": change, "kind": kind, "id": id, "now": now });
+        self.commit_as(Vec::new(), vec![change]).await
+    }
+
+    async fn commit_as(&self, writes: Vec<Write>, changes: Vec<Value>) -> Result<Revision, StoreError> {
+        let note = json!({ "at": (self.clock)(), "actor": &*self.act.actor, "changes": changes });
         self.registry.commit(Commit { writes, note: Some(note.to_string()), mode: self.act.mode }).await
     }
 

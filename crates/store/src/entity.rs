@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppName, BadName, CompanyName, Contract, ContractId, Developer, DeveloperId, Key, KeyId, ProductName, TokenName,
+    AppName, BadName, CompanyName, Contract, ContractId, Delivery, DeliveryId, Developer, DeveloperId, Key, KeyId,
+    ProductName, Progress, ProgressId, TokenName, Webhook, WebhookName,
 };
 
 /// A point in time, in microseconds since 1970.
@@ -255,6 +256,12 @@ pub enum Kind {
     Developer,
     /// By which plan a company pays, and from when to when.
     Contract,
+    /// An endpoint that is told what changes.
+    Webhook,
+    /// How far an endpoint was told.
+    Progress,
+    /// What became of an event on its way to an endpoint.
+    Delivery,
 }
 
 /// Which entity: its kind, and the path of names that leads to it.
@@ -383,6 +390,17 @@ entities! {
             Some((&self.id.company).into())
         }
     };
+    Webhook Webhook by WebhookName as name;
+    Progress Progress by ProgressId as webhook {
+        fn parent(&self) -> Option<EntityId> {
+            Some((&self.webhook.0).into())
+        }
+    };
+    Delivery Delivery by DeliveryId as id {
+        fn parent(&self) -> Option<EntityId> {
+            Some((&self.id.webhook).into())
+        }
+    };
     Key Key by KeyId as id {
         fn parent(&self) -> Option<EntityId> {
             Some((&self.app).into())
@@ -433,6 +451,7 @@ words! {
     SubscriptionState: Pending "pending" Approved "approved" Refused "refused" Suspended "suspended";
     Environment: Live "live" Test "test";
     Kind: Company "company" App "app" Product "product" Subscription "subscription" Key "key" Token "token" Reply "reply"
-        Developer "developer" Contract "contract";
+        Developer "developer" Contract "contract" Webhook "webhook"
+        Progress "progress" Delivery "delivery";
     Role: Owner "owner" Operator "operator" Billing "billing" Auditor "auditor" Company "company";
 }

@@ -17,6 +17,7 @@ mod registry;
 mod statement;
 pub mod suite;
 mod usage;
+mod webhook;
 
 pub use model::api::{Period, ProductQuota as Quota};
 
@@ -29,7 +30,9 @@ pub use self::key::{Key, KeyHash, Replaced};
 pub use self::memory::InMemory;
 pub use self::memory_statements::InMemoryStatements;
 pub use self::memory_usage::InMemoryTotals;
-pub use self::name::{AppName, BadName, CompanyName, ContractName, DeveloperName, KeyId, ProductName, TokenName};
+pub use self::name::{
+    AppName, BadName, CompanyName, ContractName, DeveloperName, KeyId, ProductName, TokenName, WebhookName,
+};
 pub use self::people::{Contract, ContractId, Developer, DeveloperId};
 pub use self::registry::{
     Change, Changed, Commit, Listing, Mode, Noted, Registry, Revision, Row, Stored, Write, chained, hex,
@@ -38,3 +41,4 @@ pub use self::statement::{
     Closed, Credited, Discarded, Drafted, NewCredit, NewStatement, StatementQuery, StatementRow, Statements,
 };
 pub use self::usage::{Added, UsageQuery, UsageRow, UsageSource, UsageTotals};
+pub use self::webhook::{Delivery, DeliveryId, Disabled, Progress, ProgressId, Webhook};

@@ -116,6 +116,8 @@ names! {
     DeveloperName
     /// The name of a contract, unique within its company.
     ContractName
+    /// The name of an endpoint of webhooks, unique among them.
+    WebhookName
 }
 
 /// The public part of a key: it says which key, and opens nothing.

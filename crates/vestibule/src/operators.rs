@@ -65,6 +65,7 @@ pub(crate) fn open(node: &Arc<Node>, inherited: Option<TcpListener>) -> Result<O
         partners: keeping.partners.clone(),
         totals: keeping.totals.clone(),
         accounts: keeping.accounts.clone(),
+        webhooks: keeping.webhooks.clone(),
     });
     let admin = Admin::new(node.clone(), storage, token, Arc::new(control::now));
     Ok(Some(Operators { socket: Arc::new(socket), listener, admin }))

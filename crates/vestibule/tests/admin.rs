@@ -36,6 +36,7 @@ impl Gateway {
                 partners: keeping.partners.clone(),
                 totals: keeping.totals.clone(),
                 accounts: keeping.accounts.clone(),
+                webhooks: keeping.webhooks.clone(),
             };
             let admin = Admin::new(node.clone(), Some(storage), token, Arc::new(control::now));
             (node, admin)

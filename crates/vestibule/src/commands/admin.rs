@@ -17,6 +17,7 @@ mod status;
 mod subscription;
 mod token;
 mod usage;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -26,7 +27,7 @@ use self::call::Call;
 use self::client::Client;
 use crate::output::{self, GOOD};
 
-/// Asks a running gateway: companies, developers, contracts, apps, products, subscriptions, keys, tokens, audit log, usage, statements, status.
+/// Asks a running gateway: companies, developers, contracts, apps, products, subscriptions, keys, tokens, webhooks, audit log, usage, statements, status.
 ///
 /// The gateway is found by `--url` and its token, or by the configuration that it was started with.
 #[derive(Args)]
@@ -58,6 +59,8 @@ enum Command {
     Key(key::Command),
     #[command(subcommand)]
     Token(token::Command),
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     Audit(audit::Arguments),
     Usage(Box<usage::Arguments>),
     #[command(subcommand)]
@@ -80,6 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             Err(reason) => return output::fail(&reason),
         },
         Command::Token(command) => command.call(),
+        Command::Webhook(command) => command.call(),
         Command::Audit(arguments) => arguments.call(),
         Command::Usage(arguments) => arguments.call(),
         Command::Statement(command) => command.call(),
