@@ -60,7 +60,8 @@ pub(crate) struct Content {
     /// Its name, in kebab case.
     name: String,
     /// Where it is, such as `https://portal.example/hooks`.
-    url: String,
+    #[arg(value_name = "URL")]
+    endpoint: String,
     /// What it is told, such as `key.rotated`, `key.*`; may be given several times. Everything, if it is left out.
     #[arg(long = "kind", value_name = "KIND", default_value = "*")]
     kinds: Vec<String>,
@@ -73,13 +74,13 @@ impl Command {
             Self::List => {
                 Call::get(&["webhooks"], Answer::List(&["name", "enabled", "url", "kinds", "disabled_because"]))
             }
-            Self::Create(Content { name, url, kinds }) => {
-                let body = json!({ "name": name, "url": url, "kinds": kinds });
+            Self::Create(Content { name, endpoint, kinds }) => {
+                let body = json!({ "name": name, "url": endpoint, "kinds": kinds });
                 Call::post(&["webhooks"], Some(body), Answer::Key)
             }
             Self::Show { name } => Call::get(&["webhooks", name], Answer::One),
-            Self::Replace(Content { name, url, kinds }) => {
-                Call::put(&["webhooks", name], json!({ "url": url, "kinds": kinds }), Answer::One)
+            Self::Replace(Content { name, endpoint, kinds }) => {
+                Call::put(&["webhooks", name], json!({ "url": endpoint, "kinds": kinds }), Answer::One)
             }
             Self::Enable { name } => to(name, "enable"),
             Self::Disable { name } => to(name, "disable"),
