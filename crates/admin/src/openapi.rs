@@ -84,9 +84,12 @@ fn described(operation: &Operation, schemas: &mut Schemas) -> Value {
             members.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
         }
     }
-    if operation.asking == Asking::Open {
-        members.insert("security".to_owned(), json!([]));
-    }
+    let security = match operation.asking {
+        Asking::WithToken => None,
+        Asking::LocallyOpen => Some(json!([{}, { "token": [] }])),
+        Asking::Open => Some(json!([])),
+    };
+    members.extend(security.map(|security| ("security".to_owned(), security)));
     said
 }
 
@@ -303,7 +306,7 @@ mod tests {
                 assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{verb} {path}");
                 assert!(!answer.text.contains("no-such-path"), "{verb} {path}");
                 let without = tester.send_without_token(method, &asked).await.status;
-                let is_open = operation.get("security").is_some() || path == "/metrics";
+                let is_open = operation.get("security").is_some();
                 assert_eq!(without == StatusCode::UNAUTHORIZED, !is_open, "{verb} {path}");
             }
         }

@@ -26,6 +26,8 @@ pub(crate) enum Verb {
 pub(crate) enum Asking {
     /// Those who present a token.
     WithToken,
+    /// Everybody who reaches the listener, if only programs of this machine do.
+    LocallyOpen,
     /// Everybody who reaches the listener.
     Open,
 }
@@ -110,6 +112,11 @@ impl Operation {
     /// Needs no token.
     pub(crate) fn open(self) -> Self {
         Self { asking: Asking::Open, ..self }
+    }
+
+    /// Needs no token on a loopback address.
+    pub(crate) fn locally_open(self) -> Self {
+        Self { asking: Asking::LocallyOpen, ..self }
     }
 
     /// Cannot be tried, and asks for no revision.

@@ -59,7 +59,8 @@ fn operation(page: &mut String, described: &Described<'_>, document: &Value) {
     let Described { path, verb, operation } = described;
     let summary = text(operation.get("summary").and_then(Value::as_str).unwrap_or_default());
     let id = text(operation.get("operationId").and_then(Value::as_str).unwrap_or_default());
-    let lock = if operation.get("security").is_some() { "<em>no token</em>" } else { "" };
+    let is_open = operation.get("security").and_then(Value::as_array).is_some_and(Vec::is_empty);
+    let lock = if is_open { "<em>no token</em>" } else { "" };
     let path = text(path).replace('{', "<var>{").replace('}', "}</var>");
     let _written = write!(
         page,

@@ -32,7 +32,7 @@ pub(crate) fn open() -> Operations {
 pub(crate) fn metrics() -> Operations {
     const SUMMARY: &str = "Everything that is counted; without a token on a loopback address";
     const MEDIA: &[&str] = &["text/plain", "application/openmetrics-text"];
-    Operations::default().on(Op::get("/metrics", SUMMARY).or_says(MEDIA), metrics::show)
+    Operations::default().on(Op::get("/metrics", SUMMARY).locally_open().or_says(MEDIA), metrics::show)
 }
 
 /// What needs a token.
