@@ -129,7 +129,7 @@ async fn cluster(room: &str) -> Cluster {
         };
         nodes.push(Setting { crm: crm.clone(), backend: backend.clone(), gateway, key });
     }
-    let behind = nodes[0].gateway.node().keeping.as_ref().unwrap().everywhere().await.unwrap();
+    let behind = nodes[0].gateway.node().keeping.as_ref().unwrap().everywhere.known().await.unwrap();
     assert_eq!(behind, Vec::<String>::new());
     Cluster { nodes, _database: database, _redis: redis }
 }

@@ -143,8 +143,6 @@ mod tests {
     use rcgen::DnType::{CommonName, OrganizationName};
     use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
-    use rcgen::DnType::{CommonName, OrganizationName};
-
     use super::*;
 
     fn certificate(change: impl FnOnce(&mut CertificateParams)) -> String {
