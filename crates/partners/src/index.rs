@@ -39,8 +39,9 @@ pub struct Index {
     products: ArcSwap<HashMap<ProductName, Arc<Product>>>,
     apis: ArcSwapOption<Vec<String>>,
     book: Mutex<Book>,
-    /// One reader of the store at a time, so that changes are taken in order.
-    reading: AsyncMutex<()>,
+    /// One reader of the store at a time, so that changes are taken in order; and at which revision a first reading began
+    /// that came to no end.
+    reading: AsyncMutex<Option<Revision>>,
     /// Changes of certificates so far.
     certificate_changes: AtomicU64,
 }
@@ -179,8 +180,8 @@ impl Index {
     ///
     /// Returns how many changes there were. After an error the index stands where it stood, and serves on.
     pub async fn refresh(&self, registry: &dyn Registry) -> Result<usize, StoreError> {
-        let _one_at_a_time = self.reading.lock().await;
-        let mut count = if self.revision() == Revision(0) { self.load(registry).await? } else { 0 };
+        let mut begun = self.reading.lock().await;
+        let mut count = if self.revision() == Revision(0) { self.load(registry, &mut begun).await? } else { 0 };
         let mut moves = Moves::of(&self.keys);
         loop {
             let since = self.revision();
@@ -213,9 +214,15 @@ impl Index {
     }
 
     /// Reads everything that requests need, kind by kind in the order in which a store has it: in the order of changes, a
-    /// large one is read all over the place. What changes meanwhile is read afterwards.
-    async fn load(&self, registry: &dyn Registry) -> Result<usize, StoreError> {
-        let (revision, mut count, mut moves) = (registry.revision().await?, 0, Moves::of(&self.keys));
+    /// large one is read all over the place. What changes meanwhile is read afterwards, also what did so during a reading
+    /// before that came to no end: something that it saw may be gone.
+    async fn load(&self, registry: &dyn Registry, begun: &mut Option<Revision>) -> Result<usize, StoreError> {
+        let revision = match *begun {
+            Some(revision) => revision,
+            None => registry.revision().await?,
+        };
+        *begun = Some(revision);
+        let (mut count, mut moves) = (0, Moves::of(&self.keys));
         for kind in [Kind::Product, Kind::Subscription, Kind::Key, Kind::Certificate, Kind::CertificateRule] {
             let mut after: Option<String> = None;
             loop {
@@ -233,6 +240,7 @@ impl Index {
         }
         drop(moves);
         self.book.lock().revision = revision;
+        *begun = None;
         Ok(count)
     }
 
@@ -257,7 +265,7 @@ impl Index {
             there().filter(|(kind, _)| *kind == Kind::CertificateRule).map(|(_, name)| name.to_owned()).collect();
         let mut book = self.book.lock();
         let before = book.forget_store();
-        book.keep_only(&keys).into_iter().for_each(|facts| moves.add(Move::Out, facts));
+        moves.add(Move::Out, book.keep_only(&keys));
         self.certificates.keep(&certificates);
         let gone = book.rules.extract_if(|name, _| !rules.contains(&name.0));
         gone.for_each(|(_, rule)| rule.tie.end());
@@ -283,8 +291,8 @@ impl Index {
                 Some(Moved::Key(id, facts)) => {
                     moves.foreign += u64::from(is_there && facts.is_none());
                     let (before, now) = book.keep(id, facts);
-                    before.into_iter().for_each(|facts| moves.add(Move::Out, facts));
-                    now.into_iter().for_each(|facts| moves.add(Move::In, facts));
+                    moves.add(Move::Out, before);
+                    moves.add(Move::In, now);
                 }
                 Some(Moved::Certificate(id, facts)) => certificates.push((id, facts)),
                 None => {}

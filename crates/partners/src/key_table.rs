@@ -79,9 +79,11 @@ impl<'a> Moves<'a> {
         Self { keys, of_shards: HashMap::new(), count: 0, foreign: 0 }
     }
 
-    pub(crate) fn add(&mut self, placing: Move, facts: Arc<KeyFacts>) {
-        self.count += 1;
-        self.of_shards.entry(place(&facts.digest)).or_default().push((placing, facts));
+    pub(crate) fn add(&mut self, placing: Move, moved: impl IntoIterator<Item = Arc<KeyFacts>>) {
+        for facts in moved {
+            self.count += 1;
+            self.of_shards.entry(place(&facts.digest)).or_default().push((placing, facts));
+        }
     }
 }
 

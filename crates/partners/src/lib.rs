@@ -13,6 +13,8 @@ mod error;
 mod facts;
 mod imported;
 mod index;
+#[cfg(test)]
+mod index_tests;
 mod input;
 mod key;
 mod key_table;

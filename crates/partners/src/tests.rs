@@ -17,7 +17,7 @@ use crate::{
 pub(crate) const DAY: u64 = 86_400_000_000;
 
 pub(crate) struct Fixture {
-    registry: Arc<InMemory>,
+    pub(crate) registry: Arc<InMemory>,
     pub(crate) partners: Partners,
     now: Arc<AtomicU64>,
 }
@@ -62,7 +62,7 @@ impl Fixture {
     }
 }
 
-fn index() -> Index {
+pub(crate) fn index() -> Index {
     Index::new(Pepper::new(&[7; 32]))
 }
 
