@@ -47,6 +47,8 @@ mod overload;
 #[cfg(test)]
 mod panics;
 #[cfg(test)]
+mod partner_keys;
+#[cfg(test)]
 mod partners;
 #[cfg(test)]
 mod readings;
@@ -72,3 +74,5 @@ mod traces;
 mod tunnels;
 #[cfg(test)]
 mod usage_events;
+#[cfg(test)]
+mod webhooks;

@@ -78,7 +78,7 @@ async fn may(admin: &Admin, asker: &Asker, method: &Method, uri: &Uri) -> Result
         Role::Owner => true,
         Role::Operator => first != "tokens",
         Role::Auditor => looks,
-        Role::Billing if first == "statements" => true,
+        Role::Billing if first == "statements" || uri.path().split('/').nth(3) == Some("contracts") => true,
         Role::Billing => looks && matches!(first, "companies" | "products" | "subscriptions" | "usage"),
         Role::Company => {
             let Some(company) = &asker.company else { return Ok(false) };
@@ -90,8 +90,8 @@ async fn may(admin: &Admin, asker: &Asker, method: &Method, uri: &Uri) -> Result
                 ("statements", Some(number)) => looks && is_billed(admin, company, number).await?,
                 // Its own sessions it may see and close.
                 ("sessions", Some(session)) => has_opened(admin, company, session).await?,
-                // Its own keys it may see, rotate and revoke.
-                ("keys", Some(key)) => owns(admin, company, key).await?,
+                // Its own keys it may see, rotate and revoke. It may not have them live longer.
+                ("keys", Some(key)) => steps.next() != Some("expire") && owns(admin, company, key).await?,
                 ("certificates", Some(id)) => *method != Method::DELETE && shows(admin, company, id).await?,
                 _ => false,
             }
@@ -206,6 +206,7 @@ mod tests {
         let (own, other) = (format!("/keys/{own}"), format!("/keys/{other}"));
         let own_rotated = format!("{own}/rotate");
         let other_rotated = format!("{other}/rotate");
+        let own_expiring = format!("{own}/expire");
         let paths = [
             ("GET", "/companies"),
             ("POST", "/companies"),
@@ -216,6 +217,8 @@ mod tests {
             ("GET", other.as_str()),
             ("POST", other_rotated.as_str()),
             ("POST", own_rotated.as_str()),
+            ("POST", own_expiring.as_str()),
+            ("GET", "/keys/rotated"),
             ("GET", "/usage?company=acme&from=2026-01-01&to=2026-01-02"),
             ("GET", "/usage?from=2026-01-01&to=2026-01-02"),
             ("GET", "/usage?company=acme&company=zeta&from=2026-01-01&to=2026-01-02"),
@@ -227,11 +230,11 @@ mod tests {
             ("POST", "/statements"),
         ];
         for (role, company, allowed) in [
-            ("owner", None, "xxxxxxxxxxxxxxxxxx"),
-            ("operator", None, "xxxxxxxxxxxx..xxxx"),
-            ("auditor", None, "x.xx.xx..xxxx.x.x."),
-            ("billing", None, "x.xx.....xxx.....x"),
-            ("company", Some("acme"), "..x..x..xx........"),
+            ("owner", None, "xxxxxxxxxxxxxxxxxxxx"),
+            ("operator", None, "xxxxxxxxxxxxxx..xxxx"),
+            ("auditor", None, "x.xx.xx...xxxxx.x.x."),
+            ("billing", None, "x.xx.......xxx.....x"),
+            ("company", Some("acme"), "..x..x..x..x........"),
         ] {
             let token = json!({ "name": format!("a-{role}"), "role": role, "company": company });
             let secret = tester.post("/tokens", token).await.text_of("secret");

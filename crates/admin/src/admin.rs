@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use control::{Accounts, Authorities, Everywhere};
+use control::{Accounts, Authorities, Everywhere, Webhooks};
 use partners::{Clock, Partners};
 use sessions::Sessions;
 use store::UsageTotals;
@@ -38,6 +38,8 @@ pub struct Storage {
     pub sessions: Arc<Sessions>,
     /// Whether other nodes know what is changed here.
     pub everywhere: Everywhere,
+    /// Who is told of changes.
+    pub webhooks: Arc<Webhooks>,
 }
 
 impl Admin {

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Json};
 use http::{StatusCode, header};
 use partners::{App, AppId, AppName, CompanyName, NewApp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::body::Json as Sent;
@@ -12,7 +13,8 @@ use crate::parts::{Asked, Named, Stored, tag};
 use crate::time;
 
 /// An app as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "App")]
 pub(crate) struct Shown {
     company: CompanyName,
     name: AppName,

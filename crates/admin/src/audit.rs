@@ -1,6 +1,7 @@
 //! `/audit`: who changed what, in a chain that nobody can mend unnoticed.
 
 use partners::{Noted, UnixMicros};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -10,7 +11,8 @@ use crate::parts::{Asked, Stored};
 use crate::time;
 
 /// An entry as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AuditEntry")]
 pub(crate) struct Shown {
     /// Its number: the first is 1, and none is left out.
     number: u64,

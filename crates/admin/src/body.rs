@@ -96,7 +96,10 @@ fn wrong(at: &Pointer, error: &serde_json::Error) -> Failure {
     match error.classify() {
         Category::Data => {
             let said = message.rsplit_once(" at line ").map_or(message.as_str(), |(said, _)| said);
-            Failure::invalid(&[Finding::new(at, said)])
+            // What is missing stands nowhere, so that its place is where it should.
+            let missing = said.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+            let at = missing.map_or_else(|| at.clone(), |member| at.at(member));
+            Failure::invalid(&[Finding::new(&at, said)])
         }
         Category::Io | Category::Syntax | Category::Eof => {
             Problem::new(&MALFORMED).detail(format!("This is no JSON: {message}.")).into()

@@ -4,6 +4,7 @@
 use axum::response::{IntoResponse, Json};
 use http::StatusCode;
 use partners::{AppId, AppName, CertificateName, CertificateRule, CompanyName, NewCertificateRule};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::body::Json as Sent;
@@ -13,7 +14,8 @@ use crate::parts::{Asked, Named, Stored, tag};
 use crate::time;
 
 /// A rule as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CertificateRule")]
 pub(crate) struct Shown {
     name: CertificateName,
     company: CompanyName,

@@ -8,6 +8,7 @@ use http::StatusCode;
 use http::header::LOCATION;
 use model::units::Span;
 use partners::{AppId, AppName, At, Certificate, CertificateId, CompanyName, NewCertificate, Reason, UnixMicros};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::body::{Json as Sent, OptionalJson};
@@ -17,8 +18,9 @@ use crate::parts::{Asked, Named, Stored, tag};
 use crate::{Admin, Storage, time};
 
 /// A certificate to be signed.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewCertificateRequest")]
 pub(crate) struct New {
     /// The certificate request, in PEM.
     request: String,
@@ -32,8 +34,9 @@ pub(crate) struct New {
 }
 
 /// A certificate to be signed in the place of another one.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "CertificateRenewal")]
 pub(crate) struct Renewal {
     /// The certificate request, in PEM.
     request: String,
@@ -44,24 +47,31 @@ pub(crate) struct Renewal {
 }
 
 /// Why a certificate is revoked.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "CertificateRevocation")]
 pub(crate) struct Why {
+    /// Why, as lists of revoked certificates say it.
     #[serde(default)]
     reason: Reason,
 }
 
 /// Which certificates are asked for.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "CertificateQuery")]
 pub(crate) struct Filter {
+    /// Only those that this authority of the gateway signed.
     authority: Option<String>,
+    /// The list goes on after this one: `next` of the page before.
     after: Option<String>,
+    /// At most so many.
     limit: Option<usize>,
 }
 
 /// A certificate as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Certificate")]
 pub(crate) struct Shown {
     fingerprint: CertificateId,
     company: CompanyName,
@@ -81,8 +91,9 @@ pub(crate) struct Shown {
 }
 
 /// Whether a certificate opens anything.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "CertificateState")]
 enum Life {
     Alive,
     Expired,
@@ -90,7 +101,8 @@ enum Life {
 }
 
 /// A certificate with its text.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WholeCertificate")]
 pub(crate) struct Whole {
     #[serde(flatten)]
     shown: Shown,
@@ -103,7 +115,8 @@ pub(crate) struct Whole {
 }
 
 /// An authority as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CertificateAuthority")]
 pub(crate) struct ShownAuthority {
     name: String,
     subject: String,

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Json};
 use http::{StatusCode, header};
 use partners::{Company, CompanyName, NewCompany};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::body::Json as Sent;
@@ -12,7 +13,8 @@ use crate::parts::{Asked, Named, Stored, tag};
 use crate::time;
 
 /// A company as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Company")]
 pub(crate) struct Shown {
     name: CompanyName,
     title: String,

@@ -4,6 +4,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Json};
 use model::diff::Change;
 use problem::Problem;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,7 +14,8 @@ use crate::parts::{Asked, Nothing};
 use crate::{Admin, Applied, Apply, Configuration};
 
 /// A configuration as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Configuration")]
 pub(crate) struct Shown {
     generation: u64,
     hash: String,
@@ -21,7 +23,8 @@ pub(crate) struct Shown {
 }
 
 /// What became of a new configuration.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ConfigurationChange")]
 pub(crate) struct Changed {
     generation: u64,
     hash: String,
@@ -29,8 +32,9 @@ pub(crate) struct Changed {
 }
 
 /// How a document is sent.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ConfigurationQuestion")]
 pub(crate) struct How {
     /// Whether to say only what would change.
     #[serde(default)]
@@ -45,6 +49,7 @@ pub(crate) async fn show(State(admin): State<Admin>) -> Result<impl IntoResponse
     let Configuration { generation, hash, mut document } = configuration;
     mask(&mut document);
     mask_sinks(&mut document);
+    document.get_mut("imported_keys").map(mask_peppers);
     Ok(Json(Shown { generation, hash, document }))
 }
 
@@ -76,6 +81,11 @@ fn shown(applied: Applied) -> Json<Changed> {
     let masked = |change: &Change| {
         let mut change = change.as_json();
         mask(&mut change);
+        if change.get("pointer").and_then(Value::as_str).is_some_and(|at| at.starts_with("/imported_keys")) {
+            for member in ["old", "new"] {
+                change.get_mut(member).map(mask_peppers);
+            }
+        }
         change
     };
     Json(Changed { generation, hash, changes: changes.iter().map(masked).collect() })
@@ -122,7 +132,18 @@ fn mask_sinks(document: &mut Value) {
     }
 }
 
-const TYPES: &[&str] = &["application/yaml", "application/json", "application/x-yaml", "text/yaml", "text/x-yaml"];
+/// Hides what other programs hashed their keys with: every text that is no reference.
+fn mask_peppers(value: &mut Value) {
+    match value {
+        Value::String(text) if text.starts_with("${") => {}
+        Value::String(text) => MASK.clone_into(text),
+        Value::Object(members) => members.values_mut().for_each(mask_peppers),
+        Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+pub(crate) const TYPES: &[&str] =
+    &["application/yaml", "application/json", "application/x-yaml", "text/yaml", "text/x-yaml"];
 
 /// Bytes of a document.
 const LONGEST: usize = 8 * 1024 * 1024;
@@ -152,6 +173,13 @@ mod tests {
             {"http": {"url": "http://a/", "headers": {"authorization": "***", "x-team": "${env:TEAM}"}}},
         ]});
         assert_eq!(document, expected);
+    }
+
+    #[test]
+    fn a_pepper_of_another_program_is_hidden_unless_it_is_a_reference() {
+        let mut settings = json!({ "peppers": { "legacy": "s3cret", "older": "${file:older.pepper}" } });
+        mask_peppers(&mut settings);
+        assert_eq!(settings, json!({ "peppers": { "legacy": "***", "older": "${file:older.pepper}" } }));
     }
 
     #[tokio::test]

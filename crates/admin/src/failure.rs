@@ -26,6 +26,10 @@ pub(crate) static IN_USE: ProblemKind =
 pub(crate) static TOO_MANY_TOKENS: ProblemKind =
     ProblemKind { code: "too-many-tokens", status: StatusCode::CONFLICT, title: "There are too many tokens" };
 
+/// There are as many webhooks as there may be.
+pub(crate) static TOO_MANY_WEBHOOKS: ProblemKind =
+    ProblemKind { code: "too-many-webhooks", status: StatusCode::CONFLICT, title: "There are too many webhooks" };
+
 /// Somebody else changed it meanwhile.
 pub(crate) static CHANGED: ProblemKind = ProblemKind {
     code: "changed-meanwhile",
@@ -62,6 +66,14 @@ pub(crate) static NO_AUTHORITY: ProblemKind =
 /// The key does not work any more.
 pub(crate) static KEY_IS_DEAD: ProblemKind =
     ProblemKind { code: "key-is-dead", status: StatusCode::CONFLICT, title: "The key is revoked or expired" };
+
+/// Another key took its place.
+pub(crate) static KEY_IS_ROTATED: ProblemKind =
+    ProblemKind { code: "key-is-rotated", status: StatusCode::CONFLICT, title: "Another key took its place" };
+
+/// Two secrets of one key are the most that work.
+pub(crate) static KEY_OVERLAPS: ProblemKind =
+    ProblemKind { code: "key-overlaps", status: StatusCode::CONFLICT, title: "The key before this one still works" };
 
 /// What was sent is wrong; the findings say where.
 pub(crate) static INVALID: ProblemKind =
@@ -135,10 +147,14 @@ impl From<Error> for Failure {
             Error::ManagedByFile(_) => told(&MANAGED_BY_FILE, &error),
             Error::TooManyKeys { .. } => told(&TOO_MANY_KEYS, &error),
             Error::TooManyTokens(_) => told(&TOO_MANY_TOKENS, &error),
+            Error::TooManyWebhooks(_) => told(&TOO_MANY_WEBHOOKS, &error),
             Error::KeyIsDead(_) => told(&KEY_IS_DEAD, &error),
             Error::TooManyCertificates { .. } => told(&TOO_MANY_CERTIFICATES, &error),
             Error::CertificateIsDead(_) => told(&CERTIFICATE_IS_DEAD, &error),
             Error::NotSigned(_) | Error::Unfit(_) => told(&FAILED, &error),
+            Error::KeyIsRotated { .. } => told(&KEY_IS_ROTATED, &error),
+            Error::Overlaps { .. } => told(&KEY_OVERLAPS, &error),
+            Error::NoOverlap(_) => told(&CONFLICT, &error),
             Error::Invalid(findings) => Self::invalid(&findings),
             Error::Unavailable(cause) => cause.into(),
             Error::NoRandomness => Problem::new(&FAILED).detail("The system gives no randomness.").into(),

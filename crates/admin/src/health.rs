@@ -4,17 +4,19 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Json};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderName};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Admin, Readiness, Serving};
 
-#[derive(Serialize)]
-struct Health {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Health {
     status: &'static str,
 }
 
-#[derive(Serialize)]
-struct Answer {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Readiness")]
+pub(crate) struct Answer {
     ready: bool,
     state: Serving,
     generation: u64,

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use model::diff::Change;
 use problem::Finding;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use telemetry::metrics::Exposition;
@@ -62,8 +63,9 @@ pub struct Readiness {
 }
 
 /// Where a gateway stands in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "State")]
 pub enum Serving {
     /// There is no configuration yet.
     Starting,
@@ -119,7 +121,7 @@ pub enum Refused {
 }
 
 /// How a gateway is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Status {
     /// The version of the binary.
     pub version: String,
@@ -144,7 +146,7 @@ pub struct Status {
 }
 
 /// An address that clients connect to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ListenerStatus {
     /// Its name in the configuration.
     pub name: String,
@@ -155,7 +157,7 @@ pub struct ListenerStatus {
 }
 
 /// A backend.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct UpstreamStatus {
     /// Its name in the configuration.
     pub name: String,
@@ -170,7 +172,7 @@ pub struct UpstreamStatus {
 }
 
 /// One place that requests to a backend go to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct TargetStatus {
     /// As the configuration has it.
     pub url: String,
@@ -181,7 +183,7 @@ pub struct TargetStatus {
 }
 
 /// The state of the journal.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct JournalStatus {
     /// Bytes on disk.
     pub bytes: u64,

@@ -1,14 +1,17 @@
 //! Lists, a page at a time: `?after=LAST&limit=N`.
 
+use std::borrow::Cow;
+
 use axum::response::{IntoResponse, Json, Response};
 use problem::Problem;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::parts::BAD_QUERY;
 
 /// Which page of a list is asked for.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Page {
     /// The list goes on after this one: `next` of the page before.
@@ -25,6 +28,23 @@ pub(crate) struct Listed<T> {
     /// What `after` is for the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+}
+
+impl<T: JsonSchema> JsonSchema for Listed<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}Page", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "properties": {
+                "items": { "description": "What is on this page.", "type": "array", "items": generator.subschema_for::<T>() },
+                "next": { "description": "What `after` is for the next page; absent on the last one.", "type": "string" },
+            },
+            "required": ["items"],
+        })
+    }
 }
 
 impl Page {

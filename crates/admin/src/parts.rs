@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use partners::{Act, At, Mode, Revision};
 use problem::{Problem, ProblemKind};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -59,7 +60,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
 }
 
 /// No query: what is not understood, such as `dry_run`, must not be passed over where something is done for good.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Nothing {}
 

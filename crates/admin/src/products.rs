@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Json};
 use http::{StatusCode, header};
 use partners::{ManagedBy, NewProduct, ProductName, Quota};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Product;
 
@@ -13,8 +14,9 @@ use crate::parts::{Asked, Named, Stored, tag};
 use crate::time;
 
 /// What a product is from now on.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ProductReplacement")]
 pub(crate) struct Replacement {
     /// What it allows, such as `orders: GET /**`.
     operations: Vec<String>,
@@ -23,7 +25,8 @@ pub(crate) struct Replacement {
 }
 
 /// A product as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Product")]
 pub(crate) struct Shown {
     name: ProductName,
     operations: Vec<String>,
@@ -159,7 +162,7 @@ mod tests {
                 json!({ "name": "a", "operations": ["o: GET /"], "quota": { "requests": -1, "per": "day" } }),
                 vec!["/quota/requests"],
             ),
-            (json!({ "name": "a" }), vec![""]),
+            (json!({ "name": "a" }), vec!["/operations"]),
         ];
         for (sent, pointers) in cases {
             let answer = tester.post("/products", sent).await;

@@ -6,17 +6,12 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
 use http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use problem::{Problem, ProblemKind};
 
 use crate::failure::Failure;
-use crate::{
-    Admin, access, apps, audit, body, certificate_rules, certificates, companies, configuration, everywhere, failure,
-    health, idempotency, keys, metrics, parts, products, sessions, statements, status, subscriptions, tokens, upgrade,
-    usage, usage_series,
-};
+use crate::{Admin, access, body, everywhere, failure, idempotency, parts, statements, table, usage};
 
 /// Nothing is asked by this path.
 pub(crate) static NO_SUCH_PATH: ProblemKind =
@@ -59,7 +54,10 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &failure::TOO_MANY_CERTIFICATES,
     &failure::CERTIFICATE_IS_DEAD,
     &failure::NO_AUTHORITY,
+    &failure::TOO_MANY_WEBHOOKS,
     &failure::KEY_IS_DEAD,
+    &failure::KEY_IS_ROTATED,
+    &failure::KEY_OVERLAPS,
     &failure::STORE_UNAVAILABLE,
     &failure::CONFLICT,
     &failure::FAILED,
@@ -82,8 +80,7 @@ impl Admin {
     /// All paths, for a listener that can be reached so.
     pub fn routes(&self, exposure: Exposure) -> Router {
         let with_token = || middleware::from_fn_with_state(self.clone(), access::with_token);
-        let open = Router::new().route("/healthz", get(health::health)).route("/readyz", get(health::ready));
-        let metrics = Router::new().route("/metrics", get(metrics::show));
+        let metrics = table::metrics().router;
         let metrics = match exposure {
             Exposure::Loopback => metrics,
             Exposure::Network => metrics.route_layer(with_token()),
@@ -91,68 +88,15 @@ impl Admin {
         // Below the layer stand unknown paths too: who has no token learns nothing of what there is.
         let once = middleware::from_fn_with_state(self.clone(), idempotency::once);
         let wait = middleware::from_fn_with_state(self.clone(), everywhere::wait);
-        let closed = partners().merge(node()).fallback(no_such_path).layer(once).layer(wait).layer(with_token());
-        open.merge(metrics)
+        let closed = table::closed().router.fallback(no_such_path).layer(once).layer(wait).layer(with_token());
+        table::open()
+            .router
+            .merge(metrics)
             .merge(closed)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(middleware::from_fn(in_time))
             .with_state(self.clone())
     }
-}
-
-fn partners() -> Router<Admin> {
-    const APPS: &str = "/companies/{company}/apps";
-    const APP: &str = "/companies/{company}/apps/{app}";
-    let of_app = |rest: &str| format!("{APP}{rest}");
-    Router::new()
-        .route("/companies", get(companies::list).post(companies::create))
-        .route("/companies/{company}", get(companies::show).delete(companies::delete))
-        .route(APPS, get(apps::list).post(apps::create))
-        .route(APP, get(apps::show).delete(apps::delete))
-        .route(&of_app("/keys"), get(keys::list).post(keys::create))
-        .route("/keys/{key}", get(keys::show))
-        .route("/keys/{key}/revoke", post(keys::revoke))
-        .route("/keys/{key}/rotate", post(keys::rotate))
-        .route(&of_app("/certificates"), get(certificates::list_of_app).post(certificates::create))
-        .route(&of_app("/certificates/register"), post(certificates::register))
-        .route("/certificates", get(certificates::list))
-        .route("/certificates/{certificate}", get(certificates::show).delete(certificates::delete))
-        .route("/certificates/{certificate}/revoke", post(certificates::revoke))
-        .route("/certificates/{certificate}/renew", post(certificates::renew))
-        .route(&of_app("/certificate-rules"), post(certificate_rules::create))
-        .route("/certificate-rules", get(certificate_rules::list))
-        .route("/certificate-rules/{name}", get(certificate_rules::show).delete(certificate_rules::delete))
-        .route("/certificate-authorities", get(certificates::authorities))
-        .route("/certificate-authorities/{authority}/crl", get(certificates::revocations))
-        .route("/products", get(products::list).post(products::create))
-        .route("/products/{product}", get(products::show).put(products::replace).delete(products::delete))
-        .route("/subscriptions", get(subscriptions::pending))
-        .route(&of_app("/subscriptions"), get(subscriptions::list).post(subscriptions::create))
-        .route(&of_app("/subscriptions/{product}"), get(subscriptions::show).delete(subscriptions::delete))
-        .route(&of_app("/subscriptions/{product}/approve"), post(subscriptions::approve))
-        .route(&of_app("/subscriptions/{product}/refuse"), post(subscriptions::refuse))
-        .route(&of_app("/subscriptions/{product}/suspend"), post(subscriptions::suspend))
-        .route("/tokens", get(tokens::list).post(tokens::create))
-        .route("/tokens/{token}", delete(tokens::delete))
-        .route("/audit", get(audit::list))
-        .route("/usage", get(usage::show))
-        .route("/usage/rebuild", post(usage::rebuild))
-        .route("/usage/series", get(usage_series::show))
-        .route("/sessions", get(sessions::list))
-        .route("/sessions/{session}", get(sessions::show).delete(sessions::end))
-        .route("/statements", get(statements::list).post(statements::create))
-        .route("/statements/{number}", get(statements::show).delete(statements::discard))
-        .route("/statements/{number}/close", post(statements::close))
-        .route("/statements/{number}/credit-notes", post(statements::credit))
-        .route("/statements/{number}/recount", get(statements::recount))
-}
-
-fn node() -> Router<Admin> {
-    Router::new()
-        .route("/config", put(configuration::replace).get(configuration::show))
-        .route("/config/reload", post(configuration::reload))
-        .route("/status", get(status::show))
-        .route("/upgrade", post(upgrade::start))
 }
 
 async fn no_such_path(request: Request) -> Failure {
@@ -241,7 +185,7 @@ mod tests {
         let cases = [
             (json!({ "name": "acme", "nmae": "x" }), "/nmae", "unknown field"),
             (json!({ "name": 7 }), "/name", "invalid type"),
-            (json!({}), "", "missing field `name`"),
+            (json!({}), "/name", "missing field `name`"),
             (json!([1]), "/0", "invalid"),
         ];
         for (body, pointer, message) in cases {

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Json};
 use partners::{AppName, CompanyName};
 use problem::Problem;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sessions::{About, group_of};
@@ -14,23 +15,28 @@ use crate::parts::{Asked, BAD_QUERY, Named, Nothing, Stored};
 use crate::time;
 
 /// Which sessions are asked for.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SessionQuery")]
 pub(crate) struct Question {
     /// Only those of the policy of this name.
     name: Option<String>,
+    /// Only this company's.
     company: Option<CompanyName>,
     /// Only this app's of the company.
     app: Option<AppName>,
     /// `current`, or `closed` for those that were closed by the gateway.
     #[serde(default)]
     which: Kept,
+    /// The list goes on after this one: `next` of the page before.
     after: Option<String>,
+    /// At most so many.
     limit: Option<usize>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "SessionsKept")]
 enum Kept {
     #[default]
     Current,
@@ -38,7 +44,8 @@ enum Kept {
 }
 
 /// A session as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Session")]
 pub(crate) struct Shown {
     id: LeaseId,
     /// The name under which its policy counts.
@@ -99,8 +106,10 @@ pub(crate) async fn end(
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<impl IntoResponse, Failure> {
     let lease = storage.sessions.end(&read(&id)?).await?.ok_or_else(|| no_session(&id))?;
-    storage.partners.note(json!([{ "change": "close", "kind": "session", "id": lease.id }])).await?;
-    Ok(Json(shown(lease)))
+    let id = lease.id.to_string();
+    let shown = shown(lease);
+    storage.partners.note("closed", ("session", &id), json!(shown)).await?;
+    Ok(Json(shown))
 }
 
 fn read(id: &str) -> Result<LeaseId, Failure> {
@@ -215,7 +224,12 @@ mod tests {
         tester.delete(&path).await.is_problem(StatusCode::NOT_FOUND, "not-found");
         tester.get("/sessions/none").await.is_problem(StatusCode::NOT_FOUND, "not-found");
         let noted = tester.get("/audit").await;
-        assert_eq!(noted.json["items"][0]["changes"], json!([{ "change": "close", "kind": "session", "id": id }]));
+        let change = &noted.json["items"][0]["changes"][0];
+        assert_eq!(
+            (&change["change"], &change["kind"], &change["id"]),
+            (&json!("closed"), &json!("session"), &json!(id))
+        );
+        assert_eq!(change["now"]["company"], "acme");
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT
 use http::{HeaderMap, StatusCode, header};
 use partners::CompanyName;
 use problem::{Finding, Pointer, Problem, ProblemKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::{StatementQuery, StatementRow};
@@ -16,7 +17,7 @@ use crate::body::Json as Sent;
 use crate::failure::{CONFLICT, Failure, NOT_FOUND, header_text, sentence};
 use crate::page::{Listed, Page};
 use crate::parts::{Asked, Named, Nothing, Stored};
-use crate::{Admin, time};
+use crate::{Admin, Storage, time};
 
 /// The statement would have hours that another one has.
 pub(crate) static OVERLAPS: ProblemKind = ProblemKind {
@@ -34,11 +35,16 @@ pub(crate) static STALE: ProblemKind =
     ProblemKind { code: "statement-stale", status: StatusCode::CONFLICT, title: "The draft is not what it was" };
 
 /// A statement to be made.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewStatement")]
 pub(crate) struct Wanted {
     company: String,
-    plan: String,
+    /// By which plan; without, by the company's contract in that month.
+    plan: Option<String>,
+    /// By which contract of the company, if it has several in that month.
+    #[serde(default)]
+    contract: Option<String>,
     /// A month, such as `2026-01`.
     period: String,
     /// The first day of the contract, if it began within the month.
@@ -50,23 +56,37 @@ pub(crate) struct Wanted {
 }
 
 /// What is to be closed.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SeenStatement")]
 pub(crate) struct Seen {
     /// The hash of the draft as it was seen.
     hash: String,
 }
 
 /// What is given back.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewCreditNote")]
 pub(crate) struct Given {
+    #[schemars(with = "Vec<CreditLine>")]
     lines: Vec<Credit>,
 }
 
+/// An amount that is given back, as it is described.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it stands for the type of the crate that reads it")]
+struct CreditLine {
+    /// Why.
+    text: String,
+    /// How much, as a decimal number.
+    amount: String,
+}
+
 /// Which statements are asked for.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "StatementQuestion")]
 pub(crate) struct Question {
     company: Option<String>,
     after: Option<String>,
@@ -74,15 +94,17 @@ pub(crate) struct Question {
 }
 
 /// In which form something is asked for.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "StatementForm")]
 pub(crate) struct Form {
     /// `json`, `csv` or `html`; without, what `Accept` prefers.
     format: Option<Format>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "StatementFormat")]
 enum Format {
     Json,
     Csv,
@@ -90,7 +112,8 @@ enum Format {
 }
 
 /// A statement or a credit note in a list.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Statement")]
 pub(crate) struct Brief {
     number: u64,
     kind: &'static str,
@@ -108,16 +131,19 @@ pub(crate) struct Brief {
 }
 
 /// A statement or a credit note with its content, exactly as it is kept.
-#[derive(Serialize)]
-struct Shown {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "StatementWithContent")]
+pub(crate) struct Shown {
     #[serde(flatten)]
     brief: Brief,
+    #[schemars(with = "serde_json::Value")]
     content: Box<RawValue>,
 }
 
 /// What a statement would be today.
-#[derive(Serialize)]
-struct Recounted {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Recount")]
+pub(crate) struct Recounted {
     number: u64,
     /// Whether its content is what its hash names.
     intact: bool,
@@ -145,10 +171,11 @@ pub(crate) async fn create(
     Asked(Nothing {}): Asked<Nothing>,
     Sent(wanted): Sent<Wanted>,
 ) -> Result<impl IntoResponse, Failure> {
-    let order = order(wanted)?;
+    let order = order(contracted(&storage, wanted).await?)?;
     // What is not in the totals would be missing in the statement.
     admin.node.count_usage().await?;
     let row = storage.accounts.draft(&order).await?;
+    note(&storage, "drafted", &row).await?;
     let location = format!("/statements/{}", row.number);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(row)?)))
 }
@@ -185,7 +212,12 @@ pub(crate) async fn close(
     Sent(seen): Sent<Seen>,
 ) -> Result<impl IntoResponse, Failure> {
     admin.node.count_usage().await?;
-    Ok(Json(shown(storage.accounts.close(number, &seen.hash).await?)?))
+    let was_open = storage.accounts.statement(number).await?.closed.is_none();
+    let row = storage.accounts.close(number, &seen.hash).await?;
+    if was_open {
+        note(&storage, "closed", &row).await?;
+    }
+    Ok(Json(shown(row)?))
 }
 
 /// `DELETE /statements/{number}`: discards a draft.
@@ -194,7 +226,9 @@ pub(crate) async fn discard(
     Named(number): Named<u64>,
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<StatusCode, Failure> {
+    let row = storage.accounts.statement(number).await?;
     storage.accounts.discard(number).await?;
+    note(&storage, "discarded", &row).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -205,9 +239,10 @@ pub(crate) async fn credit(
     Asked(Nothing {}): Asked<Nothing>,
     Sent(given): Sent<Given>,
 ) -> Result<impl IntoResponse, Failure> {
-    let note = storage.accounts.credit(number, given.lines).await?;
-    let location = format!("/statements/{}", note.number);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(note)?)))
+    let credit_note = storage.accounts.credit(number, given.lines).await?;
+    note(&storage, "credited", &credit_note).await?;
+    let location = format!("/statements/{}", credit_note.number);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(credit_note)?)))
 }
 
 /// `GET /statements/{number}/recount`: compares a statement with the totals of now.
@@ -224,6 +259,46 @@ pub(crate) async fn recount(
     let Recount { is_intact, total, is_same } = storage.accounts.recount(&row).await?;
     let (currency, total, total_today) = (row.currency.clone(), amount(&row, row.total), amount(&row, total));
     Ok(Json(Recounted { number, intact: is_intact, same: is_same, total, total_today, currency }))
+}
+
+/// Notes in the audit log what became of a statement. Where that fails, the answer says that nobody knows what was done.
+async fn note(storage: &Storage, change: &str, row: &StatementRow) -> Result<(), Failure> {
+    let now = serde_json::to_value(brief(row.clone())).unwrap_or_default();
+    Ok(storage.partners.note(change, ("statement", &row.number.to_string()), now).await?)
+}
+
+/// What is wanted, by the plan and the dates of the company's contract where nobody says others.
+async fn contracted(storage: &Storage, wanted: Wanted) -> Result<Wanted, Failure> {
+    let wrong =
+        |member: &str, reason: String| Failure::invalid(&[Finding::new(&Pointer::default().at(member), reason)]);
+    let by_hand = wanted.plan.is_some() || wanted.contract_start.is_some() || wanted.contract_end.is_some();
+    let (Ok(company), Ok(month), false) = (wanted.company.parse::<CompanyName>(), wanted.period.parse(), by_hand)
+    else {
+        return match (&wanted.plan, &wanted.contract) {
+            (_, Some(_)) => Err(wrong("contract", "says the plan and its dates: leave those out".to_owned())),
+            (None, None) if by_hand => Err(wrong("plan", "is missing: dates without it are of no contract".to_owned())),
+            _ => Ok(wanted),
+        };
+    };
+    let covers = |contract: &store::Contract| {
+        Contract::read(Some(&contract.start), contract.end.as_deref()).is_ok_and(|dates| dates.within(month).is_ok())
+    };
+    let is_named = |contract: &store::Contract| {
+        wanted.contract.as_ref().is_none_or(|name| contract.id.contract.as_str() == name.as_str())
+    };
+    let mut found = storage.partners.contracts(&company).await?;
+    found.retain(|contract| is_named(contract) && covers(contract));
+    match (found.pop(), found.is_empty()) {
+        (Some(contract), true) => {
+            let store::Contract { plan, start, end, .. } = contract;
+            Ok(Wanted { plan: Some(plan), contract_start: Some(start), contract_end: end, ..wanted })
+        }
+        (Some(_), false) => Err(wrong("contract", format!("is missing: `{company}` has several in {month}"))),
+        (None, _) if wanted.contract.is_some() => {
+            Err(wrong("contract", format!("is none that covers a day of {month}")))
+        }
+        (None, _) => Err(wrong("plan", format!("is missing: `{company}` has no contract in {month}"))),
+    }
 }
 
 fn order(wanted: Wanted) -> Result<Order, Failure> {
@@ -247,7 +322,7 @@ fn order(wanted: Wanted) -> Result<Order, Failure> {
     match (month, start, end) {
         (Ok(month), Ok(start), Ok(end)) if findings.is_empty() => {
             let Wanted { company, plan, .. } = wanted;
-            Ok(Order { company, plan, month, contract: Contract { start, end } })
+            Ok(Order { company, plan: plan.unwrap_or_default(), month, contract: Contract { start, end } })
         }
         _ => Err(Failure::invalid(&findings)),
     }

@@ -180,3 +180,59 @@ async fn who_bills_may_do_all_of_this_and_a_company_sees_its_own() {
         assert_eq!(status(token, method, path, json!(null)).await, expected, "{method} {path}");
     }
 }
+
+#[tokio::test]
+async fn a_statement_follows_the_contract_of_its_company() {
+    let tester = tester().await;
+    tester.post("/companies", json!({ "name": "acme" })).await.is_made();
+    let wanted = || json!({ "company": "acme", "period": "2025-12" });
+    assert_eq!(tester.post("/statements", wanted()).await.pointers(), ["/plan"], "there is no contract");
+    let contract = |name: &str, start: &str, end: Option<&str>| {
+        tester.post("/companies/acme/contracts", json!({ "name": name, "plan": "gold", "start": start, "end": end }))
+    };
+    contract("first", "2025-12-16", Some("2026-01-01")).await.is_made();
+    contract("next", "2026-01-01", None).await.is_made();
+
+    let made = tester.post("/statements", wanted()).await;
+
+    made.is_made();
+    assert_eq!((made.text_of("plan"), made.text_of("from")), ("gold".into(), "2025-12-16T00:00:00Z".into()));
+    contract("before", "2025-01-01", Some("2025-12-16")).await.is_made();
+    assert_eq!(tester.post("/statements", wanted()).await.pointers(), ["/contract"], "there are two");
+    let by_name = json!({ "company": "acme", "period": "2025-12", "contract": "before" });
+    assert_eq!(tester.post("/statements", by_name).await.text_of("to"), "2025-12-16T00:00:00Z");
+    for (more, pointer) in [
+        (json!({ "contract": "next" }), "/contract"),
+        (json!({ "contract": "first", "plan": "gold" }), "/contract"),
+        (json!({ "contract_start": "2025-12-02" }), "/plan"),
+    ] {
+        let mut wanted = wanted();
+        wanted.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_eq!(tester.post("/statements", wanted).await.pointers(), [pointer]);
+    }
+}
+
+#[tokio::test]
+async fn what_becomes_of_statements_is_in_the_audit_log() {
+    let tester = tester().await;
+    tester.post("/statements", december()).await.is_made();
+    tester.delete("/statements/1").await;
+    let made = tester.post("/statements", december()).await;
+    let seen = json!({ "hash": made.json["hash"] });
+    let number = made.json["number"].as_u64().unwrap();
+    tester.post(&format!("/statements/{number}/close"), seen.clone()).await;
+    tester.post(&format!("/statements/{number}/close"), seen).await;
+    let lines = json!({ "lines": [{ "text": "an outage", "amount": "1" }] });
+    tester.post(&format!("/statements/{number}/credit-notes"), lines).await.is_made();
+
+    let log = tester.get("/audit").await;
+
+    let told = |entry: &Value| {
+        let change = &entry["changes"][0];
+        (entry["actor"].clone(), change["kind"].clone(), change["change"].as_str().unwrap().to_owned())
+    };
+    let told: Vec<_> = log.json["items"].as_array().unwrap().iter().map(told).collect();
+    let expected = ["drafted", "discarded", "drafted", "closed", "credited"];
+    assert_eq!(told, expected.map(|change| (json!("bootstrap"), json!("statement"), change.to_owned())));
+    assert_eq!(log.json["items"][4]["changes"][0]["now"]["total"], "1.00");
+}

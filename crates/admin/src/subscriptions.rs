@@ -5,6 +5,7 @@ use std::fmt;
 use axum::response::{IntoResponse, Json};
 use http::{StatusCode, header};
 use partners::{AppId, AppName, CompanyName, ProductName, Subscription, SubscriptionId, SubscriptionState};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::body::Json as Sent;
@@ -14,8 +15,9 @@ use crate::parts::{Asked, Named, Stored, tag};
 use crate::{Storage, time};
 
 /// A subscription to be made.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewSubscription")]
 pub(crate) struct New {
     /// To what.
     product: ProductName,
@@ -24,15 +26,17 @@ pub(crate) struct New {
 }
 
 /// The state that a subscription begins with.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "FirstState")]
 enum First {
     Pending,
     Approved,
 }
 
 /// A subscription as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Subscription")]
 pub(crate) struct Shown {
     company: CompanyName,
     app: AppName,

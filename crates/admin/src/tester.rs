@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use billing::Plan;
-use control::{Accounts, Authorities, Everywhere};
+use control::{Accounts, Authorities, Everywhere, Webhooks};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -14,7 +14,7 @@ use model::diff::{Change, What};
 use parking_lot::Mutex;
 use partners::{Index, ManagedBy, Partners, Pepper, Product, UnixMicros};
 use problem::{Finding, Place, Pointer};
-use secrets::SealingKey;
+use secrets::{Masters, SealingKey, Vault};
 use serde_json::{Value, json};
 use sessions::Sessions;
 use store::{InMemory, InMemoryLeases, InMemoryStatements, InMemoryTotals, UsageRow, UsageSource, UsageTotals};
@@ -43,6 +43,8 @@ pub(crate) struct Tester {
     pub(crate) sessions: Arc<Sessions>,
     admin: Admin,
     routes: Router,
+    /// Where secrets are.
+    _folder: tempfile::TempDir,
 }
 
 /// What came back.
@@ -91,17 +93,22 @@ impl Tester {
         let until = CLOCK.0 / 1_000_000 + 1_000_000_000;
         let kept = authority::Authority::make("partners", [7; 16], CLOCK.0 / 1_000_000, until).unwrap();
         let signing = authority::Authority::read(&kept.certificate, &kept.key).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let masters = Masters::File(folder.path().join("master.key"));
+        let vault = Arc::new(Vault::open(&folder.path().join("secrets"), masters).unwrap());
+        let webhooks = Webhooks::new(registry.clone(), partners.clone(), vault, Arc::new(|| CLOCK));
         let storage = Storage {
             partners: partners.clone(),
             totals: totals.clone(),
             authorities: Arc::new(Authorities::of([("partners".to_owned(), signing)])),
             accounts: Arc::new(accounts),
             sessions: sessions.clone(),
-            everywhere: Everywhere::new(registry.clone(), Arc::new(store::Alone)),
+            everywhere: Everywhere::new(registry, Arc::new(store::Alone)),
+            webhooks: Arc::new(webhooks),
         };
         let admin = Admin::new(node.clone(), has_storage.then_some(storage), Token::new(TOKEN), Arc::new(|| CLOCK));
         let routes = admin.routes(exposure);
-        Self { node, partners, totals, sessions, admin, routes }
+        Self { node, partners, totals, sessions, admin, routes, _folder: folder }
     }
 
     /// With something else about the Admin API.

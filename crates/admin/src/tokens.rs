@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Json};
 use http::{StatusCode, header};
 use partners::{CompanyName, NewToken, Role, Token, TokenName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::body::Json as Sent;
@@ -15,8 +16,9 @@ use crate::{Admin, time};
 use model::units::Span;
 
 /// A token to be made.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewToken")]
 pub(crate) struct New {
     /// Its name, in kebab case.
     name: String,
@@ -31,7 +33,8 @@ pub(crate) struct New {
 }
 
 /// A token as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Token")]
 pub(crate) struct Shown {
     name: TokenName,
     role: Role,
@@ -41,7 +44,8 @@ pub(crate) struct Shown {
 }
 
 /// A token that was just made, with its secret.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MadeToken")]
 pub(crate) struct Made {
     #[serde(flatten)]
     token: Shown,

@@ -3,14 +3,16 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Json};
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::parts::{Asked, Nothing};
 use crate::{Admin, Refused};
 
-#[derive(Serialize)]
-struct Begun {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Upgrade")]
+pub(crate) struct Begun {
     process: u32,
 }
 

@@ -10,6 +10,7 @@ use billing::Calendar;
 use http::StatusCode;
 use partners::UnixMicros;
 use problem::{Problem, ProblemKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use store::{UsageQuery, UsageRow, UsageTotals};
@@ -23,8 +24,9 @@ pub(crate) static TOO_MUCH: ProblemKind =
     ProblemKind { code: "too-much", status: StatusCode::UNPROCESSABLE_ENTITY, title: "The answer would be too long" };
 
 /// What is asked.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "UsageQuestion")]
 pub(crate) struct Question {
     pub(crate) company: Option<String>,
     pub(crate) app: Option<String>,
@@ -44,7 +46,7 @@ pub(crate) struct Question {
 }
 
 /// The answer.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Usage {
     from: String,
     to: String,
@@ -56,7 +58,8 @@ pub(crate) struct Usage {
 }
 
 /// One sum, and what it is the sum of.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UsageItem")]
 struct Item {
     #[serde(flatten)]
     of: Map<String, Value>,
@@ -64,7 +67,8 @@ struct Item {
     sums: Sums,
 }
 
-#[derive(Clone, Copy, Default, Serialize)]
+#[derive(Clone, Copy, Default, Serialize, JsonSchema)]
+#[schemars(rename = "UsageSums")]
 pub(crate) struct Sums {
     pub(crate) requests: u64,
     pub(crate) cost: u64,
@@ -141,8 +145,9 @@ pub(crate) async fn count(
 }
 
 /// What became of the sums.
-#[derive(Serialize)]
-struct Remade {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UsageRebuilt")]
+pub(crate) struct Remade {
     from: String,
     records: u64,
     rows: usize,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Json};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -14,8 +15,9 @@ use crate::parts::{Asked, Stored};
 use crate::usage::{By, Counted, Question as Usage, Sums, bad, by, count, hour_text, named, too_much};
 
 /// What is asked: as `GET /usage`, and by which steps.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SeriesQuestion")]
 pub(crate) struct Question {
     company: Option<String>,
     app: Option<String>,
@@ -32,8 +34,9 @@ pub(crate) struct Question {
     step: Option<Step>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "UsageStep")]
 enum Step {
     Hour,
     #[default]
@@ -42,7 +45,8 @@ enum Step {
 }
 
 /// The answer: each series has a number for each time.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UsageSeries")]
 pub(crate) struct Plotted {
     from: String,
     to: String,
@@ -55,7 +59,8 @@ pub(crate) struct Plotted {
 }
 
 /// One line of a plot.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UsagePlot")]
 struct Series {
     of: Map<String, Value>,
     requests: Vec<u64>,

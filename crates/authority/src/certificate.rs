@@ -142,8 +142,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
-    use rcgen::DnType::{CommonName, OrganizationName};
-
     use super::*;
 
     fn certificate(change: impl FnOnce(&mut CertificateParams)) -> String {

@@ -102,6 +102,7 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
     findings.extend(crate::signers::check(document));
     findings.extend(crate::backends::check(document));
     findings.extend(authorities::check(document));
+    findings.extend(check_peppers(document));
     if let Err(found) = crate::keeping::products(document, is_doubtful) {
         findings.extend(found);
     }
@@ -121,6 +122,14 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
         findings.extend(found);
     }
     findings
+}
+
+/// What is wrong with the peppers of imported keys.
+fn check_peppers(document: &Document) -> Vec<Finding> {
+    let at = Pointer::default().at("imported_keys").at("peppers");
+    let wrong = document.imported_keys.peppers.iter().filter(|(_, pepper)| partners::pepper_bytes(pepper).is_none());
+    let message = "is no pepper: a text, or `base64:` and bytes in base64";
+    wrong.map(|(name, _)| Finding::new(&at.at(name), message)).collect()
 }
 
 /// What is wrong with the admin listener. Whoever is not on this machine must not read the token on its way.

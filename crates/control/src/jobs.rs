@@ -38,6 +38,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(follow(keeping.clone()));
         jobs.spawn(compact(keeping.clone()));
         jobs.spawn(note_uses(keeping.clone()));
+        jobs.spawn(tell_webhooks(keeping.clone()));
         jobs.spawn(forget(keeping.clone()));
         jobs.spawn(let_go(keeping.clone()));
         jobs.spawn(look_around(keeping.clone()));
@@ -103,6 +104,13 @@ async fn note_uses(keeping: Arc<Keeping>) {
     loop {
         tokio::time::sleep(NOTE).await;
         keeping.note_uses().await;
+    }
+}
+
+async fn tell_webhooks(keeping: Arc<Keeping>) {
+    loop {
+        keeping.webhooks.round().await;
+        tokio::time::sleep(EVERY).await;
     }
 }
 

@@ -34,6 +34,7 @@ use crate::kept_usage::{KEPT, KeptUsage};
 use crate::quota_ledger::QuotaLedger;
 use crate::signers::KeptSigners;
 use crate::start_error::StartError;
+use crate::webhooks::Webhooks;
 
 /// The name by which the usage journal knows who adds its records up.
 const TOTALS: &str = "totals";
@@ -48,6 +49,8 @@ pub struct Keeping {
     pub totals: Arc<dyn UsageTotals>,
     /// What companies are to pay.
     pub accounts: Arc<Accounts>,
+    /// What others are told of changes.
+    pub webhooks: Arc<Webhooks>,
     /// Secrets under encryption.
     pub vault: Arc<Vault>,
     /// Sessions of partners at backends.
@@ -109,10 +112,13 @@ impl Keeping {
         let quotas = journal("quotas", settings).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
         let quotas = QuotaLedger::open(Ledger::new(quotas), folder)
             .map_err(|error| trouble("the ledger of quotas")(error.into()))?;
+        let partners = Arc::new(Partners::new(registry.clone(), index.clone(), Arc::new(now)));
+        let webhooks = Webhooks::new(registry.clone(), partners.clone(), vault.clone(), Arc::new(now));
         Ok(Self {
             folder: folder.to_owned(),
-            partners: Arc::new(Partners::new(registry.clone(), index.clone(), Arc::new(now))),
             accounts: Arc::new(Accounts::new(statements, totals.clone(), Arc::new(now))),
+            partners,
+            webhooks: Arc::new(webhooks),
             totals,
             signers: Arc::new(KeptSigners::new(vault.clone())),
             authorities: Arc::new(Authorities::kept_in(vault.clone(), folder)),

@@ -24,6 +24,8 @@ mod rehearsal;
 mod sessions;
 mod signers;
 mod start_error;
+mod telling;
+mod webhooks;
 
 pub use self::accounts::{AccountError, Accounts, Order, Recount};
 pub use self::authorities::{Authorities, NoAuthority, NotIssued, Signing, Wish};
@@ -36,3 +38,4 @@ pub use self::migration::{Moved, NotMigrated, migrate, move_in};
 pub use self::node::{Expecting, Node, Phase, Published};
 pub use self::rehearsal::{Keys, rehearse};
 pub use self::start_error::StartError;
+pub use self::webhooks::{Told, WebhookError, Webhooks};

@@ -262,6 +262,7 @@ impl Node {
             // What cannot be added up now stays in the journal.
             drop(keeping.add_up().await);
             keeping.note_uses().await;
+            keeping.webhooks.let_go().await;
             // What cannot be told now ends a little earlier.
             drop(keeping.sessions.tell_uses().await);
             // One that left without a word is forgotten after a while.
@@ -291,8 +292,10 @@ impl Node {
         self.gateway.listen(&snapshot).map_err(located)?;
         if let Some(keeping) = &self.keeping {
             keeping.index.set_file_products(products);
+            keeping.index.set_peppers(&document.imported_keys.peppers);
             keeping.index.set_apis(document.apis.keys().cloned().collect());
             keeping.accounts.set_plans(plans);
+            keeping.webhooks.set(document.webhooks.clone());
         }
         warn_of_what_needs_a_restart(&current, &configuration);
         self.live.replace(snapshot);

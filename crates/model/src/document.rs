@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Api, Product};
 use crate::authorities::CertificateAuthority;
 use crate::formats;
-use crate::keys::{Encryption, SigningKeys};
+use crate::keys::{Encryption, ImportedKeys, SigningKeys};
 use crate::limits::Limits;
 use crate::listener::{Listener, ServerTls};
 use crate::logs::LogSink;
@@ -20,6 +20,7 @@ use crate::requests::Requests;
 use crate::units::Span;
 use crate::upstream::Upstream;
 use crate::usage::Usage;
+use crate::webhooks::Webhooks;
 
 /// Everything that an operator says to one gateway.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -44,6 +45,9 @@ pub struct Document {
     /// Authorities whose certificates identify apps, by the names that listeners and `vestibule admin certificate` use.
     #[serde(default)]
     pub certificate_authorities: Named<CertificateAuthority>,
+    /// What it takes to check keys that other programs made.
+    #[serde(default)]
+    pub imported_keys: ImportedKeys,
     /// Threads that serve traffic. Left out, one for each processor.
     #[serde(default)]
     #[schemars(range(min = 1, max = 1024))]
@@ -73,6 +77,9 @@ pub struct Document {
     /// What becomes of usage records.
     #[serde(default)]
     pub usage: Usage,
+    /// How other programs are told what changes in the registry.
+    #[serde(default)]
+    pub webhooks: Webhooks,
     /// Where access logs go.
     #[serde(default)]
     pub logs: Vec<LogSink>,

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::named::Named;
 use crate::units::Span;
 
 /// Keys that sign tokens for backends: made by the gateway, kept in the store, exchanged on schedule.
@@ -47,4 +48,13 @@ pub struct Encryption {
     /// still open what they have closed, until `vestibule secrets rotate-master-key` is done. Left out, a key is made in the
     /// file `master.key` of the store.
     pub master_keys: Option<Vec<String>>,
+}
+
+/// Keys that other programs made and that were imported.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImportedKeys {
+    /// What those programs hashed their keys with by HMAC-SHA-256, by a name that imports use: `hmac-sha-256:NAME`. Texts, or
+    /// `base64:` and bytes, each given by reference, such as `${file:legacy.pepper}`.
+    pub peppers: Named<String>,
 }

@@ -22,5 +22,6 @@ pub mod share;
 pub mod units;
 pub mod upstream;
 pub mod usage;
+pub mod webhooks;
 
 pub use self::document::Document;

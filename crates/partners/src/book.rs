@@ -1,10 +1,11 @@
 //! The index's own notes, from which it makes what requests see: apps, their subscriptions, products.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use pipeline::{Caller, Life, Over};
 use problem::Pointer;
 use store::{
@@ -14,13 +15,16 @@ use store::{
 
 use crate::facts::{CertificateFacts, RuleFacts, Tie, Times};
 use crate::product::compiled;
-use crate::{AppFacts, Granted, Grants, KeyFacts, Product};
+use crate::{AppFacts, Granted, Grants, KeyFacts, Pepper, Product};
 
 /// Who changes what requests see holds this.
 #[derive(Default)]
 pub(crate) struct Book {
     pub(crate) revision: Revision,
     apps: HashMap<AppId, App>,
+    /// All keys by their ids, to find those that change.
+    keys: HashTable<Arc<KeyFacts>>,
+    hasher: DefaultHashBuilder,
     of_file: BTreeMap<ProductName, Arc<Product>>,
     of_store: BTreeMap<ProductName, Arc<Product>>,
     /// By which names in certificates apps are known.
@@ -59,8 +63,8 @@ impl Book {
         self.stale_products.extend(self.of_file.keys().cloned());
     }
 
-    /// Forgets all that came from the store. Requests that hold a key still find that it opens nothing; what those under
-    /// way depend on comes back, see [`Self::settle_lives`].
+    /// Forgets all that came from the store, but for credentials. Requests that hold a key still find that it opens nothing;
+    /// what those under way depend on comes back, see [`Self::settle_lives`].
     pub(crate) fn forget_store(&mut self) -> SubscriptionLives {
         let mut lives = Vec::new();
         for (id, app) in std::mem::take(&mut self.apps) {
@@ -88,15 +92,62 @@ impl Book {
         }
     }
 
+    /// How many keys there are, dead ones too.
+    pub(crate) fn count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Keeps what is known of a key now, or that there is none; returns what was known before, and what is known now.
+    ///
+    /// What is known now takes over from what was known before, so that requests under way learn of what has changed.
+    pub(crate) fn keep(
+        &mut self,
+        id: KeyId,
+        facts: Option<KeyFacts>,
+    ) -> (Option<Arc<KeyFacts>>, Option<Arc<KeyFacts>>) {
+        let hash = self.hasher.hash_one(id);
+        let before = self.keys.find_entry(hash, |facts| facts.id == id).ok().map(|entry| entry.remove().0);
+        let Some(mut facts) = facts else {
+            if let Some(before) = &before {
+                before.tie.end();
+            }
+            return (before, None);
+        };
+        if let Some(before) = &before {
+            facts.tie.succeed(&before.tie);
+        }
+        let facts = Arc::new(facts);
+        self.keys.insert_unique(hash, facts.clone(), |facts| self.hasher.hash_one(facts.id));
+        (before, Some(facts))
+    }
+
+    /// Forgets all keys but these; returns those that are gone.
+    pub(crate) fn keep_only(&mut self, there: &HashSet<KeyId>) -> Vec<Arc<KeyFacts>> {
+        let gone: Vec<_> = self.keys.extract_if(|facts| !there.contains(&facts.id)).collect();
+        for facts in &gone {
+            facts.tie.end();
+        }
+        gone
+    }
+
     /// Notes a change; returns a credential that changed, for the index to place.
-    pub(crate) fn note(&mut self, now: Changed, algorithm: &str) -> Option<Moved> {
+    pub(crate) fn note(&mut self, now: Changed, pepper: &Pepper) -> Option<Moved> {
         let row = match now {
             Changed::Gone(id) => return self.note_gone(&id),
             Changed::Is(row) => row,
         };
         match row.id.kind() {
             // Companies and apps matter by what belongs to them; tokens and replies are no partner's business.
-            Kind::Company | Kind::App | Kind::Issuance | Kind::Token | Kind::Reply => None,
+            Kind::Company
+            | Kind::App
+            | Kind::Issuance
+            | Kind::Token
+            | Kind::Reply
+            | Kind::Developer
+            | Kind::Contract
+            | Kind::Webhook
+            | Kind::Progress
+            | Kind::Delivery => None,
             Kind::Product => {
                 self.note_product(read(&row)?);
                 None
@@ -109,7 +160,7 @@ impl Book {
             Kind::Key => {
                 let Some(key) = read::<Key>(&row) else { return Some(Moved::Key(row.id.path().parse().ok()?, None)) };
                 let app = self.app(&key.app);
-                Some(Moved::Key(key.id, key_facts(&key, &app.facts, algorithm)))
+                Some(Moved::Key(key.id, key_facts(&key, &app.facts, pepper)))
             }
             Kind::CertificateRule => {
                 self.note_rule(read(&row)?);
@@ -166,7 +217,15 @@ impl Book {
 
     fn note_gone(&mut self, id: &EntityId) -> Option<Moved> {
         match id.kind() {
-            Kind::Company | Kind::Issuance | Kind::Token | Kind::Reply => {}
+            Kind::Company
+            | Kind::Issuance
+            | Kind::Token
+            | Kind::Reply
+            | Kind::Developer
+            | Kind::Contract
+            | Kind::Webhook
+            | Kind::Progress
+            | Kind::Delivery => {}
             Kind::App => {
                 if let Some(app) = id.path().parse().ok().and_then(|id: AppId| self.apps.remove(&id)) {
                     // A request may hold one of its keys still.
@@ -203,11 +262,12 @@ impl Book {
     pub(crate) fn settle(&mut self) -> Option<HashMap<ProductName, Arc<Product>>> {
         let products = std::mem::take(&mut self.stale_products);
         let apps = std::mem::take(&mut self.stale_apps);
-        for (id, app) in &self.apps {
-            let is_stale = apps.contains(id) || app.subscriptions.keys().any(|name| products.contains(name));
-            if is_stale {
-                app.facts.grants.store(Arc::new(self.grants(app)));
-            }
+        let renew = |app: &App| app.facts.grants.store(Arc::new(self.grants(app)));
+        apps.iter().filter_map(|id| self.apps.get(id)).for_each(renew);
+        // Products change seldom: only then are all apps looked at.
+        if !products.is_empty() {
+            let uses_any = |app: &&App| app.subscriptions.keys().any(|name| products.contains(name));
+            self.apps.values().filter(uses_any).for_each(renew);
         }
         (!products.is_empty()).then(|| {
             let by_name = |(name, product): (&ProductName, &Arc<Product>)| (name.clone(), product.clone());
@@ -246,15 +306,13 @@ fn read<T: Entity>(row: &Row) -> Option<T> {
 }
 
 /// What requests need of a key; nothing, if its hash is of a kind or pepper that is not known here.
-fn key_facts(key: &Key, app: &Arc<AppFacts>, algorithm: &str) -> Option<KeyFacts> {
-    let Ok(digest) = key.hash.digest.as_slice().try_into() else { return None };
-    if key.hash.algorithm != algorithm {
-        return None;
-    }
+fn key_facts(key: &Key, app: &Arc<AppFacts>, pepper: &Pepper) -> Option<KeyFacts> {
+    let digest = pepper.place(&key.hash)?;
     let caller = caller("api-key", key.id.as_str(), app, &key.scopes);
     let times = Times { expires: key.expires, revoked: key.revoked, used: key.last_used };
     let tie = Tie::new(caller, app.clone(), times);
-    Some(KeyFacts { id: key.id, environment: key.environment, digest, tie })
+    let (environment, imported, rotated) = (key.environment, key.imported, key.is_rotated());
+    Some(KeyFacts { id: key.id, environment, imported, rotated, digest, tie })
 }
 
 fn certificate_facts(certificate: &Certificate, app: &Arc<AppFacts>) -> CertificateFacts {

@@ -3,6 +3,7 @@
 use authority::{Authority, Leaf, Request, Revoked};
 use aws_lc_rs::rand;
 use problem::Pointer;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use store::{
     AppId, Certificate, CertificateId, CertificateName, CertificateRule, EntityId, Issuance, IssuanceId, Kind, Listing,
@@ -21,7 +22,7 @@ const MOST_CERTIFICATES: usize = 100;
 const LONGEST_PEM: usize = 32 * 1024;
 
 /// A certificate of somebody else's authority that is made known.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCertificate {
     /// The certificate, in PEM.
@@ -32,7 +33,7 @@ pub struct NewCertificate {
 }
 
 /// A name in certificates by which an app is known.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCertificateRule {
     /// The name: `dns:`, `email:`, `uri:` or `subject:`, and what is in the certificate.
@@ -63,7 +64,7 @@ impl Partners {
     /// Makes a certificate known that somebody else signed: it identifies the app from now on.
     pub async fn register_certificate(&self, app: &AppId, new: NewCertificate) -> Result<At<Certificate>, Error> {
         let mut checking = Checking::default();
-        checking.scopes(&new.scopes);
+        checking.scopes(&Pointer::default(), &new.scopes);
         let at = Pointer::default().at("certificate");
         let read = authority::Certificate::of_client(&new.certificate);
         let read = read.map_err(|error| checking.wrong(&at, error.to_string())).ok();
@@ -152,7 +153,7 @@ impl Partners {
         new: NewCertificateRule,
     ) -> Result<At<CertificateRule>, Error> {
         let mut checking = Checking::default();
-        checking.scopes(&new.scopes);
+        checking.scopes(&Pointer::default(), &new.scopes);
         let has_form = new.name.split_once(':').is_some_and(|(kind, value)| KINDS.contains(&kind) && !value.is_empty());
         if !has_form || LONGEST_RULE < new.name.len() || new.name.contains(char::is_control) {
             let reason = format!(
@@ -231,7 +232,7 @@ impl Partners {
     /// A certificate that is kept nowhere yet.
     fn signed(&self, app: &AppId, issue: Issue<'_>) -> Result<(Certificate, Issuance), Error> {
         let mut checking = Checking::default();
-        checking.scopes(issue.scopes);
+        checking.scopes(&Pointer::default(), issue.scopes);
         let request = Request::read(issue.request);
         let request = request.map_err(|why| checking.wrong(&Pointer::default().at("request"), why.to_string())).ok();
         let request = checking.done(request)?;

@@ -33,6 +33,9 @@ pub enum Error {
     /// 409: there are only so many tokens.
     #[error("there are {0} tokens, which is the most; delete one first")]
     TooManyTokens(usize),
+    /// 409: there are only so many endpoints.
+    #[error("there are {0} webhooks, which is the most; delete one first")]
+    TooManyWebhooks(usize),
     /// 409: it does not work any more.
     #[error("the key `{0}` is revoked or expired")]
     KeyIsDead(KeyId),
@@ -53,6 +56,25 @@ pub enum Error {
     /// 500: what an authority signed cannot be read.
     #[error("what the authority signed is no client's certificate: it {0}")]
     Unfit(#[from] authority::Unfit),
+    /// 409: another key took its place.
+    #[error("the key `{key}` was rotated already: `{by}` took its place")]
+    KeyIsRotated {
+        /// The key.
+        key: KeyId,
+        /// The other one.
+        by: KeyId,
+    },
+    /// 409: two secrets are the most.
+    #[error("the key `{key}` took the place of `{before}`, which still works: end that overlap first")]
+    Overlaps {
+        /// The key.
+        key: KeyId,
+        /// The one before.
+        before: KeyId,
+    },
+    /// 409: no other key works in its place.
+    #[error("the key `{0}` is part of no rotation that goes on")]
+    NoOverlap(KeyId),
     /// 422: what was sent is wrong; every mistake is named.
     #[error("{} of the values are wrong", .0.len())]
     Invalid(Vec<Finding>),

@@ -32,6 +32,9 @@ impl std::ops::Deref for Found {
 pub struct KeyFacts {
     pub(crate) id: KeyId,
     pub(crate) environment: Environment,
+    pub(crate) imported: bool,
+    pub(crate) rotated: bool,
+    /// What it is found by.
     pub(crate) digest: [u8; DIGEST],
     pub(crate) tie: Tie,
 }
@@ -45,6 +48,11 @@ impl KeyFacts {
     /// What it is for.
     pub fn environment(&self) -> Environment {
         self.environment
+    }
+
+    /// Until when it works beside the key that took its place.
+    pub fn sunset(&self) -> Option<UnixMicros> {
+        self.expires().filter(|_| self.rotated)
     }
 }
 

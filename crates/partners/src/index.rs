@@ -8,35 +8,40 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use store::{
-    CertificateId, CertificateName, Change, Changed, EntityId, Kind, Nodes, ProductName, Registry, Revision,
-    StoreError, UnixMicros,
+    CertificateId, CertificateName, Change, Changed, EntityId, KeyHash, Kind, Listing, Nodes, ProductName, Registry,
+    Revision, StoreError, UnixMicros,
 };
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::book::{Book, Moved};
-use crate::facts::{CertificateFacts, Found, KeyFacts, RuleFacts, Tie};
+use crate::certificate_table::Certificates;
+use crate::facts::{CertificateFacts, Found, RuleFacts, Tie};
+use crate::imported::{self, Peppers};
+use crate::key::Presented;
+use crate::key_table::{Keys, Move, Moves};
 use crate::pepper::DIGEST;
-use crate::shards::Shards;
 use crate::{Malformed, Pepper, Product, key};
 
 /// Changes read from the store at a time.
 const PAGE: usize = 20_000;
 
-/// A digest that no key has, for keys that are not there.
-const NO_DIGEST: [u8; DIGEST] = [0; DIGEST];
+/// Keys of a first reading that are placed together: often enough for memory, and seldom enough for the copies of shards.
+const PLACED: usize = 200_000;
 
 /// All keys, certificates and products, in memory.
 pub struct Index {
     pepper: Pepper,
-    keys: Shards<KeyFacts>,
-    certificates: Shards<CertificateFacts>,
+    /// Those of other programs, whose keys were imported.
+    peppers: ArcSwap<Peppers>,
+    keys: Keys,
+    certificates: Certificates,
     rules: ArcSwap<HashMap<CertificateName, Arc<RuleFacts>>>,
     products: ArcSwap<HashMap<ProductName, Arc<Product>>>,
     apis: ArcSwapOption<Vec<String>>,
     book: Mutex<Book>,
-    /// One reader of the store at a time, so that changes are taken in order.
-    reading: AsyncMutex<()>,
-    foreign: AtomicU64,
+    /// One reader of the store at a time, so that changes are taken in order; and at which revision a first reading began
+    /// that came to no end.
+    reading: AsyncMutex<Option<Revision>>,
     /// Changes of certificates so far.
     certificate_changes: AtomicU64,
 }
@@ -55,29 +60,41 @@ impl Index {
     pub fn new(pepper: Pepper) -> Self {
         Self {
             pepper,
-            keys: Shards::new(),
-            certificates: Shards::new(),
+            peppers: ArcSwap::default(),
+            keys: Keys::new(),
+            certificates: Certificates::new(),
             rules: ArcSwap::default(),
             products: ArcSwap::default(),
             apis: ArcSwapOption::empty(),
             book: Mutex::default(),
             reading: AsyncMutex::default(),
-            foreign: AtomicU64::new(0),
             certificate_changes: AtomicU64::new(0),
         }
     }
 
     /// Finds the key that was presented and proves its secret. Takes no lock and allocates nothing.
+    ///
+    /// It is found by the hash of its secret, never by its id: a wrong secret of a key that is there takes the same steps as
+    /// a key that is not, and what a search tells about hashes is of no use without the pepper.
     pub fn find(&self, presented: &str) -> Result<Found, Unknown> {
-        let presented = key::read(presented).map_err(Unknown::Malformed)?;
-        let facts = self.keys.find(presented.id);
-        // A key that is not there costs as much as one that is.
-        let digest = facts.as_ref().map_or(&NO_DIGEST, |facts| &facts.digest);
-        let is_proven = self.pepper.matches(presented.hashed, digest);
-        match facts {
-            Some(facts) if is_proven => Ok(Found(facts)),
-            _ => Err(Unknown::NoSuchKey),
+        match key::read(presented) {
+            Ok(Presented { id, hashed }) => {
+                self.keys.having(&self.pepper.digest(hashed), Some(id)).ok_or(Unknown::NoSuchKey)
+            }
+            Err(how) if key::is_ours(presented) => Err(Unknown::Malformed(how)),
+            Err(how) => self.find_imported(presented.as_bytes(), how),
         }
+    }
+
+    /// Finds a key that another program made, by each way of hashing that such keys came with.
+    fn find_imported(&self, text: &[u8], how: Malformed) -> Result<Found, Unknown> {
+        if !self.keys.has_imported() || !imported::LENGTHS.contains(&text.len()) {
+            return Err(Unknown::Malformed(how));
+        }
+        let having = |digest: &[u8; DIGEST]| self.keys.having(digest, None);
+        let found = having(&self.pepper.digest(text));
+        let found = found.or_else(|| having(&imported::by_sha_256(&self.pepper, text)));
+        found.or_else(|| self.peppers.load().find(&self.pepper, text, having)).ok_or(Unknown::NoSuchKey)
     }
 
     /// Finds the certificate with this fingerprint. Takes no lock and allocates nothing.
@@ -110,12 +127,12 @@ impl Index {
 
     /// How many keys there are, dead ones too.
     pub fn keys(&self) -> usize {
-        self.keys.len()
+        self.book.lock().count()
     }
 
     /// How many keys the last changes had whose hashes cannot be checked, such as those of a lost pepper.
     pub fn foreign_keys(&self) -> u64 {
-        self.foreign.load(Ordering::Relaxed)
+        self.keys.foreign()
     }
 
     /// How many changes of certificates there were so far, for whoever wants to know whether there was another one.
@@ -140,6 +157,20 @@ impl Index {
         self.apis.store(Some(Arc::new(apis)));
     }
 
+    /// Takes the peppers that other programs hashed their keys with, by name: see `imported_keys` of documents.
+    pub fn set_peppers<'a>(&self, peppers: impl IntoIterator<Item = (&'a String, &'a String)>) {
+        self.peppers.store(Arc::new(Peppers::new(peppers)));
+    }
+
+    pub(crate) fn peppers(&self) -> Arc<Peppers> {
+        self.peppers.load_full()
+    }
+
+    /// Whether a key with this hash is there.
+    pub(crate) fn has(&self, hash: &KeyHash) -> bool {
+        self.pepper.place(hash).is_some_and(|digest| self.keys.having(&digest, None).is_some())
+    }
+
     /// The names of the APIs, if they were told.
     pub(crate) fn apis(&self) -> Option<Arc<Vec<String>>> {
         self.apis.load_full()
@@ -149,16 +180,18 @@ impl Index {
     ///
     /// Returns how many changes there were. After an error the index stands where it stood, and serves on.
     pub async fn refresh(&self, registry: &dyn Registry) -> Result<usize, StoreError> {
-        let _one_at_a_time = self.reading.lock().await;
-        let mut count = 0;
+        let mut begun = self.reading.lock().await;
+        let mut count = if self.revision() == Revision(0) { self.load(registry, &mut begun).await? } else { 0 };
+        let mut moves = Moves::of(&self.keys);
         loop {
             let since = self.revision();
             let changes = registry.changes_since(since, PAGE).await?;
             if changes.is_empty() {
+                drop(moves);
                 return if registry.revision().await? < since { self.start_again(registry).await } else { Ok(count) };
             }
             count += changes.len();
-            self.apply(changes);
+            self.note_changes(&mut self.book.lock(), changes, &mut moves);
         }
     }
 
@@ -180,6 +213,37 @@ impl Index {
         &self.pepper
     }
 
+    /// Reads everything that requests need, kind by kind in the order in which a store has it: in the order of changes, a
+    /// large one is read all over the place. What changes meanwhile is read afterwards, also what did so during a reading
+    /// before that came to no end: something that it saw may be gone.
+    async fn load(&self, registry: &dyn Registry, begun: &mut Option<Revision>) -> Result<usize, StoreError> {
+        let revision = match *begun {
+            Some(revision) => revision,
+            None => registry.revision().await?,
+        };
+        *begun = Some(revision);
+        let (mut count, mut moves) = (0, Moves::of(&self.keys));
+        for kind in [Kind::Product, Kind::Subscription, Kind::Key, Kind::Certificate, Kind::CertificateRule] {
+            let mut after: Option<String> = None;
+            loop {
+                let listing = Listing { after: after.as_deref(), limit: PAGE, ..Listing::of(kind) };
+                let page = registry.list(listing).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.row.id.path().to_owned());
+                count += page.len();
+                let rows = page.into_iter().map(|stored| Changed::Is(stored.row));
+                self.note(&mut self.book.lock(), rows, &mut moves);
+                if PLACED <= moves.count {
+                    moves = Moves::of(&self.keys);
+                }
+            }
+        }
+        drop(moves);
+        self.book.lock().revision = revision;
+        *begun = None;
+        Ok(count)
+    }
+
     /// The store went back, as after restoring a backup: nothing known of it holds any more.
     async fn start_again(&self, registry: &dyn Registry) -> Result<usize, StoreError> {
         tracing::warn!("the store is older than the index, which is made anew");
@@ -192,57 +256,54 @@ impl Index {
             }
             changes.extend(page);
         }
-        let count = changes.len();
+        let (count, mut moves) = (changes.len(), Moves::of(&self.keys));
         let there = || changes.iter().filter_map(|change| path_of(&change.now));
         let keys = there().filter_map(|(kind, path)| path.parse().ok().filter(|_| kind == Kind::Key)).collect();
         let certificates = there().filter_map(|(kind, path)| path.parse().ok().filter(|_| kind == Kind::Certificate));
         let certificates = certificates.collect();
-        let mut book = self.book.lock();
-        let before = book.forget_store();
-        self.keys.keep(&keys);
-        self.certificates.keep(&certificates);
         let rules: HashSet<_> =
             there().filter(|(kind, _)| *kind == Kind::CertificateRule).map(|(_, name)| name.to_owned()).collect();
+        let mut book = self.book.lock();
+        let before = book.forget_store();
+        moves.add(Move::Out, book.keep_only(&keys));
+        self.certificates.keep(&certificates);
         let gone = book.rules.extract_if(|name, _| !rules.contains(&name.0));
         gone.for_each(|(_, rule)| rule.tie.end());
-        self.apply_to(&mut book, changes);
+        self.note_changes(&mut book, changes, &mut moves);
         self.rules.store(Arc::new(book.rules.clone()));
         book.settle_lives(before);
         Ok(count)
     }
 
-    fn apply(&self, changes: Vec<Change>) {
-        self.apply_to(&mut self.book.lock(), changes);
+    fn note_changes(&self, book: &mut Book, changes: Vec<Change>, moves: &mut Moves<'_>) {
+        let last = changes.last().map(|change| change.revision);
+        self.note(book, changes.into_iter().map(|change| change.now), moves);
+        book.revision = last.unwrap_or(book.revision);
     }
 
-    fn apply_to(&self, book: &mut Book, changes: Vec<Change>) {
-        let (mut keys, mut certificates) = (Vec::new(), Vec::new());
-        let mut foreign = 0;
-        let mut has_rules = false;
-        for Change { revision, now } in changes {
+    /// Has the book note what is now, and collects what that does to keys.
+    fn note(&self, book: &mut Book, changes: impl Iterator<Item = Changed>, moves: &mut Moves<'_>) {
+        let (mut certificates, mut has_rules) = (Vec::new(), false);
+        for now in changes {
             has_rules |= kind_of(&now) == Kind::CertificateRule;
-            book.revision = revision;
             let is_there = matches!(&now, Changed::Is(_));
-            match book.note(now, self.pepper.algorithm()) {
+            match book.note(now, &self.pepper) {
                 Some(Moved::Key(id, facts)) => {
-                    foreign += u64::from(is_there && facts.is_none());
-                    keys.push((id, facts));
+                    moves.foreign += u64::from(is_there && facts.is_none());
+                    let (before, now) = book.keep(id, facts);
+                    moves.add(Move::Out, before);
+                    moves.add(Move::In, now);
                 }
                 Some(Moved::Certificate(id, facts)) => certificates.push((id, facts)),
                 None => {}
             }
         }
-        self.keys.replace(keys);
         self.certificate_changes.fetch_add(certificates.len() as u64, Ordering::Relaxed);
         self.certificates.replace(certificates);
         if has_rules {
             self.rules.store(Arc::new(book.rules.clone()));
         }
         self.settle(book);
-        self.foreign.store(foreign, Ordering::Relaxed);
-        if 0 < foreign {
-            tracing::warn!(keys = foreign, "keys were hashed with another pepper or algorithm and open nothing");
-        }
     }
 
     fn settle(&self, book: &mut Book) {

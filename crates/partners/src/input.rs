@@ -4,10 +4,11 @@ use std::str::FromStr;
 
 use model::read::advice;
 use problem::{Finding, Pointer};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use store::{BadName, Environment, Quota, UnixMicros};
 
-use crate::Error;
+use crate::{Error, Known};
 
 /// Characters of a title.
 const LONGEST_TITLE: usize = 200;
@@ -16,11 +17,17 @@ const LONGEST_TITLE: usize = 200;
 const LONGEST_SCOPE: usize = 128;
 const MOST_SCOPES: usize = 64;
 
+/// Characters of a key's beginning that are shown.
+const LONGEST_PREFIX: usize = 12;
+
+/// Characters of an address for mail (RFC 5321, section 4.5.3.1.3).
+const LONGEST_EMAIL: usize = 254;
+
 /// Operations of a product.
 const MOST_OPERATIONS: usize = 1_000;
 
 /// A company to be made.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCompany {
     /// Its name, in kebab case.
@@ -30,7 +37,7 @@ pub struct NewCompany {
 }
 
 /// An app to be made.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewApp {
     /// Its name, in kebab case.
@@ -39,8 +46,44 @@ pub struct NewApp {
     pub title: Option<String>,
 }
 
+/// A developer to be made or changed.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewDeveloper {
+    /// The person's name within the company, in kebab case.
+    pub name: String,
+    /// What people call the person; the name, if it is left out.
+    pub title: Option<String>,
+    /// Where mail reaches the person.
+    pub email: String,
+}
+
+/// A contract to be made or changed, whose dates are dates.
+#[derive(Clone, Debug, Default)]
+pub struct NewContract {
+    /// Its name within the company, in kebab case.
+    pub name: String,
+    /// The rate plan.
+    pub plan: String,
+    /// Its first day, such as `2026-01-31`.
+    pub start: String,
+    /// The day after its last one, if it has one.
+    pub end: Option<String>,
+}
+
+/// An endpoint of webhooks to be made or changed, whose URL was looked at.
+#[derive(Clone, Debug, Default)]
+pub struct NewWebhook {
+    /// Its name, in kebab case.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// What it is told.
+    pub kinds: Vec<String>,
+}
+
 /// A product to be made or changed.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewProduct {
     /// Its name, in kebab case.
@@ -64,6 +107,19 @@ pub struct NewKey {
     pub expires: Option<UnixMicros>,
 }
 
+/// A key that another program made.
+#[derive(Clone, Debug)]
+pub struct ImportedKey {
+    /// What is known of it.
+    pub known: Known,
+    /// What every key has.
+    pub key: NewKey,
+    /// How it begins, so that people recognise it; up to 12 characters.
+    pub prefix: Option<String>,
+    /// How it ends, so that people recognise it.
+    pub last_four: Option<String>,
+}
+
 /// Collects what is wrong.
 #[derive(Default)]
 pub(crate) struct Checking(Vec<Finding>);
@@ -83,6 +139,17 @@ impl Checking {
             self.wrong(&Pointer::default().at("title"), reason);
         }
         title
+    }
+
+    /// An address that mail may reach: nobody knows before it did.
+    pub(crate) fn email(&mut self, email: String) -> String {
+        let is_one = email.split_once('@').is_some_and(|(name, host)| {
+            !name.is_empty() && !host.is_empty() && !host.contains('@') && email.len() <= LONGEST_EMAIL
+        });
+        if !is_one || email.contains(|letter: char| letter.is_control() || letter.is_whitespace()) {
+            self.wrong(&Pointer::default().at("email"), "is no address for mail, such as `ann@acme.example`");
+        }
+        email
     }
 
     /// Operations that can be compiled, of APIs that there are.
@@ -114,8 +181,8 @@ impl Checking {
     }
 
     /// Scopes as OAuth has them (RFC 6749, section 3.3).
-    pub(crate) fn scopes(&mut self, scopes: &[String]) {
-        let at = Pointer::default().at("scopes");
+    pub(crate) fn scopes(&mut self, at: &Pointer, scopes: &[String]) {
+        let at = at.at("scopes");
         if MOST_SCOPES < scopes.len() {
             self.wrong(&at, format!("has {} scopes; a key has at most {MOST_SCOPES}", scopes.len()));
             return;
@@ -131,9 +198,21 @@ impl Checking {
     }
 
     /// An expiry that is yet to come.
-    pub(crate) fn expires(&mut self, expires: Option<UnixMicros>, now: UnixMicros) {
+    pub(crate) fn expires(&mut self, at: &Pointer, expires: Option<UnixMicros>, now: UnixMicros) {
         if expires.is_some_and(|expires| expires <= now) {
-            self.wrong(&Pointer::default().at("expires"), "is over: write a time to come, or none");
+            self.wrong(&at.at("expires"), "is over: write a time to come, or none");
+        }
+    }
+
+    /// What is said of a key that was made elsewhere.
+    pub(crate) fn import(&mut self, at: &Pointer, import: &ImportedKey, now: UnixMicros) {
+        self.scopes(at, &import.key.scopes);
+        self.expires(at, import.key.expires, now);
+        for (member, text, most) in [("prefix", &import.prefix, LONGEST_PREFIX), ("last_four", &import.last_four, 4)] {
+            let is_plain = |text: &String| text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic());
+            if !text.as_ref().is_none_or(is_plain) {
+                self.wrong(&at.at(member), format!("is longer than {most} visible ASCII characters, or has others"));
+            }
         }
     }
 
@@ -143,6 +222,10 @@ impl Checking {
             Some(value) if self.0.is_empty() => Ok(value),
             _ => Err(Error::Invalid(self.0)),
         }
+    }
+
+    pub(crate) fn found(&mut self, finding: Finding) {
+        self.0.push(finding);
     }
 
     pub(crate) fn wrong(&mut self, at: &Pointer, reason: impl Into<String>) {

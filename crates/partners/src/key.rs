@@ -64,6 +64,11 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Whether a text claims to be a key of this gateway.
+pub(crate) fn is_ours(text: &str) -> bool {
+    [Environment::Live, Environment::Test].iter().any(|kind| text.as_bytes().starts_with(prefix(*kind)))
+}
+
 /// Reads a key without copying or looking up anything.
 pub(crate) fn read(text: &str) -> Result<Presented<'_>, Malformed> {
     let text = text.as_bytes();
@@ -81,6 +86,14 @@ pub(crate) fn read(text: &str) -> Result<Presented<'_>, Malformed> {
         return Err(Malformed::Checksum);
     }
     Ok(Presented { id, hashed })
+}
+
+/// What finds keys and tokens of this gateway in files and logs, as a regular expression that every scanner understands.
+pub fn patterns() -> [(&'static str, &'static str); 2] {
+    [
+        ("API key of Vestibule", r"\bvk_(?:live|test)_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}\b"),
+        ("Admin API token of Vestibule", r"\bva_[0-9A-Za-z]{43}\b"),
+    ]
 }
 
 /// The source of randomness is dry.

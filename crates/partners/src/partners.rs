@@ -1,21 +1,15 @@
 //! The use cases: what an operator does with companies, apps, products, subscriptions and keys.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use aws_lc_rs::rand;
 use store::{
-    App, AppId, Company, CompanyName, Entity, EntityId, Environment, Key, KeyId, Kind, Listing, ManagedBy, Noted,
-    Product, ProductName, Registry, Revision, Row, Subscription, SubscriptionId, SubscriptionState, UnixMicros, Write,
+    App, AppId, Company, CompanyName, Entity, EntityId, Kind, Listing, ManagedBy, Noted, Product, ProductName,
+    Registry, Revision, Subscription, SubscriptionId, SubscriptionState, UnixMicros,
 };
 
-use crate::input::{Checking, NewApp, NewCompany, NewKey, NewProduct};
-use crate::key::NoRandomness;
+use crate::input::{Checking, NewApp, NewCompany, NewProduct};
 use crate::records::{Act, At, Records};
-use crate::{Error, Index, KeyState, Secret, Unknown, key};
-
-/// Keys of an app that work at the same time.
-const MOST_KEYS: usize = 100;
+use crate::{Error, Index};
 
 /// Tells the time, so that a test can say what time it is.
 pub type Clock = Arc<dyn Fn() -> UnixMicros + Send + Sync>;
@@ -24,38 +18,8 @@ pub type Clock = Arc<dyn Fn() -> UnixMicros + Send + Sync>;
 #[derive(Clone)]
 pub struct Partners {
     pub(crate) records: Records,
-    index: Arc<Index>,
+    pub(crate) index: Arc<Index>,
     clock: Clock,
-}
-
-/// A key that was just made, with its secret: the only time that anybody sees it.
-#[derive(Clone, Debug)]
-pub struct Issued {
-    /// The key as it is kept.
-    pub key: At<Key>,
-    /// The whole key, to be shown once.
-    pub secret: Secret,
-}
-
-/// What a key opens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Whoami {
-    /// Which key.
-    pub key: KeyId,
-    /// The app that it identifies.
-    pub app: AppId,
-    /// What it is for.
-    pub environment: Environment,
-    /// Whether it works.
-    pub state: KeyState,
-    /// When it stops working by itself.
-    pub expires: Option<UnixMicros>,
-    /// What it may do.
-    pub scopes: Vec<Arc<str>>,
-    /// The products it opens.
-    pub products: Vec<ProductName>,
-    /// The products that wait for approval.
-    pub pending: Vec<ProductName>,
 }
 
 impl Partners {
@@ -75,14 +39,15 @@ impl Partners {
         self.records.is_real()
     }
 
-    /// Writes into the audit log what was done that is no change of an entity.
-    pub async fn note(&self, changes: serde_json::Value) -> Result<(), Error> {
-        Ok(self.records.note(changes).await?)
-    }
-
     /// Entries of the audit log after the one of this number, oldest first.
     pub async fn noted(&self, after: u64, limit: usize) -> Result<Vec<Noted>, Error> {
         Ok(self.records.registry().noted(after, limit).await?)
+    }
+
+    /// Notes in the audit log what became of something that is kept elsewhere.
+    pub async fn note(&self, change: &str, (kind, id): (&str, &str), now: serde_json::Value) -> Result<(), Error> {
+        self.records.note(change, (kind, id), now).await?;
+        Ok(())
     }
 
     /// The index that is told.
@@ -255,101 +220,6 @@ impl Partners {
         Ok(())
     }
 
-    /// Makes a key for an app. Its secret is in the answer and nowhere else, ever.
-    pub async fn create_key(&self, app: &AppId, new: NewKey) -> Result<Issued, Error> {
-        let mut checking = Checking::default();
-        checking.scopes(&new.scopes);
-        checking.expires(new.expires, self.now());
-        checking.done(Some(()))?;
-        self.refuse_many_keys(app).await?;
-        self.issue(app, new).await
-    }
-
-    /// Lists an app's keys, dead ones too.
-    pub async fn keys(&self, app: &AppId) -> Result<Vec<Key>, Error> {
-        self.keys_of(app).await
-    }
-
-    /// Finds a key.
-    pub async fn key(&self, id: &KeyId) -> Result<At<Key>, Error> {
-        Ok(seen(self.records.get(id).await?))
-    }
-
-    /// Revokes a key: it opens nothing from now on.
-    pub async fn revoke_key(&self, id: &KeyId) -> Result<At<Key>, Error> {
-        let now = self.now();
-        let key = self.records.change(id, |key: &mut Key| key.revoked = key.revoked.or(Some(now))).await?;
-        self.tell().await;
-        Ok(seen(key))
-    }
-
-    /// Makes a key like another one, which works on for `overlap` so that its users can change over.
-    pub async fn rotate_key(&self, id: &KeyId, overlap: Duration) -> Result<Issued, Error> {
-        let At { entity: old, revision, .. } = self.records.get::<Key>(id).await?;
-        let revision = self.records.expected().unwrap_or(revision);
-        let now = self.now();
-        if old.revoked.is_some() || old.expires.is_some_and(|expires| expires <= now) {
-            return Err(Error::KeyIsDead(old.id));
-        }
-        self.refuse_many_keys(&old.app).await?;
-        let new = NewKey { environment: Some(old.environment), scopes: old.scopes.clone(), expires: None };
-        let (key, secret) = self.mint(&old.app, new)?;
-        let over = u64::try_from(overlap.as_micros()).map_or(now, |micros| UnixMicros(now.0.saturating_add(micros)));
-        // An overlap never lengthens the life of a key.
-        let expires = old.expires.map_or(over, |expires| expires.min(over));
-        let old = Key { expires: Some(expires), ..old };
-        // Both or neither: there is never a new key without an end of the old one.
-        let writes = vec![Write::Replace(Row::of(&old), Some(revision)), Write::Create(Row::of(&key))];
-        let revision = self.records.commit(writes).await?;
-        self.tell().await;
-        Ok(Issued { key: At { entity: key, revision, used: None }, secret })
-    }
-
-    /// What a key opens, as its holder may know.
-    pub fn whoami(&self, presented: &str) -> Result<Whoami, Unknown> {
-        let found = self.index.find(presented)?;
-        let grants = found.app().grants();
-        let name = |product: &Arc<crate::Product>| product.name.clone();
-        Ok(Whoami {
-            key: found.id(),
-            app: found.app().id().clone(),
-            environment: found.environment(),
-            state: found.state(self.now()),
-            expires: found.expires(),
-            scopes: found.caller().scopes.clone(),
-            products: grants.approved().map(name).collect(),
-            pending: grants.pending().map(name).collect(),
-        })
-    }
-
-    async fn issue(&self, app: &AppId, new: NewKey) -> Result<Issued, Error> {
-        let (key, secret) = self.mint(app, new)?;
-        let key = self.records.create(key).await?;
-        self.tell().await;
-        Ok(Issued { key, secret })
-    }
-
-    /// A key that is kept nowhere yet.
-    fn mint(&self, app: &AppId, new: NewKey) -> Result<(Key, Secret), Error> {
-        let environment = new.environment.unwrap_or(Environment::Live);
-        let mut fill = |bytes: &mut [u8]| rand::fill(bytes).map_err(|_unspecified| NoRandomness);
-        let (id, secret) = key::mint(environment, &mut fill)?;
-        let key = Key {
-            id,
-            app: app.clone(),
-            environment,
-            hash: self.index.pepper().hash(secret.hashed()),
-            scopes: new.scopes,
-            prefix: secret.prefix().to_owned(),
-            last_four: secret.last_four().to_owned(),
-            created: self.now(),
-            expires: new.expires,
-            revoked: None,
-            last_used: None,
-        };
-        Ok((key, secret))
-    }
-
     fn checked_product(&self, new: NewProduct) -> Result<Product, Error> {
         let mut checking = Checking::default();
         let name = checking.name("name", &new.name);
@@ -361,29 +231,13 @@ impl Partners {
         Ok(Product { name, operations, quota, managed_by: ManagedBy::Api, created: self.now() })
     }
 
-    async fn refuse_many_keys(&self, app: &AppId) -> Result<(), Error> {
-        let now = self.now();
-        let keys = self.keys_of(app).await?;
-        let is_alive = |key: &&Key| key.revoked.is_none() && key.expires.is_none_or(|expires| now < expires);
-        if MOST_KEYS <= keys.iter().filter(is_alive).count() {
-            return Err(Error::TooManyKeys { app: app.clone(), most: MOST_KEYS });
-        }
-        Ok(())
-    }
-
-    async fn list<T: Entity>(&self, listing: Listing<'_>) -> Result<Vec<T>, Error> {
+    pub(crate) async fn list<T: Entity>(&self, listing: Listing<'_>) -> Result<Vec<T>, Error> {
         Ok(self.records.list(listing).await?.into_iter().map(|at| at.entity).collect())
     }
 
-    async fn of_app<T: Entity>(&self, app: &AppId, kind: Kind) -> Result<Vec<T>, Error> {
+    pub(crate) async fn of_app<T: Entity>(&self, app: &AppId, kind: Kind) -> Result<Vec<T>, Error> {
         self.records.expect(app).await?;
         self.list(Listing { parent: Some(&app.into()), ..Listing::of(kind) }).await
-    }
-
-    async fn keys_of(&self, app: &AppId) -> Result<Vec<Key>, Error> {
-        self.records.expect(app).await?;
-        let keys = self.records.list(Listing { parent: Some(&app.into()), ..Listing::of(Kind::Key) }).await?;
-        Ok(keys.into_iter().map(|key| seen(key).entity).collect())
     }
 
     fn refuse_of_file(&self, name: &ProductName) -> Result<(), Error> {
@@ -412,12 +266,6 @@ impl Partners {
     pub(crate) fn now(&self) -> UnixMicros {
         (self.clock)()
     }
-}
-
-/// A key, and when it was last used.
-fn seen(mut key: At<Key>) -> At<Key> {
-    key.entity.last_used = key.used;
-    key
 }
 
 /// A product of the configuration file in the form of the store's.

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::{hmac, rand};
 use secrets::Vault;
 use store::KeyHash;
+
+use crate::imported::is_imported;
 
 /// What it is called in the vault.
 const NAME: &str = "pepper";
@@ -60,19 +61,48 @@ impl Pepper {
     }
 
     /// The tag of hashes made with this pepper.
-    pub(crate) fn algorithm(&self) -> &str {
+    #[cfg(test)]
+    fn algorithm(&self) -> &str {
         &self.algorithm
     }
 
     /// The hash to keep of a secret.
-    pub(crate) fn hash(&self, secret: &[u8]) -> KeyHash {
+    pub fn hash(&self, secret: &[u8]) -> KeyHash {
         KeyHash { algorithm: self.algorithm.clone(), digest: hmac::sign(&self.key, secret).as_ref().to_vec() }
     }
 
-    /// Whether `digest` is that of `secret`, in a time that does not depend on where they part.
-    pub(crate) fn matches(&self, secret: &[u8], digest: &[u8; DIGEST]) -> bool {
-        verify_slices_are_equal(hmac::sign(&self.key, secret).as_ref(), digest).is_ok()
+    /// What the index finds a secret by that this gateway hashes.
+    pub(crate) fn digest(&self, secret: &[u8]) -> [u8; DIGEST] {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(secret);
+        bytes_of(&context.sign())
     }
+
+    /// What the index finds a secret by that was hashed elsewhere.
+    ///
+    /// It is hashed again with the pepper: whoever chooses a secret can choose its SHA-256, and could otherwise learn from
+    /// the time of a search how the hashes of others begin.
+    pub(crate) fn digest_of_hash(&self, algorithm: &str, hash: &[u8; DIGEST]) -> [u8; DIGEST] {
+        let mut context = hmac::Context::with_key(&self.key);
+        // No header has a zero byte, so nobody can present this text.
+        for part in [b"imported\0", algorithm.as_bytes(), b"\0", hash] {
+            context.update(part);
+        }
+        bytes_of(&context.sign())
+    }
+
+    /// What the index finds a key by whose hash is kept; nothing, if it is of another pepper or of an algorithm not known.
+    pub(crate) fn place(&self, kept: &KeyHash) -> Option<[u8; DIGEST]> {
+        let digest = kept.digest.as_slice().try_into().ok()?;
+        if kept.algorithm == self.algorithm {
+            return Some(digest);
+        }
+        is_imported(&kept.algorithm).then(|| self.digest_of_hash(&kept.algorithm, &digest))
+    }
+}
+
+fn bytes_of(tag: &hmac::Tag) -> [u8; DIGEST] {
+    tag.as_ref().first_chunk().copied().unwrap_or([0; DIGEST])
 }
 
 impl fmt::Debug for Pepper {
@@ -112,15 +142,27 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_matches_its_secret_and_pepper_only() {
+    fn a_hash_is_of_its_secret_and_pepper_only() {
         let (pepper, other) = (Pepper::new(&[1; 32]), Pepper::new(&[2; 32]));
         let hash = pepper.hash(b"secret");
-        let digest: &[u8; DIGEST] = hash.digest.as_slice().try_into().unwrap();
 
-        assert!(pepper.matches(b"secret", digest));
-        assert!(!pepper.matches(b"Secret", digest));
-        assert!(!other.matches(b"secret", digest));
-        assert_ne!(pepper.algorithm(), other.algorithm());
+        assert_eq!(pepper.place(&hash), Some(pepper.digest(b"secret")));
+        assert_ne!(pepper.digest(b"Secret"), pepper.digest(b"secret"));
+        assert_eq!(other.place(&hash), None);
         assert_eq!(hash.algorithm, pepper.algorithm());
+    }
+
+    #[test]
+    fn a_hash_made_elsewhere_is_found_by_a_digest_that_only_the_pepper_gives() {
+        let (pepper, other) = (Pepper::new(&[1; 32]), Pepper::new(&[2; 32]));
+        let of = |algorithm: &str| KeyHash { algorithm: algorithm.to_owned(), digest: vec![7; 32] };
+
+        let found = pepper.place(&of("sha-256")).unwrap();
+
+        assert_eq!(found, pepper.digest_of_hash("sha-256", &[7; 32]));
+        assert_ne!(found, [7; 32]);
+        assert_ne!(Some(found), other.place(&of("sha-256")));
+        assert_ne!(Some(found), pepper.place(&of("hmac-sha-256:legacy")));
+        assert_eq!(pepper.place(&of("md5")), None);
     }
 }

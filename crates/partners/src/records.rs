@@ -81,19 +81,23 @@ impl Records {
     /// Makes changes together, and notes who made them.
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Revision, StoreError> {
         let changes = writes.iter().map(noted).collect();
-        let note = Some(self.said(&changes));
-        self.registry.commit(Commit { writes, note, mode: self.act.mode }).await
+        self.commit_as(writes, changes).await
     }
 
-    /// Notes what was done elsewhere.
-    pub(crate) async fn note(&self, changes: Value) -> Result<(), StoreError> {
-        let commit = Commit { note: Some(self.said(&changes)), mode: self.act.mode, ..Commit::default() };
-        self.registry.commit(commit).await?;
-        Ok(())
+    /// Notes a change of something that the registry does not keep.
+    pub(crate) async fn note(
+        &self,
+        change: &str,
+        (kind, id): (&str, &str),
+        now: Value,
+    ) -> Result<Revision, StoreError> {
+        let change = json!({ "change": change, "kind": kind, "id": id, "now": now });
+        self.commit_as(Vec::new(), vec![change]).await
     }
 
-    fn said(&self, changes: &Value) -> String {
-        json!({ "at": (self.clock)(), "actor": &*self.act.actor, "changes": changes }).to_string()
+    async fn commit_as(&self, writes: Vec<Write>, changes: Vec<Value>) -> Result<Revision, StoreError> {
+        let note = json!({ "at": (self.clock)(), "actor": &*self.act.actor, "changes": changes });
+        self.registry.commit(Commit { writes, note: Some(note.to_string()), mode: self.act.mode }).await
     }
 
     pub(crate) async fn create<T: Entity>(&self, entity: T) -> Result<At<T>, StoreError> {

@@ -14,16 +14,16 @@ use crate::{
     Error, Index, Issued, KeyState, NewApp, NewCompany, NewKey, NewProduct, Partners, Pepper, Product, Target, Unknown,
 };
 
-const DAY: u64 = 86_400_000_000;
+pub(crate) const DAY: u64 = 86_400_000_000;
 
-struct Fixture {
-    registry: Arc<InMemory>,
-    partners: Partners,
+pub(crate) struct Fixture {
+    pub(crate) registry: Arc<InMemory>,
+    pub(crate) partners: Partners,
     now: Arc<AtomicU64>,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let registry = Arc::new(InMemory::default());
         let now = Arc::new(AtomicU64::new(DAY));
         let clock = now.clone();
@@ -33,26 +33,36 @@ impl Fixture {
         Self { registry, partners, now }
     }
 
-    async fn app(&self) -> App {
+    pub(crate) async fn app(&self) -> App {
         let company = self.partners.create_company(NewCompany { name: "acme".to_owned(), title: None }).await.unwrap();
         let new = NewApp { name: "shop".to_owned(), title: Some("The shop".to_owned()) };
         self.partners.create_app(&company.name, new).await.unwrap().entity
     }
 
-    async fn key(&self, app: &AppId) -> Issued {
+    pub(crate) async fn key(&self, app: &AppId) -> Issued {
         self.partners.create_key(app, NewKey::default()).await.unwrap()
     }
 
-    fn state(&self, issued: &Issued) -> Result<KeyState, Unknown> {
+    pub(crate) fn state(&self, issued: &Issued) -> Result<KeyState, Unknown> {
         self.partners.whoami(issued.secret.expose()).map(|whoami| whoami.state)
     }
 
-    fn pass(&self, micros: u64) {
+    pub(crate) async fn registry_touches(&self, used: Vec<(store::EntityId, UnixMicros)>) {
+        self.registry.touch(&used).await.unwrap();
+    }
+
+    /// Deletes a key, which no operator can but with its app.
+    pub(crate) async fn forget(&self, key: &store::KeyId) {
+        self.registry.commit(Commit::of(Write::Delete(key.into(), None))).await.unwrap();
+        self.partners.tell().await;
+    }
+
+    pub(crate) fn pass(&self, micros: u64) {
         self.now.fetch_add(micros, Ordering::Relaxed);
     }
 }
 
-fn index() -> Index {
+pub(crate) fn index() -> Index {
     Index::new(Pepper::new(&[7; 32]))
 }
 

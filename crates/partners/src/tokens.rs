@@ -75,7 +75,7 @@ impl Partners {
             }
             (_, None) => None,
         };
-        checking.expires(new.expires, self.now());
+        checking.expires(&Pointer::default(), new.expires, self.now());
         let name = checking.done(name)?;
         if MOST <= self.tokens().await?.len() {
             return Err(Error::TooManyTokens(MOST));

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use authority::Reason;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{AppId, BadName, Entity, EntityId, Kind, UnixMicros, hex};
@@ -13,6 +14,16 @@ use crate::{AppId, BadName, Entity, EntityId, Kind, UnixMicros, hex};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CertificateId(pub [u8; 32]);
+
+impl JsonSchema for CertificateId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "CertificateFingerprint".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })
+    }
+}
 
 impl fmt::Display for CertificateId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,7 +111,7 @@ pub struct Revocation {
 }
 
 /// Which rule: the name in certificates that it is about, such as `dns:acme.example` or `subject:O=acme,CN=shop`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct CertificateName(pub String);
 

@@ -4,10 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use model::api::ProductQuota as Quota;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{AppName, BadName, CompanyName, KeyId, ProductName, TokenName};
+use crate::{
+    AppName, BadName, CompanyName, Contract, ContractId, Delivery, DeliveryId, Developer, DeveloperId, Key, KeyId,
+    ProductName, Progress, ProgressId, TokenName, Webhook, WebhookName,
+};
 
 /// A point in time, in microseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,7 +57,7 @@ pub struct App {
 }
 
 /// Who may change an entity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ManagedBy {
     /// The configuration file, and nobody else.
@@ -126,7 +130,7 @@ pub struct Subscription {
 }
 
 /// What became of a subscription. Only an approved one opens anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SubscriptionState {
     /// Nobody has decided yet.
@@ -140,7 +144,7 @@ pub enum SubscriptionState {
 }
 
 /// What a key is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Environment {
     /// Real traffic.
@@ -149,36 +153,8 @@ pub enum Environment {
     Test,
 }
 
-/// A key to an app. The secret itself is nowhere: it was shown once.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
-    /// Its public part.
-    pub id: KeyId,
-    /// The app that it identifies.
-    pub app: AppId,
-    /// What it is for.
-    pub environment: Environment,
-    /// What a presented secret is compared to.
-    pub hash: KeyHash,
-    /// What it may do.
-    pub scopes: Vec<String>,
-    /// The beginning of the key, so that people recognise it.
-    pub prefix: String,
-    /// The last four characters, so that people recognise it.
-    pub last_four: String,
-    /// When it was made.
-    pub created: UnixMicros,
-    /// When it stops working by itself.
-    pub expires: Option<UnixMicros>,
-    /// When somebody made it stop working.
-    pub revoked: Option<UnixMicros>,
-    /// When it was last seen, within a minute or so. It is kept beside the key: see [`crate::Registry::touch`].
-    #[serde(skip)]
-    pub last_used: Option<UnixMicros>,
-}
-
 /// What a token of the Admin API may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Everything.
@@ -258,39 +234,6 @@ pub struct Answer {
     pub body: String,
 }
 
-/// A digest of a secret, and how it was made.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyHash {
-    /// The tag of the algorithm. A store keeps tags it has never heard of.
-    pub algorithm: String,
-    /// What the algorithm gave.
-    #[serde(with = "in_base64")]
-    pub digest: Vec<u8>,
-}
-
-/// Bytes as text.
-mod in_base64 {
-    use base64::Engine;
-    use base64::engine::general_purpose::STANDARD;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        STANDARD.decode(text.as_bytes()).map_err(D::Error::custom)
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The digest stays out of logs.
-        f.debug_struct("Key").field("id", &self.id).field("app", &self.app).finish_non_exhaustive()
-    }
-}
-
 /// A sort of entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -315,6 +258,16 @@ pub enum Kind {
     Token,
     /// An answer of the Admin API that is kept for a repeated request.
     Reply,
+    /// A person of a company.
+    Developer,
+    /// By which plan a company pays, and from when to when.
+    Contract,
+    /// An endpoint that is told what changes.
+    Webhook,
+    /// How far an endpoint was told.
+    Progress,
+    /// What became of an event on its way to an endpoint.
+    Delivery,
 }
 
 /// Which entity: its kind, and the path of names that leads to it.
@@ -433,9 +386,33 @@ entities! {
         }
     };
     Reply Reply by ReplyId as id;
+    Developer Developer by DeveloperId as id {
+        fn parent(&self) -> Option<EntityId> {
+            Some((&self.id.company).into())
+        }
+    };
+    Contract Contract by ContractId as id {
+        fn parent(&self) -> Option<EntityId> {
+            Some((&self.id.company).into())
+        }
+    };
+    Webhook Webhook by WebhookName as name;
+    Progress Progress by ProgressId as webhook {
+        fn parent(&self) -> Option<EntityId> {
+            Some((&self.webhook.0).into())
+        }
+    };
+    Delivery Delivery by DeliveryId as id {
+        fn parent(&self) -> Option<EntityId> {
+            Some((&self.id.webhook).into())
+        }
+    };
     Key Key by KeyId as id {
         fn parent(&self) -> Option<EntityId> {
             Some((&self.app).into())
+        }
+        fn label(&self) -> Option<String> {
+            self.is_rotated().then(|| Self::ROTATED.to_owned())
         }
     };
 }
@@ -485,6 +462,8 @@ words! {
     SubscriptionState: Pending "pending" Approved "approved" Refused "refused" Suspended "suspended";
     Environment: Live "live" Test "test";
     Kind: Company "company" App "app" Product "product" Subscription "subscription" Key "key"
-        Certificate "certificate" CertificateRule "certificate-rule" Issuance "issuance" Token "token" Reply "reply";
+        Certificate "certificate" CertificateRule "certificate-rule" Issuance "issuance" Token "token" Reply "reply"
+        Developer "developer" Contract "contract" Webhook "webhook"
+        Progress "progress" Delivery "delivery";
     Role: Owner "owner" Operator "operator" Billing "billing" Auditor "auditor" Company "company";
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Unavailable, UnixMicros, UnknownWord};
@@ -14,8 +15,9 @@ use crate::{Unavailable, UnixMicros, UnknownWord};
 pub type Clock = Arc<dyn Fn() -> UnixMicros + Send + Sync>;
 
 /// Which lease: a hash of what it stands for, or chance.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(rename = "SessionId")]
 pub struct LeaseId(String);
 
 impl LeaseId {
@@ -71,8 +73,9 @@ pub enum Ending {
 }
 
 /// How far a lease is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "SessionState")]
 pub enum LeaseState {
     /// It was taken, and what it stands for is being made. If that takes too long, it is gone.
     Opening,
@@ -85,8 +88,9 @@ pub enum LeaseState {
 }
 
 /// Why a lease ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "SessionEnd")]
 pub enum Why {
     /// Nobody renewed it in time.
     Idle,

@@ -8,6 +8,7 @@
 mod certificate;
 mod entity;
 mod error;
+mod key;
 mod lease;
 mod memory;
 mod memory_leases;
@@ -15,10 +16,12 @@ mod memory_statements;
 mod memory_usage;
 mod name;
 mod nodes;
+mod people;
 mod registry;
 mod statement;
 pub mod suite;
 mod usage;
+mod webhook;
 
 pub use authority::Reason;
 pub use model::api::{Period, ProductQuota as Quota};
@@ -27,10 +30,11 @@ pub use self::certificate::{
     Certificate, CertificateId, CertificateName, CertificateRule, Issuance, IssuanceId, Revocation,
 };
 pub use self::entity::{
-    Answer, App, AppId, Company, Entity, EntityId, Environment, Key, KeyHash, Kind, ManagedBy, Product, Reply, ReplyId,
-    Role, Subscription, SubscriptionId, SubscriptionState, Token, UnixMicros, UnknownWord,
+    Answer, App, AppId, Company, Entity, EntityId, Environment, Kind, ManagedBy, Product, Reply, ReplyId, Role,
+    Subscription, SubscriptionId, SubscriptionState, Token, UnixMicros, UnknownWord,
 };
 pub use self::error::{StoreError, Unavailable};
+pub use self::key::{Key, KeyHash, Replaced};
 pub use self::lease::{
     Clock, Done, Ending, Group, Lease, LeaseId, LeaseListing, LeaseState, Leases, NewLease, Opened, Taken, WhenFull,
     Which, Why,
@@ -39,8 +43,11 @@ pub use self::memory::InMemory;
 pub use self::memory_leases::InMemoryLeases;
 pub use self::memory_statements::InMemoryStatements;
 pub use self::memory_usage::InMemoryTotals;
-pub use self::name::{AppName, BadName, CompanyName, KeyId, ProductName, TokenName};
+pub use self::name::{
+    AppName, BadName, CompanyName, ContractName, DeveloperName, KeyId, ProductName, TokenName, WebhookName,
+};
 pub use self::nodes::{Alone, Nodes, SILENCE};
+pub use self::people::{Contract, ContractId, Developer, DeveloperId};
 pub use self::registry::{
     Change, Changed, Commit, Listing, Mode, Noted, Registry, Revision, Row, Stored, Write, chained, hex,
 };
@@ -48,3 +55,4 @@ pub use self::statement::{
     Closed, Credited, Discarded, Drafted, NewCredit, NewStatement, StatementQuery, StatementRow, Statements,
 };
 pub use self::usage::{Added, UsageQuery, UsageRow, UsageSource, UsageTotals};
+pub use self::webhook::{Delivery, DeliveryId, Disabled, Progress, ProgressId, Webhook};

@@ -115,6 +115,12 @@ names! {
     ProductName
     /// The name of a token of the Admin API, unique among tokens.
     TokenName
+    /// The name of a developer, unique within a company.
+    DeveloperName
+    /// The name of a contract, unique within its company.
+    ContractName
+    /// The name of an endpoint of webhooks, unique among them.
+    WebhookName
 }
 
 /// The public part of a key: it says which key, and opens nothing.
@@ -142,6 +148,16 @@ impl KeyId {
     pub fn as_str(&self) -> &str {
         // An id holds letters and digits only, so the fallback is never taken.
         std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl JsonSchema for KeyId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "KeyId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9A-Za-z]{12}$" })
     }
 }
 

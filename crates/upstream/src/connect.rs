@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use alarm::Alarm;
@@ -61,7 +62,11 @@ pub(crate) struct Connector {
     pub(crate) tls: Option<TlsConnector>,
     pub(crate) bind: Option<IpAddr>,
     pub(crate) timeout: Duration,
+    pub(crate) guard: Option<Guard>,
 }
+
+/// Says whether an address may be connected to.
+pub type Guard = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 impl Connector {
     /// Connects, in time, to one of the target's addresses.
@@ -113,6 +118,11 @@ impl Connector {
     }
 
     async fn dial(&self, address: SocketAddr) -> io::Result<tokio::net::TcpStream> {
+        // Looked at where the connection is made, so that no name can mean another address by then.
+        if self.guard.as_ref().is_some_and(|may| !may(address.ip().to_canonical())) {
+            let reason = format!("{} is not to be connected to", address.ip());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+        }
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         if let Some(bind) = self.bind {
             socket.bind(SocketAddr::new(bind, 0))?;

@@ -224,7 +224,8 @@ impl Upstream {
         let alarm = Alarm::new();
         let time = Time { alarm: &alarm, until: None };
         let timeout = health.timeout.duration();
-        let connector = Connector { tls: self.connector.tls.clone(), bind: self.connector.bind, timeout };
+        let Connector { tls, bind, guard, .. } = &self.connector;
+        let connector = Connector { tls: tls.clone(), bind: *bind, guard: guard.clone(), timeout };
         // It does not count as one of the upstream's connections, whose limit must not keep a target from being asked.
         let Some(counted) = Arc::new(Places::new(1, 0)).take() else { return false };
         let status = match self.settings.http {

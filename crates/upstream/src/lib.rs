@@ -32,6 +32,7 @@ use problem::{Finding, Pointer};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+pub use self::connect::Guard;
 pub use self::failed::{Failed, Kind};
 pub use self::h1::Interim;
 pub use self::health::Breaker;
@@ -128,7 +129,7 @@ impl Upstream {
         let timeout = settings.timeouts.connect.duration();
         Ok(Self {
             name: name.into(),
-            connector: Connector { tls, bind: settings.bind, timeout },
+            connector: Connector { tls, bind: settings.bind, timeout, guard: None },
             places: Arc::new(Places::new(settings.breaker.connections, settings.breaker.pending)),
             limits: http1::Limits { head_bytes: settings.head_bytes.as_usize(), headers: 200, ..Default::default() },
             breaker: Breaker::new(settings.breaker.failures, settings.breaker.retry_after.duration()),
@@ -142,6 +143,13 @@ impl Upstream {
             picker,
             fixed_host,
         })
+    }
+
+    /// Connects to those addresses alone that the guard lets pass.
+    #[must_use]
+    pub fn guarded(mut self, guard: Guard) -> Self {
+        self.connector.guard = Some(guard);
+        self
     }
 
     /// Sends a request to one of the targets, and again to another where that is safe.

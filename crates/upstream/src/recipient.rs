@@ -14,7 +14,7 @@ use model::upstream::{Breaker, ClientTls, HostHeader, Retries, Target, Timeouts,
 use pipeline::{Body, BoxError};
 use problem::{Finding, Pointer};
 
-use crate::{Failed, Outgoing, Upstream};
+use crate::{Failed, Guard, Outgoing, Upstream};
 
 /// A service that is posted to.
 pub struct Recipient {
@@ -86,6 +86,12 @@ impl Recipient {
             found.into_iter().map(of).collect::<Vec<_>>()
         })?;
         Ok(Self { upstream, target })
+    }
+
+    /// Is posted to at those addresses alone that the guard lets pass.
+    #[must_use]
+    pub fn guarded(self, guard: Guard) -> Self {
+        Self { upstream: self.upstream.guarded(guard), ..self }
     }
 
     /// Posts a body once, and reads at most `most` bytes of the answer, to its end, so that the connection can be used again.

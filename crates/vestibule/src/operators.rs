@@ -68,6 +68,7 @@ pub(crate) fn open(node: &Arc<Node>, inherited: Option<TcpListener>) -> Result<O
         accounts: keeping.accounts.clone(),
         sessions: keeping.sessions.clone(),
         everywhere: keeping.everywhere.clone(),
+        webhooks: keeping.webhooks.clone(),
     });
     let admin = Admin::new(node.clone(), storage, token, Arc::new(control::now));
     Ok(Some(Operators { socket: Arc::new(socket), listener, admin }))

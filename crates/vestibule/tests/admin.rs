@@ -39,6 +39,7 @@ impl Gateway {
                 accounts: keeping.accounts.clone(),
                 sessions: keeping.sessions.clone(),
                 everywhere: keeping.everywhere.clone(),
+                webhooks: keeping.webhooks.clone(),
             };
             let admin = Admin::new(node.clone(), Some(storage), token, Arc::new(control::now));
             (node, admin)
@@ -191,7 +192,10 @@ fn write_unnoticed(file: &Path, text: &str) {
 fn a_month_is_billed_closed_and_credited() {
     let gateway = Gateway::start();
 
-    let draft = gateway.answers(&["statement", "create", "acme", "gold", "2026-01", "--contract-start", "2026-01-22"]);
+    gateway.prints(&["company", "create", "acme"]);
+    gateway.prints(&["contract", "create", "acme/first", "gold", "2026-01-22", "--end", "2027-01-01"]);
+    assert!(gateway.prints(&["contract", "list", "acme"]).contains("2027-01-01"));
+    let draft = gateway.answers(&["statement", "create", "acme", "2026-01"]);
     let hash = draft["hash"].as_str().unwrap();
     assert_eq!((&draft["total"], &draft["state"]), (&"15.81".into(), &"draft".into()));
     let shown = gateway.prints(&["statement", "show", "1"]);
@@ -271,4 +275,65 @@ fn a_gateway_that_does_not_run_is_said_to_be_started() {
 
     let misspelt = run(folder.path(), &["status", "--url", "gateway"]);
     assert_eq!(misspelt.status.code(), Some(2));
+}
+
+#[test]
+fn a_rotation_is_looked_at_and_ended() {
+    let gateway = Gateway::start();
+    gateway.prints(&["company", "create", "acme"]);
+    gateway.prints(&["app", "create", "acme/shop"]);
+    let old = gateway.answers(&["key", "create", "acme/shop"])["id"].as_str().unwrap().to_owned();
+    let new = gateway.answers(&["key", "rotate", &old])["id"].as_str().unwrap().to_owned();
+
+    let rotated = gateway.prints(&["key", "rotated"]);
+
+    assert!(rotated.contains(&old) && rotated.contains(&new) && rotated.contains("false"), "{rotated}");
+    assert_eq!(gateway.answers(&["key", "end-overlap", &new])["state"], "expired");
+    assert_eq!(gateway.prints(&["key", "rotated"]), "nothing\n");
+    assert!(gateway.prints(&["key", "expire", &new, "--at", "2040-01-01"]).contains("2040-01-01T00:00:00Z"));
+    assert_eq!(gateway.answers(&["key", "expire", &new])["expires"], Value::Null);
+}
+
+#[test]
+fn keys_of_another_program_are_imported_from_a_file() {
+    let gateway = Gateway::start();
+    gateway.prints(&["company", "create", "acme"]);
+    gateway.prints(&["app", "create", "acme/shop"]);
+    std::fs::write(
+        gateway.folder.path().join("keys.txt"),
+        "a-key-of-the-old-portal-0001\n\nanother-key-of-that-portal\n",
+    )
+    .unwrap();
+    std::fs::write(gateway.folder.path().join("hashes.txt"), "ab".repeat(32)).unwrap();
+
+    let imported = gateway.prints(&["key", "import", "acme/shop", "keys.txt", "--scope", "read"]);
+
+    assert_eq!(
+        imported.lines().filter(|line| line.contains("alive") && line.contains("read")).count(),
+        2,
+        "{imported}"
+    );
+    let hashed = gateway.answers(&["key", "import", "acme/shop", "hashes.txt", "--hashed", "sha-256"]);
+    assert_eq!(hashed["items"].as_array().unwrap().len(), 1);
+    assert!(gateway.refuses(&["key", "import", "acme/shop", "keys.txt"]).contains("is a key already"));
+    assert!(gateway.refuses(&["key", "import", "acme/shop", "none.txt"]).contains("cannot be read"));
+}
+
+#[test]
+fn people_and_webhooks_are_looked_after() {
+    let gateway = Gateway::start();
+    gateway.prints(&["company", "create", "acme"]);
+    gateway.prints(&["developer", "create", "acme/ann", "ann@acme.example", "--title", "Ann Lee"]);
+    assert!(gateway.prints(&["developer", "list", "acme"]).contains("Ann Lee"));
+    gateway.prints(&["developer", "delete", "acme/ann"]);
+
+    let made = gateway.prints(&["webhook", "create", "portal", "https://portal.example/hooks", "--kind", "key.*"]);
+
+    assert!(made.contains("whsec_") && made.contains("never again"), "{made}");
+    assert!(gateway.prints(&["webhook", "rotate-secret", "portal"]).contains("whsec_"));
+    assert_eq!(gateway.answers(&["webhook", "disable", "portal"])["enabled"], false);
+    assert!(gateway.prints(&["webhook", "list"]).contains("an operator said so"));
+    assert_eq!(gateway.prints(&["webhook", "deliveries", "portal"]), "nothing\n");
+    assert!(gateway.refuses(&["webhook", "create", "local", "http://127.0.0.1/"]).contains("without TLS"));
+    assert_eq!(gateway.prints(&["webhook", "delete", "portal"]), "webhook portal is deleted\n");
 }

@@ -6,6 +6,7 @@ mod billing;
 mod cluster;
 mod faults;
 mod http2;
+mod keys;
 mod kill;
 mod overload;
 mod record_source;
@@ -46,6 +47,8 @@ const TRIALS: &[Trial] = &[
     Trial { name: "revoke-everywhere", run: revoke::run_on_several },
     Trial { name: "cluster", run: cluster::run },
     Trial { name: "sessions", run: sessions::run },
+    Trial { name: "million-keys", run: keys::million },
+    Trial { name: "key-timing", run: keys::timing },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.

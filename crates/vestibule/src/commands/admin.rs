@@ -7,6 +7,8 @@ mod certificate;
 mod certificate_rule;
 pub(crate) mod client;
 mod company;
+mod contract;
+mod developer;
 mod key;
 pub(crate) mod place;
 mod product;
@@ -18,6 +20,7 @@ mod status;
 mod subscription;
 mod token;
 mod usage;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -27,8 +30,8 @@ use self::call::Call;
 use self::client::Client;
 use crate::output::{self, GOOD};
 
-/// Asks a running gateway: companies, apps, products, subscriptions, keys, certificates, tokens, audit log, usage, statements,
-/// sessions, status.
+/// Asks a running gateway: companies, developers, contracts, apps, products, subscriptions, keys, certificates, tokens,
+/// webhooks, audit log, usage, statements, sessions, status.
 ///
 /// The gateway is found by `--url` and its token, or by the configuration that it was started with.
 #[derive(Args)]
@@ -47,6 +50,10 @@ enum Command {
     #[command(subcommand)]
     Company(company::Command),
     #[command(subcommand)]
+    Developer(developer::Command),
+    #[command(subcommand)]
+    Contract(contract::Command),
+    #[command(subcommand)]
     App(app::Command),
     #[command(subcommand)]
     Product(product::Command),
@@ -60,6 +67,8 @@ enum Command {
     CertificateRule(certificate_rule::Command),
     #[command(subcommand)]
     Token(token::Command),
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     Audit(audit::Arguments),
     Usage(Box<usage::Arguments>),
     #[command(subcommand)]
@@ -74,16 +83,22 @@ enum Command {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let call = match &arguments.command {
         Command::Company(command) => command.call(),
+        Command::Developer(command) => command.call(),
+        Command::Contract(command) => command.call(),
         Command::App(command) => command.call(),
         Command::Product(command) => command.call(),
         Command::Subscription(command) => command.call(),
-        Command::Key(command) => command.call(),
+        Command::Key(command) => match command.call() {
+            Ok(call) => call,
+            Err(reason) => return output::fail(&reason),
+        },
         Command::Certificate(command) => match command.call() {
             Ok(call) => call,
             Err(reason) => return output::fail(&reason),
         },
         Command::CertificateRule(command) => command.call(),
         Command::Token(command) => command.call(),
+        Command::Webhook(command) => command.call(),
         Command::Audit(arguments) => arguments.call(),
         Command::Usage(arguments) => arguments.call(),
         Command::Statement(command) => command.call(),

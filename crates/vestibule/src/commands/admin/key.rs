@@ -1,5 +1,7 @@
 //! `vestibule admin key`: what apps identify themselves with.
 
+use std::path::{Path, PathBuf};
+
 use clap::Subcommand;
 use serde_json::json;
 
@@ -43,7 +45,7 @@ pub(crate) enum Command {
         /// Its id: the 12 characters after `vk_live_`.
         id: String,
     },
-    /// Makes a key like another one, which works on for a while, and shows it once.
+    /// Makes a key that takes another one's place, which works on for a while, and shows it once.
     Rotate {
         /// The other one's id: the 12 characters after `vk_live_`.
         id: String,
@@ -51,13 +53,46 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SPAN", default_value = "7d")]
         overlap: String,
     },
+    /// Ends a rotation's overlap: of the two keys that work, the old one stops at once.
+    EndOverlap {
+        /// The id of one of them.
+        id: String,
+    },
+    /// Lists keys that were rotated and still work, and whether anybody still uses them.
+    Rotated,
+    /// Says when a key stops working by itself; without a time, that it never does.
+    Expire {
+        /// Its id: the 12 characters after `vk_live_`.
+        id: String,
+        /// When, such as `2030-12-31`.
+        #[arg(long, value_name = "TIME", conflicts_with = "after")]
+        at: Option<String>,
+        /// After which time, such as `90d`.
+        #[arg(long, value_name = "SPAN")]
+        after: Option<String>,
+    },
+    /// Takes over keys that another program made: as they are, or their hashes.
+    Import {
+        /// The app.
+        #[arg(value_name = "COMPANY/APP")]
+        app: Named,
+        /// A file with a key a line; `-` is standard input.
+        file: PathBuf,
+        /// The lines are hashes: `sha-256`, or `hmac-sha-256:NAME` with a pepper of the configuration.
+        #[arg(long, value_name = "ALGORITHM")]
+        hashed: Option<String>,
+        /// What they may do; may be given several times.
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+    },
 }
 
 impl Command {
-    pub(crate) fn call(&self) -> Call {
-        match self {
+    pub(crate) fn call(&self) -> Result<Call, String> {
+        Ok(match self {
             Self::List { app: Named { company, app } } => {
-                let columns = &["id", "state", "environment", "last_four", "scopes", "expires", "last_used"];
+                let columns =
+                    &["id", "state", "environment", "last_four", "scopes", "expires", "last_used", "replaced_by"];
                 Call::get(&["companies", company, "apps", app, "keys"], Answer::List(columns))
             }
             Self::Create { app: Named { company, app }, scopes, test, expires, expires_in } => {
@@ -72,6 +107,40 @@ impl Command {
             Self::Rotate { id, overlap } => {
                 Call::post(&["keys", id, "rotate"], Some(json!({ "overlap": overlap })), Answer::Key)
             }
-        }
+            Self::EndOverlap { id } => Call::post(&["keys", id, "end-overlap"], None, Answer::One),
+            Self::Rotated => {
+                let columns = &[
+                    "company",
+                    "app",
+                    "id",
+                    "last_four",
+                    "ends",
+                    "last_used",
+                    "still_used",
+                    "replaced_by",
+                    "new_last_used",
+                ];
+                Call::get(&["keys", "rotated"], Answer::List(columns))
+            }
+            Self::Expire { id, at, after } => {
+                let body = json!({ "expires": at, "expires_in": after });
+                Call::post(&["keys", id, "expire"], Some(body), Answer::One)
+            }
+            Self::Import { app: Named { company, app }, file, hashed, scopes } => {
+                let text = read(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+                let key = |line: &str| match hashed {
+                    None => json!({ "text": line, "scopes": scopes }),
+                    Some(algorithm) => json!({ "algorithm": algorithm, "digest": line, "scopes": scopes }),
+                };
+                let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+                let body = json!({ "keys": lines.map(key).collect::<Vec<_>>() });
+                let columns = &["id", "state", "environment", "last_four", "scopes"];
+                Call::post(&["companies", company, "apps", app, "keys", "import"], Some(body), Answer::List(columns))
+            }
+        })
     }
+}
+
+fn read(file: &Path) -> std::io::Result<String> {
+    if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) }
 }

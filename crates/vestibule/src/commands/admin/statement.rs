@@ -19,10 +19,14 @@ pub(crate) enum Command {
     Create {
         /// Who pays.
         company: String,
-        /// By which plan of the configuration.
-        plan: String,
         /// For which month, such as `2026-01`.
         period: String,
+        /// By which plan of the configuration; without, by the company's contract in that month.
+        #[arg(long)]
+        plan: Option<String>,
+        /// By which contract, if the company has several in that month.
+        #[arg(long, conflicts_with_all = ["plan", "contract_start", "contract_end"])]
+        contract: Option<String>,
         /// The first day of the contract, if it began within the month.
         #[arg(long, value_name = "DATE")]
         contract_start: Option<String>,
@@ -85,10 +89,10 @@ impl Command {
                 let columns = &["number", "kind", "state", "company", "plan", "from", "to", "total", "currency"];
                 Call::get(&["statements"], Answer::List(columns)).with_query([("company", company.as_ref())])
             }
-            Self::Create { company, plan, period, contract_start, contract_end } => {
+            Self::Create { company, period, plan, contract, contract_start, contract_end } => {
                 let body = json!({
-                    "company": company, "plan": plan, "period": period, "contract_start": contract_start,
-                    "contract_end": contract_end,
+                    "company": company, "plan": plan, "period": period, "contract": contract,
+                    "contract_start": contract_start, "contract_end": contract_end,
                 });
                 Call::post(&["statements"], Some(body), Answer::Special(shown))
             }

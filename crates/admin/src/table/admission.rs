@@ -1,0 +1,127 @@
+//! Operations about certificates, and about what partners have open.
+
+use partners::{NewCertificate, NewCertificateRule};
+
+use crate::operation::{Operation as Op, Operations};
+use crate::{certificate_rules, certificates, sessions};
+
+pub(super) fn operations() -> Operations {
+    of_certificates().and(of_authorities()).and(of_certificate_rules()).and(of_sessions())
+}
+
+fn of_certificates() -> Operations {
+    const OF_APP: &str = "/companies/{company}/apps/{app}/certificates";
+    const REGISTER: &str = "/companies/{company}/apps/{app}/certificates/register";
+    const CERTIFICATE: &str = "/certificates/{certificate}";
+    type Shown = certificates::Shown;
+    type Whole = certificates::Whole;
+    Operations::default()
+        .on(
+            Op::get(OF_APP, "Lists an app's certificates by fingerprint, dead ones too").lists::<Shown>(),
+            certificates::list_of_app,
+        )
+        .on(
+            Op::post(
+                OF_APP,
+                "Has an authority of the gateway sign a certificate for an app, which is known by it from now on",
+            )
+            .takes::<certificates::New>()
+            .shows::<Whole>()
+            .makes::<Whole>(),
+            certificates::create,
+        )
+        .on(
+            Op::post(
+                REGISTER,
+                "Makes a certificate known that somebody else signed: it identifies the app from now on",
+            )
+            .takes::<NewCertificate>()
+            .shows::<Whole>()
+            .makes::<Whole>(),
+            certificates::register,
+        )
+        .on(
+            Op::get(
+                "/certificates",
+                "Lists certificates of all apps by fingerprint, or those that an authority signed",
+            )
+            .lists::<Shown>()
+            .asks::<certificates::Filter>(),
+            certificates::list,
+        )
+        .on(Op::get(CERTIFICATE, "Shows a certificate").shows::<Whole>(), certificates::show)
+        .on(Op::delete(CERTIFICATE, "Deletes a certificate; its open connections end"), certificates::delete)
+        .on(
+            Op::post(
+                "/certificates/{certificate}/revoke",
+                "Makes a certificate open nothing from now on; its open connections end",
+            )
+            .may_take::<certificates::Why>()
+            .shows::<Shown>(),
+            certificates::revoke,
+        )
+        .on(
+            Op::post(
+                "/certificates/{certificate}/renew",
+                "Has one signed that takes this one's place, which works on until it is over or revoked",
+            )
+            .takes::<certificates::Renewal>()
+            .shows::<Whole>()
+            .makes::<Whole>(),
+            certificates::renew,
+        )
+}
+
+fn of_authorities() -> Operations {
+    const LIST: &str = "/certificate-authorities/{authority}/crl";
+    Operations::default()
+        .on(
+            Op::get("/certificate-authorities", "Lists authorities that sign certificates here, by name")
+                .lists::<certificates::ShownAuthority>(),
+            certificates::authorities,
+        )
+        .on(
+            Op::get(LIST, "The list of what an authority signed that is revoked, in PEM").or_says(&["text/plain"]),
+            certificates::revocations,
+        )
+}
+
+fn of_certificate_rules() -> Operations {
+    const OF_APP: &str = "/companies/{company}/apps/{app}/certificate-rules";
+    const RULE: &str = "/certificate-rules/{name}";
+    type Shown = certificate_rules::Shown;
+    Operations::default()
+        .on(
+            Op::get("/certificate-rules", "Lists names in certificates by which apps are known").lists::<Shown>(),
+            certificate_rules::list,
+        )
+        .on(
+            Op::post(OF_APP, "Has an app be known by a name in its certificates, whichever certificate it is")
+                .takes::<NewCertificateRule>()
+                .shows::<Shown>()
+                .makes::<Shown>(),
+            certificate_rules::create,
+        )
+        .on(Op::get(RULE, "Shows a rule of certificates").shows::<Shown>(), certificate_rules::show)
+        .on(Op::delete(RULE, "Deletes a rule of certificates; what is open by it ends"), certificate_rules::delete)
+}
+
+fn of_sessions() -> Operations {
+    const SESSION: &str = "/sessions/{session}";
+    type Shown = sessions::Shown;
+    Operations::default()
+        .on(
+            Op::get("/sessions", "Lists what partners have open at backends, in the order in which it was opened")
+                .lists::<Shown>()
+                .asks::<sessions::Question>(),
+            sessions::list,
+        )
+        .on(Op::get(SESSION, "Shows a session").answers::<Shown>(), sessions::show)
+        .on(
+            Op::delete(SESSION, "Has a session closed: at once if the backend does it, or tried again until it does")
+                .at_once()
+                .answers::<Shown>()
+                .with_status(http::StatusCode::OK),
+            sessions::end,
+        )
+}
