@@ -78,7 +78,7 @@ pub(crate) fn timing() -> Result<Section> {
         "What a refused key tells",
         format!(
             "Two classes of wrong keys with right checksums are looked up in an index of 200,000 keys in the process itself, \
-             where no network hides anything: {SAMPLES} times each, in random order. The test is dudect's: Welch's t of the \
+             where no network hides anything: {SAMPLES} times each, each time another key, in random order. The test is dudect's: Welch's t of the \
              two, with the slowest half, quarter, tenth and hundredth left out and with none left out; the largest counts, and \
              above {T} the times differ. What two classes that are alike come to is said beside it."
         ),

@@ -2,8 +2,11 @@
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// Characters of a key before its id.
+pub(crate) const BEFORE_ID: usize = 8;
+
 /// Characters of a key before its secret.
-pub(crate) const BEFORE_SECRET: usize = 8 + 12 + 1;
+pub(crate) const BEFORE_SECRET: usize = BEFORE_ID + 12 + 1;
 
 /// Characters of a key before its checksum.
 pub(crate) const HASHED: usize = BEFORE_SECRET + 32;
