@@ -3,7 +3,9 @@
 
 use axum::response::{IntoResponse, Json};
 use http::StatusCode;
+use http::header::LOCATION;
 use partners::{AppId, AppName, CertificateName, CertificateRule, CompanyName, NewCertificateRule};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -38,7 +40,9 @@ pub(crate) async fn create(
     Sent(new): Sent<NewCertificateRule>,
 ) -> Result<impl IntoResponse, Failure> {
     let rule = storage.partners.create_certificate_rule(&app, new).await?;
-    Ok((StatusCode::CREATED, tag(&rule), Json(shown(rule.entity))))
+    // A name may have any letters, slashes among them.
+    let location = format!("/certificate-rules/{}", utf8_percent_encode(&rule.name.0, NON_ALPHANUMERIC));
+    Ok((StatusCode::CREATED, tag(&rule), [(LOCATION, location)], Json(shown(rule.entity))))
 }
 
 /// `GET /certificate-rules/{name}`: shows one.
@@ -88,7 +92,9 @@ mod tests {
         tester.post(RULES, json!({ "name": "dns:acme.example" })).await.is_problem(StatusCode::CONFLICT, "name-taken");
         let subject = tester.post(RULES, json!({ "name": "uri:urn:x/y" })).await;
         subject.is_made();
-        assert_eq!(tester.get("/certificate-rules/uri%3Aurn%3Ax%2Fy").await.json["name"], "uri:urn:x/y");
+        let location = subject.headers["location"].to_str().unwrap();
+        assert_eq!(location, "/certificate-rules/uri%3Aurn%3Ax%2Fy");
+        assert_eq!(tester.get(location).await.json["name"], "uri:urn:x/y");
         assert_eq!(tester.delete("/certificate-rules/dns:acme.example").await.status, StatusCode::NO_CONTENT);
         assert_eq!(tester.delete("/companies/acme").await.status, StatusCode::NO_CONTENT);
         assert_eq!(tester.get("/certificate-rules").await.json["items"], json!([]));
