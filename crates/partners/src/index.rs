@@ -19,11 +19,14 @@ use crate::facts::{CertificateFacts, Found, RuleFacts, Tie};
 use crate::imported::{self, Peppers};
 use crate::key::Presented;
 use crate::key_table::{Keys, Move, Moves};
-use crate::pepper::DIGEST;
+use crate::pepper::Mark;
 use crate::{Malformed, Pepper, Product, key};
 
 /// Changes read from the store at a time.
 const PAGE: usize = 20_000;
+
+/// Rows of a first reading at a time: few, because each is much larger than what is kept of it.
+const FIRST_PAGE: usize = 2_000;
 
 /// Keys of a first reading that are placed together: often enough for memory, and seldom enough for the copies of shards.
 const PLACED: usize = 200_000;
@@ -79,7 +82,7 @@ impl Index {
     pub fn find(&self, presented: &str) -> Result<Found, Unknown> {
         match key::read(presented) {
             Ok(Presented { id, hashed }) => {
-                self.keys.having(&self.pepper.digest(hashed), Some(id)).ok_or(Unknown::NoSuchKey)
+                self.keys.having(&self.pepper.mark(hashed), Some(id)).ok_or(Unknown::NoSuchKey)
             }
             Err(how) if key::is_ours(presented) => Err(Unknown::Malformed(how)),
             Err(how) => self.find_imported(presented.as_bytes(), how),
@@ -91,8 +94,8 @@ impl Index {
         if !self.keys.has_imported() || !imported::LENGTHS.contains(&text.len()) {
             return Err(Unknown::Malformed(how));
         }
-        let having = |digest: &[u8; DIGEST]| self.keys.having(digest, None);
-        let found = having(&self.pepper.digest(text));
+        let having = |mark: &Mark| self.keys.having(mark, None);
+        let found = having(&self.pepper.mark(text));
         let found = found.or_else(|| having(&imported::by_sha_256(&self.pepper, text)));
         found.or_else(|| self.peppers.load().find(&self.pepper, text, having)).ok_or(Unknown::NoSuchKey)
     }
@@ -168,7 +171,7 @@ impl Index {
 
     /// Whether a key with this hash is there.
     pub(crate) fn has(&self, hash: &KeyHash) -> bool {
-        self.pepper.place(hash).is_some_and(|digest| self.keys.having(&digest, None).is_some())
+        self.pepper.place(hash).is_some_and(|mark| self.keys.having(&mark, None).is_some())
     }
 
     /// The names of the APIs, if they were told.
@@ -226,7 +229,7 @@ impl Index {
         for kind in [Kind::Product, Kind::Subscription, Kind::Key, Kind::Certificate, Kind::CertificateRule] {
             let mut after: Option<String> = None;
             loop {
-                let listing = Listing { after: after.as_deref(), limit: PAGE, ..Listing::of(kind) };
+                let listing = Listing { after: after.as_deref(), limit: FIRST_PAGE, ..Listing::of(kind) };
                 let page = registry.list(listing).await?;
                 let Some(last) = page.last() else { break };
                 after = Some(last.row.id.path().to_owned());
