@@ -167,18 +167,27 @@ impl Transformation {
     /// That is not always the same as whether it is another one: some transformations always say so, and one of them
     /// only says so when the value has become shorter.
     pub fn counts_as_change(self, input: &[u8], output: &[u8]) -> bool {
-        match self {
-            Self::CmdLine
-            | Self::Length
-            | Self::Md5
-            | Self::Sha1
-            | Self::SqlHexDecode
-            | Self::HexDecode
-            | Self::HexEncode => true,
-            Self::Base64Decode | Self::Base64DecodeExt | Self::Base64Encode => !output.is_empty(),
-            Self::CompressWhitespace => output.len() != input.len(),
-            Self::Utf8ToUnicode => unicode::has_character(input),
-            _ => input != output,
+        const ALWAYS: [Transformation; 7] = [
+            Transformation::CmdLine,
+            Transformation::Length,
+            Transformation::Md5,
+            Transformation::Sha1,
+            Transformation::SqlHexDecode,
+            Transformation::HexDecode,
+            Transformation::HexEncode,
+        ];
+        if matches!(self, Self::Base64Decode | Self::Base64DecodeExt | Self::Base64Encode) {
+            return !output.is_empty();
         }
+        if self == Self::CompressWhitespace {
+            return output.len() != input.len();
+        }
+        if self == Self::Utf8ToUnicode {
+            return unicode::has_character(input);
+        }
+        ALWAYS.contains(&self) || input != output
     }
 }
+
+#[cfg(test)]
+mod tests;
