@@ -121,6 +121,13 @@ pub(crate) const SPACE: ByteSet = ByteSet::new(b" \t\n\x0B\x0C\r");
 /// The no-break space of Latin 1, which rules for white space take for white space too.
 pub(crate) const NO_BREAK_SPACE: u8 = 0xA0;
 
+/// A value without white space at its ends.
+pub(crate) fn trimmed(value: &[u8]) -> &[u8] {
+    let end = value.iter().rposition(|byte| !is_space(*byte)).map_or(0, |last| last + 1);
+    let value = value.get(..end).unwrap_or_default();
+    after(value, value.iter().position(|byte| !is_space(*byte)).unwrap_or(0))
+}
+
 /// The byte at a place, and zero behind the end, where C has the end of its text.
 pub(crate) fn at(value: &[u8], place: usize) -> u8 {
     value.get(place).copied().unwrap_or(0)

@@ -41,7 +41,7 @@ pub fn is_cpf(found: &[u8]) -> bool {
 /// Whether the digits can be a social security number of the United States.
 pub fn is_ssn(found: &[u8]) -> bool {
     let digits: Vec<u32> = digits_of(found).take(10).collect();
-    let [a, b, c, d, e, f, g, h, i] = digits[..] else { return false };
+    let &[a, b, c, d, e, f, g, h, i] = digits.as_slice() else { return false };
     let steps = || digits.iter().zip(digits.iter().skip(1));
     if steps().all(|(one, next)| one + 1 == *next) || steps().all(|(one, next)| one == next) {
         return false;

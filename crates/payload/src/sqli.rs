@@ -12,6 +12,7 @@ use fold::Folded;
 use token::{Dialect, Token, Tokens, kind};
 
 use crate::bytes::{ByteSet, after, at};
+use crate::scan::{find, find_text};
 
 /// The kinds of tokens that made a value an attack, such as `s&1c`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,8 +40,8 @@ pub fn sqli(value: &[u8]) -> Option<Fingerprint> {
         return None;
     }
     in_context(value, 0, Dialect::Ansi)
-        .or_else(|| memchr::memchr(b'\'', value).and_then(|_| in_context(value, b'\'', Dialect::Ansi)))
-        .or_else(|| memchr::memchr(b'"', value).and_then(|_| judge(value, b'"', Dialect::MySql).0))
+        .or_else(|| find(b'\'', value).and_then(|_| in_context(value, b'\'', Dialect::Ansi)))
+        .or_else(|| find(b'"', value).and_then(|_| judge(value, b'"', Dialect::MySql).0))
 }
 
 /// One token is an attack only if it is a comment that `MySQL` runs; a word or a number is not.
@@ -95,7 +96,7 @@ fn is_harmless(folded: &Folded<'_>, fingerprint: &Fingerprint) -> bool {
     // SQL Server does not log statements that hold this name.
     if signs.len() > 1
         && signs.last() == Some(&kind::COMMENT)
-        && memchr::memmem::find(folded.tokens.value, b"sp_password").is_some()
+        && find_text(folded.tokens.value, b"sp_password").is_some()
     {
         return false;
     }

@@ -90,7 +90,8 @@ impl<'a> Folded<'a> {
     /// Passes over comments, parentheses, types and unary operators at the beginning; `false` if there is nothing else.
     fn begin(&mut self) -> bool {
         while let Some(token) = self.tokens.next() {
-            let is_passed = matches!(token.kind, kind::COMMENT | kind::LEFT_PARENTHESIS | kind::TYPE) || token.is_unary();
+            let is_passed =
+                matches!(token.kind, kind::COMMENT | kind::LEFT_PARENTHESIS | kind::TYPE) || token.is_unary();
             if !is_passed {
                 self.put(0, token);
                 self.next = 1;
@@ -215,7 +216,9 @@ impl<'a> Folded<'a> {
     }
 
     fn fold_three(&mut self) -> Rule {
-        use kind::{BAREWORD, COMMA, DOT, EXPRESSION, FUNCTION, GROUP, KEYWORD, LEFT_PARENTHESIS, LOGIC, NUMBER, OPERATOR};
+        use kind::{
+            BAREWORD, COMMA, DOT, EXPRESSION, FUNCTION, GROUP, KEYWORD, LEFT_PARENTHESIS, LOGIC, NUMBER, OPERATOR,
+        };
         use kind::{RIGHT_PARENTHESIS, STRING, TYPE, VARIABLE};
         let left = self.done;
         let kinds = [self.kind(left), self.kind(left + 1), self.kind(left + 2)];

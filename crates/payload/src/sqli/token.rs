@@ -2,6 +2,7 @@
 
 use super::words::{LONGEST, kind_of};
 use crate::bytes::{ByteSet, after, at, between};
+use crate::scan::{self, find, find_text};
 
 /// Kinds of tokens, by the signs that fingerprints are made of.
 pub(super) mod kind {
@@ -191,7 +192,7 @@ impl<'a> Tokens<'a> {
 
     fn line_comment(&mut self) -> Token {
         let rest = self.rest();
-        let end = memchr::memchr(b'\n', rest);
+        let end = find(b'\n', rest);
         let token = self.take(kind::COMMENT, end.unwrap_or(rest.len()));
         self.place += usize::from(end.is_some());
         token
@@ -224,8 +225,8 @@ impl<'a> Tokens<'a> {
         if !rest.starts_with(b"/*") {
             return self.sign(kind::OPERATOR);
         }
-        let end = memchr::memmem::find(after(rest, 2), b"*/");
-        let is_nested = end.is_some_and(|end| memchr::memmem::find(between(rest, 2, end + 3), b"/*").is_some());
+        let end = find_text(after(rest, 2), b"*/");
+        let is_nested = end.is_some_and(|end| find_text(between(rest, 2, end + 3), b"/*").is_some());
         let kind = if is_nested || rest.get(2) == Some(&b'!') { kind::EVIL } else { kind::COMMENT };
         self.take(kind, end.map_or(rest.len(), |end| end + 4))
     }
@@ -255,7 +256,7 @@ impl<'a> Tokens<'a> {
         let start = place + skipped;
         let mut from = start;
         let end = loop {
-            let Some(found) = memchr::memchr(quote, after(self.value, from)) else { break None };
+            let Some(found) = find(quote, after(self.value, from)) else { break None };
             let found = from + found;
             let backslashes = between(self.value, start, found).iter().rev().take_while(|byte| **byte == b'\\').count();
             if backslashes % 2 == 1 {
@@ -311,7 +312,7 @@ impl<'a> Tokens<'a> {
             b'<' => b'>',
             other => *other,
         };
-        let end = memchr::memmem::find(text, &[close, b'\'']);
+        let end = find_text(text, &[close, b'\'']);
         let mut token = Token::new(kind::STRING, between(text, 0, end.unwrap_or(text.len())));
         token.open = b'q';
         token.close = if end.is_some() { b'q' } else { 0 };
@@ -332,13 +333,13 @@ impl<'a> Tokens<'a> {
 
     fn bracketed(&mut self) -> Token {
         let rest = self.rest();
-        self.take(kind::BAREWORD, memchr::memchr(b']', rest).map_or(rest.len(), |end| end + 1))
+        self.take(kind::BAREWORD, find(b']', rest).map_or(rest.len(), |end| end + 1))
     }
 
     /// A word, or the part before `.` or a backtick where that is a word that means something.
     fn word(&mut self) -> Token {
         let rest = self.rest();
-        let length = rest.iter().position(|byte| END_OF_WORD.contains(*byte)).unwrap_or(rest.len());
+        let length = scan::span(rest, |byte| !END_OF_WORD.contains(byte));
         let word = between(rest, 0, length);
         for (place, byte) in between(word, 0, LONGEST).iter().enumerate() {
             if matches!(byte, b'.' | b'`') {
@@ -366,7 +367,7 @@ impl<'a> Tokens<'a> {
             [b'`', ..] => self.backtick(),
             [quote @ (b'\'' | b'"'), ..] => self.string(self.place, *quote, 1),
             rest => {
-                let length = rest.iter().position(|byte| END_OF_VARIABLE.contains(*byte)).unwrap_or(rest.len());
+                let length = scan::span(rest, |byte| !END_OF_VARIABLE.contains(byte));
                 self.take(kind::VARIABLE, length)
             }
         };
@@ -384,7 +385,11 @@ impl<'a> Tokens<'a> {
             (0, [b'$', ..]) => self.dollar_string(2),
             (0, _) => {
                 let name = span(rest, &NAME);
-                if name > 0 && rest.get(name) == Some(&b'$') { self.dollar_string(name + 2) } else { self.sign(kind::BAREWORD) }
+                if name > 0 && rest.get(name) == Some(&b'$') {
+                    self.dollar_string(name + 2)
+                } else {
+                    self.sign(kind::BAREWORD)
+                }
             }
             (1, [b'.', ..]) => self.word(),
             (length, _) => self.take(kind::NUMBER, 1 + length),
@@ -394,7 +399,7 @@ impl<'a> Tokens<'a> {
     fn dollar_string(&mut self, mark: usize) -> Token {
         let rest = self.rest();
         let text = after(rest, mark);
-        let end = memchr::memmem::find(text, between(rest, 0, mark));
+        let end = find_text(text, between(rest, 0, mark));
         let mut token = Token::new(kind::STRING, between(text, 0, end.unwrap_or(text.len())));
         token.open = b'$';
         token.close = if end.is_some() { b'$' } else { 0 };
@@ -413,7 +418,7 @@ impl<'a> Tokens<'a> {
             let length = span(after(rest, 2), digits);
             return self.take(if length == 0 { kind::BAREWORD } else { kind::NUMBER }, 2 + length);
         }
-        let count = |place: usize| after(rest, place).iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let count = |place: usize| scan::span(after(rest, place), |byte| byte.is_ascii_digit());
         let mut place = count(0);
         if at(rest, place) == b'.' {
             place += 1 + count(place + 1);
@@ -431,7 +436,8 @@ impl<'a> Tokens<'a> {
         }
         if matches!(at(rest, place), b'd' | b'D' | b'f' | b'F') {
             // Oracle's suffixes; `1fUNION` is `1f UNION`.
-            let is_suffix = rest.get(place + 1).is_none_or(|byte| is_white(*byte) || matches!(byte, b';' | b'u' | b'U'));
+            let is_suffix =
+                rest.get(place + 1).is_none_or(|byte| is_white(*byte) || matches!(byte, b';' | b'u' | b'U'));
             place += usize::from(is_suffix);
         }
         self.take(if is_word { kind::BAREWORD } else { kind::NUMBER }, place)
@@ -440,7 +446,7 @@ impl<'a> Tokens<'a> {
 
 /// How many bytes of a set a text begins with. A zero byte counts as one of each set, as it does for libinjection.
 fn span(text: &[u8], set: &ByteSet) -> usize {
-    text.iter().position(|byte| *byte != 0 && !set.contains(*byte)).unwrap_or(text.len())
+    scan::span(text, |byte| byte == 0 || set.contains(byte))
 }
 
 fn is_white(byte: u8) -> bool {

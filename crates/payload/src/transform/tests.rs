@@ -81,14 +81,8 @@ fn hexadecimal_digits_are_written_and_read() {
 
 #[test]
 fn digests_and_lengths_are_taken() {
-    expect(
-        "md5",
-        &[(b"", b"\xd4\x1d\x8c\xd9\x8f\x00\xb2\x04\xe9\x80\x09\x98\xec\xf8\x42\x7e")],
-    );
-    expect(
-        "sha1",
-        &[(b"abc", b"\xa9\x99\x3e\x36\x47\x06\x81\x6a\xba\x3e\x25\x71\x78\x50\xc2\x6c\x9c\xd0\xd8\x9d")],
-    );
+    expect("md5", &[(b"", b"\xd4\x1d\x8c\xd9\x8f\x00\xb2\x04\xe9\x80\x09\x98\xec\xf8\x42\x7e")]);
+    expect("sha1", &[(b"abc", b"\xa9\x99\x3e\x36\x47\x06\x81\x6a\xba\x3e\x25\x71\x78\x50\xc2\x6c\x9c\xd0\xd8\x9d")]);
     expect("length", &[(b"", b"0"), (b"0123456789", b"10"), (b"1", b"1")]);
 }
 
@@ -175,11 +169,7 @@ fn escapes_are_decoded() {
     );
     expect(
         "escapeSeqDecode",
-        &[
-            (b"\\x41\\X42\\103\\777\\?\\\"", b"ABC\xFF?\""),
-            (b"\\xg\\8\\", b"xg8\\"),
-            (b"\\n\\\\n", b"\n\\n"),
-        ],
+        &[(b"\\x41\\X42\\103\\777\\?\\\"", b"ABC\xFF?\""), (b"\\xg\\8\\", b"xg8\\"), (b"\\n\\\\n", b"\n\\n")],
     );
     expect(
         "cssDecode",

@@ -142,7 +142,9 @@ impl Walk<'_> {
     }
 
     fn plain_value(&mut self, text: &str) {
-        self.xml.names.extend(text.chars().map(|letter| if matches!(letter, '\t' | '\n' | '\r') { ' ' } else { letter }));
+        self.xml
+            .names
+            .extend(text.chars().map(|letter| if matches!(letter, '\t' | '\n' | '\r') { ' ' } else { letter }));
     }
 
     fn text(&mut self, text: &str) -> Result<(), Fault> {
@@ -187,9 +189,9 @@ impl Walk<'_> {
                 Some(digits) => u32::from_str_radix(digits, 16),
                 None => number.parse(),
             };
-            let letter = number.ok().and_then(char::from_u32).filter(|letter| {
-                !matches!(letter, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}')
-            });
+            let letter = number.ok().and_then(char::from_u32).filter(
+                |letter| !matches!(letter, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}'),
+            );
             return letter.map(Some).ok_or_else(|| "XML: a reference to no character".into());
         }
         Ok(Some(match name {

@@ -1,6 +1,7 @@
 //! Tokens of HTML, as lenient as browsers read it.
 
 use crate::bytes::{after, at, between, is_space};
+use crate::scan::{self, find_text, span};
 
 /// What a token is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,7 +80,7 @@ impl<'a> Html<'a> {
 
     /// Where a sign stands from here on.
     fn find(&self, sign: u8) -> Option<usize> {
-        memchr::memchr(sign, self.rest()).map(|place| self.place + place)
+        scan::find(sign, self.rest()).map(|place| self.place + place)
     }
 
     /// A token from here on, after which it goes on elsewhere.
@@ -99,7 +100,7 @@ impl<'a> Html<'a> {
     /// The next byte that is neither white space nor zero.
     fn skip_white(&mut self) -> Option<u8> {
         let rest = self.rest();
-        self.place += rest.iter().take_while(|byte| is_white(**byte)).count();
+        self.place += span(rest, is_white);
         self.value.get(self.place).copied()
     }
 
@@ -159,10 +160,10 @@ impl<'a> Html<'a> {
 
     fn tag_name(&mut self) -> Token {
         let rest = self.rest();
-        let Some(length) = rest.iter().position(|byte| is_space(*byte) || matches!(byte, b'/' | b'>')) else {
+        let end = self.place + span(rest, |byte| !is_space(byte) && !matches!(byte, b'/' | b'>'));
+        if end == self.value.len() {
             return self.last(Kind::TagName);
-        };
-        let end = self.place + length;
+        }
         match at(self.value, end) {
             b'/' => self.token(Kind::TagName, end, end + 1, State::SelfClosing),
             b'>' if self.is_closing => {
@@ -194,10 +195,10 @@ impl<'a> Html<'a> {
 
     fn attribute_name(&mut self) -> Token {
         let rest = after(self.value, self.place + 1);
-        let Some(length) = rest.iter().position(|byte| is_white(*byte) || matches!(byte, b'/' | b'=' | b'>')) else {
+        let end = self.place + 1 + span(rest, |byte| !is_white(byte) && !matches!(byte, b'/' | b'=' | b'>'));
+        if end >= self.value.len() {
             return self.last(Kind::AttributeName);
-        };
-        let end = self.place + 1 + length;
+        }
         let (place, state) = match at(self.value, end) {
             b'/' => (end + 1, State::SelfClosing),
             b'=' => (end + 1, State::BeforeAttributeValue),
@@ -244,10 +245,10 @@ impl<'a> Html<'a> {
 
     fn bare_value(&mut self) -> Token {
         let rest = self.rest();
-        let Some(length) = rest.iter().position(|byte| is_white(*byte) || *byte == b'>') else {
+        let end = self.place + span(rest, |byte| !is_white(byte) && byte != b'>');
+        if end == self.value.len() {
             return self.last(Kind::AttributeValue);
-        };
-        let end = self.place + length;
+        }
         if at(self.value, end) == b'>' {
             self.token(Kind::AttributeValue, end, end, State::TagNameClose)
         } else {
@@ -286,7 +287,7 @@ impl<'a> Html<'a> {
 
     /// `<% ... %>`, which some browsers took for a comment.
     fn percent_comment(&mut self) -> Token {
-        match memchr::memmem::find(self.rest(), b"%>") {
+        match find_text(self.rest(), b"%>") {
             None => self.last(Kind::Comment),
             Some(length) => {
                 let end = self.place + length;
@@ -305,7 +306,7 @@ impl<'a> Html<'a> {
         }
         if rest.starts_with(b"[CDATA[") {
             self.place += 7;
-            return match memchr::memmem::find(self.rest(), b"]]>") {
+            return match find_text(self.rest(), b"]]>") {
                 None => self.last(Kind::Text),
                 Some(length) => {
                     let end = self.place + length;
@@ -323,8 +324,8 @@ impl<'a> Html<'a> {
     /// A comment ends with `-->` or `-!>`, with zeros within.
     fn comment(&mut self) -> Token {
         let mut from = self.place;
-        while let Some(dash) = memchr::memchr(b'-', after(self.value, from)).map(|place| from + place) {
-            let zeros = after(self.value, dash + 1).iter().take_while(|byte| **byte == 0).count();
+        while let Some(dash) = scan::find(b'-', after(self.value, from)).map(|place| from + place) {
+            let zeros = span(after(self.value, dash + 1), |byte| byte == 0);
             let second = dash + 1 + zeros;
             if self.value.len() < dash + 3 || second + 1 >= self.value.len() {
                 break;
