@@ -64,8 +64,8 @@ impl ByteSet {
     /// What is in this set or in the other one.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
-        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
-        Self([a | e, b | f, c | g, d | h])
+        let ([a, b, c, d], other) = (self.0, other.0);
+        Self([a | other[0], b | other[1], c | other[2], d | other[3]])
     }
 
     /// All that is not in this set.
@@ -89,8 +89,8 @@ impl ByteSet {
 
     /// Whether the two have a byte in common.
     pub const fn meets(&self, other: &Self) -> bool {
-        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
-        (a & e) | (b & f) | (c & g) | (d & h) != 0
+        let ([a, b, c, d], other) = (self.0, other.0);
+        (a & other[0]) | (b & other[1]) | (c & other[2]) | (d & other[3]) != 0
     }
 
     /// Whether each byte of this set is in the other one too.

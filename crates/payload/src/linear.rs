@@ -160,6 +160,8 @@ fn bodies_are_looked_at_a_bounded_number_of_times() {
 
 #[test]
 fn validators_look_at_each_byte_a_bounded_number_of_times() {
-    is_linear("urls", |value| drop(validate::url_fault(value)));
+    is_linear("urls", |value| {
+        validate::url_fault(value);
+    });
     is_linear("phrases", |value| drop(phrases::of_file(value)));
 }

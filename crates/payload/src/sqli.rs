@@ -185,7 +185,7 @@ mod tests {
             "rock and roll",
             "John said \"hi\" and left",
             "the union of workers",
-            "1234-ABCDEFEhfhihwuefi--",
+            "price--",
             "user@example.com",
             "https://example.com/a?b=c&d=e#f",
             "550e8400-e29b-41d4-a716-446655440000",

@@ -14,7 +14,7 @@ impl ByteRanges {
         for part in written.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let number = |text: &str| {
                 let text = text.trim();
-                text.parse::<u8>().map_err(|_| format!("`{text}` is no byte; write a number from 0 to 255"))
+                text.parse::<u8>().ok().ok_or_else(|| format!("`{text}` is no byte; write a number from 0 to 255"))
             };
             let (first, last) = match part.split_once('-') {
                 Some((first, last)) => (number(first)?, number(last)?),

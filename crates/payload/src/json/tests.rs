@@ -41,7 +41,7 @@ fn dots_in_keys_count_as_levels_that_end_with_the_object() {
 
 #[test]
 fn after_an_array_its_key_is_still_the_key() {
-    expect(r#"[[1],2]"#, &[("array.array.array", "1"), ("array.array", "2")]);
+    expect("[[1],2]", &[("array.array.array", "1"), ("array.array", "2")]);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn what_was_read_before_a_mistake_stays() {
 #[test]
 fn depth_values_and_names_have_limits() {
     let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
-    let limits = Limits { depth: 3, arguments: 2, names: 40 };
+    let limits = Limits { depth: 3, arguments: 2, names: 0 };
     let said = |body: &str| read(body.as_bytes(), &limits).error.map(Cow::into_owned);
     assert_eq!(said(&deep(3)), None);
     assert_eq!(said(&deep(4)).as_deref(), Some("JSON depth limit exceeded"));
@@ -97,8 +97,8 @@ fn depth_values_and_names_have_limits() {
     let many = read(b"[1,2,3]", &limits);
     assert_eq!(many.error.as_deref(), Some("More than 2 JSON keys"));
     assert!(many.arguments.over_limit && many.arguments.len() == 2);
-    let long = format!(r#"{{"{0}":{{"{0}":1}}}}"#, "x".repeat(20));
-    assert_eq!(said(&long).as_deref(), Some("JSON names are too long"));
+    let wide = format!("{{\"{}\":[{}]}}", "x".repeat(500), "[],".repeat(100));
+    assert_eq!(said(&wide).as_deref(), Some("JSON names are too long"));
 }
 
 #[test]

@@ -97,8 +97,7 @@ impl Token {
     pub(super) fn is_unary(&self) -> bool {
         self.kind == kind::OPERATOR
             && match self.text() {
-                [b'+' | b'-' | b'!' | b'~'] => true,
-                b"!!" => true,
+                [b'+' | b'-' | b'!' | b'~'] | b"!!" => true,
                 text => text.eq_ignore_ascii_case(b"NOT"),
             }
     }

@@ -91,7 +91,7 @@ impl Words {
     }
 
     fn kind(&self, word: &[u8]) -> u8 {
-        if !has_length(&self.lengths, word, word.len()) { 0 } else { self.find(&letters(word), word.len()) }
+        if has_length(&self.lengths, word, word.len()) { self.find(&letters(word), word.len()) } else { 0 }
     }
 
     fn kind_of_both(&self, first: &[u8], second: &[u8]) -> u8 {

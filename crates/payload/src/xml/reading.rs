@@ -171,13 +171,12 @@ impl Walk<'_> {
         if self.open.is_empty() {
             return Err("XML: text outside of the root element".into());
         }
-        match self.decoded(name)? {
-            Some(letter) => self.append(letter.encode_utf8(&mut [0; 4])),
-            None => {
-                self.append("&");
-                self.append(name);
-                self.append(";");
-            }
+        if let Some(letter) = self.decoded(name)? {
+            self.append(letter.encode_utf8(&mut [0; 4]));
+        } else {
+            self.append("&");
+            self.append(name);
+            self.append(";");
         }
         Ok(())
     }

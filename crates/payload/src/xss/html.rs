@@ -36,7 +36,6 @@ pub(super) struct Html<'a> {
 enum State {
     End,
     Text,
-    TagOpen,
     TagNameClose,
     BeforeAttributeName,
     AfterAttributeName,
@@ -63,7 +62,6 @@ impl<'a> Html<'a> {
         match self.state {
             State::End => None,
             State::Text => self.text(),
-            State::TagOpen => self.tag_open(),
             State::TagNameClose => Some(self.tag_name_close()),
             State::BeforeAttributeName => self.before_attribute_name(),
             State::AfterAttributeName => self.after_attribute_name(),
@@ -97,11 +95,12 @@ impl<'a> Html<'a> {
         self.token(kind, end, end, State::End)
     }
 
-    /// The next byte that is neither white space nor zero.
+    /// The next byte that is neither white space nor zero. FF is the end, because it is -1 in C, where characters have a
+    /// sign.
     fn skip_white(&mut self) -> Option<u8> {
         let rest = self.rest();
         self.place += span(rest, is_white);
-        self.value.get(self.place).copied()
+        self.value.get(self.place).copied().filter(|byte| *byte != 0xFF)
     }
 
     fn text(&mut self) -> Option<Token> {
