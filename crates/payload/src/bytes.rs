@@ -104,6 +104,19 @@ impl ByteSet {
         a | b | c | d == 0
     }
 
+    /// Whether it holds each byte, by byte.
+    pub const fn table(&self) -> [bool; 256] {
+        let mut table = [false; 256];
+        let mut byte = 0_u8;
+        let mut rest = table.as_mut_slice();
+        while let [first, after @ ..] = rest {
+            *first = self.contains(byte);
+            byte = byte.wrapping_add(1);
+            rest = after;
+        }
+        table
+    }
+
     /// Where the first byte of a value stands that is in this set.
     pub fn first_in(&self, value: &[u8]) -> Option<usize> {
         value.iter().position(|byte| self.contains(*byte))

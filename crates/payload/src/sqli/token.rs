@@ -1,6 +1,6 @@
 //! The tokens that SQL is made of, as many databases at once would see them.
 
-use super::words::{LONGEST, kind_of};
+use super::words::{LONGEST, kind_of, kind_of_padded};
 use crate::bytes::{ByteSet, after, at, between};
 use crate::scan::{self, find, find_text};
 
@@ -55,6 +55,20 @@ impl Token {
         let mut token = Self { kind, ..Self::NONE };
         token.set_text(text);
         token
+    }
+
+    /// A token of as many bytes as are said, with what follows them at hand: copying a fixed number of bytes is quicker.
+    fn beginning(kind: u8, rest: &[u8], length: usize) -> Self {
+        let Some(text) = rest.first_chunk().filter(|_| length <= LONGEST) else {
+            return Self::new(kind, between(rest, 0, length));
+        };
+        let length_kept = u8::try_from(length).unwrap_or_default();
+        Self { kind, open: 0, close: 0, length: length_kept, text: up_to(*text, length) }
+    }
+
+    /// What its beginning means as a word.
+    fn meaning(&self) -> u8 {
+        kind_of_padded(self.text, usize::from(self.length))
     }
 
     /// Its beginning.
@@ -176,7 +190,7 @@ impl<'a> Tokens<'a> {
 
     /// Takes so many bytes as a token.
     fn take(&mut self, kind: u8, length: usize) -> Token {
-        let token = Token::new(kind, between(self.value, self.place, self.place + length));
+        let token = Token::beginning(kind, self.rest(), length);
         self.place += length;
         token
     }
@@ -338,7 +352,7 @@ impl<'a> Tokens<'a> {
     /// A word, or the part before `.` or a backtick where that is a word that means something.
     fn word(&mut self) -> Token {
         let rest = self.rest();
-        let length = scan::span(rest, |byte| !END_OF_WORD.contains(byte));
+        let length = scan::span(rest, |byte| !ENDS_WORD.get(usize::from(byte)).is_some_and(|ends| *ends));
         let word = between(rest, 0, length);
         for (place, byte) in between(word, 0, LONGEST).iter().enumerate() {
             if matches!(byte, b'.' | b'`') {
@@ -348,13 +362,17 @@ impl<'a> Tokens<'a> {
                 }
             }
         }
-        let kind = if length <= LONGEST { kind_of(word) } else { kind::NONE };
-        self.take(if kind == kind::NONE { kind::BAREWORD } else { kind }, length)
+        let mut token = self.take(kind::BAREWORD, length);
+        let meaning = if length <= LONGEST { token.meaning() } else { kind::NONE };
+        if meaning != kind::NONE {
+            token.kind = meaning;
+        }
+        token
     }
 
     fn backtick(&mut self) -> Token {
         let mut token = self.string(self.place, b'`', 1);
-        let is_function = kind_of(token.text()) == kind::FUNCTION;
+        let is_function = token.meaning() == kind::FUNCTION;
         token.kind = if is_function { kind::FUNCTION } else { kind::BAREWORD };
         token
     }
@@ -443,6 +461,15 @@ impl<'a> Tokens<'a> {
     }
 }
 
+/// The beginning of a text, with zeros behind it.
+fn up_to(text: [u8; LONGEST + 1], length: usize) -> [u8; LONGEST + 1] {
+    let mut kept = text;
+    for (place, byte) in kept.iter_mut().enumerate() {
+        *byte = if place < length { *byte } else { 0 };
+    }
+    kept
+}
+
 /// How many bytes of a set a text begins with. A zero byte counts as one of each set, as it does for libinjection.
 fn span(text: &[u8], set: &ByteSet) -> usize {
     scan::span(text, |byte| byte == 0 || set.contains(byte))
@@ -457,4 +484,6 @@ const HEXADECIMAL: ByteSet = ByteSet::new(b"0123456789ABCDEFabcdef");
 const AMOUNT: ByteSet = ByteSet::new(b"0123456789.,");
 const NAME: ByteSet = ByteSet::EMPTY.with_range(b'a', b'z').with_range(b'A', b'Z');
 const END_OF_WORD: ByteSet = ByteSet::new(b" []{}<>:\\?=@!#~+-*/&|^%(),';\t\n\x0B\x0C\r\"\xA0\0");
+/// The same by byte, because it is asked for each byte of each word.
+static ENDS_WORD: [bool; 256] = END_OF_WORD.table();
 const END_OF_VARIABLE: ByteSet = ByteSet::new(b" <>:\\?=@!#~+-*/&|^%(),';\t\n\x0B\x0C\r'`\"\0");

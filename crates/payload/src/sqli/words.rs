@@ -22,6 +22,11 @@ pub(super) fn kind_of(word: &[u8]) -> u8 {
     TABLE.kind(word)
 }
 
+/// The kind of a word that is filled up with zeros, or zero if it is none.
+pub(super) fn kind_of_padded(text: [u8; LONGEST + 1], length: usize) -> u8 {
+    if has_length(&TABLE.lengths, &text, length) { TABLE.find(&large(text), length) } else { 0 }
+}
+
 /// The kind of two words with a space between them, or zero.
 pub(super) fn kind_of_both(first: &[u8], second: &[u8]) -> u8 {
     TABLE.kind_of_both(first, second)

@@ -123,11 +123,12 @@ impl<'a> Path<'a> {
     fn go_back(&mut self, is_last: bool) {
         let from = self.kept().len().saturating_sub(3);
         let slash = between(self.kept(), 0, from + 1).iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        let root = self.kept().first().copied();
         self.out.truncate(self.start + slash);
         if slash == 0 {
             self.hit_root = true;
             if !self.is_relative() && is_last {
-                self.out.push(b'/');
+                self.out.extend(root);
             }
         }
     }
