@@ -110,17 +110,19 @@ const PIECES: &[&str] = &[
     "href=",
 ];
 
+const PART: &str = "--B\r\nContent-Disposition: form-data; name=a\r\n";
+
 fn repeated(piece: &str, length: usize) -> Vec<u8> {
     piece.bytes().cycle().take(length).collect()
 }
 
-fn is_linear(what: &str, run: impl Fn(&[u8])) {
-    for head in ["", "{\"aaaaaaaaaaaaaaaa\":[", "<a ", "--B\r\nContent-Disposition: form-data; name=a\r\n"] {
+fn is_linear(what: &str, heads: &[&str], run: impl Fn(&[u8])) {
+    for head in heads {
         for piece in PIECES {
             let body = |length| [head.as_bytes(), &repeated(piece, length)].concat();
-            let (small, large) = (body(3_000), body(24_000));
+            let (small, large) = (body(1_000), body(8_000));
             let (before, after) = (work(|| run(&small)), work(|| run(&large)));
-            assert!(after <= before * 9 + 20_000, "{what} of {head:?} and {piece:?}: {before}, {after}");
+            assert!(after <= before * 9 + 10_000, "{what} of {head:?} and {piece:?}: {before}, {after}");
             assert!(after <= large.len() * 200, "{what} of {head:?} and {piece:?}: {after}");
         }
     }
@@ -128,10 +130,10 @@ fn is_linear(what: &str, run: impl Fn(&[u8])) {
 
 #[test]
 fn detectors_look_at_each_byte_a_bounded_number_of_times() {
-    is_linear("sqli", |value| {
+    is_linear("sqli", &["", "<a "], |value| {
         sqli(value);
     });
-    is_linear("xss", |value| {
+    is_linear("xss", &["", "<a "], |value| {
         xss(value);
     });
 }
@@ -139,7 +141,7 @@ fn detectors_look_at_each_byte_a_bounded_number_of_times() {
 #[test]
 fn transformations_look_at_each_byte_a_bounded_number_of_times() {
     for transformation in Transformation::ALL {
-        is_linear(transformation.name(), |value| {
+        is_linear(transformation.name(), &[""], |value| {
             transformation.apply(value, &mut Vec::new());
         });
     }
@@ -147,21 +149,25 @@ fn transformations_look_at_each_byte_a_bounded_number_of_times() {
 
 #[test]
 fn bodies_are_looked_at_a_bounded_number_of_times() {
-    is_linear("form", |body| drop(Arguments::of_form(body, b'&', usize::MAX)));
-    is_linear("cookies", |body| drop(cookies::read(body, Format::Netscape, b';', usize::MAX)));
-    is_linear("new cookies", |body| drop(cookies::read(body, Format::Rfc2109, b';', usize::MAX)));
+    is_linear("form", &[""], |body| drop(Arguments::of_form(body, b'&', usize::MAX)));
+    is_linear("cookies", &[""], |body| drop(cookies::read(body, Format::Netscape, b';', usize::MAX)));
+    is_linear("new cookies", &[""], |body| drop(cookies::read(body, Format::Rfc2109, b';', usize::MAX)));
     let limits = json::Limits { depth: usize::MAX, arguments: usize::MAX, names: 0 };
-    is_linear("json", |body| drop(json::read(body, &limits)));
+    is_linear("json", &["", "{\"aaaaaaaaaaaaaaaa\":["], |body| drop(json::read(body, &limits)));
     let content_type = b"multipart/form-data; boundary=B";
-    is_linear("multipart", |body| drop(Multipart::read(Some(content_type), body, &multipart::Limits::default())));
+    is_linear("multipart", &["", PART], |body| {
+        drop(Multipart::read(Some(content_type), body, &multipart::Limits::default()))
+    });
     let dashes = format!("multipart/form-data; boundary={}", "-".repeat(900));
-    is_linear("multipart", |body| drop(Multipart::read(Some(dashes.as_bytes()), body, &multipart::Limits::default())));
+    is_linear("multipart", &["", PART], |body| {
+        drop(Multipart::read(Some(dashes.as_bytes()), body, &multipart::Limits::default()))
+    });
 }
 
 #[test]
 fn validators_look_at_each_byte_a_bounded_number_of_times() {
-    is_linear("urls", |value| {
+    is_linear("urls", &[""], |value| {
         validate::url_fault(value);
     });
-    is_linear("phrases", |value| drop(phrases::of_file(value)));
+    is_linear("phrases", &[""], |value| drop(phrases::of_file(value)));
 }

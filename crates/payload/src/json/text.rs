@@ -63,7 +63,7 @@ fn character_length(first: u8, rest: &[u8]) -> Result<usize, Fault> {
 
 /// Appends what a text stands for. It must be one that [`end`] has found.
 ///
-/// As with yajl, half of a surrogate pair that has no other half behind it becomes `?`, and takes the next byte with it.
+/// As with yajl, the first half of a surrogate pair that has no escape behind it becomes `?`.
 pub(super) fn decode(sent: &[u8], out: &mut Vec<u8>) {
     let mut place = 0;
     while let Some(next) = find(b'\\', after(sent, place)) {
@@ -91,7 +91,7 @@ fn unicode(rest: &[u8], out: &mut Vec<u8>) -> usize {
     }
     if !after(rest, 4).starts_with(b"\\u") {
         out.push(b'?');
-        return 5;
+        return 4;
     }
     let low = four_digits(after(rest, 6)) & 0x3FF;
     write(((number & 0x3F) << 10) | (((number >> 6 & 0xF) + 1) << 16) | low, out);

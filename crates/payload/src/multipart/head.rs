@@ -39,11 +39,13 @@ impl Head {
     /// A line that goes on with the header before.
     fn fold(&mut self, line: &[u8], flags: &mut Flags) -> Result<(), Fault> {
         flags.header_folding = true;
-        let spaces = span(line, is_space);
-        flags.invalid_header_folding |= between(line, 0, spaces).iter().any(|byte| !matches!(byte, b' ' | b'\t'));
+        let is_odd = |byte: &u8| !matches!(byte, b' ' | b'\t');
+        flags.invalid_header_folding |= line.first().is_some_and(is_odd);
         let Some((_, value)) = self.headers.last_mut() else {
             return Err("Multipart: Invalid part header (folding error).".into());
         };
+        let spaces = span(line, is_space);
+        flags.invalid_header_folding |= between(line, 0, spaces).iter().any(is_odd);
         value.push(b' ');
         value.extend_from_slice(without_end(after(line, spaces)));
         if value.len() > LONGEST_LINE {
