@@ -156,11 +156,11 @@ fn bodies_are_looked_at_a_bounded_number_of_times() {
     is_linear("json", &["", "{\"aaaaaaaaaaaaaaaa\":["], |body| drop(json::read(body, &limits)));
     let content_type = b"multipart/form-data; boundary=B";
     is_linear("multipart", &["", PART], |body| {
-        drop(Multipart::read(Some(content_type), body, &multipart::Limits::default()))
+        drop(Multipart::read(Some(content_type), body, &multipart::Limits::default()));
     });
     let dashes = format!("multipart/form-data; boundary={}", "-".repeat(900));
     is_linear("multipart", &["", PART], |body| {
-        drop(Multipart::read(Some(dashes.as_bytes()), body, &multipart::Limits::default()))
+        drop(Multipart::read(Some(dashes.as_bytes()), body, &multipart::Limits::default()));
     });
 }
 
