@@ -30,7 +30,8 @@ fn plain(status: u16) -> Answer {
 fn reflected(wanted: &[u8]) -> Option<Answer> {
     let wanted: Value = serde_json::from_slice(wanted).ok()?;
     let wanted = wanted.as_object()?;
-    let status = wanted.get("status").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok()).unwrap_or(200);
+    let status =
+        wanted.get("status").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok()).unwrap_or(200);
     let headers = wanted.get("headers").and_then(Value::as_object);
     let mut headers: Vec<(String, String)> = headers
         .into_iter()
@@ -42,7 +43,8 @@ fn reflected(wanted: &[u8]) -> Option<Answer> {
         (_, Some(encoded)) => STANDARD.decode(encoded).ok()?,
         _ => Vec::new(),
     };
-    let has = |headers: &[(String, String)], wanted: &str| headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
+    let has =
+        |headers: &[(String, String)], wanted: &str| headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
     if !body.is_empty() && !has(&headers, "Content-Type") {
         headers.push(("Content-Type".into(), sniffed(&body).into()));
     }
@@ -75,8 +77,23 @@ fn sniffed(body: &[u8]) -> &'static str {
 }
 
 const TAGS: &[&str] = &[
-    "<!DOCTYPE HTML", "<HTML", "<HEAD", "<SCRIPT", "<IFRAME", "<H1", "<DIV", "<FONT", "<TABLE", "<A", "<STYLE", "<TITLE",
-    "<B", "<BODY", "<BR", "<P", "<!--",
+    "<!DOCTYPE HTML",
+    "<HTML",
+    "<HEAD",
+    "<SCRIPT",
+    "<IFRAME",
+    "<H1",
+    "<DIV",
+    "<FONT",
+    "<TABLE",
+    "<A",
+    "<STYLE",
+    "<TITLE",
+    "<B",
+    "<BODY",
+    "<BR",
+    "<P",
+    "<!--",
 ];
 
 const SIGNATURES: &[(&[u8], &str)] = &[

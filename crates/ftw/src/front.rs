@@ -86,13 +86,7 @@ fn request(raw: &[u8]) -> Option<Head> {
     Some(head(method, target, Some(version), headers, body))
 }
 
-fn head(
-    method: &[u8],
-    target: &[u8],
-    version: Option<&[u8]>,
-    headers: Vec<(Vec<u8>, Vec<u8>)>,
-    body: Vec<u8>,
-) -> Head {
+fn head(method: &[u8], target: &[u8], version: Option<&[u8]>, headers: Vec<(Vec<u8>, Vec<u8>)>, body: Vec<u8>) -> Head {
     Head {
         method: method.to_vec(),
         target: target.to_vec(),
@@ -153,7 +147,8 @@ fn is_token_byte(byte: u8) -> bool {
 /// A name or an address, and perhaps a port.
 fn is_host(host: &[u8]) -> bool {
     let is_v6 = host.first() == Some(&b'[');
-    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:".contains(byte) || (is_v6 && b"[]".contains(byte));
+    let is_allowed =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:".contains(byte) || (is_v6 && b"[]".contains(byte));
     host.iter().all(is_allowed)
 }
 
@@ -167,7 +162,9 @@ mod tests {
 
     #[test]
     fn a_request_is_read_and_headers_of_one_name_become_one() {
-        let Read::Request(head) = parse(b"POST /a HTTP/1.1\r\nHost: x\r\nA: 1\r\na: 2\r\nContent-Length: 3\r\n\r\nabcd") else {
+        let Read::Request(head) =
+            parse(b"POST /a HTTP/1.1\r\nHost: x\r\nA: 1\r\na: 2\r\nContent-Length: 3\r\n\r\nabcd")
+        else {
             panic!("refused");
         };
         assert_eq!(head.headers[1], (b"A".to_vec(), b"1, 2".to_vec()));

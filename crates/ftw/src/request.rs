@@ -23,12 +23,14 @@ pub fn raw(input: &Input) -> Vec<u8> {
 }
 
 fn complete(input: &Input, headers: &mut Vec<(String, String)>, data: &mut Option<Vec<u8>>) {
-    let has = |headers: &[(String, String)], name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let has =
+        |headers: &[(String, String)], name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
     let has_data = data.as_ref().is_some_and(|data| !data.is_empty());
     if input.autocomplete && has_data && !has(headers, "Content-Type") {
         add(headers, "Content-Type", FORM);
     }
-    let kind = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("Content-Type")).map(|(_, value)| value.clone());
+    let kind =
+        headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("Content-Type")).map(|(_, value)| value.clone());
     if let (Some(kind), Some(body)) = (kind, data.as_mut().filter(|_| has_data)) {
         if input.autocomplete && kind.eq_ignore_ascii_case(FORM) {
             if let Some(encoded) = encoded(body) {

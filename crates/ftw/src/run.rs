@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use regex::Regex;
+use regex::bytes::RegexBuilder;
 use waf::{Environment, Evaluation, Moment, Phase, Response, Rules, Transaction, Verdict};
 
 use crate::backend;
@@ -75,7 +75,8 @@ fn report(rules: &Arc<Rules>, input: &Input, evaluation: Evaluation) -> Report {
 
 /// Takes a request through all phases, and its answer.
 pub fn transact(rules: &Arc<Rules>, head: &Head, evaluation: Evaluation) -> Report {
-    let environment = Environment { now: NOON, unique_id: "YmFhYWFhYWFhYWFhYWFh".into(), persistence: None, evaluation };
+    let environment =
+        Environment { now: NOON, unique_id: "YmFhYWFhYWFhYWFhYWFh".into(), persistence: None, evaluation };
     let mut transaction = Transaction::new(Arc::clone(rules), environment);
     let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
     transaction.connection(local(50_000), local(80));
@@ -155,15 +156,16 @@ fn wrong(expected: &Expected, report: &Report) -> Option<String> {
         }
     }
     let log = report.lines.join("\n");
-    let answer = String::from_utf8_lossy(&report.answer);
-    let matches = |pattern: &str, text: &str| Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text));
-    if expected.match_regex.as_deref().is_some_and(|pattern| !matches(pattern, &log)) {
+    let matches = |pattern: &str, text: &[u8]| {
+        RegexBuilder::new(pattern).unicode(false).build().is_ok_and(|pattern| pattern.is_match(text))
+    };
+    if expected.match_regex.as_deref().is_some_and(|pattern| !matches(pattern, log.as_bytes())) {
         return Some("the log does not match match_regex".into());
     }
-    if expected.no_match_regex.as_deref().is_some_and(|pattern| matches(pattern, &log)) {
+    if expected.no_match_regex.as_deref().is_some_and(|pattern| matches(pattern, log.as_bytes())) {
         return Some("the log matches no_match_regex".into());
     }
-    if expected.response_contains.as_deref().is_some_and(|pattern| !matches(pattern, &answer)) {
+    if expected.response_contains.as_deref().is_some_and(|pattern| !matches(pattern, &report.answer)) {
         return Some("the answer does not match response_contains".into());
     }
     None

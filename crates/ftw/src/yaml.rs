@@ -59,13 +59,14 @@ enum Open {
     Mapping(Vec<(String, Node)>, Option<String>),
 }
 
-/// Reads a document.
-pub(crate) fn parse(text: &str) -> Result<Node, Unreadable> {
+/// Reads a document; one of comments alone holds nothing.
+pub(crate) fn parse(text: &str) -> Result<Option<Node>, Unreadable> {
     let mut open: Vec<Open> = Vec::new();
     let mut root = None;
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| Unreadable::Yaml { line: error.marker().line(), what: error.to_string() })?;
+        let (event, span) =
+            event.map_err(|error| Unreadable::Yaml { line: error.marker().line(), what: error.to_string() })?;
         let wrong = |what: &str| Unreadable::Yaml { line: span.start.line(), what: what.to_owned() };
         let done = match event {
             Event::Scalar(value, style, ..) => {
@@ -101,5 +102,5 @@ pub(crate) fn parse(text: &str) -> Result<Node, Unreadable> {
             },
         }
     }
-    root.ok_or_else(|| Unreadable::Form("is empty".into()))
+    Ok(root)
 }

@@ -7,6 +7,7 @@
 
 mod action;
 mod chains;
+mod context;
 mod engine;
 mod load;
 mod operator;
@@ -24,8 +25,8 @@ mod variable;
 
 pub use self::action::{Audit, Masked, Processor};
 pub use self::engine::{
-    Difference, Environment, Evaluation, Intervention, Kept, Matched, Moment, Persistence, Place, Response, Transaction,
-    Verdict,
+    Difference, Environment, Evaluation, Intervention, Kept, Matched, Moment, Persistence, Place, Response,
+    Transaction, Verdict,
 };
 pub use self::rules::{Described, RuleAt, Rules, Source};
 pub use self::seclang::Spot;

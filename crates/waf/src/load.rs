@@ -9,27 +9,25 @@ use std::path::Path;
 use problem::Finding;
 
 use self::rule::{Draft, Drafts};
+use crate::Phase;
 use crate::action::{self, Action, Actions, Disruptive, Effect};
 use crate::chains::ChainSet;
+use crate::context::Context;
 use crate::rules::{Chain, Program, Rules, Step};
 use crate::seclang::{Reader, Text, words};
 use crate::select::Selection;
 use crate::settings::{self, Compatibility, Outcome, Settings};
-use crate::slots::Slots;
-use crate::Phase;
 
 /// Reads directives, one after another.
 pub(crate) struct Loader {
-    compatibility: Compatibility,
     reader: Reader,
     settings: Settings,
-    slots: Slots,
+    context: Context,
     drafts: Drafts,
     /// `SecDefaultAction`, by phase, and the phase of the last one.
     defaults: HashMap<Phase, Vec<Action>>,
     default_phase: Phase,
     findings: Vec<Finding>,
-    notes: Vec<Finding>,
 }
 
 /// What stands between the rules of a phase.
@@ -42,15 +40,13 @@ pub(crate) enum Entry {
 impl Loader {
     pub(crate) fn new(compatibility: Compatibility) -> Self {
         Self {
-            compatibility,
             reader: Reader::default(),
             settings: Settings::default(),
-            slots: Slots::new(),
+            context: Context::new(compatibility),
             drafts: Drafts::default(),
             defaults: HashMap::new(),
             default_phase: Phase::RequestBody,
             findings: Vec::new(),
-            notes: Vec::new(),
         }
     }
 
@@ -103,21 +99,23 @@ impl Loader {
         let module = arguments.first().map(|argument| argument.lossy().to_ascii_lowercase()).unwrap_or_default();
         let ours = text == "</ifmodule>" || (text == "<ifmodule" && module.contains("security"));
         if !ours {
-            let what = "containers of a web server mean nothing here: take the rules out of it, or use the gateway's routes";
+            let what =
+                "containers of a web server mean nothing here: take the rules out of it, or use the gateway's routes";
             self.findings.push(name.finding(0, what));
         }
     }
 
     fn setting(&mut self, name: &Text, arguments: &[Text]) -> Result<(), Finding> {
-        match settings::set(&mut self.settings, name, arguments, self.compatibility)? {
+        match settings::set(&mut self.settings, name, arguments, &mut self.context)? {
             Outcome::Done => Ok(()),
             Outcome::Noted(why) => {
-                self.notes.push(name.finding(0, format!("{} has no effect: {why}", name.lossy())));
+                self.context.notes.push(name.finding(0, format!("{} has no effect: {why}", name.lossy())));
                 Ok(())
             }
             Outcome::Unknown => {
                 let near = settings::suggestion(name);
-                let hint = near.map_or_else(|| "see the list in the reference".to_owned(), |near| format!("is it {near}?"));
+                let hint =
+                    near.map_or_else(|| "see the list in the reference".to_owned(), |near| format!("is it {near}?"));
                 Err(name.finding(0, format!("there is no directive {}: {hint}", name.lossy())))
             }
         }
@@ -138,7 +136,7 @@ impl Loader {
         let Some(list) = arguments.first() else {
             return Err(name.finding(0, "names no action: write SecDefaultAction \"phase:1,log,auditlog,pass\""));
         };
-        let actions = action::read(list, &mut self.slots, self.compatibility, &mut self.findings);
+        let actions = action::read(list, &mut self.context, &mut self.findings);
         let together = Actions::of(&actions, &Disruptive::Pass);
         let Some(phase) = together.phase else {
             return Err(list.finding(0, "names no phase: write phase:1 or another one"));
@@ -163,7 +161,7 @@ impl Loader {
         if !self.findings.is_empty() {
             return Err(self.findings);
         }
-        let Self { settings, slots, drafts, notes, .. } = self;
+        let Self { settings, context: Context { slots, notes, .. }, drafts, .. } = self;
         let mut chains = Vec::new();
         let mut rows: [Vec<Row>; Phase::COUNT] = std::array::from_fn(|_| Vec::new());
         let mut number = 0;
@@ -181,7 +179,7 @@ impl Loader {
         }
         resolve_controls(&mut chains);
         let programs = rows.map(|row| program(&row, &chains));
-        let index = crate::prefilter::Index::of(&chains, &slots);
+        let index = crate::prefilter::Index::of(&chains);
         Ok(Rules { settings, slots, chains, programs, notes, index })
     }
 
@@ -198,7 +196,7 @@ impl Loader {
             });
             if !found {
                 let what = format!("skips to `{}`, which is nowhere behind it", String::from_utf8_lossy(wanted));
-                self.notes.push(head.spot.finding(what));
+                self.context.notes.push(head.spot.finding(what));
             }
         }
     }
@@ -206,7 +204,8 @@ impl Loader {
 
 /// Works out which chains each `ctl` means, so that no request has to.
 fn resolve_controls(chains: &mut [Chain]) {
-    let meant: Vec<Actions> = chains.iter().filter_map(|chain| chain.links.first()).map(|head| head.actions.clone()).collect();
+    let meant: Vec<Actions> =
+        chains.iter().filter_map(|chain| chain.links.first()).map(|head| head.actions.clone()).collect();
     let chains_of = |selection: &Selection| -> ChainSet {
         let taken = (0..).zip(&meant).filter(|(_, actions)| selection.takes(actions));
         taken.map(|(number, _)| number).collect()
@@ -232,7 +231,9 @@ fn program(rows: &[Row], chains: &[Chain]) -> Program {
     let mut steps = Vec::new();
     for (position, row) in rows.iter().enumerate() {
         let Row::Chain(number) = row else { continue };
-        let Some(actions) = chains.get(*number as usize).and_then(|chain| chain.links.first()).map(|head| &head.actions) else {
+        let Some(actions) =
+            chains.get(*number as usize).and_then(|chain| chain.links.first()).map(|head| &head.actions)
+        else {
             continue;
         };
         let after = rows.get(position + 1..).unwrap_or_default();

@@ -6,9 +6,9 @@ mod text;
 use std::ops::Range;
 
 use payload::addresses::Networks;
+use payload::numbers;
 use payload::phrases::Phrases;
 use payload::validate::{self, ByteRanges};
-use payload::numbers;
 use regex::bytes::Regex;
 use smallvec::SmallVec;
 
@@ -124,7 +124,8 @@ impl Operator {
             Self::Phrases(phrases) => find_phrase(phrases, value, captures).into(),
             Self::Compare(comparison, _) => comparison.holds(integer(value), integer(parameter)).into(),
             Self::Text(relation, _) => relation.holds(value, parameter).into(),
-            Self::Networks(networks) => match std::str::from_utf8(value).ok().and_then(|text| text.trim().parse().ok()) {
+            Self::Networks(networks) => match std::str::from_utf8(value).ok().and_then(|text| text.trim().parse().ok())
+            {
                 Some(address) => networks.contain(address).into(),
                 None => Answer::Unclear,
             },
@@ -165,7 +166,7 @@ fn find_phrase(phrases: &Phrases, value: &[u8], captures: Option<&mut Captures>)
 fn find_sqli(value: &[u8], captures: Option<&mut Captures>) -> bool {
     let Some(fingerprint) = payload::sqli(value) else { return false };
     if let Some(captures) = captures {
-        captures.text = Some(fingerprint.as_bytes().into());
+        captures.text = Some(fingerprint.as_str().as_bytes().into());
     }
     true
 }

@@ -73,7 +73,8 @@ fn push_byte(written: &mut String, byte: u8) {
 /// What is wrong in one line, with what can be written instead of what no linear engine can do.
 fn explained(cause: &regex::Error) -> String {
     let text = cause.to_string();
-    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim_start_matches("error: ");
+    let last =
+        text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim_start_matches("error: ");
     if text.contains("look-around") || text.contains("backreferences") {
         return format!("{last}: they can take unlimited time on hostile input; split the rule into a chain of two");
     }

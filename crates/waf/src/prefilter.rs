@@ -18,7 +18,7 @@ use self::scan::Scanner;
 pub(crate) use self::sieve::Sieve;
 use crate::operator::{Comparison, Operator, Relation, integer};
 use crate::rules::{Chain, Rule};
-use crate::slots::{Slot, Slots};
+use crate::slots::Slot;
 use crate::target::{Manner, Selector, Target};
 use crate::variable::Variable;
 
@@ -67,7 +67,7 @@ pub(crate) struct Group {
 }
 
 impl Index {
-    pub(crate) fn of(chains: &[Chain], _slots: &Slots) -> Self {
+    pub(crate) fn of(chains: &[Chain]) -> Self {
         let mut building = Building::default();
         let rules = chains.iter().map(|chain| chain.links.len()).sum();
         let mut probes = vec![None; rules];
@@ -156,9 +156,11 @@ fn needs(operator: &Operator) -> Option<Needs> {
         Operator::Matches(matcher) => Some(needs::of_pattern(matcher.regex.as_str())),
         Operator::Phrases(phrases) => Some(Needs::one_of(phrases.all())),
         Operator::Text(relation, template) => match relation {
-            Relation::Equals | Relation::BeginsWith | Relation::EndsWith | Relation::Contains | Relation::ContainsWord => {
-                template.constant().map(|text| Needs::one_of(&[text.to_vec()]))
-            }
+            Relation::Equals
+            | Relation::BeginsWith
+            | Relation::EndsWith
+            | Relation::Contains
+            | Relation::ContainsWord => template.constant().map(|text| Needs::one_of(&[text.to_vec()])),
             Relation::Within => None,
         },
         Operator::ByteRange(ranges) => Some(Needs::a_byte_of(ranges.allowed().complement())),

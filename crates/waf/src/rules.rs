@@ -1,11 +1,11 @@
 //! Compiled rules, which any number of transactions share.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use payload::transform::Transformation;
 use problem::Finding;
 
+use crate::Phase;
 use crate::action::{Actions, Disruptive};
 use crate::load::Loader;
 use crate::operator::Operator;
@@ -13,7 +13,6 @@ use crate::seclang::Spot;
 use crate::settings::{Compatibility, Settings};
 use crate::slots::Slots;
 use crate::target::Target;
-use crate::Phase;
 
 /// A set of rules.
 #[derive(Debug)]
@@ -23,7 +22,6 @@ pub struct Rules {
     /// All chains, in the order in which they are written, whatever their phase.
     pub(crate) chains: Vec<Chain>,
     pub(crate) programs: [Program; Phase::COUNT],
-    /// The rules and targets that a `ctl` takes away, worked out before any request.
     pub(crate) notes: Vec<Finding>,
     pub(crate) index: crate::prefilter::Index,
 }
@@ -234,6 +232,3 @@ impl<'a> Described<'a> {
         !matches!(self.head.actions.disruptive, Disruptive::Pass | Disruptive::Allow(_))
     }
 }
-
-/// A set that is shared.
-pub type Shared = Arc<Rules>;

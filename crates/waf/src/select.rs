@@ -34,14 +34,17 @@ impl Selection {
 pub(crate) fn parse_ids(text: &Text) -> Result<Vec<(u64, u64)>, Finding> {
     let written = text.lossy();
     let mut ranges = Vec::new();
-    for piece in written.split(|letter: char| letter.is_whitespace() || letter == ',').filter(|piece| !piece.is_empty()) {
+    for piece in written.split(|letter: char| letter.is_whitespace() || letter == ',').filter(|piece| !piece.is_empty())
+    {
         let range = match piece.split_once('-') {
             Some((first, last)) => first.trim().parse().ok().zip(last.trim().parse().ok()),
             None => piece.parse().ok().map(|id| (id, id)),
         };
         match range.filter(|(first, last)| first <= last) {
             Some(range) => ranges.push(range),
-            None => return Err(text.finding(0, format!("`{piece}` is no number of a rule: write 942100 or 942100-942199"))),
+            None => {
+                return Err(text.finding(0, format!("`{piece}` is no number of a rule: write 942100 or 942100-942199")));
+            }
         }
     }
     if ranges.is_empty() {

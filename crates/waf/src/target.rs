@@ -4,9 +4,10 @@ use payload::xml::Path;
 use problem::Finding;
 use regex::bytes::Regex;
 
+use crate::context::Context;
 use crate::pattern;
 use crate::seclang::{Item, Text, items};
-use crate::slots::{Slot, Slots};
+use crate::slots::Slot;
 use crate::variable::{Shape, Variable};
 
 /// One variable in the list of a rule.
@@ -69,7 +70,7 @@ impl Selector {
 
 impl Target {
     /// Reads `ARGS|!ARGS:a|&REQUEST_HEADERS:Host`, each item with its own findings.
-    pub(crate) fn list(text: &Text, slots: &mut Slots, findings: &mut Vec<Finding>) -> Vec<Self> {
+    pub(crate) fn list(text: &Text, context: &mut Context, findings: &mut Vec<Finding>) -> Vec<Self> {
         let items = match items(text) {
             Ok(items) => items,
             Err(finding) => {
@@ -82,25 +83,28 @@ impl Target {
         }
         items
             .iter()
-            .filter_map(|item| Self::one(item, slots).map_err(|finding| findings.push(finding)).ok())
+            .filter_map(|item| Self::one(item, context).map_err(|finding| findings.push(finding)).ok())
             .collect()
     }
 
-    fn one(item: &Item, slots: &mut Slots) -> Result<Self, Finding> {
+    fn one(item: &Item, context: &mut Context) -> Result<Self, Finding> {
         let (manner, name) = match item.name.byte(0) {
             Some(b'!') => (Manner::Exclude, item.name.from(1)),
             Some(b'&') => (Manner::Count, item.name.from(1)),
             _ => (Manner::Include, item.name.clone()),
         };
-        let target = Self::named(&name, item.value.as_ref(), slots)?;
+        let target = Self::named(&name, item.value.as_ref(), context)?;
         if manner == Manner::Count && target.variable.shape() == Shape::Scalar {
-            return Err(name.finding(0, format!("`&` counts what a collection holds, and {} is none: leave `&` out", name.lossy())));
+            return Err(name.finding(
+                0,
+                format!("`&` counts what a collection holds, and {} is none: leave `&` out", name.lossy()),
+            ));
         }
         Ok(Self { manner, ..target })
     }
 
     /// The variable of that name with a selector, as in a list or in `%{NAME.selector}`.
-    pub(crate) fn named(name: &Text, selector: Option<&Text>, slots: &mut Slots) -> Result<Self, Finding> {
+    pub(crate) fn named(name: &Text, selector: Option<&Text>, context: &mut Context) -> Result<Self, Finding> {
         // Old rules write HTTP_USER_AGENT for the header.
         if name.bytes().get(..5).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"HTTP_")) && name.len() > 5 {
             let header = name.from(5);
@@ -109,27 +113,36 @@ impl Target {
         }
         let Some(variable) = Variable::named(name.bytes()) else {
             let nearest = Variable::nearest(name.bytes());
-            let hint = nearest.map_or_else(|| "see the list in the reference".to_owned(), |near| format!("is it {near}?"));
+            let hint =
+                nearest.map_or_else(|| "see the list in the reference".to_owned(), |near| format!("is it {near}?"));
             return Err(name.finding(0, format!("there is no variable {}: {hint}", name.lossy())));
         };
         let selector = match (variable.shape(), selector) {
+            // It never has a value.
             (Shape::Absent(reason), _) => {
-                return Err(name.finding(0, format!("{} is not available: {reason}", variable.name())));
+                context.refuse(name, variable.name(), reason)?;
+                Selector::Every
             }
             (Shape::Scalar, Some(selector)) => {
-                let what = format!("{} holds one value and takes no selector: leave out `:{}`", variable.name(), selector.lossy());
+                let what = format!(
+                    "{} holds one value and takes no selector: leave out `:{}`",
+                    variable.name(),
+                    selector.lossy()
+                );
                 return Err(selector.finding(0, what));
             }
             (Shape::Keyed, None) => {
-                return Err(name.finding(0, format!("{} needs a selector: write {}:name", variable.name(), variable.name())));
+                return Err(
+                    name.finding(0, format!("{} needs a selector: write {}:name", variable.name(), variable.name()))
+                );
             }
             (_, None) => Selector::Every,
-            (_, Some(selector)) => Self::selector(variable, selector, slots)?,
+            (_, Some(selector)) => Self::selector(variable, selector, context)?,
         };
         Ok(Self { manner: Manner::Include, variable, selector })
     }
 
-    fn selector(variable: Variable, text: &Text, slots: &mut Slots) -> Result<Selector, Finding> {
+    fn selector(variable: Variable, text: &Text, context: &mut Context) -> Result<Selector, Finding> {
         let bytes = text.bytes();
         if variable == Variable::Xml {
             let path = Path::parse(&text.lossy()).map_err(|what| text.finding(0, what))?;
@@ -142,7 +155,7 @@ impl Target {
             return Ok(Selector::Matching(Box::new(compiled)));
         }
         if variable == Variable::Tx {
-            return Ok(Selector::Slot(slots.of(bytes)));
+            return Ok(Selector::Slot(context.slots.of(bytes)));
         }
         Ok(Selector::Named(bytes.into()))
     }

@@ -2,8 +2,8 @@
 
 use problem::Finding;
 
+use crate::context::Context;
 use crate::seclang::Text;
-use crate::slots::Slots;
 use crate::target::Target;
 
 /// A text whose macros are expanded when it is needed.
@@ -26,7 +26,7 @@ impl Template {
     }
 
     /// Reads a text and what its macros name.
-    pub(crate) fn read(text: &Text, slots: &mut Slots) -> Result<Self, Finding> {
+    pub(crate) fn read(text: &Text, context: &mut Context) -> Result<Self, Finding> {
         let mut parts = Vec::new();
         let mut plain = Vec::new();
         let mut at = 0;
@@ -44,7 +44,7 @@ impl Template {
                 Some((name, selector)) => (name, Some(selector)),
                 None => (inner, None),
             };
-            parts.push(Part::Macro(Box::new(Target::named(&name, selector.as_ref(), slots)?)));
+            parts.push(Part::Macro(Box::new(Target::named(&name, selector.as_ref(), context)?)));
             at = end + 1;
         }
         if !plain.is_empty() {

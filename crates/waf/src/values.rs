@@ -52,7 +52,8 @@ impl Values {
     /// The number of a value, which is kept if it is new.
     pub(crate) fn intern(&mut self, value: &[u8]) -> ValueId {
         let hash = self.hasher.hash_one(value);
-        let is_same = |id: &u32| self.entries.get(*id as usize).is_some_and(|entry| bytes_of(&self.bytes, entry) == value);
+        let is_same =
+            |id: &u32| self.entries.get(*id as usize).is_some_and(|entry| bytes_of(&self.bytes, entry) == value);
         if let Some(id) = self.table.find(hash, is_same) {
             return ValueId(*id);
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use waf::{
-    Compatibility, Difference, Engine, Environment, Evaluation, Kept, Moment, Persistence, Phase, Place, Rules, Transaction,
-    Verdict,
+    Compatibility, Difference, Engine, Environment, Evaluation, Kept, Moment, Persistence, Phase, Place, Rules,
+    Transaction, Verdict,
 };
 
 fn rules(content: &str) -> Arc<Rules> {

@@ -6,11 +6,11 @@ use problem::Finding;
 use regex::bytes::Regex;
 
 use crate::chains::ChainSet;
+use crate::context::Context;
 use crate::pattern;
 use crate::seclang::Text;
 use crate::select::{Selection, parse_ids};
 use crate::settings::Engine;
-use crate::slots::Slots;
 use crate::target::Target;
 
 /// A change of the engine.
@@ -93,7 +93,7 @@ impl Audit {
 }
 
 impl Control {
-    pub(crate) fn read(text: &Text, slots: &mut Slots) -> Result<Self, Finding> {
+    pub(crate) fn read(text: &Text, context: &mut Context) -> Result<Self, Finding> {
         let Some((name, value)) = text.split_once(b'=') else {
             return Err(text.finding(0, "needs a value: write ctl:name=value"));
         };
@@ -113,9 +113,9 @@ impl Control {
             "ruleremovebyid" => parse_ids(&value).map(Selection::Ids).map(Self::rules),
             "ruleremovebytag" => regex(&value).map(Selection::Tag).map(Self::rules),
             "ruleremovebymsg" => regex(&value).map(Selection::Message).map(Self::rules),
-            "ruleremovetargetbyid" => Self::targets(&value, |text| parse_ids(text).map(Selection::Ids), slots),
-            "ruleremovetargetbytag" => Self::targets(&value, |text| regex(text).map(Selection::Tag), slots),
-            "ruleremovetargetbymsg" => Self::targets(&value, |text| regex(text).map(Selection::Message), slots),
+            "ruleremovetargetbyid" => Self::targets(&value, |text| parse_ids(text).map(Selection::Ids), context),
+            "ruleremovetargetbytag" => Self::targets(&value, |text| regex(text).map(Selection::Tag), context),
+            "ruleremovetargetbymsg" => Self::targets(&value, |text| regex(text).map(Selection::Message), context),
             // What the debug log shows, and links with hashes in them, are not this engine's affair.
             "debugloglevel" | "hashengine" | "hashenforcement" => Ok(Self::Nothing),
             _ => Err(name.finding(0, format!("there is no ctl `{}`: see the list in the reference", name.lossy()))),
@@ -125,13 +125,13 @@ impl Control {
     fn targets(
         value: &Text,
         select: impl Fn(&Text) -> Result<Selection, Finding>,
-        slots: &mut Slots,
+        context: &mut Context,
     ) -> Result<Self, Finding> {
         let Some((which, targets)) = value.split_once(b';') else {
             return Err(value.finding(0, "names no variable: write rules;VARIABLE, such as 942100;ARGS:password"));
         };
         let mut findings = Vec::new();
-        let targets = Target::list(&targets, slots, &mut findings);
+        let targets = Target::list(&targets, context, &mut findings);
         match findings.into_iter().next() {
             Some(finding) => Err(finding),
             None => {
@@ -166,7 +166,8 @@ pub(crate) fn on_off(text: &Text) -> Result<bool, Finding> {
 }
 
 pub(crate) fn number(text: &Text) -> Result<u64, Finding> {
-    text.lossy().parse().map_err(|_| text.finding(0, format!("`{}` is no whole number", text.lossy())))
+    let number = text.lossy().parse().ok();
+    number.ok_or_else(|| text.finding(0, format!("`{}` is no whole number", text.lossy())))
 }
 
 fn regex(text: &Text) -> Result<Box<Regex>, Finding> {

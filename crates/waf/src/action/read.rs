@@ -5,20 +5,14 @@ use problem::Finding;
 
 use super::effect::Masked;
 use super::{Action, Change, Control, Disruptive, Effect, Initialised, Scope};
+use crate::Phase;
+use crate::context::Context;
 use crate::seclang::{Item, Text, items, nearest};
-use crate::settings::Compatibility;
-use crate::slots::Slots;
 use crate::template::Template;
 use crate::variable::Variable;
-use crate::Phase;
 
 /// Reads a list of actions; every action that cannot be read is a finding of its own.
-pub(crate) fn read(
-    text: &Text,
-    slots: &mut Slots,
-    compatibility: Compatibility,
-    findings: &mut Vec<Finding>,
-) -> Vec<Action> {
+pub(crate) fn read(text: &Text, context: &mut Context, findings: &mut Vec<Finding>) -> Vec<Action> {
     let items = match items(text) {
         Ok(items) => items,
         Err(finding) => {
@@ -28,7 +22,7 @@ pub(crate) fn read(
     };
     let mut actions = Vec::with_capacity(items.len());
     for item in &items {
-        match action(item, slots, compatibility) {
+        match action(item, context) {
             Ok(action) => actions.extend(action),
             Err(finding) => findings.push(finding),
         }
@@ -36,7 +30,7 @@ pub(crate) fn read(
     actions
 }
 
-fn action(item: &Item, slots: &mut Slots, compatibility: Compatibility) -> Result<Option<Action>, Finding> {
+fn action(item: &Item, context: &mut Context) -> Result<Option<Action>, Finding> {
     let name = item.name.lossy().to_ascii_lowercase();
     if let Some(action) = bare(&name) {
         return match &item.value {
@@ -45,9 +39,11 @@ fn action(item: &Item, slots: &mut Slots, compatibility: Compatibility) -> Resul
         };
     }
     if name == "allow" {
-        return item.value.as_ref().map_or(Ok(Scope::Transaction), scope).map(|scope| {
-            Some(Action::Disruptive(Disruptive::Allow(scope)))
-        });
+        return item
+            .value
+            .as_ref()
+            .map_or(Ok(Scope::Transaction), scope)
+            .map(|scope| Some(Action::Disruptive(Disruptive::Allow(scope))));
     }
     if !WITH_VALUE.contains(&name.as_str()) {
         return Err(unknown(&item.name, &name));
@@ -56,12 +52,9 @@ fn action(item: &Item, slots: &mut Slots, compatibility: Compatibility) -> Resul
         return Err(item.name.finding(0, format!("`{name}` needs a value: write {name}:value")));
     };
     if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
-        return match compatibility {
-            Compatibility::Strict => Err(item.name.finding(0, format!("`{name}` is not done here: {reason}"))),
-            Compatibility::Lenient => Ok(None),
-        };
+        return context.refuse(&item.name, &format!("`{name}`"), reason).map(|()| None);
     }
-    valued(&name, value, slots).map(Some)
+    valued(&name, value, context).map(Some)
 }
 
 fn bare(name: &str) -> Option<Action> {
@@ -85,10 +78,42 @@ fn bare(name: &str) -> Option<Action> {
 
 /// The actions that need a value.
 const WITH_VALUE: &[&str] = &[
-    "accuracy", "append", "ctl", "deprecatevar", "exec", "expirevar", "id", "initcol", "logdata", "maturity", "msg",
-    "pause", "phase", "prepend", "proxy", "redirect", "rev", "sanitisearg", "sanitizearg", "sanitiserequestheader",
-    "sanitizerequestheader", "sanitiseresponseheader", "sanitizeresponseheader", "setenv", "setrsc", "setsid", "setuid",
-    "setvar", "severity", "skip", "skipafter", "status", "t", "tag", "ver", "xmlns",
+    "accuracy",
+    "append",
+    "ctl",
+    "deprecatevar",
+    "exec",
+    "expirevar",
+    "id",
+    "initcol",
+    "logdata",
+    "maturity",
+    "msg",
+    "pause",
+    "phase",
+    "prepend",
+    "proxy",
+    "redirect",
+    "rev",
+    "sanitisearg",
+    "sanitizearg",
+    "sanitiserequestheader",
+    "sanitizerequestheader",
+    "sanitiseresponseheader",
+    "sanitizeresponseheader",
+    "setenv",
+    "setrsc",
+    "setsid",
+    "setuid",
+    "setvar",
+    "severity",
+    "skip",
+    "skipafter",
+    "status",
+    "t",
+    "tag",
+    "ver",
+    "xmlns",
 ];
 
 /// Actions that are not done here, and why.
@@ -101,46 +126,47 @@ const REFUSED: &[(&str, &str)] = &[
     ("xmlns", "namespaces serve XPath expressions, of which only `/*` and `//@*` are known"),
 ];
 
-fn valued(name: &str, value: &Text, slots: &mut Slots) -> Result<Action, Finding> {
+fn valued(name: &str, value: &Text, context: &mut Context) -> Result<Action, Finding> {
     Ok(match name {
         "id" => Action::Id(small(value, 1, u64::MAX, "a number above zero")?),
         "phase" => Action::Phase(phase(value)?),
-        "msg" => Action::Message(Template::read(value, slots)?),
-        "logdata" => Action::Data(Template::read(value, slots)?),
-        "tag" => Action::Tag(Template::read(value, slots)?),
+        "msg" => Action::Message(Template::read(value, context)?),
+        "logdata" => Action::Data(Template::read(value, context)?),
+        "tag" => Action::Tag(Template::read(value, context)?),
         "severity" => Action::Severity(severity(value)?),
         "rev" => Action::Revision(value.lossy().into()),
         "ver" => Action::Version(value.lossy().into()),
         "maturity" => Action::Maturity(small(value, 0, 9, "a number from 0 to 9")?),
         "accuracy" => Action::Accuracy(small(value, 0, 9, "a number from 0 to 9")?),
-        "redirect" => Action::Disruptive(Disruptive::Redirect(Template::read(value, slots)?)),
+        "redirect" => Action::Disruptive(Disruptive::Redirect(Template::read(value, context)?)),
         "status" => Action::Status(small(value, 100, 599, "a status from 100 to 599")?),
         "skip" => Action::Skip(small(value, 1, 1_000_000, "how many rules to skip")?),
         "skipafter" => Action::SkipAfter(value.bytes().into()),
         "t" => transformation(value)?,
-        _ => Action::Effect(effect(name, value, slots)?),
+        _ => Action::Effect(effect(name, value, context)?),
     })
 }
 
-fn effect(name: &str, value: &Text, slots: &mut Slots) -> Result<Effect, Finding> {
+fn effect(name: &str, value: &Text, context: &mut Context) -> Result<Effect, Finding> {
     let text = || value.lossy().into_boxed_str();
     Ok(match name {
-        "setvar" => set(value, slots)?,
+        "setvar" => set(value, context)?,
         "expirevar" => {
-            let (collection, name, after) = member(value, slots)?;
-            Effect::Expire { collection, name, after: needed(after, value, "a number of seconds", slots)? }
+            let (collection, name, after) = member(value, context)?;
+            Effect::Expire { collection, name, after: needed(after, value, "a number of seconds", context)? }
         }
-        "deprecatevar" => deprecate(value, slots)?,
-        "initcol" => initialise(value, slots)?,
-        "setsid" => Effect::Initialise { collection: Initialised::Session, key: Template::read(value, slots)? },
-        "setuid" => Effect::Initialise { collection: Initialised::User, key: Template::read(value, slots)? },
-        "setrsc" => Effect::Initialise { collection: Initialised::Resource, key: Template::read(value, slots)? },
+        "deprecatevar" => deprecate(value, context)?,
+        "initcol" => initialise(value, context)?,
+        "setsid" => Effect::Initialise { collection: Initialised::Session, key: Template::read(value, context)? },
+        "setuid" => Effect::Initialise { collection: Initialised::User, key: Template::read(value, context)? },
+        "setrsc" => Effect::Initialise { collection: Initialised::Resource, key: Template::read(value, context)? },
         "setenv" => {
-            let (name, given) = value.split_once(b'=').map_or((value.clone(), None), |(name, given)| (name, Some(given)));
-            let given = given.map(|given| Template::read(&given, slots)).transpose()?;
-            Effect::SetEnv { name: Template::read(&name, slots)?, value: given }
+            let (name, given) =
+                value.split_once(b'=').map_or((value.clone(), None), |(name, given)| (name, Some(given)));
+            let given = given.map(|given| Template::read(&given, context)).transpose()?;
+            Effect::SetEnv { name: Template::read(&name, context)?, value: given }
         }
-        "ctl" => Effect::Control(Control::read(value, slots)?),
+        "ctl" => Effect::Control(Control::read(value, context)?),
         "sanitisearg" | "sanitizearg" => Effect::Mask(Masked::Argument(text())),
         "sanitiserequestheader" | "sanitizerequestheader" => Effect::Mask(Masked::RequestHeader(text())),
         _ => Effect::Mask(Masked::ResponseHeader(text())),
@@ -148,50 +174,53 @@ fn effect(name: &str, value: &Text, slots: &mut Slots) -> Result<Effect, Finding
 }
 
 /// `tx.name=value`, `tx.name=+1`, `!tx.name`, or `tx.name`, which sets it to 1.
-fn set(value: &Text, slots: &mut Slots) -> Result<Effect, Finding> {
+fn set(value: &Text, context: &mut Context) -> Result<Effect, Finding> {
     let unset = value.byte(0) == Some(b'!');
-    let (collection, name, given) = member(&value.from(usize::from(unset)), slots)?;
+    let (collection, name, given) = member(&value.from(usize::from(unset)), context)?;
     let change = match given {
         _ if unset => Change::Unset,
         None => Change::To(Template::plain(b"1")),
         Some(given) => match given.byte(0) {
-            Some(b'+') => Change::Up(Template::read(&given.from(1), slots)?),
-            Some(b'-') => Change::Down(Template::read(&given.from(1), slots)?),
-            _ => Change::To(Template::read(&given, slots)?),
+            Some(b'+') => Change::Up(Template::read(&given.from(1), context)?),
+            Some(b'-') => Change::Down(Template::read(&given.from(1), context)?),
+            _ => Change::To(Template::read(&given, context)?),
         },
     };
     Ok(match (collection, name.constant()) {
-        (Variable::Tx, Some(name)) => Effect::Set { slot: slots.of(name), change },
+        (Variable::Tx, Some(name)) => Effect::Set { slot: context.slots.of(name), change },
         _ => Effect::SetNamed { collection, name, change },
     })
 }
 
 /// `collection.name`, and what stands behind the equals sign.
-fn member(text: &Text, slots: &mut Slots) -> Result<(Variable, Template, Option<Text>), Finding> {
+fn member(text: &Text, context: &mut Context) -> Result<(Variable, Template, Option<Text>), Finding> {
     let (left, given) = text.split_once(b'=').map_or((text.clone(), None), |(left, given)| (left, Some(given)));
     let Some((collection, name)) = left.split_once(b'.') else {
-        return Err(text.finding(0, "names no collection: write tx.name, ip.name, session.name, user.name or global.name"));
+        return Err(
+            text.finding(0, "names no collection: write tx.name, ip.name, session.name, user.name or global.name")
+        );
     };
     let variable = Variable::named(collection.bytes())
         .filter(|variable| *variable == Variable::Tx || Initialised::of(*variable).is_some());
     match variable {
-        Some(variable) => Ok((variable, Template::read(&name, slots)?, given)),
+        Some(variable) => Ok((variable, Template::read(&name, context)?, given)),
         None => {
-            let what = format!("`{}` cannot be set: write tx, ip, session, user, resource or global", collection.lossy());
+            let what =
+                format!("`{}` cannot be set: write tx, ip, session, user, resource or global", collection.lossy());
             Err(collection.finding(0, what))
         }
     }
 }
 
-fn needed(given: Option<Text>, value: &Text, what: &str, slots: &mut Slots) -> Result<Template, Finding> {
+fn needed(given: Option<Text>, value: &Text, what: &str, context: &mut Context) -> Result<Template, Finding> {
     match given {
-        Some(given) => Template::read(&given, slots),
+        Some(given) => Template::read(&given, context),
         None => Err(value.finding(0, format!("needs `=` and {what}"))),
     }
 }
 
-fn deprecate(value: &Text, slots: &mut Slots) -> Result<Effect, Finding> {
-    let (collection, name, given) = member(value, slots)?;
+fn deprecate(value: &Text, context: &mut Context) -> Result<Effect, Finding> {
+    let (collection, name, given) = member(value, context)?;
     let given = given.map(|given| given.lossy()).unwrap_or_default();
     let parsed = given.split_once('/').and_then(|(by, every)| by.parse().ok().zip(every.parse().ok()));
     match parsed.filter(|(_, every)| *every > 0) {
@@ -200,12 +229,12 @@ fn deprecate(value: &Text, slots: &mut Slots) -> Result<Effect, Finding> {
     }
 }
 
-fn initialise(value: &Text, slots: &mut Slots) -> Result<Effect, Finding> {
+fn initialise(value: &Text, context: &mut Context) -> Result<Effect, Finding> {
     let Some((name, key)) = value.split_once(b'=') else {
         return Err(value.finding(0, "needs a key: write initcol:ip=%{REMOTE_ADDR}"));
     };
     match Variable::named(name.bytes()).and_then(Initialised::of) {
-        Some(collection) => Ok(Effect::Initialise { collection, key: Template::read(&key, slots)? }),
+        Some(collection) => Ok(Effect::Initialise { collection, key: Template::read(&key, context)? }),
         None => Err(name.finding(0, "must be ip, global, resource, session or user")),
     }
 }
@@ -269,5 +298,16 @@ fn unknown(name: &Text, lower: &str) -> Finding {
 
 /// The actions without a value, to be suggested.
 const BARE: &[&str] = &[
-    "pass", "deny", "drop", "block", "allow", "log", "nolog", "auditlog", "noauditlog", "capture", "multiMatch", "chain",
+    "pass",
+    "deny",
+    "drop",
+    "block",
+    "allow",
+    "log",
+    "nolog",
+    "auditlog",
+    "noauditlog",
+    "capture",
+    "multiMatch",
+    "chain",
 ];

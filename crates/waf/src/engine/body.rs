@@ -7,10 +7,10 @@ use payload::{json, xml};
 
 use super::run::Intervention;
 use super::state::{BodyState, File, Named, Origin, Transaction};
+use crate::Phase;
 use crate::action::Processor;
 use crate::settings::Beyond;
 use crate::variable::Variable;
-use crate::Phase;
 
 impl Transaction {
     /// Reads the body, once. A body beyond its limit may be a reason to go no further.
@@ -48,7 +48,13 @@ impl Transaction {
         self.set(Variable::InboundDataError, b"1");
         let set = self.rules.settings().request_body_beyond;
         if self.beyond(set) == Beyond::Reject {
-            return Some(Intervention { rule: None, phase: Phase::RequestBody, status: 413, redirect: None, drop: false });
+            return Some(Intervention {
+                rule: None,
+                phase: Phase::RequestBody,
+                status: 413,
+                redirect: None,
+                drop: false,
+            });
         }
         self.body.truncate(limit);
         None
@@ -64,7 +70,8 @@ impl Transaction {
         };
         let limit = usize::try_from(self.rules.settings().request_body_no_files_limit).unwrap_or(usize::MAX);
         let error = error.or_else(|| {
-            (without_files >= limit).then(|| "the body without files is larger than SecRequestBodyNoFilesLimit".to_owned())
+            (without_files >= limit)
+                .then(|| "the body without files is larger than SecRequestBodyNoFilesLimit".to_owned())
         });
         let Some(error) = error else { return false };
         self.body_error(&error);
@@ -129,10 +136,9 @@ impl Transaction {
                 }
             }
         }
-        for (variable, last) in [
-            (Variable::MultipartName, &read.last_name),
-            (Variable::MultipartFilename, &read.last_file_name),
-        ] {
+        for (variable, last) in
+            [(Variable::MultipartName, &read.last_name), (Variable::MultipartFilename, &read.last_file_name)]
+        {
             if let Some(last) = last {
                 self.set(variable, last);
             }

@@ -121,8 +121,8 @@ impl Transaction {
     fn cookie(&mut self, header: &[u8]) {
         let settings = self.rules.settings();
         let format = match settings.cookie_format {
-            CookieFormat::Version0 => Format::Version0,
-            CookieFormat::Version1 => Format::Version1,
+            CookieFormat::Version0 => Format::Netscape,
+            CookieFormat::Version1 => Format::Rfc2109,
         };
         // Without a semicolon, a comma and a space part cookies.
         let comma = memchr::memchr(b',', header).is_some_and(|at| header.get(at + 1) == Some(&b' '));
@@ -167,7 +167,8 @@ impl Transaction {
     }
 
     pub(super) fn request_header_value(&self, name: &[u8]) -> Option<&[u8]> {
-        let found = self.request_headers.iter().find(|header| self.values.bytes(header.name).eq_ignore_ascii_case(name));
+        let found =
+            self.request_headers.iter().find(|header| self.values.bytes(header.name).eq_ignore_ascii_case(name));
         found.map(|header| self.values.bytes(header.value))
     }
 }
@@ -187,8 +188,9 @@ fn parts_of(target: &[u8]) -> (Option<&[u8]>, Option<&[u8]>) {
         let rest = before.get(scheme + 3..).unwrap_or_default();
         return (memchr::memchr(b'/', rest).and_then(|slash| rest.get(slash..)), query);
     }
-    let is_authority = before.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']'))
-        && before.contains(&b':');
+    let is_authority =
+        before.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']'))
+            && before.contains(&b':');
     ((!is_authority && !before.is_empty()).then_some(before), query)
 }
 
@@ -246,7 +248,11 @@ mod tests {
         ] {
             let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
             let (found_path, found_query) = parts_of(target.as_bytes());
-            assert_eq!((text(found_path), text(found_query)), (path.map(Into::into), query.map(Into::into)), "{target}");
+            assert_eq!(
+                (text(found_path), text(found_query)),
+                (path.map(Into::into), query.map(Into::into)),
+                "{target}"
+            );
         }
     }
 }

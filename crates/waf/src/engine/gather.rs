@@ -1,6 +1,6 @@
 //! The values that a rule looks at.
 
-use super::state::{Found, Name, NO_SEVERITY, Named, Origin, Transaction};
+use super::state::{Found, NO_SEVERITY, Name, Named, Origin, Transaction};
 use crate::action::Initialised;
 use crate::rules::RuleAt;
 use crate::slots::Slot;
@@ -47,7 +47,9 @@ impl Transaction {
         let variable = target.variable;
         let selector = &target.selector;
         match variable {
-            Variable::Args | Variable::ArgsGet | Variable::ArgsPost => self.arguments(variable, selector, Part::Value, found),
+            Variable::Args | Variable::ArgsGet | Variable::ArgsPost => {
+                self.arguments(variable, selector, Part::Value, found)
+            }
             Variable::ArgsNames | Variable::ArgsGetNames | Variable::ArgsPostNames => {
                 self.arguments(variable, selector, Part::Name, found);
             }
@@ -59,10 +61,9 @@ impl Transaction {
             Variable::RequestCookiesNames => self.named(variable, selector, &self.cookies, Part::Name, found),
             Variable::MultipartPartHeaders => self.named(variable, selector, &self.part_headers, Part::Value, found),
             Variable::Env => self.named(variable, selector, &self.env, Part::Value, found),
-            Variable::Files
-            | Variable::FilesNames
-            | Variable::FilesSizes
-            | Variable::FilesTmpContent => self.file_values(variable, selector, found),
+            Variable::Files | Variable::FilesNames | Variable::FilesSizes | Variable::FilesTmpContent => {
+                self.file_values(variable, selector, found)
+            }
             Variable::MatchedVars | Variable::MatchedVarsNames => self.matched_values(variable, selector, found),
             Variable::Tx => self.transaction_values(selector, found),
             Variable::Ip | Variable::Global | Variable::Resource | Variable::Session | Variable::User => {
@@ -85,7 +86,8 @@ impl Transaction {
             _ => None,
         };
         for argument in &self.arguments {
-            if origin.is_none_or(|origin| origin == argument.origin) && selector.takes(self.values.bytes(argument.name)) {
+            if origin.is_none_or(|origin| origin == argument.origin) && selector.takes(self.values.bytes(argument.name))
+            {
                 let value = part.of(argument.name, argument.value);
                 found.push(Found { variable, name: Name::Is(argument.name), value });
             }
@@ -137,7 +139,7 @@ impl Transaction {
         self.named(Variable::Tx, selector, &self.others, Part::Value, found);
     }
 
-    fn kept_values(&mut self, variable: Variable, selector: &Selector, found: &mut Vec<Found>) {
+    fn kept_values(&self, variable: Variable, selector: &Selector, found: &mut Vec<Found>) {
         let now = self.environment.now.seconds;
         let Some(wanted) = Initialised::of(variable) else { return };
         let Some((_, collection)) = self.collections.iter().find(|(which, _)| *which == wanted) else { return };
@@ -185,7 +187,11 @@ impl Transaction {
         let text = match variable {
             Variable::ArgsCombinedSize => {
                 let size = |id| self.values.bytes(id).len();
-                self.arguments.iter().map(|argument| size(argument.name) + size(argument.value)).sum::<usize>().to_string()
+                self.arguments
+                    .iter()
+                    .map(|argument| size(argument.name) + size(argument.value))
+                    .sum::<usize>()
+                    .to_string()
             }
             Variable::HighestSeverity => match self.highest_severity {
                 NO_SEVERITY => "255".to_owned(),
@@ -213,7 +219,8 @@ impl Transaction {
 
     /// The request as it would be written.
     fn full_request(&mut self) -> ValueId {
-        let mut text = self.scalar(Variable::RequestLine).map(|line| self.values.bytes(line).to_vec()).unwrap_or_default();
+        let mut text =
+            self.scalar(Variable::RequestLine).map(|line| self.values.bytes(line).to_vec()).unwrap_or_default();
         text.extend_from_slice(b"\n");
         for header in &self.request_headers {
             for piece in [self.values.bytes(header.name), b": ", self.values.bytes(header.value), b"\n"] {

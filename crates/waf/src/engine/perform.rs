@@ -71,9 +71,10 @@ impl Transaction {
         if let Some(slot) = self.rules.slots.find(self.values.bytes(name)) {
             return self.perform(&Effect::Set { slot, change: change.clone() }, at);
         }
-        let position = self.others.iter().position(|other| {
-            self.values.bytes(other.name).eq_ignore_ascii_case(self.values.bytes(name))
-        });
+        let position = self
+            .others
+            .iter()
+            .position(|other| self.values.bytes(other.name).eq_ignore_ascii_case(self.values.bytes(name)));
         let old = position.and_then(|position| self.others.get(position)).map(|other| other.value);
         let new = self.changed(old, change, at);
         if let Some(position) = position {
@@ -134,7 +135,9 @@ impl Transaction {
         }
         kept.changes.push(Difference::Added { name: text, by: -loss });
         let left = self.values.intern_number(u64::try_from(value - loss).unwrap_or(0));
-        if let Some(entry) = self.collection_mut(collection).and_then(|kept| kept.entries.iter_mut().find(|entry| entry.name == name)) {
+        if let Some(entry) =
+            self.collection_mut(collection).and_then(|kept| kept.entries.iter_mut().find(|entry| entry.name == name))
+        {
             entry.value = left;
             entry.changed = now;
         }
@@ -157,7 +160,9 @@ impl Transaction {
         let is_new = kept.is_empty();
         let now = self.environment.now.seconds;
         let mut entries: Vec<Entry> = Vec::with_capacity(kept.len() + 4);
-        for (name, value) in [(&b"KEY"[..], self.values.bytes(key).to_vec()), (b"IS_NEW", vec![b'0' + u8::from(is_new)])] {
+        for (name, value) in
+            [(&b"KEY"[..], self.values.bytes(key).to_vec()), (&b"IS_NEW"[..], vec![b'0' + u8::from(is_new)])]
+        {
             let (name, value) = (self.values.intern(name), self.values.intern(&value));
             entries.push(Entry { name, value, expires: None, changed: now });
         }
@@ -197,7 +202,10 @@ impl Transaction {
         let name = unset.as_deref().map_or(name, |name| self.values.intern(name));
         self.env.retain(|set| set.name != name);
         if unset.is_none() {
-            let value = value.map_or_else(|| self.values.intern(b"1"), |value| self.expand(value, Some(at)));
+            let value = match value {
+                Some(value) => self.expand(value, Some(at)),
+                None => self.values.intern(b"1"),
+            };
             self.env.push(Named { name, value });
         }
     }

@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use super::run::{Intervention, Verdict};
 use super::state::{Named, Transaction};
+use crate::Phase;
 use crate::settings::{Beyond, Engine};
 use crate::variable::Variable;
-use crate::Phase;
 
 /// The head of an answer.
 #[derive(Clone, Copy, Debug)]

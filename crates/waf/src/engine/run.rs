@@ -6,13 +6,13 @@ use smallvec::smallvec;
 
 use super::matched::{Ending, Record};
 use super::state::{Evaluation, Found, Named, Transaction};
+use crate::Phase;
 use crate::action::{Actions, Disruptive, Scope};
 use crate::operator::{Answer, Captures, Operator};
 use crate::rules::{Rule, RuleAt, Rules};
 use crate::settings::Engine;
 use crate::values::ValueId;
 use crate::variable::Variable;
-use crate::Phase;
 
 /// What a phase comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,7 +235,8 @@ impl Transaction {
         let shown = actions.log || actions.audit_log;
         let message = actions.message.as_ref().filter(|_| shown).map(|text| self.expand(text, Some(at)));
         let data = actions.data.as_ref().filter(|_| shown).map(|text| self.expand(text, Some(at)));
-        let interrupted = phase != Phase::Logging && self.control.engine == Engine::On && self.disrupt(actions, at, phase);
+        let interrupted =
+            phase != Phase::Logging && self.control.engine == Engine::On && self.disrupt(actions, at, phase);
         Ending { message, data, log: actions.log, audit: actions.audit_log, interrupted }
     }
 

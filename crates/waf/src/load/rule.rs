@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use problem::Finding;
 
 use super::{Entry, Loader};
+use crate::Phase;
 use crate::action::{self, Action, Actions, Disruptive};
 use crate::operator::Operator;
 use crate::rules::{Chain, Rule};
 use crate::seclang::{Spot, Text};
 use crate::target::{Manner, Selector, Target};
 use crate::variable::Variable;
-use crate::Phase;
 
 /// A rule that directives behind it may still change.
 pub(crate) struct Draft {
@@ -24,6 +24,15 @@ pub(crate) struct Draft {
     /// What `block` stands for.
     pub(crate) block: Disruptive,
     pub(crate) actions: Actions,
+}
+
+/// A rule as it is written.
+struct Written<'a> {
+    targets: Vec<Target>,
+    operator: Result<(Operator, bool), Finding>,
+    list: Option<&'a Text>,
+    /// How many findings there were before it.
+    before: usize,
 }
 
 /// The rules so far.
@@ -56,7 +65,8 @@ impl Drafts {
     /// Says that a chain which goes on has nothing to go on with.
     pub(crate) fn close(&mut self, findings: &mut Vec<Finding>) {
         if let Some(last) = self.open.last().filter(|_| !self.broken) {
-            findings.push(last.spot.finding("the chain goes on, and no rule follows: take `chain` out, or write the rule"));
+            findings
+                .push(last.spot.finding("the chain goes on, and no rule follows: take `chain` out, or write the rule"));
         }
         self.open.clear();
         self.broken = false;
@@ -68,15 +78,17 @@ impl Loader {
         let (targets, operator, list) = match arguments {
             [targets, operator] => (targets, operator, None),
             [targets, operator, list] => (targets, operator, Some(list)),
-            [] | [_] => return Err(name.finding(0, "needs variables and an operator: SecRule ARGS \"@rx attack\" \"id:1\"")),
+            [] | [_] => {
+                return Err(name.finding(0, "needs variables and an operator: SecRule ARGS \"@rx attack\" \"id:1\""));
+            }
             [_, _, _, more, ..] => {
                 return Err(more.finding(0, "is one argument too many: put the actions into one pair of quotes"));
             }
         };
         let before = self.findings.len();
-        let read = Target::list(targets, &mut self.slots, &mut self.findings);
-        let operator = Operator::read(operator, &mut self.slots, self.compatibility);
-        self.draft(name, read, operator, list, before);
+        let targets = Target::list(targets, &mut self.context, &mut self.findings);
+        let operator = Operator::read(operator, &mut self.context);
+        self.draft(name, Written { targets, operator, list, before });
         Ok(())
     }
 
@@ -84,23 +96,19 @@ impl Loader {
         let [list] = arguments else {
             return Err(name.finding(0, "needs one list of actions in quotes: SecAction \"id:1,phase:1,pass,nolog\""));
         };
-        let target = Target { manner: Manner::Include, variable: Variable::RemoteAddr, selector: Selector::Every };
+        // A variable that every transaction has.
+        let target = Target { manner: Manner::Include, variable: Variable::UniqueId, selector: Selector::Every };
         let before = self.findings.len();
-        self.draft(name, vec![target], Ok((Operator::Always, false)), Some(list), before);
+        let operator = Ok((Operator::Always, false));
+        self.draft(name, Written { targets: vec![target], operator, list: Some(list), before });
         Ok(())
     }
 
     /// Takes a rule in, or marks the chain that it belongs to as one that cannot be.
-    fn draft(
-        &mut self,
-        name: &Text,
-        targets: Vec<Target>,
-        operator: Result<(Operator, bool), Finding>,
-        list: Option<&Text>,
-        before: usize,
-    ) {
+    fn draft(&mut self, name: &Text, rule: Written<'_>) {
+        let Written { targets, operator, list, before } = rule;
         let written = match list {
-            Some(list) => action::read(list, &mut self.slots, self.compatibility, &mut self.findings),
+            Some(list) => action::read(list, &mut self.context, &mut self.findings),
             None => Vec::new(),
         };
         let is_head = self.drafts.open.is_empty() && !self.drafts.broken;

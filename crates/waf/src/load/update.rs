@@ -31,17 +31,18 @@ impl Loader {
         let (which, targets, replaced) = match arguments {
             [which, targets] => (which, targets, None),
             [which, targets, replaced] => (which, targets, Some(replaced)),
-            _ => return Err(name.finding(0, "needs a rule and variables: SecRuleUpdateTargetById 942100 \"!ARGS:password\"")),
+            _ => {
+                return Err(
+                    name.finding(0, "needs a rule and variables: SecRuleUpdateTargetById 942100 \"!ARGS:password\"")
+                );
+            }
         };
         // A link of a chain is meant by `id:1`, counted from 0.
-        let (which, link) = match which.split_once(b':').filter(|_| name.is("SecRuleUpdateTargetById")) {
-            Some((which, link)) => (which, link.lossy().parse().map_err(|_| link.finding(0, "must be the number of a link"))?),
-            None => (which.clone(), 0),
-        };
+        let (which, link) = if name.is("SecRuleUpdateTargetById") { which_link(which)? } else { (which.clone(), 0) };
         let selection = selection(name, &which)?;
         let before = self.findings.len();
-        let added = Target::list(targets, &mut self.slots, &mut self.findings);
-        let replaced = replaced.map(|text| Target::list(text, &mut self.slots, &mut self.findings));
+        let added = Target::list(targets, &mut self.context, &mut self.findings);
+        let replaced = replaced.map(|text| Target::list(text, &mut self.context, &mut self.findings));
         if self.findings.len() > before {
             return Ok(());
         }
@@ -59,16 +60,14 @@ impl Loader {
         let [which, list] = arguments else {
             return Err(name.finding(0, "needs a rule and actions: SecRuleUpdateActionById 942100 \"pass\""));
         };
-        let (which, link) = match which.split_once(b':') {
-            Some((which, link)) => (which, link.lossy().parse().map_err(|_| link.finding(0, "must be the number of a link"))?),
-            None => (which.clone(), 0),
-        };
+        let (which, link) = which_link(which)?;
         let selection = Selection::Ids(parse_ids(&which)?);
         let before = self.findings.len();
-        let added = action::read(list, &mut self.slots, self.compatibility, &mut self.findings);
+        let added = action::read(list, &mut self.context, &mut self.findings);
         let fixed = added.iter().any(|action| matches!(action, Action::Id(_) | Action::Phase(_) | Action::Chain));
         if fixed {
-            self.findings.push(list.finding(0, "cannot change id, phase or chain of a rule: remove it and write another one"));
+            self.findings
+                .push(list.finding(0, "cannot change id, phase or chain of a rule: remove it and write another one"));
         }
         if self.findings.len() > before {
             return Ok(());
@@ -95,9 +94,16 @@ impl Loader {
     fn note_unmet(&mut self, met: bool, name: &Text, which: &Text) {
         if !met {
             let what = format!("{} changes nothing: no rule before it is {}", name.lossy(), which.lossy());
-            self.notes.push(which.finding(0, what));
+            self.context.notes.push(which.finding(0, what));
         }
     }
+}
+
+/// The rule and the number of the link in `id:link`.
+fn which_link(text: &Text) -> Result<(Text, usize), Finding> {
+    let Some((which, link)) = text.split_once(b':') else { return Ok((text.clone(), 0)) };
+    let number = link.lossy().parse().ok();
+    number.map(|number| (which, number)).ok_or_else(|| link.finding(0, "must be the number of a link, counted from 0"))
 }
 
 fn retarget(draft: &mut Draft, added: &[Target], replaced: Option<&[Target]>) {

@@ -9,56 +9,53 @@ use problem::Finding;
 use regex::bytes::Regex;
 
 use super::{Comparison, Kind, Matcher, Operator, Relation};
+use crate::context::Context;
 use crate::pattern;
 use crate::seclang::{Text, nearest};
-use crate::settings::Compatibility;
-use crate::slots::Slots;
 use crate::template::Template;
 use crate::variable::Variable;
 
 impl Operator {
     /// Reads `!@name parameter`, and whether it is negated. Without a name it is an expression.
-    pub(crate) fn read(text: &Text, slots: &mut Slots, compatibility: Compatibility) -> Result<(Self, bool), Finding> {
+    pub(crate) fn read(text: &Text, context: &mut Context) -> Result<(Self, bool), Finding> {
         let text = text.trimmed();
         let negated = text.byte(0) == Some(b'!');
         let text = text.from(usize::from(negated)).trimmed();
         if text.byte(0) != Some(b'@') {
-            return Ok((expression(&text, slots, false)?, negated));
+            return Ok((expression(&text, context, false)?, negated));
         }
         let end = text.bytes().iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
         let name = text.slice(1..end);
         let rest = text.from(end);
         let start = rest.bytes().iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(rest.len());
         let parameter = rest.from(start);
-        Ok((Self::named(&name, &parameter, slots, compatibility)?, negated))
+        Ok((Self::named(&name, &parameter, context)?, negated))
     }
 
-    fn named(name: &Text, parameter: &Text, slots: &mut Slots, compatibility: Compatibility) -> Result<Self, Finding> {
+    fn named(name: &Text, parameter: &Text, context: &mut Context) -> Result<Self, Finding> {
         let lower = name.lossy().to_ascii_lowercase();
         if let Some((_, why)) = REFUSED.iter().find(|(known, _)| *known == lower) {
-            return match compatibility {
-                Compatibility::Strict => Err(name.finding(0, format!("@{} cannot be done here: {why}", name.lossy()))),
-                Compatibility::Lenient => Ok(Self::Never),
-            };
+            // It never holds.
+            return context.refuse(name, &format!("@{}", name.lossy()), why).map(|()| Self::Never);
         }
-        let template = |slots: &mut Slots| Template::read(parameter, slots);
+        let template = |context: &mut Context| Template::read(parameter, context);
         Ok(match lower.as_str() {
-            "rx" => expression(parameter, slots, false)?,
-            "rxglobal" => expression(parameter, slots, true)?,
+            "rx" => expression(parameter, context, false)?,
+            "rxglobal" => expression(parameter, context, true)?,
             "pm" => compiled(phrases::of_parameter(parameter.bytes()), parameter)?,
             "pmfromfile" | "pmf" => compiled(phrases_of_files(parameter)?, parameter)?,
-            "eq" => Self::Compare(Comparison::Equal, template(slots)?),
-            "ge" => Self::Compare(Comparison::AtLeast, template(slots)?),
-            "gt" => Self::Compare(Comparison::Above, template(slots)?),
-            "le" => Self::Compare(Comparison::AtMost, template(slots)?),
-            "lt" => Self::Compare(Comparison::Below, template(slots)?),
-            "streq" => Self::Text(Relation::Equals, template(slots)?),
-            "beginswith" => Self::Text(Relation::BeginsWith, template(slots)?),
-            "endswith" => Self::Text(Relation::EndsWith, template(slots)?),
-            "contains" => Self::Text(Relation::Contains, template(slots)?),
+            "eq" => Self::Compare(Comparison::Equal, template(context)?),
+            "ge" => Self::Compare(Comparison::AtLeast, template(context)?),
+            "gt" => Self::Compare(Comparison::Above, template(context)?),
+            "le" => Self::Compare(Comparison::AtMost, template(context)?),
+            "lt" => Self::Compare(Comparison::Below, template(context)?),
+            "streq" => Self::Text(Relation::Equals, template(context)?),
+            "beginswith" => Self::Text(Relation::BeginsWith, template(context)?),
+            "endswith" => Self::Text(Relation::EndsWith, template(context)?),
+            "contains" => Self::Text(Relation::Contains, template(context)?),
             "strmatch" => Self::Text(Relation::Contains, Template::plain(parameter.bytes())),
-            "containsword" => Self::Text(Relation::ContainsWord, template(slots)?),
-            "within" => Self::Text(Relation::Within, template(slots)?),
+            "containsword" => Self::Text(Relation::ContainsWord, template(context)?),
+            "within" => Self::Text(Relation::Within, template(context)?),
             "ipmatch" => Self::Networks(Box::new(read(parameter, Networks::parse)?)),
             "ipmatchfromfile" | "ipmatchf" => networks_of_file(parameter)?,
             "detectsqli" => Self::Sqli,
@@ -74,7 +71,8 @@ impl Operator {
             "nomatch" => Self::Never,
             _ => {
                 let near = nearest(name.bytes(), KNOWN.iter().copied());
-                let hint = near.map_or_else(|| "see the list in the reference".to_owned(), |near| format!("is it @{near}?"));
+                let hint =
+                    near.map_or_else(|| "see the list in the reference".to_owned(), |near| format!("is it @{near}?"));
                 return Err(name.finding(0, format!("there is no operator @{}: {hint}", name.lossy())));
             }
         })
@@ -139,14 +137,14 @@ impl Kind {
 }
 
 /// An expression; what looks like a macro is one only if its variable is known, for `%{` may be meant as it is.
-fn expression(text: &Text, slots: &mut Slots, global: bool) -> Result<Operator, Finding> {
+fn expression(text: &Text, context: &mut Context, global: bool) -> Result<Operator, Finding> {
     let names_variable = memchr::memmem::find_iter(text.bytes(), b"%{").any(|at| {
         let inner = text.bytes().get(at + 2..).unwrap_or_default();
         let name = inner.split(|byte| matches!(byte, b'.' | b'}')).next().unwrap_or_default();
         Variable::named(name).is_some()
     });
     if names_variable {
-        return Template::read(text, slots).map(Operator::MatchesTemplate);
+        return Template::read(text, context).map(Operator::MatchesTemplate);
     }
     Ok(Operator::Matches(Box::new(Matcher { regex: regex(text)?, global })))
 }
@@ -194,10 +192,35 @@ fn content(parameter: &Text, name: &str) -> Result<Vec<u8>, Finding> {
 const SHOWN: usize = 200;
 
 const KNOWN: &[&str] = &[
-    "rx", "rxGlobal", "pm", "pmFromFile", "eq", "ge", "gt", "le", "lt", "streq", "beginsWith", "endsWith", "contains",
-    "strmatch", "containsWord", "within", "ipMatch", "ipMatchFromFile", "detectSQLi", "detectXSS", "validateByteRange",
-    "validateUrlEncoding", "validateUtf8Encoding", "verifyCC", "verifyCPF", "verifySSN", "verifySVNR",
-    "unconditionalMatch", "noMatch",
+    "rx",
+    "rxGlobal",
+    "pm",
+    "pmFromFile",
+    "eq",
+    "ge",
+    "gt",
+    "le",
+    "lt",
+    "streq",
+    "beginsWith",
+    "endsWith",
+    "contains",
+    "strmatch",
+    "containsWord",
+    "within",
+    "ipMatch",
+    "ipMatchFromFile",
+    "detectSQLi",
+    "detectXSS",
+    "validateByteRange",
+    "validateUrlEncoding",
+    "validateUtf8Encoding",
+    "verifyCC",
+    "verifyCPF",
+    "verifySSN",
+    "verifySVNR",
+    "unconditionalMatch",
+    "noMatch",
 ];
 
 /// Operators that cannot be done here, and why.

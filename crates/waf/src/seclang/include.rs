@@ -169,7 +169,11 @@ mod tests {
     fn included_files_stand_where_their_line_does_and_never_include_themselves() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        std::fs::write(path("main.conf"), "SecA\nInclude rules/*.conf\nIncludeOptional no.conf\nInclude gone.conf\nSecB").unwrap();
+        std::fs::write(
+            path("main.conf"),
+            "SecA\nInclude rules/*.conf\nIncludeOptional no.conf\nInclude gone.conf\nSecB",
+        )
+        .unwrap();
         std::fs::create_dir(path("rules")).unwrap();
         std::fs::write(path("rules/2.conf"), "SecTwo").unwrap();
         std::fs::write(path("rules/1.conf"), "SecOne\nInclude ../rules/1.conf").unwrap();

@@ -20,7 +20,8 @@ pub struct Spot {
 impl Spot {
     /// A finding at this place.
     pub fn finding(&self, message: impl Into<String>) -> Finding {
-        let place = Place { file: self.file.as_ref().to_owned(), line: self.line as usize, column: self.column as usize };
+        let place =
+            Place { file: self.file.as_ref().to_owned(), line: self.line as usize, column: self.column as usize };
         Finding { place: Some(place), ..Finding::new(&Pointer::default(), message) }
     }
 }

@@ -2,8 +2,9 @@
 
 use problem::Finding;
 
-use super::{Beyond, Compatibility, CookieFormat, Engine, Settings};
+use super::{Beyond, CookieFormat, Engine, Settings};
 use crate::action::{Audit, number, on_off};
+use crate::context::Context;
 use crate::pattern;
 use crate::seclang::{Text, nearest};
 
@@ -21,7 +22,7 @@ pub(crate) fn set(
     settings: &mut Settings,
     directive: &Text,
     arguments: &[Text],
-    compatibility: Compatibility,
+    context: &mut Context,
 ) -> Result<Outcome, Finding> {
     let name = directive.lossy().to_ascii_lowercase();
     if let Some((_, why)) = NOTED.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
@@ -29,13 +30,10 @@ pub(crate) fn set(
     }
     if let Some((_, unless, why)) = REFUSED.iter().find(|(known, _, _)| known.eq_ignore_ascii_case(&name)) {
         let off = arguments.first().is_some_and(|argument| argument.is(unless));
-        return match compatibility {
-            _ if off => Ok(Outcome::Done),
-            Compatibility::Lenient => Ok(Outcome::Noted(why)),
-            Compatibility::Strict => {
-                Err(directive.finding(0, format!("{} cannot be done here: {why}", directive.lossy())))
-            }
-        };
+        if !off {
+            context.refuse(directive, &directive.lossy(), why)?;
+        }
+        return Ok(Outcome::Done);
     }
     if !TAKEN.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
         return Ok(Outcome::Unknown);
