@@ -39,7 +39,7 @@ fn request(raw: &[u8]) -> Option<Head> {
     let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
     let (method, target, version) = match words.as_slice() {
         [method, target] => (*method, *target, None),
-        [method, target, version] => (*method, *target, Some(*version)),
+        [method, target, version] => (*method, *target, Some(*version).filter(|version| !version.is_empty())),
         _ => return None,
     };
     let is_token = |text: &[u8]| !text.is_empty() && text.iter().all(|byte| is_token_byte(*byte));

@@ -11,9 +11,6 @@ pub fn raw(input: &Input) -> Vec<u8> {
     let mut data = input.data.clone();
     complete(input, &mut headers, &mut data);
     let mut raw = format!("{} {} {}\r\n", input.method, input.uri, input.version).into_bytes();
-    if input.version.is_empty() {
-        raw = format!("{} {}\r\n", input.method, input.uri).into_bytes();
-    }
     for (name, value) in &headers {
         raw.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }

@@ -20,6 +20,7 @@ impl Transaction {
         }
         self.body_state = BodyState::Read;
         self.epoch += 1;
+        self.decode_path();
         if !self.control.request_body {
             self.body = Bytes::new();
             return None;

@@ -50,30 +50,41 @@ impl Transaction {
 
     /// The line that the request begins with: its parts, as they were sent. Without a protocol it is one of HTTP/0.9.
     pub fn request_line(&mut self, method: &[u8], target: &[u8], protocol: &[u8]) {
-        let mut line = [method, b" ", target].concat();
-        if !protocol.is_empty() {
-            line.extend_from_slice(b" ");
-            line.extend_from_slice(protocol);
-        }
-        self.set(Variable::RequestLine, &line);
+        self.set(Variable::RequestLine, &[method, b" ", target, b" ", protocol].concat());
         self.set(Variable::RequestMethod, method);
         self.set(Variable::RequestProtocol, if protocol.is_empty() { b"HTTP/0.9" } else { protocol });
         self.set(Variable::RequestUriRaw, target);
         let (path, query) = parts_of(target);
         if let Some(path) = path {
-            self.set(Variable::RequestFilename, path);
-            let base = path.iter().rposition(|byte| matches!(byte, b'/' | b'\\')).map_or(0, |slash| slash + 1);
-            self.set(Variable::RequestBasename, path.get(base..).unwrap_or_default());
-            match query {
-                Some(query) => self.set(Variable::RequestUri, &[path, b"?", query].concat()),
-                None => self.set(Variable::RequestUri, path),
-            }
+            self.path(path, query);
         }
         if let Some(query) = query {
             self.set(Variable::QueryString, query);
             self.query(query);
         }
         self.epoch += 1;
+    }
+
+    fn path(&mut self, path: &[u8], query: Option<&[u8]>) {
+        self.set(Variable::RequestFilename, path);
+        let base = path.iter().rposition(|byte| matches!(byte, b'/' | b'\\')).map_or(0, |slash| slash + 1);
+        self.set(Variable::RequestBasename, path.get(base..).unwrap_or_default());
+        match query {
+            Some(query) => self.set(Variable::RequestUri, &[path, b"?", query].concat()),
+            None => self.set(Variable::RequestUri, path),
+        }
+    }
+
+    /// Decodes the path. As with `ModSecurity` 2, rules of phase 1 see it as it was sent, and later ones as it is meant.
+    pub(super) fn decode_path(&mut self) {
+        let Some(raw) = self.scalar(Variable::RequestFilename) else { return };
+        let raw = self.values.bytes(raw);
+        if memchr::memchr(b'%', raw).is_none() {
+            return;
+        }
+        let decoded: Vec<u8> = percent_encoding::percent_decode(raw).collect();
+        let query = self.scalar(Variable::QueryString).map(|query| self.values.bytes(query).to_vec());
+        self.path(&decoded, query.as_deref());
     }
 
     fn query(&mut self, query: &[u8]) {

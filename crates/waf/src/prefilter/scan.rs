@@ -11,9 +11,8 @@ use super::needs::Needs;
 pub(crate) struct Scanner {
     /// How many words a set of operators takes.
     words: usize,
-    /// By the place of a set among those of an operator, and by byte: the operators whose set has that byte. Operators
-    /// without such a set stand under every byte.
-    tables: Vec<Vec<u64>>,
+    /// By the place of a set among those of an operator, and by byte: the operators whose set has that byte.
+    tables: Vec<Table>,
     /// By length, up to [`LENGTHS`]: the operators for which a value of that length is not too short.
     lengths: Vec<u64>,
     /// The operators that need one of their texts.
@@ -72,9 +71,9 @@ impl Scanner {
         let mut met = [0_u64; MOST_WORDS];
         let Some(met) = met.get_mut(..self.words) else { return candidates.fill(u64::MAX) };
         for table in &self.tables {
-            met.fill(0);
+            met.copy_from_slice(&table.without);
             for byte in bytes_in(held) {
-                add(met, table.get(usize::from(byte) * self.words..).unwrap_or_default());
+                add(met, table.with.get(usize::from(byte) * self.words..).unwrap_or_default());
             }
             keep(candidates, met);
         }
@@ -96,13 +95,23 @@ impl Scanner {
     }
 }
 
-fn table(needs: &[Needs], place: usize, words: usize) -> Vec<u64> {
-    let mut table = vec![0; words * 256];
+/// The operators by the bytes of one of their sets.
+#[derive(Debug)]
+struct Table {
+    /// Those that have no such set, to which it does not matter.
+    without: Vec<u64>,
+    with: Vec<u64>,
+}
+
+fn table(needs: &[Needs], place: usize, words: usize) -> Table {
+    let mut table = Table { without: vec![0; words], with: vec![0; words * 256] };
     for (number, needs) in (0..).zip(needs) {
-        for byte in 0..=u8::MAX {
-            if needs.sets.get(place).is_none_or(|set| set.contains(byte)) {
-                set(&mut table, usize::from(byte) * words, number);
-            }
+        let Some(bytes) = needs.sets.get(place) else {
+            set(&mut table.without, 0, number);
+            continue;
+        };
+        for byte in bytes_in(bytes) {
+            set(&mut table.with, usize::from(byte) * words, number);
         }
     }
     table
