@@ -39,7 +39,7 @@ SecRule ARGS "@pmFromFile none.data" "id:8,pass"
     assert!(
         found
             .iter()
-            .any(|finding| finding.contains("rules.conf:7:37: there is no transformation lowercas: is it lowercase?"))
+            .any(|finding| finding.contains("rules.conf:7:35: there is no transformation lowercas: is it lowercase?"))
     );
     for expected in expected {
         assert!(
