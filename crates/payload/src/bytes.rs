@@ -117,6 +117,11 @@ impl ByteSet {
         table
     }
 
+    /// The set as bits: byte `n` is bit `n % 64` of word `n / 64`.
+    pub const fn words(&self) -> [u64; 4] {
+        self.0
+    }
+
     /// Where the first byte of a value stands that is in this set.
     pub fn first_in(&self, value: &[u8]) -> Option<usize> {
         value.iter().position(|byte| self.contains(*byte))
