@@ -14,6 +14,7 @@ mod held;
 pub mod io;
 mod places;
 mod recipient;
+pub mod socket;
 mod target;
 pub mod tls;
 mod turn;
