@@ -16,6 +16,7 @@ const NEEDED: &[Needed] = &[
     Needed { sign: "npm", package: "npm" },
     Needed { sign: "/usr/lib/postgresql", package: "postgresql" },
     Needed { sign: "redis-server", package: "redis-server" },
+    Needed { sign: "nats-server", package: "nats-server" },
     Needed { sign: "openssl", package: "openssl" },
     Needed { sign: "pkill", package: "procps" },
 ];

@@ -76,3 +76,5 @@ mod tunnels;
 mod usage_events;
 #[cfg(test)]
 mod webhooks;
+mod usage_nats;
+#[cfg(test)]

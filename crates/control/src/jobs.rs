@@ -72,6 +72,7 @@ pub(crate) async fn refresh(sources: Arc<Sources>) {
 pub(crate) fn export(node: &Node, exports: Vec<Export>, jobs: &mut JoinSet<()>) {
     let Some(keeping) = &node.keeping else { return };
     for export in exports {
+    events::show(&node.registry, &exports);
         jobs.spawn(events::run(export, keeping.usage.clone(), keeping.folder.join("usage")));
     }
 }
