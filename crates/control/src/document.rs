@@ -208,6 +208,9 @@ fn anchor(document: &mut Document, file: &Path) {
     let of_store = document.store.as_mut().map(|store| [&mut store.embedded, &mut store.folder, &mut store.ca]);
     paths.extend(of_store.into_iter().flatten().flatten());
     paths.extend(token_file);
+    if let Some(transit) = &mut document.encryption.transit {
+        paths.extend(files_of(&mut transit.tls).chain(&mut transit.token_file));
+    }
     for path in paths {
         if path.is_relative() {
             *path = folder.join(&*path);

@@ -25,6 +25,7 @@ mod sessions;
 mod signers;
 mod start_error;
 mod telling;
+mod transit;
 mod webhooks;
 
 pub use self::accounts::{AccountError, Accounts, Order, Recount};

@@ -106,7 +106,7 @@ fn unusable(what: &'static str) -> impl Fn(Box<dyn Error + Send + Sync>) -> NotM
 /// Closes the secrets of a folder with the keys of the new store.
 fn secrets(document: &Document, store: &Store, from: &Path, mode: Mode) -> Result<usize, NotMigrated> {
     let trouble = |error: secrets::Error| unusable("a vault of secrets")(error.into());
-    let masters = match (from.join("master.key"), &document.encryption.master_keys) {
+    let local = match (backends::master_file(from), &document.encryption.master_keys) {
         (file, Some(keys)) if !file.exists() => Masters::Given(keys.clone()),
         (file, _) => Masters::File(file),
     };
@@ -115,6 +115,7 @@ fn secrets(document: &Document, store: &Store, from: &Path, mode: Mode) -> Resul
     if mode == Mode::Real {
         let new = backends::vault(store, &document.encryption).map_err(unusable("the vault of secrets"))?;
         for name in &names {
+    let masters = backends::masters(local, &document.encryption).map_err(unusable("a vault of secrets"))?;
             let content = old.get(name).map_err(trouble)?;
             new.update(name, |_| Ok(((), content))).map_err(trouble)?;
         }
