@@ -18,7 +18,7 @@ use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::mapping::Mapping;
+use self::mapping::{Mapping, Member};
 use crate::headers::{Host, header_name};
 use crate::outside::{Backend, Backends, Background};
 use attributes::template::{Missing, Place, Secrets, Template};
@@ -65,9 +65,10 @@ pub struct Config {
     /// Values that `headers` name as `{secret.NAME}`, such as `${file:token.txt}`.
     #[serde(default)]
     secrets: BTreeMap<String, String>,
-    /// What the record's members are called, and where in the answer (JSON) they are, by `JSONPath` (RFC 9535), such as
-    /// `$.account.tier`. What is no text is written as JSON.
-    members: BTreeMap<String, String>,
+    /// What the record's members are called, and where in the answer (JSON) they are: by `JSONPath` (RFC 9535), such as
+    /// `$.account.tier`, or by a program in jq, such as `{jq: .account.tier // "none"}`, whose first value counts. What is no text
+    /// is written as JSON.
+    members: BTreeMap<String, Member>,
     /// Names of members that an answer may lack. One that lacks another is no record.
     #[serde(default)]
     optional: Vec<String>,
@@ -353,7 +354,10 @@ impl PartnerRecord {
                 let answer = asked.map_err(|error| error.to_string())?.await?;
                 match answer.status() {
                     StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
-                    StatusCode::OK => mapping.record(answer.body()).map(|record| Some(Remembered::from(record).into())),
+                    StatusCode::OK => {
+                        let record = mapping::record(mapping, answer.into_body()).await?;
+                        Ok(Some(Remembered::from(record).into()))
+                    }
                     status => Err(format!("it answered {status}")),
                 }
             };
