@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use self::mapping::{Mapping, Member};
 use crate::headers::{Host, header_name};
 use crate::outside::{Backend, Backends, Background};
+use attributes::record::Members;
 use attributes::template::{Missing, Place, Secrets, Template};
 
 /// The source has no record of the caller, or not any more.
@@ -187,27 +188,6 @@ impl Sources {
     }
 }
 
-/// The names of the members of a chain's record, for the policies that come next.
-pub struct Members(Vec<String>);
-
-/// Finds templates that name a member which the chain's record does not have.
-pub(crate) fn check(template: &Template, chain: &ChainBuilder, at: &Pointer) -> Result<(), Finding> {
-    let wanted = template.attributes().filter_map(attributes::attribute::Attribute::record_member);
-    let members = chain.service::<Members>();
-    for name in wanted {
-        let Some(members) = &members else {
-            let message = format!("names `record.{name}`, but no `partner-record` fetches a record here");
-            return Err(Finding::new(at, message));
-        };
-        if !members.0.iter().any(|known| known == name) {
-            let known: Vec<_> = members.0.iter().map(String::as_str).collect();
-            let advice = model::read::advice(name, &known);
-            return Err(Finding::new(at, format!("the record of `partner-record` has no `{name}`{advice}")));
-        }
-    }
-    Ok(())
-}
-
 impl Policy for PartnerRecord {
     const NAME: &'static str = "partner-record";
     const STAGE: Stage = Stage::Identify;
@@ -215,6 +195,8 @@ impl Policy for PartnerRecord {
     type Config = Config;
 
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
+        // First, so that one mistake here is not told again of everything that names the record.
+        chain.lend(Arc::new(Members(config.members.keys().cloned().collect())));
         let backend = backend(&config.upstream, &at.at("upstream"), chain)?;
         let Some(background) = chain.service::<dyn Background>() else {
             return Err(Finding::new(at, "cannot be used: nothing runs beside requests here"));
@@ -233,7 +215,6 @@ impl Policy for PartnerRecord {
             template.check_for_header(&at)?;
             Ok((header_name(&name, &at, Host::CanBeSet)?, name, template))
         });
-        chain.lend(Arc::new(Members(config.members.keys().cloned().collect())));
         Ok(Self {
             backend,
             background,
