@@ -196,6 +196,8 @@ fn show_keeping(node: &Arc<Node>, keeping: &Arc<Keeping>) {
             watch::CountsReading { is_there, asked, unanswered, owed: debts as u64 }
         });
     }
+    sessions::show(&node.registry, keeping.sessions.clone());
+    authorities::show(&node.registry, keeping.authorities.clone());
 }
 
 /// The tasks that look after upstreams: one each.
