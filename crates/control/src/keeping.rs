@@ -236,7 +236,10 @@ pub enum NotRebuilt {
     #[error("no usage records are kept; write `usage: {{keep: 40d}}` and start again, and later ones will be")]
     NothingKept,
     /// Other nodes have records, too.
-    #[error("totals of several nodes cannot be made anew by one of them, which has its own records only")]
+    #[error(
+        "totals of several nodes cannot be made anew by one of them, which has its own records only: if they were damaged, \
+         restore the database from a backup and compare with the events of `usage: {{events: ...}}`"
+    )]
     Shared,
     /// It cannot be told which records are there.
     #[error("it cannot be told from which hour on all usage records are kept")]
