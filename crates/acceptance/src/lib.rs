@@ -71,8 +71,12 @@ mod tokens;
 #[cfg(test)]
 mod traces;
 #[cfg(test)]
+mod transit;
+#[cfg(test)]
 mod tunnels;
 #[cfg(test)]
 mod usage_events;
+#[cfg(test)]
+mod usage_nats;
 #[cfg(test)]
 mod webhooks;

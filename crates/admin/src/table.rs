@@ -293,6 +293,12 @@ fn of_statements() -> Operations {
             statements::credit,
         )
         .on(
+            Op::get("/statements/late", "Lists usage that came after its statement was closed")
+                .asks::<statements::Question>()
+                .lists::<statements::Late>(),
+            statements::late,
+        )
+        .on(
             Op::get("/statements/{number}/recount", "Compares a statement with the totals of now")
                 .answers::<statements::Recounted>(),
             statements::recount,

@@ -10,6 +10,7 @@ use model::document::Admin;
 use model::listener::Switch;
 use model::logs::LogSink;
 use model::read::{Machine, Source, Wrong, read_or_rest};
+use model::upstream::ClientTls;
 use model::usage::EventSink;
 use partners::{Index, Pepper};
 use pipeline::{Kept, Services};
@@ -177,7 +178,7 @@ fn anchor(document: &mut Document, file: &Path) {
         paths.extend(&mut tls.client_ca);
     }
     for upstream in document.upstreams.values_mut() {
-        paths.extend([&mut upstream.tls.ca, &mut upstream.tls.cert, &mut upstream.tls.key].into_iter().flatten());
+        paths.extend(files_of(&mut upstream.tls));
     }
     for log in &mut document.logs {
         let tls = match log {
@@ -192,11 +193,13 @@ fn anchor(document: &mut Document, file: &Path) {
             LogSink::Otlp(sink) => Some(&mut sink.tls),
             LogSink::Http(sink) => Some(&mut sink.tls),
         };
-        paths.extend(tls.map(|tls| [&mut tls.ca, &mut tls.cert, &mut tls.key]).into_iter().flatten().flatten());
+        paths.extend(tls.map(files_of).into_iter().flatten());
     }
     for sink in document.usage.events.values_mut() {
-        if let EventSink::File(file) = sink {
-            paths.push(&mut file.path);
+        match sink {
+            EventSink::Http(_) => {}
+            EventSink::Nats(nats) => paths.extend(nats.tls.as_mut().map(files_of).into_iter().flatten()),
+            EventSink::File(file) => paths.push(&mut file.path),
         }
     }
     for authority in document.certificate_authorities.values_mut() {
@@ -205,10 +208,17 @@ fn anchor(document: &mut Document, file: &Path) {
     let of_store = document.store.as_mut().map(|store| [&mut store.embedded, &mut store.folder, &mut store.ca]);
     paths.extend(of_store.into_iter().flatten().flatten());
     paths.extend(token_file);
+    if let Some(transit) = &mut document.encryption.transit {
+        paths.extend(files_of(&mut transit.tls).chain(&mut transit.token_file));
+    }
     for path in paths {
         if path.is_relative() {
             *path = folder.join(&*path);
         }
     }
     authorities::resolve(document);
+}
+
+fn files_of(tls: &mut ClientTls) -> impl Iterator<Item = &mut PathBuf> {
+    [&mut tls.ca, &mut tls.cert, &mut tls.key].into_iter().flatten()
 }

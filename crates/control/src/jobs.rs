@@ -13,6 +13,7 @@ use upstream::Upstream;
 use watch::{Breaker, SourceReading, UpstreamReading};
 
 use crate::Node;
+use crate::authorities;
 use crate::clock::now;
 use crate::events::{self, Export};
 use crate::keeping::{Keeping, NotAddedUp};
@@ -71,6 +72,7 @@ pub(crate) async fn refresh(sources: Arc<Sources>) {
 /// Brings usage records to the services that bill.
 pub(crate) fn export(node: &Node, exports: Vec<Export>, jobs: &mut JoinSet<()>) {
     let Some(keeping) = &node.keeping else { return };
+    events::show(&node.registry, &exports);
     for export in exports {
         jobs.spawn(events::run(export, keeping.usage.clone(), keeping.folder.join("usage")));
     }
@@ -173,6 +175,11 @@ async fn publish_revocations(keeping: Arc<Keeping>) {
                 Err(error) => tracing::warn!(%error, "revocation lists could not be signed; it is tried again"),
             }
         }
+        if rest == TEND.as_secs() {
+            let authorities = keeping.authorities.clone();
+            // Only a panic keeps them from being looked after.
+            drop(tokio::task::spawn_blocking(move || authorities.follow()).await);
+        }
         rest = rest.saturating_sub(EVERY.as_secs());
         tokio::time::sleep(EVERY).await;
     }
@@ -189,6 +196,8 @@ fn show_keeping(node: &Arc<Node>, keeping: &Arc<Keeping>) {
             ..watch::JournalReading::default()
         }
     });
+    sessions::show(&node.registry, keeping.sessions.clone());
+    authorities::show(&node.registry, keeping.authorities.clone());
     if let Some(counts) = keeping.counts.clone() {
         watch::show_counts(&node.registry, move || {
             let store_redis::Reading { is_there, asked, unanswered, debts } = counts.reading();

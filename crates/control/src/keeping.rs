@@ -34,6 +34,7 @@ use crate::kept_usage::{KEPT, KeptUsage};
 use crate::quota_ledger::QuotaLedger;
 use crate::signers::KeptSigners;
 use crate::start_error::StartError;
+use crate::transit;
 use crate::webhooks::Webhooks;
 
 /// The name by which the usage journal knows who adds its records up.
@@ -93,7 +94,13 @@ impl Keeping {
         make_private(folder).map_err(|error| trouble("the folder")(error.into()))?;
         let Backends { registry, totals, statements, leases, nodes, counts } =
             backends::open(store).await.map_err(|(what, cause)| trouble(what)(cause))?;
-        let vault = backends::vault(store, encryption).map_err(trouble("the vault of secrets"))?;
+        let vault = backends::vault(store, encryption).map_err(|cause| match cause.downcast_ref() {
+            // It is not the store's trouble.
+            Some(error @ secrets::Error::Elsewhere(_)) => {
+                StartError::Findings(vec![Finding::new(&transit::at(), error.to_string())])
+            }
+            _ => trouble("the vault of secrets")(cause),
+        })?;
         let vault = Arc::new(vault);
         let pepper = Pepper::load_or_create(&vault).map_err(|error| trouble("the pepper")(error.into()))?;
         let sessions = crate::sessions::sessions(leases, &vault).map_err(|error| trouble("sessions")(error.into()))?;
@@ -229,7 +236,10 @@ pub enum NotRebuilt {
     #[error("no usage records are kept; write `usage: {{keep: 40d}}` and start again, and later ones will be")]
     NothingKept,
     /// Other nodes have records, too.
-    #[error("totals of several nodes cannot be made anew by one of them, which has its own records only")]
+    #[error(
+        "totals of several nodes cannot be made anew by one of them, which has its own records only: if they were damaged, \
+         restore the database from a backup and compare with the events of `usage: {{events: ...}}`"
+    )]
     Shared,
     /// It cannot be told which records are there.
     #[error("it cannot be told from which hour on all usage records are kept")]

@@ -25,10 +25,11 @@ mod sessions;
 mod signers;
 mod start_error;
 mod telling;
+mod transit;
 mod webhooks;
 
-pub use self::accounts::{AccountError, Accounts, Order, Recount};
-pub use self::authorities::{Authorities, NoAuthority, NotIssued, Signing, Wish};
+pub use self::accounts::{AccountError, Accounts, LateUsage, Order, Recount};
+pub use self::authorities::{Authorities, NoAuthority, NotIssued, NotRenewed, Signing, Wish};
 pub use self::backends::{postgres, vault};
 pub use self::clock::now;
 pub use self::document::{Configuration, check, schema};

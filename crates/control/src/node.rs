@@ -94,7 +94,10 @@ impl Node {
         let document = &configuration.document;
         let all = |found| StartError::Findings(and_the_rest(&configuration, found));
         backends::expect(document).map_err(all)?;
-        let keeping = keep(document).await?;
+        let keeping = keep(document).await.map_err(|error| match error {
+            StartError::Findings(found) => all(found),
+            StartError::Store { .. } | StartError::Io(_) => error,
+        })?;
         let services = keeping.as_ref().map_or_else(Services::default, |keeping| keeping.lend(Services::default()));
         let sources = Arc::new(Sources::default());
         let services = Arc::new(beside::lend(services, sources.clone()));

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::{HeaderName, HeaderValue};
-use pipeline::{Exchange, Failure};
+use pipeline::{ChainBuilder, Exchange, Failure};
 use problem::{Finding, Pointer};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -39,7 +39,7 @@ pub(crate) enum CountBy {
 
 impl CountBy {
     /// Checks what can be checked before a request comes.
-    pub(crate) fn compile(self, at: &Pointer) -> Result<CountedBy, Finding> {
+    pub(crate) fn compile(self, chain: &ChainBuilder, at: &Pointer) -> Result<CountedBy, Finding> {
         let no_header = |name: &str| Finding::new(&at.at("header"), format!("`{name}` is no header's name"));
         Ok(match self {
             Self::Api => CountedBy::Api,
@@ -51,7 +51,7 @@ impl CountBy {
             Self::Address => CountedBy::Address,
             Self::Header(name) => CountedBy::Header(name.parse().ok().ok_or_else(|| no_header(&name))?),
             Self::Expression(source) => {
-                let key = expression::key(&source, &at.at("expression"))?;
+                let key = expression::key_in(chain, &source, &at.at("expression"))?;
                 CountedBy::Expression(source.into(), key)
             }
         })
@@ -215,7 +215,8 @@ mod tests {
     use super::*;
 
     fn key(by: CountBy, exchange: &Exchange) -> String {
-        by.compile(&Pointer::default()).unwrap().with_key(exchange, str::to_owned).unwrap()
+        let chain = ChainBuilder::new("test", Arc::default(), Arc::default());
+        by.compile(&chain, &Pointer::default()).unwrap().with_key(exchange, str::to_owned).unwrap()
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Policy for Quota {
             (None, Some(From::Product)) => CountBy::App,
             (None, None) => return Err(finding("does not say whom to count: write `by`, such as `by: app`")),
         };
-        let counted_by = by.compile(&at.at("by"))?;
+        let counted_by = by.compile(chain, &at.at("by"))?;
         let name = name(written.as_deref(), Self::NAME, at, chain)?;
         let keeper = Keeper { zone: &zone, counted_by: &counted_by, keys, at };
         let (plan, fields) = match (requests, per, from) {

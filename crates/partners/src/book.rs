@@ -5,6 +5,8 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use pipeline::{Caller, Life, Over};
 use problem::Pointer;
@@ -201,7 +203,9 @@ impl Book {
     fn note_rule(&mut self, rule: CertificateRule) {
         let app = self.app(&rule.app).facts.clone();
         let caller = caller("client-certificate", &rule.name.0, &app, &rule.scopes);
-        let mut facts = RuleFacts { tie: Tie::new(caller, app, Times::default()) };
+        // What cannot be read signed nothing.
+        let issuer = rule.issuer.as_ref().map(|issuer| STANDARD.decode(&issuer.key).unwrap_or_default());
+        let mut facts = RuleFacts { tie: Tie::new(caller, app, Times::default()), issuer };
         if let Some(before) = self.rules.get(&rule.name) {
             facts.tie.succeed(&before.tie);
         }

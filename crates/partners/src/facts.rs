@@ -89,6 +89,8 @@ impl std::ops::Deref for CertificateFacts {
 /// What the index knows of one name in certificates.
 pub struct RuleFacts {
     pub(crate) tie: Tie,
+    /// The key of whoever must have signed, in DER.
+    pub issuer: Option<Vec<u8>>,
 }
 
 impl std::ops::Deref for RuleFacts {

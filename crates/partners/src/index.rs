@@ -110,10 +110,12 @@ impl Index {
         !self.rules.load().is_empty()
     }
 
-    /// Finds the app that is known by one of these names in a certificate: the first that there is.
-    pub fn certificate_rule(&self, names: &[String]) -> Option<Arc<RuleFacts>> {
+    /// Finds the app that is known by one of these names in a certificate: the first that there is. `is_signed_by` is asked of
+    /// rules about what one authority signed, with its key.
+    pub fn certificate_rule(&self, names: &[String], is_signed_by: impl Fn(&[u8]) -> bool) -> Option<Arc<RuleFacts>> {
         let rules = self.rules.load();
-        names.iter().find_map(|name| rules.get(name.as_str()).cloned())
+        let mut found = names.iter().filter_map(|name| rules.get(name.as_str()));
+        found.find(|rule| rule.issuer.as_deref().is_none_or(&is_signed_by)).cloned()
     }
 
     /// The product of this name, the configuration file's or the store's.

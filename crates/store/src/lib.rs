@@ -27,7 +27,7 @@ pub use authority::Reason;
 pub use model::api::{Period, ProductQuota as Quota};
 
 pub use self::certificate::{
-    Certificate, CertificateId, CertificateName, CertificateRule, Issuance, IssuanceId, Revocation,
+    Certificate, CertificateId, CertificateName, CertificateRule, Issuance, IssuanceId, IssuerKey, Revocation,
 };
 pub use self::entity::{
     Answer, App, AppId, Company, Entity, EntityId, Environment, Kind, ManagedBy, Product, Reply, ReplyId, Role,

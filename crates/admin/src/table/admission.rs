@@ -74,11 +74,17 @@ fn of_certificates() -> Operations {
 
 fn of_authorities() -> Operations {
     const LIST: &str = "/certificate-authorities/{authority}/crl";
+    const RENEW: &str = "/certificate-authorities/{authority}/renew";
     Operations::default()
         .on(
             Op::get("/certificate-authorities", "Lists authorities that sign certificates here, by name")
                 .lists::<certificates::ShownAuthority>(),
             certificates::authorities,
+        )
+        .on(
+            Op::post(RENEW, "Has an authority that the gateway made sign with a new certificate of its key")
+                .shows::<certificates::ShownAuthority>(),
+            certificates::renew_authority,
         )
         .on(
             Op::get(LIST, "The list of what an authority signed that is revoked, in PEM").or_says(&["text/plain"]),

@@ -96,7 +96,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             Ok(call) => call,
             Err(reason) => return output::fail(&reason),
         },
-        Command::CertificateRule(command) => command.call(),
+        Command::CertificateRule(command) => match command.call() {
+            Ok(call) => call,
+            Err(reason) => return output::fail(&reason),
+        },
         Command::Token(command) => command.call(),
         Command::Webhook(command) => command.call(),
         Command::Audit(arguments) => arguments.call(),
