@@ -11,6 +11,8 @@
 )]
 
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod ambiguous;
 #[cfg(test)]
 mod answers;
@@ -37,7 +39,11 @@ mod http2;
 #[cfg(test)]
 mod interim;
 #[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod mail;
 #[cfg(test)]
 mod neighbours;
 #[cfg(test)]

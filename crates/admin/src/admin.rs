@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use control::{Accounts, Authorities, Everywhere, Webhooks};
+use control::{Accounts, Alerts, Authorities, Everywhere, Jobs, Webhooks};
 use partners::{Clock, Partners};
 use sessions::Sessions;
 use store::UsageTotals;
@@ -40,6 +40,10 @@ pub struct Storage {
     pub everywhere: Everywhere,
     /// Who is told of changes.
     pub webhooks: Arc<Webhooks>,
+    /// What is wrong, and who is told.
+    pub alerts: Arc<Alerts>,
+    /// What is done at certain times.
+    pub jobs: Arc<Jobs>,
 }
 
 impl Admin {

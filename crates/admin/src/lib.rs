@@ -5,6 +5,7 @@
 
 mod access;
 mod admin;
+mod alerts;
 mod apps;
 mod audit;
 mod body;
@@ -19,6 +20,7 @@ mod failure;
 mod gateway;
 mod health;
 mod idempotency;
+mod jobs;
 mod key_changes;
 mod keys;
 mod listener;
@@ -37,7 +39,6 @@ mod status;
 mod subscriptions;
 mod table;
 mod time;
-mod token;
 mod tokens;
 mod upgrade;
 mod usage;
@@ -47,6 +48,8 @@ mod webhooks;
 #[cfg(test)]
 mod tester;
 
+pub use secrets::{Origin, Token, TokenError};
+
 pub use self::admin::{Admin, Storage};
 pub use self::listener::{Listener, Transport};
 pub use self::node::{
@@ -54,4 +57,3 @@ pub use self::node::{
     TargetStatus, UpstreamStatus,
 };
 pub use self::routes::{Exposure, PROBLEMS};
-pub use self::token::{Origin, Token, TokenError};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use billing::Plan;
-use control::{Accounts, Authorities, Everywhere, Webhooks};
+use control::{Accounts, Alerts, Authorities, Everywhere, Jobs, Webhooks};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -97,6 +97,8 @@ impl Tester {
         let masters = Masters::File(folder.path().join("master.key"));
         let vault = Arc::new(Vault::open(&folder.path().join("secrets"), masters).unwrap());
         let webhooks = Webhooks::new(registry.clone(), partners.clone(), vault, Arc::new(|| CLOCK));
+        let alerts = Arc::new(Alerts::new(registry.clone(), "node".to_owned(), Arc::new(|| CLOCK)));
+        let jobs = Jobs::new(registry.clone(), "node".to_owned(), alerts.clone(), Arc::new(|| CLOCK));
         let storage = Storage {
             partners: partners.clone(),
             totals: totals.clone(),
@@ -105,6 +107,8 @@ impl Tester {
             sessions: sessions.clone(),
             everywhere: Everywhere::new(registry, Arc::new(store::Alone)),
             webhooks: Arc::new(webhooks),
+            alerts,
+            jobs: Arc::new(jobs),
         };
         let admin = Admin::new(node.clone(), has_storage.then_some(storage), Token::new(TOKEN), Arc::new(|| CLOCK));
         let routes = admin.routes(exposure);

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use limits::Plans;
 use model::Document;
+use model::alerts::{AlertReceiver, AlertSentry, AlertWebhook};
 use model::document::Admin;
+use model::jobs::JobAction;
 use model::listener::Switch;
 use model::logs::LogSink;
 use model::read::{Machine, Source, Wrong, read_or_rest};
@@ -113,6 +115,15 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
     if let Err(found) = events::exports(document) {
         findings.extend(found);
     }
+    if let Err(found) = alerts::compile(document, is_doubtful) {
+        findings.extend(found);
+    }
+    if let Err(found) = crate::receivers::receivers(document) {
+        findings.extend(found);
+    }
+    if let Err(found) = jobs::compile(document, is_doubtful) {
+        findings.extend(found);
+    }
     if let Some(admin) = &document.admin {
         findings.extend(check_admin(admin));
     }
@@ -200,6 +211,19 @@ fn anchor(document: &mut Document, file: &Path) {
             EventSink::Http(_) => {}
             EventSink::Nats(nats) => paths.extend(nats.tls.as_mut().map(files_of).into_iter().flatten()),
             EventSink::File(file) => paths.push(&mut file.path),
+        }
+    }
+    for receiver in document.alerts.to.values_mut() {
+        match receiver {
+            AlertReceiver::Mail(mail) => paths.extend(&mut mail.ca),
+            AlertReceiver::Webhook(AlertWebhook { tls, .. }) | AlertReceiver::Sentry(AlertSentry { tls, .. }) => {
+                paths.extend([&mut tls.ca, &mut tls.cert, &mut tls.key].into_iter().flatten());
+            }
+        }
+    }
+    for job in document.jobs.values_mut() {
+        if let JobAction::Export(export) = &mut job.run {
+            paths.push(&mut export.file);
         }
     }
     for authority in document.certificate_authorities.values_mut() {

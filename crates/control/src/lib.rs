@@ -3,23 +3,30 @@
 //! Deliberately not here: how operators ask for them (the command line and the admin API), and how requests are served.
 
 mod accounts;
+mod alerting;
 mod authorities;
 mod backends;
 mod beside;
 mod clock;
 mod collector;
+mod cron;
 mod document;
+mod doing;
+mod duty;
 mod events;
 mod everywhere;
 mod jobs;
 mod keeping;
 mod kept_usage;
+mod looking;
 mod migration;
 mod node;
+mod notifying;
 mod observing;
 mod presence;
 mod quota_ledger;
 mod receiver;
+mod receivers;
 mod rehearsal;
 mod sessions;
 mod signers;
@@ -29,9 +36,11 @@ mod transit;
 mod webhooks;
 
 pub use self::accounts::{AccountError, Accounts, LateUsage, Order, Recount};
+pub use self::alerting::{AlertError, Alerts, ReceiverState};
 pub use self::authorities::{Authorities, NoAuthority, NotIssued, NotRenewed, Signing, Wish};
 pub use self::backends::{postgres, vault};
 pub use self::clock::now;
+pub use self::cron::{JobError, Jobs};
 pub use self::document::{Configuration, check, schema};
 pub use self::everywhere::Everywhere;
 pub use self::keeping::{Keeping, NotAddedUp, NotRebuilt};

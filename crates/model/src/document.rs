@@ -7,9 +7,11 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::alerts::Alerts;
 use crate::api::{Api, Product};
 use crate::authorities::CertificateAuthority;
 use crate::formats;
+use crate::jobs::Job;
 use crate::keys::{Encryption, ImportedKeys, SigningKeys};
 use crate::limits::Limits;
 use crate::listener::{Listener, ServerTls};
@@ -80,6 +82,12 @@ pub struct Document {
     /// How other programs are told what changes in the registry.
     #[serde(default)]
     pub webhooks: Webhooks,
+    /// Who is told what goes wrong.
+    #[serde(default)]
+    pub alerts: Alerts,
+    /// What is done at certain times, under names of your own.
+    #[serde(default)]
+    pub jobs: Named<Job>,
     /// Where access logs go.
     #[serde(default)]
     pub logs: Vec<LogSink>,

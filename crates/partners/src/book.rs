@@ -156,7 +156,12 @@ impl Book {
             | Kind::Contract
             | Kind::Webhook
             | Kind::Progress
-            | Kind::Delivery => None,
+            | Kind::Delivery
+            | Kind::Alert
+            | Kind::Silence
+            | Kind::Duty
+            | Kind::Job
+            | Kind::Run => None,
             Kind::Product => {
                 self.note_product(read(&row)?);
                 None
@@ -240,7 +245,12 @@ impl Book {
             | Kind::Contract
             | Kind::Webhook
             | Kind::Progress
-            | Kind::Delivery => {}
+            | Kind::Delivery
+            | Kind::Alert
+            | Kind::Silence
+            | Kind::Duty
+            | Kind::Job
+            | Kind::Run => {}
             Kind::App => {
                 if let Some(app) = id.path().parse().ok().and_then(|id: AppId| self.apps.remove(&id)) {
                     // A request may hold one of its keys still.

@@ -1,5 +1,6 @@
 //! The index: what a request asks about a key, answered from memory.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,14 +9,14 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use store::{
-    CertificateId, CertificateName, Change, Changed, EntityId, KeyHash, Kind, Listing, Nodes, ProductName, Registry,
-    Revision, StoreError, UnixMicros,
+    AppId, CertificateId, CertificateName, Change, Changed, EntityId, KeyHash, Kind, Listing, Nodes, ProductName,
+    Registry, Revision, StoreError, UnixMicros,
 };
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::book::{Book, Moved};
 use crate::certificate_table::Certificates;
-use crate::facts::{CertificateFacts, Found, RuleFacts, Tie};
+use crate::facts::{CertificateFacts, Found, KeyState, RuleFacts, Tie};
 use crate::imported::{self, Peppers};
 use crate::key::Presented;
 use crate::key_table::{Keys, Move, Moves};
@@ -47,6 +48,17 @@ pub struct Index {
     reading: AsyncMutex<Option<Revision>>,
     /// Changes of certificates so far.
     certificate_changes: AtomicU64,
+}
+
+/// A credential that stops working by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expiring {
+    /// Which one: a key or a certificate.
+    pub id: EntityId,
+    /// Whose it is.
+    pub app: AppId,
+    /// When it stops working.
+    pub at: UnixMicros,
 }
 
 /// Why a key was not found.
@@ -198,6 +210,27 @@ impl Index {
             count += changes.len();
             self.note_changes(&mut self.book.lock(), changes, &mut moves);
         }
+    }
+
+    /// Keys that work and stop working by themselves within a time, but for those that have a successor; and certificates. Of
+    /// each at most so many.
+    pub fn expiring(&self, within: &Range<UnixMicros>, most: usize) -> Vec<Expiring> {
+        let (mut keys, mut certificates) = (Vec::new(), Vec::new());
+        let see = |expiring: &mut Vec<Expiring>, id: EntityId, tie: &Tie| {
+            let expires = tie.expires().filter(|at| within.contains(at));
+            let is_revoked = matches!(tie.state(within.start), KeyState::Revoked(_));
+            if let Some(at) = expires.filter(|_| !is_revoked && expiring.len() < most) {
+                expiring.push(Expiring { id, app: tie.app.id.clone(), at });
+            }
+        };
+        self.keys.for_each(|facts| {
+            if !facts.rotated {
+                see(&mut keys, facts.id.into(), &facts.tie);
+            }
+        });
+        self.certificates.for_each(|facts| see(&mut certificates, facts.id.into(), &facts.tie));
+        keys.extend(certificates);
+        keys
     }
 
     /// Takes the time of each credential's last use out of the index, for [`Registry::touch`].

@@ -69,6 +69,8 @@ pub(crate) fn open(node: &Arc<Node>, inherited: Option<TcpListener>) -> Result<O
         sessions: keeping.sessions.clone(),
         everywhere: keeping.everywhere.clone(),
         webhooks: keeping.webhooks.clone(),
+        alerts: keeping.alerts.clone(),
+        jobs: keeping.jobs.clone(),
     });
     let admin = Admin::new(node.clone(), storage, token, Arc::new(control::now));
     Ok(Some(Operators { socket: Arc::new(socket), listener, admin }))

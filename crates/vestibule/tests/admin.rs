@@ -40,6 +40,8 @@ impl Gateway {
                 sessions: keeping.sessions.clone(),
                 everywhere: keeping.everywhere.clone(),
                 webhooks: keeping.webhooks.clone(),
+                alerts: keeping.alerts.clone(),
+                jobs: keeping.jobs.clone(),
             };
             let admin = Admin::new(node.clone(), Some(storage), token, Arc::new(control::now));
             (node, admin)
@@ -91,7 +93,9 @@ fn document(admin: &str) -> String {
          upstreams: {{orders: {{targets: [\"http://127.0.0.1:9\"]}}}}\n\
          apis: {{orders: {{match: {{path: /orders}}, upstream: orders}}}}\n\
          products: {{gold: {{operations: [\"orders: GET /**\"]}}}}\n\
-         plans: {{gold: {{monthly: 49 EUR, charges: [{{meter: calls, price: 0.01 EUR}}]}}}}\n"
+         plans: {{gold: {{monthly: 49 EUR, charges: [{{meter: calls, price: 0.01 EUR}}]}}}}\n\
+         alerts: {{to: {{ops: {{sentry: {{dsn: \"http://key@127.0.0.1:9/1\"}}}}}}, usual: off}}\n\
+         jobs: {{tidy: {{at: \"0 3 * * *\", run: {{rotate-data-key: {{}}}}}}}}\n"
     )
 }
 
@@ -336,4 +340,26 @@ fn people_and_webhooks_are_looked_after() {
     assert_eq!(gateway.prints(&["webhook", "deliveries", "portal"]), "nothing\n");
     assert!(gateway.refuses(&["webhook", "create", "local", "http://127.0.0.1/"]).contains("without TLS"));
     assert_eq!(gateway.prints(&["webhook", "delete", "portal"]), "webhook portal is deleted\n");
+}
+
+#[test]
+fn alerts_are_silenced_and_jobs_are_run() {
+    let gateway = Gateway::start();
+    assert_eq!(gateway.prints(&["alert", "list"]), "nothing\n");
+
+    let labels = ["--rule", "quota", "--label", "caller=acme/shop"];
+    let silence = gateway.answers(&[&["alert", "silence", "--for", "4h", "--reason", "agreed"], &labels[..]].concat());
+    assert_eq!((&silence["rule"], &silence["labels"]["caller"]), (&"quota".into(), &"acme/shop".into()));
+    assert!(gateway.prints(&["alert", "silences"]).contains("agreed"));
+    let id = silence["id"].as_str().unwrap();
+    assert_eq!(gateway.prints(&["alert", "unsilence", id]), format!("silence {id} is ended\n"));
+    assert!(gateway.refuses(&["alert", "silence", "--for", "1y", "--reason", "x"]).contains("for"));
+    assert!(gateway.prints(&["alert", "receivers"]).contains("sentry"));
+    assert_eq!(gateway.answers(&["alert", "test", "ops"])["taken"], false);
+
+    assert!(gateway.prints(&["job", "list"]).contains("0 3 * * * UTC"));
+    gateway.prints(&["job", "run", "tidy"]);
+    let runs = || gateway.prints(&["job", "runs", "tidy"]);
+    assert!((0..500).any(|_| runs().contains("done")), "{}", runs());
+    assert!(runs().contains("bootstrap") && runs().contains("closed with a new data key"), "{}", runs());
 }

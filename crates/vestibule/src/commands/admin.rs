@@ -1,5 +1,6 @@
 //! `vestibule admin`: asks a running gateway, through its admin listener.
 
+mod alert;
 mod app;
 mod audit;
 pub(crate) mod call;
@@ -9,6 +10,7 @@ pub(crate) mod client;
 mod company;
 mod contract;
 mod developer;
+mod job;
 mod key;
 pub(crate) mod place;
 mod product;
@@ -31,7 +33,7 @@ use self::client::Client;
 use crate::output::{self, GOOD};
 
 /// Asks a running gateway: companies, developers, contracts, apps, products, subscriptions, keys, certificates, tokens,
-/// webhooks, audit log, usage, statements, sessions, status.
+/// webhooks, audit log, usage, statements, sessions, alerts, jobs, status.
 ///
 /// The gateway is found by `--url` and its token, or by the configuration that it was started with.
 #[derive(Args)]
@@ -75,6 +77,10 @@ enum Command {
     Statement(statement::Command),
     #[command(subcommand)]
     Session(session::Command),
+    #[command(subcommand)]
+    Alert(alert::Command),
+    #[command(subcommand)]
+    Job(job::Command),
     Status(status::Arguments),
     Reload(reload::Arguments),
 }
@@ -106,6 +112,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Command::Usage(arguments) => arguments.call(),
         Command::Statement(command) => command.call(),
         Command::Session(command) => command.call(),
+        Command::Alert(command) => command.call(),
+        Command::Job(command) => command.call(),
         Command::Status(arguments) => arguments.call(),
         Command::Reload(arguments) => arguments.call(),
     };
