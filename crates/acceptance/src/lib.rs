@@ -75,4 +75,6 @@ mod tunnels;
 #[cfg(test)]
 mod usage_events;
 #[cfg(test)]
+mod waiting_room;
+#[cfg(test)]
 mod webhooks;

@@ -73,7 +73,7 @@ impl Token {
     }
 
     /// Whether `presented` is the token, in a time that does not depend on where they part.
-    pub(crate) fn is(&self, presented: &[u8]) -> bool {
+    pub fn is(&self, presented: &[u8]) -> bool {
         verify_slices_are_equal(digest(&SHA256, presented).as_ref(), self.sha256.as_ref()).is_ok()
     }
 }

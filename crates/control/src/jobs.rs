@@ -16,7 +16,7 @@ use crate::Node;
 use crate::clock::now;
 use crate::events::{self, Export};
 use crate::keeping::{Keeping, NotAddedUp};
-use crate::sessions;
+use crate::{rooms, sessions};
 
 /// How often usage is added up and keys are followed.
 const EVERY: Duration = Duration::from_secs(1);
@@ -46,6 +46,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(sessions::close_due(Arc::downgrade(node), keeping.sessions.clone()));
         jobs.spawn(sessions::tell_uses(keeping.sessions.clone()));
         jobs.spawn(publish_revocations(keeping.clone()));
+        jobs.spawn(rooms::tend(keeping.rooms.clone()));
         show_keeping(node, keeping);
     }
     // What counts as known is what there is now, and not when the task first runs.
@@ -189,6 +190,8 @@ fn show_keeping(node: &Arc<Node>, keeping: &Arc<Keeping>) {
             ..watch::JournalReading::default()
         }
     });
+    let rooms = keeping.rooms.clone();
+    ::rooms::metrics::show(&node.registry, move || rooms.readings());
     if let Some(counts) = keeping.counts.clone() {
         watch::show_counts(&node.registry, move || {
             let store_redis::Reading { is_there, asked, unanswered, debts } = counts.reading();

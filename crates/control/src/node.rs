@@ -254,6 +254,10 @@ impl Node {
     /// Ends what is under way, writes everything down, and stops.
     pub async fn stop(&self) {
         self.phase.store(1, Ordering::Relaxed);
+        if let Some(keeping) = &self.keeping {
+            // A successor waits for them, and so do visitors.
+            keeping.rooms.let_go();
+        }
         let patience = self.configuration().document.shutdown.drain.duration();
         self.gateway.drain(patience).await;
         self.jobs.lock().abort_all();
@@ -296,6 +300,7 @@ impl Node {
             keeping.index.set_apis(document.apis.keys().cloned().collect());
             keeping.accounts.set_plans(plans);
             keeping.webhooks.set(document.webhooks.clone());
+            keeping.rooms.set(document);
         }
         warn_of_what_needs_a_restart(&current, &configuration);
         self.live.replace(snapshot);
@@ -333,6 +338,7 @@ fn prepare(keeping: Option<&Arc<Keeping>>, document: &Document) -> Result<(), Ve
     match keeping {
         Some(keeping) => {
             keeping.signers.prepare(document)?;
+            keeping.rooms.prepare(document)?;
             keeping.authorities.prepare(document)
         }
         None => Some(authorities::check(document)).filter(|findings| !findings.is_empty()).map_or(Ok(()), Err),
