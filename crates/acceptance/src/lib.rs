@@ -85,4 +85,6 @@ mod usage_events;
 #[cfg(test)]
 mod usage_nats;
 #[cfg(test)]
+mod waiting_room;
+#[cfg(test)]
 mod webhooks;

@@ -32,6 +32,7 @@ mod page;
 mod parts;
 mod products;
 mod reference;
+mod rooms;
 mod routes;
 mod sessions;
 mod statements;

@@ -20,6 +20,7 @@ use policies::CATALOG;
 use policies::backend_token::Signers;
 use policies::outside::{Background, NoBackground};
 use policies::revocation_list::Revocations;
+use policies::waiting_room_api::WaitingRooms;
 use problem::{Finding, Place, Pointer};
 use serde_json::Value;
 use snapshot::{Lent, Snapshot};
@@ -28,6 +29,7 @@ use crate::authorities::{self, NamedAuthorities};
 use crate::collector::Collector;
 use crate::events;
 use crate::keeping::IndexedPlans;
+use crate::rooms::NamedRooms;
 use crate::signers::NamedSigners;
 
 /// A document, where each part of it is written, and what names its content.
@@ -105,6 +107,7 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
     findings.extend(crate::signers::check(document));
     findings.extend(crate::backends::check(document));
     findings.extend(authorities::check(document));
+    findings.extend(crate::rooms::check(document));
     findings.extend(check_peppers(document));
     if let Err(found) = crate::keeping::products(document, is_doubtful) {
         findings.extend(found);
@@ -164,6 +167,7 @@ fn lent_for_checking(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool
         let index = Arc::new(Index::new(Pepper::new(&[0; 32])));
         services = services.with(index.clone()).with::<dyn Plans>(Arc::new(IndexedPlans::new(index)));
         services = services.with::<dyn Signers>(Arc::new(NamedSigners::of(document)));
+        services = services.with::<dyn WaitingRooms>(Arc::new(NamedRooms::of(document)));
         services = crate::sessions::none().into_iter().fold(services, Services::with);
     }
     services = services.with::<dyn Revocations>(Arc::new(NamedAuthorities::of(document)));

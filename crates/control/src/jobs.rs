@@ -17,8 +17,7 @@ use crate::authorities;
 use crate::clock::now;
 use crate::events::{self, Export};
 use crate::keeping::{Keeping, NotAddedUp};
-use crate::looking;
-use crate::sessions;
+use crate::{looking, rooms, sessions};
 
 /// How often usage is added up and keys are followed.
 const EVERY: Duration = Duration::from_secs(1);
@@ -51,6 +50,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(looking::look(Arc::downgrade(node), keeping.alerts.clone()));
         jobs.spawn(looking::notify(keeping.alerts.clone()));
         jobs.spawn(looking::run_jobs(Arc::downgrade(node), keeping.jobs.clone()));
+        jobs.spawn(rooms::tend(keeping.rooms.clone()));
         show_keeping(node, keeping);
     }
     // What counts as known is what there is now, and not when the task first runs.
@@ -209,6 +209,8 @@ fn show_keeping(node: &Arc<Node>, keeping: &Arc<Keeping>) {
     });
     let jobs = keeping.jobs.clone();
     watch::show_jobs(&node.registry, move || jobs.counts());
+    let rooms = keeping.rooms.clone();
+    ::rooms::metrics::show(&node.registry, move || rooms.readings());
     if let Some(counts) = keeping.counts.clone() {
         watch::show_counts(&node.registry, move || {
             let store_redis::Reading { is_there, asked, unanswered, debts } = counts.reading();

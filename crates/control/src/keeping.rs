@@ -17,6 +17,7 @@ use partners::{Index, Operation, Partners, Pepper, Product};
 use pipeline::Services;
 use policies::backend_token::Signers;
 use policies::revocation_list::Revocations;
+use policies::waiting_room_api::{Operators, WaitingRooms};
 use problem::{Finding, Pointer};
 use secrets::Vault;
 use sessions::Sessions;
@@ -34,6 +35,7 @@ use crate::events;
 use crate::everywhere::Everywhere;
 use crate::kept_usage::{KEPT, KeptUsage};
 use crate::quota_ledger::QuotaLedger;
+use crate::rooms::{RoomOperators, Rooms};
 use crate::signers::KeptSigners;
 use crate::start_error::StartError;
 use crate::transit;
@@ -65,6 +67,10 @@ pub struct Keeping {
     pub(crate) signers: Arc<KeptSigners>,
     /// Authorities that sign certificates of partners.
     pub authorities: Arc<Authorities>,
+    /// Waiting rooms.
+    pub rooms: Arc<Rooms>,
+    /// Who may operate them.
+    pub room_operators: Arc<RoomOperators>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) nodes: Arc<dyn Nodes>,
     /// Whether all nodes know what is in the store.
@@ -132,13 +138,15 @@ impl Keeping {
         Ok(Self {
             folder: folder.to_owned(),
             accounts: Arc::new(Accounts::new(statements, totals.clone(), Arc::new(now))),
-            partners,
             webhooks: Arc::new(webhooks),
             jobs: Arc::new(Jobs::new(registry.clone(), name.clone(), alerts.clone(), Arc::new(now))),
             alerts,
             totals,
             signers: Arc::new(KeptSigners::new(vault.clone())),
             authorities: Arc::new(Authorities::kept_in(vault.clone(), folder)),
+            rooms: Arc::new(Rooms::kept_in(folder, vault.clone())),
+            room_operators: Arc::new(RoomOperators::new(partners.clone())),
+            partners,
             vault,
             sessions: Arc::new(sessions),
             everywhere: Everywhere::new(registry.clone(), nodes.clone()),
@@ -189,7 +197,9 @@ impl Keeping {
             .with::<dyn Brink>(self.alerts.clone())
             .with::<dyn Plans>(Arc::new(IndexedPlans::new(self.index.clone())))
             .with::<dyn Signers>(self.signers.clone())
-            .with::<dyn Revocations>(self.authorities.clone());
+            .with::<dyn Revocations>(self.authorities.clone())
+            .with::<dyn WaitingRooms>(self.rooms.clone())
+            .with::<dyn Operators>(self.room_operators.clone());
         // Either several nodes remember what quotas consumed, or this one does.
         match &self.counts {
             Some(counts) => services.with::<dyn limits::Shared>(counts.clone()),

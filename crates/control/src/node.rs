@@ -263,6 +263,10 @@ impl Node {
     /// Ends what is under way, writes everything down, and stops.
     pub async fn stop(&self) {
         self.phase.store(1, Ordering::Relaxed);
+        if let Some(keeping) = &self.keeping {
+            // A successor waits for them, and so do visitors.
+            keeping.rooms.let_go();
+        }
         let patience = self.configuration().document.shutdown.drain.duration();
         self.gateway.drain(patience).await;
         self.jobs.lock().abort_all();
@@ -315,6 +319,7 @@ impl Node {
             keeping.webhooks.set(document.webhooks.clone());
             keeping.alerts.set(rules, receivers);
             keeping.jobs.set(scheduled);
+            keeping.rooms.set(document);
         }
         warn_of_what_needs_a_restart(&current, &configuration);
         self.live.replace(snapshot);
@@ -353,6 +358,7 @@ fn prepare(keeping: Option<&Arc<Keeping>>, document: &Document) -> Result<(), Ve
         Some(keeping) => {
             keeping.alerts.expect(&alerts::compile(document, &|_| false)?);
             keeping.signers.prepare(document)?;
+            keeping.rooms.prepare(document)?;
             keeping.authorities.prepare(document)
         }
         None => Some(authorities::check(document)).filter(|findings| !findings.is_empty()).map_or(Ok(()), Err),

@@ -19,6 +19,7 @@ use crate::logs::LogSink;
 use crate::named::Named;
 use crate::plan::Plan;
 use crate::requests::Requests;
+use crate::rooms::WaitingRoom;
 use crate::units::Span;
 use crate::upstream::Upstream;
 use crate::usage::Usage;
@@ -73,6 +74,9 @@ pub struct Document {
     /// Bundles of operations that apps subscribe to.
     #[serde(default)]
     pub products: Named<Product>,
+    /// Waiting rooms, by the names that `waiting-room-api` and `waiting-room-token` use.
+    #[serde(default)]
+    pub rooms: Named<WaitingRoom>,
     /// What companies pay.
     #[serde(default)]
     pub plans: Named<Plan>,

@@ -15,6 +15,7 @@ mod key;
 pub(crate) mod place;
 mod product;
 mod reload;
+mod room;
 mod session;
 mod show;
 mod statement;
@@ -33,7 +34,7 @@ use self::client::Client;
 use crate::output::{self, GOOD};
 
 /// Asks a running gateway: companies, developers, contracts, apps, products, subscriptions, keys, certificates, tokens,
-/// webhooks, audit log, usage, statements, sessions, alerts, jobs, status.
+/// webhooks, waiting rooms, audit log, usage, statements, sessions, alerts, jobs, status.
 ///
 /// The gateway is found by `--url` and its token, or by the configuration that it was started with.
 #[derive(Args)]
@@ -71,6 +72,8 @@ enum Command {
     Token(token::Command),
     #[command(subcommand)]
     Webhook(webhook::Command),
+    #[command(subcommand)]
+    Room(room::Command),
     Audit(audit::Arguments),
     Usage(Box<usage::Arguments>),
     #[command(subcommand)]
@@ -108,6 +111,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         },
         Command::Token(command) => command.call(),
         Command::Webhook(command) => command.call(),
+        Command::Room(command) => match command.call() {
+            Ok(call) => call,
+            Err(reason) => return output::fail(&reason),
+        },
         Command::Audit(arguments) => arguments.call(),
         Command::Usage(arguments) => arguments.call(),
         Command::Statement(command) => command.call(),
