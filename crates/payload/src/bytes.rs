@@ -122,9 +122,27 @@ impl ByteSet {
         self.0
     }
 
-    /// Where the first byte of a value stands that is in this set.
+    /// Where the first byte of a value stands that is in this set. Sets of up to three bytes are looked for many bytes at
+    /// once.
     pub fn first_in(&self, value: &[u8]) -> Option<usize> {
-        value.iter().position(|byte| self.contains(*byte))
+        let mut bytes = self.iter();
+        match (bytes.next(), bytes.next(), bytes.next(), bytes.next()) {
+            (None, ..) => None,
+            (Some(one), None, ..) => memchr::memchr(one, value),
+            (Some(one), Some(two), None, _) => memchr::memchr2(one, two, value),
+            (Some(one), Some(two), Some(three), None) => memchr::memchr3(one, two, three, value),
+            _ => value.iter().position(|byte| self.contains(*byte)),
+        }
+    }
+
+    /// Its bytes, from the lowest on.
+    pub fn iter(&self) -> impl Iterator<Item = u8> {
+        let words = (0_u8..4).zip(self.0);
+        words.flat_map(|(number, word)| {
+            let bits = std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)));
+            let places = bits.take_while(|rest| *rest != 0).filter_map(|rest| u8::try_from(rest.trailing_zeros()).ok());
+            places.map(move |place| number << 6 | place)
+        })
     }
 }
 
@@ -205,7 +223,13 @@ mod tests {
         }
 
         #[test]
-        fn the_first_byte_of_a_set_is_found(value: Vec<u8>, set: Vec<u8>) {
+        fn the_bytes_of_a_set_come_in_order(value: Vec<u8>) {
+            let sorted: std::collections::BTreeSet<u8> = value.iter().copied().collect();
+            prop_assert!(ByteSet::of(&value).iter().eq(sorted));
+        }
+
+        #[test]
+        fn the_first_byte_of_a_set_is_found(value: Vec<u8>, set in prop::collection::vec(any::<u8>(), 0..6)) {
             let first = value.iter().position(|byte| set.contains(byte));
             prop_assert_eq!(ByteSet::of(&set).first_in(&value), first);
         }

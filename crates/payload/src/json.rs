@@ -236,7 +236,9 @@ impl<'a> Reader<'a> {
         let (range, has_escape) = text::end(self.body, self.place)?;
         self.place = range.end + 1;
         let sent = between(self.body, range.start, range.end);
-        let mut key = Vec::new();
+        // The text of the key before is used again.
+        let mut key = self.key.take().unwrap_or_default();
+        key.clear();
         if has_escape {
             text::decode(sent, &mut key);
         } else {

@@ -19,6 +19,8 @@ mod scan;
 mod sqli;
 pub mod transform;
 pub mod validate;
+#[cfg(test)]
+mod verdicts;
 pub mod xml;
 mod xss;
 

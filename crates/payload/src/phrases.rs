@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
-use crate::bytes::{hex, is_space, trimmed};
+use crate::bytes::{after, hex, is_space, trimmed};
 use crate::scan::span;
 
 /// Phrases, compiled.
@@ -76,6 +76,7 @@ fn decode(written: &[u8]) -> Option<Vec<u8>> {
     let start = span(written, is_space);
     let written = written.get(start..)?;
     let written = match written {
+        b"\"\"" => return None,
         [b'"', inside @ .., b'"'] => inside,
         all => all,
     };
@@ -106,8 +107,13 @@ fn decode(written: &[u8]) -> Option<Vec<u8>> {
             _ => decoded.push(*byte),
         }
     }
-    // Bars that enclose no byte, and a lonely backslash at the end, are meant as they are.
-    Some(if has_changed { decoded } else { written.to_vec() })
+    // Where nothing was decoded, the text keeps its length: what bars left out is made up for from its end.
+    if !has_changed {
+        decoded.extend_from_slice(after(written, decoded.len()));
+    }
+    // C has the end of its texts at the first zero.
+    decoded.truncate(memchr::memchr(0, &decoded).unwrap_or(decoded.len()));
+    Some(decoded)
 }
 
 #[cfg(test)]
@@ -134,6 +140,7 @@ mod tests {
             ("\"a b\"", &["a", "b"]),
             ("a|42 43|d", &["aBCd"]),
             ("a|b", &["a|b"]),
+            ("a||b", &["ab|b"]),
             ("\\:x \\\\y", &[":x", "\\y"]),
             ("c:\\temp x", &["c:\\temp", "x"]),
         ] {
