@@ -19,4 +19,4 @@ pub use self::matched::Matched;
 pub use self::response::Response;
 pub use self::run::{Intervention, Verdict};
 pub use self::state::{Environment, Evaluation, Transaction};
-pub(crate) use self::state::Found;
+pub(crate) use self::state::{Found, Name};

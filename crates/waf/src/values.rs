@@ -85,11 +85,6 @@ impl Values {
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
-
-    /// How many bytes the values have together.
-    pub(crate) fn size(&self) -> usize {
-        self.bytes.len()
-    }
 }
 
 fn bytes_of<'a>(bytes: &'a [u8], entry: &Entry) -> &'a [u8] {

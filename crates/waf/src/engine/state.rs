@@ -62,11 +62,13 @@ pub struct Transaction {
     pub(super) others: Vec<Named>,
     pub(super) env: Vec<Named>,
     pub(super) collections: Vec<(Initialised, Collection)>,
-    pub(super) matched_vars: Vec<Named>,
+    /// The last match, and all of the chain that is asked.
+    pub(super) last_match: Option<(Found, ValueId)>,
+    pub(super) matched_vars: Vec<(Found, ValueId)>,
     pub(super) highest_severity: u8,
     pub(super) body: Bytes,
     pub(super) body_state: BodyState,
-    pub(super) control: Controls,
+    pub(crate) control: Controls,
     pub(super) records: Vec<Record>,
     pub(super) masked: Vec<Masked>,
     pub(super) intervention: Option<Intervention>,
@@ -78,7 +80,7 @@ pub struct Transaction {
 }
 
 /// What `ctl` can change.
-pub(super) struct Controls {
+pub(crate) struct Controls {
     pub(super) engine: Engine,
     pub(super) request_body: bool,
     pub(super) response_body: bool,
@@ -89,7 +91,7 @@ pub(super) struct Controls {
     pub(super) audit: Audit,
     pub(super) audit_parts: Box<str>,
     pub(super) removed: ChainSet,
-    pub(super) removals: Vec<Arc<Removal>>,
+    pub(crate) removals: Vec<Arc<Removal>>,
     pub(super) allowed: Option<Scope>,
 }
 
@@ -190,6 +192,7 @@ impl Transaction {
             others: Vec::new(),
             env: Vec::new(),
             collections: Vec::new(),
+            last_match: None,
             matched_vars: Vec::new(),
             highest_severity: NO_SEVERITY,
             body: Bytes::new(),
