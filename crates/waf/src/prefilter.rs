@@ -8,6 +8,7 @@
 mod needs;
 mod scan;
 mod sieve;
+mod texts;
 
 use hashbrown::HashMap;
 use payload::ByteSet;

@@ -158,21 +158,7 @@ pub(crate) enum Name {
 impl Transaction {
     /// A transaction of which nothing is known yet.
     pub fn new(rules: Arc<Rules>, environment: Environment) -> Self {
-        let settings = rules.settings();
-        let control = Controls {
-            engine: settings.engine,
-            request_body: settings.request_body,
-            response_body: settings.response_body,
-            force_request_body: false,
-            processor: None,
-            request_limit: settings.request_body_limit,
-            response_limit: settings.response_body_limit,
-            audit: settings.audit,
-            audit_parts: settings.audit_parts.clone(),
-            removed: ChainSet::default(),
-            removals: Vec::new(),
-            allowed: None,
-        };
+        let control = Self::controls(&rules);
         let variables = vec![None; rules.slots.len()];
         let mut transaction = Self {
             rules,
@@ -201,12 +187,64 @@ impl Transaction {
             records: Vec::new(),
             masked: Vec::new(),
             intervention: None,
-            epoch: 0,
+            epoch: 1,
             scratch: Vec::new(),
             found: Vec::new(),
         };
         transaction.begin();
         transaction
+    }
+
+    /// The next transaction, in the room that this one took.
+    #[must_use]
+    pub fn renew(mut self, environment: Environment) -> Self {
+        let fresh = Self::controls(&self.rules);
+        self.environment = environment;
+        self.values.clear();
+        self.memo.clear();
+        self.sieve.clear();
+        self.scalars.fill(None);
+        self.variables.fill(None);
+        self.arguments.clear();
+        self.request_headers.clear();
+        self.response_headers.clear();
+        self.cookies.clear();
+        self.files.clear();
+        self.part_headers.clear();
+        self.xml = None;
+        self.others.clear();
+        self.env.clear();
+        self.collections.clear();
+        self.last_match = None;
+        self.matched_vars.clear();
+        self.highest_severity = NO_SEVERITY;
+        self.body = Bytes::new();
+        self.body_state = BodyState::Awaited;
+        self.control = fresh;
+        self.records.clear();
+        self.masked.clear();
+        self.intervention = None;
+        self.epoch = 1;
+        self.begin();
+        self
+    }
+
+    fn controls(rules: &Rules) -> Controls {
+        let settings = rules.settings();
+        Controls {
+            engine: settings.engine,
+            request_body: settings.request_body,
+            response_body: settings.response_body,
+            force_request_body: false,
+            processor: None,
+            request_limit: settings.request_body_limit,
+            response_limit: settings.response_body_limit,
+            audit: settings.audit,
+            audit_parts: settings.audit_parts.clone(),
+            removed: ChainSet::default(),
+            removals: Vec::new(),
+            allowed: None,
+        }
     }
 
     /// The rules it is judged by.

@@ -1,11 +1,10 @@
 //! One look at a value, for all operators together.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
-use hashbrown::HashMap;
 use payload::ByteSet;
 use smallvec::{SmallVec, smallvec};
 
 use super::needs::Needs;
+use super::texts::Texts;
 
 /// Some operators, as bits. A set of all operators is a few of these.
 pub(crate) type Row = [u64; 8];
@@ -27,18 +26,7 @@ pub(crate) struct Scanner {
     lengths: Vec<Row>,
     /// The operators that need one of their texts.
     literal: Vec<Row>,
-    /// The texts that values of nothing but ordinary bytes can have, and that matter for them.
-    ordinary: Texts,
-    /// All texts.
-    all: Texts,
-}
-
-/// Texts that operators need, all looked for at once.
-#[derive(Debug)]
-struct Texts {
-    automaton: Option<AhoCorasick>,
-    /// By text: the operators that need it.
-    owners: Vec<Vec<u32>>,
+    texts: Texts,
 }
 
 /// The operators by the bytes of one of their sets.
@@ -46,8 +34,12 @@ struct Texts {
 struct Table {
     /// Those that have no such set, to which it does not matter.
     without: Vec<Row>,
-    /// By byte.
+    /// By byte, if that is no letter and no digit.
     with: Vec<Row>,
+    /// Those whose set has a letter.
+    letter: Vec<Row>,
+    /// Those whose set has a digit.
+    digit: Vec<Row>,
 }
 
 impl Scanner {
@@ -65,11 +57,7 @@ impl Scanner {
                 set(&mut literal, 0, number);
             }
         }
-        // A value of ordinary bytes alone is no candidate of an operator that needs another one.
-        let is_ordinary = |needs: &Needs| needs.sets.iter().all(|set| set.meets(&ORDINARY));
-        let ordinary = Texts::of(needs, |needs, text| is_ordinary(needs) && ByteSet::of(text).is_within(&ORDINARY));
-        let all = Texts::of(needs, |_, _| true);
-        Self { rows, tables, lengths, literal, ordinary, all }
+        Self { rows, tables, lengths, literal, texts: Texts::of(needs) }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -80,30 +68,28 @@ impl Scanner {
     pub(crate) fn scan(&self, value: &[u8], held: &ByteSet, candidates: &mut [Row]) {
         let start = value.len().min(LENGTHS) * self.rows;
         let mut needed = false;
+        let bytes = Held::of(held);
         for (place, row) in candidates.iter_mut().enumerate() {
             *row = self.lengths.get(start + place).copied().unwrap_or(NONE);
             for table in &self.tables {
-                keep(row, &table.met(held, place, self.rows));
+                keep(row, &table.met(&bytes, place, self.rows));
             }
             let literal = self.literal.get(place).copied().unwrap_or(NONE);
             needed |= row.iter().zip(&literal).any(|(row, literal)| row & literal != 0);
         }
         if needed {
-            let texts = if held.is_within(&ORDINARY) { &self.ordinary } else { &self.all };
-            self.find_texts(texts, value, candidates);
+            self.find_texts(value, held, candidates);
         }
     }
 
     /// Takes away the operators that need a text which is not there.
-    fn find_texts(&self, texts: &Texts, value: &[u8], candidates: &mut [Row]) {
-        // Texts that are too many for an automaton are not looked for: every operator is asked then.
-        let Some(automaton) = &texts.automaton else { return };
+    fn find_texts(&self, value: &[u8], held: &ByteSet, candidates: &mut [Row]) {
         let mut met: SmallVec<[Row; 2]> = smallvec![NONE; self.rows];
-        for found in automaton.find_overlapping_iter(value) {
-            for owner in texts.owners.get(found.pattern().as_usize()).into_iter().flatten() {
+        self.texts.find(value, held, |owners| {
+            for owner in owners {
                 set(&mut met, 0, *owner);
             }
-        }
+        });
         for ((row, literal), met) in candidates.iter_mut().zip(&self.literal).zip(&met) {
             for ((word, literal), met) in row.iter_mut().zip(literal).zip(met) {
                 *word &= !literal | met;
@@ -112,40 +98,21 @@ impl Scanner {
     }
 }
 
-impl Texts {
-    /// Those of the texts that are wanted, each once.
-    fn of(needs: &[Needs], wanted: impl Fn(&Needs, &[u8]) -> bool) -> Self {
-        let mut numbers: HashMap<&[u8], usize> = HashMap::new();
-        let mut texts: Vec<&[u8]> = Vec::new();
-        let mut owners: Vec<Vec<u32>> = Vec::new();
-        for (number, needs) in (0..).zip(needs) {
-            for text in needs.literals.iter().flatten().filter(|text| wanted(needs, text)) {
-                let place = *numbers.entry(text).or_insert_with(|| {
-                    texts.push(text);
-                    owners.push(Vec::new());
-                    texts.len() - 1
-                });
-                if let Some(owners) = owners.get_mut(place) {
-                    owners.push(number);
-                }
-            }
-        }
-        let built = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(&texts);
-        Self { automaton: built.ok(), owners }
-    }
-}
-
 impl Table {
     fn of(needs: &[Needs], place: usize, rows: usize) -> Self {
-        let mut table = Self { without: vec![NONE; rows], with: vec![NONE; rows * 256] };
+        let none = || vec![NONE; rows];
+        let mut table = Self { without: none(), with: vec![NONE; rows * 256], letter: none(), digit: none() };
         for (number, needs) in (0..).zip(needs) {
             let Some(bytes) = needs.sets.get(place) else {
                 set(&mut table.without, 0, number);
                 continue;
             };
+            if bytes.meets(&LETTERS) {
+                set(&mut table.letter, 0, number);
+            }
+            if bytes.meets(&DIGITS) {
+                set(&mut table.digit, 0, number);
+            }
             for byte in bytes_in(bytes) {
                 set(&mut table.with, usize::from(byte) * rows, number);
             }
@@ -153,15 +120,34 @@ impl Table {
         table
     }
 
-    /// The operators whose set has one of these bytes, and those without a set.
-    fn met(&self, held: &ByteSet, place: usize, rows: usize) -> Row {
+    /// The operators whose set has one of these bytes, and those without a set. Letters are not told apart, and digits
+    /// neither: which ones a value has says little.
+    fn met(&self, held: &Held, place: usize, rows: usize) -> Row {
         let mut met = self.without.get(place).copied().unwrap_or(NONE);
-        for byte in bytes_in(held) {
-            if let Some(row) = self.with.get(usize::from(byte) * rows + place) {
+        let classes = [(held.letter, &self.letter), (held.digit, &self.digit)];
+        for row in classes.into_iter().filter(|(has, _)| *has).filter_map(|(_, rows)| rows.get(place)) {
+            add(&mut met, row);
+        }
+        for byte in &held.others {
+            if let Some(row) = self.with.get(usize::from(*byte) * rows + place) {
                 add(&mut met, row);
             }
         }
         met
+    }
+}
+
+/// The bytes that a value holds, as far as they are told apart.
+struct Held {
+    letter: bool,
+    digit: bool,
+    others: SmallVec<[u8; 32]>,
+}
+
+impl Held {
+    fn of(held: &ByteSet) -> Self {
+        let others = bytes_in(held).filter(|byte| !byte.is_ascii_alphanumeric());
+        Self { letter: held.meets(&LETTERS), digit: held.meets(&DIGITS), others: others.collect() }
     }
 }
 
@@ -196,9 +182,8 @@ fn bytes_in(set: &ByteSet) -> impl Iterator<Item = u8> {
     })
 }
 
-/// Bytes that most values have.
-const ORDINARY: ByteSet =
-    ByteSet::new(b" _").with_range(b'a', b'z').with_range(b'A', b'Z').with_range(b'0', b'9');
+const LETTERS: ByteSet = ByteSet::EMPTY.with_range(b'a', b'z').with_range(b'A', b'Z');
+const DIGITS: ByteSet = ByteSet::EMPTY.with_range(b'0', b'9');
 
 /// Values that are longer are long enough for anything.
 const LENGTHS: usize = 24;

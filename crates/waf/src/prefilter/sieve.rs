@@ -1,6 +1,7 @@
 //! What a transaction knows of its values: of which operators they are candidates.
 
 use hashbrown::HashMap;
+use payload::ByteSet;
 use smallvec::{SmallVec, smallvec};
 
 use super::scan::{NONE, ROW, Row, add};
@@ -17,19 +18,52 @@ pub(crate) struct Sieve {
     /// By value: where its candidates begin, or [`NOWHERE`] if it was not scanned yet.
     places: Vec<u32>,
     candidates: Vec<Row>,
-    /// By list of targets: the values it gives, each once, and when that was found out.
-    lists: Vec<(u32, Vec<ValueId>)>,
-    /// By group: when its candidates were put together, and what they are.
-    when: Vec<u32>,
-    groups: Vec<Row>,
-    /// By group: what its values have become, and the operators are asked about.
-    stages: Vec<Vec<ValueId>>,
+    /// By list of targets, and by group.
+    lists: Vec<Gathered>,
+    groups: Vec<Gathered>,
+    /// What operators hold perhaps for some value of a list or a group.
+    together: Vec<Row>,
+    /// The values of lists and groups, one after another.
+    values: Vec<ValueId>,
     /// By value: the last list that it was put into.
     seen: Vec<u32>,
     round: u32,
     /// What the two detectors said of a value.
     detected: HashMap<(ValueId, Detector), bool>,
     found: Vec<Found>,
+}
+
+/// Values that several rules look at.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gathered {
+    /// When they were gathered; never, if it is zero.
+    when: u32,
+    /// Where they stand.
+    start: u32,
+    end: u32,
+    /// Where their candidates stand, all together.
+    together: u32,
+    /// The bytes that they hold, all together.
+    held: ByteSet,
+}
+
+impl Sieve {
+    /// Forgets everything but the room it took.
+    pub(crate) fn clear(&mut self) {
+        self.places.clear();
+        self.candidates.clear();
+        self.lists.fill(Gathered::default());
+        self.groups.fill(Gathered::default());
+        self.together.clear();
+        self.values.clear();
+        self.seen.clear();
+        self.round = 0;
+        self.detected.clear();
+    }
+
+    fn value(&self, at: u32) -> ValueId {
+        self.values.get(at as usize).copied().unwrap_or_default()
+    }
 }
 
 impl Transaction {
@@ -65,22 +99,18 @@ impl Transaction {
 
     /// Whether an operator holds for a value of a group.
     fn group_holds(&mut self, rules: &Rules, rule: &Rule, group: usize, probe: Probe) -> bool {
-        let rows = rules.index.scanner.rows();
-        self.sieve_group(rules, group, rows);
-        let together = self.sieve.groups.get(group * rows..).unwrap_or_default();
-        if !has(together, probe) {
+        let group = self.group(rules, group);
+        if !self.sieve.together.get(group.together as usize..).is_some_and(|rows| has(rows, probe)) {
             return false;
         }
         // Some operators are only looked at one value at a time.
         if rule.operator.template().is_some() {
             return true;
         }
-        let values = self.sieve.stages.get_mut(group).map(std::mem::take).unwrap_or_default();
-        let holds = values.iter().any(|value| self.holds(rules, rule, *value, probe));
-        if let Some(place) = self.sieve.stages.get_mut(group) {
-            *place = values;
-        }
-        holds
+        (group.start..group.end).any(|at| {
+            let value = self.sieve.value(at);
+            self.holds(rules, rule, value, probe)
+        })
     }
 
     /// Whether an operator holds for a value, if that is a candidate; remembers if it does not.
@@ -97,13 +127,11 @@ impl Transaction {
     }
 
     fn group_detects(&mut self, rules: &Rules, group: usize, detector: Detector) -> bool {
-        self.sieve_group(rules, group, rules.index.scanner.rows());
-        let values = self.sieve.stages.get_mut(group).map(std::mem::take).unwrap_or_default();
-        let detects = values.iter().any(|value| self.detects(*value, detector));
-        if let Some(place) = self.sieve.stages.get_mut(group) {
-            *place = values;
-        }
-        detects
+        let group = self.group(rules, group);
+        (group.start..group.end).any(|at| {
+            let value = self.sieve.value(at);
+            self.detects(value, detector)
+        })
     }
 
     fn detects(&mut self, value: ValueId, detector: Detector) -> bool {
@@ -119,86 +147,94 @@ impl Transaction {
         found
     }
 
-    /// Finds out what the values of a group are candidates of, if that is not known.
-    fn sieve_group(&mut self, rules: &Rules, at: usize, rows: usize) {
-        if self.sieve.when.get(at) == Some(&self.epoch) {
-            return;
-        }
+    /// What rules of a group see, and what that is a candidate of.
+    fn group(&mut self, rules: &Rules, at: usize) -> Gathered {
         let index = &rules.index;
-        let Some(group) = index.groups.get(at) else { return };
-        if self.sieve.when.is_empty() {
-            self.sieve.when.resize(index.groups.len(), NEVER);
-            self.sieve.groups.resize(index.groups.len() * rows, NONE);
-            self.sieve.stages.resize(index.groups.len(), Vec::new());
-            self.sieve.lists.resize(index.lists.len(), (NEVER, Vec::new()));
+        if self.sieve.groups.len() < index.groups.len() {
+            self.sieve.groups.resize(index.groups.len(), Gathered::default());
+            self.sieve.lists.resize(index.lists.len(), Gathered::default());
         }
-        let values = self.list(rules, group.list as usize);
-        let mut stages = self.sieve.stages.get_mut(at).map(std::mem::take).unwrap_or_default();
-        stages.clear();
+        if let Some(known) = self.sieve.groups.get(at).filter(|known| known.when == self.epoch) {
+            return *known;
+        }
+        let Some(group) = index.groups.get(at) else { return Gathered::default() };
+        let list = self.list(rules, group.list as usize);
+        let has_empty = (list.start..list.end).any(|at| self.sieve.value(at) == ValueId::EMPTY);
+        // Most values are left as they are by all transformations of a group.
+        let gathered = if !group.may_change.meets(&list.held) && !(group.may_change_empty && has_empty) {
+            list
+        } else {
+            self.transform_list(rules, group, &list)
+        };
+        if let Some(place) = self.sieve.groups.get_mut(at) {
+            *place = gathered;
+        }
+        gathered
+    }
+
+    fn transform_list(&mut self, rules: &Rules, group: &Group, list: &Gathered) -> Gathered {
+        let start = self.sieve.values.len();
+        for at in list.start..list.end {
+            let value = self.sieve.value(at);
+            if !group.may_change.meets(self.values.held(value)) && (value != ValueId::EMPTY || !group.may_change_empty) {
+                self.sieve.values.push(value);
+            } else if group.multi_match {
+                let stages = self.stages(value, &group.transformations);
+                self.sieve.values.extend(stages);
+            } else {
+                let last = self.transformed(value, &group.transformations);
+                self.sieve.values.push(last);
+            }
+        }
+        self.put_together(rules, start)
+    }
+
+    /// The values that a list of targets gives, each once, and what they are candidates of.
+    fn list(&mut self, rules: &Rules, at: usize) -> Gathered {
+        if let Some(known) = self.sieve.lists.get(at).filter(|known| known.when == self.epoch) {
+            return *known;
+        }
+        let mut found = std::mem::take(&mut self.sieve.found);
+        found.clear();
+        let targets = rules.index.lists.get(at).map(Vec::as_slice).unwrap_or_default();
+        self.gather(targets, RuleAt::NOWHERE, &mut found);
+        let sieve = &mut self.sieve;
+        sieve.round += 1;
+        sieve.seen.resize(self.values.len().max(sieve.seen.len()), 0);
+        let start = sieve.values.len();
+        for value in found.iter().map(|found| found.value) {
+            if let Some(seen) = sieve.seen.get_mut(value.index()).filter(|seen| **seen != sieve.round) {
+                *seen = sieve.round;
+                sieve.values.push(value);
+            }
+        }
+        sieve.found = found;
+        let gathered = self.put_together(rules, start);
+        if let Some(place) = self.sieve.lists.get_mut(at) {
+            *place = gathered;
+        }
+        gathered
+    }
+
+    /// Makes one of the values from a place on.
+    fn put_together(&mut self, rules: &Rules, start: usize) -> Gathered {
+        let rows = rules.index.scanner.rows();
+        let end = self.sieve.values.len();
         let mut together: SmallVec<[Row; 2]> = smallvec![NONE; rows];
-        for value in &values {
-            self.stages_of(group, *value, &mut stages);
-        }
-        for stage in &stages {
-            let place = self.scanned(rules, *stage);
+        let mut held = ByteSet::EMPTY;
+        for at in start..end {
+            let value = self.sieve.values.get(at).copied().unwrap_or_default();
+            held = held.or(*self.values.held(value));
+            let place = self.scanned(rules, value);
             let candidates = self.sieve.candidates.get(place..place + rows).unwrap_or_default();
             for (row, more) in together.iter_mut().zip(candidates) {
                 add(row, more);
             }
         }
-        if let Some(place) = self.sieve.groups.get_mut(at * rows..(at + 1) * rows) {
-            place.copy_from_slice(&together);
-        }
-        if let Some(place) = self.sieve.stages.get_mut(at) {
-            *place = stages;
-        }
-        if let Some(list) = self.sieve.lists.get_mut(group.list as usize) {
-            list.1 = values;
-        }
-        if let Some(when) = self.sieve.when.get_mut(at) {
-            *when = self.epoch;
-        }
-    }
-
-    /// Adds what rules of a group see of a value.
-    fn stages_of(&mut self, group: &Group, value: ValueId, stages: &mut Vec<ValueId>) {
-        // Most values are left as they are by all transformations of a group.
-        if !group.may_change.meets(self.values.held(value)) && (value != ValueId::EMPTY || !group.may_change_empty) {
-            stages.push(value);
-        } else if group.multi_match {
-            stages.extend(self.stages(value, &group.transformations));
-        } else {
-            stages.push(self.transformed(value, &group.transformations));
-        }
-    }
-
-    /// The values that a list of targets gives, each once. The caller puts them back.
-    fn list(&mut self, rules: &Rules, list: usize) -> Vec<ValueId> {
-        let epoch = self.epoch;
-        let known = self.sieve.lists.get_mut(list).map(|(when, values)| (*when, std::mem::take(values)));
-        let (when, mut values) = known.unwrap_or((NEVER, Vec::new()));
-        if when == epoch {
-            return values;
-        }
-        values.clear();
-        let mut found = std::mem::take(&mut self.sieve.found);
-        found.clear();
-        let targets = rules.index.lists.get(list).map(Vec::as_slice).unwrap_or_default();
-        self.gather(targets, RuleAt::NOWHERE, &mut found);
-        let sieve = &mut self.sieve;
-        sieve.round += 1;
-        sieve.seen.resize(self.values.len(), 0);
-        for value in found.iter().map(|found| found.value) {
-            if let Some(seen) = sieve.seen.get_mut(value.index()).filter(|seen| **seen != sieve.round) {
-                *seen = sieve.round;
-                values.push(value);
-            }
-        }
-        sieve.found = found;
-        if let Some((when, _)) = sieve.lists.get_mut(list) {
-            *when = epoch;
-        }
-        values
+        let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let place = number(self.sieve.together.len());
+        self.sieve.together.extend_from_slice(&together);
+        Gathered { when: self.epoch, start: number(start), end: number(end), together: place, held }
     }
 
     /// Where the candidates of a value begin; it is scanned if it was not yet.
@@ -256,6 +292,3 @@ fn has(candidates: &[Row], Probe(number): Probe) -> bool {
 
 /// No place.
 const NOWHERE: u32 = u32::MAX;
-
-/// No time at all.
-const NEVER: u32 = u32::MAX;
