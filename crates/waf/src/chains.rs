@@ -27,10 +27,6 @@ impl ChainSet {
             *word |= more;
         }
     }
-
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
-    }
 }
 
 impl FromIterator<u32> for ChainSet {

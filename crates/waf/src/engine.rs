@@ -18,5 +18,5 @@ pub use self::kept::{Difference, Kept, Persistence, Place};
 pub use self::matched::Matched;
 pub use self::response::Response;
 pub use self::run::{Intervention, Verdict};
-pub(crate) use self::state::Found;
 pub use self::state::{Environment, Evaluation, Transaction};
+pub(crate) use self::state::{Found, Name};

@@ -8,6 +8,7 @@
 mod needs;
 mod scan;
 mod sieve;
+mod texts;
 
 use hashbrown::HashMap;
 use payload::ByteSet;
@@ -16,6 +17,8 @@ use payload::transform::Transformation;
 use self::needs::Needs;
 use self::scan::Scanner;
 pub(crate) use self::sieve::Sieve;
+use crate::action::Disruptive;
+use crate::engine::Found;
 use crate::operator::{Comparison, Operator, Relation, integer};
 use crate::rules::{Chain, Rule};
 use crate::slots::Slot;
@@ -25,10 +28,12 @@ use crate::variable::Variable;
 /// What is worked out about all rules before any request.
 #[derive(Debug)]
 pub(crate) struct Index {
-    /// By chain: how to find out soon that it cannot match.
+    /// By rule: how to find out soon that it cannot match.
     tests: Vec<Test>,
     /// By rule: its operator among those that values are sieved for.
     probes: Vec<Option<Probe>>,
+    /// Lists of targets, each once.
+    lists: Vec<Vec<Target>>,
     groups: Vec<Group>,
     scanner: Scanner,
 }
@@ -37,15 +42,44 @@ pub(crate) struct Index {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Probe(u32);
 
-/// What says soon that a chain cannot match.
+/// What says soon that a rule cannot match.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Test {
-    /// Nothing does: its first rule is asked.
+    /// Nothing does: it is asked.
     None,
-    /// No value of the group is a candidate of the operator.
+    /// The operator holds for no value of the group, which only its candidates are asked about.
     Sieved { group: u32, probe: Probe },
+    /// A detector finds nothing in any value of the group.
+    Detected { group: u32, detector: Detector },
     /// A number in `TX` does not compare as it must.
     Number(NumberTest),
+}
+
+/// What is known of a rule before it is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Foreseen {
+    /// It does not match, and has no effect.
+    No,
+    /// It matches with this value, and all that follows is where to go on.
+    Gate(Found),
+    Perhaps,
+}
+
+/// An operator that takes a value apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Detector {
+    Sqli,
+    Xss,
+}
+
+impl Detector {
+    fn of(operator: &Operator) -> Option<Self> {
+        match operator {
+            Operator::Sqli => Some(Self::Sqli),
+            Operator::Xss => Some(Self::Xss),
+            _ => None,
+        }
+    }
 }
 
 /// The comparison of a number in `TX`, or of whether it is there.
@@ -56,42 +90,40 @@ pub(crate) struct NumberTest {
     comparison: Comparison,
     number: i64,
     negated: bool,
+    /// Whether all that follows from a match is where to go on.
+    is_gate: bool,
 }
 
 /// Rules that look at the same values in the same way.
 #[derive(Debug)]
 pub(crate) struct Group {
-    targets: Vec<Target>,
+    /// The number of its list of targets.
+    list: u32,
     transformations: Vec<Transformation>,
     multi_match: bool,
+    /// A value without any of these bytes is left as it is.
+    may_change: ByteSet,
+    may_change_empty: bool,
 }
 
 impl Index {
     pub(crate) fn of(chains: &[Chain]) -> Self {
         let mut building = Building::default();
-        let rules = chains.iter().map(|chain| chain.links.len()).sum();
-        let mut probes = vec![None; rules];
-        let mut tests = Vec::with_capacity(chains.len());
+        let mut probes = Vec::new();
+        let mut tests = Vec::new();
         for chain in chains {
             for rule in &chain.links {
-                if let Some(place) = probes.get_mut(rule.number as usize) {
-                    *place = building.probe(rule);
-                }
+                let probe = building.probe(rule);
+                probes.push(probe);
+                tests.push(building.test(rule, probe, chain.links.len()));
             }
-            let head = chain.links.first();
-            let probe = head.and_then(|head| probes.get(head.number as usize).copied().flatten());
-            tests.push(match (head, probe) {
-                (None, _) => Test::None,
-                (Some(head), None) => number_test(head).map_or(Test::None, Test::Number),
-                (Some(head), Some(_)) if is_volatile(head) => Test::None,
-                (Some(head), Some(probe)) => Test::Sieved { group: building.group(head), probe },
-            });
         }
-        Self { tests, probes, groups: building.groups, scanner: Scanner::of(&building.needs) }
+        let Building { needs, lists, groups, .. } = building;
+        Self { tests, probes, lists, groups, scanner: Scanner::of(&needs) }
     }
 
-    pub(crate) fn test(&self, chain: u32) -> Test {
-        self.tests.get(chain as usize).copied().unwrap_or(Test::None)
+    fn test(&self, rule: &Rule) -> Test {
+        self.tests.get(rule.number as usize).copied().unwrap_or(Test::None)
     }
 
     pub(crate) fn probe(&self, rule: &Rule) -> Option<Probe> {
@@ -103,8 +135,10 @@ impl Index {
 struct Building {
     needs: Vec<Needs>,
     by_text: HashMap<String, Probe>,
+    lists: Vec<Vec<Target>>,
+    by_targets: HashMap<String, u32>,
     groups: Vec<Group>,
-    by_values: HashMap<String, u32>,
+    by_values: HashMap<(u32, Vec<Transformation>, bool), u32>,
 }
 
 impl Building {
@@ -130,24 +164,38 @@ impl Building {
         Some(probe)
     }
 
+    fn test(&mut self, rule: &Rule, probe: Option<Probe>, links: usize) -> Test {
+        if let Some(test) = number_test(rule, links) {
+            return Test::Number(test);
+        }
+        if rule.targets.iter().any(|target| target.variable.is_volatile()) {
+            return Test::None;
+        }
+        match (probe, Detector::of(&rule.operator).filter(|_| !rule.negated)) {
+            (Some(probe), _) => Test::Sieved { group: self.group(rule), probe },
+            (None, Some(detector)) => Test::Detected { group: self.group(rule), detector },
+            (None, None) => Test::None,
+        }
+    }
+
     fn group(&mut self, rule: &Rule) -> u32 {
-        let actions = &rule.actions;
-        let key = format!("{:?} {:?} {}", rule.targets, actions.transformations, actions.multi_match);
+        let next = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
+        let list = *self.by_targets.entry(format!("{:?}", rule.targets)).or_insert(next);
+        if list == next {
+            self.lists.push(rule.targets.clone());
+        }
+        let transformations = rule.actions.transformations.clone();
         let next = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
+        let key = (list, transformations.clone(), rule.actions.multi_match);
         let group = *self.by_values.entry(key).or_insert(next);
         if group == next {
-            self.groups.push(Group {
-                targets: rule.targets.clone(),
-                transformations: actions.transformations.clone(),
-                multi_match: actions.multi_match,
-            });
+            let may_change = transformations.iter().fold(ByteSet::EMPTY, |set, step| set.or(*step.may_change()));
+            let may_change_empty = transformations.iter().any(|step| step.may_change_empty());
+            let multi_match = rule.actions.multi_match;
+            self.groups.push(Group { list, transformations, multi_match, may_change, may_change_empty });
         }
         group
     }
-}
-
-fn is_volatile(rule: &Rule) -> bool {
-    rule.targets.iter().any(|target| target.variable.is_volatile())
 }
 
 /// What a value must have for an operator to hold.
@@ -178,18 +226,22 @@ fn needs(operator: &Operator) -> Option<Needs> {
 }
 
 /// Whether a rule compares one number of `TX` with a constant.
-fn number_test(rule: &Rule) -> Option<NumberTest> {
+fn number_test(rule: &Rule, links: usize) -> Option<NumberTest> {
     let [target] = rule.targets.as_slice() else { return None };
     let (Variable::Tx, Selector::Slot(slot)) = (target.variable, &target.selector) else { return None };
     let Operator::Compare(comparison, template) = &rule.operator else { return None };
-    if !rule.actions.transformations.is_empty() || target.manner == Manner::Exclude {
+    let actions = &rule.actions;
+    if !actions.transformations.is_empty() || target.manner == Manner::Exclude {
         return None;
     }
+    let is_silent = !actions.log && !actions.audit_log && actions.effects.is_empty() && actions.severity.is_none();
+    let is_gate = is_silent && links == 1 && matches!(actions.disruptive, Disruptive::Pass);
     Some(NumberTest {
         slot: *slot,
         counted: target.manner == Manner::Count,
         comparison: *comparison,
         number: integer(template.constant()?),
         negated: rule.negated,
+        is_gate,
     })
 }

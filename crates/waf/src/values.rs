@@ -49,6 +49,18 @@ impl Values {
         values
     }
 
+    /// Forgets all values but the empty one, and keeps their room unless it is large.
+    pub(crate) fn clear(&mut self) {
+        if self.bytes.capacity() > LARGE {
+            *self = Self::new();
+            return;
+        }
+        self.bytes.clear();
+        self.entries.clear();
+        self.table.clear();
+        self.intern(b"");
+    }
+
     /// The number of a value, which is kept if it is new.
     pub(crate) fn intern(&mut self, value: &[u8]) -> ValueId {
         let hash = self.hasher.hash_one(value);
@@ -85,12 +97,10 @@ impl Values {
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
-
-    /// How many bytes the values have together.
-    pub(crate) fn size(&self) -> usize {
-        self.bytes.len()
-    }
 }
+
+/// Room that is given back rather than kept for the next transaction.
+const LARGE: usize = 1 << 20;
 
 fn bytes_of<'a>(bytes: &'a [u8], entry: &Entry) -> &'a [u8] {
     bytes.get(entry.start..entry.end).unwrap_or_default()

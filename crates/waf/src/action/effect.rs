@@ -48,17 +48,6 @@ pub(crate) enum Initialised {
 }
 
 impl Initialised {
-    /// The variable that rules read it by.
-    pub(crate) fn variable(self) -> Variable {
-        match self {
-            Self::Ip => Variable::Ip,
-            Self::Global => Variable::Global,
-            Self::Resource => Variable::Resource,
-            Self::Session => Variable::Session,
-            Self::User => Variable::User,
-        }
-    }
-
     pub(crate) fn of(variable: Variable) -> Option<Self> {
         match variable {
             Variable::Ip => Some(Self::Ip),

@@ -53,7 +53,7 @@ impl Transaction {
         // By far the most frequent macros, without a list of values.
         match (target.variable, &target.selector) {
             (Variable::Tx, Selector::Slot(slot)) => return self.variables.get(slot.0 as usize).copied().flatten(),
-            (Variable::MatchedVar | Variable::MatchedVarName, _) => return self.scalar(target.variable),
+            (Variable::MatchedVar | Variable::MatchedVarName, _) => return self.single(target.variable),
             _ => {}
         }
         let mut found: Vec<Found> = Vec::new();

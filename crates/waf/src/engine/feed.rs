@@ -22,10 +22,10 @@ impl Transaction {
         for variable in FLAGS {
             self.set(*variable, b"0");
         }
-        for variable in [Variable::Sessionid, Variable::Userid, Variable::ReqbodyProcessor, Variable::MatchedVarName] {
+        for variable in [Variable::Sessionid, Variable::Userid, Variable::ReqbodyProcessor] {
             self.set_id(variable, ValueId::EMPTY);
         }
-        for variable in [Variable::ReqbodyErrorMsg, Variable::ReqbodyProcessorErrorMsg, Variable::MatchedVar] {
+        for variable in [Variable::ReqbodyErrorMsg, Variable::ReqbodyProcessorErrorMsg] {
             self.set_id(variable, ValueId::EMPTY);
         }
     }

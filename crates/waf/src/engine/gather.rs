@@ -116,10 +116,14 @@ impl Transaction {
         }
     }
 
-    fn matched_values(&self, variable: Variable, selector: &Selector, found: &mut Vec<Found>) {
-        for matched in self.matched_vars.iter().filter(|matched| selector.takes(self.values.bytes(matched.name))) {
-            let value = if variable == Variable::MatchedVars { matched.value } else { matched.name };
-            found.push(Found { variable, name: Name::Whole(matched.name), value });
+    fn matched_values(&mut self, variable: Variable, selector: &Selector, found: &mut Vec<Found>) {
+        for index in 0..self.matched_vars.len() {
+            let Some((matched, value)) = self.matched_vars.get(index).copied() else { continue };
+            let name = self.full_name(&matched);
+            if selector.takes(self.values.bytes(name)) {
+                let value = if variable == Variable::MatchedVars { value } else { name };
+                found.push(Found { variable, name: Name::Whole(name), value });
+            }
         }
     }
 
@@ -181,7 +185,7 @@ impl Transaction {
     }
 
     /// The value of a variable that has one.
-    fn single(&mut self, variable: Variable) -> Option<ValueId> {
+    pub(super) fn single(&mut self, variable: Variable) -> Option<ValueId> {
         let now = self.environment.now;
         let parts = || now.parts();
         let text = match variable {
@@ -198,6 +202,10 @@ impl Transaction {
                 severity => severity.to_string(),
             },
             Variable::Duration => "0".to_owned(),
+            Variable::MatchedVar => return Some(self.last_match.map_or(ValueId::EMPTY, |(_, value)| value)),
+            Variable::MatchedVarName => {
+                return Some(self.last_match.map_or(ValueId::EMPTY, |(found, _)| self.full_name(&found)));
+            }
             Variable::FullRequest => return Some(self.full_request()),
             Variable::FullRequestLength => {
                 let full = self.full_request();

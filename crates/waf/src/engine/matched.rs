@@ -26,6 +26,11 @@ pub(crate) struct Ending {
     pub(crate) interrupted: bool,
 }
 
+impl Ending {
+    /// That of a rule which nobody is told about.
+    pub(crate) const SILENT: Self = Self { message: None, data: None, log: false, audit: false, interrupted: false };
+}
+
 /// A value that a rule matched.
 #[derive(Clone, Copy)]
 pub struct Matched<'a> {

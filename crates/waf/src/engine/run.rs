@@ -5,10 +5,11 @@ use std::sync::Arc;
 use smallvec::smallvec;
 
 use super::matched::{Ending, Record};
-use super::state::{Evaluation, Found, Named, Transaction};
+use super::state::{Evaluation, Found, Transaction};
 use crate::Phase;
 use crate::action::{Actions, Disruptive, Scope};
 use crate::operator::{Answer, Captures, Operator};
+use crate::prefilter::Foreseen;
 use crate::rules::{Rule, RuleAt, Rules};
 use crate::settings::Engine;
 use crate::values::ValueId;
@@ -79,7 +80,7 @@ impl Transaction {
         let mut next = 0;
         while let Some(step) = steps.get(next) {
             next += 1;
-            if self.control.removed.contains(step.chain) || !self.may_match(&rules, step.chain) {
+            if self.control.removed.contains(step.chain) {
                 continue;
             }
             match self.chain(&rules, step.chain, phase) {
@@ -121,8 +122,17 @@ impl Transaction {
     fn chain(&mut self, rules: &Rules, number: u32, phase: Phase) -> Came {
         let Some(chain) = rules.chains.get(number as usize) else { return Came::Not };
         for (link, rule) in (0..).zip(&chain.links) {
-            let asked = Asked { rules, rule, links: &chain.links, at: RuleAt { chain: number, link }, phase };
-            match self.link(&asked) {
+            let at = RuleAt { chain: number, link };
+            let came = match self.foresee(rules, rule) {
+                Foreseen::No => Came::Not,
+                Foreseen::Gate(found) => {
+                    self.last_match = Some((found, found.value));
+                    self.records.push(Record { at, found, value: found.value, ending: Some(Ending::SILENT) });
+                    Came::Matched
+                }
+                Foreseen::Perhaps => self.link(&Asked { rules, rule, links: &chain.links, at, phase }),
+            };
+            match came {
                 Came::Matched => {}
                 ended @ (Came::Not | Came::Interrupted) => return ended,
             }
@@ -211,12 +221,10 @@ impl Transaction {
 
     fn matched(&mut self, asked: &Asked<'_>, found: &Found, value: ValueId) {
         let Asked { rule, links, at, phase, .. } = *asked;
-        let name = self.full_name(found);
-        self.set_id(Variable::MatchedVar, value);
-        self.set_id(Variable::MatchedVarName, name);
+        self.last_match = Some((*found, value));
         // What matched in MATCHED_VARS is there already.
         if !matches!(found.variable, Variable::MatchedVars | Variable::MatchedVarsNames) {
-            self.matched_vars.push(Named { name, value });
+            self.matched_vars.push((*found, value));
         }
         let head = links.first().unwrap_or(rule);
         let is_last = at.link as usize + 1 == links.len();

@@ -62,11 +62,13 @@ pub struct Transaction {
     pub(super) others: Vec<Named>,
     pub(super) env: Vec<Named>,
     pub(super) collections: Vec<(Initialised, Collection)>,
-    pub(super) matched_vars: Vec<Named>,
+    /// The last match, and all of the chain that is asked.
+    pub(super) last_match: Option<(Found, ValueId)>,
+    pub(super) matched_vars: Vec<(Found, ValueId)>,
     pub(super) highest_severity: u8,
     pub(super) body: Bytes,
     pub(super) body_state: BodyState,
-    pub(super) control: Controls,
+    pub(crate) control: Controls,
     pub(super) records: Vec<Record>,
     pub(super) masked: Vec<Masked>,
     pub(super) intervention: Option<Intervention>,
@@ -78,7 +80,7 @@ pub struct Transaction {
 }
 
 /// What `ctl` can change.
-pub(super) struct Controls {
+pub(crate) struct Controls {
     pub(super) engine: Engine,
     pub(super) request_body: bool,
     pub(super) response_body: bool,
@@ -89,7 +91,7 @@ pub(super) struct Controls {
     pub(super) audit: Audit,
     pub(super) audit_parts: Box<str>,
     pub(super) removed: ChainSet,
-    pub(super) removals: Vec<Arc<Removal>>,
+    pub(crate) removals: Vec<Arc<Removal>>,
     pub(super) allowed: Option<Scope>,
 }
 
@@ -156,21 +158,7 @@ pub(crate) enum Name {
 impl Transaction {
     /// A transaction of which nothing is known yet.
     pub fn new(rules: Arc<Rules>, environment: Environment) -> Self {
-        let settings = rules.settings();
-        let control = Controls {
-            engine: settings.engine,
-            request_body: settings.request_body,
-            response_body: settings.response_body,
-            force_request_body: false,
-            processor: None,
-            request_limit: settings.request_body_limit,
-            response_limit: settings.response_body_limit,
-            audit: settings.audit,
-            audit_parts: settings.audit_parts.clone(),
-            removed: ChainSet::default(),
-            removals: Vec::new(),
-            allowed: None,
-        };
+        let control = Self::controls(&rules);
         let variables = vec![None; rules.slots.len()];
         let mut transaction = Self {
             rules,
@@ -190,6 +178,7 @@ impl Transaction {
             others: Vec::new(),
             env: Vec::new(),
             collections: Vec::new(),
+            last_match: None,
             matched_vars: Vec::new(),
             highest_severity: NO_SEVERITY,
             body: Bytes::new(),
@@ -198,12 +187,64 @@ impl Transaction {
             records: Vec::new(),
             masked: Vec::new(),
             intervention: None,
-            epoch: 0,
+            epoch: 1,
             scratch: Vec::new(),
             found: Vec::new(),
         };
         transaction.begin();
         transaction
+    }
+
+    /// The next transaction, in the room that this one took.
+    #[must_use]
+    pub fn renew(mut self, environment: Environment) -> Self {
+        let fresh = Self::controls(&self.rules);
+        self.environment = environment;
+        self.values.clear();
+        self.memo.clear();
+        self.sieve.clear();
+        self.scalars.fill(None);
+        self.variables.fill(None);
+        self.arguments.clear();
+        self.request_headers.clear();
+        self.response_headers.clear();
+        self.cookies.clear();
+        self.files.clear();
+        self.part_headers.clear();
+        self.xml = None;
+        self.others.clear();
+        self.env.clear();
+        self.collections.clear();
+        self.last_match = None;
+        self.matched_vars.clear();
+        self.highest_severity = NO_SEVERITY;
+        self.body = Bytes::new();
+        self.body_state = BodyState::Awaited;
+        self.control = fresh;
+        self.records.clear();
+        self.masked.clear();
+        self.intervention = None;
+        self.epoch = 1;
+        self.begin();
+        self
+    }
+
+    fn controls(rules: &Rules) -> Controls {
+        let settings = rules.settings();
+        Controls {
+            engine: settings.engine,
+            request_body: settings.request_body,
+            response_body: settings.response_body,
+            force_request_body: false,
+            processor: None,
+            request_limit: settings.request_body_limit,
+            response_limit: settings.response_body_limit,
+            audit: settings.audit,
+            audit_parts: settings.audit_parts.clone(),
+            removed: ChainSet::default(),
+            removals: Vec::new(),
+            allowed: None,
+        }
     }
 
     /// The rules it is judged by.

@@ -13,6 +13,12 @@ pub(crate) struct Memo {
     results: HashMap<(ValueId, Transformation), ValueId>,
 }
 
+impl Memo {
+    pub(super) fn clear(&mut self) {
+        self.results.clear();
+    }
+}
+
 impl Transaction {
     /// What a row of transformations makes of a value.
     pub(crate) fn transformed(&mut self, value: ValueId, transformations: &[Transformation]) -> ValueId {

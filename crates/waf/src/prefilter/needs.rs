@@ -19,8 +19,14 @@ impl Needs {
     pub(crate) fn one_of(texts: &[Vec<u8>]) -> Self {
         let literals: Vec<_> = texts.iter().map(|text| text.to_ascii_lowercase()).collect();
         let length = literals.iter().map(Vec::len).min().unwrap_or(0);
-        // A byte of the shortest may be anywhere, so that no set is worth its while for many texts.
-        Self { literals: Some(literals).filter(|_| length > 0), sets: Vec::new(), length }
+        if length == 0 {
+            return Self::default();
+        }
+        // Of each text the rarest byte, in either case; together they are a set that a match has a byte of.
+        let both = |byte: u8| ByteSet::new(&[byte.to_ascii_lowercase(), byte.to_ascii_uppercase()]);
+        let rarest = |text: &Vec<u8>| text.iter().map(|byte| both(*byte)).min_by_key(weight).unwrap_or_default();
+        let set = literals.iter().fold(ByteSet::EMPTY, |set, text| set.or(rarest(text)));
+        Self { literals: Some(literals), sets: vec![set], length }
     }
 
     pub(crate) fn a_byte_of(set: ByteSet) -> Self {

@@ -1,136 +1,172 @@
 //! One look at a value, for all operators together.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
-use hashbrown::HashMap;
 use payload::ByteSet;
+use smallvec::{SmallVec, smallvec};
 
 use super::needs::Needs;
+use super::texts::Texts;
+
+/// Some operators, as bits. A set of all operators is a few of these.
+pub(crate) type Row = [u64; 8];
+
+/// How many operators a row has.
+pub(super) const ROW: usize = 512;
+
+/// No operator.
+pub(super) const NONE: Row = [0; 8];
 
 /// Tells which operators a value is a candidate of.
 #[derive(Debug)]
 pub(crate) struct Scanner {
-    /// How many words a set of operators takes.
-    words: usize,
-    /// By the place of a set among those of an operator, and by byte: the operators whose set has that byte.
+    /// How many rows a set of operators takes.
+    rows: usize,
+    /// By the place of a set among those of an operator.
     tables: Vec<Table>,
     /// By length, up to [`LENGTHS`]: the operators for which a value of that length is not too short.
-    lengths: Vec<u64>,
+    lengths: Vec<Row>,
     /// The operators that need one of their texts.
-    literal: Vec<u64>,
-    texts: Option<AhoCorasick>,
-    /// By text: the operators that need it.
-    owners: Vec<Vec<u32>>,
-}
-
-impl Scanner {
-    pub(crate) fn of(needs: &[Needs]) -> Self {
-        let words = needs.len().div_ceil(64);
-        let most = needs.iter().map(|needs| needs.sets.len()).max().unwrap_or(0);
-        let tables = (0..most).map(|place| table(needs, place, words)).collect();
-        let mut lengths = vec![0; words * (LENGTHS + 1)];
-        let mut literal = vec![0; words];
-        let mut numbers: HashMap<&[u8], usize> = HashMap::new();
-        let mut texts: Vec<&[u8]> = Vec::new();
-        let mut owners: Vec<Vec<u32>> = Vec::new();
-        for (number, needs) in (0..).zip(needs) {
-            for length in needs.length.min(LENGTHS)..=LENGTHS {
-                set(&mut lengths, length * words, number);
-            }
-            for text in needs.literals.iter().flatten() {
-                set(&mut literal, 0, number);
-                let place = *numbers.entry(text).or_insert_with(|| {
-                    texts.push(text);
-                    owners.push(Vec::new());
-                    texts.len() - 1
-                });
-                if let Some(owners) = owners.get_mut(place) {
-                    owners.push(number);
-                }
-            }
-        }
-        let built = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(&texts);
-        // Texts that are too many for an automaton are not needed: every operator is asked then.
-        let (texts, literal) = match built {
-            Ok(texts) => (Some(texts), literal),
-            Err(_) => (None, vec![0; words]),
-        };
-        Self { words, tables, lengths, literal, texts, owners }
-    }
-
-    pub(crate) fn words(&self) -> usize {
-        self.words
-    }
-
-    /// Writes which operators a value is a candidate of.
-    pub(crate) fn scan(&self, value: &[u8], held: &ByteSet, candidates: &mut [u64]) {
-        let start = value.len().min(LENGTHS) * self.words;
-        candidates.copy_from_slice(self.lengths.get(start..start + self.words).unwrap_or_default());
-        let mut met = [0_u64; MOST_WORDS];
-        let Some(met) = met.get_mut(..self.words) else { return candidates.fill(u64::MAX) };
-        for table in &self.tables {
-            met.copy_from_slice(&table.without);
-            for byte in bytes_in(held) {
-                add(met, table.with.get(usize::from(byte) * self.words..).unwrap_or_default());
-            }
-            keep(candidates, met);
-        }
-        let needed = candidates.iter().zip(&self.literal).any(|(candidates, literal)| candidates & literal != 0);
-        if !needed {
-            return;
-        }
-        met.fill(0);
-        if let Some(texts) = &self.texts {
-            for found in texts.find_overlapping_iter(value) {
-                for owner in self.owners.get(found.pattern().as_usize()).into_iter().flatten() {
-                    set(met, 0, *owner);
-                }
-            }
-        }
-        for ((candidates, literal), met) in candidates.iter_mut().zip(&self.literal).zip(met.iter()) {
-            *candidates &= !literal | met;
-        }
-    }
+    literal: Vec<Row>,
+    texts: Texts,
 }
 
 /// The operators by the bytes of one of their sets.
 #[derive(Debug)]
 struct Table {
     /// Those that have no such set, to which it does not matter.
-    without: Vec<u64>,
-    with: Vec<u64>,
+    without: Vec<Row>,
+    /// By byte, if that is no letter and no digit.
+    with: Vec<Row>,
+    /// Those whose set has a letter.
+    letter: Vec<Row>,
+    /// Those whose set has a digit.
+    digit: Vec<Row>,
 }
 
-fn table(needs: &[Needs], place: usize, words: usize) -> Table {
-    let mut table = Table { without: vec![0; words], with: vec![0; words * 256] };
-    for (number, needs) in (0..).zip(needs) {
-        let Some(bytes) = needs.sets.get(place) else {
-            set(&mut table.without, 0, number);
-            continue;
-        };
-        for byte in bytes_in(bytes) {
-            set(&mut table.with, usize::from(byte) * words, number);
+impl Scanner {
+    pub(crate) fn of(needs: &[Needs]) -> Self {
+        let rows = needs.len().div_ceil(ROW);
+        let most = needs.iter().map(|needs| needs.sets.len()).max().unwrap_or(0);
+        let tables = (0..most).map(|place| Table::of(needs, place, rows)).collect();
+        let mut lengths = vec![NONE; rows * (LENGTHS + 1)];
+        let mut literal = vec![NONE; rows];
+        for (number, needs) in (0..).zip(needs) {
+            for length in needs.length.min(LENGTHS)..=LENGTHS {
+                set(&mut lengths, length * rows, number);
+            }
+            if needs.literals.is_some() {
+                set(&mut literal, 0, number);
+            }
+        }
+        Self { rows, tables, lengths, literal, texts: Texts::of(needs) }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Writes which operators a value is a candidate of, over what is there.
+    pub(crate) fn scan(&self, value: &[u8], held: &ByteSet, candidates: &mut [Row]) {
+        let start = value.len().min(LENGTHS) * self.rows;
+        let mut needed = false;
+        let bytes = Held::of(held);
+        for (place, row) in candidates.iter_mut().enumerate() {
+            *row = self.lengths.get(start + place).copied().unwrap_or(NONE);
+            for table in &self.tables {
+                keep(row, &table.met(&bytes, place, self.rows));
+            }
+            let literal = self.literal.get(place).copied().unwrap_or(NONE);
+            needed |= row.iter().zip(&literal).any(|(row, literal)| row & literal != 0);
+        }
+        if needed {
+            self.find_texts(value, held, candidates);
         }
     }
-    table
+
+    /// Takes away the operators that need a text which is not there.
+    fn find_texts(&self, value: &[u8], held: &ByteSet, candidates: &mut [Row]) {
+        let mut met: SmallVec<[Row; 2]> = smallvec![NONE; self.rows];
+        self.texts.find(value, held, |owners| {
+            for owner in owners {
+                set(&mut met, 0, *owner);
+            }
+        });
+        for ((row, literal), met) in candidates.iter_mut().zip(&self.literal).zip(&met) {
+            for ((word, literal), met) in row.iter_mut().zip(literal).zip(met) {
+                *word &= !literal | met;
+            }
+        }
+    }
 }
 
-fn set(words: &mut [u64], start: usize, number: u32) {
-    if let Some(word) = words.get_mut(start + number as usize / 64) {
+impl Table {
+    fn of(needs: &[Needs], place: usize, rows: usize) -> Self {
+        let none = || vec![NONE; rows];
+        let mut table = Self { without: none(), with: vec![NONE; rows * 256], letter: none(), digit: none() };
+        for (number, needs) in (0..).zip(needs) {
+            let Some(bytes) = needs.sets.get(place) else {
+                set(&mut table.without, 0, number);
+                continue;
+            };
+            if bytes.meets(&LETTERS) {
+                set(&mut table.letter, 0, number);
+            }
+            if bytes.meets(&DIGITS) {
+                set(&mut table.digit, 0, number);
+            }
+            for byte in bytes_in(bytes) {
+                set(&mut table.with, usize::from(byte) * rows, number);
+            }
+        }
+        table
+    }
+
+    /// The operators whose set has one of these bytes, and those without a set. Letters are not told apart, and digits
+    /// neither: which ones a value has says little.
+    fn met(&self, held: &Held, place: usize, rows: usize) -> Row {
+        let mut met = self.without.get(place).copied().unwrap_or(NONE);
+        let classes = [(held.letter, &self.letter), (held.digit, &self.digit)];
+        for row in classes.into_iter().filter(|(has, _)| *has).filter_map(|(_, rows)| rows.get(place)) {
+            add(&mut met, row);
+        }
+        for byte in &held.others {
+            if let Some(row) = self.with.get(usize::from(*byte) * rows + place) {
+                add(&mut met, row);
+            }
+        }
+        met
+    }
+}
+
+/// The bytes that a value holds, as far as they are told apart.
+struct Held {
+    letter: bool,
+    digit: bool,
+    others: SmallVec<[u8; 32]>,
+}
+
+impl Held {
+    fn of(held: &ByteSet) -> Self {
+        let others = bytes_in(held).filter(|byte| !byte.is_ascii_alphanumeric());
+        Self { letter: held.meets(&LETTERS), digit: held.meets(&DIGITS), others: others.collect() }
+    }
+}
+
+/// Adds an operator to a set of them.
+fn set(rows: &mut [Row], start: usize, number: u32) {
+    let number = number as usize;
+    if let Some(word) = rows.get_mut(start + number / ROW).and_then(|row| row.get_mut(number % ROW / 64)) {
         *word |= 1 << (number % 64);
     }
 }
 
-fn add(words: &mut [u64], more: &[u64]) {
-    for (word, more) in words.iter_mut().zip(more) {
+pub(super) fn add(row: &mut Row, more: &Row) {
+    for (word, more) in row.iter_mut().zip(more) {
         *word |= more;
     }
 }
 
-fn keep(words: &mut [u64], kept: &[u64]) {
-    for (word, kept) in words.iter_mut().zip(kept) {
+fn keep(row: &mut Row, kept: &Row) {
+    for (word, kept) in row.iter_mut().zip(kept) {
         *word &= kept;
     }
 }
@@ -146,8 +182,41 @@ fn bytes_in(set: &ByteSet) -> impl Iterator<Item = u8> {
     })
 }
 
+const LETTERS: ByteSet = ByteSet::EMPTY.with_range(b'a', b'z').with_range(b'A', b'Z');
+const DIGITS: ByteSet = ByteSet::EMPTY.with_range(b'0', b'9');
+
 /// Values that are longer are long enough for anything.
 const LENGTHS: usize = 24;
 
-/// Room for so many operators; of more, every one is asked.
-const MOST_WORDS: usize = 64;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidates(needs: &[Needs], value: &[u8]) -> Vec<usize> {
+        let scanner = Scanner::of(needs);
+        let mut rows = vec![NONE; scanner.rows()];
+        scanner.scan(value, &ByteSet::of(value), &mut rows);
+        let has = |number: &usize| rows[number / ROW][number % ROW / 64] >> (number % 64) & 1 == 1;
+        (0..needs.len()).filter(has).collect()
+    }
+
+    #[test]
+    fn a_value_is_a_candidate_of_what_it_has_all_that_is_needed_for() {
+        let needs = [
+            Needs::default(),
+            Needs::one_of(&[b"Union".to_vec(), b"select".to_vec()]),
+            Needs::a_byte_of(ByteSet::new(b"<>")),
+            Needs { literals: None, sets: vec![ByteSet::new(b"a"), ByteSet::new(b"b")], length: 40 },
+        ];
+        assert_eq!(candidates(&needs, b""), [0]);
+        assert_eq!(candidates(&needs, b"a UNION"), [0, 1]);
+        assert_eq!(candidates(&needs, b"<"), [0, 2]);
+        assert_eq!(candidates(&needs, b"a long value with one b in it, and more"), [0, 3]);
+    }
+
+    #[test]
+    fn there_may_be_more_operators_than_a_row_has() {
+        let needs: Vec<Needs> = (0..1100).map(|number| Needs::one_of(&[format!("text{number:04}").into_bytes()])).collect();
+        assert_eq!(candidates(&needs, b"text0003 text1024"), [3, 1024]);
+    }
+}

@@ -95,11 +95,13 @@ fn is_separator(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::seclang::Spot;
+    use crate::seclang::text::lines;
 
     fn read(list: &str) -> Vec<(String, Option<String>)> {
-        let text = Text::at(&Spot { file: "a".into(), line: 1, column: 1 }, list.as_bytes());
+        let text = lines(Path::new("a"), list.as_bytes()).remove(0);
         let items = items(&text).unwrap();
         items.iter().map(|item| (item.name.lossy(), item.value.as_ref().map(Text::lossy))).collect()
     }

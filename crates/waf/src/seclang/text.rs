@@ -41,15 +41,6 @@ impl Text {
         Self { file: Arc::clone(file), bytes: Vec::new(), places: Vec::new(), end: (line, column) }
     }
 
-    /// A text that stands nowhere but at `spot`, as defaults do that nobody wrote.
-    pub(crate) fn at(spot: &Spot, bytes: &[u8]) -> Self {
-        let mut text = Self::new(&spot.file, spot.line, spot.column);
-        for byte in bytes {
-            text.push(*byte, (spot.line, spot.column));
-        }
-        text
-    }
-
     pub(crate) fn push(&mut self, byte: u8, place: (u32, u32)) {
         self.bytes.push(byte);
         self.places.push(place);
@@ -111,17 +102,6 @@ impl Text {
         let start = self.bytes.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(self.len());
         let end = self.bytes.iter().rposition(|byte| !byte.is_ascii_whitespace()).map_or(start, |last| last + 1);
         self.slice(start..end)
-    }
-
-    pub(crate) fn split(&self, separator: u8) -> Vec<Self> {
-        let mut pieces = Vec::new();
-        let mut start = 0;
-        for (index, _) in self.bytes.iter().enumerate().filter(|(_, byte)| **byte == separator) {
-            pieces.push(self.slice(start..index));
-            start = index + 1;
-        }
-        pieces.push(self.from(start));
-        pieces
     }
 
     pub(crate) fn split_once(&self, separator: u8) -> Option<(Self, Self)> {
