@@ -18,7 +18,7 @@ const NEEDED: &[Needed] = &[
     Needed { sign: "redis-server", package: "redis-server" },
     Needed { sign: "openssl", package: "openssl" },
     Needed { sign: "pkill", package: "procps" },
-    Needed { sign: "python3", package: "python3" },
+    Needed { sign: "/usr/bin/python3", package: "python3" },
     Needed { sign: "/usr/lib/python3/dist-packages/aiosmtpd", package: "python3-aiosmtpd" },
 ];
 
