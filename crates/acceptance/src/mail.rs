@@ -50,9 +50,12 @@ fn server(folder: &Path, authority: &Authority) -> (Child, u16) {
     std::fs::write(folder.join("server.py"), SERVER).unwrap();
     // Nobody takes a port between two processes of one machine that was free a moment ago and is bound with SO_REUSEADDR.
     let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-    let mut command = Command::new("python3");
+    let mut command = Command::new("/usr/bin/python3");
     command.arg(folder.join("server.py")).arg(folder.join("out")).arg(certificate).arg(key).arg(port.to_string());
-    (command.stdin(Stdio::null()).kill_on_drop(true).spawn().expect("python is installed"), port)
+    (
+        command.stdin(Stdio::null()).kill_on_drop(true).spawn().expect("`cargo xtask test` installs what this needs"),
+        port,
+    )
 }
 
 fn mails(folder: &Path) -> Vec<Value> {

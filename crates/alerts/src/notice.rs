@@ -99,7 +99,7 @@ impl Notice {
             line("opened", &format!("{times} times, first at {}", text(self.alert.first)));
         }
         if let Some(example) = example {
-            line("example", &format!("{example} (`x-request-id` of the answer, and its name in logs)"));
+            line("example", &format!("{example} (`id` in access logs, `x-request-id` of problems)"));
         }
         line("nodes", &nodes.keys().map(String::as_str).collect::<Vec<_>>().join(", "));
         line("rule", rule);

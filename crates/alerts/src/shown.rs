@@ -35,7 +35,7 @@ pub struct ShownAlert {
     pub over: Option<String>,
     /// How often what is wrong happened since it was opened.
     pub count: u64,
-    /// The id of an exchange that shows it: `x-request-id` of its answer, and its name in logs.
+    /// The id of an exchange that shows it: `id` in access logs, `x-request-id` of problems.
     pub example: Option<String>,
     /// The nodes that see it.
     pub nodes: Vec<String>,
