@@ -21,7 +21,6 @@ const NEEDED: &[Needed] = &[
     Needed { sign: "pkill", package: "procps" },
     Needed { sign: "/usr/share/modsecurity-crs", package: "modsecurity-crs" },
     Needed { sign: "pip3", package: "python3-pip" },
-    Needed { sign: "python3", package: "python3" },
     Needed { sign: "/usr/bin/python3", package: "python3" },
     Needed { sign: "/usr/lib/python3/dist-packages/aiosmtpd", package: "python3-aiosmtpd" },
 ];
