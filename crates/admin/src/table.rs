@@ -1,6 +1,7 @@
 //! All operations of the Admin API: what is asked where, and what does it.
 
 mod admission;
+mod duties;
 
 use partners::{NewApp, NewCompany, NewDeveloper, NewProduct};
 
@@ -47,6 +48,7 @@ pub(crate) fn closed() -> Operations {
         .and(of_money())
         .and(of_webhooks())
         .and(admission::operations())
+        .and(duties::operations())
         .and(of_node())
 }
 

@@ -95,6 +95,12 @@ impl Authorities {
         Self { signing: Mutex::new(signing.collect()), ..Self::default() }
     }
 
+    /// Until when the certificates of the authorities are valid that sign, in seconds since 1970.
+    pub(crate) fn ends(&self) -> Vec<(String, u64)> {
+        let signing = self.signing.lock();
+        signing.iter().map(|(name, signing)| (name.clone(), signing.authority.not_after())).collect()
+    }
+
     /// Has the authorities of a document at hand before it is compiled; makes those that are new.
     pub(crate) fn prepare(&self, document: &Document) -> Result<(), Vec<Finding>> {
         let mut findings = check(document);

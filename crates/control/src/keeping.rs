@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use journal::Journal;
-use limits::{Period, Plans};
+use limits::{Brink, Period, Plans};
 use metering::Rebuilt;
 use metering::{Aggregator, Ledger, Meter};
 use model::Document;
@@ -17,6 +17,7 @@ use partners::{Index, Operation, Partners, Pepper, Product};
 use pipeline::Services;
 use policies::backend_token::Signers;
 use policies::revocation_list::Revocations;
+use policies::waiting_room_api::{Operators, WaitingRooms};
 use problem::{Finding, Pointer};
 use secrets::Vault;
 use sessions::Sessions;
@@ -25,13 +26,16 @@ use store_redis::RedisCounts;
 use tokio::sync::Mutex;
 
 use crate::accounts::Accounts;
+use crate::alerting::Alerts;
 use crate::authorities::Authorities;
 use crate::backends::{self, Backends};
 use crate::clock::now;
+use crate::cron::Jobs;
 use crate::events;
 use crate::everywhere::Everywhere;
 use crate::kept_usage::{KEPT, KeptUsage};
 use crate::quota_ledger::QuotaLedger;
+use crate::rooms::{RoomOperators, Rooms};
 use crate::signers::KeptSigners;
 use crate::start_error::StartError;
 use crate::transit;
@@ -52,6 +56,10 @@ pub struct Keeping {
     pub accounts: Arc<Accounts>,
     /// What others are told of changes.
     pub webhooks: Arc<Webhooks>,
+    /// What is wrong, and who is told.
+    pub alerts: Arc<Alerts>,
+    /// What is done at certain times.
+    pub jobs: Arc<Jobs>,
     /// Secrets under encryption.
     pub vault: Arc<Vault>,
     /// Sessions of partners at backends.
@@ -59,6 +67,10 @@ pub struct Keeping {
     pub(crate) signers: Arc<KeptSigners>,
     /// Authorities that sign certificates of partners.
     pub authorities: Arc<Authorities>,
+    /// Waiting rooms.
+    pub rooms: Arc<Rooms>,
+    /// Who may operate them.
+    pub room_operators: Arc<RoomOperators>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) nodes: Arc<dyn Nodes>,
     /// Whether all nodes know what is in the store.
@@ -121,20 +133,26 @@ impl Keeping {
             .map_err(|error| trouble("the ledger of quotas")(error.into()))?;
         let partners = Arc::new(Partners::new(registry.clone(), index.clone(), Arc::new(now)));
         let webhooks = Webhooks::new(registry.clone(), partners.clone(), vault.clone(), Arc::new(now));
+        let name = process_name();
+        let alerts = Arc::new(Alerts::new(registry.clone(), name.clone(), Arc::new(now)));
         Ok(Self {
             folder: folder.to_owned(),
             accounts: Arc::new(Accounts::new(statements, totals.clone(), Arc::new(now))),
-            partners,
             webhooks: Arc::new(webhooks),
+            jobs: Arc::new(Jobs::new(registry.clone(), name.clone(), alerts.clone(), Arc::new(now))),
+            alerts,
             totals,
             signers: Arc::new(KeptSigners::new(vault.clone())),
             authorities: Arc::new(Authorities::kept_in(vault.clone(), folder)),
+            rooms: Arc::new(Rooms::kept_in(folder, vault.clone())),
+            room_operators: Arc::new(RoomOperators::new(partners.clone())),
+            partners,
             vault,
             sessions: Arc::new(sessions),
             everywhere: Everywhere::new(registry.clone(), nodes.clone()),
             registry,
             nodes,
-            name: process_name(),
+            name,
             counts,
             meter: Arc::new(Meter::new(usage.clone())),
             quotas: Arc::new(quotas),
@@ -176,9 +194,12 @@ impl Keeping {
         let services = services
             .with(self.index.clone())
             .with(self.sessions.clone())
+            .with::<dyn Brink>(self.alerts.clone())
             .with::<dyn Plans>(Arc::new(IndexedPlans::new(self.index.clone())))
             .with::<dyn Signers>(self.signers.clone())
-            .with::<dyn Revocations>(self.authorities.clone());
+            .with::<dyn Revocations>(self.authorities.clone())
+            .with::<dyn WaitingRooms>(self.rooms.clone())
+            .with::<dyn Operators>(self.room_operators.clone());
         // Either several nodes remember what quotas consumed, or this one does.
         match &self.counts {
             Some(counts) => services.with::<dyn limits::Shared>(counts.clone()),

@@ -137,6 +137,27 @@ impl CountedBy {
         }
     }
 
+    /// Whom an exchange counts for, by a name that operators may see wherever it goes: values that clients send are left out.
+    pub(crate) fn shown(&self, exchange: &Exchange) -> String {
+        let caller = exchange.caller.as_deref();
+        let name = |name: Option<&std::sync::Arc<str>>| name.map(ToString::to_string).unwrap_or_default();
+        match self {
+            Self::Api => "everybody".to_owned(),
+            Self::Route => exchange.route.template.to_string(),
+            Self::Key => name(caller.map(|caller| &caller.credential)),
+            Self::App => {
+                let (company, app) =
+                    caller.map(|caller| (caller.company.as_ref(), caller.app.as_ref())).unwrap_or_default();
+                format!("{}/{}", name(company), name(app))
+            }
+            Self::Company => name(caller.and_then(|caller| caller.company.as_ref())),
+            Self::Product => name(exchange.product.as_ref()),
+            Self::Address => "an address".to_owned(),
+            Self::Header(name) => format!("a value of `{name}`"),
+            Self::Expression(..) => "a caller".to_owned(),
+        }
+    }
+
     /// What is counted, as a name for state: another one counts something else.
     pub(crate) fn identity(&self) -> String {
         match self {

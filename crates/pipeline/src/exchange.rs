@@ -191,6 +191,8 @@ pub struct Exchange {
     pub product: Option<Arc<str>>,
     /// What the exchange counts for in quotas and bills.
     pub cost: u32,
+    /// Whether a body follows the request's head.
+    pub has_body: bool,
     /// The most that the request's body may have, if a policy says so; the proxy cuts off what is longer (413).
     pub body_limit: Option<u64>,
     /// Its place in a trace.

@@ -7,11 +7,13 @@ mod envelope;
 mod masters;
 pub mod private_file;
 mod shelf;
+mod token;
 mod vault;
 
 pub use self::envelope::SealingKey;
 pub use self::masters::{Keeper, Masters, is_master_key};
 pub use self::shelf::{Held, Shelf, Trouble};
+pub use self::token::{Origin, Token, TokenError};
 pub use self::vault::Vault;
 
 /// Why a secret cannot be kept or read.
