@@ -122,6 +122,11 @@ impl ByteSet {
         table
     }
 
+    /// The set as bits: byte `n` is bit `n % 64` of word `n / 64`.
+    pub const fn words(&self) -> [u64; 4] {
+        self.0
+    }
+
     /// Where the first byte of a value stands that is in this set. Sets of up to three bytes are looked for many bytes at
     /// once.
     pub fn first_in(&self, value: &[u8]) -> Option<usize> {

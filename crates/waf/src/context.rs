@@ -1,0 +1,37 @@
+//! What those need who read rules, whatever part of them.
+
+use problem::Finding;
+
+use crate::seclang::Text;
+use crate::settings::Compatibility;
+use crate::slots::Slots;
+
+/// What is known while rules are read.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) slots: Slots,
+    pub(crate) compatibility: Compatibility,
+    /// What has no effect here, and why.
+    pub(crate) notes: Vec<Finding>,
+}
+
+impl Context {
+    pub(crate) fn new(compatibility: Compatibility) -> Self {
+        Self { slots: Slots::new(), compatibility, notes: Vec::new() }
+    }
+
+    /// Meets what cannot be done here: a finding, or a note that it is left out.
+    pub(crate) fn refuse(&mut self, at: &Text, what: &str, why: &str) -> Result<(), Finding> {
+        match self.compatibility {
+            Compatibility::Strict => {
+                let message =
+                    format!("{what} cannot be done here: {why}; or let `compatibility: lenient` leave it out");
+                Err(at.finding(0, message))
+            }
+            Compatibility::Lenient => {
+                self.notes.push(at.finding(0, format!("{what} is left out: {why}")));
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Macros: `%{tx.anomaly_score}` becomes what it stands for.
+
+use super::state::{Found, Transaction};
+use crate::rules::RuleAt;
+use crate::target::{Selector, Target};
+use crate::template::{Part, Template};
+use crate::values::ValueId;
+use crate::variable::Variable;
+
+impl Transaction {
+    /// The text that a template gives.
+    pub(super) fn expand(&mut self, template: &Template, at: Option<RuleAt>) -> ValueId {
+        if let Some(text) = template.constant() {
+            return self.values.intern(text);
+        }
+        let text = self.expanded(template, at, <[u8]>::to_vec);
+        self.values.intern(&text)
+    }
+
+    /// The text of an expression: what macros stand for means nothing but itself there.
+    pub(super) fn expand_pattern(&mut self, template: &Template, at: Option<RuleAt>) -> ValueId {
+        let text = self.expanded(template, at, |value| {
+            let mut escaped = Vec::with_capacity(value.len());
+            for byte in value {
+                if byte.is_ascii_alphanumeric() || *byte == b'_' {
+                    escaped.push(*byte);
+                } else {
+                    escaped.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+                }
+            }
+            escaped
+        });
+        self.values.intern(&text)
+    }
+
+    fn expanded(&mut self, template: &Template, at: Option<RuleAt>, form: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+        let mut text = Vec::new();
+        for part in &template.parts {
+            match part {
+                Part::Text(plain) => text.extend_from_slice(plain),
+                Part::Macro(target) => {
+                    if let Some(value) = self.first(target, at) {
+                        text.extend_from_slice(&form(self.values.bytes(value)));
+                    }
+                }
+            }
+        }
+        text
+    }
+
+    /// The first value of a target.
+    fn first(&mut self, target: &Target, at: Option<RuleAt>) -> Option<ValueId> {
+        // By far the most frequent macros, without a list of values.
+        match (target.variable, &target.selector) {
+            (Variable::Tx, Selector::Slot(slot)) => return self.variables.get(slot.0 as usize).copied().flatten(),
+            (Variable::MatchedVar | Variable::MatchedVarName, _) => return self.single(target.variable),
+            _ => {}
+        }
+        let mut found: Vec<Found> = Vec::new();
+        self.values_of(target, at, &mut found);
+        found.first().map(|found| found.value)
+    }
+}

@@ -1,0 +1,244 @@
+//! What a match changes in the transaction.
+
+use super::kept::{Collection, Difference, Entry, Place};
+use super::state::{Named, Transaction};
+use crate::action::{Change, Control, Effect, Initialised};
+use crate::operator::integer;
+use crate::rules::RuleAt;
+use crate::settings::{Beyond, Engine};
+use crate::template::Template;
+use crate::values::ValueId;
+use crate::variable::Variable;
+
+impl Transaction {
+    pub(super) fn perform(&mut self, effect: &Effect, at: RuleAt) {
+        match effect {
+            Effect::Set { slot, change } => {
+                let old = self.variables.get(slot.0 as usize).copied().flatten();
+                let new = self.changed(old, change, at);
+                if let Some(place) = self.variables.get_mut(slot.0 as usize) {
+                    *place = new;
+                }
+            }
+            Effect::SetNamed { collection, name, change } => self.set_named(*collection, name, change, at),
+            Effect::Expire { collection, name, after } => self.expire(*collection, name, after, at),
+            Effect::Deprecate { collection, name, by, every } => self.deprecate(*collection, name, (*by, *every), at),
+            Effect::Initialise { collection, key } => self.initialise(*collection, key, at),
+            Effect::SetEnv { name, value } => self.set_env(name, value.as_ref(), at),
+            Effect::Control(control) => self.control(control),
+            Effect::Mask(masked) => {
+                if !self.masked.contains(masked) {
+                    self.masked.push(masked.clone());
+                }
+            }
+        }
+    }
+
+    /// The value that a change makes of another one.
+    fn changed(&mut self, old: Option<ValueId>, change: &Change, at: RuleAt) -> Option<ValueId> {
+        match change {
+            Change::Unset => None,
+            Change::To(text) => Some(self.expand(text, Some(at))),
+            Change::Up(text) | Change::Down(text) => {
+                let by = self.expand(text, Some(at));
+                let by = integer(self.values.bytes(by));
+                let by = if matches!(change, Change::Up(_)) { by } else { -by };
+                let old = old.map_or(0, |old| integer(self.values.bytes(old)));
+                let new = u64::try_from(old.saturating_add(by)).unwrap_or(0);
+                Some(self.values.intern_number(new))
+            }
+        }
+    }
+
+    fn set_named(&mut self, collection: Variable, name: &Template, change: &Change, at: RuleAt) {
+        let name = self.expand(name, Some(at));
+        if collection == Variable::Tx {
+            return self.set_by_name(name, change, at);
+        }
+        let Some(old) = self.kept(collection, name) else { return };
+        let new = self.changed(old, change, at);
+        let difference = self.difference(name, old, new, change);
+        let now = self.environment.now.seconds;
+        let Some(kept) = self.collection_mut(collection) else { return };
+        kept.entries.retain(|entry| entry.name != name);
+        if let Some(value) = new {
+            kept.entries.push(Entry { name, value, expires: None, changed: now });
+        }
+        kept.changes.push(difference);
+    }
+
+    fn set_by_name(&mut self, name: ValueId, change: &Change, at: RuleAt) {
+        if let Some(slot) = self.rules.slots.find(self.values.bytes(name)) {
+            return self.perform(&Effect::Set { slot, change: change.clone() }, at);
+        }
+        let position = self
+            .others
+            .iter()
+            .position(|other| self.values.bytes(other.name).eq_ignore_ascii_case(self.values.bytes(name)));
+        let old = position.and_then(|position| self.others.get(position)).map(|other| other.value);
+        let new = self.changed(old, change, at);
+        if let Some(position) = position {
+            self.others.remove(position);
+        }
+        self.others.extend(new.map(|value| Named { name, value }));
+    }
+
+    fn difference(&self, name: ValueId, old: Option<ValueId>, new: Option<ValueId>, change: &Change) -> Difference {
+        let name = self.values.bytes(name).to_vec();
+        let number = |value: Option<ValueId>| value.map_or(0, |value| integer(self.values.bytes(value)));
+        match (change, new) {
+            (Change::Unset, _) | (_, None) => Difference::Unset { name },
+            (Change::To(_), Some(value)) => Difference::Set { name, value: self.values.bytes(value).to_vec() },
+            (Change::Up(_) | Change::Down(_), Some(_)) => Difference::Added { name, by: number(new) - number(old) },
+        }
+    }
+
+    /// A value of a kept collection, if that was initialised.
+    #[expect(clippy::option_option, reason = "a collection that is not there is not one without the value")]
+    fn kept(&self, collection: Variable, name: ValueId) -> Option<Option<ValueId>> {
+        let wanted = Initialised::of(collection)?;
+        let (_, kept) = self.collections.iter().find(|(which, _)| *which == wanted)?;
+        let found = kept.current(self.environment.now.seconds).find(|(known, _)| *known == name);
+        Some(found.map(|(_, value)| value))
+    }
+
+    fn collection_mut(&mut self, collection: Variable) -> Option<&mut Collection> {
+        let wanted = Initialised::of(collection)?;
+        self.collections.iter_mut().find(|(which, _)| *which == wanted).map(|(_, collection)| collection)
+    }
+
+    fn expire(&mut self, collection: Variable, name: &Template, after: &Template, at: RuleAt) {
+        let name = self.expand(name, Some(at));
+        let after = self.expand(after, Some(at));
+        let after = u64::try_from(integer(self.values.bytes(after))).unwrap_or(0);
+        let expires = self.environment.now.seconds.saturating_add(after);
+        let text = self.values.bytes(name).to_vec();
+        let Some(kept) = self.collection_mut(collection) else { return };
+        for entry in kept.entries.iter_mut().filter(|entry| entry.name == name) {
+            entry.expires = Some(expires);
+        }
+        kept.changes.push(Difference::Expires { name: text, at: expires });
+    }
+
+    fn deprecate(&mut self, collection: Variable, name: &Template, (by, every): (u32, u32), at: RuleAt) {
+        let name = self.expand(name, Some(at));
+        let now = self.environment.now.seconds;
+        let Some(Some(value)) = self.kept(collection, name) else { return };
+        let value = integer(self.values.bytes(value));
+        let text = self.values.bytes(name).to_vec();
+        let Some(kept) = self.collection_mut(collection) else { return };
+        let Some(entry) = kept.entries.iter_mut().find(|entry| entry.name == name) else { return };
+        let periods = now.saturating_sub(entry.changed) / u64::from(every.max(1));
+        let loss = i64::try_from(periods.saturating_mul(u64::from(by))).unwrap_or(i64::MAX).min(value);
+        if loss <= 0 {
+            return;
+        }
+        kept.changes.push(Difference::Added { name: text, by: -loss });
+        let left = self.values.intern_number(u64::try_from(value - loss).unwrap_or(0));
+        if let Some(entry) =
+            self.collection_mut(collection).and_then(|kept| kept.entries.iter_mut().find(|entry| entry.name == name))
+        {
+            entry.value = left;
+            entry.changed = now;
+        }
+    }
+
+    fn initialise(&mut self, collection: Initialised, key: &Template, at: RuleAt) {
+        let key = self.expand(key, Some(at));
+        match collection {
+            Initialised::Session => self.set_id(Variable::Sessionid, key),
+            Initialised::User => self.set_id(Variable::Userid, key),
+            Initialised::Ip | Initialised::Global | Initialised::Resource => {}
+        }
+        if self.collections.iter().any(|(which, _)| *which == collection) {
+            return;
+        }
+        let kept = match &self.environment.persistence {
+            Some(persistence) => persistence.load(&self.place(collection, key)),
+            None => Vec::new(),
+        };
+        let is_new = kept.is_empty();
+        let now = self.environment.now.seconds;
+        let mut entries: Vec<Entry> = Vec::with_capacity(kept.len() + 4);
+        for (name, value) in
+            [(&b"KEY"[..], self.values.bytes(key).to_vec()), (&b"IS_NEW"[..], vec![b'0' + u8::from(is_new)])]
+        {
+            let (name, value) = (self.values.intern(name), self.values.intern(&value));
+            entries.push(Entry { name, value, expires: None, changed: now });
+        }
+        for one in kept {
+            let (name, value) = (self.values.intern(&one.name), self.values.intern(&one.value));
+            entries.push(Entry { name, value, expires: one.expires, changed: one.changed });
+        }
+        self.collections.push((collection, Collection { key, entries, changes: Vec::new() }));
+    }
+
+    fn place(&self, collection: Initialised, key: ValueId) -> Place<'_> {
+        let application = Some(&*self.rules.settings().application);
+        let (name, application) = match collection {
+            Initialised::Ip => ("ip", None),
+            Initialised::Global => ("global", None),
+            Initialised::Resource => ("resource", application),
+            Initialised::Session => ("session", application),
+            Initialised::User => ("user", application),
+        };
+        Place { application, collection: name, key: self.values.bytes(key) }
+    }
+
+    /// Gives what changed in collections to whoever keeps them. Called once, after the phase of logging.
+    pub fn finish(&mut self) {
+        let collections = std::mem::take(&mut self.collections);
+        let Some(persistence) = self.environment.persistence.clone() else { return };
+        let timeout = self.rules.settings().collection_timeout;
+        for (which, collection) in collections.iter().filter(|(_, collection)| !collection.changes.is_empty()) {
+            persistence.store(&self.place(*which, collection.key), &collection.changes, timeout);
+        }
+    }
+
+    fn set_env(&mut self, name: &Template, value: Option<&Template>, at: RuleAt) {
+        let name = self.expand(name, Some(at));
+        // `!name` takes it away.
+        let unset = self.values.bytes(name).strip_prefix(b"!").map(<[u8]>::to_vec);
+        let name = unset.as_deref().map_or(name, |name| self.values.intern(name));
+        self.env.retain(|set| set.name != name);
+        if unset.is_none() {
+            let value = match value {
+                Some(value) => self.expand(value, Some(at)),
+                None => self.values.intern(b"1"),
+            };
+            self.env.push(Named { name, value });
+        }
+    }
+
+    fn control(&mut self, control: &Control) {
+        match control {
+            Control::Engine(engine) => self.control.engine = *engine,
+            Control::RequestBodyAccess(access) => self.control.request_body = *access,
+            Control::ResponseBodyAccess(access) => self.control.response_body = *access,
+            Control::ForceRequestBodyVariable(force) => self.control.force_request_body = *force,
+            Control::RequestBodyProcessor(processor) => self.process_with(*processor),
+            Control::RequestBodyLimit(limit) => self.control.request_limit = *limit,
+            Control::ResponseBodyLimit(limit) => self.control.response_limit = *limit,
+            Control::Audit(audit) => self.control.audit = *audit,
+            Control::AuditParts(parts) => self.audit_parts(parts),
+            Control::RemoveRules(_, chains) => self.control.removed.add(chains),
+            Control::RemoveTargets(_, removal) => self.control.removals.push(removal.clone()),
+            Control::Nothing => {}
+        }
+    }
+
+    fn audit_parts(&mut self, written: &str) {
+        let current = &self.control.audit_parts;
+        let parts: String = match (written.strip_prefix('+'), written.strip_prefix('-')) {
+            (Some(more), _) => current.chars().chain(more.chars()).collect(),
+            (None, Some(less)) => current.chars().filter(|part| !less.contains(*part)).collect(),
+            (None, None) => written.to_owned(),
+        };
+        self.control.audit_parts = parts.into();
+    }
+
+    /// What happens to a body beyond its limit; while only looking on, nothing is refused.
+    pub(super) fn beyond(&self, set: Beyond) -> Beyond {
+        if self.control.engine == Engine::On { set } else { Beyond::ProcessPartial }
+    }
+}

@@ -1,0 +1,292 @@
+//! A phase: rules in their order, chains, skips, and what a match leads to.
+
+use std::sync::Arc;
+
+use smallvec::smallvec;
+
+use super::matched::{Ending, Record};
+use super::state::{Evaluation, Found, Transaction};
+use crate::Phase;
+use crate::action::{Actions, Disruptive, Scope};
+use crate::operator::{Answer, Captures, Operator};
+use crate::prefilter::Foreseen;
+use crate::rules::{Rule, RuleAt, Rules};
+use crate::settings::Engine;
+use crate::values::ValueId;
+use crate::variable::Variable;
+
+/// What a phase comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The transaction goes on.
+    Pass,
+    /// It does not.
+    Interrupt(Intervention),
+}
+
+/// Why a transaction does not go on, and what is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intervention {
+    /// The rule, unless it is a limit that was exceeded.
+    pub rule: Option<RuleAt>,
+    /// The phase in which it matched.
+    pub phase: Phase,
+    /// The status to answer with.
+    pub status: u16,
+    /// Where to send the client instead.
+    pub redirect: Option<Vec<u8>>,
+    /// Whether the connection is to be closed without an answer.
+    pub drop: bool,
+}
+
+/// A rule that is asked, and what it stands in.
+#[derive(Clone, Copy)]
+struct Asked<'r> {
+    rules: &'r Rules,
+    rule: &'r Rule,
+    /// The rules of its chain, itself included.
+    links: &'r [Rule],
+    at: RuleAt,
+    phase: Phase,
+}
+
+/// What a rule or a chain came to.
+enum Came {
+    Matched,
+    Not,
+    Interrupted,
+}
+
+impl Transaction {
+    /// Runs the rules of a phase.
+    ///
+    /// Phases are asked in their order; what a phase needs must be told before. Once the transaction was interrupted, only
+    /// the phase of logging still runs.
+    pub fn phase(&mut self, phase: Phase) -> Verdict {
+        if phase >= Phase::ResponseHead && self.control.allowed == Some(Scope::Request) {
+            self.control.allowed = None;
+        }
+        if self.control.engine == Engine::Off || !self.is_due(phase) {
+            return Verdict::Pass;
+        }
+        if phase == Phase::RequestBody
+            && let Some(intervention) = self.read_request_body()
+        {
+            return self.interrupt(intervention);
+        }
+        let rules = Arc::clone(&self.rules);
+        self.matched_vars.clear();
+        let steps = &rules.program(phase).steps;
+        let mut next = 0;
+        while let Some(step) = steps.get(next) {
+            next += 1;
+            if self.control.removed.contains(step.chain) {
+                continue;
+            }
+            match self.chain(&rules, step.chain, phase) {
+                Came::Matched => next = step.then as usize,
+                Came::Not => {}
+                Came::Interrupted => break,
+            }
+            self.matched_vars.clear();
+            let allowed = self.control.allowed.is_some() && phase != Phase::Logging;
+            if allowed || self.control.engine == Engine::Off {
+                break;
+            }
+        }
+        if self.control.allowed == Some(Scope::Phase) {
+            self.control.allowed = None;
+        }
+        self.verdict(phase)
+    }
+
+    fn is_due(&self, phase: Phase) -> bool {
+        if phase == Phase::Logging {
+            return true;
+        }
+        self.intervention.is_none() && self.control.allowed.is_none()
+    }
+
+    fn verdict(&self, phase: Phase) -> Verdict {
+        match &self.intervention {
+            Some(intervention) if phase != Phase::Logging => Verdict::Interrupt(intervention.clone()),
+            _ => Verdict::Pass,
+        }
+    }
+
+    pub(super) fn interrupt(&mut self, intervention: Intervention) -> Verdict {
+        self.intervention = Some(intervention.clone());
+        Verdict::Interrupt(intervention)
+    }
+
+    fn chain(&mut self, rules: &Rules, number: u32, phase: Phase) -> Came {
+        let Some(chain) = rules.chains.get(number as usize) else { return Came::Not };
+        for (link, rule) in (0..).zip(&chain.links) {
+            let at = RuleAt { chain: number, link };
+            let came = match self.foresee(rules, rule) {
+                Foreseen::No => Came::Not,
+                Foreseen::Gate(found) => {
+                    self.last_match = Some((found, found.value));
+                    self.records.push(Record { at, found, value: found.value, ending: Some(Ending::SILENT) });
+                    Came::Matched
+                }
+                Foreseen::Perhaps => self.link(&Asked { rules, rule, links: &chain.links, at, phase }),
+            };
+            match came {
+                Came::Matched => {}
+                ended @ (Came::Not | Came::Interrupted) => return ended,
+            }
+        }
+        Came::Matched
+    }
+
+    /// Asks one rule about all its values; each that matches has its effects.
+    fn link(&mut self, asked: &Asked<'_>) -> Came {
+        let mut found = std::mem::take(&mut self.found);
+        found.clear();
+        self.gather(&asked.rule.targets, asked.at, &mut found);
+        if asked.at.is_head() && !self.control.removals.is_empty() {
+            self.take_out(asked.at, &mut found);
+        }
+        let came = self.ask_all(asked, &found);
+        self.found = found;
+        came
+    }
+
+    fn ask_all(&mut self, asked: &Asked<'_>, found: &[Found]) -> Came {
+        let actions = &asked.rule.actions;
+        let mut came = Came::Not;
+        for value in found {
+            let stages = if actions.multi_match {
+                self.stages(value.value, &actions.transformations)
+            } else {
+                smallvec![self.transformed(value.value, &actions.transformations)]
+            };
+            for stage in stages {
+                match self.ask(asked, value, stage) {
+                    Answer::Yes => came = Came::Matched,
+                    Answer::No => {}
+                    Answer::Unclear => return Came::Not,
+                }
+                if self.intervention.is_some() && asked.phase != Phase::Logging {
+                    return Came::Interrupted;
+                }
+            }
+        }
+        came
+    }
+
+    /// Takes out what `ctl:ruleRemoveTarget...` said.
+    fn take_out(&self, at: RuleAt, found: &mut Vec<Found>) {
+        let meant = self.control.removals.iter().filter(|removal| removal.chains.contains(at.chain));
+        for target in meant.flat_map(|removal| &removal.targets) {
+            found.retain(|value| !self.is_meant(target, value));
+        }
+    }
+
+    /// Asks a rule about one value, and does what follows from a match.
+    fn ask(&mut self, asked: &Asked<'_>, found: &Found, value: ValueId) -> Answer {
+        let Asked { rules, rule, at, .. } = *asked;
+        let fast = self.environment.evaluation == Evaluation::Fast;
+        if fast && !self.can_match(rules, rule, value) {
+            return Answer::No;
+        }
+        let parameter = match &rule.operator {
+            Operator::MatchesTemplate(template) => self.expand_pattern(template, Some(at)),
+            operator => match operator.template() {
+                Some(template) => self.expand(template, Some(at)),
+                None => ValueId::EMPTY,
+            },
+        };
+        let mut captures = rule.actions.capture.then(Captures::default);
+        let answer = rule.operator.ask(self.values.bytes(value), self.values.bytes(parameter), captures.as_mut());
+        if let Some(captures) = captures.filter(|_| answer == Answer::Yes) {
+            self.keep_captures(value, &captures);
+        }
+        match (answer, rule.negated) {
+            (Answer::Yes, false) | (Answer::No, true) => {
+                self.matched(asked, found, value);
+                Answer::Yes
+            }
+            (Answer::Unclear, _) => Answer::Unclear,
+            (Answer::Yes, true) => Answer::No,
+            (Answer::No, false) => {
+                if fast {
+                    self.does_not_hold(rules, rule, value);
+                }
+                Answer::No
+            }
+        }
+    }
+
+    fn matched(&mut self, asked: &Asked<'_>, found: &Found, value: ValueId) {
+        let Asked { rule, links, at, phase, .. } = *asked;
+        self.last_match = Some((*found, value));
+        // What matched in MATCHED_VARS is there already.
+        if !matches!(found.variable, Variable::MatchedVars | Variable::MatchedVarsNames) {
+            self.matched_vars.push((*found, value));
+        }
+        let head = links.first().unwrap_or(rule);
+        let is_last = at.link as usize + 1 == links.len();
+        if let Some(severity) = head.actions.severity.filter(|severity| is_last && *severity > 0) {
+            self.highest_severity = self.highest_severity.min(severity);
+        }
+        for effect in &rule.actions.effects {
+            self.perform(effect, at);
+        }
+        let ending = is_last.then(|| self.end(&head.actions, at, phase));
+        self.records.push(Record { at, found: *found, value, ending });
+    }
+
+    /// What the last rule of a chain leads to.
+    fn end(&mut self, actions: &Actions, at: RuleAt, phase: Phase) -> Ending {
+        let shown = actions.log || actions.audit_log;
+        let message = actions.message.as_ref().filter(|_| shown).map(|text| self.expand(text, Some(at)));
+        let data = actions.data.as_ref().filter(|_| shown).map(|text| self.expand(text, Some(at)));
+        let interrupted =
+            phase != Phase::Logging && self.control.engine == Engine::On && self.disrupt(actions, at, phase);
+        Ending { message, data, log: actions.log, audit: actions.audit_log, interrupted }
+    }
+
+    /// Does what interrupts the transaction; says whether anything did.
+    fn disrupt(&mut self, actions: &Actions, at: RuleAt, phase: Phase) -> bool {
+        let deny = Intervention { rule: Some(at), phase, status: actions.status, redirect: None, drop: false };
+        self.intervention = Some(match &actions.disruptive {
+            Disruptive::Pass => return false,
+            Disruptive::Allow(scope) => {
+                self.control.allowed = Some(*scope);
+                return false;
+            }
+            Disruptive::Deny => deny,
+            Disruptive::Drop => Intervention { drop: true, ..deny },
+            Disruptive::Redirect(to) => {
+                let to = self.expand(to, Some(at));
+                let status = if (300..400).contains(&actions.status) { actions.status } else { FOUND };
+                Intervention { status, redirect: Some(self.values.bytes(to).to_vec()), ..deny }
+            }
+        });
+        true
+    }
+
+    fn keep_captures(&mut self, value: ValueId, captures: &Captures) {
+        if let Some(text) = &captures.text {
+            let text = self.values.intern(text);
+            if let Some(first) = self.variables.first_mut() {
+                *first = Some(text);
+            }
+            return;
+        }
+        for number in 0..crate::slots::Slots::CAPTURES {
+            let captured = captures.groups.get(number).map(|group| {
+                let text = self.values.bytes(value).get(group.clone()).unwrap_or_default().to_vec();
+                self.values.intern(&text)
+            });
+            if let Some(place) = self.variables.get_mut(number) {
+                *place = captured;
+            }
+        }
+    }
+}
+
+/// The status of a redirection whose rule names none.
+const FOUND: u16 = 302;

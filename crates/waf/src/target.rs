@@ -1,0 +1,167 @@
+//! What a rule looks at: variables, and the selectors that say which of their values.
+
+use payload::xml::Path;
+use problem::Finding;
+use regex::bytes::Regex;
+
+use crate::context::Context;
+use crate::pattern;
+use crate::seclang::{Item, Text, items};
+use crate::slots::Slot;
+use crate::variable::{Shape, Variable};
+
+/// One variable in the list of a rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) manner: Manner,
+    pub(crate) variable: Variable,
+    pub(crate) selector: Selector,
+}
+
+/// What is done with the values of a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Manner {
+    /// They are looked at.
+    Include,
+    /// They are taken out of those that variables before it gave.
+    Exclude,
+    /// Their number is looked at.
+    Count,
+}
+
+/// Which values of a collection are meant.
+#[derive(Clone, Debug)]
+pub(crate) enum Selector {
+    Every,
+    /// By name, in whatever case.
+    Named(Box<[u8]>),
+    /// By the place that a name of `TX` has.
+    Slot(Slot),
+    /// By an expression over names.
+    Matching(Box<Regex>),
+    /// By a path of `XPath`, as it is written and as it is read.
+    Path(Box<(Box<[u8]>, Path)>),
+}
+
+impl Selector {
+    /// Whether two selectors were written alike.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Every, Self::Every) => true,
+            (Self::Named(a), Self::Named(b)) => a.eq_ignore_ascii_case(b),
+            (Self::Slot(a), Self::Slot(b)) => a == b,
+            (Self::Matching(a), Self::Matching(b)) => a.as_str() == b.as_str(),
+            (Self::Path(a), Self::Path(b)) => a.0 == b.0,
+            (Self::Every | Self::Named(_) | Self::Slot(_) | Self::Matching(_) | Self::Path(_), _) => false,
+        }
+    }
+
+    /// Whether a value of this name is meant. Slots are looked up, not compared.
+    pub(crate) fn takes(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Every => true,
+            Self::Named(wanted) => wanted.eq_ignore_ascii_case(name),
+            Self::Matching(pattern) => pattern.is_match(name),
+            Self::Path(path) => path.0.as_ref() == name,
+            Self::Slot(_) => false,
+        }
+    }
+}
+
+impl Target {
+    /// Reads `ARGS|!ARGS:a|&REQUEST_HEADERS:Host`, each item with its own findings.
+    pub(crate) fn list(text: &Text, context: &mut Context, findings: &mut Vec<Finding>) -> Vec<Self> {
+        let items = match items(text) {
+            Ok(items) => items,
+            Err(finding) => {
+                findings.push(finding);
+                return Vec::new();
+            }
+        };
+        if items.is_empty() {
+            findings.push(text.finding(0, "names no variable: write at least one, such as ARGS"));
+        }
+        items
+            .iter()
+            .filter_map(|item| Self::one(item, context).map_err(|finding| findings.push(finding)).ok())
+            .collect()
+    }
+
+    fn one(item: &Item, context: &mut Context) -> Result<Self, Finding> {
+        let (manner, name) = match item.name.byte(0) {
+            Some(b'!') => (Manner::Exclude, item.name.from(1)),
+            Some(b'&') => (Manner::Count, item.name.from(1)),
+            _ => (Manner::Include, item.name.clone()),
+        };
+        let target = Self::named(&name, item.value.as_ref(), context)?;
+        if manner == Manner::Count && target.variable.shape() == Shape::Scalar {
+            return Err(name.finding(
+                0,
+                format!("`&` counts what a collection holds, and {} is none: leave `&` out", name.lossy()),
+            ));
+        }
+        Ok(Self { manner, ..target })
+    }
+
+    /// The variable of that name with a selector, as in a list or in `%{NAME.selector}`.
+    pub(crate) fn named(name: &Text, selector: Option<&Text>, context: &mut Context) -> Result<Self, Finding> {
+        // Old rules write HTTP_USER_AGENT for the header.
+        if name.bytes().get(..5).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"HTTP_")) && name.len() > 5 {
+            let header = name.from(5);
+            let selector = Selector::Named(header.bytes().into());
+            return Ok(Self { manner: Manner::Include, variable: Variable::RequestHeaders, selector });
+        }
+        let Some(variable) = Variable::named(name.bytes()) else {
+            let nearest = Variable::nearest(name.bytes());
+            let hint =
+                nearest.map_or_else(|| "see the list in the reference".to_owned(), |near| format!("is it {near}?"));
+            return Err(name.finding(0, format!("there is no variable {}: {hint}", name.lossy())));
+        };
+        let selector = match (variable.shape(), selector) {
+            // It never has a value.
+            (Shape::Absent(reason), _) => {
+                context.refuse(name, variable.name(), reason)?;
+                Selector::Every
+            }
+            (Shape::Scalar, Some(selector)) => {
+                let what = format!(
+                    "{} holds one value and takes no selector: leave out `:{}`",
+                    variable.name(),
+                    selector.lossy()
+                );
+                return Err(selector.finding(0, what));
+            }
+            (Shape::Keyed, None) => {
+                return Err(
+                    name.finding(0, format!("{} needs a selector: write {}:name", variable.name(), variable.name()))
+                );
+            }
+            (_, None) => Selector::Every,
+            (_, Some(selector)) => Self::selector(variable, selector, context)?,
+        };
+        Ok(Self { manner: Manner::Include, variable, selector })
+    }
+
+    fn selector(variable: Variable, text: &Text, context: &mut Context) -> Result<Selector, Finding> {
+        let bytes = text.bytes();
+        if variable == Variable::Xml {
+            let path = Path::parse(&text.lossy()).map_err(|what| text.finding(0, what))?;
+            return Ok(Selector::Path(Box::new((bytes.into(), path))));
+        }
+        if let [b'/', inner @ .., b'/'] = bytes
+            && !inner.is_empty()
+        {
+            let compiled = pattern::selector(inner).map_err(|what| text.finding(1, what))?;
+            return Ok(Selector::Matching(Box::new(compiled)));
+        }
+        if variable == Variable::Tx {
+            return Ok(Selector::Slot(context.slots.of(bytes)));
+        }
+        Ok(Selector::Named(bytes.into()))
+    }
+
+    /// Whether two targets mean the same values.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.manner == other.manner && self.variable == other.variable && self.selector.is_same(&other.selector)
+    }
+}

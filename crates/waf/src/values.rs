@@ -1,0 +1,123 @@
+//! All values of a transaction in one piece of memory, each of them once.
+//!
+//! Names, values, and what transformations make of them are numbers here, so that what was found out about one value
+//! holds for every place where it stands: most of what a request carries, it carries several times.
+
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use payload::ByteSet;
+
+/// A value by its number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ValueId(pub(crate) u32);
+
+impl ValueId {
+    /// The value without any byte, which is always there.
+    pub(crate) const EMPTY: Self = Self(0);
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The values of a transaction.
+#[derive(Debug)]
+pub(crate) struct Values {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    table: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+}
+
+#[derive(Debug)]
+struct Entry {
+    start: usize,
+    end: usize,
+    held: ByteSet,
+}
+
+impl Values {
+    pub(crate) fn new() -> Self {
+        let mut values = Self {
+            bytes: Vec::with_capacity(4096),
+            entries: Vec::with_capacity(128),
+            table: HashTable::with_capacity(128),
+            hasher: DefaultHashBuilder::default(),
+        };
+        values.intern(b"");
+        values
+    }
+
+    /// Forgets all values but the empty one, and keeps their room unless it is large.
+    pub(crate) fn clear(&mut self) {
+        if self.bytes.capacity() > LARGE {
+            *self = Self::new();
+            return;
+        }
+        self.bytes.clear();
+        self.entries.clear();
+        self.table.clear();
+        self.intern(b"");
+    }
+
+    /// The number of a value, which is kept if it is new.
+    pub(crate) fn intern(&mut self, value: &[u8]) -> ValueId {
+        let hash = self.hasher.hash_one(value);
+        let is_same =
+            |id: &u32| self.entries.get(*id as usize).is_some_and(|entry| bytes_of(&self.bytes, entry) == value);
+        if let Some(id) = self.table.find(hash, is_same) {
+            return ValueId(*id);
+        }
+        let id = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.entries.push(Entry { start, end: self.bytes.len(), held: ByteSet::of(value) });
+        let Self { bytes, entries, table, hasher } = self;
+        table.insert_unique(hash, id, |id| {
+            hasher.hash_one(entries.get(*id as usize).map_or(&[][..], |entry| bytes_of(bytes, entry)))
+        });
+        ValueId(id)
+    }
+
+    /// The number of a number as it is written.
+    pub(crate) fn intern_number(&mut self, number: u64) -> ValueId {
+        self.intern(number.to_string().as_bytes())
+    }
+
+    pub(crate) fn bytes(&self, id: ValueId) -> &[u8] {
+        self.entries.get(id.index()).map_or(&[], |entry| bytes_of(&self.bytes, entry))
+    }
+
+    /// The bytes that a value holds.
+    pub(crate) fn held(&self, id: ValueId) -> &ByteSet {
+        self.entries.get(id.index()).map_or(&ByteSet::EMPTY, |entry| &entry.held)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+/// Room that is given back rather than kept for the next transaction.
+const LARGE: usize = 1 << 20;
+
+fn bytes_of<'a>(bytes: &'a [u8], entry: &Entry) -> &'a [u8] {
+    bytes.get(entry.start..entry.end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_has_one_number_wherever_it_stands() {
+        let mut values = Values::new();
+        let a = values.intern(b"a");
+        assert_ne!(values.intern(b"b"), a);
+        assert_eq!(values.intern(b"a"), a);
+        assert_eq!(values.intern(b""), ValueId::EMPTY);
+        assert_eq!(values.bytes(a), b"a");
+        assert!(values.held(a).contains(b'a'));
+    }
+}
