@@ -1,6 +1,7 @@
 //! Folding: tokens that say the same are made one, until at most five are left.
 
-use super::token::{Token, Tokens, kind};
+use super::kind;
+use super::token::{Token, Tokens};
 use super::words::kind_of_both;
 
 /// As many tokens as a fingerprint has.

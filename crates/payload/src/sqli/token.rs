@@ -1,39 +1,9 @@
 //! The tokens that SQL is made of, as many databases at once would see them.
 
+use super::kind;
 use super::words::{LONGEST, kind_of, kind_of_padded};
 use crate::bytes::{ByteSet, after, at, between};
 use crate::scan::{self, find, find_text};
-
-/// Kinds of tokens, by the signs that fingerprints are made of.
-pub(super) mod kind {
-    pub(in super::super) const NONE: u8 = 0;
-    pub(in super::super) const KEYWORD: u8 = b'k';
-    pub(in super::super) const UNION: u8 = b'U';
-    pub(in super::super) const GROUP: u8 = b'B';
-    pub(in super::super) const EXPRESSION: u8 = b'E';
-    pub(in super::super) const TYPE: u8 = b't';
-    pub(in super::super) const FUNCTION: u8 = b'f';
-    pub(in super::super) const BAREWORD: u8 = b'n';
-    pub(in super::super) const NUMBER: u8 = b'1';
-    pub(in super::super) const VARIABLE: u8 = b'v';
-    pub(in super::super) const STRING: u8 = b's';
-    pub(in super::super) const OPERATOR: u8 = b'o';
-    pub(in super::super) const LOGIC: u8 = b'&';
-    pub(in super::super) const COMMENT: u8 = b'c';
-    pub(in super::super) const COLLATE: u8 = b'A';
-    pub(in super::super) const LEFT_PARENTHESIS: u8 = b'(';
-    pub(in super::super) const RIGHT_PARENTHESIS: u8 = b')';
-    pub(in super::super) const LEFT_BRACE: u8 = b'{';
-    pub(in super::super) const RIGHT_BRACE: u8 = b'}';
-    pub(in super::super) const DOT: u8 = b'.';
-    pub(in super::super) const COMMA: u8 = b',';
-    pub(in super::super) const COLON: u8 = b':';
-    pub(in super::super) const SEMICOLON: u8 = b';';
-    pub(in super::super) const TRANSACT: u8 = b'T';
-    pub(in super::super) const UNKNOWN: u8 = b'?';
-    pub(in super::super) const EVIL: u8 = b'X';
-    pub(in super::super) const BACKSLASH: u8 = b'\\';
-}
 
 /// A token, and its beginning.
 #[derive(Clone, Copy)]
@@ -124,9 +94,34 @@ pub(super) enum Dialect {
     MySql,
 }
 
+/// A value with room behind it, if it is short.
+#[derive(Clone, Copy)]
+pub(super) struct Spacious<'a> {
+    pub(super) value: &'a [u8],
+    with_room: &'a [u8],
+}
+
+/// The room for short values.
+pub(super) type Room = [u8; 160];
+
+impl<'a> Spacious<'a> {
+    pub(super) fn of(value: &'a [u8], room: &'a mut Room) -> Self {
+        let is_short = value.len() + LONGEST < room.len();
+        match room.get_mut(..value.len()) {
+            Some(start) if is_short => {
+                start.copy_from_slice(value);
+                Self { value, with_room: room }
+            }
+            _ => Self { value, with_room: value },
+        }
+    }
+}
+
 /// Cuts a value into tokens.
 pub(super) struct Tokens<'a> {
     pub(super) value: &'a [u8],
+    /// The value, and perhaps zeros behind it, so that tokens at its end can be copied like others.
+    with_room: &'a [u8],
     place: usize,
     /// The quote that the value is taken to begin with, or zero.
     quote: u8,
@@ -138,8 +133,8 @@ pub(super) struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    pub(super) fn of(value: &'a [u8], quote: u8, dialect: Dialect) -> Self {
-        Self { value, place: 0, quote, dialect, count: 0, is_ambiguous: false }
+    pub(super) fn of(Spacious { value, with_room }: Spacious<'a>, quote: u8, dialect: Dialect) -> Self {
+        Self { value, with_room, place: 0, quote, dialect, count: 0, is_ambiguous: false }
     }
 
     /// The next token.
@@ -190,7 +185,7 @@ impl<'a> Tokens<'a> {
 
     /// Takes so many bytes as a token.
     fn take(&mut self, kind: u8, length: usize) -> Token {
-        let token = Token::beginning(kind, self.rest(), length);
+        let token = Token::beginning(kind, after(self.with_room, self.place), length);
         self.place += length;
         token
     }

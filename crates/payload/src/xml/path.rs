@@ -1,4 +1,6 @@
 //! Simple paths of `XPath`: names, `*`, `//`, and an attribute or `text()` at the end.
+//!
+//! Prefixes of names are compared as they are written, whatever namespaces they stand for.
 
 use super::Xml;
 
