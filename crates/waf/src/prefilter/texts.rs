@@ -35,13 +35,13 @@ struct Anchor {
 }
 
 impl Texts {
-    /// The texts of operators, each once.
-    pub(super) fn of(needs: &[Needs]) -> Self {
+    /// Those texts of operators that are wanted, each once.
+    pub(super) fn of(needs: &[Needs], wanted: impl Fn(&Needs, &[u8]) -> bool) -> Self {
         let mut numbers: HashMap<&[u8], usize> = HashMap::new();
         let mut texts: Vec<Box<[u8]>> = Vec::new();
         let mut owners: Vec<Vec<u32>> = Vec::new();
         for (number, needs) in (0..).zip(needs) {
-            for text in needs.literals.iter().flatten() {
+            for text in needs.literals.iter().flatten().filter(|text| wanted(needs, text)) {
                 let place = *numbers.entry(text).or_insert_with(|| {
                     texts.push(text.as_slice().into());
                     owners.push(Vec::new());
@@ -165,7 +165,7 @@ mod tests {
             let needs: Vec<Needs> = texts.iter().map(|text| Needs::one_of(&[text.clone().into_bytes()])).collect();
             let mut found = vec![false; texts.len()];
             let held = ByteSet::of(value.as_bytes());
-            Texts::of(&needs).find(value.as_bytes(), &held, |owners| {
+            Texts::of(&needs, |_, _| true).find(value.as_bytes(), &held, |owners| {
                 owners.iter().for_each(|owner| found[*owner as usize] = true);
             });
             let lower = value.to_ascii_lowercase();
