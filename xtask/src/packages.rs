@@ -1,4 +1,4 @@
-//! Packages of Debian and of Node that tests and benchmarks need: installed as root, otherwise named.
+//! Packages of Debian, of Node and of Python that tests and benchmarks need: installed as root, otherwise named.
 
 use crate::run::{installed, output, root, run};
 use anyhow::{Result, bail};
@@ -42,6 +42,15 @@ pub(crate) fn provide_node(packages: &[&str]) -> Result<()> {
     }
     let prefix = folder.display().to_string();
     run("npm", &[&["install", "--no-audit", "--no-fund", "--prefix", &prefix], &*missing].concat())
+}
+
+/// Makes sure that a package for Python lies in `target/pip`.
+pub(crate) fn provide_python(package: &str, module: &str) -> Result<()> {
+    let folder = root()?.join("target/pip");
+    if folder.join(module).exists() {
+        return Ok(());
+    }
+    run("pip3", &["install", "--quiet", "--no-deps", "--target", &folder.display().to_string(), package])
 }
 
 fn is_there(needed: &Needed) -> bool {

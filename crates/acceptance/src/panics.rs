@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pipeline::{
-    AskOnRequest, ChainBuilder, Exchange, Failure, Flow, Kept, OnFailure, OnFinish, OnRequest, OnRequestBody,
-    OnResponse, OnResponseBody, OnResponseChunk, Outcome, Stage, Step, Verdict,
+    AskOnRequest, AskOnRequestBody, ChainBuilder, Exchange, Failure, Flow, Kept, OnFailure, OnFinish, OnRequest,
+    OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Outcome, Stage, Step, Verdict,
 };
 use snapshot::{Lent, Snapshot};
 use testkit::{Gateway, Stub};
@@ -42,6 +42,21 @@ impl OnRequestBody for Panics {
     fn on_request_body(&self, exchange: &mut Exchange, _: &mut Bytes) -> Verdict {
         panics_at("/request-body", exchange);
         Ok(Flow::Next)
+    }
+}
+
+impl AskOnRequestBody for Panics {
+    fn limit(&self) -> usize {
+        1024
+    }
+
+    fn ask_on_request_body<'a>(&'a self, exchange: &'a mut Exchange, _: &'a mut Bytes) -> Step<'a> {
+        panics_at("/ask-body-at-once", exchange);
+        Step::Wait(Box::pin(async move {
+            tokio::task::yield_now().await;
+            panics_at("/ask-body", exchange);
+            Ok(Flow::Next)
+        }))
     }
 }
 
@@ -86,6 +101,7 @@ fn inject(gateway: &Gateway) {
         chain.on_request(Arc::new(Panics));
         chain.ask_on_request(Arc::new(Panics));
         chain.on_request_body(Arc::new(Panics));
+        chain.ask_on_request_body(Arc::new(Panics));
         chain.on_response(Arc::new(Panics));
         chain.on_response_body(Arc::new(Panics));
         chain.on_response_chunk(Arc::new(Panics));
@@ -104,7 +120,17 @@ async fn a_panic_in_a_policy_ends_only_its_own_exchange() {
     let mut beside = gateway.connect().await;
     assert_eq!(beside.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.text(), "hello");
 
-    for path in ["/request", "/ask", "/request-body", "/response", "/response-body", "/chunk", "/finish"] {
+    for path in [
+        "/request",
+        "/ask",
+        "/request-body",
+        "/ask-body-at-once",
+        "/ask-body",
+        "/response",
+        "/response-body",
+        "/chunk",
+        "/finish",
+    ] {
         let mut client = gateway.connect().await;
         let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi");
         client.send(head).await;

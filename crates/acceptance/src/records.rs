@@ -172,6 +172,37 @@ async fn a_member_that_no_record_has_is_a_finding() {
 }
 
 #[tokio::test]
+async fn a_member_that_no_record_has_is_a_finding_wherever_it_is_named() {
+    let document = RECORDED.replace("TTL", "1h").replace("BACKEND", "127.0.0.1:1").replace("SOURCE", "127.0.0.1:1");
+    let meant = "the record of `partner-record` has no `teir`; did you mean `tier`?";
+    for (policy, at) in [
+        ("headers: {request: {set: {x-tier: \"{record.teir}\"}}}", "headers/request/set/x-tier: "),
+        ("headers: {response: {add: {x-tier: \"a {record.teir}\"}}}", "headers/response/add/x-tier: "),
+        ("rewrite: {path: \"/{record.teir}\"}", "rewrite/path: "),
+        ("rewrite: {add_prefix: \"/{record.teir}\"}", "rewrite/add_prefix: "),
+        ("rewrite: {query: {set: {tier: \"{record.teir}\"}}}", "rewrite/query/set/tier: "),
+        ("respond: {text: \"{record.teir}\"}", "respond/text: "),
+        ("respond: {json: {a: [\"{record.teir}\"]}}", "respond/json: "),
+        ("respond: {headers: {x-tier: \"{record.teir}\"}}", "respond/headers/x-tier: "),
+        ("quota: {requests: 1, per: day, by: {expression: record.teir}}", "quota/by/expression: line 1, column 1: "),
+        ("spike-arrest: {rate: 1/s, per: {expression: \"'a' + record.teir\"}}", "spike-arrest/per/expression: line 1"),
+    ] {
+        let found = Gateway::refusing(&document.replace("respond: {text: \"closed\", status: 403}", policy)).await;
+        assert!(found.contains(at) && found.contains(meant), "{policy}: {found}");
+    }
+    for when in ["record.teir == 'none'", "has(record.teir)", "record['teir'] == ''", "'teir' in record"] {
+        let found = Gateway::refusing(&document.replace("record.tier == 'none'", &format!("\"{when}\""))).await;
+        assert!(
+            found.contains("/apis/orders/policies/3/when: line 1, column ") && found.contains(meant),
+            "{when}: {found}"
+        );
+    }
+    let early = document.replace("respond: {text: \"closed\", status: 403}", "ip-filter: {deny: [192.0.2.1/32]}");
+    let found = Gateway::refusing(&early).await;
+    assert!(found.contains("names `record.tier`, but no `partner-record` before it fetches a record here"), "{found}");
+}
+
+#[tokio::test]
 async fn what_is_open_ends_when_its_record_is_gone_and_not_before() {
     let backend = Stub::talking(|mut talk| async move {
         talk.head().await;

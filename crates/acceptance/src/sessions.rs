@@ -113,13 +113,7 @@ async fn cluster(room: &str) -> Cluster {
     let crm = Arc::new(Crm::default());
     let of = crm.clone();
     let backend = Arc::new(Stub::replying(move |request| of.answer(request)).await);
-    let shared = format!(
-        "store: {{postgres: \"{}\", redis: \"{}\", folder: ./data}}\n\
-         encryption: {{master_keys: [\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"]}}",
-        database.address(),
-        redis.address()
-    );
-    let document = DOCUMENT.replace("ROOM", room).replace("store: {embedded: ./data}", &shared);
+    let document = shared(room, &database, &redis);
     let mut nodes: Vec<Setting> = Vec::new();
     for _ in 0..3 {
         let gateway = Gateway::with(&backend, &document).await;
@@ -132,6 +126,17 @@ async fn cluster(room: &str) -> Cluster {
     let behind = nodes[0].gateway.node().keeping.as_ref().unwrap().everywhere.known().await.unwrap();
     assert_eq!(behind, Vec::<String>::new());
     Cluster { nodes, _database: database, _redis: redis }
+}
+
+/// The document of nodes that share a store.
+fn shared(room: &str, database: &Database, redis: &Redis) -> String {
+    let shared = format!(
+        "store: {{postgres: \"{}\", redis: \"{}\", folder: ./data}}\n\
+         encryption: {{master_keys: [\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"]}}",
+        database.address(),
+        redis.address()
+    );
+    DOCUMENT.replace("ROOM", room).replace("store: {embedded: ./data}", &shared)
 }
 
 impl Setting {
@@ -359,4 +364,44 @@ async fn another_node_closes_what_a_node_that_is_gone_has_opened() {
     }
     let open = async { while cluster.nodes[1].send("POST", "/crm/login", "").await.status != 200 {} };
     testkit::within("its place to be free", open).await;
+}
+
+#[tokio::test]
+async fn sessions_move_with_an_embedded_store_into_servers() {
+    let (database, redis) = (Postgres::shared().database(), Redis::start());
+    let Setting { crm, backend, gateway, key } = setting("maximum: {company: 2}").await;
+    let first = Setting { crm, backend, gateway, key };
+    let (stays, ends) = (first.open().await, first.open().await);
+    // One that the backend would not close before the move.
+    first.crm.is_stubborn.store(true, Ordering::SeqCst);
+    let id = sessions::session_id("crm", Some("acme"), &ends);
+    assert!(first.gateway.node().keeping.as_ref().unwrap().sessions.end(&id).await.unwrap().is_some());
+
+    let Setting { crm, backend, gateway, key } = first;
+    let folder = gateway.stopped().await;
+    let text = shared("maximum: {company: 2}", &database, &redis).replace("BACKEND", &backend.address.to_string());
+    let file = folder.path().join("shared.yaml");
+    std::fs::write(&file, format!("version: 1\nlisteners: {{}}\n{text}")).unwrap();
+    let (document, data) = (control::Configuration::open(&file).unwrap().document, folder.path().join("data"));
+    let rehearsed = control::move_in(&document, &data, store::Mode::Rehearsal).await.unwrap();
+    let moved = control::move_in(&document, &data, store::Mode::Real).await.unwrap();
+    assert_eq!((rehearsed.sessions, moved.sessions), (2, 2));
+
+    let gateway = Gateway::in_folder(folder, &text).await;
+    let second = Setting { crm, backend, gateway, key };
+    assert_eq!(second.send("GET", "/crm/x", &stays).await.text(), format!("hello {stays}"));
+    second.is_refused(("GET", "/crm/x"), &ends, (401, "session-unknown")).await;
+    second.is_refused(("POST", "/crm/login"), "", (429, "too-many-sessions")).await;
+    second.crm.is_stubborn.store(false, Ordering::SeqCst);
+    let crm = second.crm.clone();
+    eventually("the node closes it with its own credential", || !crm.open.lock().contains(&ends)).await;
+    assert_eq!(second.send("GET", "/crm/x", &stays).await.status, 200);
+    testkit::until("its place is free", async || second.count().await == 1).await;
+    second.open().await;
+
+    let metrics = second.gateway.node().registry.render(None).body;
+    for line in ["event=\"opened\"} 1", "event=\"refused\"} 1", "event=\"closed\"} 1"] {
+        assert!(metrics.contains(&format!("vestibule_session_events_total{{{line}\n")), "{line}: {metrics}");
+    }
+    assert!(metrics.contains("vestibule_sessions "), "{metrics}");
 }

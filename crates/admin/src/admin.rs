@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use control::{Accounts, Authorities, Everywhere, Webhooks};
+use control::{Accounts, Alerts, Authorities, Everywhere, Jobs, Rooms, Webhooks};
 use partners::{Clock, Partners};
 use sessions::Sessions;
 use store::UsageTotals;
@@ -36,10 +36,16 @@ pub struct Storage {
     pub accounts: Arc<Accounts>,
     /// What companies have open at backends.
     pub sessions: Arc<Sessions>,
+    /// Waiting rooms.
+    pub rooms: Arc<Rooms>,
     /// Whether other nodes know what is changed here.
     pub everywhere: Everywhere,
     /// Who is told of changes.
     pub webhooks: Arc<Webhooks>,
+    /// What is wrong, and who is told.
+    pub alerts: Arc<Alerts>,
+    /// What is done at certain times.
+    pub jobs: Arc<Jobs>,
 }
 
 impl Admin {

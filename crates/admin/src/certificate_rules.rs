@@ -23,6 +23,9 @@ pub(crate) struct Shown {
     company: CompanyName,
     app: AppName,
     scopes: Vec<String>,
+    /// The authority that must have signed the certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<String>,
     created: String,
 }
 
@@ -64,8 +67,8 @@ pub(crate) async fn delete(
 }
 
 fn shown(rule: CertificateRule) -> Shown {
-    let CertificateRule { name, app: AppId { company, app }, scopes, created } = rule;
-    Shown { name, company, app, scopes, created: time::text(created) }
+    let CertificateRule { name, app: AppId { company, app }, scopes, issuer, created } = rule;
+    Shown { name, company, app, scopes, issuer: issuer.map(|issuer| issuer.subject), created: time::text(created) }
 }
 
 #[cfg(test)]

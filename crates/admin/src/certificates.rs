@@ -3,18 +3,19 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Json};
-use control::{Signing, Wish};
+use control::{NotRenewed, Signing, Wish};
 use http::StatusCode;
 use http::header::LOCATION;
 use model::units::Span;
 use partners::{AppId, AppName, At, Certificate, CertificateId, CompanyName, NewCertificate, Reason, UnixMicros};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::body::{Json as Sent, OptionalJson};
 use crate::failure::Failure;
 use crate::page::{Listed, Page};
-use crate::parts::{Asked, Named, Stored, tag};
+use crate::parts::{Asked, Named, Nothing, Stored, tag};
 use crate::{Admin, Storage, time};
 
 /// A certificate to be signed.
@@ -123,6 +124,9 @@ pub(crate) struct ShownAuthority {
     expires: String,
     /// Its certificate and those above it, in PEM.
     certificate: String,
+    /// Earlier certificates of its key that are valid still, in PEM.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    before: Vec<String>,
 }
 
 /// `GET /companies/{company}/apps/{app}/certificates`: lists them by fingerprint, dead ones too.
@@ -221,13 +225,40 @@ pub(crate) async fn authorities(
     Asked(page): Asked<Page>,
 ) -> Result<Listed<ShownAuthority>, Failure> {
     let after: Option<String> = page.after(|text| Some(text.to_owned()))?;
-    let show = |(name, signing): (String, std::sync::Arc<Signing>)| ShownAuthority {
+    page.out_of(
+        storage.authorities.all(),
+        after.as_ref(),
+        |(name, _)| name.clone(),
+        |(name, signing)| shown_authority(name, &signing),
+    )
+}
+
+/// `POST /certificate-authorities/{authority}/renew`: has an authority that the gateway made sign with a new certificate.
+pub(crate) async fn renew_authority(
+    Stored(storage): Stored,
+    Named(name): Named<String>,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Result<impl IntoResponse, Failure> {
+    let (_, signing) = storage.authorities.named(Some(&name))?;
+    if !storage.partners.is_real() {
+        return Ok(Json(shown_authority(name, &signing)));
+    }
+    let (authorities, of) = (storage.authorities.clone(), name.clone());
+    let renewed = tokio::task::spawn_blocking(move || authorities.renew_authority(&of)).await;
+    let failed = |panicked: tokio::task::JoinError| NotRenewed::NotThere(panicked.into());
+    let shown = shown_authority(name, &*renewed.map_err(failed)??);
+    storage.partners.note("renewed", ("certificate-authority", &shown.name), json!(shown)).await?;
+    Ok(Json(shown))
+}
+
+fn shown_authority(name: String, signing: &Signing) -> ShownAuthority {
+    ShownAuthority {
         name,
         subject: signing.authority.subject().to_owned(),
         expires: time::text(UnixMicros(signing.authority.not_after().saturating_mul(1_000_000))),
         certificate: signing.authority.chain().to_owned(),
-    };
-    page.out_of(storage.authorities.all(), after.as_ref(), |(name, _)| name.clone(), show)
+        before: signing.before.clone(),
+    }
 }
 
 /// `GET /certificate-authorities/{authority}/crl`: the list of what it signed that is revoked, in PEM.
@@ -382,6 +413,9 @@ mod tests {
         let tester = Tester::with_app().await;
         let authorities = tester.get("/certificate-authorities").await;
         assert_eq!(authorities.json["items"][0]["subject"], "CN=partners");
+        // What is at hand here comes from elsewhere, and nobody can make it anew.
+        let renewed = tester.post("/certificate-authorities/partners/renew", json!({})).await;
+        renewed.is_problem(StatusCode::CONFLICT, "conflict");
         let list = tester.get("/certificate-authorities/partners/crl").await;
         assert!(list.text.starts_with("-----BEGIN X509 CRL-----\n"), "{}", list.text);
         tester.get("/certificate-authorities/none/crl").await.is_problem(StatusCode::CONFLICT, "no-authority");

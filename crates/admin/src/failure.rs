@@ -1,7 +1,7 @@
 //! How every operation says that it was not done.
 
 use axum::response::{IntoResponse, Response};
-use control::{NoAuthority, NotIssued};
+use control::{NoAuthority, NotIssued, NotRenewed};
 use http::header::{HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use partners::Error;
@@ -118,6 +118,16 @@ impl Failure {
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self(problem)
+    }
+}
+
+impl From<NotRenewed> for Failure {
+    fn from(error: NotRenewed) -> Self {
+        match error {
+            NotRenewed::NoAuthority(error) => error.into(),
+            NotRenewed::Brought(_) => Problem::new(&CONFLICT).detail(error.to_string()).into(),
+            NotRenewed::NotThere(_) => Problem::new(&FAILED).because(error.to_string()).into(),
+        }
     }
 }
 

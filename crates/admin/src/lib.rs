@@ -5,6 +5,7 @@
 
 mod access;
 mod admin;
+mod alerts;
 mod apps;
 mod audit;
 mod body;
@@ -19,6 +20,7 @@ mod failure;
 mod gateway;
 mod health;
 mod idempotency;
+mod jobs;
 mod key_changes;
 mod keys;
 mod listener;
@@ -30,6 +32,7 @@ mod page;
 mod parts;
 mod products;
 mod reference;
+mod rooms;
 mod routes;
 mod sessions;
 mod statements;
@@ -37,7 +40,6 @@ mod status;
 mod subscriptions;
 mod table;
 mod time;
-mod token;
 mod tokens;
 mod upgrade;
 mod usage;
@@ -47,6 +49,8 @@ mod webhooks;
 #[cfg(test)]
 mod tester;
 
+pub use secrets::{Origin, Token, TokenError};
+
 pub use self::admin::{Admin, Storage};
 pub use self::listener::{Listener, Transport};
 pub use self::node::{
@@ -54,4 +58,3 @@ pub use self::node::{
     TargetStatus, UpstreamStatus,
 };
 pub use self::routes::{Exposure, PROBLEMS};
-pub use self::token::{Origin, Token, TokenError};

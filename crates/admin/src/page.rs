@@ -47,6 +47,13 @@ impl<T: JsonSchema> JsonSchema for Listed<T> {
     }
 }
 
+impl<T> Listed<T> {
+    /// A page of these, with what follows them.
+    pub(crate) fn new(items: Vec<T>, next: Option<String>) -> Self {
+        Self { items, next }
+    }
+}
+
 impl Page {
     /// A page as a query with further members asks for it.
     pub(crate) fn new(after: Option<String>, limit: Option<usize>) -> Self {
@@ -94,7 +101,8 @@ impl Page {
         self.of(all, |item| id(item).to_string(), show)
     }
 
-    fn shown(&self) -> Result<usize, Failure> {
+    /// How many are shown.
+    pub(crate) fn shown(&self) -> Result<usize, Failure> {
         match self.limit.unwrap_or(USUAL) {
             limit @ 1..=MOST => Ok(limit),
             _ => Err(bad(&format!("`limit` is 1 to {MOST}"))),

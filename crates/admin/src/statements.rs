@@ -3,9 +3,10 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Json, Response};
 use billing::{BadPeriod, Contract, Credit, CreditNote, Statement};
-use control::{AccountError, Order, Recount};
+use control::{AccountError, LateUsage, Order, Recount};
 use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode, header};
+use model::plan::Meter;
 use partners::CompanyName;
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
@@ -259,6 +260,70 @@ pub(crate) async fn recount(
     let Recount { is_intact, total, is_same } = storage.accounts.recount(&row).await?;
     let (currency, total, total_today) = (row.currency.clone(), amount(&row, row.total), amount(&row, total));
     Ok(Json(Recounted { number, intact: is_intact, same: is_same, total, total_today, currency }))
+}
+
+/// Usage that came after its statement was closed, and is in no statement.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LateUsage")]
+pub(crate) struct Late {
+    /// The statement that was closed without it.
+    statement: u64,
+    company: String,
+    /// The first day of the statement.
+    from: String,
+    /// The day after its last one.
+    to: String,
+    #[schemars(with = "String")]
+    meter: Meter,
+    product: String,
+    api: String,
+    operation: String,
+    /// How much of it is in the statement.
+    stated: u64,
+    /// How much there is today.
+    today: u64,
+}
+
+/// `GET /statements/late`: lists what was used in periods of closed statements and is not in them. A page ends with a statement.
+pub(crate) async fn late(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Asked(Question { company, after, limit }): Asked<Question>,
+) -> Result<Listed<Late>, Failure> {
+    /// Statements that are looked at between two looks at the page.
+    const AT_ONCE: usize = 100;
+    let page = Page::new(after, limit);
+    let (mut last, most): (Option<u64>, _) = (page.after(|text| text.parse().ok())?, page.shown()?);
+    admin.node.count_usage().await?;
+    let mut items = Vec::new();
+    loop {
+        let query = StatementQuery { company: company.clone(), after: last, limit: AT_ONCE };
+        let rows = storage.accounts.statements(&query).await?;
+        let is_end = rows.len() < AT_ONCE;
+        for row in rows {
+            let late = storage.accounts.late(&row).await?;
+            let Brief { number, company, from, to, .. } = brief(row);
+            items.extend(late.into_iter().map(|LateUsage { meter, product, api, operation, stated, today }| Late {
+                statement: number,
+                company: company.clone(),
+                from: from.clone(),
+                to: to.clone(),
+                meter,
+                product,
+                api,
+                operation,
+                stated,
+                today,
+            }));
+            last = Some(number);
+            if items.len() >= most {
+                return Ok(Listed::new(items, last.map(|last| last.to_string())));
+            }
+        }
+        if is_end {
+            return Ok(Listed::new(items, None));
+        }
+    }
 }
 
 /// Notes in the audit log what became of a statement. Where that fails, the answer says that nobody knows what was done.

@@ -1,6 +1,7 @@
 //! All operations of the Admin API: what is asked where, and what does it.
 
 mod admission;
+mod duties;
 
 use partners::{NewApp, NewCompany, NewDeveloper, NewProduct};
 
@@ -47,6 +48,7 @@ pub(crate) fn closed() -> Operations {
         .and(of_money())
         .and(of_webhooks())
         .and(admission::operations())
+        .and(duties::operations())
         .and(of_node())
 }
 
@@ -291,6 +293,12 @@ fn of_statements() -> Operations {
                 .takes::<statements::Given>()
                 .makes::<Shown>(),
             statements::credit,
+        )
+        .on(
+            Op::get("/statements/late", "Lists usage that came after its statement was closed")
+                .asks::<statements::Question>()
+                .lists::<statements::Late>(),
+            statements::late,
         )
         .on(
             Op::get("/statements/{number}/recount", "Compares a statement with the totals of now")

@@ -17,30 +17,47 @@ use cel::common::types::{CelBool, CelInt, CelString, CelUInt};
 use cel::common::value::Val;
 use cel::parser::{Expression as Ast, ParseErrors};
 use cel::{Context, Env, ExecutionError, Value};
-use pipeline::{Condition, Exchange, Failure};
+use pipeline::{ChainBuilder, Condition, Exchange, Failure};
 use problem::{Finding, Pointer};
 use thiserror::Error;
 
 use self::quick::{QuickCondition, QuickText};
 use self::view::View;
+use crate::record;
 
 /// A condition as `when:` has it: an expression that is true or false.
 pub fn condition(source: &str, at: &Pointer) -> Result<Arc<dyn Condition>, Finding> {
-    let expression = compile(source, at)?;
-    Ok(match QuickCondition::of(&expression) {
+    Ok(as_condition(compile(source, at)?.expression))
+}
+
+/// As [`condition`], of a policy in a chain, which must be able to give the members of the record that are named.
+pub fn condition_in(chain: &ChainBuilder, source: &str, at: &Pointer) -> Result<Arc<dyn Condition>, Finding> {
+    Ok(as_condition(compile(source, at)?.known_in(chain, at)?))
+}
+
+fn as_condition(expression: Ast) -> Arc<dyn Condition> {
+    match QuickCondition::of(&expression) {
         Some(quick) => Arc::new(quick),
         None => Arc::new(Interpreted(expression)),
-    })
+    }
 }
 
 /// A key by which to count: an expression that is text, a whole number, true or false.
 pub fn key(source: &str, at: &Pointer) -> Result<Key, Finding> {
-    let expression = compile(source, at)?;
+    Ok(as_key(compile(source, at)?.expression))
+}
+
+/// As [`key`], of a policy in a chain, which must be able to give the members of the record that are named.
+pub fn key_in(chain: &ChainBuilder, source: &str, at: &Pointer) -> Result<Key, Finding> {
+    Ok(as_key(compile(source, at)?.known_in(chain, at)?))
+}
+
+fn as_key(expression: Ast) -> Key {
     let how = match QuickText::of(&expression) {
         Some(quick) => How::Quick(quick),
         None => How::Interpreted(expression),
     };
-    Ok(Key(how))
+    Key(how)
 }
 
 /// A compiled [`key`].
@@ -106,7 +123,25 @@ fn evaluate<T>(
     Ok(read(value.as_ref())?)
 }
 
-fn compile(source: &str, at: &Pointer) -> Result<Ast, Finding> {
+/// An expression that can be evaluated, and what it needs of a chain.
+struct Compiled {
+    expression: Ast,
+    /// The members of the caller's record that it names, with line and column.
+    members: Vec<(String, (usize, usize))>,
+}
+
+impl Compiled {
+    /// The expression, if the chain can give what it needs.
+    fn known_in(self, chain: &ChainBuilder, at: &Pointer) -> Result<Ast, Finding> {
+        for (name, (line, column)) in &self.members {
+            record::known(name, chain)
+                .map_err(|message| Finding::new(at, format!("line {line}, column {column}: {message}")))?;
+        }
+        Ok(self.expression)
+    }
+}
+
+fn compile(source: &str, at: &Pointer) -> Result<Compiled, Finding> {
     let finding = |message: String| Finding::new(at, message);
     if source.trim().is_empty() {
         return Err(finding("is empty; write an expression such as `request.method == 'POST'`".into()));
@@ -130,15 +165,16 @@ fn compile(source: &str, at: &Pointer) -> Result<Ast, Finding> {
     }
 }
 
-fn parse(source: &str) -> Result<Ast, String> {
+fn parse(source: &str) -> Result<Compiled, String> {
     let (mut expression, places) =
         ENVIRONMENT.parser().parse_with_source_info(source).map_err(|errors| syntax(&errors))?;
-    names::settle(&mut expression).map_err(|mistake| {
-        let offset = places.offset_for(mistake.node).map_or(0, |(start, _)| start as usize);
-        let (line, column) = line_and_column(source, offset);
+    let place = |node| line_and_column(source, places.offset_for(node).map_or(0, |(start, _)| start as usize));
+    let members = names::settle(&mut expression).map_err(|mistake| {
+        let (line, column) = place(mistake.node);
         format!("line {line}, column {column}: {}", mistake.message)
     })?;
-    Ok(expression)
+    let members = members.into_iter().map(|(node, name)| (name, place(node))).collect();
+    Ok(Compiled { expression, members })
 }
 
 /// How deep brackets and conditionals stand within each other at most, those in texts too.
@@ -385,12 +421,24 @@ mod tests {
         })
     }
 
+    #[test]
+    fn members_of_the_record_are_known_wherever_an_expression_names_them() {
+        let members = |source: &str| compile(source, &Pointer::default()).unwrap().members;
+        let source =
+            "record.a == '' && has(record.b) ||\n record['c'] == caller.app && 'd' in record && size(record) > 0";
+        let named: Vec<_> = members(source).into_iter().map(|(name, (line, _))| (name, line)).collect();
+        assert_eq!(named, [("a", 1), ("b", 1), ("c", 2), ("d", 2)].map(|(name, line)| (name.to_owned(), line)));
+        for source in ["request.headers['record.a'] == ''", "record.all(name, name != 'a')", "'a' in request.headers"] {
+            assert_eq!(members(source), [], "{source}");
+        }
+    }
+
     proptest! {
         #[test]
         fn the_short_cut_and_the_interpreter_agree(source in simple()) {
             prop_assume!(source.len() <= LONGEST);
             let exchange = some_exchange();
-            let expression = compile(&source, &Pointer::default()).unwrap();
+            let expression = compile(&source, &Pointer::default()).unwrap().expression;
             let quick = QuickCondition::of(&expression).expect("a simple condition takes the short cut");
             let interpreted = Interpreted(expression).holds(&exchange).unwrap();
             prop_assert_eq!(quick.holds(&exchange).unwrap(), interpreted, "{}", source);

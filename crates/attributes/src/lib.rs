@@ -7,4 +7,5 @@ pub mod answered;
 pub mod attribute;
 pub mod expression;
 pub mod places;
+pub mod record;
 pub mod template;

@@ -6,7 +6,7 @@ use rustls_pki_types::pem::PemObject;
 use x509_parser::extensions::GeneralName;
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::{FromDer, X509Certificate};
-use x509_parser::x509::X509Name;
+use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
 /// What a certificate says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,9 @@ pub enum Unfit {
     /// It is an authority's.
     #[error("is the certificate of an authority, not of a client")]
     Authority,
+    /// It is not an authority's.
+    #[error("is not the certificate of an authority: it lacks `CA:TRUE`")]
+    NoAuthority,
 }
 
 impl Certificate {
@@ -84,6 +87,23 @@ impl Certificate {
             names: names.unwrap_or_default(),
         }
     }
+}
+
+/// Who signs, by the first certificate of a PEM: its subject, and the key that its signatures are verified with.
+pub fn issuer_key(pem: &str) -> Result<(String, Vec<u8>), Unfit> {
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_unreadable| Unfit::Pem)?;
+    let (_, parsed) = X509Certificate::from_der(&der).map_err(|error| Unfit::Unreadable(error.to_string()))?;
+    if !parsed.is_ca() {
+        return Err(Unfit::NoAuthority);
+    }
+    Ok((subject(parsed.subject()), parsed.public_key().raw.to_vec()))
+}
+
+/// Whether a certificate was signed with the private half of this key. It takes as long as verifying a signature.
+pub fn is_signed_by(der: &[u8], key: &[u8]) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return false };
+    let Ok((_, key)) = SubjectPublicKeyInfo::from_der(key) else { return false };
+    certificate.verify_signature(Some(&key)).is_ok()
 }
 
 /// SHA-256 over a certificate.

@@ -36,6 +36,10 @@ pub struct Kept {
     pub certificate: String,
     /// The key, in PEM.
     pub key: String,
+    /// Earlier certificates of the same key that are valid still, the newest first, in PEM. Those who have one of them believe
+    /// what the key signs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<String>,
 }
 
 /// What is written into a client's certificate, beside its key.
@@ -115,18 +119,23 @@ pub enum Error {
 impl Authority {
     /// Makes a root, valid from now until then, in seconds since 1970.
     pub fn make(common_name: &str, serial: [u8; 16], now: u64, until: u64) -> Result<Kept, Error> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, common_name);
-        // It signs clients' certificates and no further authorities.
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.serial_number = Some(number(serial));
-        params.not_before = moment(now.saturating_sub(BACK));
-        params.not_after = moment(until);
         let key = KeyPair::generate()?;
-        let certificate = params.self_signed(&key)?;
-        Ok(Kept { certificate: certificate.pem(), key: key.serialize_pem() })
+        let certificate = root(common_name, &key, serial, now, until)?;
+        Ok(Kept { certificate, key: key.serialize_pem(), before: Vec::new() })
+    }
+
+    /// Makes another certificate for the key and the name of a root. What the key signed is believed by those who have the new
+    /// one and by those who have an old one, for as long as that is valid.
+    pub fn renew(kept: &Kept, serial: [u8; 16], now: u64, until: u64) -> Result<Kept, Error> {
+        let key = KeyPair::from_pem(&kept.key).map_err(|error| Error::Key(error.to_string()))?;
+        let certificate = root(&common_name(&kept.certificate)?, &key, serial, now, until)?;
+        let mut before = Vec::new();
+        for pem in std::iter::once(&kept.certificate).chain(&kept.before) {
+            if now < Self::read(pem, &kept.key)?.not_after {
+                before.push(pem.clone());
+            }
+        }
+        Ok(Kept { certificate, key: kept.key.clone(), before })
     }
 
     /// Reads an authority: its certificate, with those up to the root behind it, and its key.
@@ -205,6 +214,29 @@ impl Authority {
         };
         Ok(list.signed_by(&self.issuer)?.der().to_vec())
     }
+}
+
+/// The certificate of a root, in PEM.
+fn root(common_name: &str, key: &KeyPair, serial: [u8; 16], now: u64, until: u64) -> Result<String, Error> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    // It signs clients' certificates and no further authorities.
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.serial_number = Some(number(serial));
+    params.not_before = moment(now.saturating_sub(BACK));
+    params.not_after = moment(until);
+    Ok(params.self_signed(key)?.pem())
+}
+
+/// The common name in a root's certificate.
+fn common_name(pem: &str) -> Result<String, Error> {
+    let unreadable = |error: &dyn std::fmt::Display| Error::Certificate(error.to_string());
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| unreadable(&error))?;
+    let (_, parsed) = X509Certificate::from_der(&der).map_err(|error| unreadable(&error))?;
+    let name = parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+    Ok(name.ok_or_else(|| unreadable(&"it has no common name"))?.to_owned())
 }
 
 /// A list of revoked certificates in PEM.

@@ -6,6 +6,6 @@ mod certificate;
 mod issuer;
 mod request;
 
-pub use self::certificate::{Certificate, Unfit, fingerprint};
+pub use self::certificate::{Certificate, Unfit, fingerprint, is_signed_by, issuer_key};
 pub use self::issuer::{Authority, Error, Kept, Leaf, Reason, Revoked, list_as_pem};
 pub use self::request::{Refused, Request};

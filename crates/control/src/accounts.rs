@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use billing::{Account, BadCredit, BadPeriod, Contract, Credit, CreditNote, Month, Plan, TooLarge, decimal, hash};
 use model::money::Currency;
+use model::plan::Meter;
 use parking_lot::RwLock;
 use store::{
     Closed, Credited, Discarded, Drafted, NewCredit, NewStatement, StatementQuery, StatementRow, Statements,
@@ -92,6 +93,23 @@ pub struct Recount {
     pub total: i64,
     /// Whether it would be the same in all its parts.
     pub is_same: bool,
+}
+
+/// Usage that came into the totals after a statement was closed, and is in no statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LateUsage {
+    /// What is counted.
+    pub meter: Meter,
+    /// The product.
+    pub product: String,
+    /// The API.
+    pub api: String,
+    /// The operation.
+    pub operation: String,
+    /// How much of it is in the statement.
+    pub stated: u64,
+    /// How much there is today.
+    pub today: u64,
 }
 
 impl Accounts {
@@ -190,17 +208,26 @@ impl Accounts {
         Ok(self.statements.statements(query).await?)
     }
 
+    /// What came into the totals after a statement was closed, by what the plan of today counts; nothing, of what is not closed.
+    pub async fn late(&self, row: &StatementRow) -> Result<Vec<LateUsage>, AccountError> {
+        if row.closed.is_none() || row.corrects.is_some() {
+            return Ok(Vec::new());
+        }
+        let kept = kept(row)?;
+        let (today, _) = self.account(&order(&kept)?).await?.statement()?;
+        let (stated, today) = (traced(&kept), traced(&today));
+        let late = today.into_iter().filter_map(|(place, today)| {
+            let stated = stated.get(&place).copied().unwrap_or(0);
+            let (meter, product, api, operation) = place;
+            (stated < today).then_some(LateUsage { meter, product, api, operation, stated, today })
+        });
+        Ok(late.collect())
+    }
+
     /// Compares a statement with what the totals come to today.
     pub async fn recount(&self, row: &StatementRow) -> Result<Recount, AccountError> {
-        let unreadable = || AccountError::Unreadable(row.number);
-        let kept: billing::Statement = serde_json::from_str(&row.body).map_err(|_cause| unreadable())?;
-        let order = Order {
-            company: kept.company.clone(),
-            plan: kept.plan.clone(),
-            month: kept.period.parse()?,
-            contract: Contract::read(Some(&kept.from), Some(&kept.to))?,
-        };
-        let (statement, total) = self.account(&order).await?.statement()?;
+        let kept = kept(row)?;
+        let (statement, total) = self.account(&order(&kept)?).await?.statement()?;
         Ok(Recount { is_intact: hash(&row.body) == row.hash, total, is_same: statement == kept })
     }
 
@@ -226,6 +253,36 @@ impl Accounts {
         }
         Ok(account)
     }
+}
+
+/// What is kept of a statement.
+fn kept(row: &StatementRow) -> Result<billing::Statement, AccountError> {
+    serde_json::from_str(&row.body).map_err(|_cause| AccountError::Unreadable(row.number))
+}
+
+/// The order that a statement was made by.
+fn order(kept: &billing::Statement) -> Result<Order, AccountError> {
+    Ok(Order {
+        company: kept.company.clone(),
+        plan: kept.plan.clone(),
+        month: kept.period.parse()?,
+        contract: Contract::read(Some(&kept.from), Some(&kept.to))?,
+    })
+}
+
+/// How much a statement has of what is counted, by meter, product, API and operation.
+fn traced(statement: &billing::Statement) -> BTreeMap<(Meter, String, String, String), u64> {
+    let mut quantities = BTreeMap::new();
+    for item in &statement.items {
+        let Some(meter) = item.meter else { continue };
+        for trace in &item.usage {
+            let place = (meter, trace.product.clone(), trace.api.clone(), trace.operation.clone());
+            // Several charges may count the same.
+            let quantity: &mut u64 = quantities.entry(place).or_default();
+            *quantity = (*quantity).max(trace.quantity);
+        }
+    }
+    quantities
 }
 
 /// The currency of a statement.

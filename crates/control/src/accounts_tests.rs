@@ -126,6 +126,23 @@ async fn a_recount_tells_what_came_after_a_statement_was_closed() {
 }
 
 #[tokio::test]
+async fn usage_that_comes_after_a_statement_was_closed_is_reported() {
+    let books = Books::open();
+    books.use_up(HOUR, 5).await;
+    let draft = books.accounts.draft(&january()).await.unwrap();
+    assert_eq!(books.accounts.late(&draft).await.unwrap(), []);
+    let closed = books.accounts.close(draft.number, &draft.hash).await.unwrap();
+    assert_eq!(books.accounts.late(&closed).await.unwrap(), []);
+
+    books.use_up(HOUR + 30 * 24, 2).await;
+    books.use_up(HOUR + 31 * 24, 9).await;
+
+    let [late] = books.accounts.late(&closed).await.unwrap().try_into().unwrap();
+    assert_eq!((late.meter, late.operation.as_str(), late.stated, late.today), (Meter::Calls, "GET /", 5, 7));
+    assert_eq!(books.accounts.statement(closed.number).await.unwrap(), closed, "what is closed stays");
+}
+
+#[tokio::test]
 async fn what_cannot_be_billed_says_why() {
     let books = Books::open();
     let order = Order { plan: "lead".into(), ..january() };

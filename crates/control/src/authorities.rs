@@ -1,13 +1,14 @@
 //! The authorities of the document: made, kept sealed in the store, read from files; what they sign and what they take
 //! back.
 
+mod keeper;
+
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use authority::{Authority, Kept};
-use aws_lc_rs::rand;
+use authority::Authority;
 use bytes::Bytes;
 use model::Document;
 use model::authorities::{CertificateAuthority, MadeBy, Trust};
@@ -18,41 +19,26 @@ use partners::{AppId, At, Certificate, CertificateId, Issue, Partners};
 use policies::revocation_list::{List, Revocations};
 use problem::{Finding, Pointer};
 use secrets::Vault;
+use telemetry::metrics::{Definition, Registry, Unit};
 
+use self::keeper::{Keeper, NotThere, Renewed, file};
 use crate::clock::now;
-
-/// Why an authority is not what the document says.
-#[derive(Debug, thiserror::Error)]
-enum NotThere {
-    #[error("{0}")]
-    Vault(#[from] secrets::Error),
-    #[error("{0}")]
-    Authority(#[from] authority::Error),
-    #[error("what was kept of it cannot be read: {0}")]
-    Kept(#[from] serde_json::Error),
-    #[error("{0} cannot be used: {1}")]
-    File(PathBuf, std::io::Error),
-    #[error("the system gives no randomness")]
-    NoRandomness,
-}
 
 /// The authorities that sign.
 #[derive(Default)]
 pub struct Authorities {
     keeper: Option<Keeper>,
     signing: Mutex<HashMap<String, Arc<Signing>>>,
-}
-
-/// Where the keys are of authorities that the gateway makes.
-struct Keeper {
-    vault: Arc<Vault>,
-    folder: PathBuf,
+    /// Since when it is told of those that end soon, in seconds since 1970.
+    warned: Mutex<HashMap<String, u64>>,
 }
 
 /// An authority that signs, and its settings.
 pub struct Signing {
     /// The authority.
     pub authority: Authority,
+    /// Earlier certificates of its key that are valid still, in PEM.
+    pub before: Vec<String>,
     settings: CertificateAuthority,
     list: Mutex<Option<Current>>,
 }
@@ -97,16 +83,22 @@ pub struct Wish {
 
 impl Authorities {
     pub(crate) fn kept_in(vault: Arc<Vault>, store: &Path) -> Self {
-        Self { keeper: Some(Keeper { vault, folder: store.join(FOLDER) }), signing: Mutex::default() }
+        Self { keeper: Some(Keeper { vault, folder: store.join(FOLDER) }), ..Self::default() }
     }
 
     /// Authorities that are at hand, and none that would have to be made.
     pub fn of(authorities: impl IntoIterator<Item = (String, Authority)>) -> Self {
         let signing = authorities.into_iter().map(|(name, authority)| {
             let settings = CertificateAuthority::default();
-            (name, Arc::new(Signing { authority, settings, list: Mutex::default() }))
+            (name, Arc::new(Signing { authority, before: Vec::new(), settings, list: Mutex::default() }))
         });
-        Self { keeper: None, signing: Mutex::new(signing.collect()) }
+        Self { signing: Mutex::new(signing.collect()), ..Self::default() }
+    }
+
+    /// Until when the certificates of the authorities are valid that sign, in seconds since 1970.
+    pub(crate) fn ends(&self) -> Vec<(String, u64)> {
+        let signing = self.signing.lock();
+        signing.iter().map(|(name, signing)| (name.clone(), signing.authority.not_after())).collect()
     }
 
     /// Has the authorities of a document at hand before it is compiled; makes those that are new.
@@ -118,7 +110,9 @@ impl Authorities {
         let mut signing = HashMap::new();
         for (name, settings) in &document.certificate_authorities {
             match self.authority(name, settings) {
-                Ok(Some(authority)) => drop(signing.insert(name.clone(), self.signing(name, authority, settings))),
+                Ok(Some((authority, before))) => {
+                    drop(signing.insert(name.clone(), self.signing(name, authority, before, settings)));
+                }
                 Ok(None) => {}
                 Err(error) => {
                     let at = Pointer::default().at("certificate_authorities").at(name);
@@ -201,18 +195,75 @@ impl Authorities {
     }
 
     /// An authority that keeps the list it had, so that numbers go on and nobody sees it missing.
-    fn signing(&self, name: &str, authority: Authority, settings: &CertificateAuthority) -> Arc<Signing> {
-        let before = self.signing.lock().get(name).cloned();
-        let list = before.filter(|before| before.authority.chain() == authority.chain());
-        let list = list.and_then(|before| before.list.lock().take());
-        Arc::new(Signing { authority, settings: settings.clone(), list: Mutex::new(list) })
+    fn signing(
+        &self,
+        name: &str,
+        authority: Authority,
+        before: Vec<String>,
+        settings: &CertificateAuthority,
+    ) -> Arc<Signing> {
+        let known = self.signing.lock().get(name).cloned();
+        // A renewed one has the same key, and so its lists are as good.
+        let is_same = |known: &Arc<Signing>| {
+            let chain = known.authority.chain();
+            chain == authority.chain() || before.iter().any(|before| before == chain)
+        };
+        let list = known.filter(is_same).and_then(|known| known.list.lock().take());
+        Arc::new(Signing { authority, before, settings: settings.clone(), list: Mutex::new(list) })
+    }
+
+    /// Has an authority that the gateway made sign with a new certificate of its key. The one before is believed until it is over.
+    ///
+    /// Blocks.
+    pub fn renew_authority(&self, name: &str) -> Result<Arc<Signing>, NotRenewed> {
+        let (name, signing) = self.named(Some(name))?;
+        let (Some(keeper), None) = (&self.keeper, &signing.settings.cert) else {
+            return Err(NotRenewed::Brought(name));
+        };
+        let renewed = keeper.renewed(&name, &signing.settings).map_err(|error| NotRenewed::NotThere(error.into()))?;
+        Ok(self.take_over(&name, &signing, renewed))
+    }
+
+    /// Signs with the certificates that other nodes have made, says which end soon, and when.
+    ///
+    /// Blocks.
+    pub(crate) fn follow(&self) {
+        let Some(keeper) = &self.keeper else { return };
+        for (name, signing) in self.all() {
+            if signing.settings.cert.is_none() {
+                match keeper.kept(&name, &signing.settings) {
+                    Ok((authority, _)) if authority.chain() == signing.authority.chain() => {}
+                    Ok(kept) => drop(self.take_over(&name, &signing, kept)),
+                    Err(error) => tracing::warn!(authority = name, %error, "an authority could not be looked after"),
+                }
+            }
+            let Ok((name, signing)) = self.named(Some(&name)) else { continue };
+            let left = signing.authority.not_after().saturating_sub(now().0 / MICROS);
+            let mut warned = self.warned.lock();
+            let is_told = warned.get(&name).is_some_and(|last| now().0 / MICROS < last + DAY);
+            if left < SOON && !is_told {
+                let days = left / DAY;
+                tracing::warn!(
+                    authority = name,
+                    days,
+                    "an authority's certificate ends soon; renew it, and give it to who believes it"
+                );
+                warned.insert(name, now().0 / MICROS);
+            }
+        }
+    }
+
+    fn take_over(&self, name: &str, known: &Signing, (authority, before): Renewed) -> Arc<Signing> {
+        let signing = self.signing(name, authority, before, &known.settings);
+        self.signing.lock().insert(name.to_owned(), signing.clone());
+        signing
     }
 
     /// The authority, if it signs here.
-    fn authority(&self, name: &str, settings: &CertificateAuthority) -> Result<Option<Authority>, NotThere> {
+    fn authority(&self, name: &str, settings: &CertificateAuthority) -> Result<Option<Renewed>, NotThere> {
         let read = |file: &Path| fs::read_to_string(file).map_err(|error| NotThere::File(file.to_owned(), error));
         match (&settings.cert, &settings.key, &self.keeper) {
-            (Some(cert), Some(key), _) => Ok(Some(Authority::read(&read(cert)?, &read(key)?)?)),
+            (Some(cert), Some(key), _) => Ok(Some((Authority::read(&read(cert)?, &read(key)?)?, Vec::new()))),
             (None, _, Some(keeper)) => keeper.kept(name, settings).map(Some),
             (Some(_), None, _) | (None, _, None) => Ok(None),
         }
@@ -235,40 +286,6 @@ impl Signing {
     /// The list of revoked certificates, in DER, once it was signed.
     pub fn list(&self) -> Option<Bytes> {
         self.list.lock().as_ref().map(|current| current.list.der.clone())
-    }
-}
-
-impl Keeper {
-    /// An authority whose key is in the vault; made, if it is not there.
-    fn kept(&self, name: &str, settings: &CertificateAuthority) -> Result<Authority, NotThere> {
-        let kept = self.vault.update(&format!("authority-{name}"), |kept| {
-            if let Some(kept) = kept {
-                return Ok((serde_json::from_slice::<Kept>(&kept)?, None));
-            }
-            let mut serial = [0; 16];
-            rand::fill(&mut serial).map_err(|_unspecified| NotThere::NoRandomness)?;
-            let from = now().0 / MICROS;
-            let until = from + settings.lasts.duration().as_secs();
-            let made = Authority::make(settings.common_name.as_deref().unwrap_or(name), serial, from, until)?;
-            let content = serde_json::to_vec(&made)?;
-            Ok::<_, NotThere>((made, Some(content)))
-        })?;
-        self.publish(name, &kept.certificate)?;
-        Ok(Authority::read(&kept.certificate, &kept.key)?)
-    }
-
-    /// Puts the certificate, which is no secret, where listeners and operators find it.
-    fn publish(&self, name: &str, certificate: &str) -> Result<(), NotThere> {
-        let file = file(&self.folder, name);
-        if fs::read_to_string(&file).is_ok_and(|known| known == certificate) {
-            return Ok(());
-        }
-        let written = fs::create_dir_all(&self.folder).and_then(|()| {
-            let new = file.with_extension("new");
-            fs::write(&new, certificate)?;
-            fs::rename(&new, &file)
-        });
-        written.map_err(|error| NotThere::File(file, error))
     }
 }
 
@@ -316,6 +333,20 @@ pub enum NotIssued {
     Partners(#[from] partners::Error),
 }
 
+/// Why an authority has no new certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRenewed {
+    /// There is no such authority.
+    #[error(transparent)]
+    NoAuthority(#[from] NoAuthority),
+    /// Its certificate and key come from files.
+    #[error("the certificate of `{0}` comes from a file; put a new one there, with the old one in the trust of others")]
+    Brought(String),
+    /// It cannot be made or kept.
+    #[error("{0}")]
+    NotThere(Box<dyn std::error::Error + Send + Sync>),
+}
+
 /// Says where the authorities are whose certificates clients of listeners may show.
 pub(crate) fn resolve(document: &mut Document) {
     let folder = document.store.as_ref().map(|store| store.folder().join(FOLDER));
@@ -343,6 +374,24 @@ pub(crate) fn without_unmade(tls: &ServerTls) -> ServerTls {
     }
     tls
 }
+
+/// Shows, at every scrape, when each certificate of an authority ends.
+pub(crate) fn show(registry: &Registry, authorities: Arc<Authorities>) {
+    registry.collect_with(move |scrape| {
+        for (name, signing) in authorities.all() {
+            #[expect(clippy::cast_precision_loss, reason = "a metric is a double wherever it goes")]
+            scrape.gauge(&ENDS, &[&name], signing.authority.not_after() as f64);
+        }
+    });
+}
+
+static ENDS: Definition = Definition {
+    name: "vestibule_certificate_authority_not_after_timestamp_seconds",
+    help: "When the certificate ends with which an authority signs, in seconds since 1970.",
+    labels: &["authority"],
+    unit: Unit::Seconds,
+    bounds: &[],
+};
 
 /// What is wrong with the authorities of a document, and with what names them.
 pub(crate) fn check(document: &Document) -> Vec<Finding> {
@@ -391,10 +440,6 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
     findings
 }
 
-fn file(folder: &Path, name: &str) -> PathBuf {
-    folder.join(format!("{name}.pem"))
-}
-
 /// Where certificates of authorities are in the store.
 const FOLDER: &str = "authorities";
 
@@ -402,3 +447,6 @@ const FOLDER: &str = "authorities";
 const SHORTEST: u64 = 60;
 
 const MICROS: u64 = 1_000_000;
+const DAY: u64 = 24 * 60 * 60;
+/// How long before its end it is told of an authority's certificate each day.
+const SOON: u64 = 60 * DAY;

@@ -18,6 +18,7 @@ use store_redis::{RedisCounts, RedisLeases};
 use store_sqlite::{SqliteLeases, SqliteStore};
 
 use crate::clock::now;
+use crate::transit::Transit;
 
 /// What went wrong, of whatever kind.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -68,9 +69,9 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
             if store.folder.is_none() {
                 wrong(&at, "needs a `folder`, too, for the journals of this node");
             }
-            if document.encryption.master_keys.is_none() {
+            if document.encryption.master_keys.is_none() && document.encryption.transit.is_none() {
                 let message = "is shared, and so must be the keys that close its secrets: give all nodes the same \
-                               `encryption: {master_keys: [\"${env:MASTER_KEY}\"]}`";
+                               `encryption: {master_keys: [\"${env:MASTER_KEY}\"]}`, or the same `transit`";
                 wrong(&at, message);
             }
         }
@@ -82,14 +83,31 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
 ///
 /// Blocks, and needs no runtime.
 pub fn vault(store: &Store, encryption: &Encryption) -> Result<Vault, Cause> {
-    let masters = match &encryption.master_keys {
+    let local = match &encryption.master_keys {
         Some(keys) => Masters::Given(keys.clone()),
-        None => Masters::File(store.folder().join("master.key")),
+        None => Masters::File(master_file(store.folder())),
     };
+    let masters = masters(local, encryption)?;
     match postgres(store)? {
         Some(settings) => Ok(Vault::on(Box::new(Sealed::open(settings)?), masters)?),
         None => Ok(Vault::open(&store.folder().join("secrets"), masters)?),
     }
+}
+
+/// Master keys of this machine, or one elsewhere that takes their place.
+pub(crate) fn masters(local: Masters, encryption: &Encryption) -> Result<Masters, Cause> {
+    let Some(settings) = &encryption.transit else { return Ok(local) };
+    let before = match local {
+        // Where there was none before, none is made.
+        Masters::File(path) if !path.exists() => None,
+        local => Some(Box::new(local)),
+    };
+    Ok(Masters::Elsewhere(Arc::new(Transit::open(settings)?), before))
+}
+
+/// The file of a store's own master key.
+pub(crate) fn master_file(folder: &Path) -> std::path::PathBuf {
+    folder.join("master.key")
 }
 
 /// The database of an embedded store.

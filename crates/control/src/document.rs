@@ -6,10 +6,13 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use limits::Plans;
 use model::Document;
+use model::alerts::{AlertReceiver, AlertSentry, AlertWebhook};
 use model::document::Admin;
+use model::jobs::JobAction;
 use model::listener::Switch;
 use model::logs::LogSink;
 use model::read::{Machine, Source, Wrong, read_or_rest};
+use model::upstream::ClientTls;
 use model::usage::EventSink;
 use partners::{Index, Pepper};
 use pipeline::{Kept, Services};
@@ -17,6 +20,7 @@ use policies::CATALOG;
 use policies::backend_token::Signers;
 use policies::outside::{Background, NoBackground};
 use policies::revocation_list::Revocations;
+use policies::waiting_room_api::WaitingRooms;
 use problem::{Finding, Place, Pointer};
 use serde_json::Value;
 use snapshot::{Lent, Snapshot};
@@ -25,6 +29,7 @@ use crate::authorities::{self, NamedAuthorities};
 use crate::collector::Collector;
 use crate::events;
 use crate::keeping::IndexedPlans;
+use crate::rooms::NamedRooms;
 use crate::signers::NamedSigners;
 
 /// A document, where each part of it is written, and what names its content.
@@ -102,6 +107,7 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
     findings.extend(crate::signers::check(document));
     findings.extend(crate::backends::check(document));
     findings.extend(authorities::check(document));
+    findings.extend(crate::rooms::check(document));
     findings.extend(check_peppers(document));
     if let Err(found) = crate::keeping::products(document, is_doubtful) {
         findings.extend(found);
@@ -110,6 +116,15 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
         findings.extend(found);
     }
     if let Err(found) = events::exports(document) {
+        findings.extend(found);
+    }
+    if let Err(found) = alerts::compile(document, is_doubtful) {
+        findings.extend(found);
+    }
+    if let Err(found) = crate::receivers::receivers(document) {
+        findings.extend(found);
+    }
+    if let Err(found) = jobs::compile(document, is_doubtful) {
         findings.extend(found);
     }
     if let Some(admin) = &document.admin {
@@ -152,6 +167,7 @@ fn lent_for_checking(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool
         let index = Arc::new(Index::new(Pepper::new(&[0; 32])));
         services = services.with(index.clone()).with::<dyn Plans>(Arc::new(IndexedPlans::new(index)));
         services = services.with::<dyn Signers>(Arc::new(NamedSigners::of(document)));
+        services = services.with::<dyn WaitingRooms>(Arc::new(NamedRooms::of(document)));
         services = crate::sessions::none().into_iter().fold(services, Services::with);
     }
     services = services.with::<dyn Revocations>(Arc::new(NamedAuthorities::of(document)));
@@ -177,7 +193,7 @@ fn anchor(document: &mut Document, file: &Path) {
         paths.extend(&mut tls.client_ca);
     }
     for upstream in document.upstreams.values_mut() {
-        paths.extend([&mut upstream.tls.ca, &mut upstream.tls.cert, &mut upstream.tls.key].into_iter().flatten());
+        paths.extend(files_of(&mut upstream.tls));
     }
     for log in &mut document.logs {
         let tls = match log {
@@ -192,11 +208,26 @@ fn anchor(document: &mut Document, file: &Path) {
             LogSink::Otlp(sink) => Some(&mut sink.tls),
             LogSink::Http(sink) => Some(&mut sink.tls),
         };
-        paths.extend(tls.map(|tls| [&mut tls.ca, &mut tls.cert, &mut tls.key]).into_iter().flatten().flatten());
+        paths.extend(tls.map(files_of).into_iter().flatten());
     }
     for sink in document.usage.events.values_mut() {
-        if let EventSink::File(file) = sink {
-            paths.push(&mut file.path);
+        match sink {
+            EventSink::Http(_) => {}
+            EventSink::Nats(nats) => paths.extend(nats.tls.as_mut().map(files_of).into_iter().flatten()),
+            EventSink::File(file) => paths.push(&mut file.path),
+        }
+    }
+    for receiver in document.alerts.to.values_mut() {
+        match receiver {
+            AlertReceiver::Mail(mail) => paths.extend(&mut mail.ca),
+            AlertReceiver::Webhook(AlertWebhook { tls, .. }) | AlertReceiver::Sentry(AlertSentry { tls, .. }) => {
+                paths.extend([&mut tls.ca, &mut tls.cert, &mut tls.key].into_iter().flatten());
+            }
+        }
+    }
+    for job in document.jobs.values_mut() {
+        if let JobAction::Export(export) = &mut job.run {
+            paths.push(&mut export.file);
         }
     }
     for authority in document.certificate_authorities.values_mut() {
@@ -205,10 +236,17 @@ fn anchor(document: &mut Document, file: &Path) {
     let of_store = document.store.as_mut().map(|store| [&mut store.embedded, &mut store.folder, &mut store.ca]);
     paths.extend(of_store.into_iter().flatten().flatten());
     paths.extend(token_file);
+    if let Some(transit) = &mut document.encryption.transit {
+        paths.extend(files_of(&mut transit.tls).chain(&mut transit.token_file));
+    }
     for path in paths {
         if path.is_relative() {
             *path = folder.join(&*path);
         }
     }
     authorities::resolve(document);
+}
+
+fn files_of(tls: &mut ClientTls) -> impl Iterator<Item = &mut PathBuf> {
+    [&mut tls.ca, &mut tls.cert, &mut tls.key].into_iter().flatten()
 }

@@ -3,37 +3,35 @@
 //! What was sent is remembered only after it was confirmed: after a crash, what is not known to have arrived is sent again
 //! with the same ids. A sink that is away costs disk and no record.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+mod jetstream;
+mod lag;
+mod progress;
+mod sink;
+
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::HeaderValue;
-use journal::{Consumer, Journal, Next, SegmentId, SegmentReader};
+use journal::{Journal, Next, SegmentId, SegmentReader};
 use metering::UsageRecord;
 use model::Document;
 use model::units::Size;
-use model::usage::{EventForm, EventHttp, EventSink};
+use model::usage::EventForm;
 use problem::{Finding, Pointer};
-use serde_json::{Value, json};
-use telemetry::export::Sent;
-use upstream::Below;
+use serde_json::Value;
+use telemetry::metrics::Registry;
 
-use crate::receiver::Receiver;
+use self::lag::Lag;
+use self::progress::Progress;
+use self::sink::Sink;
 
 /// What brings events to one sink.
 pub(crate) struct Export {
     name: String,
     sink: Sink,
-}
-
-enum Sink {
-    Http(Box<Receiver>, EventForm),
-    File(PathBuf),
+    lag: Arc<Lag>,
 }
 
 /// The exports of a document, or what is wrong with them.
@@ -58,29 +56,12 @@ pub(crate) fn exports(document: &Document) -> Result<Vec<Export>, Vec<Finding>> 
             let message = format!("`{name}` cannot be a name here: write lower case letters, digits and `-`");
             findings.push(Finding::new(&at, message));
         }
-        let sink = match sink {
-            EventSink::Http(http) => receiver(name, http, &at.at("http")),
-            EventSink::File(file) => Ok(Sink::File(file.path.clone())),
-        };
-        match sink {
-            Ok(sink) => exports.push(Export { name: name.clone(), sink }),
+        match Sink::compile(name, sink, &at) {
+            Ok(sink) => exports.push(Export { name: name.clone(), sink, lag: Arc::default() }),
             Err(found) => findings.extend(found),
         }
     }
     if findings.is_empty() { Ok(exports) } else { Err(findings) }
-}
-
-fn receiver(name: &str, http: &EventHttp, at: &Pointer) -> Result<Sink, Vec<Finding>> {
-    let advice = "write a URL such as `http://127.0.0.1:8888/api/v1/events`";
-    let mut receiver = Receiver::of(name, &http.url, Below::Nothing, (&at.at("url"), advice))?;
-    if let Some(text) = &http.authorization {
-        let mut value = HeaderValue::try_from(text.trim()).map_err(|_invalid| {
-            vec![Finding::new(&at.at("authorization"), "has characters that no header may have")]
-        })?;
-        value.set_sensitive(true);
-        receiver = receiver.authorized(value);
-    }
-    Ok(Sink::Http(Box::new(receiver), http.form))
 }
 
 /// The name by which the usage journal knows a sink.
@@ -99,15 +80,15 @@ enum NotSent {
     Later(Option<Duration>),
     #[error("the service refused them")]
     Refused,
+    #[error(transparent)]
+    Stream(#[from] jetstream::Trouble),
     #[error("a newer version wrote segment {0} of the journal")]
     Strange(SegmentId),
 }
 
-/// Where a sink has come to.
-struct Progress {
-    consumer: Consumer,
-    file: PathBuf,
-    sent: BTreeMap<SegmentId, u64>,
+/// Shows how far each sink is behind.
+pub(crate) fn show(registry: &Registry, exports: &[Export]) {
+    lag::show(registry, exports.iter().map(|export| (export.name.clone(), export.lag.clone())).collect());
 }
 
 /// Brings records to a sink for as long as the node runs. `folder` is the journal's.
@@ -126,6 +107,7 @@ pub(crate) async fn run(export: Export, journal: Arc<Journal>, folder: PathBuf) 
                 if failures == 0 {
                     tracing::warn!(sink = export.name, %error, "usage events are not sent; they stay in the journal");
                 }
+                export.lag.failed();
                 failures = failures.saturating_add(1);
                 let asked = if let NotSent::Later(asked) = error { asked } else { None };
                 backed_off(failures, asked, RandomState::new().hash_one(failures))
@@ -147,21 +129,28 @@ async fn round(
     export: &Export,
     journal: &Journal,
     folder: &Path,
-    progress: &mut Option<Progress>,
+    kept: &mut Option<(Progress, Instant)>,
 ) -> Result<(), NotSent> {
-    if progress.is_none() {
-        *progress = Progress::begin(&export.name, journal, folder)?;
+    if kept.is_none() {
+        let begun = Progress::begin(&export.name, journal, folder, export.lag.clone())?;
+        *kept = begun.map(|progress| (progress, Instant::now()));
     }
     // Another process of this store does it.
-    let Some(progress) = progress else { return Ok(()) };
+    let Some((progress, looked)) = kept else { return Ok(()) };
     for id in progress.consumer.segments()? {
-        let from = progress.sent.get(&id).copied().unwrap_or_default();
-        let Some(mut reader) = progress.consumer.read(id, from)? else { continue };
+        let Some(mut reader) = progress.consumer.read(id, progress.of(id))? else { continue };
         loop {
             let Batch { events, upto, end } = batch(&mut reader, export.sink.form())?;
-            if !events.is_empty() {
-                export.send(events).await?;
-                progress.remember(id, upto)?;
+            let count = events.len() as u64;
+            if count > 0 {
+                let sent = export.sink.send(events).await;
+                // It costs something, and says nothing where everything is sent within a moment.
+                if sent.is_err() || looked.elapsed() > LOOK {
+                    progress.look_ahead().await?;
+                    *looked = Instant::now();
+                }
+                sent?;
+                progress.remember(id, upto, count)?;
             }
             match end {
                 End::More => {}
@@ -173,6 +162,8 @@ async fn round(
             }
         }
     }
+    progress.is_done();
+    *looked = Instant::now();
     Ok(())
 }
 
@@ -213,104 +204,6 @@ fn batch(reader: &mut SegmentReader, form: EventForm) -> Result<Batch, NotSent> 
     Ok(Batch { events, upto: reader.offset(), end: End::More })
 }
 
-impl Sink {
-    fn form(&self) -> EventForm {
-        match self {
-            Self::Http(_, form) => *form,
-            Self::File(_) => EventForm::CloudEvents,
-        }
-    }
-}
-
-impl Export {
-    /// Sends a batch. It is confirmed if this is done.
-    async fn send(&self, events: Vec<Value>) -> Result<(), NotSent> {
-        let (receiver, content_type, body) = match &self.sink {
-            Sink::Http(receiver, EventForm::CloudEvents) => {
-                (receiver, "application/cloudevents-batch+json", Value::from(events))
-            }
-            Sink::Http(receiver, EventForm::Lago) => (receiver, "application/json", json!({ "events": events })),
-            Sink::File(path) => {
-                let path = path.clone();
-                let written = tokio::task::spawn_blocking(move || append(&path, &events)).await;
-                return Ok(written.map_err(io::Error::other)??);
-            }
-        };
-        match receiver.post(content_type, Bytes::from(body.to_string())).await {
-            Sent::Taken => Ok(()),
-            Sent::Later(asked) => Err(NotSent::Later(asked)),
-            Sent::Refused => Err(NotSent::Refused),
-        }
-    }
-}
-
-/// Adds a line for each event, and waits for the disk. A line that a crash cut short is removed before.
-fn append(path: &Path, events: &[Value]) -> io::Result<()> {
-    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
-    let whole = end_of_last_line(&mut file)?;
-    file.set_len(whole)?;
-    let mut lines = String::new();
-    for event in events {
-        lines += &event.to_string();
-        lines.push('\n');
-    }
-    file.write_all(lines.as_bytes())?;
-    file.sync_data()
-}
-
-/// Behind the last line feed of a file.
-fn end_of_last_line(file: &mut File) -> io::Result<u64> {
-    let mut end = file.seek(SeekFrom::End(0))?;
-    let mut block = [0; 4096];
-    while end > 0 {
-        let length = end.min(block.len() as u64);
-        let Some(part) = usize::try_from(length).ok().and_then(|length| block.get_mut(..length)) else { break };
-        file.seek(SeekFrom::Start(end - length))?;
-        file.read_exact(part)?;
-        if let Some(feed) = part.iter().rposition(|byte| *byte == b'\n') {
-            return Ok(end - length + feed as u64 + 1);
-        }
-        end -= length;
-    }
-    Ok(0)
-}
-
-impl Progress {
-    fn begin(name: &str, journal: &Journal, folder: &Path) -> Result<Option<Self>, NotSent> {
-        let name = consumer_of(name);
-        let Some(consumer) = journal.consumer(&name)? else { return Ok(None) };
-        let file = folder.join(format!("{name}.cursor"));
-        let lines = match fs::read_to_string(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            read => read?,
-        };
-        // A line that cannot be read is a segment from its beginning: rather twice than not at all.
-        let sent = lines.lines().filter_map(|line| {
-            let (id, offset) = line.split_once(' ')?;
-            Some((id.parse().ok()?, offset.parse().ok()?))
-        });
-        Ok(Some(Self { consumer, file, sent: sent.collect() }))
-    }
-
-    /// Remembers, also after a crash, that everything before a place was confirmed.
-    fn remember(&mut self, id: SegmentId, upto: u64) -> io::Result<()> {
-        self.sent.insert(id, upto);
-        let written = self.file.with_extension("cursor-new");
-        let mut file = File::create(&written)?;
-        let lines: Vec<_> = self.sent.iter().map(|(id, offset)| format!("{id} {offset}\n")).collect();
-        file.write_all(lines.concat().as_bytes())?;
-        file.sync_data()?;
-        fs::rename(&written, &self.file)
-    }
-
-    /// This sink needs a segment no more.
-    fn finish(&mut self, id: SegmentId) -> Result<(), NotSent> {
-        self.consumer.done([id])?;
-        self.sent.remove(&id);
-        Ok(())
-    }
-}
-
 /// Events of a batch. Lago takes a hundred.
 fn most(form: EventForm) -> usize {
     match form {
@@ -323,6 +216,8 @@ fn most(form: EventForm) -> usize {
 const MOST_KEPT: u64 = 6 << 30;
 
 const EVERY: Duration = Duration::from_secs(1);
+/// How often it is counted what waits, while a sink is behind.
+const LOOK: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
@@ -336,19 +231,5 @@ mod tests {
         assert!(backed_off(1, None, 0) < backed_off(1, None, 511));
         assert_eq!(backed_off(1, Some(Duration::from_secs(20)), 0), Duration::from_secs(20));
         assert_eq!(backed_off(1, Some(Duration::from_hours(20)), 0), LONGEST_PAUSE);
-    }
-
-    #[test]
-    fn a_line_that_a_crash_cut_short_is_not_left_in_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("events");
-        let long = "x".repeat(10_000);
-        for (before, after) in
-            [("", "1\n"), ("{\"cut", "1\n"), ("0\n{\"cut", "0\n1\n"), (&long, "1\n"), ("0\n", "0\n1\n")]
-        {
-            fs::write(&path, before).unwrap();
-            append(&path, &[json!(1)]).unwrap();
-            assert_eq!(fs::read_to_string(&path).unwrap(), after);
-        }
     }
 }

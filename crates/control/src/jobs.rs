@@ -13,10 +13,11 @@ use upstream::Upstream;
 use watch::{Breaker, SourceReading, UpstreamReading};
 
 use crate::Node;
+use crate::authorities;
 use crate::clock::now;
 use crate::events::{self, Export};
 use crate::keeping::{Keeping, NotAddedUp};
-use crate::sessions;
+use crate::{looking, rooms, sessions};
 
 /// How often usage is added up and keys are followed.
 const EVERY: Duration = Duration::from_secs(1);
@@ -46,6 +47,10 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(sessions::close_due(Arc::downgrade(node), keeping.sessions.clone()));
         jobs.spawn(sessions::tell_uses(keeping.sessions.clone()));
         jobs.spawn(publish_revocations(keeping.clone()));
+        jobs.spawn(looking::look(Arc::downgrade(node), keeping.alerts.clone()));
+        jobs.spawn(looking::notify(keeping.alerts.clone()));
+        jobs.spawn(looking::run_jobs(Arc::downgrade(node), keeping.jobs.clone()));
+        jobs.spawn(rooms::tend(keeping.rooms.clone()));
         show_keeping(node, keeping);
     }
     // What counts as known is what there is now, and not when the task first runs.
@@ -71,6 +76,7 @@ pub(crate) async fn refresh(sources: Arc<Sources>) {
 /// Brings usage records to the services that bill.
 pub(crate) fn export(node: &Node, exports: Vec<Export>, jobs: &mut JoinSet<()>) {
     let Some(keeping) = &node.keeping else { return };
+    events::show(&node.registry, &exports);
     for export in exports {
         jobs.spawn(events::run(export, keeping.usage.clone(), keeping.folder.join("usage")));
     }
@@ -173,6 +179,11 @@ async fn publish_revocations(keeping: Arc<Keeping>) {
                 Err(error) => tracing::warn!(%error, "revocation lists could not be signed; it is tried again"),
             }
         }
+        if rest == TEND.as_secs() {
+            let authorities = keeping.authorities.clone();
+            // Only a panic keeps them from being looked after.
+            drop(tokio::task::spawn_blocking(move || authorities.follow()).await);
+        }
         rest = rest.saturating_sub(EVERY.as_secs());
         tokio::time::sleep(EVERY).await;
     }
@@ -189,6 +200,17 @@ fn show_keeping(node: &Arc<Node>, keeping: &Arc<Keeping>) {
             ..watch::JournalReading::default()
         }
     });
+    sessions::show(&node.registry, keeping.sessions.clone());
+    authorities::show(&node.registry, keeping.authorities.clone());
+    let alerts = keeping.alerts.clone();
+    watch::show_alerts(&node.registry, move || {
+        let notices = alerts.receivers().into_iter().map(|state| (state.name, [state.taken, state.failed])).collect();
+        watch::AlertsReading { wrong: alerts.wrong(), notices }
+    });
+    let jobs = keeping.jobs.clone();
+    watch::show_jobs(&node.registry, move || jobs.counts());
+    let rooms = keeping.rooms.clone();
+    ::rooms::metrics::show(&node.registry, move || rooms.readings());
     if let Some(counts) = keeping.counts.clone() {
         watch::show_counts(&node.registry, move || {
             let store_redis::Reading { is_there, asked, unanswered, debts } = counts.reading();
@@ -238,7 +260,7 @@ pub(crate) fn sources(sources: &Sources) -> Vec<SourceReading> {
     sources.readings().into_iter().map(reading).collect()
 }
 
-fn upstreams(node: &Node) -> Vec<UpstreamReading> {
+pub(crate) fn upstreams(node: &Node) -> Vec<UpstreamReading> {
     let snapshot = node.live.current();
     let reading = |upstream: &Arc<Upstream>| {
         let targets = upstream.targets();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use journal::Journal;
-use limits::{Period, Plans};
+use limits::{Brink, Period, Plans};
 use metering::Rebuilt;
 use metering::{Aggregator, Ledger, Meter};
 use model::Document;
@@ -17,6 +17,7 @@ use partners::{Index, Operation, Partners, Pepper, Product};
 use pipeline::Services;
 use policies::backend_token::Signers;
 use policies::revocation_list::Revocations;
+use policies::waiting_room_api::{Operators, WaitingRooms};
 use problem::{Finding, Pointer};
 use secrets::Vault;
 use sessions::Sessions;
@@ -25,15 +26,19 @@ use store_redis::RedisCounts;
 use tokio::sync::Mutex;
 
 use crate::accounts::Accounts;
+use crate::alerting::Alerts;
 use crate::authorities::Authorities;
 use crate::backends::{self, Backends};
 use crate::clock::now;
+use crate::cron::Jobs;
 use crate::events;
 use crate::everywhere::Everywhere;
 use crate::kept_usage::{KEPT, KeptUsage};
 use crate::quota_ledger::QuotaLedger;
+use crate::rooms::{RoomOperators, Rooms};
 use crate::signers::KeptSigners;
 use crate::start_error::StartError;
+use crate::transit;
 use crate::webhooks::Webhooks;
 
 /// The name by which the usage journal knows who adds its records up.
@@ -51,6 +56,10 @@ pub struct Keeping {
     pub accounts: Arc<Accounts>,
     /// What others are told of changes.
     pub webhooks: Arc<Webhooks>,
+    /// What is wrong, and who is told.
+    pub alerts: Arc<Alerts>,
+    /// What is done at certain times.
+    pub jobs: Arc<Jobs>,
     /// Secrets under encryption.
     pub vault: Arc<Vault>,
     /// Sessions of partners at backends.
@@ -58,6 +67,10 @@ pub struct Keeping {
     pub(crate) signers: Arc<KeptSigners>,
     /// Authorities that sign certificates of partners.
     pub authorities: Arc<Authorities>,
+    /// Waiting rooms.
+    pub rooms: Arc<Rooms>,
+    /// Who may operate them.
+    pub room_operators: Arc<RoomOperators>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) nodes: Arc<dyn Nodes>,
     /// Whether all nodes know what is in the store.
@@ -93,7 +106,13 @@ impl Keeping {
         make_private(folder).map_err(|error| trouble("the folder")(error.into()))?;
         let Backends { registry, totals, statements, leases, nodes, counts } =
             backends::open(store).await.map_err(|(what, cause)| trouble(what)(cause))?;
-        let vault = backends::vault(store, encryption).map_err(trouble("the vault of secrets"))?;
+        let vault = backends::vault(store, encryption).map_err(|cause| match cause.downcast_ref() {
+            // It is not the store's trouble.
+            Some(error @ secrets::Error::Elsewhere(_)) => {
+                StartError::Findings(vec![Finding::new(&transit::at(), error.to_string())])
+            }
+            _ => trouble("the vault of secrets")(cause),
+        })?;
         let vault = Arc::new(vault);
         let pepper = Pepper::load_or_create(&vault).map_err(|error| trouble("the pepper")(error.into()))?;
         let sessions = crate::sessions::sessions(leases, &vault).map_err(|error| trouble("sessions")(error.into()))?;
@@ -114,20 +133,26 @@ impl Keeping {
             .map_err(|error| trouble("the ledger of quotas")(error.into()))?;
         let partners = Arc::new(Partners::new(registry.clone(), index.clone(), Arc::new(now)));
         let webhooks = Webhooks::new(registry.clone(), partners.clone(), vault.clone(), Arc::new(now));
+        let name = process_name();
+        let alerts = Arc::new(Alerts::new(registry.clone(), name.clone(), Arc::new(now)));
         Ok(Self {
             folder: folder.to_owned(),
             accounts: Arc::new(Accounts::new(statements, totals.clone(), Arc::new(now))),
-            partners,
             webhooks: Arc::new(webhooks),
+            jobs: Arc::new(Jobs::new(registry.clone(), name.clone(), alerts.clone(), Arc::new(now))),
+            alerts,
             totals,
             signers: Arc::new(KeptSigners::new(vault.clone())),
             authorities: Arc::new(Authorities::kept_in(vault.clone(), folder)),
+            rooms: Arc::new(Rooms::kept_in(folder, vault.clone())),
+            room_operators: Arc::new(RoomOperators::new(partners.clone())),
+            partners,
             vault,
             sessions: Arc::new(sessions),
             everywhere: Everywhere::new(registry.clone(), nodes.clone()),
             registry,
             nodes,
-            name: process_name(),
+            name,
             counts,
             meter: Arc::new(Meter::new(usage.clone())),
             quotas: Arc::new(quotas),
@@ -169,9 +194,12 @@ impl Keeping {
         let services = services
             .with(self.index.clone())
             .with(self.sessions.clone())
+            .with::<dyn Brink>(self.alerts.clone())
             .with::<dyn Plans>(Arc::new(IndexedPlans::new(self.index.clone())))
             .with::<dyn Signers>(self.signers.clone())
-            .with::<dyn Revocations>(self.authorities.clone());
+            .with::<dyn Revocations>(self.authorities.clone())
+            .with::<dyn WaitingRooms>(self.rooms.clone())
+            .with::<dyn Operators>(self.room_operators.clone());
         // Either several nodes remember what quotas consumed, or this one does.
         match &self.counts {
             Some(counts) => services.with::<dyn limits::Shared>(counts.clone()),
@@ -229,7 +257,10 @@ pub enum NotRebuilt {
     #[error("no usage records are kept; write `usage: {{keep: 40d}}` and start again, and later ones will be")]
     NothingKept,
     /// Other nodes have records, too.
-    #[error("totals of several nodes cannot be made anew by one of them, which has its own records only")]
+    #[error(
+        "totals of several nodes cannot be made anew by one of them, which has its own records only: if they were damaged, \
+         restore the database from a backup and compare with the events of `usage: {{events: ...}}`"
+    )]
     Shared,
     /// It cannot be told which records are there.
     #[error("it cannot be told from which hour on all usage records are kept")]

@@ -10,10 +10,10 @@ use metering::Ledger;
 use model::Document;
 use model::document::Store;
 use secrets::{Masters, Vault};
-use store::Mode;
+use store::{Ending, Group, LeaseState, Leases as _, Mode, NewLease, Opened, Unavailable, WhenFull};
 use store_postgres::{Filled, Migration, NotFilled, OpenError, PostgresStore, Source};
-use store_redis::RedisCounts;
-use store_sqlite::SqliteStore;
+use store_redis::{RedisCounts, RedisLeases};
+use store_sqlite::{KeptLease, SqliteStore};
 
 use crate::backends;
 use crate::clock::now;
@@ -31,6 +31,8 @@ pub struct Moved {
     pub secrets: usize,
     /// Counters of quotas whose windows are open.
     pub counters: usize,
+    /// Sessions that are open or to be closed.
+    pub sessions: usize,
 }
 
 /// Why nothing was migrated.
@@ -53,8 +55,8 @@ pub enum NotMigrated {
     /// The database.
     #[error(transparent)]
     NotFilled(#[from] NotFilled),
-    /// Redis is needed for what quotas consumed.
-    #[error("Redis does not answer, and quotas that are used up would begin anew")]
+    /// Redis is needed for what quotas consumed, and for sessions.
+    #[error("Redis does not answer, and quotas that are used up would begin anew, and sessions be lost")]
     NoRedis,
     /// One of the stores cannot be used.
     #[error("{0} cannot be used")]
@@ -81,7 +83,7 @@ pub async fn move_in(document: &Document, from: &Path, mode: Mode) -> Result<Mov
     let old = SqliteStore::open(&file).map_err(|error| unusable("the embedded database")(error.into()))?;
     let counted = old.all_counted().await.map_err(|error| unusable("the embedded database")(error.into()))?;
     let new = PostgresStore::open(settings).await?;
-    let consumed = consumed(from)?;
+    let (consumed, sessions) = (consumed(from)?, sessions(&old).await?);
     let counts = match (&store.redis, mode) {
         (Some(address), Mode::Real) => Some(redis(store, address).await?),
         _ => None,
@@ -92,7 +94,10 @@ pub async fn move_in(document: &Document, from: &Path, mode: Mode) -> Result<Mov
     if let Some(counts) = counts {
         add(&counts, &consumed).await?;
     }
-    Ok(Moved { filled, secrets, counters: consumed.len() })
+    if let (Some(address), Mode::Real) = (&store.redis, mode) {
+        hand_over(store, address, &sessions).await?;
+    }
+    Ok(Moved { filled, secrets, counters: consumed.len(), sessions: sessions.len() })
 }
 
 fn settings(store: &Store) -> Result<store_postgres::Settings, NotMigrated> {
@@ -106,10 +111,11 @@ fn unusable(what: &'static str) -> impl Fn(Box<dyn Error + Send + Sync>) -> NotM
 /// Closes the secrets of a folder with the keys of the new store.
 fn secrets(document: &Document, store: &Store, from: &Path, mode: Mode) -> Result<usize, NotMigrated> {
     let trouble = |error: secrets::Error| unusable("a vault of secrets")(error.into());
-    let masters = match (from.join("master.key"), &document.encryption.master_keys) {
+    let local = match (backends::master_file(from), &document.encryption.master_keys) {
         (file, Some(keys)) if !file.exists() => Masters::Given(keys.clone()),
         (file, _) => Masters::File(file),
     };
+    let masters = backends::masters(local, &document.encryption).map_err(unusable("a vault of secrets"))?;
     let old = Vault::open(&from.join("secrets"), masters).map_err(trouble)?;
     let names = old.names().map_err(trouble)?;
     if mode == Mode::Real {
@@ -149,6 +155,46 @@ fn longest(counter: &str) -> u64 {
     let period = PERIODS.iter().find(is_named).copied().unwrap_or(Period::Year);
     // A month has 31 days at most, a year 366, and a day of a zone 25 hours.
     period.seconds() / 20 * 21 + 4 * 3600
+}
+
+/// Sessions that are open or to be closed; those that nobody has to close, and whose time is over, are none.
+async fn sessions(old: &SqliteStore) -> Result<Vec<KeptLease>, NotMigrated> {
+    let mut leases = old.all_leases().await.map_err(|error| unusable("the embedded database")(error.into()))?;
+    leases.retain(|kept| kept.lease.ending == Ending::Close || now() < kept.lease.ends);
+    Ok(leases)
+}
+
+/// Gives sessions places in the common store, without regard to how many there may be: they are there.
+///
+/// It can be done again, and changes nothing then.
+async fn hand_over(store: &Store, address: &str, sessions: &[KeptLease]) -> Result<(), NotMigrated> {
+    let settings = backends::redis(store, address).map_err(unusable("Redis"))?;
+    let new = RedisLeases::open(settings).map_err(|error| unusable("Redis")(error.into()))?;
+    for KeptLease { lease, ttl, groups } in sessions {
+        let left = Duration::from_micros(lease.latest.0.saturating_sub(now().0));
+        let is_over = lease.state != LeaseState::Open || lease.ends <= now();
+        let place = NewLease {
+            id: lease.id.clone(),
+            groups: groups.iter().map(|name| Group { name: name.clone(), most: None }).collect(),
+            ttl: *ttl,
+            // One whose time is over has to live until it is ended.
+            life: if is_over { PATIENCE } else { left },
+            when_full: WhenFull::Refuse,
+            about: lease.about.clone(),
+        };
+        let opened =
+            Opened { id: lease.id.clone(), ending: lease.ending, about: lease.about.clone(), body: lease.body.clone() };
+        let handed = async {
+            new.take(&place).await?;
+            new.open(&lease.id, &opened).await?;
+            if is_over {
+                new.end(&lease.id).await?;
+            }
+            Ok::<_, Unavailable>(())
+        };
+        handed.await.map_err(|error| unusable("Redis")(error.into()))?;
+    }
+    Ok(())
 }
 
 async fn redis(store: &Store, address: &str) -> Result<RedisCounts, NotMigrated> {

@@ -17,7 +17,7 @@ use telemetry::metrics::Registry;
 use telemetry::sink::Sink;
 use telemetry::traceparent::{Callers, Sampler};
 use tokio::task::JoinSet;
-use watch::{LinesReading, Vitals};
+use watch::{Failures, LinesReading, Vitals};
 
 use crate::authorities;
 use crate::backends;
@@ -28,6 +28,7 @@ use crate::events;
 use crate::jobs;
 use crate::keeping::{self, Keeping};
 use crate::observing::{self, Log, Shipments};
+use crate::receivers;
 use crate::start_error::StartError;
 
 /// Label sets of one metric, beyond which exchanges are counted as `other`.
@@ -73,6 +74,9 @@ pub struct Node {
     pub(crate) vitals: Vitals,
     pub(crate) current: Mutex<Arc<Configuration>>,
     pub(crate) spans: Option<Arc<SpanQueue>>,
+    /// Exchanges that failed, for alerts.
+    pub(crate) failures: Arc<Failures>,
+    pub(crate) sources: Arc<Sources>,
     exporting: Exporting,
     pub(crate) upstreams: Mutex<jobs::Upstreams>,
     logs: Mutex<Vec<Arc<Log>>>,
@@ -94,7 +98,10 @@ impl Node {
         let document = &configuration.document;
         let all = |found| StartError::Findings(and_the_rest(&configuration, found));
         backends::expect(document).map_err(all)?;
-        let keeping = keep(document).await?;
+        let keeping = keep(document).await.map_err(|error| match error {
+            StartError::Findings(found) => all(found),
+            StartError::Store { .. } | StartError::Io(_) => error,
+        })?;
         let services = keeping.as_ref().map_or_else(Services::default, |keeping| keeping.lend(Services::default()));
         let sources = Arc::new(Sources::default());
         let services = Arc::new(beside::lend(services, sources.clone()));
@@ -133,6 +140,8 @@ impl Node {
             file,
             service,
             spans,
+            failures: Arc::default(),
+            sources: sources.clone(),
             exporting: Exporting::default(),
             lent,
         });
@@ -254,6 +263,10 @@ impl Node {
     /// Ends what is under way, writes everything down, and stops.
     pub async fn stop(&self) {
         self.phase.store(1, Ordering::Relaxed);
+        if let Some(keeping) = &self.keeping {
+            // A successor waits for them, and so do visitors.
+            keeping.rooms.let_go();
+        }
         let patience = self.configuration().document.shutdown.drain.duration();
         self.gateway.drain(patience).await;
         self.jobs.lock().abort_all();
@@ -263,6 +276,8 @@ impl Node {
             drop(keeping.add_up().await);
             keeping.note_uses().await;
             keeping.webhooks.let_go().await;
+            keeping.alerts.post.let_go().await;
+            keeping.jobs.let_go().await;
             // What cannot be told now ends a little earlier.
             drop(keeping.sessions.tell_uses().await);
             // One that left without a word is forgotten after a while.
@@ -284,10 +299,16 @@ impl Node {
         let mut snapshot = Snapshot::compile(document, generation, &configuration.hash, &self.lent).map_err(all)?;
         let products = keeping::products(document, &|_| false).map_err(all)?;
         let plans = billing::plans(document, &|_| false).map_err(all)?;
+        let rules = alerts::compile(document, &|_| false).map_err(all)?;
+        let receivers = receivers::receivers(document).map_err(all)?;
+        let scheduled = ::jobs::compile(document, &|_| false).map_err(all)?;
         let logs = observing::logs(document, &self.lent.kept).map_err(located)?;
         snapshot.observers = observing::observers(&snapshot, &self.registry, &logs, self.spans.as_ref());
         if let Some(keeping) = &self.keeping {
             snapshot.observers.insert(0, keeping.meter.clone());
+        }
+        if !rules.rules.is_empty() {
+            snapshot.observers.push(self.failures.clone());
         }
         self.gateway.listen(&snapshot).map_err(located)?;
         if let Some(keeping) = &self.keeping {
@@ -296,6 +317,9 @@ impl Node {
             keeping.index.set_apis(document.apis.keys().cloned().collect());
             keeping.accounts.set_plans(plans);
             keeping.webhooks.set(document.webhooks.clone());
+            keeping.alerts.set(rules, receivers);
+            keeping.jobs.set(scheduled);
+            keeping.rooms.set(document);
         }
         warn_of_what_needs_a_restart(&current, &configuration);
         self.live.replace(snapshot);
@@ -332,7 +356,9 @@ impl Drop for Expecting {
 fn prepare(keeping: Option<&Arc<Keeping>>, document: &Document) -> Result<(), Vec<Finding>> {
     match keeping {
         Some(keeping) => {
+            keeping.alerts.expect(&alerts::compile(document, &|_| false)?);
             keeping.signers.prepare(document)?;
+            keeping.rooms.prepare(document)?;
             keeping.authorities.prepare(document)
         }
         None => Some(authorities::check(document)).filter(|findings| !findings.is_empty()).map_or(Ok(()), Err),

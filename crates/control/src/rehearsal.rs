@@ -11,6 +11,7 @@ use pipeline::{Kept, Services};
 use policies::backend_token::Signers;
 use policies::outside::{Background, NoBackground};
 use policies::revocation_list::Revocations;
+use policies::waiting_room_api::WaitingRooms;
 use problem::Finding;
 use snapshot::{Lent, Snapshot};
 use store::Registry;
@@ -21,6 +22,7 @@ use crate::authorities::NamedAuthorities;
 use crate::backends;
 use crate::document::{Configuration, and_the_rest};
 use crate::keeping::{self, IndexedPlans};
+use crate::rooms::NamedRooms;
 use crate::signers::NamedSigners;
 
 /// What is known of keys.
@@ -53,6 +55,7 @@ pub async fn rehearse(configuration: &Configuration) -> Result<(Snapshot, Keys),
         let index = Arc::new(index);
         services = services.with(index.clone()).with::<dyn Plans>(Arc::new(IndexedPlans::new(index)));
         services = services.with::<dyn Signers>(Arc::new(NamedSigners::of(document)));
+        services = services.with::<dyn WaitingRooms>(Arc::new(NamedRooms::of(document)));
         services = crate::sessions::none().into_iter().fold(services, Services::with);
         keys = found;
     }

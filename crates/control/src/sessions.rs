@@ -8,8 +8,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::Request;
 use secrets::{SealingKey, Vault};
-use sessions::{Answered, Asks, Sessions};
+use sessions::{Answered, Asks, Reading, Sessions};
 use store::{InMemoryLeases, Leases};
+use telemetry::metrics::{Definition, Registry, Unit};
 
 use crate::Node;
 use crate::clock::now;
@@ -65,12 +66,58 @@ pub(crate) async fn close_due(node: Weak<Node>, sessions: Arc<Sessions>) {
     }
 }
 
-/// Tells the store which sessions were used.
+/// Tells the store which sessions were used, and counts them now and then.
 pub(crate) async fn tell_uses(sessions: Arc<Sessions>) {
-    loop {
+    for second in 0_u64.. {
         tokio::time::sleep(EVERY).await;
         if let Err(cause) = sessions.tell_uses().await {
             tracing::warn!(%cause, "the store could not be told which sessions were used; it is tried again");
+        } else if second.is_multiple_of(COUNT) {
+            // What fails here fails above in a moment, and is told there.
+            sessions.count_all().await.ok();
         }
     }
 }
+
+/// Shows, at every scrape, what became of sessions.
+pub(crate) fn show(registry: &Registry, sessions: Arc<Sessions>) {
+    registry.collect_with(move |scrape| {
+        let Reading { opened, refused, ousted, ended, closed, failed, given_up, counting } = sessions.reading();
+        for (event, count) in [
+            ("opened", opened),
+            ("refused", refused),
+            ("ousted", ousted),
+            ("ended", ended),
+            ("closed", closed),
+            ("close-failed", failed),
+            ("given-up", given_up),
+        ] {
+            scrape.counter(&EVENTS, &[event], float(count));
+        }
+        scrape.gauge(&OPEN, &[], float(counting));
+    });
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric is a double wherever it goes")]
+fn float(value: u64) -> f64 {
+    value as f64
+}
+
+/// In how many seconds sessions are counted once.
+const COUNT: u64 = 10;
+
+static EVENTS: Definition = Definition {
+    name: "vestibule_session_events",
+    help: "Sessions at backends: opened, refused at the maximum, ousted by another, ended by callers, closed by the gateway, \
+           tried in vain to be closed, given up.",
+    labels: &["event"],
+    unit: Unit::Count,
+    bounds: &[],
+};
+static OPEN: Definition = Definition {
+    name: "vestibule_sessions",
+    help: "Sessions at backends that have a place, on whatever node; counted every ten seconds.",
+    labels: &[],
+    unit: Unit::Count,
+    bounds: &[],
+};

@@ -232,26 +232,13 @@ impl Webhooks {
         let now = (self.clock)();
         let kept =
             self.vault.get(&place(&webhook.name)).map_err(|error| format!("its secret cannot be read: {error}"))?;
-        let seconds = now.0 / 1_000_000;
-        let signed = format!("{id}.{seconds}.{body}");
-        let in_use = |kept: &Kept| kept.until.is_none_or(|until| now < until);
-        let signatures: Vec<String> = read(kept.as_deref())
-            .secrets
-            .iter()
-            .filter(|kept| in_use(kept))
-            .map(|kept| format!("v1,{}", STANDARD.encode(sign(&kept.secret, signed.as_bytes()))))
-            .collect();
-        if signatures.is_empty() {
+        let secrets = read(kept.as_deref()).secrets;
+        let in_use = secrets.iter().filter(|kept| kept.until.is_none_or(|until| now < until));
+        let in_use: Vec<&str> = in_use.map(|kept| kept.secret.as_str()).collect();
+        if in_use.is_empty() {
             return Err("it has no secret; `vestibule admin webhook rotate-secret` makes one".to_owned());
         }
-        let text = |text: String| HeaderValue::try_from(text).map_err(|error| error.to_string());
-        Ok(HeaderMap::from_iter([
-            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-            (USER_AGENT, HeaderValue::from_static(concat!("Vestibule/", env!("CARGO_PKG_VERSION")))),
-            (HeaderName::from_static("webhook-id"), text(id.to_owned())?),
-            (HeaderName::from_static("webhook-timestamp"), HeaderValue::from(seconds)),
-            (HeaderName::from_static("webhook-signature"), text(signatures.join(" "))?),
-        ]))
+        signed_headers(&in_use, id, now, body)
     }
 
     fn guard(&self) -> Guard {
@@ -300,17 +287,43 @@ fn drawn() -> Result<String, WebhookError> {
     Ok(format!("{PREFIX}{}", STANDARD.encode(secret)))
 }
 
+/// The headers of Standard Webhooks, with a signature by each of these secrets.
+pub(crate) fn signed_headers(secrets: &[&str], id: &str, now: UnixMicros, body: &str) -> Result<HeaderMap, String> {
+    let seconds = now.0 / 1_000_000;
+    let signed = format!("{id}.{seconds}.{body}");
+    let signature = |secret: &&str| format!("v1,{}", STANDARD.encode(sign(secret, signed.as_bytes())));
+    let signatures: Vec<String> = secrets.iter().map(signature).collect();
+    let text = |text: String| HeaderValue::try_from(text).map_err(|error| error.to_string());
+    Ok(HeaderMap::from_iter([
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (USER_AGENT, HeaderValue::from_static(concat!("Vestibule/", env!("CARGO_PKG_VERSION")))),
+        (HeaderName::from_static("webhook-id"), text(id.to_owned())?),
+        (HeaderName::from_static("webhook-timestamp"), HeaderValue::from(seconds)),
+        (HeaderName::from_static("webhook-signature"), text(signatures.join(" "))?),
+    ]))
+}
+
+/// Whether a text is a secret as Standard Webhooks write it, of a length that cannot be guessed.
+pub(crate) fn is_secret(text: &str) -> bool {
+    let key = text.trim().strip_prefix(PREFIX).and_then(|key| STANDARD.decode(key).ok());
+    key.is_some_and(|key| SHORTEST_KEY <= key.len())
+}
+
 fn sign(secret: &str, text: &[u8]) -> Vec<u8> {
     let key = STANDARD.decode(secret.strip_prefix(PREFIX).unwrap_or_default()).unwrap_or_default();
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), text).as_ref().to_vec()
 }
 
-fn rfc3339(at: UnixMicros) -> String {
+pub(crate) fn rfc3339(at: UnixMicros) -> String {
     let micros = i64::try_from(at.0).unwrap_or(i64::MAX);
     jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX).to_string()
 }
 
 const PREFIX: &str = "whsec_";
+
+/// Bytes of a key.
+const SHORTEST_KEY: usize = 16;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_ANSWER: usize = 64 * 1024;
 

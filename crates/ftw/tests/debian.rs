@@ -6,7 +6,8 @@ use waf::{Compatibility, Rules, Source};
 
 #[test]
 fn the_rule_set_of_debian_loads_without_what_asks_other_services() {
-    let (setup, rules) = (Path::new("/etc/modsecurity/crs/crs-setup.conf"), Path::new("/usr/share/modsecurity-crs/rules/*.conf"));
+    let (setup, rules) =
+        (Path::new("/etc/modsecurity/crs/crs-setup.conf"), Path::new("/usr/share/modsecurity-crs/rules/*.conf"));
     assert!(setup.exists(), "the Debian package modsecurity-crs must be installed");
     let loaded = Rules::read(&[Source::Files(setup), Source::Files(rules)], Compatibility::Lenient);
     let rules = loaded.unwrap_or_else(|findings| {

@@ -147,10 +147,10 @@ impl ClientCertificate {
             // What was verified can be read; what cannot has no names.
             let read = authority::Certificate::of(&certificate.der).ok();
             let not_after = read.as_ref().map_or(0, |read| read.not_after.saturating_mul(1_000_000));
-            let names = read.map(authority::Certificate::known_by).unwrap_or_default();
-            Said { names: names.into(), not_after }
+            Said::new(read.map(authority::Certificate::known_by).unwrap_or_default(), not_after)
         });
-        Some((self.index.certificate_rule(&said.names)?, said))
+        let is_signed_by = |key: &[u8]| said.is_signed_by(key, || authority::is_signed_by(&certificate.der, key));
+        Some((self.index.certificate_rule(&said.names, is_signed_by)?, said))
     }
 }
 
@@ -202,6 +202,8 @@ mod tests {
     use pipeline::tester::{Judged, PolicyUnderTest, policy, policy_with};
     use pipeline::{Route, Services, Tls};
     use rcgen::{CertificateParams, KeyPair};
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject;
     use serde_json::json;
 
     use super::*;
@@ -318,7 +320,7 @@ mod tests {
         let policy = fixture.policy(json!({}));
         let other = || shown(policy.request(), &fixture.der, [7; 32]);
         let subject = format!("subject:{}", fixture.certificate.subject);
-        let new = NewCertificateRule { name: subject.clone(), scopes: vec!["some".to_owned()] };
+        let new = NewCertificateRule { name: subject.clone(), scopes: vec!["some".to_owned()], issuer: None };
         other().is_refused_with("client-certificate-unknown");
         let rule = wait(fixture.partners.create_certificate_rule(&fixture.certificate.app, new));
 
@@ -331,6 +333,42 @@ mod tests {
         wait(fixture.partners.delete_certificate_rule(&rule.name));
         other().is_refused_with("client-certificate-unknown");
         assert!(passed.lives.iter().any(|life| life.over(NOW).is_some()));
+    }
+
+    #[test]
+    fn a_rule_about_one_authority_is_about_nothing_that_others_sign() {
+        let fixture = fixture(2030);
+        let policy = fixture.policy(json!({}));
+        let made =
+            |common_name: &str| authority::Authority::make(common_name, [1; 16], 1_767_225_600, 2_000_000_000).unwrap();
+        let signed = |kept: &authority::Kept| {
+            let key = KeyPair::generate().unwrap();
+            let request = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
+            let leaf = authority::Leaf {
+                organization: "acme",
+                unit: "shop",
+                common_name: "till",
+                serial: [2; 16],
+                now: 1_767_225_600,
+                until: 1_900_000_000,
+                revocations_at: None,
+            };
+            let authority = authority::Authority::read(&kept.certificate, &kept.key).unwrap();
+            let pem = authority.sign(&authority::Request::read(&request).unwrap(), &leaf).unwrap();
+            CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec()
+        };
+        // Both have one name, and so have their certificates.
+        let (ours, theirs) = (made("partners"), made("partners"));
+        let new = NewCertificateRule {
+            name: "subject:O=acme,OU=shop,CN=till".to_owned(),
+            scopes: Vec::new(),
+            issuer: Some(ours.certificate.clone()),
+        };
+        let rule = wait(fixture.partners.create_certificate_rule(&fixture.certificate.app, new));
+        assert_eq!(rule.issuer.as_ref().unwrap().subject, "CN=partners");
+
+        shown(policy.request(), &signed(&ours), [7; 32]).passes();
+        shown(policy.request(), &signed(&theirs), [8; 32]).is_refused_with("client-certificate-unknown");
     }
 
     #[test]

@@ -35,11 +35,9 @@ pub(crate) fn enter(tie: &Tie, exchange: &mut Exchange) -> Result<(), Problem> {
     }
     let products: Vec<&str> = grants.approved().map(|product| product.name.as_str()).collect();
     let have = if products.is_empty() { "no products".to_owned() } else { format!("only `{}`", products.join("`, `")) };
-    let detail = format!(
-        "{} {} of the API `{}` is in none of your app's products: it has {have}.",
-        exchange.method,
-        target.path(),
-        route.api
-    );
+    // A request for the API's own path has nothing below it.
+    let path = Some(target.path()).filter(|path| !path.is_empty()).unwrap_or("/");
+    let (method, api) = (&exchange.method, &route.api);
+    let detail = format!("{method} {path} of the API `{api}` is in none of your app's products: it has {have}.");
     Err(Problem::new(&OPERATION_NOT_ALLOWED).detail(detail).member("products", products))
 }

@@ -52,9 +52,9 @@ impl Consumer {
         SegmentReader::open(&self.directory, id, offset)
     }
 
-    /// Remembers, also after a crash, that this consumer needs the segments no more, and returns those of earlier
-    /// calls that are removed by now: nothing need be known about them any longer.
-    pub fn done(&mut self, ids: impl IntoIterator<Item = SegmentId>) -> Result<Vec<SegmentId>, Error> {
+    /// The segments that this consumer was done with and that are removed by now, also after a loss of power: none of them will
+    /// ever be read again.
+    pub fn gone(&self) -> Result<BTreeSet<SegmentId>, Error> {
         // What is taken for gone and comes back is read once more from its beginning. So each is looked for by its name,
         // which a listing may miss while others come and go, and its removal must survive a loss of power.
         let is_gone = |id: &SegmentId| matches!(id.file_in(&self.directory).try_exists(), Ok(false));
@@ -62,6 +62,22 @@ impl Consumer {
         if !gone.is_empty() {
             sync_directory_of(&self.path)?;
         }
+        Ok(gone)
+    }
+
+    /// Remembers, also after a crash, that this consumer needs the segments no more.
+    pub fn done(&mut self, ids: impl IntoIterator<Item = SegmentId>) -> Result<(), Error> {
+        let gone = self.gone()?;
+        self.done_and_gone(ids, &gone)
+    }
+
+    /// As [`Self::done`], and forgets nothing but these, which [`Self::gone`] named: whoever knows something else of them has
+    /// time to forget it before.
+    pub fn done_and_gone(
+        &mut self,
+        ids: impl IntoIterator<Item = SegmentId>,
+        gone: &BTreeSet<SegmentId>,
+    ) -> Result<(), Error> {
         self.done.retain(|id| !gone.contains(id));
         self.done.extend(ids);
 
@@ -74,8 +90,7 @@ impl Consumer {
             lines.push('\n');
         }
         file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()).map_err(failed("write"))?;
-        fs::rename(&written, &self.path).map_err(failed("rename"))?;
-        Ok(gone.into_iter().collect())
+        fs::rename(&written, &self.path).map_err(failed("rename"))
     }
 }
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::error::NotAppended;
 use crate::frame::MAX_RECORD;
 use crate::journal::Shared;
-use crate::segment::{Pen, Segment};
+use crate::segment::{Pen, Segment, SegmentId};
 
 /// Appends records, from one thread at a time.
 #[derive(Debug)]
@@ -24,6 +24,13 @@ pub struct Writer {
 pub struct Mark {
     pub(crate) segment: Arc<Segment>,
     pub(crate) end: usize,
+}
+
+impl Mark {
+    /// The segment that it is in.
+    pub fn segment(&self) -> SegmentId {
+        self.segment.id
+    }
 }
 
 /// Where the supplying thread lays a writer's next segment.

@@ -63,7 +63,7 @@ impl Policy for Concurrency {
         if limit == 0 {
             return Err(Finding::new(&at.at("requests"), "lets nothing pass: write at least 1"));
         }
-        let counted_by = per.compile(&at.at("per"))?;
+        let counted_by = per.compile(chain, &at.at("per"))?;
         let name = name(written.as_deref(), Self::NAME, at, chain)?;
         let owner = written.unwrap_or_else(|| chain.place());
         let underway = chain.keep(Some(&format!("{owner}/{}", counted_by.identity())), InFlight::default);

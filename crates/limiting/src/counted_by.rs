@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::{HeaderName, HeaderValue};
-use pipeline::{Exchange, Failure};
+use pipeline::{ChainBuilder, Exchange, Failure};
 use problem::{Finding, Pointer};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -39,7 +39,7 @@ pub(crate) enum CountBy {
 
 impl CountBy {
     /// Checks what can be checked before a request comes.
-    pub(crate) fn compile(self, at: &Pointer) -> Result<CountedBy, Finding> {
+    pub(crate) fn compile(self, chain: &ChainBuilder, at: &Pointer) -> Result<CountedBy, Finding> {
         let no_header = |name: &str| Finding::new(&at.at("header"), format!("`{name}` is no header's name"));
         Ok(match self {
             Self::Api => CountedBy::Api,
@@ -51,7 +51,7 @@ impl CountBy {
             Self::Address => CountedBy::Address,
             Self::Header(name) => CountedBy::Header(name.parse().ok().ok_or_else(|| no_header(&name))?),
             Self::Expression(source) => {
-                let key = expression::key(&source, &at.at("expression"))?;
+                let key = expression::key_in(chain, &source, &at.at("expression"))?;
                 CountedBy::Expression(source.into(), key)
             }
         })
@@ -137,6 +137,27 @@ impl CountedBy {
         }
     }
 
+    /// Whom an exchange counts for, by a name that operators may see wherever it goes: values that clients send are left out.
+    pub(crate) fn shown(&self, exchange: &Exchange) -> String {
+        let caller = exchange.caller.as_deref();
+        let name = |name: Option<&std::sync::Arc<str>>| name.map(ToString::to_string).unwrap_or_default();
+        match self {
+            Self::Api => "everybody".to_owned(),
+            Self::Route => exchange.route.template.to_string(),
+            Self::Key => name(caller.map(|caller| &caller.credential)),
+            Self::App => {
+                let (company, app) =
+                    caller.map(|caller| (caller.company.as_ref(), caller.app.as_ref())).unwrap_or_default();
+                format!("{}/{}", name(company), name(app))
+            }
+            Self::Company => name(caller.and_then(|caller| caller.company.as_ref())),
+            Self::Product => name(exchange.product.as_ref()),
+            Self::Address => "an address".to_owned(),
+            Self::Header(name) => format!("a value of `{name}`"),
+            Self::Expression(..) => "a caller".to_owned(),
+        }
+    }
+
     /// What is counted, as a name for state: another one counts something else.
     pub(crate) fn identity(&self) -> String {
         match self {
@@ -215,7 +236,8 @@ mod tests {
     use super::*;
 
     fn key(by: CountBy, exchange: &Exchange) -> String {
-        by.compile(&Pointer::default()).unwrap().with_key(exchange, str::to_owned).unwrap()
+        let chain = ChainBuilder::new("test", Arc::default(), Arc::default());
+        by.compile(&chain, &Pointer::default()).unwrap().with_key(exchange, str::to_owned).unwrap()
     }
 
     #[test]

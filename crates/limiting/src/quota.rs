@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 use http::{StatusCode, response};
-use limits::{Calendar, Counters, Decision, Fallback, Ledger, Passage, Period, Plans, Shared};
+use limits::{Brink, Calendar, Counters, Decision, Fallback, Ledger, Passage, Period, Plans, Reached, Shared, crossed};
 use pipeline::{
     AskOnRequest, ChainBuilder, Exchange, Failure, Flow, OnGiveBack, OnRequest, OnResponse, Policy, Stage, Step,
     Verdict,
@@ -79,7 +79,13 @@ pub struct Quota {
     zone: String,
     /// Where several nodes count together, if there are several.
     shared: Option<Arc<dyn Shared>>,
+    /// Who is told when callers come near the end of it, and at which shares in hundredths.
+    brink: Option<Near>,
+    name: String,
 }
+
+/// Who is told of those that come near the end, and at which shares.
+type Near = (Arc<dyn Brink>, Box<[u8]>);
 
 enum Plan {
     /// The same for everybody.
@@ -107,7 +113,7 @@ impl Policy for Quota {
             (None, Some(From::Product)) => CountBy::App,
             (None, None) => return Err(finding("does not say whom to count: write `by`, such as `by: app`")),
         };
-        let counted_by = by.compile(&at.at("by"))?;
+        let counted_by = by.compile(chain, &at.at("by"))?;
         let name = name(written.as_deref(), Self::NAME, at, chain)?;
         let keeper = Keeper { zone: &zone, counted_by: &counted_by, keys, at };
         let (plan, fields) = match (requests, per, from) {
@@ -125,7 +131,12 @@ impl Policy for Quota {
             }
             _ => return Err(finding("needs either `requests` and `per`, or `from: product`")),
         };
-        Ok(Self { plan, counted_by, cost, fields, zone, shared: chain.service() })
+        let brink = chain.service::<dyn Brink>().map(|brink| {
+            let shares = brink.shares();
+            (brink, shares)
+        });
+        let brink = brink.filter(|(_, shares)| !shares.is_empty());
+        Ok(Self { plan, counted_by, cost, fields, zone, shared: chain.service(), brink, name })
     }
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
@@ -224,10 +235,34 @@ impl OnResponse for Quota {
 impl Quota {
     fn settle(&self, counters: &Counters, decision: &Decision, exchange: &mut Exchange) -> Flow {
         self.fields.keep(exchange, decision, counters.calendar().period().seconds());
+        if let Some((brink, shares)) = &self.brink {
+            let cost = self.cost.unwrap_or(exchange.cost);
+            if let Some(share) = crossed(decision, cost, shares) {
+                self.tell(&**brink, share, (counters, decision), exchange);
+            }
+        }
         match decision.passage {
             Passage::Granted => Flow::Next,
             Passage::Refused { retry_after } => self.refusal(counters, decision, retry_after, exchange).into(),
         }
+    }
+
+    /// Says that a caller has used so much, by a name that is no secret.
+    #[cold]
+    fn tell(&self, brink: &dyn Brink, share: u8, (counters, decision): (&Counters, &Decision), exchange: &Exchange) {
+        let calendar = counters.calendar();
+        let window = calendar.window(exchange.began_at);
+        let whom = self.counted_by.shown(exchange);
+        brink.reached(&Reached {
+            quota: &self.name,
+            whom: &whom,
+            share,
+            limit: decision.limit,
+            lasts: calendar.period().seconds(),
+            ends: window.end,
+            now: exchange.began_at,
+            is_refused: !decision.is_granted(),
+        });
     }
 
     /// Hands counters, key and limit of the exchange to `judge`; nothing, if its product has no quota.
@@ -288,186 +323,5 @@ const PERIODS: [Period; 7] =
     [Period::Second, Period::Minute, Period::Hour, Period::Day, Period::Week, Period::Month, Period::Year];
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use http::Response;
-    use limits::{Reading, Remembered};
-    use parking_lot::Mutex;
-    use pipeline::tester::{policy, policy_with};
-    use pipeline::{Body, Caller, Services};
-    use serde_json::json;
-
-    use super::*;
-
-    const HOUR: u64 = 3_600_000_000;
-
-    fn app(name: &str) -> Caller {
-        Caller { by: "api-key", company: Some("acme".into()), app: Some(name.into()), ..Caller::default() }
-    }
-
-    fn detail(answer: &pipeline::tester::Answer) -> String {
-        let document: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-        document["detail"].as_str().unwrap().to_owned()
-    }
-
-    #[test]
-    fn the_quota_passes_and_not_one_more() {
-        let quota = policy::<Quota>(json!({ "requests": 2, "per": "day", "by": "app", "zone": "Europe/Berlin" }));
-
-        quota.request().called_by(app("shop")).passes();
-        quota.request().called_by(app("shop")).passes();
-        let answer = quota.request().called_by(app("shop")).is_refused_with("quota-exceeded");
-        quota.request().called_by(app("desk")).passes();
-
-        // The tester's clock stands at 2026-01-01T00:00:00Z, which is 01:00 in Berlin.
-        assert_eq!(answer.status, 429);
-        assert_eq!(answer.headers["retry-after"], "82800");
-        assert_eq!(
-            detail(&answer),
-            "The quota is 2 requests per day (Europe/Berlin) for each app. It is used up; it resets at \
-             2026-01-02T00:00:00+01:00, in 82800 seconds."
-        );
-        let tomorrow = |exchange: &mut Exchange| exchange.began_at += 23 * HOUR;
-        quota.request().called_by(app("shop")).with(tomorrow).passes();
-    }
-
-    #[test]
-    fn answers_say_what_is_allowed_and_what_is_left() {
-        let quota = policy::<Quota>(json!({ "requests": 100, "per": "hour", "by": "api" }));
-
-        let later = |exchange: &mut Exchange| exchange.began_at += HOUR / 4 + 1;
-        let answer = quota.request().with(later).answered(Response::new(Body::Empty));
-
-        assert_eq!(answer.headers["ratelimit-policy"], "\"quota\";q=100;w=3600");
-        assert_eq!(answer.headers["ratelimit"], "\"quota\";r=99;t=2700");
-    }
-
-    #[test]
-    fn a_request_counts_for_its_cost() {
-        let by_exchange = policy::<Quota>(json!({ "requests": 5, "per": "day", "by": "api" }));
-        let costing = |cost| move |exchange: &mut Exchange| exchange.cost = cost;
-        by_exchange.request().with(costing(3)).passes();
-        let answer = by_exchange.request().with(costing(3)).is_refused_with("quota-exceeded");
-        assert!(detail(&answer).contains("2 are left, which is less than this request counts for"));
-        by_exchange.request().with(costing(2)).passes();
-
-        let by_settings = policy::<Quota>(json!({ "requests": 5, "per": "day", "by": "api", "cost": 6 }));
-        let answer = by_settings.request().is_refused_with("quota-exceeded");
-        assert!(!answer.headers.contains_key("retry-after"));
-        assert!(detail(&answer).ends_with("and this request counts for more than that."));
-    }
-
-    #[test]
-    fn a_reload_gives_no_second_quota() {
-        let quota = policy::<Quota>(json!({ "requests": 1, "per": "day", "by": "api" }));
-        quota.request().passes();
-
-        let quota = quota.reloaded(json!({ "requests": 2, "per": "day", "by": "api" }));
-
-        quota.request().passes();
-        quota.request().is_refused_with("quota-exceeded");
-    }
-
-    struct Catalogue;
-
-    impl Plans for Catalogue {
-        fn quota(&self, product: &str) -> Option<(u64, Period)> {
-            match product {
-                "gold" => Some((2, Period::Month)),
-                "trial" => Some((1, Period::Minute)),
-                _ => None,
-            }
-        }
-    }
-
-    fn by_product() -> pipeline::tester::PolicyUnderTest<Quota> {
-        policy_with(json!({ "from": "product" }), Services::default().with::<dyn Plans>(Arc::new(Catalogue)))
-    }
-
-    #[test]
-    fn each_product_brings_its_own_quota() {
-        let quota = by_product();
-        let ask = |product: &'static str| {
-            let set = move |exchange: &mut Exchange| exchange.product = Some(product.into());
-            quota.request().called_by(app("shop")).with(set)
-        };
-
-        ask("gold").passes();
-        let answer = ask("gold").answered(Response::new(Body::Empty));
-        assert_eq!(answer.headers["ratelimit-policy"], "\"quota\";q=2;w=2678400");
-        assert_eq!(answer.headers["ratelimit"], "\"quota\";r=0;t=2678400");
-        ask("gold").is_refused_with("quota-exceeded");
-
-        ask("trial").passes();
-        let answer = ask("trial").is_refused_with("quota-exceeded");
-        assert_eq!(answer.headers["retry-after"], "60");
-
-        let answer = ask("unlimited").answered(Response::new(Body::Empty));
-        assert!(!answer.headers.contains_key("ratelimit"));
-    }
-
-    #[test]
-    fn a_request_of_nobody_or_by_no_product_cannot_be_judged() {
-        by_product().request().called_by(app("shop")).is_refused_with("policy-failed");
-        let gold = |exchange: &mut Exchange| exchange.product = Some("gold".into());
-        by_product().request().with(gold).is_refused_with("policy-failed");
-        by_product().failing_open().request().with(gold).passes();
-    }
-
-    #[derive(Default)]
-    struct Book(Mutex<BTreeMap<(String, u64), u64>>);
-
-    impl Ledger for Book {
-        fn consumed(&self, counter: &str, window_start: u64, n: u32) {
-            *self.0.lock().entry((counter.to_owned(), window_start)).or_default() += u64::from(n);
-        }
-
-        fn given_back(&self, _: &str, _: u64, _: u32) {}
-
-        fn remembered(&self, name: &str) -> Remembered {
-            let reading = |((counter, start), n): (&(String, u64), &u64)| Reading {
-                counter: counter.clone(),
-                window_start: *start,
-                consumed: *n,
-            };
-            let readings =
-                self.0.lock().iter().filter(|((counter, _), _)| counter.starts_with(name)).map(reading).collect();
-            Remembered { readings, news: 0 }
-        }
-    }
-
-    #[test]
-    fn a_restart_gives_no_second_quota() {
-        let book = Arc::new(Book::default());
-        let started = || {
-            let services = Services::default().with::<dyn Ledger>(book.clone());
-            policy_with::<Quota>(json!({ "requests": 2, "per": "day", "by": "app" }), services)
-        };
-
-        started().request().called_by(app("shop")).passes();
-        started().request().called_by(app("shop")).passes();
-        started().request().called_by(app("shop")).is_refused_with("quota-exceeded");
-
-        let counter = ("test/quota/1/day/UTC/app:acme/shop".to_owned(), 1_767_225_600);
-        assert_eq!(*book.0.lock(), BTreeMap::from([(counter, 2)]));
-    }
-
-    #[test]
-    fn settings_that_make_no_sense_are_findings() {
-        let finding = |settings| policy::<Quota>(settings).finding();
-        let choose = "/with: needs either `requests` and `per`, or `from: product`";
-        assert_eq!(finding(json!({ "requests": 5, "by": "app" })), choose);
-        assert_eq!(finding(json!({ "per": "day", "by": "app" })), choose);
-        assert_eq!(finding(json!({ "requests": 5, "per": "day", "from": "product" })), choose);
-        assert_eq!(
-            finding(json!({ "requests": 5, "per": "day" })),
-            "/with: does not say whom to count: write `by`, such as `by: app`"
-        );
-        assert_eq!(
-            finding(json!({ "requests": 5, "per": "day", "by": "app", "zone": "Mars" })),
-            "/with/zone: there is no time zone `Mars`; write a name such as `Europe/Berlin` or `UTC`"
-        );
-        assert_eq!(finding(json!({ "from": "product" })), "/with: there are no products here to take a quota from");
-    }
-}
+#[path = "quota_tests.rs"]
+mod tests;

@@ -88,7 +88,7 @@ impl Policy for SpikeArrest {
 
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
         let Config { rate, burst, per, name: written, keys } = config;
-        let counted_by = per.compile(&at.at("per"))?;
+        let counted_by = per.compile(chain, &at.at("per"))?;
         let burst = burst.unwrap_or_else(|| (rate.count() / 10).max(1));
         let rule = Gcra::new(rate.count(), rate.per(), burst).ok_or_else(|| {
             let message =

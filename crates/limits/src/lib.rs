@@ -5,6 +5,7 @@
 //! Deliberately not here: clocks (the time is a parameter), storage (a [`Ledger`] is told what was counted) and HTTP.
 
 mod arrivals;
+mod brink;
 mod calendar;
 mod counters;
 mod decision;
@@ -16,6 +17,7 @@ mod shared;
 mod tally;
 
 pub use self::arrivals::Arrivals;
+pub use self::brink::{Brink, Reached, crossed};
 pub use self::calendar::{Calendar, Period, UnknownZone, Window};
 pub use self::counters::Counters;
 pub use self::decision::{Decision, Passage};

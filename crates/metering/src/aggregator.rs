@@ -142,15 +142,15 @@ impl Aggregator {
         }
     }
 
-    /// Lets segments go, and then what the store knows of those that are gone. Not the other way round: a segment
-    /// that is read again while the store has forgotten it would be counted twice.
+    /// Lets segments go, and has the store forget those that are gone: they cannot be read again, and so not be counted twice.
+    /// Only then are they forgotten here, so that the store is told again if it could not be told now.
     async fn finish(&mut self, finished: Vec<SegmentId>) -> Result<(), AggregateError> {
-        let gone = self.consumer.done(finished)?;
+        let gone = self.consumer.gone()?;
         if !gone.is_empty() {
-            let gone: Vec<_> = gone.iter().map(SegmentId::to_string).collect();
-            self.totals.forget(&gone).await?;
+            let names: Vec<_> = gone.iter().map(SegmentId::to_string).collect();
+            self.totals.forget(&names).await?;
         }
-        Ok(())
+        Ok(self.consumer.done_and_gone(finished, &gone)?)
     }
 }
 

@@ -273,6 +273,39 @@ async fn what_is_counted_is_let_go_and_then_forgotten() {
     assert_eq!(summed(&rows(&totals).await).0, n);
 }
 
+#[tokio::test]
+async fn what_a_store_could_not_be_told_to_forget_it_is_told_again() {
+    let directory = TempDir::new().unwrap();
+    let journal = Journal::open(directory.path(), settings(), 1).unwrap();
+    let totals = Arc::new(Fragile::default());
+    let first = {
+        append(&mut journal.writer().unwrap(), 1);
+        journal.segments().unwrap()[0]
+    };
+    let mut reading = aggregator(&journal, totals.clone());
+    reading.round().await.unwrap();
+    until(|| !journal.segments().unwrap().contains(&first));
+
+    // Two steps: the next segment, and what it holds; it fails where it would be told to forget the first.
+    append(&mut journal.writer().unwrap(), 1);
+    let mut failures = 0;
+    for steps in 0.. {
+        *totals.left.lock() = Some(steps);
+        match reading.round().await {
+            Ok(_) => break,
+            Err(_) => failures += 1,
+        }
+        // Its process may end as well.
+        drop(reading);
+        reading = aggregator(&journal, totals.clone());
+    }
+    *totals.left.lock() = None;
+
+    assert!(failures > 3, "it failed at each step");
+    assert_eq!(totals.counted(&first.to_string()).await.unwrap(), 0);
+    assert_eq!(summed(&rows(&totals).await).0, 2);
+}
+
 /// A journal with one record in the first segment, and a second segment that the writer has not come to.
 fn two_segments(directory: &TempDir) -> (Journal, Writer, PathBuf) {
     let journal = Journal::open(directory.path(), settings(), 1).unwrap();

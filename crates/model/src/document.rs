@@ -7,9 +7,11 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::alerts::Alerts;
 use crate::api::{Api, Product};
 use crate::authorities::CertificateAuthority;
 use crate::formats;
+use crate::jobs::Job;
 use crate::keys::{Encryption, ImportedKeys, SigningKeys};
 use crate::limits::Limits;
 use crate::listener::{Listener, ServerTls};
@@ -17,6 +19,7 @@ use crate::logs::LogSink;
 use crate::named::Named;
 use crate::plan::Plan;
 use crate::requests::Requests;
+use crate::rooms::WaitingRoom;
 use crate::units::Span;
 use crate::upstream::Upstream;
 use crate::usage::Usage;
@@ -71,6 +74,9 @@ pub struct Document {
     /// Bundles of operations that apps subscribe to.
     #[serde(default)]
     pub products: Named<Product>,
+    /// Waiting rooms, by the names that `waiting-room-api` and `waiting-room-token` use.
+    #[serde(default)]
+    pub rooms: Named<WaitingRoom>,
     /// What companies pay.
     #[serde(default)]
     pub plans: Named<Plan>,
@@ -80,6 +86,12 @@ pub struct Document {
     /// How other programs are told what changes in the registry.
     #[serde(default)]
     pub webhooks: Webhooks,
+    /// Who is told what goes wrong.
+    #[serde(default)]
+    pub alerts: Alerts,
+    /// What is done at certain times, under names of your own.
+    #[serde(default)]
+    pub jobs: Named<Job>,
     /// Where access logs go.
     #[serde(default)]
     pub logs: Vec<LogSink>,

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::money::{MONEY_FORM, Money};
+use crate::rooms::Moment;
 use crate::share::Share;
 use crate::units::{Rate, Size, Span};
 
@@ -81,6 +82,11 @@ const FORMATS: &[Format] = &[
         name: "span",
         form: "a span of time such as `250ms`, `5s` or `1h30m`",
         complaint: |text| text.parse::<Span>().err().map(|error| error.to_string()),
+    },
+    Format {
+        name: "moment",
+        form: "a moment such as `2026-12-01T10:00:00Z`",
+        complaint: |text| text.parse::<Moment>().err().map(|error| error.to_string()),
     },
     Format {
         name: "rate",

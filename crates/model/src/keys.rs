@@ -1,10 +1,13 @@
 //! Keys that the gateway makes and keeps itself.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::named::Named;
 use crate::units::Span;
+use crate::upstream::ClientTls;
 
 /// Keys that sign tokens for backends: made by the gateway, kept in the store, exchanged on schedule.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -48,6 +51,46 @@ pub struct Encryption {
     /// still open what they have closed, until `vestibule secrets rotate-master-key` is done. Left out, a key is made in the
     /// file `master.key` of the store.
     pub master_keys: Option<Vec<String>>,
+    /// A master key that stays in Vault or `OpenBao` and is used there; `master_keys`, or the file, then only open what they have
+    /// closed before.
+    pub transit: Option<Transit>,
+}
+
+/// A key of the secrets engine `transit` of Vault or `OpenBao`. The gateway asks when it starts and when keys are exchanged;
+/// between, it goes on with what it has while the server is away.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Transit {
+    /// The server, such as `https://vault.example:8200`.
+    pub url: String,
+    /// The name of the key, which must be there.
+    pub key: String,
+    /// Where the engine is mounted. Default `transit`.
+    #[serde(default = "mount")]
+    pub mount: String,
+    /// The token to ask with, by reference, such as `${env:VAULT_TOKEN}`.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// A file with the token, read for each question, so that somebody else may renew it.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+    /// The namespace of the engine, where the server has some.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// TLS towards the server.
+    #[serde(default)]
+    pub tls: ClientTls,
+    /// How long an answer may take. Default 5s.
+    #[serde(default = "patience")]
+    pub timeout: Span,
+}
+
+fn mount() -> String {
+    "transit".to_owned()
+}
+
+fn patience() -> Span {
+    Span::seconds(5)
 }
 
 /// Keys that other programs made and that were imported.

@@ -2,12 +2,14 @@
 //!
 //! A document may be wrong in what it says; what serves traffic is compiled from it elsewhere.
 
+pub mod alerts;
 pub mod api;
 pub mod authorities;
 pub mod diff;
 pub mod document;
 pub mod fmt;
 pub mod formats;
+pub mod jobs;
 pub mod keys;
 pub mod limits;
 pub mod listener;
@@ -17,6 +19,7 @@ pub mod named;
 pub mod plan;
 pub mod read;
 pub mod requests;
+pub mod rooms;
 pub mod schema;
 pub mod share;
 pub mod units;

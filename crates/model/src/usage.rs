@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::named::Named;
 use crate::units::{Size, Span};
+use crate::upstream::ClientTls;
 
 /// What becomes of usage records beside being added up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -31,6 +32,8 @@ pub struct Usage {
 pub enum EventSink {
     /// A service that batches are posted to.
     Http(EventHttp),
+    /// A stream of NATS `JetStream`, a message an event.
+    Nats(EventNats),
     /// A file, an event a line; lines are added to its end.
     File(EventFile),
 }
@@ -58,6 +61,49 @@ pub enum EventForm {
     CloudEvents,
     /// A batch of events of Lago.
     Lago,
+}
+
+/// A stream of NATS `JetStream`. Each message is a `CloudEvents` 1.0 event in JSON with the header `Nats-Msg-Id`, the event's id, by
+/// which the stream drops what it got twice. It counts as sent once the stream has acknowledged it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventNats {
+    /// Servers of one cluster, each with its port, such as `nats.example:4222`. Where one does not answer, the next is asked.
+    #[schemars(length(min = 1))]
+    pub servers: Vec<String>,
+    /// The subject that is published to; a stream must take it.
+    pub subject: String,
+    /// The name of the stream that is to take it. Where another one would, nothing is taken.
+    #[serde(default)]
+    pub stream: Option<String>,
+    /// Who logs in. Left out, servers must let anybody in.
+    #[serde(default)]
+    pub login: Option<NatsLogin>,
+    /// TLS. Left out, plain TCP; `{}` trusts the authorities that browsers trust.
+    #[serde(default)]
+    pub tls: Option<ClientTls>,
+}
+
+/// Who logs in to NATS.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum NatsLogin {
+    /// A user with a password.
+    User(NatsUser),
+    /// A token, best by `${file:...}`.
+    Token(String),
+    /// The seed of a user's key (`SU...`), best by `${file:...}`.
+    Nkey(String),
+}
+
+/// A user of NATS.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NatsUser {
+    /// The name.
+    pub name: String,
+    /// The password, best by `${file:...}`.
+    pub password: String,
 }
 
 /// A file of events.

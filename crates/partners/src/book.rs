@@ -5,6 +5,8 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use pipeline::{Caller, Life, Over};
 use problem::Pointer;
@@ -42,7 +44,14 @@ pub(crate) enum Moved {
 
 struct App {
     facts: Arc<AppFacts>,
-    subscriptions: BTreeMap<ProductName, Subscribed>,
+    /// Sorted by product. There are few of them, and very many apps.
+    subscriptions: Vec<(ProductName, Subscribed)>,
+}
+
+impl App {
+    fn subscribed(&self, product: &ProductName) -> Option<&Subscribed> {
+        self.subscriptions.iter().find(|(known, _)| known == product).map(|(_, subscribed)| subscribed)
+    }
 }
 
 /// A subscription, and what requests depend on that it let in. After it was stopped it begins another life.
@@ -83,7 +92,7 @@ impl Book {
     /// Ends the lives of subscriptions of before that are not there, or not approved, any more.
     pub(crate) fn settle_lives(&self, before: SubscriptionLives) {
         for (id, life) in before {
-            let now = self.apps.get(&id.app).and_then(|app| app.subscriptions.get(&id.product));
+            let now = self.apps.get(&id.app).and_then(|app| app.subscribed(&id.product));
             match now.map(|subscribed| subscribed.state) {
                 Some(SubscriptionState::Approved) => {}
                 Some(_) => life.end(Over::Suspended),
@@ -147,7 +156,12 @@ impl Book {
             | Kind::Contract
             | Kind::Webhook
             | Kind::Progress
-            | Kind::Delivery => None,
+            | Kind::Delivery
+            | Kind::Alert
+            | Kind::Silence
+            | Kind::Duty
+            | Kind::Job
+            | Kind::Run => None,
             Kind::Product => {
                 self.note_product(read(&row)?);
                 None
@@ -194,7 +208,9 @@ impl Book {
     fn note_rule(&mut self, rule: CertificateRule) {
         let app = self.app(&rule.app).facts.clone();
         let caller = caller("client-certificate", &rule.name.0, &app, &rule.scopes);
-        let mut facts = RuleFacts { tie: Tie::new(caller, app, Times::default()) };
+        // What cannot be read signed nothing.
+        let issuer = rule.issuer.as_ref().map(|issuer| STANDARD.decode(&issuer.key).unwrap_or_default());
+        let mut facts = RuleFacts { tie: Tie::new(caller, app, Times::default()), issuer };
         if let Some(before) = self.rules.get(&rule.name) {
             facts.tie.succeed(&before.tie);
         }
@@ -203,15 +219,19 @@ impl Book {
 
     fn subscribe(&mut self, id: SubscriptionId, state: SubscriptionState) {
         let subscriptions = &mut self.app(&id.app).subscriptions;
-        let life = match subscriptions.remove(&id.product) {
-            Some(before) if before.state == state => before.life,
-            Some(before) => {
-                before.life.end(Over::Suspended);
-                Arc::default()
+        match subscriptions.binary_search_by(|(product, _)| product.cmp(&id.product)) {
+            Ok(at) => {
+                if let Some((_, known)) = subscriptions.get_mut(at).filter(|(_, known)| known.state != state) {
+                    known.life.end(Over::Suspended);
+                    *known = Subscribed { state, life: Arc::default() };
+                }
             }
-            None => Arc::default(),
-        };
-        subscriptions.insert(id.product, Subscribed { state, life });
+            Err(at) => {
+                // As much as is needed: mostly it stays at one.
+                subscriptions.reserve_exact(1);
+                subscriptions.insert(at, (id.product, Subscribed { state, life: Arc::default() }));
+            }
+        }
         self.stale_apps.insert(id.app);
     }
 
@@ -225,12 +245,17 @@ impl Book {
             | Kind::Contract
             | Kind::Webhook
             | Kind::Progress
-            | Kind::Delivery => {}
+            | Kind::Delivery
+            | Kind::Alert
+            | Kind::Silence
+            | Kind::Duty
+            | Kind::Job
+            | Kind::Run => {}
             Kind::App => {
                 if let Some(app) = id.path().parse().ok().and_then(|id: AppId| self.apps.remove(&id)) {
                     // A request may hold one of its keys still.
                     app.facts.grants.store(Arc::default());
-                    app.subscriptions.values().for_each(|subscribed| subscribed.life.end(Over::Deleted));
+                    app.subscriptions.iter().for_each(|(_, subscribed)| subscribed.life.end(Over::Deleted));
                 }
             }
             Kind::Product => {
@@ -241,9 +266,8 @@ impl Book {
             Kind::Subscription => {
                 let id: SubscriptionId = id.path().parse().ok()?;
                 if let Some(app) = self.apps.get_mut(&id.app) {
-                    if let Some(subscribed) = app.subscriptions.remove(&id.product) {
-                        subscribed.life.end(Over::Deleted);
-                    }
+                    let gone = app.subscriptions.extract_if(.., |(product, _)| *product == id.product);
+                    gone.for_each(|(_, subscribed)| subscribed.life.end(Over::Deleted));
                     self.stale_apps.insert(id.app);
                 }
             }
@@ -266,7 +290,7 @@ impl Book {
         apps.iter().filter_map(|id| self.apps.get(id)).for_each(renew);
         // Products change seldom: only then are all apps looked at.
         if !products.is_empty() {
-            let uses_any = |app: &&App| app.subscriptions.keys().any(|name| products.contains(name));
+            let uses_any = |app: &&App| app.subscriptions.iter().any(|(name, _)| products.contains(name));
             self.apps.values().filter(uses_any).for_each(renew);
         }
         (!products.is_empty()).then(|| {
@@ -295,7 +319,7 @@ impl Book {
     fn app(&mut self, id: &AppId) -> &mut App {
         self.apps.entry(id.clone()).or_insert_with(|| App {
             facts: Arc::new(AppFacts { id: id.clone(), grants: ArcSwap::default() }),
-            subscriptions: BTreeMap::new(),
+            subscriptions: Vec::new(),
         })
     }
 }
@@ -307,12 +331,12 @@ fn read<T: Entity>(row: &Row) -> Option<T> {
 
 /// What requests need of a key; nothing, if its hash is of a kind or pepper that is not known here.
 fn key_facts(key: &Key, app: &Arc<AppFacts>, pepper: &Pepper) -> Option<KeyFacts> {
-    let digest = pepper.place(&key.hash)?;
+    let mark = pepper.place(&key.hash)?;
     let caller = caller("api-key", key.id.as_str(), app, &key.scopes);
     let times = Times { expires: key.expires, revoked: key.revoked, used: key.last_used };
     let tie = Tie::new(caller, app.clone(), times);
     let (environment, imported, rotated) = (key.environment, key.imported, key.is_rotated());
-    Some(KeyFacts { id: key.id, environment, imported, rotated, digest, tie })
+    Some(KeyFacts { id: key.id, environment, imported, rotated, mark, tie })
 }
 
 fn certificate_facts(certificate: &Certificate, app: &Arc<AppFacts>) -> CertificateFacts {

@@ -2,12 +2,14 @@
 
 use authority::{Authority, Leaf, Request, Revoked};
 use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use problem::Pointer;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use store::{
-    AppId, Certificate, CertificateId, CertificateName, CertificateRule, EntityId, Issuance, IssuanceId, Kind, Listing,
-    Reason, Revision, Revocation, Row, UnixMicros, Write,
+    AppId, Certificate, CertificateId, CertificateName, CertificateRule, EntityId, Issuance, IssuanceId, IssuerKey,
+    Kind, Listing, Reason, Revision, Revocation, Row, UnixMicros, Write,
 };
 
 use crate::input::Checking;
@@ -41,6 +43,10 @@ pub struct NewCertificateRule {
     /// What it may do.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// The certificate of the authority, in PEM, that must have signed itself what the name is in. Left out, it is anybody whom the
+    /// listener believes.
+    #[serde(default)]
+    pub issuer: Option<String>,
 }
 
 /// A certificate to be signed.
@@ -161,13 +167,18 @@ impl Partners {
             );
             checking.wrong(&Pointer::default().at("name"), reason);
         }
+        let issuer = new.issuer.as_deref().map(authority::issuer_key).transpose().unwrap_or_else(|unfit| {
+            checking.wrong(&Pointer::default().at("issuer"), unfit.to_string());
+            None
+        });
         checking.done(Some(()))?;
+        let issuer = issuer.map(|(subject, key)| IssuerKey { subject, key: STANDARD.encode(key) });
         let name = match new.name.strip_prefix("dns:") {
             Some(host) => format!("dns:{}", host.to_ascii_lowercase()),
             None => new.name,
         };
-        let rule =
-            CertificateRule { name: CertificateName(name), app: app.clone(), scopes: new.scopes, created: self.now() };
+        let (name, app, scopes) = (CertificateName(name), app.clone(), new.scopes);
+        let rule = CertificateRule { name, app, scopes, issuer, created: self.now() };
         let rule = self.records.create(rule).await?;
         self.tell().await;
         Ok(rule)

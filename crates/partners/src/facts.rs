@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use pipeline::{Caller, Life, Over};
+use smallvec::SmallVec;
 use store::{AppId, CertificateId, Environment, KeyId, UnixMicros};
 
-use crate::pepper::DIGEST;
+use crate::pepper::Mark;
 use crate::{Product, Target};
 
 /// No such time: a credential that never expires, or was never revoked.
@@ -35,7 +36,7 @@ pub struct KeyFacts {
     pub(crate) imported: bool,
     pub(crate) rotated: bool,
     /// What it is found by.
-    pub(crate) digest: [u8; DIGEST],
+    pub(crate) mark: Mark,
     pub(crate) tie: Tie,
 }
 
@@ -88,6 +89,8 @@ impl std::ops::Deref for CertificateFacts {
 /// What the index knows of one name in certificates.
 pub struct RuleFacts {
     pub(crate) tie: Tie,
+    /// The key of whoever must have signed, in DER.
+    pub issuer: Option<Vec<u8>>,
 }
 
 impl std::ops::Deref for RuleFacts {
@@ -230,7 +233,8 @@ impl AppFacts {
 /// The products of an app, by name.
 #[derive(Debug, Default)]
 pub struct Grants {
-    pub(crate) approved: Vec<Granted>,
+    /// Mostly a single one, which is then at hand with no step more.
+    pub(crate) approved: SmallVec<[Granted; 1]>,
     pub(crate) pending: Vec<Arc<Product>>,
 }
 

@@ -9,7 +9,7 @@ use problem::{Finding, Pointer};
 use store::KeyHash;
 
 use crate::key::is_ours;
-use crate::pepper::{DIGEST, Pepper};
+use crate::pepper::{DIGEST, Mark, Pepper};
 
 /// The tag of hashes that are plain SHA-256.
 pub(crate) const SHA_256: &str = "sha-256";
@@ -59,26 +59,21 @@ impl Peppers {
         self.0.iter().map(|(tag, _)| &**tag)
     }
 
-    /// The digests by which the index may have a key: each is asked for by `found`, until it has one.
-    pub(crate) fn find<T>(
-        &self,
-        pepper: &Pepper,
-        text: &[u8],
-        found: impl Fn(&[u8; DIGEST]) -> Option<T>,
-    ) -> Option<T> {
+    /// The marks by which the index may have a key: each is asked for by `found`, until it has one.
+    pub(crate) fn find<T>(&self, pepper: &Pepper, text: &[u8], found: impl Fn(&Mark) -> Option<T>) -> Option<T> {
         let hashed = |(tag, key): &(Box<str>, hmac::Key)| {
             let hash = hmac::sign(key, text);
             let hash = hash.as_ref().first_chunk()?;
-            found(&pepper.digest_of_hash(tag, hash))
+            found(&pepper.mark_of_hash(tag, hash))
         };
         self.0.iter().find_map(hashed)
     }
 }
 
-/// The digest by which the index has a key whose SHA-256 is kept.
-pub(crate) fn by_sha_256(pepper: &Pepper, text: &[u8]) -> [u8; DIGEST] {
+/// The mark by which the index has a key whose SHA-256 is kept.
+pub(crate) fn by_sha_256(pepper: &Pepper, text: &[u8]) -> Mark {
     let hash = digest(&SHA256, text);
-    pepper.digest_of_hash(SHA_256, hash.as_ref().first_chunk().unwrap_or(&[0; DIGEST]))
+    pepper.mark_of_hash(SHA_256, hash.as_ref().first_chunk().unwrap_or(&[0; DIGEST]))
 }
 
 /// A pepper as it is written: a text, or `base64:` and bytes.

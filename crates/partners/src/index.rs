@@ -1,5 +1,6 @@
 //! The index: what a request asks about a key, answered from memory.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,22 +9,25 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use store::{
-    CertificateId, CertificateName, Change, Changed, EntityId, KeyHash, Kind, Listing, Nodes, ProductName, Registry,
-    Revision, StoreError, UnixMicros,
+    AppId, CertificateId, CertificateName, Change, Changed, EntityId, KeyHash, Kind, Listing, Nodes, ProductName,
+    Registry, Revision, StoreError, UnixMicros,
 };
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::book::{Book, Moved};
 use crate::certificate_table::Certificates;
-use crate::facts::{CertificateFacts, Found, RuleFacts, Tie};
+use crate::facts::{CertificateFacts, Found, KeyState, RuleFacts, Tie};
 use crate::imported::{self, Peppers};
 use crate::key::Presented;
 use crate::key_table::{Keys, Move, Moves};
-use crate::pepper::DIGEST;
+use crate::pepper::Mark;
 use crate::{Malformed, Pepper, Product, key};
 
 /// Changes read from the store at a time.
 const PAGE: usize = 20_000;
+
+/// Rows of a first reading at a time: few, because each is much larger than what is kept of it.
+const FIRST_PAGE: usize = 2_000;
 
 /// Keys of a first reading that are placed together: often enough for memory, and seldom enough for the copies of shards.
 const PLACED: usize = 200_000;
@@ -44,6 +48,17 @@ pub struct Index {
     reading: AsyncMutex<Option<Revision>>,
     /// Changes of certificates so far.
     certificate_changes: AtomicU64,
+}
+
+/// A credential that stops working by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expiring {
+    /// Which one: a key or a certificate.
+    pub id: EntityId,
+    /// Whose it is.
+    pub app: AppId,
+    /// When it stops working.
+    pub at: UnixMicros,
 }
 
 /// Why a key was not found.
@@ -79,7 +94,7 @@ impl Index {
     pub fn find(&self, presented: &str) -> Result<Found, Unknown> {
         match key::read(presented) {
             Ok(Presented { id, hashed }) => {
-                self.keys.having(&self.pepper.digest(hashed), Some(id)).ok_or(Unknown::NoSuchKey)
+                self.keys.having(&self.pepper.mark(hashed), Some(id)).ok_or(Unknown::NoSuchKey)
             }
             Err(how) if key::is_ours(presented) => Err(Unknown::Malformed(how)),
             Err(how) => self.find_imported(presented.as_bytes(), how),
@@ -91,8 +106,8 @@ impl Index {
         if !self.keys.has_imported() || !imported::LENGTHS.contains(&text.len()) {
             return Err(Unknown::Malformed(how));
         }
-        let having = |digest: &[u8; DIGEST]| self.keys.having(digest, None);
-        let found = having(&self.pepper.digest(text));
+        let having = |mark: &Mark| self.keys.having(mark, None);
+        let found = having(&self.pepper.mark(text));
         let found = found.or_else(|| having(&imported::by_sha_256(&self.pepper, text)));
         found.or_else(|| self.peppers.load().find(&self.pepper, text, having)).ok_or(Unknown::NoSuchKey)
     }
@@ -107,10 +122,12 @@ impl Index {
         !self.rules.load().is_empty()
     }
 
-    /// Finds the app that is known by one of these names in a certificate: the first that there is.
-    pub fn certificate_rule(&self, names: &[String]) -> Option<Arc<RuleFacts>> {
+    /// Finds the app that is known by one of these names in a certificate: the first that there is. `is_signed_by` is asked of
+    /// rules about what one authority signed, with its key.
+    pub fn certificate_rule(&self, names: &[String], is_signed_by: impl Fn(&[u8]) -> bool) -> Option<Arc<RuleFacts>> {
         let rules = self.rules.load();
-        names.iter().find_map(|name| rules.get(name.as_str()).cloned())
+        let mut found = names.iter().filter_map(|name| rules.get(name.as_str()));
+        found.find(|rule| rule.issuer.as_deref().is_none_or(&is_signed_by)).cloned()
     }
 
     /// The product of this name, the configuration file's or the store's.
@@ -168,7 +185,7 @@ impl Index {
 
     /// Whether a key with this hash is there.
     pub(crate) fn has(&self, hash: &KeyHash) -> bool {
-        self.pepper.place(hash).is_some_and(|digest| self.keys.having(&digest, None).is_some())
+        self.pepper.place(hash).is_some_and(|mark| self.keys.having(&mark, None).is_some())
     }
 
     /// The names of the APIs, if they were told.
@@ -193,6 +210,27 @@ impl Index {
             count += changes.len();
             self.note_changes(&mut self.book.lock(), changes, &mut moves);
         }
+    }
+
+    /// Keys that work and stop working by themselves within a time, but for those that have a successor; and certificates. Of
+    /// each at most so many.
+    pub fn expiring(&self, within: &Range<UnixMicros>, most: usize) -> Vec<Expiring> {
+        let (mut keys, mut certificates) = (Vec::new(), Vec::new());
+        let see = |expiring: &mut Vec<Expiring>, id: EntityId, tie: &Tie| {
+            let expires = tie.expires().filter(|at| within.contains(at));
+            let is_revoked = matches!(tie.state(within.start), KeyState::Revoked(_));
+            if let Some(at) = expires.filter(|_| !is_revoked && expiring.len() < most) {
+                expiring.push(Expiring { id, app: tie.app.id.clone(), at });
+            }
+        };
+        self.keys.for_each(|facts| {
+            if !facts.rotated {
+                see(&mut keys, facts.id.into(), &facts.tie);
+            }
+        });
+        self.certificates.for_each(|facts| see(&mut certificates, facts.id.into(), &facts.tie));
+        keys.extend(certificates);
+        keys
     }
 
     /// Takes the time of each credential's last use out of the index, for [`Registry::touch`].
@@ -226,7 +264,7 @@ impl Index {
         for kind in [Kind::Product, Kind::Subscription, Kind::Key, Kind::Certificate, Kind::CertificateRule] {
             let mut after: Option<String> = None;
             loop {
-                let listing = Listing { after: after.as_deref(), limit: PAGE, ..Listing::of(kind) };
+                let listing = Listing { after: after.as_deref(), limit: FIRST_PAGE, ..Listing::of(kind) };
                 let page = registry.list(listing).await?;
                 let Some(last) = page.last() else { break };
                 after = Some(last.row.id.path().to_owned());

@@ -1,12 +1,14 @@
 //! What callers send, and how it becomes something that cannot be wrong.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::time::Duration;
 
 use model::read::advice;
 use problem::{Finding, Pointer};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use store::{BadName, Environment, Quota, UnixMicros};
+use store::{AlertId, BadName, Environment, Quota, UnixMicros};
 
 use crate::{Error, Known};
 
@@ -80,6 +82,21 @@ pub struct NewWebhook {
     pub url: String,
     /// What it is told.
     pub kinds: Vec<String>,
+}
+
+/// A silence to be made.
+#[derive(Clone, Debug, Default)]
+pub struct NewSilence {
+    /// Only this alert.
+    pub alert: Option<AlertId>,
+    /// Only alerts of this rule.
+    pub rule: Option<String>,
+    /// Only alerts with these labels.
+    pub labels: BTreeMap<String, String>,
+    /// Why.
+    pub reason: String,
+    /// How long it lasts.
+    pub lasts: Duration,
 }
 
 /// A product to be made or changed.

@@ -1,4 +1,4 @@
-//! All keys by the digests of their secrets, in small parts: a change copies some of them, and a request reads one without a lock.
+//! All keys by the marks of their secrets, in small parts: a change copies some of them, and a request reads one without a lock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,14 +8,14 @@ use hashbrown::{HashMap, HashTable};
 use store::KeyId;
 
 use crate::facts::{Found, KeyFacts};
-use crate::pepper::DIGEST;
+use crate::pepper::Mark;
 
 const SHARDS: usize = 256;
 
-/// Keys by their digests, which are as good as random, so that they need no other hash.
+/// Keys by their marks, which are as good as random, so that they need no other hash.
 type Shard = HashTable<Arc<KeyFacts>>;
 
-/// All keys by their digests.
+/// All keys by their marks.
 pub(crate) struct Keys {
     shards: Box<[ArcSwap<Shard>]>,
     /// Whether there are keys that were made elsewhere.
@@ -33,14 +33,14 @@ impl Keys {
         }
     }
 
-    /// The key with this digest: one of ours with this id, or without an id one that was imported. Takes no lock and
+    /// The key with this mark: one of ours with this id, or without an id one that was imported. Takes no lock and
     /// allocates nothing.
-    pub(crate) fn having(&self, digest: &[u8; DIGEST], id: Option<KeyId>) -> Option<Found> {
-        let shard = self.shards.get(place(digest))?.load();
+    pub(crate) fn having(&self, mark: &Mark, id: Option<KeyId>) -> Option<Found> {
+        let shard = self.shards.get(place(mark))?.load();
         let is_it = |facts: &Arc<KeyFacts>| {
-            facts.digest == *digest && id.map_or(facts.imported, |id| !facts.imported && facts.id == id)
+            facts.mark == *mark && id.map_or(facts.imported, |id| !facts.imported && facts.id == id)
         };
-        shard.find(hash_of(digest), is_it).cloned().map(Found)
+        shard.find(hash_of(mark), is_it).cloned().map(Found)
     }
 
     pub(crate) fn has_imported(&self) -> bool {
@@ -82,7 +82,7 @@ impl<'a> Moves<'a> {
     pub(crate) fn add(&mut self, placing: Move, moved: impl IntoIterator<Item = Arc<KeyFacts>>) {
         for facts in moved {
             self.count += 1;
-            self.of_shards.entry(place(&facts.digest)).or_default().push((placing, facts));
+            self.of_shards.entry(place(&facts.mark)).or_default().push((placing, facts));
         }
     }
 }
@@ -107,21 +107,21 @@ impl Drop for Moves<'_> {
     }
 }
 
-/// The shard of a digest.
-fn place(digest: &[u8; DIGEST]) -> usize {
-    let [first, ..] = digest;
+/// The shard of a mark.
+fn place(mark: &Mark) -> usize {
+    let [first, ..] = mark;
     usize::from(*first) % SHARDS
 }
 
-/// The hash of a digest within its shard: digests are as good as random themselves.
-fn hash_of(digest: &[u8; DIGEST]) -> u64 {
-    digest.last_chunk().copied().map_or(0, u64::from_ne_bytes)
+/// The hash of a mark within its shard: marks are as good as random themselves.
+fn hash_of(mark: &Mark) -> u64 {
+    mark.last_chunk().copied().map_or(0, u64::from_ne_bytes)
 }
 
 /// Swaps a shard for a copy in which keys came or went.
 fn replace(shard: &ArcSwap<Shard>, moves: Vec<(Move, Arc<KeyFacts>)>) {
     let mut copy = Shard::clone(&shard.load());
-    let of = |facts: &Arc<KeyFacts>| hash_of(&facts.digest);
+    let of = |facts: &Arc<KeyFacts>| hash_of(&facts.mark);
     copy.reserve(moves.len(), of);
     for (placing, facts) in moves {
         match placing {

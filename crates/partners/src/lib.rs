@@ -28,6 +28,7 @@ mod pepper;
 mod product;
 mod records;
 mod replies;
+mod silences;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -45,8 +46,10 @@ pub use self::certificates::{Issue, NewCertificate, NewCertificateRule};
 pub use self::error::Error;
 pub use self::facts::{AppFacts, CertificateFacts, Found, Granted, Grants, KeyFacts, KeyState, RuleFacts, Tie};
 pub use self::imported::{Known, bytes as pepper_bytes};
-pub use self::index::{Index, Unknown, follow};
-pub use self::input::{ImportedKey, NewApp, NewCompany, NewContract, NewDeveloper, NewKey, NewProduct, NewWebhook};
+pub use self::index::{Expiring, Index, Unknown, follow};
+pub use self::input::{
+    ImportedKey, NewApp, NewCompany, NewContract, NewDeveloper, NewKey, NewProduct, NewSilence, NewWebhook,
+};
 pub use self::key::{Malformed, Secret, patterns};
 pub use self::keys::{Issued, Overlap, Whoami};
 pub use self::operation::{BadOperation, Operation, Target};

@@ -17,6 +17,10 @@ const LENGTH: usize = 32;
 /// Bytes of a digest.
 pub(crate) const DIGEST: usize = 32;
 
+/// What the index finds a key by: the first half of a digest, which nobody can guess either, and which a million keys need
+/// less memory for.
+pub(crate) type Mark = [u8; DIGEST / 2];
+
 /// The key of all hashes of secrets, ready for use.
 pub struct Pepper {
     key: hmac::Key,
@@ -72,37 +76,37 @@ impl Pepper {
     }
 
     /// What the index finds a secret by that this gateway hashes.
-    pub(crate) fn digest(&self, secret: &[u8]) -> [u8; DIGEST] {
+    pub(crate) fn mark(&self, secret: &[u8]) -> Mark {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(secret);
-        bytes_of(&context.sign())
+        first_half(context.sign().as_ref())
     }
 
     /// What the index finds a secret by that was hashed elsewhere.
     ///
     /// It is hashed again with the pepper: whoever chooses a secret can choose its SHA-256, and could otherwise learn from
     /// the time of a search how the hashes of others begin.
-    pub(crate) fn digest_of_hash(&self, algorithm: &str, hash: &[u8; DIGEST]) -> [u8; DIGEST] {
+    pub(crate) fn mark_of_hash(&self, algorithm: &str, hash: &[u8; DIGEST]) -> Mark {
         let mut context = hmac::Context::with_key(&self.key);
         // No header has a zero byte, so nobody can present this text.
         for part in [b"imported\0", algorithm.as_bytes(), b"\0", hash] {
             context.update(part);
         }
-        bytes_of(&context.sign())
+        first_half(context.sign().as_ref())
     }
 
     /// What the index finds a key by whose hash is kept; nothing, if it is of another pepper or of an algorithm not known.
-    pub(crate) fn place(&self, kept: &KeyHash) -> Option<[u8; DIGEST]> {
-        let digest = kept.digest.as_slice().try_into().ok()?;
+    pub(crate) fn place(&self, kept: &KeyHash) -> Option<Mark> {
+        let digest: &[u8; DIGEST] = kept.digest.as_slice().try_into().ok()?;
         if kept.algorithm == self.algorithm {
-            return Some(digest);
+            return Some(first_half(digest));
         }
-        is_imported(&kept.algorithm).then(|| self.digest_of_hash(&kept.algorithm, &digest))
+        is_imported(&kept.algorithm).then(|| self.mark_of_hash(&kept.algorithm, digest))
     }
 }
 
-fn bytes_of(tag: &hmac::Tag) -> [u8; DIGEST] {
-    tag.as_ref().first_chunk().copied().unwrap_or([0; DIGEST])
+fn first_half(digest: &[u8]) -> Mark {
+    digest.first_chunk().copied().unwrap_or_default()
 }
 
 impl fmt::Debug for Pepper {
@@ -146,8 +150,8 @@ mod tests {
         let (pepper, other) = (Pepper::new(&[1; 32]), Pepper::new(&[2; 32]));
         let hash = pepper.hash(b"secret");
 
-        assert_eq!(pepper.place(&hash), Some(pepper.digest(b"secret")));
-        assert_ne!(pepper.digest(b"Secret"), pepper.digest(b"secret"));
+        assert_eq!(pepper.place(&hash), Some(pepper.mark(b"secret")));
+        assert_ne!(pepper.mark(b"Secret"), pepper.mark(b"secret"));
         assert_eq!(other.place(&hash), None);
         assert_eq!(hash.algorithm, pepper.algorithm());
     }
@@ -159,8 +163,8 @@ mod tests {
 
         let found = pepper.place(&of("sha-256")).unwrap();
 
-        assert_eq!(found, pepper.digest_of_hash("sha-256", &[7; 32]));
-        assert_ne!(found, [7; 32]);
+        assert_eq!(found, pepper.mark_of_hash("sha-256", &[7; 32]));
+        assert_ne!(found, [7; 16]);
         assert_ne!(Some(found), other.place(&of("sha-256")));
         assert_ne!(Some(found), pepper.place(&of("hmac-sha-256:legacy")));
         assert_eq!(pepper.place(&of("md5")), None);

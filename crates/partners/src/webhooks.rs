@@ -98,6 +98,9 @@ const ABOUT: &[&str] = &[
     "token",
     "webhook",
     "statement",
+    "silence",
+    "alert",
+    "job",
 ];
 
 impl Checking {

@@ -32,7 +32,8 @@ impl Networks {
     }
 
     fn of<'a>(written: impl Iterator<Item = &'a str>) -> Result<Self, String> {
-        let networks: Vec<_> = written.map(str::trim).filter(|one| !one.is_empty()).map(network).collect::<Result<_, _>>()?;
+        let networks: Vec<_> =
+            written.map(str::trim).filter(|one| !one.is_empty()).map(network).collect::<Result<_, _>>()?;
         if networks.is_empty() {
             return Err("names no network; write addresses and networks such as `10.0.0.0/8,2001:db8::1`".to_owned());
         }

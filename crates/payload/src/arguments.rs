@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::bytes::{after, between, hex_pair};
+use crate::scan::{find, find_either};
 
 /// Names and values in the order in which they were sent.
 ///
@@ -40,8 +41,8 @@ impl Arguments {
         let mut place = 0;
         while place < source.len() {
             let rest = after(source, place);
-            let end = place + memchr::memchr(separator, rest).unwrap_or(rest.len());
-            let equals = memchr::memchr(b'=', between(source, place, end)).map(|sign| place + sign);
+            let end = place + find(separator, rest).unwrap_or(rest.len());
+            let equals = find(b'=', between(source, place, end)).map(|sign| place + sign);
             let name = arguments.decoded(source, place..equals.unwrap_or(end));
             let value = match equals {
                 Some(sign) => arguments.decoded(source, sign + 1..end),
@@ -100,7 +101,7 @@ impl Arguments {
 
     fn decoded(&mut self, source: &[u8], range: Range<usize>) -> Place {
         let sent = between(source, range.start, range.end);
-        if memchr::memchr2(b'%', b'+', sent).is_none() {
+        if find_either(b'%', b'+', sent).is_none() {
             return Place::Source(range);
         }
         let mut invalid = 0;
@@ -114,7 +115,7 @@ impl Arguments {
 pub fn url_decode(input: &[u8], out: &mut Vec<u8>) -> usize {
     let mut place = 0;
     let mut invalid = 0;
-    while let Some(next) = memchr::memchr2(b'%', b'+', after(input, place)) {
+    while let Some(next) = find_either(b'%', b'+', after(input, place)) {
         out.extend_from_slice(between(input, place, place + next));
         place += next + 1;
         match after(input, place - 1) {
@@ -193,10 +194,7 @@ mod tests {
         let arguments = Arguments::of_form(b"first=1&second=%32", b'&', 10);
         assert_eq!(
             arguments.places(),
-            [
-                (Place::Source(0..5), Place::Source(6..7)),
-                (Place::Source(8..14), Place::Text(0..1)),
-            ]
+            [(Place::Source(0..5), Place::Source(6..7)), (Place::Source(8..14), Place::Text(0..1)),]
         );
     }
 

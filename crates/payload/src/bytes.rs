@@ -26,14 +26,19 @@ impl ByteSet {
 
     /// The bytes that a value holds.
     pub fn of(value: &[u8]) -> Self {
-        let mut words = [0_u64; 4];
-        for byte in value {
-            // Four words and two bits of index: always inside.
-            if let Some(word) = words.get_mut(usize::from(byte >> 6)) {
-                *word |= 1 << (byte & 63);
+        // Four sets in turn, so that no byte has to wait for the one before.
+        let mut sets = [[0_u64; 4]; 4];
+        let (groups, rest) = value.as_chunks::<4>();
+        for group in groups {
+            for (set, byte) in sets.iter_mut().zip(group) {
+                // Four words and two bits of index: always inside.
+                if let Some(word) = set.get_mut(usize::from(byte >> 6)) {
+                    *word |= 1 << (byte & 63);
+                }
             }
         }
-        Self(words)
+        let [one, two, three, four] = sets.map(Self);
+        rest.iter().fold(one.or(two).or(three).or(four), |set, byte| set.with(*byte))
     }
 
     /// This set and one byte more.
@@ -64,8 +69,8 @@ impl ByteSet {
     /// What is in this set or in the other one.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
-        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
-        Self([a | e, b | f, c | g, d | h])
+        let ([a, b, c, d], other) = (self.0, other.0);
+        Self([a | other[0], b | other[1], c | other[2], d | other[3]])
     }
 
     /// All that is not in this set.
@@ -89,8 +94,8 @@ impl ByteSet {
 
     /// Whether the two have a byte in common.
     pub const fn meets(&self, other: &Self) -> bool {
-        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
-        (a & e) | (b & f) | (c & g) | (d & h) != 0
+        let ([a, b, c, d], other) = (self.0, other.0);
+        (a & other[0]) | (b & other[1]) | (c & other[2]) | (d & other[3]) != 0
     }
 
     /// Whether each byte of this set is in the other one too.
@@ -104,14 +109,45 @@ impl ByteSet {
         a | b | c | d == 0
     }
 
+    /// Whether it holds each byte, by byte.
+    pub const fn table(&self) -> [bool; 256] {
+        let mut table = [false; 256];
+        let mut byte = 0_u8;
+        let mut rest = table.as_mut_slice();
+        while let [first, after @ ..] = rest {
+            *first = self.contains(byte);
+            byte = byte.wrapping_add(1);
+            rest = after;
+        }
+        table
+    }
+
     /// The set as bits: byte `n` is bit `n % 64` of word `n / 64`.
     pub const fn words(&self) -> [u64; 4] {
         self.0
     }
 
-    /// Where the first byte of a value stands that is in this set.
+    /// Where the first byte of a value stands that is in this set. Sets of up to three bytes are looked for many bytes at
+    /// once.
     pub fn first_in(&self, value: &[u8]) -> Option<usize> {
-        value.iter().position(|byte| self.contains(*byte))
+        let mut bytes = self.iter();
+        match (bytes.next(), bytes.next(), bytes.next(), bytes.next()) {
+            (None, ..) => None,
+            (Some(one), None, ..) => memchr::memchr(one, value),
+            (Some(one), Some(two), None, _) => memchr::memchr2(one, two, value),
+            (Some(one), Some(two), Some(three), None) => memchr::memchr3(one, two, three, value),
+            _ => value.iter().position(|byte| self.contains(*byte)),
+        }
+    }
+
+    /// Its bytes, from the lowest on.
+    pub fn iter(&self) -> impl Iterator<Item = u8> {
+        let words = (0_u8..4).zip(self.0);
+        words.flat_map(|(number, word)| {
+            let bits = std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)));
+            let places = bits.take_while(|rest| *rest != 0).filter_map(|rest| u8::try_from(rest.trailing_zeros()).ok());
+            places.map(move |place| number << 6 | place)
+        })
     }
 }
 
@@ -125,6 +161,13 @@ pub(crate) const SPACE: ByteSet = ByteSet::new(b" \t\n\x0B\x0C\r");
 
 /// The no-break space of Latin 1, which rules for white space take for white space too.
 pub(crate) const NO_BREAK_SPACE: u8 = 0xA0;
+
+/// A value without white space at its ends.
+pub(crate) fn trimmed(value: &[u8]) -> &[u8] {
+    let end = value.iter().rposition(|byte| !is_space(*byte)).map_or(0, |last| last + 1);
+    let value = value.get(..end).unwrap_or_default();
+    after(value, value.iter().position(|byte| !is_space(*byte)).unwrap_or(0))
+}
 
 /// The byte at a place, and zero behind the end, where C has the end of its text.
 pub(crate) fn at(value: &[u8], place: usize) -> u8 {
@@ -185,7 +228,13 @@ mod tests {
         }
 
         #[test]
-        fn the_first_byte_of_a_set_is_found(value: Vec<u8>, set: Vec<u8>) {
+        fn the_bytes_of_a_set_come_in_order(value: Vec<u8>) {
+            let sorted: std::collections::BTreeSet<u8> = value.iter().copied().collect();
+            prop_assert!(ByteSet::of(&value).iter().eq(sorted));
+        }
+
+        #[test]
+        fn the_first_byte_of_a_set_is_found(value: Vec<u8>, set in prop::collection::vec(any::<u8>(), 0..6)) {
             let first = value.iter().position(|byte| set.contains(byte));
             prop_assert_eq!(ByteSet::of(&set).first_in(&value), first);
         }

@@ -2,6 +2,7 @@
 
 use crate::arguments::{Arguments, Place};
 use crate::bytes::{after, at, between, is_space};
+use crate::scan::{find, span};
 
 /// The format of a `Cookie` header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -30,8 +31,8 @@ fn netscape(header: &[u8], separator: u8, limit: usize, cookies: &mut Arguments)
     let mut start = 0;
     for part in header.split(|byte| *byte == separator) {
         let end = start + part.len();
-        let name = start + part.iter().position(|byte| !is_space(*byte)).unwrap_or(part.len());
-        let equals = memchr::memchr(b'=', between(header, name, end)).map_or(end, |sign| name + sign);
+        let name = start + span(part, is_space);
+        let equals = find(b'=', between(header, name, end)).map_or(end, |sign| name + sign);
         if equals > name {
             cookies.add(Place::Source(name..equals), Place::Source((equals + 1).min(end)..end), limit);
         }
@@ -45,7 +46,7 @@ fn rfc_2109(header: &[u8], limit: usize, cookies: &mut Arguments) {
     while place < header.len() {
         place += spaces(header, place);
         let start = place;
-        place = find(header, place, |byte| matches!(byte, b'=' | b';' | b','));
+        place = first(header, place, |byte| matches!(byte, b'=' | b';' | b','));
         let end = trimmed(header, start, place);
         let sign = at(header, place);
         place += usize::from(sign != 0);
@@ -67,7 +68,7 @@ fn rfc_2109(header: &[u8], limit: usize, cookies: &mut Arguments) {
             };
             cookies.add(name, value, limit);
         }
-        place = find(header, place, |byte| !matches!(byte, b',' | b';') && !is_space(byte));
+        place = first(header, place, |byte| !matches!(byte, b',' | b';') && !is_space(byte));
     }
 }
 
@@ -80,19 +81,18 @@ fn value(header: &[u8], place: &mut usize) -> Place {
     if start >= header.len() {
         return Place::EMPTY;
     }
-    let end = find(header, start, |byte| if is_quoted { byte == b'"' } else { matches!(byte, b',' | b';') });
+    let end = first(header, start, |byte| if is_quoted { byte == b'"' } else { matches!(byte, b',' | b';') });
     *place = (end + 1).min(header.len());
     Place::Source(start..if is_quoted { end } else { trimmed(header, start, end) })
 }
 
 fn spaces(header: &[u8], place: usize) -> usize {
-    after(header, place).iter().take_while(|byte| is_space(**byte)).count()
+    span(after(header, place), is_space)
 }
 
 /// The first place from here on with such a byte, or the end.
-fn find(header: &[u8], place: usize, is_it: impl Fn(u8) -> bool) -> usize {
-    let rest = after(header, place);
-    place + rest.iter().position(|byte| is_it(*byte)).unwrap_or(rest.len())
+fn first(header: &[u8], place: usize, is_it: impl Fn(u8) -> bool) -> usize {
+    place + span(after(header, place), |byte| !is_it(byte))
 }
 
 /// Where a part ends without the white space at its end.

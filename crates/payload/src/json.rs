@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::arguments::{Arguments, Place};
-use crate::bytes::{after, at, between};
+use crate::bytes::{after, at, between, is_space};
+use crate::scan::{count, find, span};
 
 /// What a body may have at most.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +19,8 @@ pub struct Limits {
     pub depth: usize,
     /// Values.
     pub arguments: usize,
-    /// Bytes that all names together have. Names repeat the keys above them, so that a small body could have large ones.
+    /// Bytes that all names together have beyond sixteen times the body. Names repeat the keys above them, so that a small
+    /// body could have very large ones.
     pub names: usize,
 }
 
@@ -65,7 +67,7 @@ struct Reader<'a> {
     depth: i64,
     /// The name of the value before, if the next one has the same.
     name: Option<Place>,
-    /// How long all names are that had to be put together.
+    /// How much was written to put names together.
     written: usize,
 }
 
@@ -97,7 +99,7 @@ impl<'a> Reader<'a> {
                     (b',', Inside::Array) => break,
                     (b',', Inside::Object) => {
                         if self.sign()? != b'"' {
-                            return Err("parse error: object key and value must be separated by a colon (':')".into());
+                            return Err("parse error: invalid object key (must be a string)".into());
                         }
                         self.key()?;
                         break;
@@ -181,6 +183,11 @@ impl<'a> Reader<'a> {
     /// What follows is named after the key that was read last.
     fn deepen(&mut self) -> Result<(), Fault> {
         let key = self.key.as_deref().unwrap_or_default();
+        self.written += key.len() + 1;
+        count(key.len());
+        if self.written > self.most_written() {
+            return Err("JSON names are too long".into());
+        }
         match &mut self.prefix {
             Some(prefix) => {
                 prefix.push(b'.');
@@ -229,14 +236,16 @@ impl<'a> Reader<'a> {
         let (range, has_escape) = text::end(self.body, self.place)?;
         self.place = range.end + 1;
         let sent = between(self.body, range.start, range.end);
-        let mut key = Vec::new();
+        // The text of the key before is used again.
+        let mut key = self.key.take().unwrap_or_default();
+        key.clear();
         if has_escape {
             text::decode(sent, &mut key);
         } else {
             key.extend_from_slice(sent);
         }
         // C has the end of its texts at the first zero.
-        if let Some(zero) = memchr::memchr(0, &key) {
+        if let Some(zero) = find(0, &key) {
             key.truncate(zero);
         }
         self.key = Some(key);
@@ -270,10 +279,12 @@ impl<'a> Reader<'a> {
     }
 
     fn write_name(&mut self) -> Result<Place, Fault> {
-        let key = self.key.get_or_insert_default();
-        let prefix = self.prefix.as_deref();
-        self.written += prefix.map_or(0, |prefix| prefix.len() + 1) + key.len();
-        if self.written > self.limits.names {
+        self.key.get_or_insert_default();
+        let (key, prefix) = (self.key.as_deref().unwrap_or_default(), self.prefix.as_deref());
+        let length = prefix.map_or(0, |prefix| prefix.len() + 1) + key.len();
+        self.written += length;
+        count(length);
+        if self.written > self.most_written() {
             return Err("JSON names are too long".into());
         }
         Ok(self.arguments.written(|text| {
@@ -285,9 +296,13 @@ impl<'a> Reader<'a> {
         }))
     }
 
+    fn most_written(&self) -> usize {
+        self.limits.names.saturating_add(self.body.len().saturating_mul(16))
+    }
+
     fn skip_space(&mut self) -> usize {
         let rest = after(self.body, self.place);
-        self.place += rest.iter().take_while(|byte| crate::bytes::is_space(**byte)).count();
+        self.place += span(rest, is_space);
         self.place
     }
 
@@ -307,7 +322,7 @@ impl<'a> Reader<'a> {
 
 /// Where a number ends.
 fn number(body: &[u8], start: usize) -> Result<usize, Fault> {
-    let digits = |place: usize| after(body, place).iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = |place: usize| span(after(body, place), |byte| byte.is_ascii_digit());
     let mut place = start + usize::from(at(body, start) == b'-');
     place += match at(body, place) {
         b'0' => 1,

@@ -5,6 +5,8 @@
 //! tested, against them. Deliberately not here: rules, collections of variables, and what follows from a match.
 
 mod bytes;
+#[cfg(test)]
+mod linear;
 
 pub mod addresses;
 pub mod arguments;
@@ -13,9 +15,12 @@ pub mod json;
 pub mod multipart;
 pub mod numbers;
 pub mod phrases;
+mod scan;
 mod sqli;
 pub mod transform;
 pub mod validate;
+#[cfg(test)]
+mod verdicts;
 pub mod xml;
 mod xss;
 

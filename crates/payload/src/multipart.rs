@@ -15,6 +15,7 @@ use memchr::memmem::Finder;
 use self::head::{Head, Line};
 use crate::arguments::{Arguments, Place};
 use crate::bytes::{after, between, is_space};
+use crate::scan::{count, find, span};
 
 /// What a body may have at most.
 #[derive(Clone, Copy, Debug)]
@@ -229,7 +230,7 @@ impl<'a> Reader<'a> {
     /// before the line does.
     fn piece(&self, place: usize) -> Option<(usize, bool)> {
         let rest = between(self.body, place, place + LONGEST_LINE);
-        match memchr::memchr(b'\n', rest) {
+        match find(b'\n', rest) {
             // CR is never the last byte of a piece.
             Some(end) if end + 1 < LONGEST_LINE => Some((end + 1, false)),
             _ if rest.len() == LONGEST_LINE => {
@@ -244,13 +245,13 @@ impl<'a> Reader<'a> {
         let piece = between(self.body, range.start, range.end);
         let was_boundary = self.before != End::Open && self.look_for_boundary(piece)?;
         if !was_boundary {
-            match (&mut self.part, &self.data) {
-                (None, _) => self.into.flags.data_before = true,
-                (Some(_), Some(_)) => self.take_data(range),
-                (Some(_), None) if is_cut => {
+            match (self.part.is_some(), self.data.is_some()) {
+                (false, _) => self.into.flags.data_before = true,
+                (true, true) => self.take_data(range),
+                (true, false) if is_cut => {
                     return Err(format!("Multipart: Part header line over {LONGEST_LINE} bytes long").into());
                 }
-                (Some(_), None) => self.take_head(piece, range.end)?,
+                (true, false) => self.take_head(piece, range.end)?,
             }
         }
         self.before = match piece {
@@ -266,6 +267,7 @@ impl<'a> Reader<'a> {
         // C sees no further than to the first zero.
         let text = piece.split(|byte| *byte == 0).next().unwrap_or_default();
         if text.len() <= 3 || !text.starts_with(b"--") {
+            count(piece.len());
             if self.finder.find(piece).is_some() {
                 self.into.flags.unmatched_boundary = true;
             }
@@ -304,7 +306,7 @@ impl<'a> Reader<'a> {
         if self.into.flags.boundary_quoted && is_quoted {
             return Err("Multipart: Invalid boundary (quotes).".into());
         }
-        let spaces = behind.iter().take_while(|byte| is_space(**byte)).count();
+        let spaces = span(behind, is_space);
         if spaces > 0 && after(behind, spaces).starts_with(&self.boundary) {
             return Err("Multipart: Invalid boundary (whitespace).".into());
         }

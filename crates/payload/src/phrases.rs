@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
-use crate::bytes::{hex, is_space};
+use crate::bytes::{after, hex, is_space, trimmed};
+use crate::scan::span;
 
 /// Phrases, compiled.
 #[derive(Clone, Debug)]
@@ -63,8 +64,7 @@ pub fn of_file(text: &[u8]) -> Vec<Vec<u8>> {
     lines
         .filter_map(|line| {
             let decoded = decode(line);
-            let phrase = decoded.as_deref().unwrap_or(line).trim_ascii();
-            let phrase = phrase.strip_prefix(b"\x0B").unwrap_or(phrase);
+            let phrase = trimmed(decoded.as_deref().unwrap_or(line));
             (phrase.len() > 1 && !phrase.starts_with(b"#")).then(|| phrase.to_vec())
         })
         .collect()
@@ -73,9 +73,10 @@ pub fn of_file(text: &[u8]) -> Vec<Vec<u8>> {
 /// Decodes quotes around the whole, bytes in hexadecimal digits between bars (`|0d 0a|`), and `:`, `;`, `"` and `\` behind a
 /// backslash. Nothing where another sign is behind a backslash: then the text is meant as it is.
 fn decode(written: &[u8]) -> Option<Vec<u8>> {
-    let start = written.iter().position(|byte| !is_space(*byte)).unwrap_or(written.len());
+    let start = span(written, is_space);
     let written = written.get(start..)?;
     let written = match written {
+        b"\"\"" => return None,
         [b'"', inside @ .., b'"'] => inside,
         all => all,
     };
@@ -106,8 +107,13 @@ fn decode(written: &[u8]) -> Option<Vec<u8>> {
             _ => decoded.push(*byte),
         }
     }
-    // Bars that enclose no byte, and a lonely backslash at the end, are meant as they are.
-    Some(if has_changed { decoded } else { written.to_vec() })
+    // Where nothing was decoded, the text keeps its length: what bars left out is made up for from its end.
+    if !has_changed {
+        decoded.extend_from_slice(after(written, decoded.len()));
+    }
+    // C has the end of its texts at the first zero.
+    decoded.truncate(memchr::memchr(0, &decoded).unwrap_or(decoded.len()));
+    Some(decoded)
 }
 
 #[cfg(test)]
@@ -134,6 +140,7 @@ mod tests {
             ("\"a b\"", &["a", "b"]),
             ("a|42 43|d", &["aBCd"]),
             ("a|b", &["a|b"]),
+            ("a||b", &["ab|b"]),
             ("\\:x \\\\y", &[":x", "\\y"]),
             ("c:\\temp x", &["c:\\temp", "x"]),
         ] {

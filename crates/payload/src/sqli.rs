@@ -5,13 +5,15 @@
 //! as an attack's, or not.
 
 mod fold;
+mod kind;
 mod token;
 mod words;
 
 use fold::Folded;
-use token::{Dialect, Token, Tokens, kind};
+use token::{Dialect, Room, Spacious, Token, Tokens};
 
 use crate::bytes::{ByteSet, after, at};
+use crate::scan::{find, find_text};
 
 /// The kinds of tokens that made a value an attack, such as `s&1c`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,7 +25,11 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// Its signs.
     pub fn as_str(&self) -> &str {
-        self.kinds.get(..self.length).and_then(|kinds| std::str::from_utf8(kinds).ok()).unwrap_or_default()
+        std::str::from_utf8(self.signs()).unwrap_or_default()
+    }
+
+    fn signs(&self) -> &[u8] {
+        self.kinds.get(..self.length).unwrap_or_default()
     }
 }
 
@@ -38,9 +44,11 @@ pub fn sqli(value: &[u8]) -> Option<Fingerprint> {
     if is_single_word(value) {
         return None;
     }
-    in_context(value, 0, Dialect::Ansi)
-        .or_else(|| memchr::memchr(b'\'', value).and_then(|_| in_context(value, b'\'', Dialect::Ansi)))
-        .or_else(|| memchr::memchr(b'"', value).and_then(|_| judge(value, b'"', Dialect::MySql).0))
+    let mut room = [0; size_of::<Room>()];
+    let spacious = Spacious::of(value, &mut room);
+    in_context(spacious, 0, Dialect::Ansi)
+        .or_else(|| find(b'\'', value).and_then(|_| in_context(spacious, b'\'', Dialect::Ansi)))
+        .or_else(|| find(b'"', value).and_then(|_| judge(spacious, b'"', Dialect::MySql).0))
 }
 
 /// One token is an attack only if it is a comment that `MySQL` runs; a word or a number is not.
@@ -56,12 +64,12 @@ fn is_single_word(value: &[u8]) -> bool {
 }
 
 /// What is a comment for some databases only is looked at a second time, as `MySQL` does.
-fn in_context(value: &[u8], quote: u8, dialect: Dialect) -> Option<Fingerprint> {
+fn in_context(value: Spacious<'_>, quote: u8, dialect: Dialect) -> Option<Fingerprint> {
     let (found, is_ambiguous) = judge(value, quote, dialect);
     found.or_else(|| if is_ambiguous { judge(value, quote, Dialect::MySql).0 } else { None })
 }
 
-fn judge(value: &[u8], quote: u8, dialect: Dialect) -> (Option<Fingerprint>, bool) {
+fn judge(value: Spacious<'_>, quote: u8, dialect: Dialect) -> (Option<Fingerprint>, bool) {
     let (mut folded, left) = Folded::fold(Tokens::of(value, quote, dialect));
     // PHP takes a backtick that is never closed for a comment.
     if left > 2
@@ -80,7 +88,7 @@ fn judge(value: &[u8], quote: u8, dialect: Dialect) -> (Option<Fingerprint>, boo
     } else {
         Fingerprint { kinds, length: left }
     };
-    let is_known = words::is_attack(fingerprint.as_str().as_bytes());
+    let is_known = words::is_attack(fingerprint.signs());
     let is_attack = is_known && !is_harmless(&folded, &fingerprint);
     (is_attack.then_some(fingerprint), folded.tokens.is_ambiguous)
 }
@@ -91,11 +99,11 @@ fn is_open_backtick(token: &Token) -> bool {
 
 /// What people write that has a fingerprint of an attack.
 fn is_harmless(folded: &Folded<'_>, fingerprint: &Fingerprint) -> bool {
-    let signs = fingerprint.as_str().as_bytes();
+    let signs = fingerprint.signs();
     // SQL Server does not log statements that hold this name.
     if signs.len() > 1
         && signs.last() == Some(&kind::COMMENT)
-        && memchr::memmem::find(folded.tokens.value, b"sp_password").is_some()
+        && find_text(folded.tokens.value, b"sp_password").is_some()
     {
         return false;
     }
@@ -184,7 +192,7 @@ mod tests {
             "rock and roll",
             "John said \"hi\" and left",
             "the union of workers",
-            "1234-ABCDEFEhfhihwuefi--",
+            "price--",
             "user@example.com",
             "https://example.com/a?b=c&d=e#f",
             "550e8400-e29b-41d4-a716-446655440000",
@@ -206,7 +214,8 @@ mod tests {
         #[test]
         fn the_short_cut_for_single_words_agrees_with_the_long_way(value in "[a-zA-Z_0-9.]{0,12}") {
             if is_single_word(value.as_bytes()) {
-                prop_assert!(in_context(value.as_bytes(), 0, Dialect::Ansi).is_none());
+                let mut room = [0; size_of::<Room>()];
+                prop_assert!(in_context(Spacious::of(value.as_bytes(), &mut room), 0, Dialect::Ansi).is_none());
             }
         }
     }

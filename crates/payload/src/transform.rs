@@ -185,6 +185,12 @@ impl Transformation {
         if self == Self::Utf8ToUnicode {
             return unicode::has_character(input);
         }
+        if self == Self::NormalizePath {
+            return paths::says_changed(input);
+        }
+        if self == Self::NormalizePathWin {
+            return paths::says_changed_windows(input);
+        }
         ALWAYS.contains(&self) || input != output
     }
 }

@@ -1,6 +1,7 @@
 //! Whether a value is what it should be: allowed bytes, escapes of URLs, UTF-8.
 
 use crate::bytes::{ByteSet, after, hex_pair};
+use crate::scan::find;
 
 /// Bytes that a value may have (`validateByteRange`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +14,7 @@ impl ByteRanges {
         for part in written.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let number = |text: &str| {
                 let text = text.trim();
-                text.parse::<u8>().map_err(|_| format!("`{text}` is no byte; write a number from 0 to 255"))
+                text.parse::<u8>().ok().ok_or_else(|| format!("`{text}` is no byte; write a number from 0 to 255"))
             };
             let (first, last) = match part.split_once('-') {
                 Some((first, last)) => (number(first)?, number(last)?),
@@ -53,7 +54,7 @@ pub enum UrlFault {
 /// The first fault in the escapes of a value.
 pub fn url_fault(value: &[u8]) -> Option<UrlFault> {
     let mut rest = value;
-    while let Some(place) = memchr::memchr(b'%', rest) {
+    while let Some(place) = find(b'%', rest) {
         match after(rest, place + 1) {
             [high, low, behind @ ..] if hex_pair(*high, *low).is_some() => rest = behind,
             [_, _, ..] => return Some(UrlFault::NotHexadecimal),

@@ -4,6 +4,7 @@
 //! mistake stays.
 
 mod encoding;
+mod markup;
 mod path;
 mod reading;
 

@@ -9,17 +9,18 @@ use html::{Context, Html, Kind};
 use names::Attribute;
 
 use crate::bytes::between;
+use crate::scan::find;
 
 /// Whether a value would run a script, in a page that shows it without care.
 pub fn xss(value: &[u8]) -> bool {
     // Tags, comments and declarations begin with `<`, and values of attributes with `=`: without both nothing is found.
-    let has_tag = memchr::memchr(b'<', value).is_some();
-    let has_value = memchr::memchr(b'=', value).is_some();
+    let has_tag = find(b'<', value).is_some();
+    let has_value = find(b'=', value).is_some();
     if !has_tag && !has_value {
         return false;
     }
     // Behind a quote that does not come again, all is one value without a name.
-    let behind = |quote: u8| memchr::memchr(quote, value).is_some() && runs_in(value, Context::Quote(quote));
+    let behind = |quote: u8| find(quote, value).is_some() && runs_in(value, Context::Quote(quote));
     (has_tag && runs_in(value, Context::Text))
         || runs_in(value, Context::Tag)
         || behind(b'\'')

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use alarm::{Lives, Over};
@@ -79,6 +79,26 @@ pub struct Said {
     pub names: Box<[String]>,
     /// Until when it is valid, in microseconds since 1970.
     pub not_after: u64,
+    /// Whether it was signed with the keys that were asked about.
+    signers: Mutex<Vec<(Box<[u8]>, bool)>>,
+}
+
+impl Said {
+    /// What a certificate says: names, and until when it is valid, in microseconds since 1970.
+    pub fn new(names: impl Into<Box<[String]>>, not_after: u64) -> Self {
+        Self { names: names.into(), not_after, signers: Mutex::default() }
+    }
+
+    /// Whether it was signed with this key, which is verified once a connection.
+    pub fn is_signed_by(&self, key: &[u8], verify: impl FnOnce() -> bool) -> bool {
+        let mut signers = self.signers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, is_signed)) = signers.iter().find(|(known, _)| **known == *key) {
+            return *is_signed;
+        }
+        let is_signed = verify();
+        signers.push((key.into(), is_signed));
+        is_signed
+    }
 }
 
 /// The W3C trace context of an exchange.
@@ -170,6 +190,8 @@ pub struct Exchange {
     pub product: Option<Arc<str>>,
     /// What the exchange counts for in quotas and bills.
     pub cost: u32,
+    /// Whether a body follows the request's head.
+    pub has_body: bool,
     /// The most that the request's body may have, if a policy says so; the proxy cuts off what is longer (413).
     pub body_limit: Option<u64>,
     /// Its place in a trace.

@@ -125,6 +125,7 @@ pub fn exchange(request: http::request::Builder) -> Exchange {
         session: None,
         product: None,
         cost: 1,
+        has_body: false,
         body_limit: None,
         trace: Trace::default(),
         lives: Lives::new(),
@@ -171,6 +172,7 @@ impl Judged<'_> {
     /// Sets the body.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
+        self.exchange.has_body = !self.body.is_empty();
         self
     }
 

@@ -16,7 +16,7 @@ use signing::{Algorithm, Signer};
 use thread_local::ThreadLocal;
 
 use crate::headers::{Host, header_name};
-use crate::partner_record;
+use attributes::record;
 use attributes::template::{Missing, Place, Template};
 
 /// A claim of the token for the backend has no value.
@@ -150,7 +150,7 @@ impl Policy for BackendToken {
         }
         let needed = claims.len();
         for ((_, template), name) in claims.iter().zip(["audience", "subject"]) {
-            partner_record::check(template, chain, &at.at(name))?;
+            record::check(template, chain, &at.at(name))?;
         }
         for (name, value) in config.claims {
             let at = at.at("claims").at(&name);
@@ -160,7 +160,7 @@ impl Policy for BackendToken {
                 return Err(Finding::new(&at, message));
             }
             let template = Template::parse_json(&value, &at)?;
-            partner_record::check(&template, chain, &at)?;
+            record::check(&template, chain, &at)?;
             claims.push((name.into(), template));
         }
         Ok(Self {

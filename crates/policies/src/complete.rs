@@ -15,8 +15,8 @@ use problem::{Finding, Pointer, Problem, ProblemKind};
 pub use self::settings::{
     As, Config, DetailedJsonSetting, DetailedSetting, JsonSetting, OnMissing, OnPresent, OtherBodies, Setting,
 };
-use crate::partner_record;
 use crate::rewrite::{REWRITE_IMPOSSIBLE, leads_elsewhere, with_target};
+use attributes::record;
 use attributes::template::{Place, Template};
 
 /// A value for the backend could not be made.
@@ -94,7 +94,7 @@ impl Policy for Complete {
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
         let complete = config.compile(at)?;
         for (place, template) in complete.templates() {
-            partner_record::check(template, chain, &place.iter().fold(at.clone(), |at, name| at.at(*name)))?;
+            record::check(template, chain, &place.iter().fold(at.clone(), |at, name| at.at(*name)))?;
         }
         Ok(complete)
     }

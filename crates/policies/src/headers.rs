@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
+use attributes::record;
 use attributes::template::HeaderText;
 
 /// Sets, adds, removes and renames headers of requests and of responses.
@@ -52,12 +53,12 @@ impl Policy for Headers {
     const STAGE: Stage = Stage::Complete;
     type Config = Config;
 
-    fn compile(config: Config, at: &Pointer, _: &mut ChainBuilder) -> Result<Self, Finding> {
+    fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
         if config.request.is_none() && config.response.is_none() {
             return Err(Finding::new(at, "changes nothing: write what to change in `request` or `response`"));
         }
         let compile =
-            |edits: Option<Edits>, of: Side, at: &Pointer| edits.map(|edits| edits.compile(of, at)).transpose();
+            |edits: Option<Edits>, of: Side, at: &Pointer| edits.map(|edits| edits.compile(of, chain, at)).transpose();
         Ok(Self {
             request: compile(config.request, Side::Request, &at.at("request"))?,
             response: compile(config.response, Side::Response, &at.at("response"))?,
@@ -110,11 +111,13 @@ struct Edit {
 type Values = SmallVec<[Option<HeaderValue>; 4]>;
 
 impl Edits {
-    fn compile(self, side: Side, at: &Pointer) -> Result<Edit, Finding> {
+    fn compile(self, side: Side, chain: &ChainBuilder, at: &Pointer) -> Result<Edit, Finding> {
         let texts = |values: BTreeMap<String, String>, at: &Pointer, host: Host| {
             let compile = |(name, value): (String, String)| {
                 let at = at.at(&name);
-                Ok((header_name(&name, &at, host)?, HeaderText::parse(&value, &at)?))
+                let text = HeaderText::parse(&value, &at)?;
+                record::check_header(&text, chain, &at)?;
+                Ok((header_name(&name, &at, host)?, text))
             };
             values.into_iter().map(compile).collect::<Result<Vec<_>, Finding>>()
         };

@@ -23,6 +23,9 @@ pub mod sessions;
 pub mod token_endpoint;
 pub mod token_exchange;
 pub mod token_keys;
+pub mod waiting_room;
+pub mod waiting_room_api;
+pub mod waiting_room_token;
 
 use identity::{api_key, basic_auth, client_certificate};
 pub use limiting::{concurrency, quota, spike_arrest};
@@ -52,6 +55,9 @@ pub static CATALOG: &[Entry] = &[
     Entry::of::<spike_arrest::SpikeArrest>(),
     Entry::of::<token_exchange::TokenExchange>(),
     Entry::of::<token_keys::TokenKeys>(),
+    Entry::of::<waiting_room::WaitingRoom>(),
+    Entry::of::<waiting_room_api::WaitingRoomApi>(),
+    Entry::of::<waiting_room_token::WaitingRoomToken>(),
 ];
 
 #[cfg(test)]

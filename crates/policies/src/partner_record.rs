@@ -18,9 +18,10 @@ use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::mapping::Mapping;
+use self::mapping::{Mapping, Member};
 use crate::headers::{Host, header_name};
 use crate::outside::{Backend, Backends, Background};
+use attributes::record::Members;
 use attributes::template::{Missing, Place, Secrets, Template};
 
 /// The source has no record of the caller, or not any more.
@@ -65,9 +66,10 @@ pub struct Config {
     /// Values that `headers` name as `{secret.NAME}`, such as `${file:token.txt}`.
     #[serde(default)]
     secrets: BTreeMap<String, String>,
-    /// What the record's members are called, and where in the answer (JSON) they are, by `JSONPath` (RFC 9535), such as
-    /// `$.account.tier`. What is no text is written as JSON.
-    members: BTreeMap<String, String>,
+    /// What the record's members are called, and where in the answer (JSON) they are: by `JSONPath` (RFC 9535), such as
+    /// `$.account.tier`, or by a program in jq, such as `{jq: .account.tier // "none"}`, whose first value counts. What is no text
+    /// is written as JSON.
+    members: BTreeMap<String, Member>,
     /// Names of members that an answer may lack. One that lacks another is no record.
     #[serde(default)]
     optional: Vec<String>,
@@ -186,27 +188,6 @@ impl Sources {
     }
 }
 
-/// The names of the members of a chain's record, for the policies that come next.
-pub struct Members(Vec<String>);
-
-/// Finds templates that name a member which the chain's record does not have.
-pub(crate) fn check(template: &Template, chain: &ChainBuilder, at: &Pointer) -> Result<(), Finding> {
-    let wanted = template.attributes().filter_map(attributes::attribute::Attribute::record_member);
-    let members = chain.service::<Members>();
-    for name in wanted {
-        let Some(members) = &members else {
-            let message = format!("names `record.{name}`, but no `partner-record` fetches a record here");
-            return Err(Finding::new(at, message));
-        };
-        if !members.0.iter().any(|known| known == name) {
-            let known: Vec<_> = members.0.iter().map(String::as_str).collect();
-            let advice = model::read::advice(name, &known);
-            return Err(Finding::new(at, format!("the record of `partner-record` has no `{name}`{advice}")));
-        }
-    }
-    Ok(())
-}
-
 impl Policy for PartnerRecord {
     const NAME: &'static str = "partner-record";
     const STAGE: Stage = Stage::Identify;
@@ -214,6 +195,8 @@ impl Policy for PartnerRecord {
     type Config = Config;
 
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
+        // First, so that one mistake here is not told again of everything that names the record.
+        chain.lend(Arc::new(Members(config.members.keys().cloned().collect())));
         let backend = backend(&config.upstream, &at.at("upstream"), chain)?;
         let Some(background) = chain.service::<dyn Background>() else {
             return Err(Finding::new(at, "cannot be used: nothing runs beside requests here"));
@@ -232,7 +215,6 @@ impl Policy for PartnerRecord {
             template.check_for_header(&at)?;
             Ok((header_name(&name, &at, Host::CanBeSet)?, name, template))
         });
-        chain.lend(Arc::new(Members(config.members.keys().cloned().collect())));
         Ok(Self {
             backend,
             background,
@@ -353,7 +335,10 @@ impl PartnerRecord {
                 let answer = asked.map_err(|error| error.to_string())?.await?;
                 match answer.status() {
                     StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
-                    StatusCode::OK => mapping.record(answer.body()).map(|record| Some(Remembered::from(record).into())),
+                    StatusCode::OK => {
+                        let record = mapping::record(mapping, answer.into_body()).await?;
+                        Ok(Some(Remembered::from(record).into()))
+                    }
                     status => Err(format!("it answered {status}")),
                 }
             };

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::headers::{Host, header_name};
+use attributes::record;
 use attributes::template::{HeaderText, Place, Template};
 
 /// Answers without asking an upstream: maintenance, mocks, `robots.txt`.
@@ -58,10 +59,10 @@ impl Policy for Respond {
     const STAGE: Stage = Stage::Complete;
     type Config = Config;
 
-    fn compile(config: Config, at: &Pointer, _: &mut ChainBuilder) -> Result<Self, Finding> {
+    fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
         let status = StatusCode::from_u16(config.status).ok().filter(|status| (200..600).contains(&status.as_u16()));
         let status = status.ok_or_else(|| Finding::new(&at.at("status"), "is no status from 200 to 599"))?;
-        let body = body(config.text.as_deref(), config.json.as_ref(), at)?;
+        let body = body(config.text.as_deref(), config.json.as_ref(), chain, at)?;
         if matches!(status.as_u16(), 204 | 205 | 304) && body.is_some() {
             return Err(Finding::new(&at.at("status"), format!("{} goes without a body", status.as_u16())));
         }
@@ -69,7 +70,9 @@ impl Policy for Respond {
         for (name, value) in &config.headers {
             let at = at.at("headers").at(name);
             let name = header_name(name, &at, Host::Stays)?;
-            match HeaderText::parse(value, &at)? {
+            let text = HeaderText::parse(value, &at)?;
+            record::check_header(&text, chain, &at)?;
+            match text {
                 HeaderText::Constant(value) => {
                     respond.constant.append(name, value);
                 }
@@ -131,13 +134,26 @@ impl Content {
 }
 
 /// The body, if there is to be one, and the media type that it usually has.
-fn body(text: Option<&str>, json: Option<&Value>, at: &Pointer) -> Result<Option<(Template, &'static str)>, Finding> {
-    match (text, json) {
-        (None, None) => Ok(None),
-        (Some(text), None) => Ok(Some((Template::parse(text, &at.at("text"))?, "text/plain; charset=utf-8"))),
-        (None, Some(json)) => Ok(Some((Template::parse_json(json, &at.at("json"))?, "application/json"))),
-        (Some(_), Some(_)) => Err(Finding::new(&at.at("text"), "stands beside `json`; write one of them")),
-    }
+fn body(
+    text: Option<&str>,
+    json: Option<&Value>,
+    chain: &ChainBuilder,
+    at: &Pointer,
+) -> Result<Option<(Template, &'static str)>, Finding> {
+    let (template, at, media_type) = match (text, json) {
+        (None, None) => return Ok(None),
+        (Some(text), None) => {
+            let at = at.at("text");
+            (Template::parse(text, &at)?, at, "text/plain; charset=utf-8")
+        }
+        (None, Some(json)) => {
+            let at = at.at("json");
+            (Template::parse_json(json, &at)?, at, "application/json")
+        }
+        (Some(_), Some(_)) => return Err(Finding::new(&at.at("text"), "stands beside `json`; write one of them")),
+    };
+    record::check(&template, chain, &at)?;
+    Ok(Some((template, media_type)))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use attributes::attribute::form_decoded;
+use attributes::record;
 use attributes::template::{COMPONENT, Place, Template};
 
 /// The request's values make no path that could be sent on.
@@ -82,12 +83,13 @@ impl Policy for Rewrite {
     const PROBLEMS: &'static [&'static ProblemKind] = &[&REWRITE_IMPOSSIBLE];
     type Config = Config;
 
-    fn compile(config: Config, at: &Pointer, _: &mut ChainBuilder) -> Result<Self, Finding> {
+    fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
         let Config { path, strip_prefix, add_prefix, query, method } = config;
         let absolute = |text: String, at: Pointer| {
             if text.starts_with('/') { Ok(text) } else { Err(Finding::new(&at, "must begin with `/`")) }
         };
-        let template = |text: String, at: Pointer| Template::parse(&absolute(text, at.clone())?, &at);
+        let template =
+            |text: String, at: Pointer| known(Template::parse(&absolute(text, at.clone())?, &at)?, chain, &at);
 
         let path = match (path, strip_prefix, add_prefix) {
             (None, None, None) => NewPath::Same,
@@ -103,7 +105,7 @@ impl Policy for Rewrite {
                 ));
             }
         };
-        let query = query.map(|edits| edits.compile(&at.at("query"))).transpose()?;
+        let query = query.map(|edits| edits.compile(chain, &at.at("query"))).transpose()?;
         let method = method.map(|method| new_method(&method, &at.at("method"))).transpose()?;
         if matches!(path, NewPath::Same) && query.is_none() && method.is_none() {
             return Err(Finding::new(at, "changes nothing: write a `path`, a prefix, a `query` or a `method`"));
@@ -188,14 +190,21 @@ pub(crate) fn leads_elsewhere(path: &str) -> bool {
     })
 }
 
+/// A template whose record the chain can give.
+fn known(template: Template, chain: &ChainBuilder, at: &Pointer) -> Result<Template, Finding> {
+    record::check(&template, chain, at)?;
+    Ok(template)
+}
+
 impl QueryEdits {
-    fn compile(self, at: &Pointer) -> Result<NewQuery, Finding> {
+    fn compile(self, chain: &ChainBuilder, at: &Pointer) -> Result<NewQuery, Finding> {
         let mut gone = self.remove;
         gone.extend(self.set.keys().cloned());
         let set = self.set.into_iter().map(|pair| ("set", pair));
         let add = self.add.into_iter().map(|pair| ("add", pair));
         let more = set.chain(add).map(|(how, (name, value))| {
-            let template = Template::parse(&value, &at.at(how).at(&name))?;
+            let at = at.at(how).at(&name);
+            let template = known(Template::parse(&value, &at)?, chain, &at)?;
             Ok((utf8_percent_encode(&name, COMPONENT).to_string(), template))
         });
         let more = more.collect::<Result<Vec<_>, Finding>>()?;

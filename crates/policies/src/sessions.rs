@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use attributes::places::{Answer, Carrier, InRequest};
+use attributes::record;
 use bytes::Bytes;
 use http::{StatusCode, header, response};
 use model::units::{Size, Span};
@@ -23,7 +24,6 @@ use self::close::{ByBackends, Closes};
 pub use self::rules::{EndRule, OpenRule};
 use self::rules::{Ends, Opens};
 use crate::outside::{Backends, Background};
-use crate::partner_record;
 
 /// There are as many sessions as there may be.
 pub static TOO_MANY_SESSIONS: ProblemKind = ProblemKind {
@@ -203,12 +203,13 @@ impl Policy for Sessions {
         let close = config.close.map(|close| close.compile(&*backends, &at.at("close"))).transpose()?;
         for (place, template) in close.iter().flat_map(Closes::templates) {
             let at = place.iter().fold(at.at("close"), |at, name| at.at(*name));
-            partner_record::check(template, chain, &at)?;
+            record::check(template, chain, &at)?;
         }
         let rules = |part: &str| at.at(part);
         let id = config.id.into_iter().enumerate().map(|(index, place)| place.compile(&rules("id").at(index)));
-        let open = config.open.into_iter().enumerate().map(|(index, rule)| rule.compile(&rules("open").at(index)));
-        let end = config.end.into_iter().enumerate().map(|(index, rule)| rule.compile(&rules("end").at(index)));
+        let open =
+            config.open.into_iter().enumerate().map(|(index, rule)| rule.compile(chain, &rules("open").at(index)));
+        let end = config.end.into_iter().enumerate().map(|(index, rule)| rule.compile(chain, &rules("end").at(index)));
         Ok(Self {
             desk,
             asks: Arc::new(ByBackends(backends)),

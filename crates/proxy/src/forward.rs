@@ -81,7 +81,7 @@ pub(crate) async fn forward(
 
 /// The problem that a failure is, with the reason by RFC 9209.
 fn problem(upstream: &str, failed: Failed) -> Problem {
-    let Failed { kind, target, cause, .. } = failed;
+    let Failed { kind, target, again, cause, .. } = failed;
     if kind == Kind::ClientBody {
         return match cause {
             Some(cause) => refused::body(cause.as_ref(), usize::MAX),
@@ -94,7 +94,10 @@ fn problem(upstream: &str, failed: Failed) -> Problem {
     }
     let problem = match kind.status() {
         StatusCode::SERVICE_UNAVAILABLE => {
-            Problem::new(&UPSTREAM_UNAVAILABLE).header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+            // Whole seconds, and never too few.
+            let again = again.map_or(1, |again| again.as_millis().div_ceil(1000).max(1));
+            let seconds = HeaderValue::from_str(&again.to_string()).unwrap_or(HeaderValue::from_static("1"));
+            Problem::new(&UPSTREAM_UNAVAILABLE).header(header::RETRY_AFTER, seconds)
         }
         StatusCode::GATEWAY_TIMEOUT => Problem::new(&UPSTREAM_LATE),
         _ => Problem::new(&UPSTREAM_FAILED),

@@ -84,6 +84,7 @@ impl Service {
         let snapshot = self.live.current();
         let (arrival, refusal) = Arrival::of(&snapshot, connection, head, upgrade);
         let mut underway = Underway::begin(self, snapshot, connection, arrival, received);
+        underway.exchange.has_body = !matches!(body, Body::Empty);
         let full = underway.announce();
         if let Some(problem) = full.or(refusal) {
             return underway.answer_with(problem.into_response(), None, alarm).await;

@@ -201,6 +201,7 @@ pub(crate) fn exchange(snapshot: &Snapshot, connection: &Arc<Connection>, arriva
         session: None,
         product: None,
         cost: 1,
+        has_body: false,
         body_limit: None,
         trace,
         lives: Lives::new(),

@@ -1,18 +1,22 @@
 //! Sealed secrets, and the ring of data keys that they are sealed with.
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::envelope::SealingKey;
-use crate::masters::{self, Masters};
+use crate::masters::Masters;
 use crate::shelf::{Folder, Held, Shelf};
 
 /// Sealed secrets.
 pub struct Vault {
     shelf: Box<dyn Shelf>,
     masters: Masters,
+    /// Data keys that somebody else opened, by their ids.
+    opened: Mutex<HashMap<String, SealingKey>>,
 }
 
 /// The data keys as they are kept, the one in use first.
@@ -23,10 +27,12 @@ struct Keyring {
 
 /// A data key, sealed with a master key.
 #[derive(Serialize, Deserialize)]
-struct Wrapped {
-    id: String,
-    master: String,
-    sealed: String,
+pub(crate) struct Wrapped {
+    /// A hash of the key.
+    pub(crate) id: String,
+    /// Which master key it was.
+    pub(crate) master: String,
+    pub(crate) sealed: String,
 }
 
 /// A secret as it is kept.
@@ -44,14 +50,16 @@ impl Vault {
 
     /// Opens the vault on a shelf, and makes what is missing: a master key's file, a data key.
     pub fn on(shelf: Box<dyn Shelf>, masters: Masters) -> Result<Self, Error> {
-        let vault = Self { shelf, masters };
+        let vault = Self { shelf, masters, opened: Mutex::default() };
         let lock = vault.lock()?;
         let mut keyring = vault.keyring()?;
         if keyring.keys.is_empty() {
             vault.add_key(&mut keyring)?;
         } else {
             // Whether the master keys fit is better known at the start than when a secret is wanted.
-            vault.current(&keyring)?;
+            for wrapped in &keyring.keys {
+                vault.opened(wrapped)?;
+            }
         }
         drop(lock);
         Ok(vault)
@@ -108,22 +116,23 @@ impl Vault {
     /// Whenever it is cut short, what is there can still be opened, and it can be done again.
     pub fn rotate_master_key(&self) -> Result<(), Error> {
         let _lock = self.lock()?;
-        let mut masters = self.masters.keys()?;
-        if let Some(file) = self.masters.file() {
-            masters.insert(0, SealingKey::generate()?);
-            masters::write(file, &masters)?;
-        }
-        let first = masters.first().ok_or(Error::NoMasterKey)?;
+        self.masters.renew()?;
+        self.wrap_all_again()
+    }
+
+    /// Wraps the data keys with the master key that is in use.
+    pub fn wrap_again(&self) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        self.wrap_all_again()
+    }
+
+    fn wrap_all_again(&self) -> Result<(), Error> {
         let mut keyring = self.keyring()?;
         for wrapped in &mut keyring.keys {
-            let key = unwrap(wrapped, &masters)?;
-            *wrapped = wrap(&key, first)?;
+            *wrapped = self.masters.wrap_again(wrapped)?;
         }
         self.write_keyring(&keyring)?;
-        match self.masters.file() {
-            Some(file) => masters::write(file, std::slice::from_ref(first)),
-            None => Ok(()),
-        }
+        self.masters.forget_others()
     }
 
     /// The names of all secrets.
@@ -152,21 +161,31 @@ impl Vault {
 
     /// Makes a data key that is used from now on.
     fn add_key(&self, keyring: &mut Keyring) -> Result<SealingKey, Error> {
-        let masters = self.masters.keys()?;
         let key = SealingKey::generate()?;
-        keyring.keys.insert(0, wrap(&key, masters.first().ok_or(Error::NoMasterKey)?)?);
+        keyring.keys.insert(0, self.masters.wrap(&key)?);
         self.write_keyring(keyring)?;
         Ok(key)
     }
 
     fn current(&self, keyring: &Keyring) -> Result<SealingKey, Error> {
-        let first = keyring.keys.first().ok_or_else(|| Error::Damaged(KEYRING.to_owned()))?;
-        unwrap(first, &self.masters.keys()?)
+        self.opened(keyring.keys.first().ok_or_else(|| Error::Damaged(KEYRING.to_owned()))?)
     }
 
     fn key(&self, keyring: &Keyring, id: &str) -> Result<Option<SealingKey>, Error> {
         let wrapped = keyring.keys.iter().find(|wrapped| wrapped.id == id);
-        wrapped.map(|wrapped| unwrap(wrapped, &self.masters.keys()?)).transpose()
+        wrapped.map(|wrapped| self.opened(wrapped)).transpose()
+    }
+
+    /// Opens a data key. One that somebody else opens is remembered: it stays of use while that one is away.
+    fn opened(&self, wrapped: &Wrapped) -> Result<SealingKey, Error> {
+        let Masters::Elsewhere(..) = &self.masters else { return self.masters.open(wrapped) };
+        let opened = || self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = opened().get(&wrapped.id) {
+            return Ok(key.clone());
+        }
+        let key = self.masters.open(wrapped)?;
+        opened().insert(wrapped.id.clone(), key.clone());
+        Ok(key)
     }
 
     /// Others that change something wait until what is returned is dropped.
@@ -175,25 +194,8 @@ impl Vault {
     }
 }
 
-fn wrap(key: &SealingKey, master: &SealingKey) -> Result<Wrapped, Error> {
-    let id = key.id();
-    let sealed = master.seal(key.bytes(), &key_purpose(&id))?;
-    Ok(Wrapped { id, master: master.id(), sealed })
-}
-
-fn unwrap(wrapped: &Wrapped, masters: &[SealingKey]) -> Result<SealingKey, Error> {
-    let wrong = || Error::WrongMasterKey(wrapped.id.clone());
-    let master = masters.iter().find(|master| master.id() == wrapped.master).ok_or_else(wrong)?;
-    let bytes = master.open(&wrapped.sealed, &key_purpose(&wrapped.id)).ok_or_else(wrong)?;
-    SealingKey::from_bytes(&bytes).ok_or_else(wrong)
-}
-
 fn purpose(name: &str) -> String {
     format!("vestibule secret {name}")
-}
-
-fn key_purpose(id: &str) -> String {
-    format!("vestibule data key {id}")
 }
 
 const KEYRING: &str = "keyring";
@@ -202,10 +204,14 @@ const KEYRING: &str = "keyring";
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     use tempfile::TempDir;
 
     use super::*;
+    use crate::masters::Keeper;
+    use crate::shelf::Trouble;
 
     fn in_file(folder: &TempDir) -> Masters {
         Masters::File(folder.path().join("master.key"))
@@ -297,7 +303,7 @@ mod tests {
         let given = |keys: &[&String]| Masters::Given(keys.iter().map(|key| (*key).clone()).collect());
         put(&open(&folder, given(&[&old])).unwrap(), "a", b"1");
 
-        assert!(matches!(open(&folder, given(&[&new])).err(), Some(Error::WrongMasterKey(_))));
+        assert!(matches!(open(&folder, given(&[&new])).err(), Some(Error::WrongMasterKey(..))));
         open(&folder, given(&[&new, &old])).unwrap().rotate_master_key().unwrap();
 
         assert_eq!(open(&folder, given(&[&new])).unwrap().get("a").unwrap().unwrap(), b"1");
@@ -316,5 +322,91 @@ mod tests {
         assert!(matches!(vault.get("b"), Err(Error::Damaged(_))));
         fs::write(file("a.sealed"), "{}").unwrap();
         assert!(matches!(vault.get("a"), Err(Error::Damaged(_))));
+    }
+
+    /// Wraps by turning bytes around, as long as it is there.
+    #[derive(Default)]
+    struct Other {
+        is_away: AtomicBool,
+        version: AtomicU32,
+        asked: AtomicU32,
+    }
+
+    impl Other {
+        fn turned(&self, bytes: &[u8]) -> Result<Vec<u8>, Trouble> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            if self.is_away.load(Ordering::Relaxed) {
+                return Err("nobody answers".into());
+            }
+            Ok(bytes.iter().map(|byte| byte ^ 0x5a).collect())
+        }
+    }
+
+    impl Keeper for Other {
+        fn name(&self) -> String {
+            "other".to_owned()
+        }
+
+        fn wrap(&self, key: &[u8]) -> Result<String, Trouble> {
+            let turned: Vec<_> = self.turned(key)?.iter().map(ToString::to_string).collect();
+            Ok(format!("{}:{}", self.version.load(Ordering::Relaxed), turned.join(" ")))
+        }
+
+        fn open(&self, wrapped: &str) -> Result<Vec<u8>, Trouble> {
+            let (_, bytes) = wrapped.split_once(':').ok_or("damaged")?;
+            self.turned(&bytes.split(' ').map(str::parse).collect::<Result<Vec<u8>, _>>()?)
+        }
+
+        fn renew(&self) -> Result<(), Trouble> {
+            self.version.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+
+        fn wrap_again(&self, wrapped: &str) -> Result<String, Trouble> {
+            self.wrap(&self.open(wrapped)?)
+        }
+    }
+
+    #[test]
+    fn a_key_that_another_one_opened_stays_of_use_while_that_one_is_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = Arc::new(Other::default());
+        let elsewhere = || Masters::Elsewhere(other.clone(), None);
+        let vault = open(&folder, elsewhere()).unwrap();
+        put(&vault, "a", b"1");
+        let again = open(&folder, elsewhere()).unwrap();
+
+        other.is_away.store(true, Ordering::Relaxed);
+        put(&again, "a", b"2");
+        assert_eq!(again.get("a").unwrap().unwrap(), b"2");
+        assert!(matches!(again.rotate_data_key(), Err(Error::Elsewhere(_))));
+        assert!(matches!(open(&folder, elsewhere()).err(), Some(Error::Elsewhere(_))));
+
+        other.is_away.store(false, Ordering::Relaxed);
+        assert_eq!(again.rotate_data_key().unwrap(), 1);
+        let asked = other.asked.load(Ordering::Relaxed);
+        for _ in 0..3 {
+            assert_eq!(vault.get("a").unwrap().unwrap(), b"2");
+        }
+        assert_eq!(other.asked.load(Ordering::Relaxed), asked + 1, "a new key is opened once");
+    }
+
+    #[test]
+    fn data_keys_go_over_to_another_one_and_to_its_newest_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let keyring = || fs::read_to_string(folder.path().join("secrets/keyring.sealed")).unwrap();
+        let other: Arc<dyn Keeper> = Arc::new(Other::default());
+        put(&open(&folder, in_file(&folder)).unwrap(), "a", b"1");
+
+        assert!(open(&folder, Masters::Elsewhere(other.clone(), None)).is_err());
+        let before = Some(Box::new(in_file(&folder)));
+        open(&folder, Masters::Elsewhere(other.clone(), before)).unwrap().wrap_again().unwrap();
+        assert!(keyring().contains("\"0:"), "{}", keyring());
+        assert!(matches!(open(&folder, in_file(&folder)).err(), Some(Error::WrongMasterKey(..))));
+
+        let vault = open(&folder, Masters::Elsewhere(other, None)).unwrap();
+        vault.rotate_master_key().unwrap();
+        assert!(keyring().contains("\"1:"), "{}", keyring());
+        assert_eq!(vault.get("a").unwrap().unwrap(), b"1");
     }
 }

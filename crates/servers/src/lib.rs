@@ -1,4 +1,4 @@
-//! Real servers for tests: PostgreSQL and Redis (or Valkey), each in a folder of its own, on a free port of loopback.
+//! Real servers for tests: PostgreSQL, Redis (or Valkey), NATS and OpenBao, each in a folder of its own, on a free port of loopback.
 //!
 //! [`Postgres::shared`] and [`Redis::shared`] use the server that an address in the environment names, so that hundreds of
 //! tests need not start one each: the test command starts them and sets [`POSTGRES`] and [`REDIS`]. Without them each test
@@ -13,10 +13,14 @@
     reason = "only tests use it, and what is missing is to be said at once"
 )]
 
+mod nats;
+mod openbao;
 mod postgres;
 mod process;
 mod redis;
 
+pub use self::nats::{Nats, Stored};
+pub use self::openbao::OpenBao;
 pub use self::postgres::{Database, Postgres};
 pub use self::redis::Redis;
 

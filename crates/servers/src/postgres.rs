@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::process::{Process, free_port, is_listening, program};
+use crate::process::{Process, is_listening, program, shared_port, started};
 
 /// A server.
 pub struct Postgres {
@@ -33,13 +33,7 @@ pub struct Database {
 impl Postgres {
     /// The server that the environment names, otherwise one of its own.
     pub fn shared() -> Self {
-        match std::env::var(crate::POSTGRES) {
-            Ok(address) => {
-                let port = address.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
-                Self { port: port.expect("the address of the server ends with its port"), own: None }
-            }
-            Err(_) => Self::start(),
-        }
+        shared_port(crate::POSTGRES).map_or_else(Self::start, |port| Self { port, own: None })
     }
 
     /// A server of its own.
@@ -58,14 +52,8 @@ impl Postgres {
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        for _ in 0..ATTEMPTS {
-            let port = free_port();
-            if let Some(process) = serve(&data, port) {
-                let own = Own { process: Some(process), data, _folder: folder };
-                return Self { port, own: Some(own) };
-            }
-        }
-        panic!("PostgreSQL does not start: see {}", data.display());
+        let (port, process) = started("PostgreSQL", |port| serve(&data, port));
+        Self { port, own: Some(Own { process: Some(process), data, _folder: folder }) }
     }
 
     /// An empty database of its own.
@@ -103,7 +91,7 @@ impl Postgres {
         let pid = postmaster.lines().next().unwrap_or_default();
         Command::new("pkill").arg(format!("-{signal}")).args(["-P", pid]).status().ok();
         if let Some(process) = &own.process {
-            process.signal(if still { Signal::STOP } else { Signal::CONT });
+            process.hold(still);
         }
     }
 
@@ -190,5 +178,3 @@ fn find(name: &str) -> PathBuf {
 }
 
 const MISSING: &str = "PostgreSQL is not installed: apt-get install postgresql";
-/// Another process may take the port between the look and the start.
-const ATTEMPTS: usize = 5;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a server may take to come up, or to go.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A process that ends with this value.
 pub(crate) struct Process {
@@ -37,7 +37,12 @@ impl Process {
         }
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Holds it still as it is, or lets it go on.
+    pub(crate) fn hold(&self, still: bool) {
+        self.signal(if still { Signal::STOP } else { Signal::CONT });
+    }
+
+    fn signal(&self, signal: Signal) {
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             kill_process(pid, signal).ok();
         }
@@ -62,8 +67,23 @@ impl Drop for Process {
     }
 }
 
+/// The port of a server that `serve` starts, and its process. None of `serve` means that another process took the port.
+pub(crate) fn started(name: &str, mut serve: impl FnMut(u16) -> Option<Process>) -> (u16, Process) {
+    /// Another process may take the port between the look and the start.
+    const ATTEMPTS: usize = 5;
+    let mut attempts = (0..ATTEMPTS).map(|_| free_port());
+    attempts.find_map(|port| Some((port, serve(port)?))).unwrap_or_else(|| panic!("{name} does not start"))
+}
+
+/// The port in the address of a server that somebody else started, if a variable names one.
+pub(crate) fn shared_port(variable: &str) -> Option<u16> {
+    let address = std::env::var(variable).ok()?;
+    let port = address.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
+    Some(port.expect("the address of a server ends with its port"))
+}
+
 /// A port that nobody listens on at the moment.
-pub(crate) fn free_port() -> u16 {
+fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap().port()
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::process::{Process, free_port, is_listening, program};
+use crate::process::{Process, is_listening, program, shared_port, started};
 
 /// A server, and a prefix of keys that nobody else uses.
 pub struct Redis {
@@ -24,25 +24,14 @@ struct Own {
 impl Redis {
     /// The server that the environment names, otherwise one of its own.
     pub fn shared() -> Self {
-        match std::env::var(crate::REDIS) {
-            Ok(address) => {
-                let port = address.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
-                Self { port: port.expect("the address of the server ends with its port"), prefix: prefix(), own: None }
-            }
-            Err(_) => Self::start(),
-        }
+        shared_port(crate::REDIS).map_or_else(Self::start, |port| Self { port, prefix: prefix(), own: None })
     }
 
     /// A server of its own.
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("redis-").tempdir().unwrap();
-        for _ in 0..ATTEMPTS {
-            let port = free_port();
-            if let Some(process) = serve(&folder, port) {
-                return Self { port, prefix: prefix(), own: Some(Own { process: Some(process), folder }) };
-            }
-        }
-        panic!("Redis does not start");
+        let (port, process) = started("Redis", |port| serve(&folder, port));
+        Self { port, prefix: prefix(), own: Some(Own { process: Some(process), folder }) }
     }
 
     /// Its address.
@@ -72,7 +61,7 @@ impl Redis {
     pub fn hold(&self, still: bool) {
         let own = self.own.as_ref().expect("it is somebody else's");
         if let Some(process) = &own.process {
-            process.signal(if still { Signal::STOP } else { Signal::CONT });
+            process.hold(still);
         }
     }
 }
@@ -97,5 +86,3 @@ fn prefix() -> String {
 }
 
 const MISSING: &str = "Redis is not installed: apt-get install redis-server";
-/// Another process may take the port between the look and the start.
-const ATTEMPTS: usize = 5;

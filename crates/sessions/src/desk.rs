@@ -1,6 +1,7 @@
 //! Where sessions get their places, are looked up, and give their places back.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -11,6 +12,8 @@ use store::{
 };
 use tokio::time::Instant;
 
+use crate::about::group_of;
+use crate::counts::{Counts, Reading, count};
 use crate::known::Known;
 use crate::{About, Asks, Closing, Maxima, Outcome};
 
@@ -59,6 +62,7 @@ pub struct Sessions {
     key: SealingKey,
     clock: Clock,
     known: Known,
+    counts: Counts,
 }
 
 /// Why a session cannot be opened.
@@ -78,7 +82,7 @@ pub enum Trouble {
 impl Sessions {
     /// Sessions whose places are in `leases`, and what closes them sealed with `key`.
     pub fn new(leases: Arc<dyn Leases>, key: SealingKey, clock: Clock) -> Self {
-        Self { leases, key, clock, known: Known::default() }
+        Self { leases, key, clock, known: Known::default(), counts: Counts::default() }
     }
 
     /// Takes a place for a session before it is opened.
@@ -98,9 +102,13 @@ impl Sessions {
             about: text(about)?,
         };
         match self.leases.take(&new).await? {
-            Taken::Full { group } => Ok(Begun::Full { group }),
+            Taken::Full { group } => {
+                count(&self.counts.refused);
+                Ok(Begun::Full { group })
+            }
             Taken::Granted { mut ousted } => {
                 for lease in &ousted {
+                    count(&self.counts.ousted);
                     self.known.remove(&lease.id);
                 }
                 ousted.retain(|lease| lease.state == LeaseState::Closing);
@@ -122,7 +130,11 @@ impl Sessions {
             Some(closing) => (Ending::Close, self.sealed(id, closing)?),
         };
         let opened = Opened { id: id.clone(), ending, about: text(about)?, body };
-        Ok(self.leases.open(place, &opened).await?)
+        let done = self.leases.open(place, &opened).await?;
+        if done == Done::Now {
+            count(&self.counts.opened);
+        }
+        Ok(done)
     }
 
     /// The session was not opened.
@@ -156,7 +168,9 @@ impl Sessions {
     /// The session was closed as it should be.
     pub async fn ended(&self, id: &LeaseId) -> Result<(), Unavailable> {
         self.known.remove(id);
-        self.leases.release(id).await?;
+        if self.leases.release(id).await? == Done::Now {
+            count(&self.counts.ended);
+        }
         Ok(())
     }
 
@@ -215,6 +229,11 @@ impl Sessions {
         if done == Done::Gone {
             return Ok(Outcome::Elsewhere);
         }
+        count(match outcome {
+            Outcome::Closed => &self.counts.closed,
+            Outcome::GivenUp => &self.counts.given_up,
+            Outcome::Later | Outcome::Elsewhere => &self.counts.failed,
+        });
         if outcome == Outcome::Closed {
             tracing::info!(session = %id, about = lease.about, note, "a session was closed");
         } else {
@@ -231,6 +250,18 @@ impl Sessions {
     /// How many sessions of a group have a place.
     pub async fn count(&self, group: &str) -> Result<u32, Unavailable> {
         self.leases.count(group).await
+    }
+
+    /// Counts, for those who measure, how many sessions have a place.
+    pub async fn count_all(&self) -> Result<(), Unavailable> {
+        let counting = self.leases.count(&group_of(None, None, None)).await?;
+        self.counts.counting.store(counting.into(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What became of sessions.
+    pub fn reading(&self) -> Reading {
+        self.counts.reading()
     }
 
     /// The session of this name.

@@ -7,11 +7,13 @@
 
 mod about;
 mod closing;
+mod counts;
 mod desk;
 mod known;
 
 pub use self::about::{About, Maxima, group_of, session_id};
 pub use self::closing::{Answered, Asks, Closing, Outcome};
+pub use self::counts::Reading;
 pub use self::desk::{Begun, Opening, Sessions, Terms, Trouble};
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ pub(crate) mod fluent;
 pub(crate) mod http_json;
 pub(crate) mod otlp;
 mod post;
-mod socket;
 pub(crate) mod syslog;
 
 use std::time::Duration;

@@ -5,7 +5,8 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -42,7 +43,34 @@ pub(crate) fn generate(algorithm: Algorithm) -> Result<Vec<u8>, Error> {
     }
 }
 
+/// A key pair that somebody else made, as a private JWK (RFC 7518, section 6.3.2), in PKCS #8.
+pub(crate) fn from_jwk(jwk: &Value) -> Result<Vec<u8>, Error> {
+    let member = |name: &str| jwk.get(name).and_then(Value::as_str);
+    if member("kty") != Some("RSA") || jwk.get("oth").is_some() {
+        return Err(Error::NoKeyPair("its `kty` is not `RSA`, or it has more than two primes".to_owned()));
+    }
+    let mut integers = vec![vec![0]];
+    for name in ["n", "e", "d", "p", "q", "dp", "dq", "qi"] {
+        let bytes = member(name).and_then(|text| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok());
+        integers.push(bytes.ok_or_else(|| Error::NoKeyPair(format!("`{name}` is missing, or is no base64url")))?);
+    }
+    // RFC 8017, appendix A.1.2.
+    let content: Vec<u8> = integers.iter().flat_map(|integer| encoded(0x02, &positive(integer))).collect();
+    let unfit = |_rejected| Error::NoKeyPair("its numbers are no RSA key of 2048 to 8192 bits".to_owned());
+    let pair = RsaKeyPair::from_der(&encoded(0x30, &content)).map_err(unfit)?;
+    Ok(pair.as_der().map_err(|_unspecified| Error::NoRandomness)?.as_ref().to_vec())
+}
+
 impl SigningKey {
+    /// As [`Self::read`], known by another name.
+    pub(crate) fn read_as(id: Option<&str>, algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, Error> {
+        let key = Self::read(algorithm, pkcs8)?;
+        Ok(match id {
+            Some(id) => Self { id: id.to_owned(), ..key },
+            None => key,
+        })
+    }
+
     /// Reads a key pair from PKCS #8.
     pub(crate) fn read(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, Error> {
         let damaged = |_rejected| Error::Damaged;
@@ -66,7 +94,7 @@ impl SigningKey {
         }
     }
 
-    /// Its name: the thumbprint of its public half (RFC 7638).
+    /// Its name: the thumbprint of its public half (RFC 7638), unless it came with another one.
     pub(crate) fn id(&self) -> &str {
         &self.id
     }
@@ -85,6 +113,20 @@ impl SigningKey {
             }
             Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
         }
+    }
+
+    /// Whether it signed a message so.
+    pub(crate) fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        let verified = match &self.pair {
+            Pair::Rsa(pair) => {
+                UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key()).verify(message, signature)
+            }
+            Pair::P256(pair) => {
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key()).verify(message, signature)
+            }
+            Pair::Ed25519(pair) => UnparsedPublicKey::new(&ED25519, pair.public_key()).verify(message, signature),
+        };
+        verified.is_ok()
     }
 
     /// Its public half as a JWK.
@@ -139,13 +181,53 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     if *first == tag { rest.split_at_checked(length) } else { None }
 }
 
+/// An integer that is not negative, as DER has it.
+fn positive(bytes: &[u8]) -> Vec<u8> {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let digits = bytes.get(zeros..).unwrap_or_default();
+    // The first bit is the sign, and no integer is empty.
+    let sign = if digits.first().is_none_or(|first| *first >= 0x80) { &[0][..] } else { &[] };
+    [sign, digits].concat()
+}
+
+/// An element of this tag.
+fn encoded(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let digits = length.get(content.len().leading_zeros() as usize / 8..).unwrap_or_default();
+    let mut element = vec![tag];
+    match u8::try_from(content.len()) {
+        Ok(short) if short < 0x80 => element.push(short),
+        _ => {
+            element.push(0x80 | u8::try_from(digits.len()).unwrap_or(0));
+            element.extend_from_slice(digits);
+        }
+    }
+    element.extend_from_slice(content);
+    element
+}
+
 fn thumbprint(pair: &Pair) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, members(pair).to_string().as_bytes()))
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// The numbers of an RSA key in PKCS #8, from the modulus on.
+    pub(crate) fn integers(pkcs8: &[u8]) -> Vec<Vec<u8>> {
+        let (mut rest, _) = element(pkcs8, 0x30).unwrap();
+        for tag in [0x02, 0x30] {
+            rest = element(rest, tag).unwrap().1;
+        }
+        let (mut rest, _) = element(element(rest, 0x04).unwrap().0, 0x30).unwrap();
+        let mut integers = Vec::new();
+        while let Some((integer, more)) = element(rest, 0x02) {
+            integers.push(integer.iter().copied().skip_while(|byte| *byte == 0).collect());
+            rest = more;
+        }
+        integers.split_off(1)
+    }
 
     #[test]
     fn the_name_of_a_key_is_its_thumbprint_and_stays() {

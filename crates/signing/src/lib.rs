@@ -1,7 +1,7 @@
 //! Keys that sign JSON Web Tokens: how they are made, when the next one takes over, and what verifiers are told.
 //!
-//! Signing is a few lines over `aws-lc-rs`; most of what libraries for tokens do is verifying, and nothing is verified
-//! here. Deliberately not here: where keys are kept, and what tokens say.
+//! Signing is a few lines over `aws-lc-rs`; most of what libraries for tokens do is verifying those of others, and only what
+//! the same keys signed is verified here. Deliberately not here: where keys are kept, and what tokens say.
 
 mod key;
 mod ring;
@@ -50,6 +50,9 @@ pub enum Error {
     /// What was kept are no keys.
     #[error("the signing keys that were kept cannot be read")]
     Damaged,
+    /// What is to be imported is no key pair that can be used, for this reason.
+    #[error("this is no private RSA key as a JWK: {0}")]
+    NoKeyPair(String),
     /// The cipher failed, which it does without randomness only.
     #[error("the system gives no randomness")]
     NoRandomness,
@@ -83,6 +86,26 @@ impl Signer {
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(token)
+    }
+
+    /// What a token in the compact form says, if one of these keys signed it: its claims, whatever they are by now.
+    pub fn verified(&self, token: &str) -> Option<Vec<u8>> {
+        let (message, signature) = token.rsplit_once('.')?;
+        let (header, claims) = message.split_once('.')?;
+        let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
+        let (algorithm, id) = (header.get("alg")?.as_str()?, header.get("kid").and_then(Value::as_str));
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        let ring = self.ring.load();
+        // By the algorithm of the key, and no other that the token may name (RFC 8725, section 3.1).
+        let is_signed = ring
+            .named(id)
+            .any(|key| key.algorithm().name() == algorithm && key.has_signed(message.as_bytes(), &signature));
+        if is_signed { URL_SAFE_NO_PAD.decode(claims).ok() } else { None }
+    }
+
+    /// The public half of the key that signs now, as a JWK.
+    pub fn public_key(&self, now: u64) -> Option<Value> {
+        Some(self.ring.load().current(now)?.public())
     }
 
     /// How tokens are signed now, unless there is no key.
@@ -165,6 +188,72 @@ mod tests {
         assert_eq!(signer.public_keys().len(), 2);
         assert_eq!(signer.algorithm(109), Some(Algorithm::Es256));
         assert_eq!(signer.algorithm(110), Some(Algorithm::EdDsa));
+    }
+
+    #[test]
+    fn what_was_signed_is_verified_and_nothing_else() {
+        for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
+            let signer = |()| Signer::new(Ring::tended(None, algorithm, SCHEDULE, 5).unwrap().0);
+            let [signer, other] = [(), ()].map(signer);
+            let token = signer.sign("JWT", "{\"sub\":\"a\"}", 5).unwrap();
+
+            assert_eq!(signer.verified(&token).unwrap(), b"{\"sub\":\"a\"}");
+            assert_eq!(other.verified(&token), None);
+            let (head, signature) = token.rsplit_once('.').unwrap();
+            let none = URL_SAFE_NO_PAD.encode("{\"alg\":\"none\"}");
+            let claims = head.split_once('.').unwrap().1;
+            for wrong in ["", "..", "a.b", head, &format!("{head}."), &format!("{none}.{claims}.{signature}")] {
+                assert_eq!(signer.verified(wrong), None, "{wrong}");
+            }
+        }
+    }
+
+    /// A key pair as somebody else writes it: what `RSA_generate_key` made, taken apart.
+    fn private_jwk() -> Value {
+        let (_, kept) = Ring::tended(None, Algorithm::Rs256, SCHEDULE, 0).unwrap();
+        let kept: Value = serde_json::from_slice(&kept.unwrap()).unwrap();
+        let pkcs8 =
+            base64::engine::general_purpose::STANDARD.decode(kept["keys"][0]["pkcs8"].as_str().unwrap()).unwrap();
+        let numbers = key::tests::integers(&pkcs8);
+        let mut jwk = json!({ "kty": "RSA", "alg": "RS256", "kid": "0123456789abcdef0123456789abcdef" });
+        for (name, number) in ["n", "e", "d", "p", "q", "dp", "dq", "qi"].iter().zip(numbers) {
+            jwk[*name] = URL_SAFE_NO_PAD.encode(number).into();
+        }
+        jwk
+    }
+
+    #[test]
+    fn a_key_of_somebody_else_signs_from_now_on_under_its_own_name() {
+        let jwk = private_jwk();
+        let (ring, kept) = Ring::tended(None, Algorithm::Rs256, SCHEDULE, 0).unwrap();
+        let old = Signer::new(ring).sign("JWT", "{}", 0).unwrap();
+
+        let (ring, kept) = Ring::with_imported(kept.as_deref(), &jwk, 50).unwrap();
+        let signer = Signer::new(ring);
+
+        let token = signer.sign("JWT", "{}", 50).unwrap();
+        assert_eq!(decode_header(&token).unwrap().kid.as_deref(), jwk["kid"].as_str());
+        assert_eq!(verified(&token, &signer.public_keys()), Some(json!({})));
+        assert!(signer.verified(&old).is_some(), "what was signed before is still verified");
+        let public = signer.public_key(50).unwrap();
+        assert_eq!((&public["kid"], &public["n"]), (&jwk["kid"], &jwk["n"]));
+        let (again, _) = Ring::with_imported(Some(&kept), &jwk, 60).unwrap();
+        assert_eq!(again.public_keys().len(), 2, "the same key is there once");
+    }
+
+    #[test]
+    fn what_is_no_private_rsa_key_is_not_taken() {
+        let whole = private_jwk();
+        let mut cases = vec![json!({}), json!("text"), json!({ "kty": "EC" })];
+        for member in ["n", "d", "qi"] {
+            let (mut missing, mut wrong) = (whole.clone(), whole.clone());
+            missing.as_object_mut().unwrap().shift_remove(member);
+            wrong[member] = "AQAB".into();
+            cases.extend([missing, wrong]);
+        }
+        for jwk in cases {
+            assert!(matches!(Ring::with_imported(None, &jwk, 0).err(), Some(Error::NoKeyPair(_))), "{jwk}");
+        }
     }
 
     #[test]

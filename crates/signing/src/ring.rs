@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::key::{SigningKey, generate};
+use crate::key::{SigningKey, from_jwk, generate};
 use crate::{Algorithm, Error};
 
 /// When keys change, in seconds.
@@ -35,6 +35,9 @@ struct KeptKey {
     /// When it begins to sign, in seconds since 1970.
     from: u64,
     pkcs8: String,
+    /// Its name, if it came with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
 }
 
 impl Ring {
@@ -47,30 +50,49 @@ impl Ring {
         schedule: Schedule,
         now: u64,
     ) -> Result<(Self, Option<Vec<u8>>), Error> {
-        let mut state: Kept = match kept {
-            Some(kept) => serde_json::from_slice(kept).map_err(|_error| Error::Damaged)?,
-            None => Kept::default(),
-        };
+        let mut state = Kept::read(kept)?;
         let before = state.keys.len();
         state.forget(schedule, now);
         let forgotten = before - state.keys.len();
         let begins = state.next(algorithm, schedule, now);
         if let Some(from) = begins {
             let pkcs8 = STANDARD.encode(generate(algorithm)?);
-            state.keys.push(KeptKey { algorithm, from, pkcs8 });
+            state.keys.push(KeptKey { algorithm, from, pkcs8, id: None });
         }
         let has_changed = begins.is_some() || forgotten > 0;
+        let ring = Self::read(&state)?;
+        Ok((ring, has_changed.then(|| serde_json::to_vec(&state).unwrap_or_default())))
+    }
+
+    /// The ring with a key that somebody else made, a private RSA key as a JWK, which signs from now on. Its `kid` stays.
+    ///
+    /// The keys before it are published as long as their tokens may be around. Returns what is to be kept.
+    pub fn with_imported(kept: Option<&[u8]>, jwk: &Value, now: u64) -> Result<(Self, Vec<u8>), Error> {
+        let mut state = Kept::read(kept)?;
+        let pkcs8 = STANDARD.encode(from_jwk(jwk)?);
+        let id = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
+        // It takes over at once, also from a key that was to do so later, and from itself.
+        state.keys.retain(|key| key.from <= now && key.pkcs8 != pkcs8);
+        state.keys.push(KeptKey { algorithm: Algorithm::Rs256, from: now, pkcs8, id });
+        Ok((Self::read(&state)?, serde_json::to_vec(&state).unwrap_or_default()))
+    }
+
+    fn read(state: &Kept) -> Result<Self, Error> {
         let keys = state.keys.iter().map(|key| {
             let pkcs8 = STANDARD.decode(&key.pkcs8).map_err(|_error| Error::Damaged)?;
-            Ok((key.from, SigningKey::read(key.algorithm, &pkcs8)?))
+            Ok((key.from, SigningKey::read_as(key.id.as_deref(), key.algorithm, &pkcs8)?))
         });
-        let ring = Self { keys: keys.collect::<Result<_, Error>>()? };
-        Ok((ring, has_changed.then(|| serde_json::to_vec(&state).unwrap_or_default())))
+        Ok(Self { keys: keys.collect::<Result<_, Error>>()? })
     }
 
     /// The key that signs at this time.
     pub(crate) fn current(&self, now: u64) -> Option<&SigningKey> {
         self.keys.iter().rev().find(|(from, _)| *from <= now).map(|(_, key)| key)
+    }
+
+    /// Those that may have signed what names this key, or names none.
+    pub(crate) fn named<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a SigningKey> {
+        self.keys.iter().map(|(_, key)| key).filter(move |key| id.is_none_or(|id| key.id() == id))
     }
 
     pub(crate) fn public_keys(&self) -> Vec<Value> {
@@ -79,6 +101,10 @@ impl Ring {
 }
 
 impl Kept {
+    fn read(kept: Option<&[u8]>) -> Result<Self, Error> {
+        kept.map_or_else(|| Ok(Self::default()), |kept| serde_json::from_slice(kept).map_err(|_error| Error::Damaged))
+    }
+
     /// Drops keys that another took over from so long ago that no token of theirs is around.
     fn forget(&mut self, schedule: Schedule, now: u64) {
         let ends: Vec<_> = self.keys.iter().skip(1).map(|next| next.from.saturating_add(schedule.overlap)).collect();

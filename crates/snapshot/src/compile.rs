@@ -225,7 +225,8 @@ impl<'a> Compiler<'a> {
         let mut chain = ChainBuilder::new(&shared.name, services, kept);
         chain.lend::<dyn Backends>(self.backends.clone());
         for (entry, used, at) in known {
-            let condition = used.when.as_ref().map(|when| attributes::expression::condition(when, &at.at("when")));
+            let condition =
+                used.when.as_ref().map(|when| attributes::expression::condition_in(&chain, when, &at.at("when")));
             let condition = condition.transpose().unwrap_or_else(|finding| {
                 self.findings.push(finding);
                 None

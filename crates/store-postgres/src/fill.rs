@@ -265,23 +265,14 @@ mod tests {
         registry.commit(Commit::of(Write::Replace(row(Kind::Company, "acme", None, Vec::new()), None))).await.unwrap();
         registry.touch(&[(app.id.clone(), UnixMicros(9))]).await.unwrap();
         totals.replace(0, &[sum(1, "a"), sum(1, "b"), sum(2, "a")], &[]).await.unwrap();
-        let new = NewStatement {
-            company: "acme".into(),
-            plan: "gold".into(),
-            hours: 1..2,
-            currency: "EUR".into(),
-            total: 100,
-            body: "{}".into(),
-            hash: "a".into(),
-            at: UnixMicros(1),
-        };
+        let new = store::suite::statements::new("acme", 1..2, "{}");
         // Numbers that are not the first ones.
         old.draft(&new).await.unwrap();
         old.discard(1).await.unwrap();
         for hours in [1..2, 3..4] {
             old.draft(&NewStatement { hours, ..new.clone() }).await.unwrap();
         }
-        old.close(2, "a", UnixMicros(2)).await.unwrap();
+        old.close(2, &new.hash, UnixMicros(2)).await.unwrap();
         let counted = [("segment".to_owned(), 77)];
         let source = Source { registry: &registry, totals: &totals, statements: &old, counted: &counted };
         let opened = crate::tests::open().await;

@@ -74,14 +74,12 @@ async fn draft(store: &PostgresStore, new: &NewStatement) -> Result<Drafted, Tro
         "{SELECT} WHERE corrects IS NULL AND company = $1 AND first_hour < $2 AND $3 < end_hour ORDER BY number"
     );
     let (start, end) = (i64::from(new.hours.start), i64::from(new.hours.end));
-    let mut number = None;
-    for row in transaction.query(&sql, &[&new.company, &end, &start]).await? {
-        let row = read(&row)?;
-        if row.closed.is_some() || row.plan != new.plan || row.hours != new.hours {
-            return Ok(Drafted::Overlaps(row.number));
-        }
-        number = Some(row.number);
-    }
+    let sharing = transaction.query(&sql, &[&new.company, &end, &start]).await?;
+    let sharing: Vec<_> = sharing.iter().map(read).collect::<Result<_, _>>()?;
+    let number = match new.in_place_of(&sharing) {
+        Ok(number) => number,
+        Err(overlaps) => return Ok(overlaps),
+    };
     let mut row = new.draft(number.unwrap_or_default());
     match number {
         Some(number) => {
@@ -99,31 +97,26 @@ async fn close(store: &PostgresStore, number: u64, hash: &str, at: UnixMicros) -
     const SQL: &str = "UPDATE statements SET closed = $1 WHERE number = $2";
     let mut client = store.client().await?;
     let transaction = client.transaction().await?;
-    let Some(mut row) = locked(&transaction, number).await? else { return Ok(Closed::Missing) };
-    if row.hash != hash {
-        return Ok(Closed::Changed(row));
+    let Some(row) = locked(&transaction, number).await? else { return Ok(Closed::Missing) };
+    match row.closing(hash, at) {
+        Ok(row) => {
+            transaction.execute(SQL, &[&signed(at.0), &signed(number)]).await?;
+            transaction.commit().await?;
+            Ok(Closed::Now(row))
+        }
+        Err(not) => Ok(not),
     }
-    if row.closed.is_some() {
-        return Ok(Closed::Before(row));
-    }
-    row.closed = Some(at);
-    transaction.execute(SQL, &[&signed(at.0), &signed(number)]).await?;
-    transaction.commit().await?;
-    Ok(Closed::Now(row))
 }
 
 async fn discard(store: &PostgresStore, number: u64) -> Result<Discarded, Trouble> {
     let mut client = store.client().await?;
     let transaction = client.transaction().await?;
-    match locked(&transaction, number).await? {
-        None => Ok(Discarded::Missing),
-        Some(row) if row.closed.is_some() => Ok(Discarded::Closed),
-        Some(_) => {
-            transaction.execute("DELETE FROM statements WHERE number = $1", &[&signed(number)]).await?;
-            transaction.commit().await?;
-            Ok(Discarded::Now)
-        }
+    let discarded = Discarded::of(locked(&transaction, number).await?.as_ref());
+    if discarded == Discarded::Now {
+        transaction.execute("DELETE FROM statements WHERE number = $1", &[&signed(number)]).await?;
+        transaction.commit().await?;
     }
+    Ok(discarded)
 }
 
 async fn credit(store: &PostgresStore, new: &NewCredit) -> Result<Credited, Trouble> {
@@ -131,19 +124,16 @@ async fn credit(store: &PostgresStore, new: &NewCredit) -> Result<Credited, Trou
     let mut client = store.client().await?;
     let transaction = client.transaction().await?;
     alone(&transaction).await?;
-    let Some(corrected) = locked(&transaction, new.corrects).await? else { return Ok(Credited::Missing) };
-    if corrected.corrects.is_some() || corrected.closed.is_none() {
-        return Ok(Credited::NotClosed);
-    }
+    let corrected = locked(&transaction, new.corrects).await?;
     let given: i64 = transaction.query_one(SUM, &[&signed(new.corrects)]).await?.try_get(0)?;
-    let left = corrected.total.saturating_sub(given);
-    if new.total > left {
-        return Ok(Credited::TooMuch { left });
+    match new.of(corrected.as_ref(), given) {
+        Ok(mut row) => {
+            row.number = insert(&transaction, &row).await?;
+            transaction.commit().await?;
+            Ok(Credited::Now(row))
+        }
+        Err(not) => Ok(not),
     }
-    let mut row = new.note(0, &corrected);
-    row.number = insert(&transaction, &row).await?;
-    transaction.commit().await?;
-    Ok(Credited::Now(row))
 }
 
 /// Puts a row in its place, under the number that it has.
@@ -212,21 +202,12 @@ mod tests {
     #[tokio::test]
     async fn not_even_whoever_has_the_database_changes_what_is_closed_by_mistake() {
         let opened = crate::tests::open().await;
-        let new = NewStatement {
-            company: "acme".into(),
-            plan: "gold".into(),
-            hours: 1..2,
-            currency: "EUR".into(),
-            total: 100,
-            body: "{}".into(),
-            hash: "a".into(),
-            at: UnixMicros(1),
-        };
+        let new = store::suite::statements::new("acme", 1..2, "{}");
         let Drafted::Draft(row) = opened.draft(&new).await.unwrap() else { panic!("it overlaps with nothing") };
         let client = opened.client().await.unwrap();
         client.execute("UPDATE statements SET total = 90", &[]).await.unwrap();
 
-        assert!(matches!(opened.close(row.number, "a", UnixMicros(2)).await.unwrap(), Closed::Now(_)));
+        assert!(matches!(opened.close(row.number, &new.hash, UnixMicros(2)).await.unwrap(), Closed::Now(_)));
 
         for change in
             ["UPDATE statements SET total = 80", "UPDATE statements SET closed = NULL", "DELETE FROM statements"]

@@ -54,6 +54,39 @@ impl SqliteLeases {
     }
 }
 
+/// A lease as it is moved to another store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptLease {
+    /// The lease.
+    pub lease: Lease,
+    /// How long it is held without being renewed.
+    pub ttl: Duration,
+    /// The names of its groups.
+    pub groups: Vec<String>,
+}
+
+impl SqliteStore {
+    /// All leases that stand for something, in the order in which they were taken.
+    pub async fn all_leases(&self) -> Result<Vec<KeptLease>, Unavailable> {
+        self.read(|transaction| {
+            let sql = format!("{SELECT} WHERE state IN ('open', 'closing') ORDER BY leases.opened, leases.id");
+            let leases: Vec<Lease> =
+                transaction.prepare_cached(&sql)?.query_map([], read)?.collect::<Result<_, _>>()?;
+            leases.into_iter().map(|lease| kept(transaction, lease)).collect()
+        })
+        .await
+        .map_err(unavailable)
+    }
+}
+
+fn kept(transaction: &Transaction<'_>, lease: Lease) -> Result<KeptLease, Trouble> {
+    let mut statement = transaction.prepare_cached("SELECT ttl FROM leases WHERE id = ?")?;
+    let ttl = statement.query_row([lease.id.as_str()], |row| unsigned(row, 0))?;
+    let mut statement = transaction.prepare_cached("SELECT name FROM lease_groups WHERE id = ?")?;
+    let groups = statement.query_map([lease.id.as_str()], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(KeptLease { lease, ttl: Duration::from_micros(ttl), groups })
+}
+
 #[async_trait]
 impl Leases for SqliteLeases {
     async fn take(&self, lease: &NewLease) -> Result<Taken, Unavailable> {

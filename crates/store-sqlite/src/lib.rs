@@ -24,7 +24,7 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use store::{Mode, StoreError};
 
-pub use self::leases::SqliteLeases;
+pub use self::leases::{KeptLease, SqliteLeases};
 pub use self::trouble::OpenError;
 use self::trouble::Trouble;
 use self::worker::Worker;

@@ -26,13 +26,12 @@ impl Statements for SqliteStore {
     }
 
     async fn discard(&self, number: u64) -> Result<Discarded, Unavailable> {
-        let discard = move |transaction: &Transaction<'_>| match find(transaction, number)? {
-            None => Ok(Discarded::Missing),
-            Some(row) if row.closed.is_some() => Ok(Discarded::Closed),
-            Some(_) => {
+        let discard = move |transaction: &Transaction<'_>| {
+            let discarded = Discarded::of(find(transaction, number)?.as_ref());
+            if discarded == Discarded::Now {
                 changed(transaction, "DELETE FROM statements WHERE number = ?", [signed(number)])?;
-                Ok(Discarded::Now)
             }
+            Ok(discarded)
         };
         self.write(discard).await.map_err(unavailable)
     }
@@ -56,15 +55,12 @@ fn draft(transaction: &Transaction<'_>, new: &NewStatement) -> Result<Drafted, T
     let sql =
         format!("{SELECT} WHERE corrects IS NULL AND company = ? AND first_hour < ? AND ? < end_hour ORDER BY number");
     let mut statement = transaction.prepare_cached(&sql)?;
-    let overlapping = statement.query_map(params![new.company, new.hours.end, new.hours.start], read)?;
-    let mut number = None;
-    for row in overlapping {
-        let row = row?;
-        if row.closed.is_some() || row.plan != new.plan || row.hours != new.hours {
-            return Ok(Drafted::Overlaps(row.number));
-        }
-        number = Some(row.number);
-    }
+    let sharing = statement.query_map(params![new.company, new.hours.end, new.hours.start], read)?;
+    let sharing: Vec<_> = sharing.collect::<Result<_, _>>()?;
+    let number = match new.in_place_of(&sharing) {
+        Ok(number) => number,
+        Err(overlaps) => return Ok(overlaps),
+    };
     if let Some(number) = number {
         let row = new.draft(number);
         changed(
@@ -80,32 +76,26 @@ fn draft(transaction: &Transaction<'_>, new: &NewStatement) -> Result<Drafted, T
 }
 
 fn close(transaction: &Transaction<'_>, number: u64, hash: &str, at: UnixMicros) -> Result<Closed, Trouble> {
-    let Some(mut row) = find(transaction, number)? else { return Ok(Closed::Missing) };
-    if row.hash != hash {
-        return Ok(Closed::Changed(row));
+    let Some(row) = find(transaction, number)? else { return Ok(Closed::Missing) };
+    match row.closing(hash, at) {
+        Ok(row) => {
+            changed(transaction, "UPDATE statements SET closed = ? WHERE number = ?", [signed(at.0), signed(number)])?;
+            Ok(Closed::Now(row))
+        }
+        Err(not) => Ok(not),
     }
-    if row.closed.is_some() {
-        return Ok(Closed::Before(row));
-    }
-    row.closed = Some(at);
-    changed(transaction, "UPDATE statements SET closed = ? WHERE number = ?", [signed(at.0), signed(number)])?;
-    Ok(Closed::Now(row))
 }
 
 fn credit(transaction: &Transaction<'_>, new: &NewCredit) -> Result<Credited, Trouble> {
-    let Some(corrected) = find(transaction, new.corrects)? else { return Ok(Credited::Missing) };
-    if corrected.corrects.is_some() || corrected.closed.is_none() {
-        return Ok(Credited::NotClosed);
-    }
     let mut sum = transaction.prepare_cached("SELECT COALESCE(SUM(total), 0) FROM statements WHERE corrects = ?")?;
     let given: i64 = sum.query_row([signed(new.corrects)], |row| row.get(0))?;
-    let left = corrected.total.saturating_sub(given);
-    if new.total > left {
-        return Ok(Credited::TooMuch { left });
+    match new.of(find(transaction, new.corrects)?.as_ref(), given) {
+        Ok(mut row) => {
+            row.number = insert(transaction, &row)?;
+            Ok(Credited::Now(row))
+        }
+        Err(not) => Ok(not),
     }
-    let mut row = new.note(0, &corrected);
-    row.number = insert(transaction, &row)?;
-    Ok(Credited::Now(row))
 }
 
 fn insert(transaction: &Transaction<'_>, row: &StatementRow) -> Result<u64, Trouble> {
@@ -182,21 +172,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         let store = SqliteStore::open(&path).unwrap();
-        let new = NewStatement {
-            company: "acme".into(),
-            plan: "gold".into(),
-            hours: 1..2,
-            currency: "EUR".into(),
-            total: 100,
-            body: "{}".into(),
-            hash: "a".into(),
-            at: UnixMicros(1),
-        };
+        let new = store::suite::statements::new("acme", 1..2, "{}");
         let Drafted::Draft(row) = store.draft(&new).await.unwrap() else { panic!("it overlaps with nothing") };
         let connection = Connection::open(&path).unwrap();
         connection.execute("UPDATE statements SET total = 90", []).unwrap();
 
-        assert!(matches!(store.close(row.number, "a", UnixMicros(2)).await.unwrap(), Closed::Now(_)));
+        assert!(matches!(store.close(row.number, &new.hash, UnixMicros(2)).await.unwrap(), Closed::Now(_)));
 
         for change in
             ["UPDATE statements SET total = 80", "UPDATE statements SET closed = NULL", "DELETE FROM statements"]

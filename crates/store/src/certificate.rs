@@ -144,8 +144,20 @@ pub struct CertificateRule {
     pub app: AppId,
     /// What it may do.
     pub scopes: Vec<String>,
+    /// Whose certificates alone it is about, if not those of everybody who is believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<IssuerKey>,
     /// When it was made.
     pub created: UnixMicros,
+}
+
+/// Who signs certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuerKey {
+    /// What it is called, for people.
+    pub subject: String,
+    /// The key that its signatures are verified with (`SubjectPublicKeyInfo`), in base64.
+    pub key: String,
 }
 
 /// Which signature of an authority: its name and the serial number of what it signed.

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppName, BadName, CompanyName, Contract, ContractId, Delivery, DeliveryId, Developer, DeveloperId, Key, KeyId,
-    ProductName, Progress, ProgressId, TokenName, Webhook, WebhookName,
+    Alert, AlertId, AppName, BadName, CompanyName, Contract, ContractId, Delivery, DeliveryId, Developer, DeveloperId,
+    Duty, DutyId, JobName, JobState, Key, KeyId, ProductName, Progress, ProgressId, Run, RunId, Silence, SilenceId,
+    TokenName, Webhook, WebhookName,
 };
 
 /// A point in time, in microseconds since 1970.
@@ -268,6 +269,16 @@ pub enum Kind {
     Progress,
     /// What became of an event on its way to an endpoint.
     Delivery,
+    /// Something that is or was wrong.
+    Alert,
+    /// Alerts that nobody is told of for a while.
+    Silence,
+    /// Something that one process at a time does for all nodes.
+    Duty,
+    /// How far a job has come.
+    Job,
+    /// A run of a job.
+    Run,
 }
 
 /// Which entity: its kind, and the path of names that leads to it.
@@ -407,6 +418,19 @@ entities! {
             Some((&self.id.webhook).into())
         }
     };
+    Alert Alert by AlertId as id {
+        fn label(&self) -> Option<String> {
+            Some(self.state().to_owned())
+        }
+    };
+    Silence Silence by SilenceId as id;
+    Duty Duty by DutyId as id;
+    JobState Job by JobName as name;
+    Run Run by RunId as id {
+        fn parent(&self) -> Option<EntityId> {
+            Some((&self.id.job).into())
+        }
+    };
     Key Key by KeyId as id {
         fn parent(&self) -> Option<EntityId> {
             Some((&self.app).into())
@@ -464,6 +488,7 @@ words! {
     Kind: Company "company" App "app" Product "product" Subscription "subscription" Key "key"
         Certificate "certificate" CertificateRule "certificate-rule" Issuance "issuance" Token "token" Reply "reply"
         Developer "developer" Contract "contract" Webhook "webhook"
-        Progress "progress" Delivery "delivery";
+        Progress "progress" Delivery "delivery"
+        Alert "alert" Silence "silence" Duty "duty" Job "job" Run "run";
     Role: Owner "owner" Operator "operator" Billing "billing" Auditor "auditor" Company "company";
 }

@@ -5,9 +5,11 @@
 //! [`statements_suite!`], [`leases_suite!`]); a backend proves itself by one line per suite.
 //! Deliberately not here: databases, and what the entities mean to a request. Both stand one level up.
 
+mod alert;
 mod certificate;
 mod entity;
 mod error;
+mod job;
 mod key;
 mod lease;
 mod memory;
@@ -26,14 +28,16 @@ mod webhook;
 pub use authority::Reason;
 pub use model::api::{Period, ProductQuota as Quota};
 
+pub use self::alert::{Alert, AlertId, AlertLevel, AlertStage, Duty, DutyId, Silence, SilenceId, ToldAlert};
 pub use self::certificate::{
-    Certificate, CertificateId, CertificateName, CertificateRule, Issuance, IssuanceId, Revocation,
+    Certificate, CertificateId, CertificateName, CertificateRule, Issuance, IssuanceId, IssuerKey, Revocation,
 };
 pub use self::entity::{
     Answer, App, AppId, Company, Entity, EntityId, Environment, Kind, ManagedBy, Product, Reply, ReplyId, Role,
     Subscription, SubscriptionId, SubscriptionState, Token, UnixMicros, UnknownWord,
 };
 pub use self::error::{StoreError, Unavailable};
+pub use self::job::{JobState, Run, RunId, RunState, Running};
 pub use self::key::{Key, KeyHash, Replaced};
 pub use self::lease::{
     Clock, Done, Ending, Group, Lease, LeaseId, LeaseListing, LeaseState, Leases, NewLease, Opened, Taken, WhenFull,
@@ -44,7 +48,7 @@ pub use self::memory_leases::InMemoryLeases;
 pub use self::memory_statements::InMemoryStatements;
 pub use self::memory_usage::InMemoryTotals;
 pub use self::name::{
-    AppName, BadName, CompanyName, ContractName, DeveloperName, KeyId, ProductName, TokenName, WebhookName,
+    AppName, BadName, CompanyName, ContractName, DeveloperName, JobName, KeyId, ProductName, TokenName, WebhookName,
 };
 pub use self::nodes::{Alone, Nodes, SILENCE};
 pub use self::people::{Contract, ContractId, Developer, DeveloperId};

@@ -37,13 +37,10 @@ impl Statements for InMemoryStatements {
             let shares = row.hours.start < new.hours.end && new.hours.start < row.hours.end;
             row.corrects.is_none() && row.company == new.company && shares
         };
-        let mut number = None;
-        for row in kept.rows.values().filter(overlaps) {
-            if row.closed.is_some() || row.plan != new.plan || row.hours != new.hours {
-                return Ok(Drafted::Overlaps(row.number));
-            }
-            number = Some(row.number);
-        }
+        let number = match new.in_place_of(kept.rows.values().filter(overlaps)) {
+            Ok(number) => number,
+            Err(overlaps) => return Ok(overlaps),
+        };
         let row = new.draft(number.unwrap_or_else(|| kept.next()));
         kept.rows.insert(row.number, row.clone());
         Ok(Drafted::Draft(row))
@@ -52,39 +49,33 @@ impl Statements for InMemoryStatements {
     async fn close(&self, number: u64, hash: &str, at: UnixMicros) -> Result<Closed, Unavailable> {
         let mut kept = self.kept.lock();
         let Some(row) = kept.rows.get_mut(&number) else { return Ok(Closed::Missing) };
-        if row.hash != hash {
-            return Ok(Closed::Changed(row.clone()));
-        }
-        if row.closed.is_some() {
-            return Ok(Closed::Before(row.clone()));
-        }
-        row.closed = Some(at);
-        Ok(Closed::Now(row.clone()))
+        Ok(match row.clone().closing(hash, at) {
+            Ok(closed) => {
+                *row = closed.clone();
+                Closed::Now(closed)
+            }
+            Err(not) => not,
+        })
     }
 
     async fn discard(&self, number: u64) -> Result<Discarded, Unavailable> {
         let mut kept = self.kept.lock();
-        match kept.rows.get(&number) {
-            None => return Ok(Discarded::Missing),
-            Some(row) if row.closed.is_some() => return Ok(Discarded::Closed),
-            Some(_) => {}
+        let discarded = Discarded::of(kept.rows.get(&number));
+        if discarded == Discarded::Now {
+            kept.rows.remove(&number);
         }
-        kept.rows.remove(&number);
-        Ok(Discarded::Now)
+        Ok(discarded)
     }
 
     async fn credit(&self, new: &NewCredit) -> Result<Credited, Unavailable> {
         let mut kept = self.kept.lock();
-        let Some(statement) = kept.rows.get(&new.corrects).cloned() else { return Ok(Credited::Missing) };
-        if statement.corrects.is_some() || statement.closed.is_none() {
-            return Ok(Credited::NotClosed);
-        }
         let notes = kept.rows.values().filter(|row| row.corrects == Some(new.corrects));
-        let left = statement.total.saturating_sub(notes.map(|note| note.total).sum());
-        if new.total > left {
-            return Ok(Credited::TooMuch { left });
-        }
-        let note = new.note(kept.next(), &statement);
+        let given = notes.map(|note| note.total).sum();
+        let mut note = match new.of(kept.rows.get(&new.corrects), given) {
+            Ok(note) => note,
+            Err(not) => return Ok(not),
+        };
+        note.number = kept.next();
         kept.rows.insert(note.number, note.clone());
         Ok(Credited::Now(note))
     }

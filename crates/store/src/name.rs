@@ -26,6 +26,9 @@ pub enum BadName {
     /// It is not the fingerprint of a certificate.
     #[error("is no fingerprint of a certificate: SHA-256, 64 hexadecimal digits")]
     Fingerprint,
+    /// It is not the id of an alert or a silence.
+    #[error("is no id: those have 16 hexadecimal digits")]
+    Digits,
 }
 
 /// Checks for kebab case: words of lower-case letters and digits, joined by single hyphens.
@@ -121,6 +124,8 @@ names! {
     ContractName
     /// The name of an endpoint of webhooks, unique among them.
     WebhookName
+    /// The name of a job, unique among jobs.
+    JobName
 }
 
 /// The public part of a key: it says which key, and opens nothing.

@@ -146,7 +146,45 @@ pub trait Statements: Send + Sync {
     async fn statements(&self, query: &StatementQuery) -> Result<Vec<StatementRow>, Unavailable>;
 }
 
+// What every backend decides alike, between what it reads and what it writes.
+
+impl StatementRow {
+    /// The row closed, if this is its content and it is a draft.
+    pub fn closing(self, hash: &str, at: UnixMicros) -> Result<Self, Closed> {
+        if self.hash != hash {
+            return Err(Closed::Changed(self));
+        }
+        if self.closed.is_some() {
+            return Err(Closed::Before(self));
+        }
+        Ok(Self { closed: Some(at), ..self })
+    }
+}
+
+impl Discarded {
+    /// What becomes of a row that is to go.
+    pub fn of(found: Option<&StatementRow>) -> Self {
+        match found {
+            None => Self::Missing,
+            Some(row) if row.closed.is_some() => Self::Closed,
+            Some(_) => Self::Now,
+        }
+    }
+}
+
 impl NewStatement {
+    /// The number of the draft whose place it takes, if there is one among the statements of its company that share hours with it.
+    pub fn in_place_of<'a>(&self, sharing: impl IntoIterator<Item = &'a StatementRow>) -> Result<Option<u64>, Drafted> {
+        let mut number = None;
+        for row in sharing {
+            if row.closed.is_some() || row.plan != self.plan || row.hours != self.hours {
+                return Err(Drafted::Overlaps(row.number));
+            }
+            number = Some(row.number);
+        }
+        Ok(number)
+    }
+
     /// The row of it, under a number.
     pub fn draft(&self, number: u64) -> StatementRow {
         let Self { company, plan, hours, currency, total, body, hash, at } = self.clone();
@@ -167,8 +205,18 @@ impl NewStatement {
 }
 
 impl NewCredit {
+    /// The row of it, under no number yet, if so much is left of what it corrects after all that was given back before.
+    pub fn of(&self, corrected: Option<&StatementRow>, given: i64) -> Result<StatementRow, Credited> {
+        let Some(corrected) = corrected else { return Err(Credited::Missing) };
+        if corrected.corrects.is_some() || corrected.closed.is_none() {
+            return Err(Credited::NotClosed);
+        }
+        let left = corrected.total.saturating_sub(given);
+        if left < self.total { Err(Credited::TooMuch { left }) } else { Ok(self.note(0, corrected)) }
+    }
+
     /// The row of it, under a number, for a statement.
-    pub fn note(&self, number: u64, of: &StatementRow) -> StatementRow {
+    fn note(&self, number: u64, of: &StatementRow) -> StatementRow {
         let Self { corrects, total, body, hash, at } = self.clone();
         StatementRow { number, corrects: Some(corrects), total, body, hash, made: at, closed: Some(at), ..of.clone() }
     }

@@ -47,9 +47,15 @@ impl Gateway {
 
     /// The findings for which a document is not served.
     pub async fn refusing(document: &str) -> String {
-        match Self::start(Arc::new(TempDir::new().expect("a folder")), document).await {
+        Self::refusing_in(TempDir::new().expect("a folder"), document).await.0
+    }
+
+    /// As [`Self::refusing`], in a folder.
+    pub async fn refusing_in(folder: TempDir, document: &str) -> (String, TempDir) {
+        let folder = Arc::new(folder);
+        match Self::start(folder.clone(), document).await {
             Ok(_) => panic!("it serves"),
-            Err(error) => text(&error),
+            Err(error) => (text(&error), Arc::into_inner(folder).expect("nobody else has the folder")),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Why an upstream gave no answer, as clients, logs and caches in between may know it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -16,6 +17,8 @@ pub struct Failed {
     pub target: Option<Arc<str>>,
     /// How often the request was sent, or tried to be sent.
     pub attempts: u32,
+    /// When it is tried again, if that is known.
+    pub again: Option<Duration>,
     /// The error behind it, for the log.
     pub cause: Option<pipeline::BoxError>,
 }

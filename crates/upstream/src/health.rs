@@ -52,6 +52,12 @@ impl Breaker {
         now >= until && self.open_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
+    /// How long it is until the next request may try, if the circuit is open.
+    pub(crate) fn next_try(&self, now: u64) -> Option<Duration> {
+        let until = self.open_until.load(Ordering::Relaxed);
+        (until != 0).then(|| Duration::from_millis(until.saturating_sub(now)))
+    }
+
     fn note_success(&self) {
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
@@ -279,10 +285,12 @@ mod tests {
         assert_eq!(breaker.note_failure(1000, || true), Circuit::Opened);
 
         assert!(!breaker.lets_pass(|| 1249));
+        assert_eq!(breaker.next_try(1200), Some(Duration::from_millis(50)));
         assert!(breaker.lets_pass(|| 1250));
         assert!(!breaker.lets_pass(|| 1251), "somebody tries already");
         assert!(breaker.lets_pass(|| 1500));
         breaker.note_success();
         assert!(breaker.lets_pass(|| 1501) && breaker.lets_pass(|| 1501));
+        assert_eq!(breaker.next_try(1501), None);
     }
 }

@@ -14,6 +14,7 @@ mod held;
 pub mod io;
 mod places;
 mod recipient;
+pub mod socket;
 mod target;
 pub mod tls;
 mod turn;
@@ -154,12 +155,12 @@ impl Upstream {
 
     /// Sends a request to one of the targets, and again to another where that is safe.
     pub async fn send(&self, mut request: Outgoing<'_>) -> Result<Answer, Failed> {
-        let refused = |kind| Failed { kind, target: None, attempts: 0, cause: None };
+        let refused = |kind| Failed { kind, target: None, attempts: 0, again: None, cause: None };
         if self.in_flight.load(Ordering::Relaxed) >= self.settings.breaker.requests {
             return Err(refused(Kind::Full));
         }
         if !self.breaker.lets_pass(|| self.now()) {
-            return Err(refused(Kind::CircuitOpen));
+            return Err(Failed { again: self.breaker.next_try(self.now()), ..refused(Kind::CircuitOpen) });
         }
         self.sent.fetch_add(1, Ordering::Relaxed);
         let until = self.settings.timeouts.total.map(|total| Instant::now() + total.duration());
@@ -192,7 +193,7 @@ impl Upstream {
             let Some(body) = body.filter(|_| self.may_try_again(failed.kind, &tried)) else {
                 self.failures.fetch_add(1, Ordering::Relaxed);
                 let target = Some(target.name.clone());
-                return Err(Failed { kind: failed.kind, target, attempts, cause: Some(failed.cause) });
+                return Err(Failed { kind: failed.kind, target, attempts, again: None, cause: Some(failed.cause) });
             };
             request.body = body;
         }

@@ -67,9 +67,16 @@ pub(crate) fn open(node: &Arc<Node>, inherited: Option<TcpListener>) -> Result<O
         authorities: keeping.authorities.clone(),
         accounts: keeping.accounts.clone(),
         sessions: keeping.sessions.clone(),
+        rooms: keeping.rooms.clone(),
         everywhere: keeping.everywhere.clone(),
         webhooks: keeping.webhooks.clone(),
+        alerts: keeping.alerts.clone(),
+        jobs: keeping.jobs.clone(),
     });
+    if let Some(keeping) = &node.keeping {
+        let token = token.clone();
+        keeping.room_operators.know_bootstrap(move |secret| token.is(secret));
+    }
     let admin = Admin::new(node.clone(), storage, token, Arc::new(control::now));
     Ok(Some(Operators { socket: Arc::new(socket), listener, admin }))
 }

@@ -38,8 +38,11 @@ impl Gateway {
                 authorities: keeping.authorities.clone(),
                 accounts: keeping.accounts.clone(),
                 sessions: keeping.sessions.clone(),
+                rooms: keeping.rooms.clone(),
                 everywhere: keeping.everywhere.clone(),
                 webhooks: keeping.webhooks.clone(),
+                alerts: keeping.alerts.clone(),
+                jobs: keeping.jobs.clone(),
             };
             let admin = Admin::new(node.clone(), Some(storage), token, Arc::new(control::now));
             (node, admin)
@@ -91,7 +94,10 @@ fn document(admin: &str) -> String {
          upstreams: {{orders: {{targets: [\"http://127.0.0.1:9\"]}}}}\n\
          apis: {{orders: {{match: {{path: /orders}}, upstream: orders}}}}\n\
          products: {{gold: {{operations: [\"orders: GET /**\"]}}}}\n\
-         plans: {{gold: {{monthly: 49 EUR, charges: [{{meter: calls, price: 0.01 EUR}}]}}}}\n"
+         rooms: {{sale: {{event: Sample}}}}\n\
+         plans: {{gold: {{monthly: 49 EUR, charges: [{{meter: calls, price: 0.01 EUR}}]}}}}\n\
+         alerts: {{to: {{ops: {{sentry: {{dsn: \"http://key@127.0.0.1:9/1\"}}}}}}, usual: off}}\n\
+         jobs: {{tidy: {{at: \"0 3 * * *\", run: {{rotate-data-key: {{}}}}}}}}\n"
     )
 }
 
@@ -336,4 +342,48 @@ fn people_and_webhooks_are_looked_after() {
     assert_eq!(gateway.prints(&["webhook", "deliveries", "portal"]), "nothing\n");
     assert!(gateway.refuses(&["webhook", "create", "local", "http://127.0.0.1/"]).contains("without TLS"));
     assert_eq!(gateway.prints(&["webhook", "delete", "portal"]), "webhook portal is deleted\n");
+}
+
+#[test]
+fn alerts_are_silenced_and_jobs_are_run() {
+    let gateway = Gateway::start();
+    assert_eq!(gateway.prints(&["alert", "list"]), "nothing\n");
+
+    let labels = ["--rule", "quota", "--label", "caller=acme/shop"];
+    let silence = gateway.answers(&[&["alert", "silence", "--for", "4h", "--reason", "agreed"], &labels[..]].concat());
+    assert_eq!((&silence["rule"], &silence["labels"]["caller"]), (&"quota".into(), &"acme/shop".into()));
+    assert!(gateway.prints(&["alert", "silences"]).contains("agreed"));
+    let id = silence["id"].as_str().unwrap();
+    assert_eq!(gateway.prints(&["alert", "unsilence", id]), format!("silence {id} is ended\n"));
+    assert!(gateway.refuses(&["alert", "silence", "--for", "1y", "--reason", "x"]).contains("for"));
+    assert!(gateway.prints(&["alert", "receivers"]).contains("sentry"));
+    assert_eq!(gateway.answers(&["alert", "test", "ops"])["taken"], false);
+
+    assert!(gateway.prints(&["job", "list"]).contains("0 3 * * * UTC"));
+    gateway.prints(&["job", "run", "tidy"]);
+    let runs = || gateway.prints(&["job", "runs", "tidy"]);
+    assert!((0..500).any(|_| runs().contains("done")), "{}", runs());
+    assert!(runs().contains("bootstrap") && runs().contains("closed with a new data key"), "{}", runs());
+}
+
+#[test]
+fn a_key_of_another_program_signs_the_tokens_of_a_room() {
+    let gateway = Gateway::start();
+    assert!(gateway.prints(&["room", "list"]).contains("Sample"));
+    assert_eq!(gateway.answers(&["room", "show", "sale"])["queue_counter"], 0);
+    let kid = "0123456789abcdef0123456789abcdef";
+    let (file, none) = (gateway.folder.path().join("key.json"), gateway.folder.path().join("none.json"));
+    std::fs::write(&file, testkit::private_jwk(kid).to_string()).unwrap();
+    std::fs::write(&none, "{\"kty\":\"EC\"}").unwrap();
+
+    let told = gateway.prints(&["room", "import-key", "sale", "--jwk", file.to_str().unwrap()]);
+    assert_eq!(told, format!("tokens are signed with the key {kid} from now on\n"));
+
+    assert!(
+        gateway
+            .refuses(&["room", "import-key", "sale", "--jwk", none.to_str().unwrap()])
+            .contains("no private RSA key")
+    );
+    assert!(gateway.refuses(&["room", "import-key", "sail", "--jwk", file.to_str().unwrap()]).contains("room `sail`"));
+    assert!(gateway.prints(&["audit"]).contains("room-key"));
 }

@@ -4,6 +4,7 @@
 
 mod given;
 mod sessions;
+mod told;
 
 use std::fs;
 use std::path::Path;

@@ -5,6 +5,8 @@
 //! out through [`telemetry::sink`], spans through [`telemetry::export`].
 
 mod access_log;
+mod duties;
+mod failures;
 mod metrics;
 mod secrets;
 mod spans;
@@ -13,6 +15,8 @@ mod trace;
 mod vitals;
 
 pub use self::access_log::{AccessLog, Form, Query, target, version};
+pub use self::duties::{AlertsReading, show_alerts, show_jobs};
+pub use self::failures::{Failed, Failures, How};
 pub use self::metrics::Metrics;
 pub use self::secrets::Secrets;
 pub use self::spans::Spans;

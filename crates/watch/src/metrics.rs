@@ -1,6 +1,6 @@
 //! Metrics of exchanges: how many, how long, how large, and what upstreams did for them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, OnceLock};
 
@@ -62,6 +62,21 @@ impl Metrics {
                 series.bodies.get_or_init(|| Bodies { received, sent: self.families.sent.with(&[api, route]) });
             }
         }
+    }
+
+    /// Answers of each API since the beginning: all of them, and those with a status of 500 or more.
+    pub fn answers(registry: &Registry) -> Vec<(Box<str>, [u64; 2])> {
+        let mut answers: BTreeMap<Box<str>, [u64; 2]> = BTreeMap::new();
+        for (labels, histogram) in registry.family::<Histogram>(&DURATION).known() {
+            let [api, _, _, status] = &*labels else { continue };
+            let count = histogram.count();
+            let [all, failed] = answers.entry(api.clone()).or_default();
+            *all = all.saturating_add(count);
+            if **status == *FAILED {
+                *failed = failed.saturating_add(count);
+            }
+        }
+        answers.into_iter().collect()
     }
 
     fn count_upstream(&self, upstream: &Upstreamed) {
@@ -249,7 +264,8 @@ impl Hasher for AddressHasher {
 }
 
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
-const STATUSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
+const STATUSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", FAILED, "none"];
+const FAILED: &str = "5xx";
 
 /// From a millisecond, which a gateway's own answers need, to the half minute that clients wait.
 const TIMES: &[u64] = &[

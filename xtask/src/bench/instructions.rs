@@ -10,8 +10,9 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Requests of the shorter and of the longer run; what start and stop cost drops out of the difference.
-const REQUESTS: [u32; 2] = [1000, 11_000];
+/// Requests that are not counted, for a proxy to come to its pace, and those that are.
+const WARM: u32 = 1000;
+const COUNTED: u32 = 10_000;
 
 /// How instructions are counted on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,26 +43,39 @@ impl Counter {
 
     /// Instructions for each request of 1 KiB, sixteen connections.
     pub(crate) fn per_request(self, site: &Site, peer: Peer) -> Result<f64> {
-        let [few, many] = match self {
+        match self {
             Self::Perf => {
                 let proxy = peer.start(site, Under::Nothing)?;
-                REQUESTS.map(|requests| with_perf(&proxy, requests * 10))
+                send(&proxy, WARM)?;
+                let (less, more) = (with_perf(&proxy, COUNTED)?, with_perf(&proxy, 11 * COUNTED)?);
+                // What perf sees of its own beginning drops out.
+                Ok((more - less) / f64::from(10 * COUNTED))
             }
-            Self::Callgrind => REQUESTS.map(|requests| with_callgrind(site, peer, requests)),
-        };
-        let [less, more] = REQUESTS.map(f64::from);
-        let factor = if self == Self::Perf { 10.0 } else { 1.0 };
-        Ok((many? - few?) / ((more - less) * factor))
+            Self::Callgrind => Ok(with_callgrind(site, peer)? / f64::from(COUNTED)),
+        }
     }
 }
 
-fn with_callgrind(site: &Site, peer: Peer, requests: u32) -> Result<f64> {
+/// Only requests are counted, not the start: that gathers entropy, which takes a different number of instructions each time.
+fn with_callgrind(site: &Site, peer: Peer) -> Result<f64> {
     let mut proxy = peer.start(site, Under::Callgrind)?;
-    send(&proxy, requests)?;
-    proxy.server.stop("TERM")?;
-    let counts = fs::read_to_string(proxy.folder.join("callgrind")).context("callgrind left no counts")?;
+    let control = |what: &str| {
+        let id = proxy.server.id().to_string();
+        let done = Command::new("callgrind_control").args([what, &id]).output().context("callgrind_control")?;
+        if !done.status.success() {
+            bail!("callgrind_control {what} said: {}", String::from_utf8_lossy(&done.stderr));
+        }
+        Ok(())
+    };
+    send(&proxy, WARM)?;
+    control("--zero")?;
+    send(&proxy, COUNTED)?;
+    control("--dump")?;
+    let counts = fs::read_to_string(proxy.folder.join("callgrind.1")).context("callgrind left no counts")?;
     let total = counts.lines().find_map(|line| line.strip_prefix("totals: ")).context("callgrind left no total")?;
-    Ok(total.trim().parse()?)
+    let total = total.trim().parse()?;
+    proxy.server.stop("TERM")?;
+    Ok(total)
 }
 
 fn with_perf(proxy: &Running, requests: u32) -> Result<f64> {

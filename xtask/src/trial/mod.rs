@@ -12,6 +12,7 @@ mod overload;
 mod record_source;
 mod report;
 mod revoke;
+mod room;
 mod scene;
 mod sessions;
 mod sink;
@@ -47,6 +48,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "revoke-everywhere", run: revoke::run_on_several },
     Trial { name: "cluster", run: cluster::run },
     Trial { name: "sessions", run: sessions::run },
+    Trial { name: "room", run: room::run },
     Trial { name: "million-keys", run: keys::million },
     Trial { name: "key-timing", run: keys::timing },
 ];

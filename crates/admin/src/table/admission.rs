@@ -3,10 +3,10 @@
 use partners::{NewCertificate, NewCertificateRule};
 
 use crate::operation::{Operation as Op, Operations};
-use crate::{certificate_rules, certificates, sessions};
+use crate::{certificate_rules, certificates, rooms, sessions};
 
 pub(super) fn operations() -> Operations {
-    of_certificates().and(of_authorities()).and(of_certificate_rules()).and(of_sessions())
+    of_certificates().and(of_authorities()).and(of_certificate_rules()).and(of_sessions()).and(of_rooms())
 }
 
 fn of_certificates() -> Operations {
@@ -74,11 +74,17 @@ fn of_certificates() -> Operations {
 
 fn of_authorities() -> Operations {
     const LIST: &str = "/certificate-authorities/{authority}/crl";
+    const RENEW: &str = "/certificate-authorities/{authority}/renew";
     Operations::default()
         .on(
             Op::get("/certificate-authorities", "Lists authorities that sign certificates here, by name")
                 .lists::<certificates::ShownAuthority>(),
             certificates::authorities,
+        )
+        .on(
+            Op::post(RENEW, "Has an authority that the gateway made sign with a new certificate of its key")
+                .shows::<certificates::ShownAuthority>(),
+            certificates::renew_authority,
         )
         .on(
             Op::get(LIST, "The list of what an authority signed that is revoked, in PEM").or_says(&["text/plain"]),
@@ -104,6 +110,22 @@ fn of_certificate_rules() -> Operations {
         )
         .on(Op::get(RULE, "Shows a rule of certificates").shows::<Shown>(), certificate_rules::show)
         .on(Op::delete(RULE, "Deletes a rule of certificates; what is open by it ends"), certificate_rules::delete)
+}
+
+fn of_rooms() -> Operations {
+    Operations::default()
+        .on(
+            Op::get("/rooms", "Lists waiting rooms with what is counted in them, by name").lists::<rooms::Shown>(),
+            rooms::list,
+        )
+        .on(Op::get("/rooms/{room}", "Shows a waiting room").answers::<rooms::Shown>(), rooms::show)
+        .on(
+            Op::post("/rooms/{room}/keys", "Has a key that another program made sign a room's tokens from now on")
+                .at_once()
+                .takes::<rooms::Imported>()
+                .answers::<rooms::Key>(),
+            rooms::import_key,
+        )
 }
 
 fn of_sessions() -> Operations {

@@ -22,9 +22,12 @@ pub(super) enum Meaning {
     Group,
 }
 
-/// Checks every name, and rewrites what the view of an exchange would read differently.
-pub(super) fn settle(expression: &mut Ast) -> Result<(), Mistake> {
-    Settling { bound: Vec::new(), loops: 0, depth: 0 }.settle(expression)
+/// Checks every name, and rewrites what the view of an exchange would read differently. Returns the members of the caller's
+/// record that are named, each with the part's number.
+pub(super) fn settle(expression: &mut Ast) -> Result<Vec<(u64, String)>, Mistake> {
+    let mut settling = Settling { bound: Vec::new(), loops: 0, depth: 0, members: Vec::new() };
+    settling.settle(expression)?;
+    Ok(settling.members)
 }
 
 /// The names of a chain, the outermost first, if the expression is one.
@@ -63,6 +66,7 @@ struct Settling {
     bound: Vec<String>,
     loops: usize,
     depth: usize,
+    members: Vec<(u64, String)>,
 }
 
 impl Settling {
@@ -144,7 +148,23 @@ impl Settling {
         if let Some(target) = &mut call.target {
             self.settle(target)?;
         }
+        if name == operators::INDEX {
+            let mut args = call.args.clone();
+            args.reverse();
+            self.note_member(&args, node);
+        } else if name == operators::IN {
+            self.note_member(&call.args, node);
+        }
         self.settle_all(&mut call.args)
+    }
+
+    /// Notes what `name in record` and `record[name]` name.
+    fn note_member(&mut self, args: &[Ast], node: u64) {
+        if let [Ast { expr: Expr::Literal(LiteralValue::String(field)), .. }, table] = args
+            && chain(&table.expr).is_some_and(|name| name == "record" && self.is_free(&name))
+        {
+            self.members.push((node, field.inner().to_owned()));
+        }
     }
 
     fn settle_all(&mut self, parts: &mut [Ast]) -> Result<(), Mistake> {
@@ -160,7 +180,7 @@ impl Settling {
     }
 
     /// Refuses to ask a group for what it never has.
-    fn check_member(&self, args: &[Ast], node: u64) -> Result<(), Mistake> {
+    fn check_member(&mut self, args: &[Ast], node: u64) -> Result<(), Mistake> {
         let [Ast { expr: Expr::Literal(LiteralValue::String(field)), .. }, group] = args else { return Ok(()) };
         match chain(&group.expr) {
             Some(group) => self.check(&format!("{group}.{}", field.inner()), node),
@@ -173,7 +193,7 @@ impl Settling {
         !self.bound.iter().any(|bound| bound == first)
     }
 
-    fn check(&self, name: &str, node: u64) -> Result<(), Mistake> {
+    fn check(&mut self, name: &str, node: u64) -> Result<(), Mistake> {
         if !self.is_free(name) || TYPES.contains(&name) {
             return Ok(());
         }
@@ -190,6 +210,10 @@ impl Settling {
         match meaning(name) {
             Some(Meaning::Group) => {
                 Err(Mistake { node, message: format!("`{name}` is a group; name one of its attributes") })
+            }
+            Some(Meaning::Attribute(Attribute::Record(member))) => {
+                self.members.push((node, member.into_string()));
+                Ok(())
             }
             Some(Meaning::Attribute(_) | Meaning::Scopes | Meaning::Table(_)) => Ok(()),
             None => Err(Mistake { node, message: Unknown::new(name).to_string() }),

@@ -148,6 +148,10 @@ fn what_no_product_allows_is_refused_with_what_there_is() {
         "DELETE /items/7 of the API `orders` is in none of your app's products: it has only `reading`."
     );
     request("GET", "/v1/t/a/../../admin").is_refused_with("operation-not-allowed");
+
+    let answer = request("DELETE", "/v1/t").is_refused_with("operation-not-allowed");
+    let document: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert!(document["detail"].as_str().unwrap().starts_with("DELETE / of the API"), "{document}");
     let answer = request("POST", "/v1/t/items").is_refused_with("subscription-pending");
     assert!(std::str::from_utf8(&answer.body).unwrap().contains("`writing`"));
 }

@@ -21,12 +21,10 @@ fn error(body: &str) -> Option<String> {
 
 #[test]
 fn names_are_the_keys_that_lead_to_a_value() {
-    expect(r#"{"a":1,"b":{"c":"x","d":{"e":true}},"f":null}"#, &[
-        ("a", "1"),
-        ("b.c", "x"),
-        ("b.d.e", "true"),
-        ("f", ""),
-    ]);
+    expect(
+        r#"{"a":1,"b":{"c":"x","d":{"e":true}},"f":null}"#,
+        &[("a", "1"), ("b.c", "x"), ("b.d.e", "true"), ("f", "")],
+    );
     expect(r#"{"a":[1,2,{"b":3}],"c":4}"#, &[("a.a", "1"), ("a.a", "2"), ("a.a.b", "3"), ("c", "4")]);
     expect(r#"{"a":[[1],[2]],"b":[]}"#, &[("a.a.a", "1"), ("a.a.a", "2")]);
     expect("[1,[2]]", &[("array.array", "1"), ("array.array.array", "2")]);
@@ -43,22 +41,21 @@ fn dots_in_keys_count_as_levels_that_end_with_the_object() {
 
 #[test]
 fn after_an_array_its_key_is_still_the_key() {
-    expect(r#"[[1],2]"#, &[("array.array.array", "1"), ("array.array", "2")]);
+    expect("[[1],2]", &[("array.array.array", "1"), ("array.array", "2")]);
 }
 
 #[test]
 fn escapes_are_decoded_and_a_zero_ends_a_key() {
     expect(r#"{"\u0061\n":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00"}"#, &[("a\n", "\"\\/\x08\x0C\n\r\té😀")]);
     expect(r#"{"a\u0000b":"x\u0000y"}"#, &[("a", "x\0y")]);
-    // Half of a pair takes the next byte with it.
-    expect(r#"["\ud83dxy","\ud83d"]"#, &[("array.array", "?y"), ("array.array", "?")]);
+    expect(r#"["\ud83dxy","\ud83d"]"#, &[("array.array", "?xy"), ("array.array", "?")]);
 }
 
 #[test]
 fn what_was_read_before_a_mistake_stays() {
     for (body, expected, said) in [
         (r#"{"a":1,"b":2"#, &[("a", "1"), ("b", "2")][..], "premature EOF"),
-        (r#"{"a":1,}"#, &[("a", "1")], "object key"),
+        (r#"{"a":1,}"#, &[("a", "1")], "invalid object key"),
         (r#"{"a":1 2}"#, &[("a", "1")], "after key and value"),
         ("[1,]", &[("array.array", "1")], "unallowed token"),
         ("[1 2]", &[("array.array", "1")], "after array element"),
@@ -90,7 +87,7 @@ fn what_was_read_before_a_mistake_stays() {
 #[test]
 fn depth_values_and_names_have_limits() {
     let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
-    let limits = Limits { depth: 3, arguments: 2, names: 40 };
+    let limits = Limits { depth: 3, arguments: 2, names: 0 };
     let said = |body: &str| read(body.as_bytes(), &limits).error.map(Cow::into_owned);
     assert_eq!(said(&deep(3)), None);
     assert_eq!(said(&deep(4)).as_deref(), Some("JSON depth limit exceeded"));
@@ -99,8 +96,8 @@ fn depth_values_and_names_have_limits() {
     let many = read(b"[1,2,3]", &limits);
     assert_eq!(many.error.as_deref(), Some("More than 2 JSON keys"));
     assert!(many.arguments.over_limit && many.arguments.len() == 2);
-    let long = format!(r#"{{"{0}":{{"{0}":1}}}}"#, "x".repeat(20));
-    assert_eq!(said(&long).as_deref(), Some("JSON names are too long"));
+    let wide = format!("{{\"{}\":[{}]}}", "x".repeat(500), "[],".repeat(100));
+    assert_eq!(said(&wide).as_deref(), Some("JSON names are too long"));
 }
 
 #[test]

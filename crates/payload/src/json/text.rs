@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Fault;
 use crate::bytes::{after, at, between, hex};
+use crate::scan::{find, span};
 
 /// Where the text is that begins at a place behind its quote, and whether it has escapes.
 ///
@@ -12,7 +13,7 @@ pub(super) fn end(body: &[u8], start: usize) -> Result<(Range<usize>, bool), Fau
     let mut place = start;
     let mut has_escape = false;
     loop {
-        let plain = after(body, place).iter().take_while(|byte| is_plain(**byte)).count();
+        let plain = span(after(body, place), is_plain);
         place += plain;
         match body.get(place) {
             None => return Err("parse error: premature EOF".into()),
@@ -62,10 +63,10 @@ fn character_length(first: u8, rest: &[u8]) -> Result<usize, Fault> {
 
 /// Appends what a text stands for. It must be one that [`end`] has found.
 ///
-/// As with yajl, half of a surrogate pair that has no other half behind it becomes `?`, and takes the next byte with it.
+/// As with yajl, the first half of a surrogate pair that has no escape behind it becomes `?`.
 pub(super) fn decode(sent: &[u8], out: &mut Vec<u8>) {
     let mut place = 0;
-    while let Some(next) = memchr::memchr(b'\\', after(sent, place)) {
+    while let Some(next) = find(b'\\', after(sent, place)) {
         out.extend_from_slice(between(sent, place, place + next));
         place += next + 2;
         match at(sent, place - 1) {
@@ -90,7 +91,7 @@ fn unicode(rest: &[u8], out: &mut Vec<u8>) -> usize {
     }
     if !after(rest, 4).starts_with(b"\\u") {
         out.push(b'?');
-        return 5;
+        return 4;
     }
     let low = four_digits(after(rest, 6)) & 0x3FF;
     write(((number & 0x3F) << 10) | (((number >> 6 & 0xF) + 1) << 16) | low, out);

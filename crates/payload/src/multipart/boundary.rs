@@ -2,6 +2,7 @@
 
 use super::Flags;
 use crate::bytes::{after, between, is_space};
+use crate::scan::{find, find_text};
 
 const TYPE: &[u8] = b"multipart/form-data";
 const NAME: &[u8] = b"boundary";
@@ -19,7 +20,7 @@ pub(super) fn of(content_type: Option<&[u8]>, flags: &mut Flags) -> Result<Vec<u
     if named > 1 {
         return Err("Multipart: Multiple boundary parameters in C-T.");
     }
-    let Some(start) = memchr::memmem::find(content_type, NAME) else {
+    let Some(start) = find_text(content_type, NAME) else {
         return Err(if named > 0 {
             "Multipart: Invalid boundary in C-T (case sensitivity)."
         } else {
@@ -35,7 +36,7 @@ pub(super) fn of(content_type: Option<&[u8]>, flags: &mut Flags) -> Result<Vec<u
     }
 
     let behind = after(content_type, start + NAME.len());
-    let equals = memchr::memchr(b'=', behind).ok_or("Multipart: Invalid boundary in C-T (malformed).")?;
+    let equals = find(b'=', behind).ok_or("Multipart: Invalid boundary in C-T (malformed).")?;
     if between(behind, 0, equals).iter().any(|byte| !is_space(*byte)) {
         return Err("Multipart: Invalid boundary in C-T (parameter name).");
     }

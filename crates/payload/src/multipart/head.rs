@@ -2,6 +2,7 @@
 
 use super::{Fault, Flags, LONGEST_LINE, Limits, disposition};
 use crate::bytes::{after, between, is_space};
+use crate::scan::{find, find_text, span};
 
 /// The head of a part, as far as it was read.
 #[derive(Default)]
@@ -12,6 +13,8 @@ pub(super) struct Head {
     pub(super) lines: Vec<Vec<u8>>,
     /// The line that the next one may go on with.
     last_line: Option<Vec<u8>>,
+    /// Whether it did, so that it has to be put together.
+    is_folded: bool,
     headers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -36,23 +39,26 @@ impl Head {
     /// A line that goes on with the header before.
     fn fold(&mut self, line: &[u8], flags: &mut Flags) -> Result<(), Fault> {
         flags.header_folding = true;
-        let spaces = line.iter().take_while(|byte| is_space(**byte)).count();
-        flags.invalid_header_folding |= between(line, 0, spaces).iter().any(|byte| !matches!(byte, b' ' | b'\t'));
-        let Some((name, value)) = self.headers.last_mut() else {
+        let is_odd = |byte: &u8| !matches!(byte, b' ' | b'\t');
+        flags.invalid_header_folding |= line.first().is_some_and(is_odd);
+        let Some((_, value)) = self.headers.last_mut() else {
             return Err("Multipart: Invalid part header (folding error).".into());
         };
+        let spaces = span(line, is_space);
+        flags.invalid_header_folding |= between(line, 0, spaces).iter().any(is_odd);
         value.push(b' ');
         value.extend_from_slice(without_end(after(line, spaces)));
         if value.len() > LONGEST_LINE {
             return Err("Multipart: Part header too long.".into());
         }
-        self.last_line = Some([name.as_slice(), b": ", value].concat());
+        self.is_folded = true;
         Ok(())
     }
 
     fn add(&mut self, line: &[u8], limits: &Limits) -> Result<(), Fault> {
-        self.lines.extend(self.last_line.replace(without_end(line).to_vec()));
-        let Some(colon) = memchr::memchr(b':', line) else {
+        self.keep_line();
+        self.last_line = Some(without_end(line).to_vec());
+        let Some(colon) = find(b':', line) else {
             let said = line.escape_ascii();
             return Err(format!("Multipart: Invalid part header (colon missing): {said}.").into());
         };
@@ -67,7 +73,7 @@ impl Head {
             return Err(format!("Multipart: More than {} headers in a part.", limits.headers).into());
         }
         let behind = after(line, colon + 1);
-        let blanks = behind.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let blanks = span(behind, |byte| matches!(byte, b' ' | b'\t'));
         self.headers.push((name.to_vec(), without_end(after(behind, blanks)).to_vec()));
         Ok(())
     }
@@ -84,7 +90,7 @@ impl Head {
         };
         let mut said = disposition::Disposition::default();
         let outcome = disposition::read(value, &mut said, flags);
-        let has_file_name = memchr::memmem::find(value, b"filename=").is_some();
+        let has_file_name = find_text(value, b"filename=").is_some();
         let shown = value.escape_ascii().to_string();
         (self.name, self.file_name) = (said.name, said.file_name);
         if let Err(code) = outcome {
@@ -97,12 +103,18 @@ impl Head {
         if self.file_name.is_some() && !has_file_name {
             return Err("Multipart: Invalid Content-Disposition header (filename).".into());
         }
-        self.lines.extend(self.last_line.take());
+        self.keep_line();
         Ok(())
+    }
+
+    fn keep_line(&mut self) {
+        let line = self.last_line.take();
+        let folded = self.headers.last().filter(|_| self.is_folded);
+        self.lines.extend(folded.map(|(name, value)| [name.as_slice(), b": ", value].concat()).or(line));
+        self.is_folded = false;
     }
 }
 
 fn without_end(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line));
-    line
+    line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line))
 }

@@ -1,6 +1,7 @@
 //! Folding: tokens that say the same are made one, until at most five are left.
 
-use super::token::{Token, Tokens, kind};
+use super::kind;
+use super::token::{Token, Tokens};
 use super::words::kind_of_both;
 
 /// As many tokens as a fingerprint has.
@@ -90,7 +91,8 @@ impl<'a> Folded<'a> {
     /// Passes over comments, parentheses, types and unary operators at the beginning; `false` if there is nothing else.
     fn begin(&mut self) -> bool {
         while let Some(token) = self.tokens.next() {
-            let is_passed = matches!(token.kind, kind::COMMENT | kind::LEFT_PARENTHESIS | kind::TYPE) || token.is_unary();
+            let is_passed =
+                matches!(token.kind, kind::COMMENT | kind::LEFT_PARENTHESIS | kind::TYPE) || token.is_unary();
             if !is_passed {
                 self.put(0, token);
                 self.next = 1;
@@ -141,16 +143,19 @@ impl<'a> Folded<'a> {
     fn fold_two(&mut self) -> Rule {
         let left = self.done;
         let (one, two) = (self.kind(left), self.kind(left + 1));
-        let is_unary = self.token(left + 1).is_unary();
         match (one, two) {
-            (kind::STRING, kind::STRING) | (kind::SEMICOLON, kind::SEMICOLON) => return self.drop(1),
-            (kind::OPERATOR | kind::LOGIC, _) if is_unary || two == kind::TYPE => return self.drop_and_restart(1),
-            (kind::LEFT_PARENTHESIS, _) if is_unary => return self.drop_and_step_back(),
-            _ => {}
+            (kind::STRING, kind::STRING) | (kind::SEMICOLON, kind::SEMICOLON) => self.drop(1),
+            (kind::OPERATOR | kind::LOGIC, kind::TYPE) => self.drop_and_restart(1),
+            (kind::OPERATOR | kind::LOGIC, _) if self.token(left + 1).is_unary() => self.drop_and_restart(1),
+            (kind::LEFT_PARENTHESIS, _) if self.token(left + 1).is_unary() => self.drop_and_step_back(),
+            _ if self.merge_words() => self.drop_and_step_back(),
+            _ => self.fold_pair(one, two),
         }
-        if self.merge_words() {
-            return self.drop_and_step_back();
-        }
+    }
+
+    /// Two tokens that are neither alike nor a phrase.
+    fn fold_pair(&mut self, one: u8, two: u8) -> Rule {
+        let left = self.done;
         match (one, two) {
             (kind::SEMICOLON, kind::FUNCTION) if self.begins_with_if(left + 1) => self.turn(left + 1, kind::TRANSACT),
             (kind::BAREWORD | kind::VARIABLE, kind::LEFT_PARENTHESIS) if self.is_one_of(left, CALLED) => {
@@ -215,32 +220,35 @@ impl<'a> Folded<'a> {
     }
 
     fn fold_three(&mut self) -> Rule {
-        use kind::{BAREWORD, COMMA, DOT, EXPRESSION, FUNCTION, GROUP, KEYWORD, LEFT_PARENTHESIS, LOGIC, NUMBER, OPERATOR};
+        use kind::{
+            BAREWORD, COMMA, DOT, EXPRESSION, FUNCTION, GROUP, KEYWORD, LEFT_PARENTHESIS, LOGIC, NUMBER, OPERATOR,
+        };
         use kind::{RIGHT_PARENTHESIS, STRING, TYPE, VARIABLE};
         let left = self.done;
         let kinds = [self.kind(left), self.kind(left + 1), self.kind(left + 2)];
-        let is_unary = self.token(left + 1).is_unary();
         match kinds {
-            [NUMBER, OPERATOR, NUMBER] | [LOGIC, _, LOGIC] => self.drop_and_restart(2),
+            [LOGIC, _, LOGIC]
+            | [VARIABLE, OPERATOR, VARIABLE | NUMBER | BAREWORD]
+            | [BAREWORD | NUMBER, OPERATOR, NUMBER | BAREWORD]
+            | [BAREWORD, DOT, BAREWORD]
+            | [BAREWORD | NUMBER | STRING | VARIABLE, COMMA, NUMBER | BAREWORD | STRING | VARIABLE] => {
+                self.drop_and_restart(2)
+            }
             [OPERATOR, middle, OPERATOR] if middle != LEFT_PARENTHESIS => self.drop_and_restart(2),
-            [VARIABLE, OPERATOR, VARIABLE | NUMBER | BAREWORD] => self.drop_and_restart(2),
-            [BAREWORD | NUMBER, OPERATOR, NUMBER | BAREWORD] => self.drop_and_restart(2),
             [BAREWORD | NUMBER | VARIABLE | STRING, OPERATOR, TYPE] if self.token(left + 1).text() == b"::" => {
                 self.drop_and_restart(2)
             }
-            [BAREWORD | NUMBER | STRING | VARIABLE, COMMA, NUMBER | BAREWORD | STRING | VARIABLE] => {
-                self.drop_and_restart(2)
-            }
-            [EXPRESSION | GROUP | COMMA, _, LEFT_PARENTHESIS] if is_unary => self.drop_middle(),
-            [KEYWORD | EXPRESSION | GROUP, _, NUMBER | BAREWORD | VARIABLE | STRING | FUNCTION] if is_unary => {
+            [EXPRESSION | GROUP | COMMA, _, LEFT_PARENTHESIS]
+            | [KEYWORD | EXPRESSION | GROUP, _, NUMBER | BAREWORD | VARIABLE | STRING | FUNCTION]
+            | [COMMA, _, FUNCTION]
+                if self.token(left + 1).is_unary() =>
+            {
                 self.drop_middle()
             }
-            [COMMA, _, NUMBER | BAREWORD | VARIABLE | STRING] if is_unary => {
+            [COMMA, _, NUMBER | BAREWORD | VARIABLE | STRING] if self.token(left + 1).is_unary() => {
                 self.copy(left + 2, left + 1);
                 self.drop_and_restart(3)
             }
-            [COMMA, _, FUNCTION] if is_unary => self.drop_middle(),
-            [BAREWORD, DOT, BAREWORD] => self.drop_and_restart(2),
             [EXPRESSION, DOT, BAREWORD] => self.drop_middle(),
             [FUNCTION, LEFT_PARENTHESIS, last] if last != RIGHT_PARENTHESIS && self.token(left).is(b"USER") => {
                 self.set_kind(left, BAREWORD);

@@ -1,38 +1,9 @@
 //! The tokens that SQL is made of, as many databases at once would see them.
 
-use super::words::{LONGEST, kind_of};
+use super::kind;
+use super::words::{LONGEST, kind_of, kind_of_padded};
 use crate::bytes::{ByteSet, after, at, between};
-
-/// Kinds of tokens, by the signs that fingerprints are made of.
-pub(super) mod kind {
-    pub(in super::super) const NONE: u8 = 0;
-    pub(in super::super) const KEYWORD: u8 = b'k';
-    pub(in super::super) const UNION: u8 = b'U';
-    pub(in super::super) const GROUP: u8 = b'B';
-    pub(in super::super) const EXPRESSION: u8 = b'E';
-    pub(in super::super) const TYPE: u8 = b't';
-    pub(in super::super) const FUNCTION: u8 = b'f';
-    pub(in super::super) const BAREWORD: u8 = b'n';
-    pub(in super::super) const NUMBER: u8 = b'1';
-    pub(in super::super) const VARIABLE: u8 = b'v';
-    pub(in super::super) const STRING: u8 = b's';
-    pub(in super::super) const OPERATOR: u8 = b'o';
-    pub(in super::super) const LOGIC: u8 = b'&';
-    pub(in super::super) const COMMENT: u8 = b'c';
-    pub(in super::super) const COLLATE: u8 = b'A';
-    pub(in super::super) const LEFT_PARENTHESIS: u8 = b'(';
-    pub(in super::super) const RIGHT_PARENTHESIS: u8 = b')';
-    pub(in super::super) const LEFT_BRACE: u8 = b'{';
-    pub(in super::super) const RIGHT_BRACE: u8 = b'}';
-    pub(in super::super) const DOT: u8 = b'.';
-    pub(in super::super) const COMMA: u8 = b',';
-    pub(in super::super) const COLON: u8 = b':';
-    pub(in super::super) const SEMICOLON: u8 = b';';
-    pub(in super::super) const TRANSACT: u8 = b'T';
-    pub(in super::super) const UNKNOWN: u8 = b'?';
-    pub(in super::super) const EVIL: u8 = b'X';
-    pub(in super::super) const BACKSLASH: u8 = b'\\';
-}
+use crate::scan::{self, find, find_text};
 
 /// A token, and its beginning.
 #[derive(Clone, Copy)]
@@ -54,6 +25,20 @@ impl Token {
         let mut token = Self { kind, ..Self::NONE };
         token.set_text(text);
         token
+    }
+
+    /// A token of as many bytes as are said, with what follows them at hand: copying a fixed number of bytes is quicker.
+    fn beginning(kind: u8, rest: &[u8], length: usize) -> Self {
+        let Some(text) = rest.first_chunk().filter(|_| length <= LONGEST) else {
+            return Self::new(kind, between(rest, 0, length));
+        };
+        let length_kept = u8::try_from(length).unwrap_or_default();
+        Self { kind, open: 0, close: 0, length: length_kept, text: up_to(*text, length) }
+    }
+
+    /// What its beginning means as a word.
+    fn meaning(&self) -> u8 {
+        kind_of_padded(self.text, usize::from(self.length))
     }
 
     /// Its beginning.
@@ -96,8 +81,7 @@ impl Token {
     pub(super) fn is_unary(&self) -> bool {
         self.kind == kind::OPERATOR
             && match self.text() {
-                [b'+' | b'-' | b'!' | b'~'] => true,
-                b"!!" => true,
+                [b'+' | b'-' | b'!' | b'~'] | b"!!" => true,
                 text => text.eq_ignore_ascii_case(b"NOT"),
             }
     }
@@ -110,9 +94,34 @@ pub(super) enum Dialect {
     MySql,
 }
 
+/// A value with room behind it, if it is short.
+#[derive(Clone, Copy)]
+pub(super) struct Spacious<'a> {
+    pub(super) value: &'a [u8],
+    with_room: &'a [u8],
+}
+
+/// The room for short values.
+pub(super) type Room = [u8; 160];
+
+impl<'a> Spacious<'a> {
+    pub(super) fn of(value: &'a [u8], room: &'a mut Room) -> Self {
+        let is_short = value.len() + LONGEST < room.len();
+        match room.get_mut(..value.len()) {
+            Some(start) if is_short => {
+                start.copy_from_slice(value);
+                Self { value, with_room: room }
+            }
+            _ => Self { value, with_room: value },
+        }
+    }
+}
+
 /// Cuts a value into tokens.
 pub(super) struct Tokens<'a> {
     pub(super) value: &'a [u8],
+    /// The value, and perhaps zeros behind it, so that tokens at its end can be copied like others.
+    with_room: &'a [u8],
     place: usize,
     /// The quote that the value is taken to begin with, or zero.
     quote: u8,
@@ -124,8 +133,8 @@ pub(super) struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    pub(super) fn of(value: &'a [u8], quote: u8, dialect: Dialect) -> Self {
-        Self { value, place: 0, quote, dialect, count: 0, is_ambiguous: false }
+    pub(super) fn of(Spacious { value, with_room }: Spacious<'a>, quote: u8, dialect: Dialect) -> Self {
+        Self { value, with_room, place: 0, quote, dialect, count: 0, is_ambiguous: false }
     }
 
     /// The next token.
@@ -176,7 +185,7 @@ impl<'a> Tokens<'a> {
 
     /// Takes so many bytes as a token.
     fn take(&mut self, kind: u8, length: usize) -> Token {
-        let token = Token::new(kind, between(self.value, self.place, self.place + length));
+        let token = Token::beginning(kind, after(self.with_room, self.place), length);
         self.place += length;
         token
     }
@@ -191,7 +200,7 @@ impl<'a> Tokens<'a> {
 
     fn line_comment(&mut self) -> Token {
         let rest = self.rest();
-        let end = memchr::memchr(b'\n', rest);
+        let end = find(b'\n', rest);
         let token = self.take(kind::COMMENT, end.unwrap_or(rest.len()));
         self.place += usize::from(end.is_some());
         token
@@ -224,8 +233,8 @@ impl<'a> Tokens<'a> {
         if !rest.starts_with(b"/*") {
             return self.sign(kind::OPERATOR);
         }
-        let end = memchr::memmem::find(after(rest, 2), b"*/");
-        let is_nested = end.is_some_and(|end| memchr::memmem::find(between(rest, 2, end + 3), b"/*").is_some());
+        let end = find_text(after(rest, 2), b"*/");
+        let is_nested = end.is_some_and(|end| find_text(between(rest, 2, end + 3), b"/*").is_some());
         let kind = if is_nested || rest.get(2) == Some(&b'!') { kind::EVIL } else { kind::COMMENT };
         self.take(kind, end.map_or(rest.len(), |end| end + 4))
     }
@@ -255,7 +264,7 @@ impl<'a> Tokens<'a> {
         let start = place + skipped;
         let mut from = start;
         let end = loop {
-            let Some(found) = memchr::memchr(quote, after(self.value, from)) else { break None };
+            let Some(found) = find(quote, after(self.value, from)) else { break None };
             let found = from + found;
             let backslashes = between(self.value, start, found).iter().rev().take_while(|byte| **byte == b'\\').count();
             if backslashes % 2 == 1 {
@@ -311,7 +320,7 @@ impl<'a> Tokens<'a> {
             b'<' => b'>',
             other => *other,
         };
-        let end = memchr::memmem::find(text, &[close, b'\'']);
+        let end = find_text(text, &[close, b'\'']);
         let mut token = Token::new(kind::STRING, between(text, 0, end.unwrap_or(text.len())));
         token.open = b'q';
         token.close = if end.is_some() { b'q' } else { 0 };
@@ -332,13 +341,13 @@ impl<'a> Tokens<'a> {
 
     fn bracketed(&mut self) -> Token {
         let rest = self.rest();
-        self.take(kind::BAREWORD, memchr::memchr(b']', rest).map_or(rest.len(), |end| end + 1))
+        self.take(kind::BAREWORD, find(b']', rest).map_or(rest.len(), |end| end + 1))
     }
 
     /// A word, or the part before `.` or a backtick where that is a word that means something.
     fn word(&mut self) -> Token {
         let rest = self.rest();
-        let length = rest.iter().position(|byte| END_OF_WORD.contains(*byte)).unwrap_or(rest.len());
+        let length = scan::span(rest, |byte| !ENDS_WORD.get(usize::from(byte)).is_some_and(|ends| *ends));
         let word = between(rest, 0, length);
         for (place, byte) in between(word, 0, LONGEST).iter().enumerate() {
             if matches!(byte, b'.' | b'`') {
@@ -348,13 +357,17 @@ impl<'a> Tokens<'a> {
                 }
             }
         }
-        let kind = if length <= LONGEST { kind_of(word) } else { kind::NONE };
-        self.take(if kind == kind::NONE { kind::BAREWORD } else { kind }, length)
+        let mut token = self.take(kind::BAREWORD, length);
+        let meaning = if length <= LONGEST { token.meaning() } else { kind::NONE };
+        if meaning != kind::NONE {
+            token.kind = meaning;
+        }
+        token
     }
 
     fn backtick(&mut self) -> Token {
         let mut token = self.string(self.place, b'`', 1);
-        let is_function = kind_of(token.text()) == kind::FUNCTION;
+        let is_function = token.meaning() == kind::FUNCTION;
         token.kind = if is_function { kind::FUNCTION } else { kind::BAREWORD };
         token
     }
@@ -366,7 +379,7 @@ impl<'a> Tokens<'a> {
             [b'`', ..] => self.backtick(),
             [quote @ (b'\'' | b'"'), ..] => self.string(self.place, *quote, 1),
             rest => {
-                let length = rest.iter().position(|byte| END_OF_VARIABLE.contains(*byte)).unwrap_or(rest.len());
+                let length = scan::span(rest, |byte| !END_OF_VARIABLE.contains(byte));
                 self.take(kind::VARIABLE, length)
             }
         };
@@ -384,7 +397,11 @@ impl<'a> Tokens<'a> {
             (0, [b'$', ..]) => self.dollar_string(2),
             (0, _) => {
                 let name = span(rest, &NAME);
-                if name > 0 && rest.get(name) == Some(&b'$') { self.dollar_string(name + 2) } else { self.sign(kind::BAREWORD) }
+                if name > 0 && rest.get(name) == Some(&b'$') {
+                    self.dollar_string(name + 2)
+                } else {
+                    self.sign(kind::BAREWORD)
+                }
             }
             (1, [b'.', ..]) => self.word(),
             (length, _) => self.take(kind::NUMBER, 1 + length),
@@ -394,7 +411,7 @@ impl<'a> Tokens<'a> {
     fn dollar_string(&mut self, mark: usize) -> Token {
         let rest = self.rest();
         let text = after(rest, mark);
-        let end = memchr::memmem::find(text, between(rest, 0, mark));
+        let end = find_text(text, between(rest, 0, mark));
         let mut token = Token::new(kind::STRING, between(text, 0, end.unwrap_or(text.len())));
         token.open = b'$';
         token.close = if end.is_some() { b'$' } else { 0 };
@@ -413,7 +430,7 @@ impl<'a> Tokens<'a> {
             let length = span(after(rest, 2), digits);
             return self.take(if length == 0 { kind::BAREWORD } else { kind::NUMBER }, 2 + length);
         }
-        let count = |place: usize| after(rest, place).iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let count = |place: usize| scan::span(after(rest, place), |byte| byte.is_ascii_digit());
         let mut place = count(0);
         if at(rest, place) == b'.' {
             place += 1 + count(place + 1);
@@ -431,16 +448,26 @@ impl<'a> Tokens<'a> {
         }
         if matches!(at(rest, place), b'd' | b'D' | b'f' | b'F') {
             // Oracle's suffixes; `1fUNION` is `1f UNION`.
-            let is_suffix = rest.get(place + 1).is_none_or(|byte| is_white(*byte) || matches!(byte, b';' | b'u' | b'U'));
+            let is_suffix =
+                rest.get(place + 1).is_none_or(|byte| is_white(*byte) || matches!(byte, b';' | b'u' | b'U'));
             place += usize::from(is_suffix);
         }
         self.take(if is_word { kind::BAREWORD } else { kind::NUMBER }, place)
     }
 }
 
+/// The beginning of a text, with zeros behind it.
+fn up_to(text: [u8; LONGEST + 1], length: usize) -> [u8; LONGEST + 1] {
+    let mut kept = text;
+    for (place, byte) in kept.iter_mut().enumerate() {
+        *byte = if place < length { *byte } else { 0 };
+    }
+    kept
+}
+
 /// How many bytes of a set a text begins with. A zero byte counts as one of each set, as it does for libinjection.
 fn span(text: &[u8], set: &ByteSet) -> usize {
-    text.iter().position(|byte| *byte != 0 && !set.contains(*byte)).unwrap_or(text.len())
+    scan::span(text, |byte| byte == 0 || set.contains(byte))
 }
 
 fn is_white(byte: u8) -> bool {
@@ -452,4 +479,6 @@ const HEXADECIMAL: ByteSet = ByteSet::new(b"0123456789ABCDEFabcdef");
 const AMOUNT: ByteSet = ByteSet::new(b"0123456789.,");
 const NAME: ByteSet = ByteSet::EMPTY.with_range(b'a', b'z').with_range(b'A', b'Z');
 const END_OF_WORD: ByteSet = ByteSet::new(b" []{}<>:\\?=@!#~+-*/&|^%(),';\t\n\x0B\x0C\r\"\xA0\0");
+/// The same by byte, because it is asked for each byte of each word.
+static ENDS_WORD: [bool; 256] = END_OF_WORD.table();
 const END_OF_VARIABLE: ByteSet = ByteSet::new(b" <>:\\?=@!#~+-*/&|^%(),';\t\n\x0B\x0C\r'`\"\0");

@@ -22,6 +22,12 @@ pub(super) fn kind_of(word: &[u8]) -> u8 {
     TABLE.kind(word)
 }
 
+/// The kind of a word that is filled up with zeros, or zero if it is none.
+pub(super) fn kind_of_padded(text: [u8; LONGEST + 1], length: usize) -> u8 {
+    let word = text.get(..length).unwrap_or_default();
+    if has_length(&TABLE.lengths, word, word, length) { TABLE.find(&large(text), length) } else { 0 }
+}
+
 /// The kind of two words with a space between them, or zero.
 pub(super) fn kind_of_both(first: &[u8], second: &[u8]) -> u8 {
     TABLE.kind_of_both(first, second)
@@ -45,17 +51,20 @@ struct Word {
 /// Words by hash, with room enough that a search is short.
 struct Words {
     slots: Vec<Word>,
-    /// For each first byte, the lengths of words that begin with it, as bits.
-    lengths: [u32; 256],
+    /// For the first and the last letter, the lengths of words that begin and end so, as bits.
+    lengths: Lengths,
     /// The same for those with a space in them.
-    spaced: [u32; 256],
+    spaced: Lengths,
 }
+
+/// Five bits of the first byte and five of the last: they are the same for a letter of either case.
+type Lengths = [u32; 1024];
 
 const SLOTS: usize = 4096;
 
 impl Words {
     fn read() -> Self {
-        let mut words = Self { slots: vec![Word::default(); SLOTS], lengths: [0; 256], spaced: [0; 256] };
+        let mut words = Self { slots: vec![Word::default(); SLOTS], lengths: [0; 1024], spaced: [0; 1024] };
         for line in WORDS.lines() {
             if let Some((kind, word)) = line.split_once(' ')
                 && let [kind] = kind.as_bytes()
@@ -67,17 +76,14 @@ impl Words {
     }
 
     fn add(&mut self, word: &[u8], kind: u8) {
-        let Some(first) = word.first() else { return };
-        for byte in [*first, first.to_ascii_lowercase()] {
-            let bit = 1 << word.len();
-            if let Some(lengths) = self.lengths.get_mut(usize::from(byte)) {
-                *lengths |= bit;
-            }
-            if word.contains(&b' ')
-                && let Some(lengths) = self.spaced.get_mut(usize::from(byte))
-            {
-                *lengths |= bit;
-            }
+        let bit = 1 << word.len();
+        if let Some(lengths) = self.lengths.get_mut(ends(word, word)) {
+            *lengths |= bit;
+        }
+        if word.contains(&b' ')
+            && let Some(lengths) = self.spaced.get_mut(ends(word, word))
+        {
+            *lengths |= bit;
         }
         let letters = letters(word);
         let mut place = hash(&letters);
@@ -91,12 +97,12 @@ impl Words {
     }
 
     fn kind(&self, word: &[u8]) -> u8 {
-        if !has_length(&self.lengths, word, word.len()) { 0 } else { self.find(&letters(word), word.len()) }
+        if has_length(&self.lengths, word, word, word.len()) { self.find(&letters(word), word.len()) } else { 0 }
     }
 
     fn kind_of_both(&self, first: &[u8], second: &[u8]) -> u8 {
         let length = first.len() + 1 + second.len();
-        if !has_length(&self.spaced, first, length) {
+        if !has_length(&self.spaced, first, second, length) {
             return 0;
         }
         let mut text = [0; LONGEST + 1];
@@ -123,10 +129,14 @@ impl Words {
     }
 }
 
-/// Whether words that begin like this one have this length.
-fn has_length(lengths: &[u32; 256], word: &[u8], length: usize) -> bool {
-    let lengths = word.first().and_then(|byte| lengths.get(usize::from(*byte))).copied().unwrap_or(0);
-    length <= LONGEST && (lengths >> length) & 1 == 1
+/// Whether words that begin like the first part and end like the last one have this length.
+fn has_length(lengths: &Lengths, first: &[u8], last: &[u8], length: usize) -> bool {
+    length <= LONGEST && lengths.get(ends(first, last)).is_some_and(|lengths| (lengths >> length) & 1 == 1)
+}
+
+fn ends(first: &[u8], last: &[u8]) -> usize {
+    let five = |byte: Option<&u8>| usize::from(byte.copied().unwrap_or(0) & 31);
+    five(first.first()) << 5 | five(last.last())
 }
 
 /// The letters of a word of at most [`LONGEST`] bytes.

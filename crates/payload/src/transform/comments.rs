@@ -1,6 +1,7 @@
 //! Transformations that take comments out of a value, or only their signs.
 
 use crate::bytes::{after, at};
+use crate::scan::{find_either, find_text};
 
 /// `/* */` becomes a space, to the end of the value if nothing closes it.
 pub(super) fn replace(input: &[u8], out: &mut Vec<u8>) {
@@ -12,7 +13,7 @@ pub(super) fn replace(input: &[u8], out: &mut Vec<u8>) {
             continue;
         }
         let inside = after(input, place + 2);
-        place = memchr::memmem::find(inside, b"*/").map_or(input.len(), |end| place + 2 + end + 2);
+        place = find_text(inside, b"*/").map_or(input.len(), |end| place + 2 + end + 2);
         out.push(b' ');
     }
 }
@@ -44,14 +45,18 @@ pub(super) fn remove(input: &[u8], out: &mut Vec<u8>) {
 }
 
 fn end_of_comment(input: &[u8], inside: usize) -> Option<usize> {
-    let body = after(input, inside);
-    memchr::memchr2_iter(b'*', b'-', body).find_map(|place| {
-        let rest = after(body, place);
+    let mut place = inside;
+    loop {
+        place += find_either(b'*', b'-', after(input, place))?;
+        let rest = after(input, place);
         if rest.starts_with(b"*/") {
-            return Some(inside + place + 2);
+            return Some(place + 2);
         }
-        rest.starts_with(b"-->").then_some(inside + place + 3)
-    })
+        if rest.starts_with(b"-->") {
+            return Some(place + 3);
+        }
+        place += 1;
+    }
 }
 
 pub(super) fn remove_signs(input: &[u8], out: &mut Vec<u8>) {

@@ -3,6 +3,7 @@
 use ::md5::Digest;
 
 use crate::bytes::{after, at, hex_pair};
+use crate::scan::find;
 
 pub(super) fn length(input: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(input.len().to_string().as_bytes());
@@ -23,7 +24,13 @@ pub(super) fn hex_encode(input: &[u8], out: &mut Vec<u8>) {
 
 /// What is no digit counts as something all the same, by the arithmetic of C; an odd digit at the end is left out.
 pub(super) fn hex_decode(input: &[u8], out: &mut Vec<u8>) {
-    out.extend(input.as_chunks::<2>().0.iter().map(|[high, low]| lax_digit(*high).wrapping_mul(16).wrapping_add(lax_digit(*low))));
+    out.extend(
+        input
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|[high, low]| lax_digit(*high).wrapping_mul(16).wrapping_add(lax_digit(*low))),
+    );
 }
 
 fn lax_digit(byte: u8) -> u8 {
@@ -53,7 +60,7 @@ pub(super) fn sql_hex_decode(input: &[u8], out: &mut Vec<u8>) {
         out.push(byte);
         place += 1;
     }
-    if let Some(end) = memchr::memchr(0, after(out, before)) {
+    if let Some(end) = find(0, after(out, before)) {
         out.truncate(before + end);
     }
 }

@@ -1,11 +1,12 @@
 //! Transformations that decode escapes: of HTML, `JavaScript`, CSS and C.
 
 use crate::bytes::{after, at, between, hex, hex_pair, is_space};
+use crate::scan::{find, span};
 
 /// Numbers are cut to their last byte; one that is larger than 63 bits is 255.
 pub(super) fn html_decode(input: &[u8], out: &mut Vec<u8>) {
     let mut place = 0;
-    while let Some(next) = memchr::memchr(b'&', after(input, place)) {
+    while let Some(next) = find(b'&', after(input, place)) {
         out.extend_from_slice(between(input, place, place + next));
         place += next;
         let rest = after(input, place + 1);
@@ -13,7 +14,7 @@ pub(super) fn html_decode(input: &[u8], out: &mut Vec<u8>) {
             [b'#', b'x' | b'X', digits @ ..] => (3, number(digits, 16, 3)),
             [b'#', digits @ ..] => (2, number(digits, 10, 2)),
             _ => {
-                let length = rest.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len());
+                let length = span(rest, |byte| byte.is_ascii_alphanumeric());
                 (length + 1, named(between(rest, 0, length)).map(|byte| (byte, length + 1)))
             }
         };
@@ -50,7 +51,7 @@ fn named(name: &[u8]) -> Option<u8> {
 /// `\uHHHH` gives its lower byte, and full-width forms of ASCII become ASCII.
 pub(super) fn js_decode(input: &[u8], out: &mut Vec<u8>) {
     let mut place = 0;
-    while let Some(next) = memchr::memchr(b'\\', after(input, place)) {
+    while let Some(next) = find(b'\\', after(input, place)) {
         out.extend_from_slice(between(input, place, place + next));
         place += next;
         let (byte, length) = js_escape(after(input, place + 1));
@@ -108,7 +109,7 @@ fn control(letter: u8) -> Option<u8> {
 /// An escape that C does not know loses its backslash; three octal digits are cut to a byte.
 pub(super) fn c_decode(input: &[u8], out: &mut Vec<u8>) {
     let mut place = 0;
-    while let Some(next) = memchr::memchr(b'\\', after(input, place)) {
+    while let Some(next) = find(b'\\', after(input, place)) {
         out.extend_from_slice(between(input, place, place + next));
         place += next;
         let (byte, length) = match after(input, place + 1) {
@@ -129,7 +130,7 @@ pub(super) fn c_decode(input: &[u8], out: &mut Vec<u8>) {
 /// One to six hexadecimal digits give a byte, and a single white space behind them belongs to them.
 pub(super) fn css_decode(input: &[u8], out: &mut Vec<u8>) {
     let mut place = 0;
-    while let Some(next) = memchr::memchr(b'\\', after(input, place)) {
+    while let Some(next) = find(b'\\', after(input, place)) {
         out.extend_from_slice(between(input, place, place + next));
         place += next + 1;
         let rest = after(input, place);

@@ -1,6 +1,7 @@
 //! Transformations that look at one byte after the other: letters, white space, zero bytes, parity, commands.
 
 use crate::bytes::{NO_BREAK_SPACE, after, is_space};
+use crate::scan::span;
 
 pub(super) fn nothing(input: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(input);
@@ -15,7 +16,7 @@ pub(super) fn uppercase(input: &[u8], out: &mut Vec<u8>) {
 }
 
 pub(super) fn trim_left(input: &[u8], out: &mut Vec<u8>) {
-    let start = input.iter().position(|byte| !is_space(*byte)).unwrap_or(input.len());
+    let start = span(input, is_space);
     out.extend_from_slice(after(input, start));
 }
 
@@ -25,7 +26,7 @@ pub(super) fn trim_right(input: &[u8], out: &mut Vec<u8>) {
 }
 
 pub(super) fn trim(input: &[u8], out: &mut Vec<u8>) {
-    let start = input.iter().position(|byte| !is_space(*byte)).unwrap_or(input.len());
+    let start = span(input, is_space);
     trim_right(after(input, start), out);
 }
 

@@ -2,6 +2,7 @@
 
 use super::unicode::best_fit;
 use crate::bytes::{ByteSet, after, between, hex_pair};
+use crate::scan::find_either;
 
 /// Bytes that [`encode`] does not leave as they are.
 pub(super) const TO_ENCODE: ByteSet =
@@ -14,7 +15,7 @@ pub(super) fn decode(input: &[u8], out: &mut Vec<u8>) {
 /// `%uXXXX` becomes one byte: the nearest of ASCII. A `%u` that is no escape is taken over as it is.
 pub(super) fn decode_unicode(input: &[u8], out: &mut Vec<u8>) {
     let mut place = 0;
-    while let Some(next) = memchr::memchr2(b'%', b'+', after(input, place)) {
+    while let Some(next) = find_either(b'%', b'+', after(input, place)) {
         out.extend_from_slice(between(input, place, place + next));
         place += next;
         match after(input, place) {
@@ -22,16 +23,15 @@ pub(super) fn decode_unicode(input: &[u8], out: &mut Vec<u8>) {
                 out.push(b' ');
                 place += 1;
             }
-            [_, mark @ (b'u' | b'U'), rest @ ..] => match number(rest) {
-                Some((high, low)) => {
+            [_, mark @ (b'u' | b'U'), rest @ ..] => {
+                if let Some((high, low)) = number(rest) {
                     out.push(best_fit(high, low));
                     place += 6;
-                }
-                None => {
+                } else {
                     out.extend([b'%', *mark]);
                     place += 2;
                 }
-            },
+            }
             [_, rest @ ..] => {
                 let decoded = rest.first_chunk().and_then(|[high, low]| hex_pair(*high, *low));
                 out.push(decoded.unwrap_or(b'%'));

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::bytes::{after, between};
+use crate::scan::find_text;
 
 /// The text of a document up to the first character that may not stand in one, and what is wrong there.
 pub(super) fn decoded(body: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
@@ -68,8 +69,8 @@ fn utf_8<'a>(body: &'a [u8], fault: Option<&'static str>) -> (Cow<'a, str>, Opti
 /// The encoding that the declaration names, in small letters.
 fn declared(body: &[u8]) -> Option<String> {
     let declaration = body.strip_prefix(b"<?xml")?;
-    let declaration = between(declaration, 0, memchr::memmem::find(declaration, b"?>")?);
-    let behind = after(declaration, memchr::memmem::find(declaration, b"encoding")? + b"encoding".len()).trim_ascii_start();
+    let declaration = between(declaration, 0, find_text(declaration, b"?>")?);
+    let behind = after(declaration, find_text(declaration, b"encoding")? + b"encoding".len()).trim_ascii_start();
     let value = behind.strip_prefix(b"=")?.trim_ascii_start();
     let (quote, value) = value.split_first()?;
     let name = value.split(|byte| byte == quote).next()?;

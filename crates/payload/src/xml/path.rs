@@ -1,4 +1,6 @@
 //! Simple paths of `XPath`: names, `*`, `//`, and an attribute or `text()` at the end.
+//!
+//! Prefixes of names are compared as they are written, whatever namespaces they stand for.
 
 use super::Xml;
 
@@ -53,7 +55,9 @@ impl Path {
         }
         let has_nothing = path.steps.is_empty() && path.end == End::Element;
         if !rest.is_empty() || has_nothing || path.steps.len() > MOST_STEPS {
-            return Err(format!("`{written}` is no path that is known here; write one such as `/*`, `//@*` or `/a/b/@c`"));
+            return Err(format!(
+                "`{written}` is no path that is known here; write one such as `/*`, `//@*` or `/a/b/@c`"
+            ));
         }
         Ok(path)
     }
@@ -62,7 +66,8 @@ impl Path {
         let reached = self.reached(xml);
         let is_end = |element: usize| reached.get(element).is_some_and(|bits| bits.here >> self.steps.len() & 1 == 1);
         // Below where the steps lead to, at any depth.
-        let is_within = |element: usize| reached.get(element).is_some_and(|bits| bits.above >> self.steps.len() & 1 == 1);
+        let is_within =
+            |element: usize| reached.get(element).is_some_and(|bits| bits.above >> self.steps.len() & 1 == 1);
         let leads = |element: usize, is_deep: bool| is_end(element) || (is_deep && is_within(element));
         match &self.end {
             End::Element => {
@@ -114,7 +119,11 @@ fn name_of(written: &str) -> Result<Name, String> {
     let is_sign = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.' | ':');
     match written {
         "*" => Ok(Name::Any),
-        name if !name.is_empty() && name.chars().all(is_sign) && !name.starts_with(['.', '-']) && !name.contains("::") => {
+        name if !name.is_empty()
+            && name.chars().all(is_sign)
+            && !name.starts_with(['.', '-'])
+            && !name.contains("::") =>
+        {
             Ok(Name::This(name.to_owned()))
         }
         other => Err(format!("`{other}` is no step that is known here; write a name, `*`, `@name`, `@*` or `text()`")),

@@ -7,7 +7,7 @@ use std::ops::Range;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::{Attribute, Element, Limits, Run, Xml};
+use super::{Attribute, Element, Limits, Run, Xml, markup};
 
 type Fault = Cow<'static, str>;
 
@@ -15,7 +15,7 @@ type Fault = Cow<'static, str>;
 pub(super) fn read(document: &str, limits: &Limits, into: &mut Xml) -> Result<(), Fault> {
     let mut reader = Reader::from_str(document);
     reader.config_mut().check_comments = true;
-    let mut walk = Walk { limits, xml: into, open: Vec::new(), has_root: false };
+    let mut walk = Walk { limits, xml: into, open: Vec::new(), has_root: false, nodes: 0 };
     let outcome = walk.run(&mut reader);
     // What is open has the text that was read so far.
     while walk.end().is_some() {}
@@ -28,11 +28,14 @@ struct Walk<'a> {
     /// Elements that have not ended.
     open: Vec<usize>,
     has_root: bool,
+    /// How many elements and attributes there were.
+    nodes: usize,
 }
 
 impl Walk<'_> {
     fn run(&mut self, reader: &mut Reader<&[u8]>) -> Result<(), Fault> {
         loop {
+            let is_first = reader.buffer_position() == 0;
             let event = reader.read_event().map_err(|fault| format!("XML: {fault}"))?;
             match event {
                 Event::Start(element) => self.begin(&element)?,
@@ -49,8 +52,20 @@ impl Walk<'_> {
                 Event::DocType(_) if self.has_root || self.xml.has_document_type => {
                     return Err("XML: a document type that does not stand before all elements".into());
                 }
-                Event::DocType(_) => self.xml.has_document_type = true,
-                Event::Decl(_) | Event::Comment(_) | Event::PI(_) => {}
+                Event::DocType(content) => {
+                    self.xml.has_document_type = true;
+                    if !markup::is_document_type(&content) {
+                        return Err("XML: a document type that is not well-formed".into());
+                    }
+                }
+                Event::Decl(content) if is_first && markup::is_declaration(&content) => {}
+                Event::Decl(_) => {
+                    return Err("XML: a declaration that is not well-formed, or not at the beginning".into());
+                }
+                Event::PI(instruction) if !markup::is_target(instruction.target()) => {
+                    return Err("XML: a processing instruction without a name".into());
+                }
+                Event::Comment(_) | Event::PI(_) => {}
                 Event::Eof => break,
             }
         }
@@ -67,13 +82,16 @@ impl Walk<'_> {
         if self.open.len() >= self.limits.depth {
             return Err("XML: too many elements within each other".into());
         }
-        self.has_root = true;
         let name = self.name(element.name().as_ref())?;
         let place = self.xml.elements.len();
+        // An element whose attributes are wrong is none.
+        let attributes = self.attributes(element.attributes_raw(), place)?;
+        self.has_root = true;
         let start = self.xml.text.len();
         self.xml.elements.push(Element { parent: self.open.last().copied(), name, text: start..start });
+        self.xml.attributes.extend(attributes);
         self.open.push(place);
-        self.attributes(element, place)
+        Ok(())
     }
 
     fn end(&mut self) -> Option<()> {
@@ -83,36 +101,30 @@ impl Walk<'_> {
         Some(())
     }
 
-    fn attributes(&mut self, element: &BytesStart<'_>, place: usize) -> Result<(), Fault> {
+    fn attributes(&mut self, raw: &str, element: usize) -> Result<Vec<Attribute>, Fault> {
+        let mut kept = Vec::new();
         let mut known = HashSet::new();
-        // The library compares each name with all others.
-        let mut attributes = element.attributes();
-        for attribute in attributes.with_checks(false) {
-            let attribute = attribute.map_err(|fault| format!("XML: {fault}"))?;
-            let key: &str = attribute.key.as_ref();
-            if !known.insert(key.to_owned()) {
+        for (key, sent) in markup::attributes(raw)? {
+            if !known.insert(key) {
                 return Err("XML: two attributes of one name".into());
             }
             let name = self.name(key)?;
-            let value = self.value(&attribute.value)?;
+            let value = self.value(sent)?;
             // Declarations of namespaces are no attributes for XPath.
             if key != "xmlns" && !key.starts_with("xmlns:") {
-                self.xml.attributes.push(Attribute { element: place, name, value });
+                kept.push(Attribute { element, name, value });
             }
         }
-        Ok(())
+        Ok(kept)
     }
 
     /// Keeps a name, and counts what has one.
     fn name(&mut self, name: &str) -> Result<Range<usize>, Fault> {
-        if self.xml.elements.len() + self.xml.attributes.len() >= self.limits.nodes {
+        self.nodes += 1;
+        if self.nodes > self.limits.nodes {
             return Err("XML: too many elements and attributes".into());
         }
-        let mut letters = name.chars();
-        let is_first = |letter: char| letter.is_alphabetic() || matches!(letter, '_' | ':');
-        let is_name = letters.next().is_some_and(is_first)
-            && letters.all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | ':' | '-' | '.' | '\u{B7}'));
-        if !is_name {
+        if !markup::is_name(name) {
             return Err("XML: a name that is none".into());
         }
         let start = self.xml.names.len();
@@ -142,7 +154,9 @@ impl Walk<'_> {
     }
 
     fn plain_value(&mut self, text: &str) {
-        self.xml.names.extend(text.chars().map(|letter| if matches!(letter, '\t' | '\n' | '\r') { ' ' } else { letter }));
+        self.xml
+            .names
+            .extend(text.chars().map(|letter| if matches!(letter, '\t' | '\n' | '\r') { ' ' } else { letter }));
     }
 
     fn text(&mut self, text: &str) -> Result<(), Fault> {
@@ -169,13 +183,12 @@ impl Walk<'_> {
         if self.open.is_empty() {
             return Err("XML: text outside of the root element".into());
         }
-        match self.decoded(name)? {
-            Some(letter) => self.append(letter.encode_utf8(&mut [0; 4])),
-            None => {
-                self.append("&");
-                self.append(name);
-                self.append(";");
-            }
+        if let Some(letter) = self.decoded(name)? {
+            self.append(letter.encode_utf8(&mut [0; 4]));
+        } else {
+            self.append("&");
+            self.append(name);
+            self.append(";");
         }
         Ok(())
     }
@@ -187,9 +200,9 @@ impl Walk<'_> {
                 Some(digits) => u32::from_str_radix(digits, 16),
                 None => number.parse(),
             };
-            let letter = number.ok().and_then(char::from_u32).filter(|letter| {
-                !matches!(letter, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}')
-            });
+            let letter = number.ok().and_then(char::from_u32).filter(
+                |letter| !matches!(letter, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}'),
+            );
             return letter.map(Some).ok_or_else(|| "XML: a reference to no character".into());
         }
         Ok(Some(match name {
@@ -198,7 +211,7 @@ impl Walk<'_> {
             "amp" => '&',
             "quot" => '"',
             "apos" => '\'',
-            _ if self.xml.has_document_type => return Ok(None),
+            _ if self.xml.has_document_type && markup::is_name(name) => return Ok(None),
             _ => return Err("XML: a reference to an entity that is not defined".into()),
         }))
     }

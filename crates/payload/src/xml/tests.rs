@@ -73,10 +73,30 @@ fn what_is_not_well_formed_is_an_error_and_what_was_before_stays() {
         ("<x>a<!-- -- --></x>", "a"),
         ("<x>a\u{1}</x>", "a"),
         ("<x>a</x><!DOCTYPE x>", "a"),
+        ("<x>a<y b='1'c='2'/></x>", "a"),
+        ("<x>a<y b/></x>", "a"),
+        ("<x>a<?b?><?=?></x>", "a"),
+        ("<x>a<?xml version='1.0'?></x>", "a"),
     ] {
         let xml = read(body.as_bytes(), &Limits::default());
         assert!(xml.error.is_some(), "{body}");
         assert_eq!(xml.values(&Path::parse("/*").unwrap()), [text.as_bytes()], "{body}");
+    }
+    for body in [
+        "<?xml version='2.0'?><x/>",
+        "<?xml version='1.0' encoding='=' ?><x/>",
+        " <?xml version='1.0'?><x/>",
+        "<!DOCTYPE><x/>",
+        "<!DOCTYPE x [<!ELEMENT>]><x/>",
+        "<!DOCTYPE x SYSTEM y><x/>",
+    ] {
+        assert!(read(body.as_bytes(), &Limits::default()).error.is_some(), "{body}");
+    }
+    for body in [
+        "<?xml version='1.0' encoding='utf-8' standalone='yes'?><x/>",
+        "<!DOCTYPE x PUBLIC 'a' \"b\" [<!ENTITY % a '>'> %a; <!-- --> <?b?> <!ATTLIST x y CDATA #IMPLIED> ]><x/>",
+    ] {
+        assert_eq!(read(body.as_bytes(), &Limits::default()).error, None, "{body}");
     }
     for body in ["", "plain", "<!-- -->", "<", "<x", "&lt;"] {
         let xml = read(body.as_bytes(), &Limits::default());

@@ -1,6 +1,7 @@
 //! Tokens of HTML, as lenient as browsers read it.
 
 use crate::bytes::{after, at, between, is_space};
+use crate::scan::{self, find_text, span};
 
 /// What a token is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,7 +36,6 @@ pub(super) struct Html<'a> {
 enum State {
     End,
     Text,
-    TagOpen,
     TagNameClose,
     BeforeAttributeName,
     AfterAttributeName,
@@ -62,7 +62,6 @@ impl<'a> Html<'a> {
         match self.state {
             State::End => None,
             State::Text => self.text(),
-            State::TagOpen => self.tag_open(),
             State::TagNameClose => Some(self.tag_name_close()),
             State::BeforeAttributeName => self.before_attribute_name(),
             State::AfterAttributeName => self.after_attribute_name(),
@@ -79,7 +78,7 @@ impl<'a> Html<'a> {
 
     /// Where a sign stands from here on.
     fn find(&self, sign: u8) -> Option<usize> {
-        memchr::memchr(sign, self.rest()).map(|place| self.place + place)
+        scan::find(sign, self.rest()).map(|place| self.place + place)
     }
 
     /// A token from here on, after which it goes on elsewhere.
@@ -96,11 +95,12 @@ impl<'a> Html<'a> {
         self.token(kind, end, end, State::End)
     }
 
-    /// The next byte that is neither white space nor zero.
+    /// The next byte that is neither white space nor zero. FF is the end, because it is -1 in C, where characters have a
+    /// sign.
     fn skip_white(&mut self) -> Option<u8> {
         let rest = self.rest();
-        self.place += rest.iter().take_while(|byte| is_white(**byte)).count();
-        self.value.get(self.place).copied()
+        self.place += span(rest, is_white);
+        self.value.get(self.place).copied().filter(|byte| *byte != 0xFF)
     }
 
     fn text(&mut self) -> Option<Token> {
@@ -159,10 +159,10 @@ impl<'a> Html<'a> {
 
     fn tag_name(&mut self) -> Token {
         let rest = self.rest();
-        let Some(length) = rest.iter().position(|byte| is_space(*byte) || matches!(byte, b'/' | b'>')) else {
+        let end = self.place + span(rest, |byte| !is_space(byte) && !matches!(byte, b'/' | b'>'));
+        if end == self.value.len() {
             return self.last(Kind::TagName);
-        };
-        let end = self.place + length;
+        }
         match at(self.value, end) {
             b'/' => self.token(Kind::TagName, end, end + 1, State::SelfClosing),
             b'>' if self.is_closing => {
@@ -194,10 +194,10 @@ impl<'a> Html<'a> {
 
     fn attribute_name(&mut self) -> Token {
         let rest = after(self.value, self.place + 1);
-        let Some(length) = rest.iter().position(|byte| is_white(*byte) || matches!(byte, b'/' | b'=' | b'>')) else {
+        let end = self.place + 1 + span(rest, |byte| !is_white(byte) && !matches!(byte, b'/' | b'=' | b'>'));
+        if end >= self.value.len() {
             return self.last(Kind::AttributeName);
-        };
-        let end = self.place + 1 + length;
+        }
         let (place, state) = match at(self.value, end) {
             b'/' => (end + 1, State::SelfClosing),
             b'=' => (end + 1, State::BeforeAttributeValue),
@@ -244,10 +244,10 @@ impl<'a> Html<'a> {
 
     fn bare_value(&mut self) -> Token {
         let rest = self.rest();
-        let Some(length) = rest.iter().position(|byte| is_white(*byte) || *byte == b'>') else {
+        let end = self.place + span(rest, |byte| !is_white(byte) && byte != b'>');
+        if end == self.value.len() {
             return self.last(Kind::AttributeValue);
-        };
-        let end = self.place + length;
+        }
         if at(self.value, end) == b'>' {
             self.token(Kind::AttributeValue, end, end, State::TagNameClose)
         } else {
@@ -286,7 +286,7 @@ impl<'a> Html<'a> {
 
     /// `<% ... %>`, which some browsers took for a comment.
     fn percent_comment(&mut self) -> Token {
-        match memchr::memmem::find(self.rest(), b"%>") {
+        match find_text(self.rest(), b"%>") {
             None => self.last(Kind::Comment),
             Some(length) => {
                 let end = self.place + length;
@@ -305,7 +305,7 @@ impl<'a> Html<'a> {
         }
         if rest.starts_with(b"[CDATA[") {
             self.place += 7;
-            return match memchr::memmem::find(self.rest(), b"]]>") {
+            return match find_text(self.rest(), b"]]>") {
                 None => self.last(Kind::Text),
                 Some(length) => {
                     let end = self.place + length;
@@ -323,8 +323,8 @@ impl<'a> Html<'a> {
     /// A comment ends with `-->` or `-!>`, with zeros within.
     fn comment(&mut self) -> Token {
         let mut from = self.place;
-        while let Some(dash) = memchr::memchr(b'-', after(self.value, from)).map(|place| from + place) {
-            let zeros = after(self.value, dash + 1).iter().take_while(|byte| **byte == 0).count();
+        while let Some(dash) = scan::find(b'-', after(self.value, from)).map(|place| from + place) {
+            let zeros = span(after(self.value, dash + 1), |byte| byte == 0);
             let second = dash + 1 + zeros;
             if self.value.len() < dash + 3 || second + 1 >= self.value.len() {
                 break;

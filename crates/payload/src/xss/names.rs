@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::bytes::{after, at, hex};
+use crate::scan::{find, span};
 
 /// What an attribute's value can do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,7 +56,7 @@ pub(super) fn is_banned_tag(name: &[u8]) -> bool {
 
 /// Whether a comment is one that some browsers read nevertheless.
 pub(super) fn is_read_comment(text: &[u8]) -> bool {
-    memchr::memchr(b'`', text).is_some()
+    find(b'`', text).is_some()
         || (text.len() > 3 && (begins_with(text, b"[IF") || begins_with(text, b"XML")))
         || begins_with(text, b"IMPORT")
         || begins_with(text, b"ENTITY")
@@ -63,7 +64,7 @@ pub(super) fn is_read_comment(text: &[u8]) -> bool {
 
 /// Whether an address is a script, or can hold one.
 pub(super) fn is_script(address: &[u8]) -> bool {
-    let start = address.iter().position(|byte| matches!(byte, 33..=126)).unwrap_or(address.len());
+    let start = span(address, |byte| !matches!(byte, 33..=126));
     let address = after(address, start);
     [&b"DATA"[..], b"VIEW-SOURCE", b"JAVA", b"VBSCRIPT"].iter().any(|scheme| is_scheme(scheme, address))
 }
@@ -117,7 +118,8 @@ fn decode(text: &[u8]) -> (u32, usize) {
         [b'&', b'#', ..] => (10, 2),
         _ => return plain,
     };
-    let digit = |place: usize| text.get(place).and_then(|byte| hex(*byte)).map(u32::from).filter(|digit| *digit < radix);
+    let digit =
+        |place: usize| text.get(place).and_then(|byte| hex(*byte)).map(u32::from).filter(|digit| *digit < radix);
     let mut number = 0;
     let mut place = digits;
     while let Some(digit) = digit(place) {

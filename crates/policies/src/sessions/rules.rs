@@ -7,7 +7,7 @@ use attributes::answered::{Answered, Wanted};
 use attributes::expression;
 use attributes::places::{Answer, InAnswer, Source};
 use http::StatusCode;
-use pipeline::{Condition, Exchange, Failure};
+use pipeline::{ChainBuilder, Condition, Exchange, Failure};
 use problem::{Finding, Pointer};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -54,7 +54,7 @@ pub(super) struct Ends {
 }
 
 impl OpenRule {
-    pub(super) fn compile(self, at: &Pointer) -> Result<Opens, Finding> {
+    pub(super) fn compile(self, chain: &ChainBuilder, at: &Pointer) -> Result<Opens, Finding> {
         let values = self.values.into_iter().map(|(name, source)| {
             let at = at.at("values").at(&name);
             if name == "id" || name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -64,7 +64,7 @@ impl OpenRule {
             Ok((name.into(), source.compile(&at)?))
         });
         Ok(Opens {
-            when: expression::condition(&self.when, &at.at("when"))?,
+            when: expression::condition_in(chain, &self.when, &at.at("when"))?,
             answered: self.answered.compile(&at.at("answered"))?,
             id: self.id.compile(&at.at("id"))?,
             values: values.collect::<Result<_, _>>()?,
@@ -73,8 +73,8 @@ impl OpenRule {
 }
 
 impl EndRule {
-    pub(super) fn compile(self, at: &Pointer) -> Result<Ends, Finding> {
-        let when = self.when.map(|when| expression::condition(&when, &at.at("when"))).transpose()?;
+    pub(super) fn compile(self, chain: &ChainBuilder, at: &Pointer) -> Result<Ends, Finding> {
+        let when = self.when.map(|when| expression::condition_in(chain, &when, &at.at("when"))).transpose()?;
         Ok(Ends { when, answered: self.answered.compile(&at.at("answered"))? })
     }
 }

@@ -12,10 +12,10 @@ use problem::{Finding, Pointer};
 use rmpv::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Mutex;
+use upstream::socket::{Dialer, Socket, in_time};
 
 use super::Sent;
 use super::post::gzip;
-use super::socket::{Dialer, Socket, in_time};
 use crate::batch::Batch;
 use crate::layout::{Layout, pack_text};
 use crate::record::Record;
@@ -45,7 +45,7 @@ impl Forward {
             return Err(vec![Finding::new(&at.at("shared_key"), "is empty")]);
         }
         Ok(Self {
-            dialer: Dialer::compile(address, tls.as_ref(), at)?,
+            dialer: Dialer::compile((address, &at.at("address")), tls.as_ref(), &at.at("tls"))?,
             tag: tag.clone(),
             // The line's end of a file is no part of the key.
             key: shared_key.as_ref().map(|key| key.trim().to_owned()),

@@ -8,9 +8,9 @@ use problem::{Finding, Pointer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UdpSocket;
 use tokio::sync::Mutex;
+use upstream::socket::{Dialer, Socket, in_time};
 
 use super::Sent;
-use super::socket::{Dialer, Socket, in_time};
 use crate::batch::Batch;
 use crate::layout::{Layout, plain};
 use crate::record::{Record, Value};
@@ -41,7 +41,7 @@ impl Syslog {
         }
         let priority = code(*facility) * 8 + INFORMATIONAL;
         Ok(Self {
-            dialer: Dialer::compile(address, tls.as_ref(), at)?,
+            dialer: Dialer::compile((address, &at.at("address")), tls.as_ref(), &at.at("tls"))?,
             transport: *transport,
             begin: format!("<{priority}>1 "),
             names: format!(" {hostname} {app_name} {} access - ", std::process::id()),

@@ -8,7 +8,8 @@ use crate::{
     Closed, Credited, Discarded, Drafted, NewCredit, NewStatement, StatementQuery, StatementRow, Statements, UnixMicros,
 };
 
-fn new(company: &str, hours: Range<u32>, body: &str) -> NewStatement {
+/// A statement of these hours.
+pub fn new(company: &str, hours: Range<u32>, body: &str) -> NewStatement {
     NewStatement {
         company: company.to_owned(),
         plan: "gold".to_owned(),

@@ -159,6 +159,13 @@ impl Histogram {
         });
     }
 
+    /// How many values were counted. Sums up what all threads counted, so it is for those who look seldom.
+    pub fn count(&self) -> u64 {
+        let sums = self.0.sums();
+        // The last place is the sum of the values.
+        sums.split_last().map_or(0, |(_, buckets)| buckets.iter().fold(0, |sum, count| count.saturating_add(sum)))
+    }
+
     /// Counts a duration.
     #[inline]
     pub fn observe_duration(&self, value: Duration) {

@@ -1,5 +1,6 @@
 //! `vestibule admin`: asks a running gateway, through its admin listener.
 
+mod alert;
 mod app;
 mod audit;
 pub(crate) mod call;
@@ -9,10 +10,12 @@ pub(crate) mod client;
 mod company;
 mod contract;
 mod developer;
+mod job;
 mod key;
 pub(crate) mod place;
 mod product;
 mod reload;
+mod room;
 mod session;
 mod show;
 mod statement;
@@ -31,7 +34,7 @@ use self::client::Client;
 use crate::output::{self, GOOD};
 
 /// Asks a running gateway: companies, developers, contracts, apps, products, subscriptions, keys, certificates, tokens,
-/// webhooks, audit log, usage, statements, sessions, status.
+/// webhooks, waiting rooms, audit log, usage, statements, sessions, alerts, jobs, status.
 ///
 /// The gateway is found by `--url` and its token, or by the configuration that it was started with.
 #[derive(Args)]
@@ -69,12 +72,18 @@ enum Command {
     Token(token::Command),
     #[command(subcommand)]
     Webhook(webhook::Command),
+    #[command(subcommand)]
+    Room(room::Command),
     Audit(audit::Arguments),
     Usage(Box<usage::Arguments>),
     #[command(subcommand)]
     Statement(statement::Command),
     #[command(subcommand)]
     Session(session::Command),
+    #[command(subcommand)]
+    Alert(alert::Command),
+    #[command(subcommand)]
+    Job(job::Command),
     Status(status::Arguments),
     Reload(reload::Arguments),
 }
@@ -96,13 +105,22 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             Ok(call) => call,
             Err(reason) => return output::fail(&reason),
         },
-        Command::CertificateRule(command) => command.call(),
+        Command::CertificateRule(command) => match command.call() {
+            Ok(call) => call,
+            Err(reason) => return output::fail(&reason),
+        },
         Command::Token(command) => command.call(),
         Command::Webhook(command) => command.call(),
+        Command::Room(command) => match command.call() {
+            Ok(call) => call,
+            Err(reason) => return output::fail(&reason),
+        },
         Command::Audit(arguments) => arguments.call(),
         Command::Usage(arguments) => arguments.call(),
         Command::Statement(command) => command.call(),
         Command::Session(command) => command.call(),
+        Command::Alert(command) => command.call(),
+        Command::Job(command) => command.call(),
         Command::Status(arguments) => arguments.call(),
         Command::Reload(arguments) => arguments.call(),
     };

@@ -21,7 +21,17 @@ enum What {
     /// Closes every secret with a new data key, and forgets the old ones.
     RotateDataKey(Of),
     /// Wraps the data keys with a new master key, or with the first one that the document gives.
-    RotateMasterKey(Of),
+    RotateMasterKey(Master),
+}
+
+/// Whose secrets, and whether a new key is made.
+#[derive(Args)]
+struct Master {
+    #[command(flatten)]
+    of: Of,
+    /// Makes no new key: what older ones wrapped is wrapped with the one in use. So data keys also go over to `transit`.
+    #[arg(long)]
+    wrap_only: bool,
 }
 
 /// Whose secrets.
@@ -34,7 +44,7 @@ struct Of {
 
 /// Exchanges a key and says so.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let (What::RotateDataKey(of) | What::RotateMasterKey(of)) = &arguments.what;
+    let (What::RotateDataKey(of) | What::RotateMasterKey(Master { of, .. })) = &arguments.what;
     let configuration = match Configuration::open(&of.file) {
         Ok(configuration) => configuration,
         Err(findings) => return output::print(&output::lines(&findings), FOUND),
@@ -58,9 +68,13 @@ impl What {
                 let noun = if count == 1 { "secret" } else { "secrets" };
                 Ok(format!("{count} {noun} closed with a new data key"))
             }
-            Self::RotateMasterKey(_) => {
+            Self::RotateMasterKey(Master { wrap_only: false, .. }) => {
                 vault.rotate_master_key()?;
                 Ok("the data keys are wrapped with another master key".to_owned())
+            }
+            Self::RotateMasterKey(Master { wrap_only: true, .. }) => {
+                vault.wrap_again()?;
+                Ok("the data keys are wrapped with the master key in use".to_owned())
             }
         }
     }

@@ -86,6 +86,12 @@ pub(crate) enum Command {
     },
     /// Lists the authorities that sign here, with their certificates.
     Authorities,
+    /// Has an authority that the gateway made sign with a new certificate of its key, and prints it. Who has the one before
+    /// believes what it signs until that is over.
+    RenewAuthority {
+        /// The authority.
+        authority: String,
+    },
     /// Prints the list of what an authority signed that is revoked, in PEM.
     Revocations {
         /// The authority.
@@ -125,12 +131,16 @@ impl Command {
                 format!("the certificate {fingerprint} is deleted, and its open connections end"),
             ),
             Self::Revocations { authority } => Call::get(&["certificate-authorities", authority, "crl"], Answer::Text),
+            Self::RenewAuthority { authority } => {
+                Call::post(&["certificate-authorities", authority, "renew"], None, Answer::Special(renewed))
+            }
             Self::Authorities => Call::get(&["certificate-authorities"], Answer::Special(authorities)),
         })
     }
 }
 
-fn text(file: &Path) -> Result<String, String> {
+/// What is in a file.
+pub(super) fn text(file: &Path) -> Result<String, String> {
     std::fs::read_to_string(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))
 }
 
@@ -159,6 +169,11 @@ fn authorities(answer: &Value) -> String {
     });
     let told: String = told.collect();
     if told.is_empty() { "nothing\n".to_owned() } else { told }
+}
+
+/// An authority's new certificate, and nothing else.
+fn renewed(answer: &Value) -> String {
+    answer.get("certificate").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 const COLUMNS: &[&str] = &["fingerprint", "company", "app", "state", "authority", "subject", "expires", "last_used"];

@@ -64,6 +64,12 @@ pub(crate) enum Command {
         /// Why.
         text: String,
     },
+    /// Lists usage that came after its statement was closed, and is in no statement.
+    Late {
+        /// Only this company's.
+        #[arg(long)]
+        company: Option<String>,
+    },
     /// Compares a statement with what was used, as it is counted today.
     Recount {
         /// Its number.
@@ -116,6 +122,11 @@ impl Command {
             Self::Credit { number, amount, text } => {
                 let body = json!({ "lines": [{ "text": text, "amount": amount }] });
                 Call { body: Some(body), answer: Answer::Special(shown), ..steps(number, "credit-notes") }
+            }
+            Self::Late { company } => {
+                let columns =
+                    &["statement", "company", "from", "meter", "product", "api", "operation", "stated", "today"];
+                Call::get(&["statements", "late"], Answer::List(columns)).with_query([("company", company.as_ref())])
             }
             Self::Recount { number } => Call::get(&["statements", &number.to_string(), "recount"], Answer::One),
         }

@@ -1,9 +1,12 @@
 //! A connection to a server of a protocol that is not HTTP: TCP, with or without TLS.
+//!
+//! It belongs to one task, which reads and writes as its protocol wants; nothing here balances, retries or limits rates.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use model::upstream::ClientTls;
 use problem::{Finding, Pointer};
@@ -13,27 +16,31 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::PATIENCE;
-
 /// Where to connect, and how.
-pub(crate) struct Dialer {
+pub struct Dialer {
     /// Host and port.
-    pub(crate) address: String,
+    pub address: String,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
 /// A connection.
-pub(crate) enum Socket {
+pub enum Socket {
+    /// In the clear.
     Tcp(TcpStream),
+    /// Under TLS.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Dialer {
-    /// A dialer, or what is wrong with an address or with TLS.
-    pub(crate) fn compile(address: &str, tls: Option<&ClientTls>, at: &Pointer) -> Result<Self, Vec<Finding>> {
+    /// A dialer, or what is wrong with an address or with TLS, each with the place where it stands.
+    pub fn compile(
+        (address, address_at): (&str, &Pointer),
+        tls: Option<&ClientTls>,
+        tls_at: &Pointer,
+    ) -> Result<Self, Vec<Finding>> {
         let wrong = || {
             let message = format!("`{address}` is no host with a port, such as `logs.example:24224`");
-            vec![Finding::new(&at.at("address"), message)]
+            vec![Finding::new(address_at, message)]
         };
         let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
         port.parse::<u16>().map_err(|_invalid| wrong())?;
@@ -44,11 +51,10 @@ impl Dialer {
         let tls = match tls {
             None => None,
             Some(settings) => {
-                let client = upstream::tls::client(settings, &at.at("tls")).map_err(|finding| vec![finding])?;
+                let client = crate::tls::client(settings, tls_at).map_err(|finding| vec![finding])?;
                 let name = settings.server_name.as_deref().unwrap_or(host);
-                let name = ServerName::try_from(name.to_owned()).map_err(|error| {
-                    vec![Finding::new(&at.at("tls"), format!("`{name}` is no name of a server: {error}"))]
-                })?;
+                let name = ServerName::try_from(name.to_owned())
+                    .map_err(|error| vec![Finding::new(tls_at, format!("`{name}` is no name of a server: {error}"))])?;
                 Some((TlsConnector::from(Arc::new(client)), name))
             }
         };
@@ -56,21 +62,33 @@ impl Dialer {
     }
 
     /// Connects, with a limit of time.
-    pub(crate) async fn connect(&self) -> io::Result<Socket> {
-        in_time(async {
-            let tcp = TcpStream::connect(&self.address).await?;
-            tcp.set_nodelay(true)?;
-            match &self.tls {
-                None => Ok(Socket::Tcp(tcp)),
-                Some((connector, name)) => Ok(Socket::Tls(Box::new(connector.connect(name.clone(), tcp).await?))),
-            }
-        })
-        .await
+    pub async fn connect(&self) -> io::Result<Socket> {
+        in_time(async { self.secure(self.plain().await?).await }).await
+    }
+
+    /// Connects without TLS, for a protocol that comes to it later.
+    pub async fn plain(&self) -> io::Result<TcpStream> {
+        let tcp = TcpStream::connect(&self.address).await?;
+        tcp.set_nodelay(true)?;
+        Ok(tcp)
+    }
+
+    /// Goes on under TLS, if that is wanted.
+    pub async fn secure(&self, tcp: TcpStream) -> io::Result<Socket> {
+        match &self.tls {
+            None => Ok(Socket::Tcp(tcp)),
+            Some((connector, name)) => Ok(Socket::Tls(Box::new(connector.connect(name.clone(), tcp).await?))),
+        }
+    }
+
+    /// Whether TLS is wanted.
+    pub fn wants_tls(&self) -> bool {
+        self.tls.is_some()
     }
 }
 
-/// Waits no longer than a sink may take.
-pub(crate) async fn in_time<T>(wait: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+/// Waits no longer than a server may take to connect, or to answer.
+pub async fn in_time<T>(wait: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     match tokio::time::timeout(PATIENCE, wait).await {
         Ok(done) => done,
         Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
@@ -79,7 +97,7 @@ pub(crate) async fn in_time<T>(wait: impl Future<Output = io::Result<T>>) -> io:
 
 impl Socket {
     /// Whether the other end has closed it or said something unasked.
-    pub(crate) fn is_of_use(&self) -> bool {
+    pub fn is_of_use(&self) -> bool {
         let tcp = match self {
             Self::Tcp(tcp) => tcp,
             Self::Tls(tls) => tls.get_ref().0,
@@ -127,3 +145,6 @@ impl AsyncWrite for Socket {
         }
     }
 }
+
+/// How long a server may take to connect, and to answer.
+const PATIENCE: Duration = Duration::from_secs(30);

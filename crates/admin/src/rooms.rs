@@ -1,0 +1,148 @@
+//! `/rooms`: waiting rooms, and the keys that sign their tokens.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Json as Answer};
+use problem::{Finding, Pointer, Problem};
+use rooms::{KeptRoom, NoKeys, Trouble};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::Admin;
+use crate::body::Json;
+use crate::failure::{CONFLICT, FAILED, Failure};
+use crate::page::{Listed, Page};
+use crate::parts::{Asked, Named, Nothing, Stored};
+
+/// A waiting room as it is shown.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WaitingRoom")]
+pub(crate) struct Shown {
+    name: String,
+    /// The event that it is for.
+    event: String,
+    /// Places that were given.
+    queue_counter: u32,
+    /// Every place up to this one may take its turn.
+    serving_counter: i64,
+    /// Visitors who took their turn.
+    token_counter: u32,
+    /// Turns that somebody else got because nobody took them.
+    expired_queue_counter: u64,
+    /// Visitors who wait.
+    waiting: i64,
+    /// Visits that have not ended, and whose token holds.
+    active: u64,
+    /// Visits that came to a good end.
+    completed: u32,
+    /// Visits that came to another end.
+    abandoned: u32,
+}
+
+/// A key that another program made.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ImportedRoomKey")]
+pub(crate) struct Imported {
+    /// The private RSA key as a JWK, with its `kid`.
+    key: Map<String, Value>,
+}
+
+/// The key that signs a room's tokens.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RoomKey")]
+pub(crate) struct Key {
+    /// Its public half as a JWK.
+    public_key: Value,
+}
+
+/// `GET /rooms`: lists them by name.
+pub(crate) async fn list(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Asked(page): Asked<Page>,
+) -> Result<Listed<Shown>, Failure> {
+    let rooms = storage.rooms.names().into_iter().filter_map(|name| storage.rooms.named(&name));
+    let shown = rooms.map(|room| shown(&room, &admin)).collect::<Result<Vec<_>, _>>()?;
+    let after = page.after(|after| Some(after.to_owned()))?;
+    page.out_of(shown, after.as_ref(), |room| room.name.clone(), |room| room)
+}
+
+/// `GET /rooms/{room}`: shows one.
+pub(crate) async fn show(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Named(name): Named<String>,
+) -> Result<impl IntoResponse, Failure> {
+    let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
+    shown(&room, &admin).map(Answer)
+}
+
+/// `POST /rooms/{room}/keys`: has a key that another program made sign from now on.
+pub(crate) async fn import_key(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Named(name): Named<String>,
+    Asked(Nothing {}): Asked<Nothing>,
+    Json(Imported { key }): Json<Imported>,
+) -> Result<impl IntoResponse, Failure> {
+    let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
+    let public_key = room.import_key(Value::Object(key), now(&admin)).await.map_err(not_taken)?;
+    storage.partners.note("imported", ("room-key", &name), public_key.clone()).await?;
+    Ok(Answer(Key { public_key }))
+}
+
+fn shown(room: &KeptRoom, admin: &Admin) -> Result<Shown, Failure> {
+    let counters = room.counters().map_err(unavailable)?;
+    let now = u32::try_from(now(admin)).unwrap_or(u32::MAX);
+    Ok(Shown {
+        name: room.name().to_string(),
+        event: room.settings().event.to_string(),
+        queue_counter: counters.queue,
+        serving_counter: counters.serving,
+        token_counter: counters.tokens,
+        expired_queue_counter: counters.expired,
+        waiting: counters.waiting(),
+        active: room.look(|room| room.active(now)).map_err(unavailable)?,
+        completed: counters.completed,
+        abandoned: counters.abandoned,
+    })
+}
+
+fn no_room(name: &str) -> Failure {
+    Failure::not_found(format!("room `{name}` in the configuration"))
+}
+
+fn unavailable(trouble: Trouble) -> Failure {
+    Problem::new(&CONFLICT).detail("Waiting rooms are not in this process at the moment.").because(trouble).into()
+}
+
+fn not_taken(error: NoKeys) -> Failure {
+    match error {
+        NoKeys::Signing(cause @ signing::Error::NoKeyPair(_)) => {
+            Failure::invalid(&[Finding::new(&Pointer::default().at("key"), cause.to_string())])
+        }
+        other => Problem::new(&FAILED).detail("The key could not be kept.").because(other).into(),
+    }
+}
+
+/// In seconds since 1970.
+fn now(admin: &Admin) -> u64 {
+    (admin.clock)().0 / 1_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use crate::tester::Tester;
+
+    #[tokio::test]
+    async fn a_room_that_no_document_has_is_not_found() {
+        let tester = Tester::new();
+        assert_eq!(tester.get("/rooms").await.json["items"].as_array().unwrap().len(), 0);
+        tester.get("/rooms/sale").await.is_problem(StatusCode::NOT_FOUND, "not-found");
+        let key = serde_json::json!({ "key": { "kty": "RSA" } });
+        tester.post("/rooms/sale/keys", key).await.is_problem(StatusCode::NOT_FOUND, "not-found");
+    }
+}

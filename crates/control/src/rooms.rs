@@ -1,0 +1,327 @@
+//! The waiting rooms of the document: opened once there are any, tended while they are in this process.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use model::Document;
+use model::rooms::{ExpiredTurns, Inlet, RoomCompatibility, RoomDurability, WaitingRoom};
+use parking_lot::Mutex;
+use partners::{Partners, Role};
+use policies::waiting_room_api::{Doing, Operators, WaitingRooms};
+use problem::{Finding, Pointer};
+use rooms::{Durability, KeptRoom, Settings, Unusable, Whereabouts};
+use secrets::Vault;
+use store::Unavailable;
+use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Rules};
+
+use crate::clock::now;
+
+/// How often it is looked for what is due in rooms.
+const TICK: Duration = Duration::from_secs(1);
+/// How often it is tried to have rooms that another process has.
+const TAKE: Duration = Duration::from_millis(20);
+
+/// The waiting rooms of a node.
+pub struct Rooms {
+    folder: PathBuf,
+    vault: Arc<Vault>,
+    /// None before a document has rooms: they cost threads and files.
+    opened: Mutex<Option<Arc<rooms::Rooms>>>,
+    /// The names of rooms of the document that is compiled next or serves.
+    named: Mutex<Vec<String>>,
+}
+
+impl Rooms {
+    /// Rooms of a store, of which no document has named any.
+    pub fn kept_in(store: &Path, vault: Arc<Vault>) -> Self {
+        Self { folder: store.join(FOLDER), vault, opened: Mutex::default(), named: Mutex::default() }
+    }
+
+    /// Has the rooms at hand that a document names, before it is compiled. Those that serve stay as they are. It blocks.
+    pub(crate) fn prepare(&self, document: &Document) -> Result<(), Vec<Finding>> {
+        let findings = check(document);
+        if !findings.is_empty() {
+            return Err(findings);
+        }
+        if !document.rooms.is_empty() {
+            let unusable = |error: Unusable| {
+                let at = Pointer::default().at("rooms");
+                vec![Finding::new(&at, error.to_string())]
+            };
+            let rooms = self.open().map_err(unusable)?;
+            rooms.add(settings(document));
+            rooms.take().map_err(unusable)?;
+        }
+        *self.named.lock() = document.rooms.keys().cloned().collect();
+        Ok(())
+    }
+
+    /// Has the rooms of a document that serves from now on, and no others.
+    pub(crate) fn set(&self, document: &Document) {
+        if let Some(rooms) = self.opened() {
+            rooms.set(settings(document));
+        }
+    }
+
+    /// Lets another process of this store have the rooms.
+    pub(crate) fn let_go(&self) {
+        if let Some(rooms) = self.opened() {
+            rooms.let_go();
+        }
+    }
+
+    /// The names of all rooms.
+    pub fn names(&self) -> Vec<String> {
+        self.named.lock().clone()
+    }
+
+    /// The room of this name.
+    pub fn named(&self, name: &str) -> Option<Arc<KeptRoom>> {
+        self.opened()?.named(name)
+    }
+
+    /// What is counted in rooms that anybody ever joined.
+    pub(crate) fn readings(&self) -> Vec<rooms::metrics::Reading> {
+        let now = seconds();
+        let rooms = self.opened().map(|rooms| rooms.all()).unwrap_or_default();
+        let read = |room: Arc<KeptRoom>| {
+            let (counters, active) = room.look(|room| (room.counters(), room.active(now))).ok()?;
+            (counters.queue > 0).then(|| rooms::metrics::Reading { room: room.name().to_string(), counters, active })
+        };
+        rooms.into_iter().filter_map(read).collect()
+    }
+
+    fn opened(&self) -> Option<Arc<rooms::Rooms>> {
+        self.opened.lock().clone()
+    }
+
+    fn open(&self) -> Result<Arc<rooms::Rooms>, Unusable> {
+        let mut opened = self.opened.lock();
+        if let Some(rooms) = &*opened {
+            return Ok(rooms.clone());
+        }
+        let rooms = Arc::new(rooms::Rooms::open(&self.folder, self.vault.clone(), now().0)?);
+        *opened = Some(rooms.clone());
+        Ok(rooms)
+    }
+}
+
+impl WaitingRooms for Rooms {
+    fn named(&self, name: &str) -> Option<Arc<KeptRoom>> {
+        self.named(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.names()
+    }
+}
+
+/// Rooms of documents that are only looked at.
+pub(crate) struct NamedRooms(Vec<String>);
+
+impl NamedRooms {
+    pub(crate) fn of(document: &Document) -> Self {
+        Self(document.rooms.keys().cloned().collect())
+    }
+}
+
+impl WaitingRooms for NamedRooms {
+    fn named(&self, _: &str) -> Option<Arc<KeptRoom>> {
+        None
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.clone()
+    }
+}
+
+/// Who may operate rooms by the traffic's listeners: those who may by the admin listener.
+pub struct RoomOperators {
+    partners: Arc<Partners>,
+    /// Whether a secret is the bootstrap token, once there is an admin listener.
+    is_bootstrap: OnceLock<IsBootstrap>,
+}
+
+type IsBootstrap = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
+impl RoomOperators {
+    pub(crate) fn new(partners: Arc<Partners>) -> Self {
+        Self { partners, is_bootstrap: OnceLock::new() }
+    }
+
+    /// Has the bootstrap token count, too.
+    pub fn know_bootstrap(&self, is_bootstrap: impl Fn(&[u8]) -> bool + Send + Sync + 'static) {
+        // Whoever was first may stay.
+        drop(self.is_bootstrap.set(Box::new(is_bootstrap)));
+    }
+}
+
+impl Operators for RoomOperators {
+    fn may<'a>(&'a self, secret: &'a [u8], doing: Doing) -> BoxFuture<'a, Result<bool, Unavailable>> {
+        async move {
+            if self.is_bootstrap.get().is_some_and(|is_bootstrap| is_bootstrap(secret)) {
+                return Ok(true);
+            }
+            let token = match self.partners.token(secret).await {
+                Ok(token) => token,
+                Err(partners::Error::Unavailable(cause)) => return Err(cause),
+                Err(other) => return Err(Unavailable::because(other.to_string())),
+            };
+            Ok(token.is_some_and(|token| match token.role {
+                Role::Owner | Role::Operator => true,
+                Role::Auditor => doing == Doing::Look,
+                Role::Billing | Role::Company => false,
+            }))
+        }
+        .boxed()
+    }
+}
+
+/// Does what is due in rooms, keeps their log short, and takes them over from another process that lets them go.
+pub(crate) async fn tend(kept: Arc<Rooms>) {
+    loop {
+        let Some(rooms) = kept.opened() else {
+            tokio::time::sleep(TICK).await;
+            continue;
+        };
+        let is_here = rooms.whereabouts() == Whereabouts::Here;
+        let work = move || match rooms.whereabouts() {
+            Whereabouts::Here => {
+                rooms.tick(seconds());
+                rooms.shorten_log()
+            }
+            Whereabouts::Elsewhere => rooms.take().map(|_whereabouts| ()),
+        };
+        // Only a panic keeps it from being looked at.
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(work).await {
+            tracing::error!(%error, "waiting rooms could not be tended; it is tried again");
+            tokio::time::sleep(TICK).await;
+        }
+        tokio::time::sleep(if is_here { TICK } else { TAKE }).await;
+    }
+}
+
+/// Now, in seconds since 1970.
+fn seconds() -> u32 {
+    u32::try_from(now().0 / 1_000_000).unwrap_or(u32::MAX)
+}
+
+/// What is wrong with the rooms of a document.
+pub(crate) fn check(document: &Document) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let at_rooms = Pointer::default().at("rooms");
+    let mut wrong = |at: &Pointer, message: &str| findings.push(Finding::new(at, message));
+    if let (false, Some(store)) = (document.rooms.is_empty(), &document.store)
+        && store.postgres.is_some()
+    {
+        wrong(
+            &at_rooms,
+            "are kept by one node: several nodes of a store cannot share them yet, so configure `store: {embedded: ...}`",
+        );
+    }
+    for (name, room) in &document.rooms {
+        let at = at_rooms.at(name);
+        if document.store.is_none() {
+            wrong(&at, "needs a place to be kept in: configure a `store`");
+        }
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+            wrong(&at, "has a name that cannot be that of a file: letters, digits, `-` and `_`");
+        }
+        if room.event.as_ref().is_some_and(|event| event.trim().is_empty() || event.contains(['&', '<', '>'])) {
+            wrong(
+                &at.at("event"),
+                "cannot be asked about: it has no letters, or one of `&`, `<`, `>`, which are taken for markup",
+            );
+        }
+        if room.token.issuer.as_ref().is_some_and(String::is_empty) {
+            wrong(&at.at("token").at("issuer"), "is empty; leave it out to have one made");
+        }
+        for (at, span) in [
+            (at.at("token").at("validity"), Some(room.token.validity)),
+            (at.at("position_expiry"), room.position_expiry),
+        ] {
+            if span.is_some_and(|span| !(1..=LONGEST).contains(&span.duration().as_secs())) {
+                wrong(&at, "is not between a second and ten years");
+            }
+        }
+        if let Some(openid) = &room.openid {
+            let at = at.at("openid");
+            for (member, address) in [("issuer", &openid.issuer), ("login", &openid.login)] {
+                if !address.starts_with("https://") && !address.starts_with("http://") {
+                    wrong(&at.at(member), "is no address; write one such as `https://wait.example/oidc`");
+                }
+            }
+            if openid.client_secret.len() < SHORTEST_SECRET {
+                wrong(&at.at("client_secret"), "is too short to be a secret: at least 16 characters");
+            }
+        }
+        if let Some(Inlet::Periodic(inlet)) = &room.inlet {
+            let at = at.at("inlet").at("periodic");
+            if inlet.every.duration().as_secs() == 0 {
+                wrong(&at.at("every"), "is less than a second");
+            }
+            if inlet.from.zip(inlet.until).is_some_and(|(from, until)| until <= from) {
+                wrong(&at.at("until"), "is not after `from`");
+            }
+        }
+    }
+    findings
+}
+
+fn settings(document: &Document) -> Vec<(String, Settings)> {
+    document.rooms.iter().map(|(name, room)| (name.clone(), compiled(name, room))).collect()
+}
+
+fn compiled(name: &str, room: &WaitingRoom) -> Settings {
+    let whole = |span: model::units::Span| u32::try_from(span.duration().as_secs()).unwrap_or(u32::MAX);
+    let pass_on = match room.expired_turns {
+        ExpiredTurns::PassedOn => PassOn::ToTheNext,
+        ExpiredTurns::Lost => PassOn::Lost,
+    };
+    Settings {
+        event: room.event.as_deref().unwrap_or(name).into(),
+        rules: Rules {
+            expiry: room.position_expiry.map(|period| Expiry { period: whole(period), pass_on }),
+            compatibility: match room.compatibility {
+                RoomCompatibility::Mended => Compatibility::Mended,
+                RoomCompatibility::Strict => Compatibility::Strict,
+            },
+        },
+        issuer: room.token.issuer.as_deref().map_or_else(|| format!("vestibule:room:{name}").into(), Into::into),
+        validity: whole(room.token.validity),
+        inlet: match &room.inlet {
+            None => rooms::Inlet::Manual,
+            Some(Inlet::Periodic(inlet)) => rooms::Inlet::Periodic(Periodic {
+                by: inlet.by,
+                every: whole(inlet.every),
+                from: inlet.from.map_or(0, model::rooms::Moment::seconds),
+                until: inlet.until.map(model::rooms::Moment::seconds),
+            }),
+            Some(Inlet::MaxSize(inlet)) => rooms::Inlet::MaxSize(MaxSize { size: inlet.size }),
+        },
+        openid: room.openid.as_ref().map(|openid| {
+            Arc::new(rooms::OpenId {
+                issuer: openid.issuer.trim_end_matches('/').into(),
+                client_secret: openid.client_secret.as_str().into(),
+                redirect_uris: openid.redirect_uris.clone(),
+                login: openid.login.as_str().into(),
+            })
+        }),
+        durability: match room.durability {
+            RoomDurability::Disk => Durability::Disk,
+            RoomDurability::Process => Durability::Process,
+        },
+    }
+}
+
+/// Characters of a client's secret.
+const SHORTEST_SECRET: usize = 16;
+
+/// Where rooms are in the store.
+const FOLDER: &str = "rooms";
+
+/// The longest time that anything in a room takes, in seconds.
+const LONGEST: u64 = 10 * 365 * 24 * 60 * 60;

@@ -1,0 +1,210 @@
+//! Waiting rooms.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use crate::units::Span;
+
+/// A waiting room: visitors join a line, and get a signed token when their turn comes.
+///
+/// What visitors ask is answered by `waiting-room-api`, and what is behind the room is guarded by `waiting-room-token`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WaitingRoom {
+    /// The id of the event, which every question names. Left out, the room's name.
+    pub event: Option<String>,
+    /// The tokens that visitors get.
+    pub token: RoomToken,
+    /// For how long a turn can be taken. Left out, for ever.
+    pub position_expiry: Option<Span>,
+    /// What becomes of turns that nobody takes in time.
+    pub expired_turns: ExpiredTurns,
+    /// What raises the serving number by itself. Left out, nothing does.
+    pub inlet: Option<Inlet>,
+    /// What the room is for OpenID clients. Left out, it is nothing for them.
+    pub openid: Option<RoomOpenId>,
+    /// When a place counts as given.
+    pub durability: RoomDurability,
+    /// Whether accidents of "Virtual Waiting Room on AWS" are repeated where a client can tell.
+    pub compatibility: RoomCompatibility,
+}
+
+/// The tokens of a waiting room.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoomToken {
+    /// Who issues them (`iss`), usually the address of the room's public API. Left out, `vestibule:room:` and the room's name.
+    pub issuer: Option<String>,
+    /// For how long they hold.
+    pub validity: Span,
+}
+
+impl Default for RoomToken {
+    fn default() -> Self {
+        Self { issuer: None, validity: Span::seconds(3600) }
+    }
+}
+
+/// A waiting room as an OpenID provider with one client, whose name is the event.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoomOpenId {
+    /// The address of the API with `waiting-room-api` that serves `openid`. Tokens that it gets name it as their issuer.
+    pub issuer: String,
+    /// What the client proves itself with, best by `${env:...}` or `${file:...}`.
+    pub client_secret: String,
+    /// Where browsers may be sent back to, exactly as written.
+    #[schemars(length(min = 1))]
+    pub redirect_uris: Vec<String>,
+    /// The page where people join. It gets `client_id`, `redirect_uri`, `response_type`, `state` and `scope`, and leads back
+    /// to `redirect_uri` with `state` and the request id as `code`.
+    pub login: String,
+}
+
+/// What becomes of turns that nobody takes in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExpiredTurns {
+    /// Whoever is next in line gets them.
+    #[default]
+    PassedOn,
+    /// They are lost until somebody raises the serving number.
+    Lost,
+}
+
+/// What raises the serving number by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Inlet {
+    /// So many come in every so often.
+    Periodic(PeriodicInlet),
+    /// So many are in at a time: the site tells the room's private API who left (`update_inlet`).
+    MaxSize(MaxSizeInlet),
+}
+
+/// So many come in every so often.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PeriodicInlet {
+    /// How many.
+    pub by: u32,
+    /// How often.
+    #[serde(default = "minute")]
+    pub every: Span,
+    /// Only after this moment, such as `2026-12-01T10:00:00Z`.
+    #[serde(default)]
+    pub from: Option<Moment>,
+    /// Only before this one.
+    #[serde(default)]
+    pub until: Option<Moment>,
+}
+
+fn minute() -> Span {
+    Span::seconds(60)
+}
+
+/// So many are in at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MaxSizeInlet {
+    /// How many.
+    pub size: u32,
+}
+
+/// When a place counts as given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoomDurability {
+    /// When it is on the disk: no loss of power takes it back.
+    #[default]
+    Disk,
+    /// When the end of the process cannot take it back, `kill -9` included. It is on the disk a tenth of a second later.
+    Process,
+}
+
+/// Whether accidents of "Virtual Waiting Room on AWS" are repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoomCompatibility {
+    /// What it promises holds, also where it breaks the promise itself.
+    #[default]
+    Mended,
+    /// Everything is as it does it, but for its outright faults.
+    Strict,
+}
+
+/// A moment, to the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u32);
+
+impl Moment {
+    /// In seconds since 1970.
+    pub const fn seconds(self) -> u32 {
+        self.0
+    }
+}
+
+/// The text is no moment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a moment such as `2026-12-01T10:00:00Z` or `2026-12-01T10:00:00+01:00`")]
+pub struct NoMoment(String);
+
+impl FromStr for Moment {
+    type Err = NoMoment;
+
+    fn from_str(text: &str) -> Result<Self, NoMoment> {
+        let wrong = || NoMoment(text.to_owned());
+        let moment: jiff::Timestamp = text.parse().map_err(|_no_timestamp| wrong())?;
+        moment.as_second().try_into().map(Self).map_err(|_beyond| wrong())
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let moment = jiff::Timestamp::from_second(self.0.into()).map_err(serde::ser::Error::custom)?;
+        serializer.collect_str(&moment)
+    }
+}
+
+impl JsonSchema for Moment {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "format": "moment", "description": "A moment, such as `2026-12-01T10:00:00Z`.",
+            "examples": ["2026-12-01T10:00:00Z"],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_read_with_its_zone() {
+        for (text, seconds) in [("1970-01-01T00:01:00Z", 60), ("1970-01-01T01:01:00+01:00", 60)] {
+            let moment: Moment = text.parse().unwrap();
+            assert_eq!(moment.seconds(), seconds);
+            assert_eq!(serde_json::to_value(moment).unwrap(), "1970-01-01T00:01:00Z");
+        }
+        for wrong in ["", "60", "1970-01-01", "1970-01-01T00:01:00", "1969-12-31T23:59:59Z", "9999-01-01T00:00:00Z"] {
+            assert!(wrong.parse::<Moment>().is_err(), "{wrong}");
+        }
+    }
+}

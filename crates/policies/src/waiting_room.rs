@@ -1,0 +1,196 @@
+//! `waiting-room`: has visitors wait in line before they come to what is behind it, without any work on the site.
+
+mod page;
+
+use std::sync::Arc;
+
+use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
+use pipeline::{AskOnRequest, ChainBuilder, Exchange, Flow, OnResponse, Policy, Slot, Stage, Step, Verdict};
+use problem::{Finding, Pointer, Problem, ProblemKind};
+use rooms::{Admission, Arrival, KeptRoom, Sessions, Wait};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use waiting_room::RequestId;
+
+use crate::waiting_room_api::{NoRooms, room};
+use crate::waiting_room_token::bare;
+
+/// The visitor has a place, and it is not their turn.
+pub static WAITING_ROOM_WAIT: ProblemKind = ProblemKind {
+    code: "waiting-room-wait",
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    title: "You are in line, and it is not your turn yet",
+};
+
+/// The request has no place, and is none that gets one.
+pub static WAITING_ROOM_OUTSIDE: ProblemKind = ProblemKind {
+    code: "waiting-room-outside",
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    title: "There is a waiting room, and this request has no place in it",
+};
+
+/// Has visitors wait in line before they come to what is behind it.
+///
+/// Who opens a page gets a place, which a signed cookie keeps, and a page that tells it and asks again by itself, with scripts
+/// switched off, too. When the turn comes, the page first asked for is there. Programs that do not ask for HTML, and parts of
+/// pages, are told by a `problem+json` with `retry-after`; they get no place, unless there are turns that nobody waits for.
+/// An access token of the room in `authorization`, bare or behind `Bearer`, opens, too. As long as the serving number is
+/// ahead of the line, nobody waits.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The name of a room in `rooms`.
+    room: String,
+    /// What the page calls what is waited for. Left out, it is called nothing.
+    title: Option<String>,
+}
+
+/// The compiled policy.
+pub struct WaitingRoom {
+    room: Option<Arc<KeptRoom>>,
+    title: Option<String>,
+    /// The name of the cookie.
+    cookie: String,
+    /// What a browser is given to show next time.
+    given: Slot<HeaderValue>,
+}
+
+impl Policy for WaitingRoom {
+    const NAME: &'static str = "waiting-room";
+    const STAGE: Stage = Stage::Admit;
+    const PROBLEMS: &'static [&'static ProblemKind] = &[&WAITING_ROOM_WAIT, &WAITING_ROOM_OUTSIDE];
+    type Config = Config;
+
+    fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
+        let kept = room(&config.room, &at.at("room"), chain)?;
+        let cookie = format!("vestibule-room-{}", config.room);
+        Ok(Self { room: kept, title: config.title, cookie, given: chain.slot() })
+    }
+
+    fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
+        chain.ask_on_request(self.clone());
+        chain.on_response(self);
+    }
+}
+
+impl AskOnRequest for WaitingRoom {
+    fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
+        let Some(room) = &self.room else { return Step::Now(Err(NoRooms.into())) };
+        let shown = self.shown(room, &exchange.head.headers);
+        if let Some(known) = shown {
+            // Most requests are of those who are in, or who wait.
+            match room.admitted_already(known, seconds(exchange)) {
+                Ok(Some(Admission::In(_))) => return Step::Now(Ok(Flow::Next)),
+                Ok(Some(Admission::Waits(_, wait))) => return Step::Now(Ok(self.waits(room, exchange, wait))),
+                Ok(Some(Admission::Outside) | None) | Err(_) => {}
+            }
+        }
+        Step::Wait(Box::pin(self.decide(room, exchange, shown)))
+    }
+}
+
+impl WaitingRoom {
+    async fn decide(&self, room: &KeptRoom, exchange: &mut Exchange, shown: Option<RequestId>) -> Verdict {
+        let now = exchange.began_at / 1_000_000;
+        if let Some(token) = token(&exchange.head.headers)
+            && room.admitted(token, now, Sessions::Checked).await?.is_ok()
+        {
+            return Ok(Flow::Next);
+        }
+        let arrival = if wants_page(exchange) { Arrival::Page } else { Arrival::Other };
+        let admission = room.admit(shown, seconds(exchange), arrival).await?;
+        if let Admission::In(id) | Admission::Waits(id, _) = admission
+            && shown != Some(id)
+            && let Some(cookie) = self.cookie(room, id, exchange.scheme)
+        {
+            exchange.note(self.given, cookie);
+        }
+        Ok(match admission {
+            Admission::In(_) => Flow::Next,
+            Admission::Waits(_, wait) => self.waits(room, exchange, wait),
+            Admission::Outside => {
+                let detail = "Open the page in a browser to get a place, or join by the room's own API.";
+                let retry = HeaderValue::from_static("10");
+                Problem::new(&WAITING_ROOM_OUTSIDE).detail(detail).header(RETRY_AFTER, retry).into()
+            }
+        })
+    }
+
+    /// The page that tells somebody who waits, or the problem.
+    fn waits(&self, room: &KeptRoom, exchange: &Exchange, wait: Wait) -> Flow {
+        let pause = pause(wait);
+        let retry = HeaderValue::from(pause);
+        if !wants_page(exchange) {
+            let problem = Problem::new(&WAITING_ROOM_WAIT).header(RETRY_AFTER, retry);
+            return problem.member("position", wait.position).member("ahead", wait.ahead).into();
+        }
+        let title = self.title.as_deref().unwrap_or_default();
+        let mut response = page::waiting(title, wait, pause);
+        response.headers_mut().insert(RETRY_AFTER, retry);
+        tracing::trace!(room = &**room.name(), position = wait.position, "somebody waits");
+        Flow::Respond(Box::new(response))
+    }
+
+    /// Whose place a request shows.
+    fn shown(&self, room: &KeptRoom, headers: &HeaderMap) -> Option<RequestId> {
+        let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
+        let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let mut tickets = pairs.filter(|(name, _)| *name == self.cookie).map(|(_, ticket)| ticket);
+        tickets.find_map(|ticket| room.read_ticket(ticket))
+    }
+
+    fn cookie(&self, room: &KeptRoom, id: RequestId, scheme: &str) -> Option<HeaderValue> {
+        let secure = if scheme == "https" { "; Secure" } else { "" };
+        let (name, ticket) = (&self.cookie, room.ticket(id));
+        let cookie = format!("{name}={ticket}; Path=/; Max-Age={KEPT}; HttpOnly; SameSite=Lax{secure}");
+        HeaderValue::try_from(cookie).ok()
+    }
+}
+
+impl OnResponse for WaitingRoom {
+    fn on_response(&self, exchange: &mut Exchange, head: &mut response::Parts) {
+        let Some(cookie) = exchange.take(self.given) else { return };
+        head.headers.append(SET_COOKIE, *cookie);
+        // Somebody's place is for nobody else.
+        let is_kept_private = head
+            .headers
+            .get_all(CACHE_CONTROL)
+            .iter()
+            .any(|value| value.to_str().is_ok_and(|value| value.contains("no-store") || value.contains("private")));
+        if !is_kept_private {
+            head.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        }
+    }
+}
+
+/// How many seconds somebody need not ask again: the longer the line, the longer.
+fn pause(wait: Wait) -> u64 {
+    let base = match wait.ahead {
+        0..=20 => 3,
+        21..=200 => 6,
+        201..=2_000 => 12,
+        _ => 24,
+    };
+    // Not all at once.
+    base + u64::from(wait.position) % (base / 3)
+}
+
+fn wants_page(exchange: &Exchange) -> bool {
+    let is_read = matches!(exchange.method, Method::GET | Method::HEAD);
+    let accepts = |field: &HeaderValue| field.to_str().is_ok_and(|accepted| accepted.contains("text/html"));
+    is_read && exchange.head.headers.get_all(ACCEPT).iter().any(accepts)
+}
+
+/// What may be a token of the room.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    let field = bare(headers.get(AUTHORIZATION)?.to_str().ok()?);
+    (field.bytes().filter(|byte| *byte == b'.').count() == 2).then_some(field)
+}
+
+fn seconds(exchange: &Exchange) -> u32 {
+    u32::try_from(exchange.began_at / 1_000_000).unwrap_or(u32::MAX)
+}
+
+/// For how many seconds a browser keeps a place.
+const KEPT: u32 = 24 * 60 * 60;

@@ -1,0 +1,224 @@
+//! `waiting-room-api`: answers what visitors ask a waiting room, or what its operators and their programs do.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, Response, response};
+use pipeline::{
+    AskOnRequest, AskOnRequestBody, Body, ChainBuilder, Exchange, Flow, OnResponse, Policy, Slot, Stage, Step,
+};
+use problem::{Finding, Pointer};
+use rooms::{Api, Begun, KeptRoom, Operation, Question, Side};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use store::Unavailable;
+
+/// Answers what visitors ask a waiting room, or what its operators and their programs ask.
+///
+/// Paths, statuses and bodies are those of "Virtual Waiting Room on AWS", below the path of the API that has this policy:
+/// `assign_queue_num`, `queue_num`, `serving_num`, `waiting_num`, `generate_token`, `public_key` and `queue_pos_expiry` for
+/// visitors; `increment_serving_counter`, `generate_token`, `update_session`, `num_active_tokens`, `expired_tokens`,
+/// `reset_initial_state`, `undo_reset` and `update_inlet` for operators, who send `Authorization: Bearer` with a token of
+/// the Admin API: of the role `owner` or `operator`, or `auditor` to look; and `authorize`, `token`, `userInfo` and what is
+/// below `.well-known` for OpenID clients, if the room has `openid`. Everything else goes on, unless the room is strict.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The name of a room in `rooms`.
+    room: String,
+    /// Whom it answers.
+    #[serde(default)]
+    serves: Serves,
+}
+
+/// Whom a waiting room answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Serves {
+    /// Visitors.
+    #[default]
+    Visitors,
+    /// Operators and their programs.
+    Operators,
+    /// OpenID clients.
+    Openid,
+}
+
+/// The waiting rooms of a document.
+pub trait WaitingRooms: Send + Sync {
+    /// The room of this name, unless the document is only looked at.
+    fn named(&self, name: &str) -> Option<Arc<KeptRoom>>;
+    /// The names of all.
+    fn names(&self) -> Vec<String>;
+}
+
+/// Who may do what with rooms.
+pub trait Operators: Send + Sync {
+    /// Whether whoever presents this secret may do so.
+    fn may<'a>(&'a self, secret: &'a [u8], doing: Doing) -> BoxFuture<'a, Result<bool, Unavailable>>;
+}
+
+/// What is done with a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// It is looked at.
+    Look,
+    /// It is changed.
+    Change,
+}
+
+/// A document that is only looked at has no rooms.
+#[derive(Debug, thiserror::Error)]
+#[error("waiting rooms are not here")]
+pub(crate) struct NoRooms;
+
+/// The compiled policy.
+pub struct WaitingRoomApi {
+    api: Option<Api>,
+    side: Side,
+    operators: Option<Arc<dyn Operators>>,
+    /// What is asked for by a body that is to come.
+    asked: Slot<Operation>,
+}
+
+/// The room of a name, or what is wrong with the name. None: the document is only looked at.
+pub(crate) fn room(name: &str, at: &Pointer, chain: &ChainBuilder) -> Result<Option<Arc<KeptRoom>>, Finding> {
+    let Some(rooms) = chain.service::<dyn WaitingRooms>() else {
+        return Err(Finding::new(at, "needs rooms: configure a `store` and `rooms`"));
+    };
+    let names = rooms.names();
+    if names.iter().any(|known| known == name) {
+        return Ok(rooms.named(name));
+    }
+    let known: Vec<_> = names.iter().map(String::as_str).collect();
+    Err(Finding::new(at, format!("there is no room `{name}` in `rooms`{}", model::read::advice(name, &known))))
+}
+
+impl Policy for WaitingRoomApi {
+    const NAME: &'static str = "waiting-room-api";
+    const STAGE: Stage = Stage::Complete;
+    type Config = Config;
+
+    fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
+        let side = match config.serves {
+            Serves::Visitors => Side::Public,
+            Serves::Operators => Side::Private,
+            Serves::Openid => Side::OpenId,
+        };
+        let api = room(&config.room, &at.at("room"), chain)?.map(|room| Api::new(room, side));
+        Ok(Self { api, side, operators: chain.service::<dyn Operators>(), asked: chain.slot() })
+    }
+
+    fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
+        chain.ask_on_request(self.clone());
+        chain.ask_on_request_body(self.clone());
+        chain.on_response(self);
+    }
+}
+
+impl AskOnRequest for WaitingRoomApi {
+    fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
+        let Some(api) = &self.api else { return Step::Now(Err(NoRooms.into())) };
+        let operation = match api.begin(&exchange.method, below(exchange)) {
+            Begun::Answered(response) => return Step::Now(Ok(respond(response))),
+            Begun::Elsewhere => return Step::Now(Ok(Flow::Next)),
+            Begun::Asks(operation) => operation,
+        };
+        match self.side {
+            Side::Public | Side::OpenId => self.ask(api, operation, exchange),
+            Side::Private => Step::Wait(Box::pin(async move {
+                if !self.may(&exchange.head.headers, operation).await? {
+                    return Ok(respond(Api::forbidden()));
+                }
+                match self.ask(api, operation, exchange) {
+                    Step::Now(verdict) => verdict,
+                    Step::Wait(answer) => answer.await,
+                }
+            })),
+        }
+    }
+}
+
+impl WaitingRoomApi {
+    fn ask<'a>(&'a self, api: &'a Api, operation: Operation, exchange: &'a mut Exchange) -> Step<'a> {
+        if operation.is_post() && exchange.has_body {
+            exchange.note(self.asked, operation);
+            return Step::Now(Ok(Flow::Next));
+        }
+        // Most questions are answered at once.
+        if !operation.is_post()
+            && let Some(response) = api.answer(operation, &question(exchange, &[])).now_or_never()
+        {
+            return Step::Now(Ok(respond(response)));
+        }
+        Step::Wait(Box::pin(async move { Ok(respond(api.answer(operation, &question(exchange, &[])).await)) }))
+    }
+
+    async fn may(&self, headers: &HeaderMap, operation: Operation) -> Result<bool, Unavailable> {
+        let Some(operators) = &self.operators else { return Ok(false) };
+        let mut fields = headers.get_all(AUTHORIZATION).iter();
+        let (Some(field), None) = (fields.next(), fields.next()) else { return Ok(false) };
+        let Some(secret) = bearer(field.as_bytes()) else { return Ok(false) };
+        operators.may(secret, if operation.is_post() { Doing::Change } else { Doing::Look }).await
+    }
+}
+
+impl AskOnRequestBody for WaitingRoomApi {
+    fn limit(&self) -> usize {
+        match self.side {
+            Side::Public | Side::OpenId => LONGEST,
+            Side::Private => LONGEST_OF_OPERATORS,
+        }
+    }
+
+    fn ask_on_request_body<'a>(&'a self, exchange: &'a mut Exchange, body: &'a mut Bytes) -> Step<'a> {
+        let (Some(api), Some(operation)) = (&self.api, exchange.take(self.asked)) else {
+            return Step::Now(Ok(Flow::Next));
+        };
+        Step::Wait(Box::pin(async move { Ok(respond(api.answer(*operation, &question(exchange, body)).await)) }))
+    }
+}
+
+impl OnResponse for WaitingRoomApi {
+    /// Any site may read what the gateway says for the room, too.
+    fn on_response(&self, _: &mut Exchange, head: &mut response::Parts) {
+        head.headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));
+    }
+}
+
+/// The path below the API's own.
+fn below(exchange: &Exchange) -> &str {
+    let mut rest = exchange.head.uri.path();
+    for _ in 0..exchange.route.base {
+        let segment = rest.strip_prefix('/').unwrap_or(rest);
+        rest = segment.find('/').and_then(|at| segment.get(at..)).unwrap_or_default();
+    }
+    rest
+}
+
+fn question<'a>(exchange: &'a Exchange, body: &'a [u8]) -> Question<'a> {
+    Question {
+        query: exchange.head.uri.query().unwrap_or_default(),
+        headers: &exchange.head.headers,
+        body,
+        now: u32::try_from(exchange.began_at / 1_000_000).unwrap_or(u32::MAX),
+    }
+}
+
+fn respond(response: Response<Bytes>) -> Flow {
+    Flow::Respond(Box::new(response.map(Body::from)))
+}
+
+/// The secret of a bearer (RFC 6750, section 2.1).
+fn bearer(field: &[u8]) -> Option<&[u8]> {
+    let (scheme, secret) = field.split_at_checked(b"bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| secret.trim_ascii())
+}
+
+/// Bytes of what a visitor sends.
+const LONGEST: usize = 16 * 1024;
+/// Bytes of what an operator sends, who may tell of many visits at once.
+const LONGEST_OF_OPERATORS: usize = 4 * 1024 * 1024;

@@ -1,0 +1,181 @@
+//! Who is let in by the place that they have, without any front end.
+
+use waiting_room::{Position, Refusal, RequestId, Room, Rules, Seconds, Turn};
+
+use crate::{KeptRoom, Trouble, Wish};
+
+/// What becomes of a visitor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// They are in, by this place.
+    In(RequestId),
+    /// They wait, by this place.
+    Waits(RequestId, Wait),
+    /// They have no place, and get none for this request.
+    Outside,
+}
+
+/// How somebody waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// Their place.
+    pub position: Position,
+    /// How many are served before them.
+    pub ahead: u64,
+}
+
+/// What kind of request somebody comes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Somebody opens a page: who has no place gets one.
+    Page,
+    /// A part of a page, or a program. It gets a place only if its turn comes at once: otherwise each part of a page, and each
+    /// try of a program, would be one more in the line.
+    Other,
+}
+
+/// How a place stands.
+enum Standing {
+    Inside,
+    MayEnter,
+    Waits(Wait),
+    /// Nobody has it, or what it was good for is over.
+    None,
+}
+
+impl KeptRoom {
+    /// Lets a visitor in whose turn it is, and gives one a place who has none.
+    pub async fn admit(&self, known: Option<RequestId>, now: Seconds, arrival: Arrival) -> Result<Admission, Trouble> {
+        if let Some(id) = known {
+            match self.standing(id, now)? {
+                Standing::Inside => return Ok(Admission::In(id)),
+                Standing::MayEnter => return self.enter(id, now).await,
+                Standing::Waits(wait) => return Ok(Admission::Waits(id, wait)),
+                Standing::None => {}
+            }
+        }
+        if arrival == Arrival::Other && !self.look(has_turns_left)? {
+            return Ok(Admission::Outside);
+        }
+        let id = self.join(None, now).await?;
+        match self.standing(id, now)? {
+            Standing::Waits(wait) => Ok(Admission::Waits(id, wait)),
+            Standing::Inside | Standing::MayEnter | Standing::None => self.enter(id, now).await,
+        }
+    }
+
+    /// What becomes of somebody by the place that they have, if nothing has to happen for that.
+    pub fn admitted_already(&self, id: RequestId, now: Seconds) -> Result<Option<Admission>, Trouble> {
+        Ok(match self.standing(id, now)? {
+            Standing::Inside => Some(Admission::In(id)),
+            Standing::Waits(wait) => Some(Admission::Waits(id, wait)),
+            Standing::MayEnter | Standing::None => None,
+        })
+    }
+
+    fn standing(&self, id: RequestId, now: Seconds) -> Result<Standing, Trouble> {
+        let rules = self.settings().rules;
+        self.look(|room| standing(room, id, now, &rules))
+    }
+
+    async fn enter(&self, id: RequestId, now: Seconds) -> Result<Admission, Trouble> {
+        match self.take_turn(id, now, Wish::default()).await? {
+            Ok(_) => Ok(Admission::In(id)),
+            // The number was lowered, or the room was reset, a moment ago.
+            Err(Refusal::NotServed | Refusal::Unknown | Refusal::Expired | Refusal::Ended) => Ok(Admission::Outside),
+        }
+    }
+
+    /// What a browser shows for a place.
+    pub fn ticket(&self, id: RequestId) -> String {
+        self.tickets().ticket(self.name(), id)
+    }
+
+    /// Whose place a browser shows, if it does.
+    pub fn read_ticket(&self, ticket: &str) -> Option<RequestId> {
+        self.tickets().read(self.name(), ticket)
+    }
+}
+
+fn standing(room: &Room, id: RequestId, now: Seconds, rules: &Rules) -> Standing {
+    if let Some((_, token)) = room.token(id) {
+        return if token.ending.is_none() && now <= token.expires { Standing::Inside } else { Standing::None };
+    }
+    let Some((position, _)) = room.find(id) else { return Standing::None };
+    match room.turn_of(id, now, rules) {
+        Ok(None) if i64::from(position) > room.counters().serving => waits(room, position),
+        Ok(None | Some(Turn::Open(_))) => Standing::MayEnter,
+        Err(Refusal::NotServed) => waits(room, position),
+        Ok(Some(Turn::Over)) | Err(Refusal::Unknown | Refusal::Expired | Refusal::Ended) => Standing::None,
+    }
+}
+
+fn waits(room: &Room, position: Position) -> Standing {
+    let ahead = i64::from(position).saturating_sub(1).saturating_sub(room.counters().serving);
+    Standing::Waits(Wait { position, ahead: u64::try_from(ahead).unwrap_or(0) })
+}
+
+/// Whether whoever joins next has a turn at once.
+fn has_turns_left(room: &Room) -> bool {
+    let counters = room.counters();
+    i64::from(counters.queue) < counters.serving
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{Scene, expiring, settings};
+
+    use waiting_room::PassOn;
+
+    #[tokio::test]
+    async fn who_comes_waits_until_it_is_their_turn_and_stays_in() {
+        for settings in [settings(), expiring(PassOn::ToTheNext)] {
+            let scene = Scene::with(settings);
+            let admit = async |known| scene.room.admit(known, scene.now.get(), Arrival::Page).await.unwrap();
+            let Admission::Waits(first, wait) = admit(None).await else { panic!() };
+            assert_eq!(wait, Wait { position: 1, ahead: 0 });
+            let Admission::Waits(second, wait) = admit(None).await else { panic!() };
+            assert_eq!(wait, Wait { position: 2, ahead: 1 });
+            assert_eq!(admit(Some(second)).await, Admission::Waits(second, wait));
+
+            scene.increment(1).await;
+
+            assert_eq!(admit(Some(first)).await, Admission::In(first));
+            assert_eq!(admit(Some(second)).await, Admission::Waits(second, Wait { position: 2, ahead: 0 }));
+            scene.wait(3600);
+            assert_eq!(admit(Some(first)).await, Admission::In(first));
+            scene.wait(1);
+            assert!(matches!(admit(Some(first)).await, Admission::Waits(..)), "who comes back later is at the end");
+        }
+    }
+
+    #[tokio::test]
+    async fn while_there_are_turns_everybody_is_in_at_once_and_programs_never_lengthen_the_line() {
+        let scene = Scene::new();
+        let admit = async |arrival| scene.room.admit(None, scene.now.get(), arrival).await.unwrap();
+        scene.increment(2).await;
+        assert!(matches!(admit(Arrival::Page).await, Admission::In(_)));
+        assert!(matches!(admit(Arrival::Other).await, Admission::In(_)));
+        assert_eq!(admit(Arrival::Other).await, Admission::Outside);
+        assert_eq!(scene.room.counters().unwrap().queue, 2);
+    }
+
+    #[tokio::test]
+    async fn a_place_whose_turn_is_over_or_whose_visit_has_ended_is_none() {
+        let scene = Scene::with(expiring(PassOn::Lost));
+        let admit = async |known| scene.room.admit(known, scene.now.get(), Arrival::Page).await.unwrap();
+        let Admission::Waits(late, _) = admit(None).await else { panic!() };
+        scene.increment(1).await;
+        scene.wait(901);
+        let Admission::Waits(again, wait) = admit(Some(late)).await else { panic!() };
+        assert_eq!(wait.position, 2);
+        scene.increment(1).await;
+        assert_eq!(admit(Some(again)).await, Admission::In(again));
+        scene.end(&again.to_string(), 1).await;
+        assert!(matches!(admit(Some(again)).await, Admission::Waits(..)));
+        scene.room.reset(scene.now.get()).await.unwrap();
+        let Admission::Waits(_, wait) = admit(Some(again)).await else { panic!() };
+        assert_eq!(wait.position, 1);
+    }
+}

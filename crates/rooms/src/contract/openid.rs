@@ -1,0 +1,152 @@
+//! What an OpenID client asks: a room as a provider, whose client is the event and whose codes are request ids.
+
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+use waiting_room::RequestId;
+
+use super::answer::{Failed, Kept, ok, text};
+use super::public::{tokens, visitor};
+use super::question::{Question, decoded, pairs};
+use super::text::cleaned;
+use crate::settings::OpenId;
+use crate::{KeptRoom, Wish};
+
+type Answered = Result<Response<Bytes>, Failed>;
+
+/// Where everything is.
+pub(super) fn configuration(room: &KeptRoom) -> Answered {
+    let issuer = of(room)?.issuer.clone();
+    let body = json!({
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "userinfo_endpoint": format!("{issuer}/userInfo"),
+        "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
+        "issuer": &*issuer,
+        "response_types_supported": ["code"],
+        "scopes_supported": ["openid"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+    });
+    Ok(ok(&body, Kept::Briefly))
+}
+
+/// All keys that may have signed tokens that are around.
+pub(super) async fn jwks(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    of(room)?;
+    let keys = room.signer(question.now.into()).await?.public_keys();
+    Ok(ok(&json!({ "keys": keys }), Kept::Briefly))
+}
+
+/// Sends a browser to the page where people join.
+pub(super) fn authorize(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    let (openid, settings) = (of(room)?, room.settings());
+    let sent = |name: &str| question.parameter(name).unwrap_or_default();
+    let [client, redirect, kind, scope] = ["client_id", "redirect_uri", "response_type", "scope"].map(sent);
+    // Some clients encode twice what they send, and the original takes that.
+    let is = |sent: &str, expected: &str| cleaned(sent) == expected || cleaned(&decoded(sent)) == expected;
+    let redirect = openid.redirect_uris.iter().find(|known| **known == redirect || **known == decoded(&redirect));
+    let Some(redirect) = redirect else { return Err(bad_request()) };
+    if !is(&client, &settings.event) || !is(&kind, "code") || !is(&scope, "openid") {
+        return Err(bad_request());
+    }
+    let mark = if openid.login.contains('?') { '&' } else { '?' };
+    let encoded = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
+    let location = format!(
+        "{}{mark}client_id={}&redirect_uri={}&response_type=code&state={}&scope=openid",
+        openid.login,
+        encoded(&settings.event),
+        encoded(redirect),
+        encoded(&sent("state")),
+    );
+    let mut response = text(StatusCode::FOUND, "");
+    let location = HeaderValue::try_from(location).map_err(|_unfit| bad_request())?;
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
+}
+
+/// Gives a client the tokens for a code, once its turn has come.
+pub(super) async fn token(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    let (openid, settings) = (of(room)?, room.settings());
+    let form = question.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !form.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(FORM)) {
+        return Err(Failed::Plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type"));
+    }
+    let body = String::from_utf8_lossy(question.body);
+    let member = |name: &str| pairs(&body).find(|(known, _)| known == name).map(|(_, value)| value);
+    let credential = match basic(question) {
+        Some(credential) => Some(credential),
+        None => member("client_id").zip(member("client_secret")),
+    };
+    let is_client = credential.is_some_and(|(client, secret)| {
+        let is_secret = verify_slices_are_equal(secret.as_bytes(), openid.client_secret.as_bytes()).is_ok();
+        is_secret && client == *settings.event
+    });
+    if !is_client || member("grant_type").as_deref() != Some("authorization_code") {
+        return Err(bad_request());
+    }
+    let code = member("code").unwrap_or_default();
+    let id = visitor(room, &settings.event, &code).ok().flatten().ok_or_else(bad_request)?;
+    let wish = Wish { issuer: Some(openid.issuer.clone()), validity: None };
+    let granted = room.take_turn(id, question.now, wish).await?.map_err(|_refusal| bad_request())?;
+    Ok(ok(&tokens(room, id, granted, question.now).await?, Kept::Never))
+}
+
+/// Tells what an access token says. Only one that this room signed, and that is as the room knows it.
+pub(super) async fn user_info(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    of(room)?;
+    let field = question.headers.get(AUTHORIZATION).and_then(|field| field.to_str().ok());
+    let bearer =
+        field.and_then(|field| field.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let Some((_, token)) = bearer else {
+        let mut response = text(StatusCode::UNAUTHORIZED, "Unauthorized");
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        return Ok(response);
+    };
+    let claims = room.signer(question.now.into()).await?.verified(token.trim()).ok_or_else(bad_request)?;
+    let claims: Value = serde_json::from_slice(&claims).map_err(|_no_json| bad_request())?;
+    if is_as_known(room, &claims, question.now)? { Ok(ok(&claims, Kept::Never)) } else { Err(bad_request()) }
+}
+
+/// Whether claims are those of an access token that holds.
+fn is_as_known(room: &KeptRoom, claims: &Value, now: u32) -> Result<bool, Failed> {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
+    let Ok(id) = text("sub").parse::<RequestId>() else { return Ok(false) };
+    let Some((position, token)) = room.look(|room| room.token(id))? else { return Ok(false) };
+    let number = |name: &str| claims.get(name).and_then(Value::as_u64);
+    let holds = now <= token.expires && token.ending.is_none();
+    let is_same = number("iat") == Some(token.issued.into())
+        && number("exp") == Some(token.expires.into())
+        && number("queue_position") == Some(position.into());
+    Ok(holds && is_same && text("token_use") == "access" && text("aud") == &*room.settings().event)
+}
+
+/// Name and secret of a client by HTTP Basic, each of which is encoded (RFC 6749, section 2.3.1).
+fn basic(question: &Question<'_>) -> Option<(String, String)> {
+    let (scheme, credential) = question.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let credential = String::from_utf8(STANDARD.decode(credential.trim()).ok()?).ok()?;
+    let (client, secret) = credential.split_once(':')?;
+    Some((decoded(client), decoded(secret)))
+}
+
+fn of(room: &KeptRoom) -> Result<Arc<OpenId>, Failed> {
+    room.settings().openid.clone().ok_or_else(bad_request)
+}
+
+fn bad_request() -> Failed {
+    Failed::Plain(StatusCode::BAD_REQUEST, "Bad Request")
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

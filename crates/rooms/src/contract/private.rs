@@ -1,0 +1,96 @@
+//! What operators and their programs ask.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+use waiting_room::{Compatibility, Ending, RequestId};
+
+use super::answer::{Failed, Kept, ok};
+use super::public::{of_event, visitor};
+use super::question::{Members, Question, id, is_event};
+use crate::{KeptRoom, Left};
+
+type Answered = Result<Response<Bytes>, Failed>;
+
+pub(super) async fn increment(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    let members = question.object()?;
+    let by = members.integer("increment_by")?;
+    of_body(room, &members)?;
+    Ok(ok(&json!({ "serving_num": room.move_by(by, question.now).await? }), Kept::Never))
+}
+
+pub(super) async fn update_session(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    let members = question.object()?;
+    let (event, id) = (members.text("event_id")?, members.text("request_id")?);
+    let status = members.whole("status")?;
+    let id = visitor(room, event, id)?;
+    let ending = match status {
+        1 => Ending::Completed,
+        -1 => Ending::Abandoned,
+        _ => return Err(Failed::Said(StatusCode::BAD_REQUEST, "Invalid session status: 1 or -1")),
+    };
+    let has_ended = match id {
+        Some(id) => room.end(id, ending).await?,
+        None => false,
+    };
+    if !has_ended {
+        return Err(Failed::Said(StatusCode::NOT_FOUND, "Request ID doesn't exist or status already set."));
+    }
+    // The original tells what its database says of the change.
+    Ok(ok(&json!({ "ResponseMetadata": { "HTTPStatusCode": 200 } }), Kept::Never))
+}
+
+pub(super) fn num_active_tokens(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    of_event(room, question, "Invalid event ID")?;
+    let active = room.look(|room| room.active(question.now))?;
+    Ok(ok(&json!({ "active_tokens": active }), Kept::Never))
+}
+
+pub(super) fn expired_tokens(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    of_event(room, question, "Invalid event ID")?;
+    let expired = room.look(|room| room.expired(question.now))?;
+    let ids = expired.iter().map(|id| Value::from(id.to_string())).collect::<Vec<_>>();
+    Ok(ok(&Value::from(ids), Kept::Never))
+}
+
+pub(super) async fn reset(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    let (settings, members) = (room.settings(), question.object()?);
+    let message = "The waiting room begins anew. For an hour, undo_reset takes that back.";
+    match (is_event(&settings, members.text("event_id")?), settings.rules.compatibility) {
+        (true, _) => room.reset(question.now).await?,
+        // The original says yes, and does nothing.
+        (false, Compatibility::Strict) => {}
+        (false, Compatibility::Mended) => return Err(Failed::Said(StatusCode::BAD_REQUEST, "Invalid event ID")),
+    }
+    Ok(ok(&json!({ "message": message }), Kept::Never))
+}
+
+pub(super) async fn undo_reset(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    let members = question.object()?;
+    of_body(room, &members)?;
+    if room.restore(question.now).await? {
+        let message = "The waiting room is as it was. Who came meanwhile is behind the others.";
+        return Ok(ok(&json!({ "message": message }), Kept::Never));
+    }
+    Err(Failed::Said(StatusCode::NOT_FOUND, "There is no reset of the last hour"))
+}
+
+pub(super) async fn update_inlet(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    let (settings, members) = (room.settings(), question.object()?);
+    of_body(room, &members)?;
+    let ids = |name: &str| -> Result<Vec<RequestId>, Failed> {
+        Ok(members.texts(name)?.into_iter().filter_map(|text| id(&settings, text).flatten()).collect())
+    };
+    let exited = members.optional_numeric("exited")?.map(|exited| u64::try_from(exited).unwrap_or(0));
+    let left = Left { exited, completed: ids("completed")?, abandoned: ids("abandoned")? };
+    if left.exited.is_none() && left.completed.is_empty() && left.abandoned.is_empty() {
+        return Ok(ok(&json!({ "message": "Nothing to process." }), Kept::Never));
+    }
+    Ok(ok(&json!({ "serving_num": room.left(left, question.now).await? }), Kept::Never))
+}
+
+/// Sees to it that this room's event is meant.
+fn of_body(room: &KeptRoom, members: &Members) -> Result<(), Failed> {
+    let is_ours = is_event(&room.settings(), members.text("event_id")?);
+    if is_ours { Ok(()) } else { Err(Failed::Said(StatusCode::BAD_REQUEST, "Invalid event ID")) }
+}

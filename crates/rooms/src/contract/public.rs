@@ -1,0 +1,162 @@
+//! What visitors ask.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+use waiting_room::{Compatibility, JoinKey, Refusal, RequestId, Turn};
+
+use super::Side;
+use super::answer::{Failed, Kept, ok};
+use super::question::{Question, id, is_event};
+use crate::{Granted, KeptRoom, NoKeys, Taken, Trouble, Wish};
+
+type Answered = Result<Response<Bytes>, Failed>;
+
+pub(super) async fn assign(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    let (settings, members) = (room.settings(), question.object()?);
+    let joined = |id: RequestId| ok(&json!({ "api_request_id": id.to_string() }), Kept::Never);
+    if !is_event(&settings, members.text("event_id")?) {
+        return match settings.rules.compatibility {
+            // The original learns later that it is none of its visitors.
+            Compatibility::Strict => Ok(joined(nobody()?)),
+            Compatibility::Mended => Err(Failed::Said(StatusCode::BAD_REQUEST, "Invalid event ID")),
+        };
+    }
+    let key = match question.headers.get("idempotency-key") {
+        None => None,
+        Some(key) if (16..=255).contains(&key.len()) => digest(&SHA256, key.as_bytes()).as_ref().first_chunk().copied(),
+        Some(_) => return Err(Failed::Said(StatusCode::BAD_REQUEST, "Invalid idempotency key: 16 to 255 characters")),
+    };
+    Ok(joined(room.join(key.map(JoinKey), question.now).await?))
+}
+
+pub(super) fn queue_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    let [event, id] = question.parameters(["event_id", "request_id"])?;
+    let id = visitor(room, &event, &id)?;
+    let found = match id {
+        Some(id) => room.look(|room| room.find(id))?,
+        None => None,
+    };
+    let (position, place) = found.ok_or(Failed::Said(StatusCode::ACCEPTED, "Request ID not found"))?;
+    let event = &*room.settings().event;
+    let body = json!({ "queue_number": position, "entry_time": place.entered, "event_id": event, "status": 1 });
+    Ok(ok(&body, Kept::Long))
+}
+
+pub(super) fn serving_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    of_event(room, question, "Invalid event ID")?;
+    // A text: front ends parse it.
+    Ok(ok(&json!({ "serving_counter": room.counters()?.serving.to_string() }), Kept::Briefly))
+}
+
+pub(super) fn waiting_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    of_event(room, question, "Invalid event ID")?;
+    Ok(ok(&json!({ "waiting_num": room.counters()?.waiting() }), Kept::Briefly))
+}
+
+pub(super) async fn generate_token(room: &KeptRoom, question: &Question<'_>, side: Side) -> Answered {
+    let members = question.object()?;
+    let (event, id) = (members.text("event_id")?, members.text("request_id")?);
+    let (issuer, validity) = (members.optional_text("issuer")?, members.optional_whole("validity_period")?);
+    let wish = match side {
+        Side::Public | Side::OpenId => Wish::default(),
+        Side::Private => Wish {
+            issuer: issuer.map(Into::into),
+            validity: validity.map(|period| period.try_into().map_err(|_negative| Failed::bad_body())).transpose()?,
+        },
+    };
+    let unknown = Failed::Said(StatusCode::BAD_REQUEST, "Invalid request ID");
+    let Some(id) = visitor(room, event, id)? else { return Err(unknown) };
+    let granted = room.take_turn(id, question.now, wish).await?.map_err(|refusal| match refusal {
+        Refusal::Unknown => unknown,
+        Refusal::NotServed => Failed::Said(StatusCode::ACCEPTED, "Request ID not being served yet"),
+        Refusal::Expired => Failed::Said(StatusCode::GONE, "Queue position has expired"),
+        Refusal::Ended => Failed::Said(StatusCode::GONE, "Token corresponding to request id has expired"),
+    })?;
+    Ok(ok(&tokens(room, id, granted, question.now).await?, Kept::Never))
+}
+
+pub(super) async fn public_key(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    of_event(room, question, "Invalid request ID")?;
+    let now = u64::from(question.now);
+    let mut key = room.signer(now).await?.public_key(now).unwrap_or_default();
+    if let Some(members) = key.as_object_mut() {
+        // The original has none, and some clients take exactly what it has.
+        members.shift_remove("use");
+    }
+    Ok(ok(&key, Kept::Long))
+}
+
+pub(super) fn queue_pos_expiry(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    let [event, id] = question.parameters(["event_id", "request_id"])?;
+    let id = visitor(room, &event, &id)?;
+    if room.settings().rules.expiry.is_none() {
+        return Err(Failed::Said(StatusCode::ACCEPTED, "Queue position expiration not enabled"));
+    }
+    let unknown = Failed::Said(StatusCode::NOT_FOUND, "Invalid request ID");
+    let Some(id) = id else { return Err(unknown) };
+    match room.turn(id, question.now)? {
+        Ok(Some(Turn::Open(seconds))) => Ok(ok(&json!({ "expires_in": seconds }), Kept::Briefly)),
+        Ok(Some(Turn::Over)) => Err(Failed::Said(StatusCode::GONE, "Queue position has expired")),
+        Err(Refusal::NotServed) => Err(Failed::Said(StatusCode::ACCEPTED, "Request ID not being served yet")),
+        Ok(None) | Err(Refusal::Unknown | Refusal::Expired | Refusal::Ended) => Err(unknown),
+    }
+}
+
+/// The id of a visitor of this room's event: none if it is well-formed and nobody's.
+pub(super) fn visitor(room: &KeptRoom, event: &str, text: &str) -> Result<Option<RequestId>, Failed> {
+    let settings = room.settings();
+    let id = if is_event(&settings, event) { id(&settings, text) } else { None };
+    id.ok_or(Failed::Said(StatusCode::BAD_REQUEST, "Invalid event or request ID"))
+}
+
+/// Sees to it that this room's event is asked about.
+pub(super) fn of_event(room: &KeptRoom, question: &Question<'_>, wrong: &'static str) -> Result<(), Failed> {
+    let [event] = question.parameters(["event_id"])?;
+    if is_event(&room.settings(), &event) { Ok(()) } else { Err(Failed::Said(StatusCode::BAD_REQUEST, wrong)) }
+}
+
+/// An id that is nobody's.
+fn nobody() -> Result<RequestId, Failed> {
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_unspecified| Failed::Trouble(Trouble::NoRandomness))?;
+    Ok(RequestId::of(random))
+}
+
+/// Three tokens that differ in what they are for only. Each costs a part of a millisecond, which no thread of traffic should
+/// wait for.
+pub(super) async fn tokens(room: &KeptRoom, id: RequestId, granted: Granted, now: u32) -> Result<Value, Failed> {
+    let (settings, signer) = (room.settings(), room.signer(u64::from(now)).await?);
+    let Granted { position, token, issuer, when } = granted;
+    let claims = move |of_use: &str| {
+        json!({
+            "aud": &*settings.event,
+            "exp": token.expires,
+            "iat": token.issued,
+            "iss": &*issuer,
+            "nbf": token.issued,
+            "queue_position": position,
+            "sub": id.to_string(),
+            "token_use": of_use,
+        })
+        .to_string()
+    };
+    let signed = tokio::task::spawn_blocking(move || {
+        let sign = |of_use| signer.sign("JWT", &claims(of_use), u64::from(now));
+        Ok::<_, signing::Error>([sign("access")?, sign("refresh")?, sign("id")?])
+    });
+    let signed = signed.await.unwrap_or(Err(signing::Error::NoRandomness));
+    let [access, refresh, identity] = signed.map_err(|error| Trouble::from(NoKeys::from(error)))?;
+    let expires_in = match when {
+        Taken::Now => token.expires - token.issued,
+        Taken::Before => token.expires.saturating_sub(now),
+    };
+    Ok(json!({
+        "access_token": access,
+        "refresh_token": refresh,
+        "id_token": identity,
+        "token_type": "Bearer",
+        "expires_in": expires_in,
+    }))
+}

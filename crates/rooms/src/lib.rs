@@ -1,0 +1,37 @@
+//! Waiting rooms that are kept: what happens in them is written down before anybody is told, and each start reads it again.
+//!
+//! ```text
+//! KeptRoom ── Event ──▶ Log (a journal, one for all rooms) ──▶ Room::apply ──▶ answer, once the log is durable
+//!                          │ read at a start, behind the pictures
+//! picture of a room ◀──────┘ taken when the log is long, so that a start is short
+//! ```
+//!
+//! [`Api`] answers what visitors and operators of "Virtual Waiting Room on AWS" ask, path for path. One process of a store
+//! has the rooms at a time; one that takes over from it waits for a moment until they are let go.
+//!
+//! Deliberately not here: the arithmetic, which is `waiting_room`, and the sockets.
+
+mod admission;
+mod authorizer;
+mod contract;
+mod keys;
+mod log;
+pub mod metrics;
+mod room;
+mod rooms;
+mod settings;
+mod snapshot;
+mod ticket;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::admission::{Admission, Arrival, Wait};
+pub use self::authorizer::{Denied, Sessions};
+pub use self::contract::{Api, Begun, Operation, Question, Side};
+pub use self::keys::NoKeys;
+pub use self::log::{Log, NotKept, Written};
+pub use self::room::{Granted, KeptRoom, Left, Taken, Trouble, Wish};
+pub use self::rooms::{Rooms, Unusable, Whereabouts};
+pub use self::settings::{Durability, Inlet, OpenId, Settings};

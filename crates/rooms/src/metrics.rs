@@ -1,0 +1,64 @@
+//! What operators can measure of rooms.
+
+use telemetry::metrics::{Definition, Registry, Unit};
+use waiting_room::Counters;
+
+/// What is known of a room now.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Its name.
+    pub room: String,
+    /// What is counted in it.
+    pub counters: Counters,
+    /// Visits that have not ended, and whose token holds.
+    pub active: u64,
+}
+
+/// Shows, at every scrape, what `read` then knows of the rooms.
+pub fn show(registry: &Registry, read: impl Fn() -> Vec<Reading> + Send + Sync + 'static) {
+    registry.collect_with(move |scrape| {
+        for Reading { room, counters, active } in read() {
+            scrape.gauge(&PLACES, &[&room], f64::from(counters.queue));
+            scrape.gauge(&SERVING, &[&room], signed(counters.serving));
+            scrape.gauge(&WAITING, &[&room], signed(counters.waiting()));
+            scrape.gauge(&TOKENS, &[&room], f64::from(counters.tokens));
+            scrape.gauge(&PASSED_ON, &[&room], unsigned(counters.expired));
+            scrape.gauge(&VISITS, &[&room, "active"], unsigned(active));
+            scrape.gauge(&VISITS, &[&room, "completed"], f64::from(counters.completed));
+            scrape.gauge(&VISITS, &[&room, "abandoned"], f64::from(counters.abandoned));
+        }
+    });
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric is a double wherever it goes")]
+fn unsigned(value: u64) -> f64 {
+    value as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric is a double wherever it goes")]
+fn signed(value: i64) -> f64 {
+    value as f64
+}
+
+const fn define(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Definition {
+    Definition { name, help, labels, unit: Unit::Count, bounds: &[] }
+}
+
+// Gauges, all of them: a reset takes them back to zero, and undoing it takes that back.
+static PLACES: Definition =
+    define("vestibule_room_places", "Places that a waiting room has given since its last reset.", &["room"]);
+static SERVING: Definition =
+    define("vestibule_room_serving_number", "The place in a waiting room up to which turns have come.", &["room"]);
+static WAITING: Definition = define("vestibule_room_waiting", "Visitors who wait in a waiting room.", &["room"]);
+static TOKENS: Definition =
+    define("vestibule_room_tokens", "Visitors of a waiting room who took their turn since its last reset.", &["room"]);
+static PASSED_ON: Definition = define(
+    "vestibule_room_turns_passed_on",
+    "Turns in a waiting room that somebody else got because nobody took them, since its last reset.",
+    &["room"],
+);
+static VISITS: Definition = define(
+    "vestibule_room_visits",
+    "Visits behind a waiting room: those that go on, and those that have ended since its last reset.",
+    &["room", "state"],
+);

@@ -1,0 +1,370 @@
+//! A room that is kept: what happens in it is written down first.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::rand;
+use parking_lot::Mutex;
+use serde_json::Value;
+use signing::Signer;
+use waiting_room::{
+    Cause, Counters, Ending, Event, Issuing, JoinKey, Joining, NotJoined, Notice, Position, Refusal, RequestId, Room,
+    Seconds, Token, Turn,
+};
+
+use crate::keys::{Keys, NoKeys};
+use crate::log::{Log, NotKept, Written};
+use crate::settings::{Durability, Inlet, Settings};
+use crate::snapshot::Picture;
+use crate::ticket::Tickets;
+use crate::wire;
+
+/// Why something cannot be done now.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// It cannot be written down.
+    #[error(transparent)]
+    NotKept(#[from] NotKept),
+    /// There is no place left.
+    #[error(transparent)]
+    NotJoined(#[from] NotJoined),
+    /// There are no keys.
+    #[error(transparent)]
+    NoKeys(#[from] NoKeys),
+    /// There is no randomness.
+    #[error("the system gives no randomness")]
+    NoRandomness,
+}
+
+/// A room that is kept.
+pub struct KeptRoom {
+    name: Arc<str>,
+    settings: ArcSwap<Settings>,
+    log: Arc<dyn Log>,
+    keys: Arc<Keys>,
+    tickets: Tickets,
+    held: Mutex<Held>,
+}
+
+struct Held {
+    room: Room,
+    /// Where records are put together. It keeps its capacity.
+    record: Vec<u8>,
+    /// The version of the last picture.
+    pictured: u64,
+}
+
+/// A turn that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// Whose.
+    pub position: Position,
+    /// Its token.
+    pub token: Token,
+    /// Who issued it.
+    pub issuer: Arc<str>,
+    /// Whether it was taken just now.
+    pub when: Taken,
+}
+
+/// When a turn was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Just now.
+    Now,
+    /// Earlier.
+    Before,
+}
+
+/// How a token shall be, where it is not as the room's settings say.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Who issues it.
+    pub issuer: Option<Arc<str>>,
+    /// For how many seconds it holds.
+    pub validity: Option<u32>,
+}
+
+/// Whose visits ended, as a site tells it.
+#[derive(Clone, Debug, Default)]
+pub struct Left {
+    /// How many left.
+    pub exited: Option<u64>,
+    /// Those who did what they came for.
+    pub completed: Vec<RequestId>,
+    /// Those who went away.
+    pub abandoned: Vec<RequestId>,
+}
+
+impl KeptRoom {
+    pub(crate) fn new(name: &str, settings: Settings, log: Arc<dyn Log>, secrets: (Keys, Tickets)) -> Self {
+        let (keys, tickets) = secrets;
+        let held = Held { room: Room::default(), record: Vec::new(), pictured: 0 };
+        Self {
+            name: name.into(),
+            settings: ArcSwap::from_pointee(settings),
+            log,
+            keys: Arc::new(keys),
+            tickets,
+            held: Mutex::new(held),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// What its operator says about it.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    pub(crate) fn tickets(&self) -> &Tickets {
+        &self.tickets
+    }
+
+    pub(crate) fn set(&self, settings: Settings) {
+        if **self.settings.load() != settings {
+            self.settings.store(Arc::new(settings));
+        }
+    }
+
+    /// It is as it was at some version, of which there is a picture.
+    pub(crate) fn become_again(&self, room: Room) {
+        let mut held = self.held.lock();
+        (held.pictured, held.room) = (room.version(), room);
+    }
+
+    /// Has happen what happened, if it is not known yet: the change of this number.
+    pub(crate) fn replay(&self, number: u64, event: &Event) {
+        let mut held = self.held.lock();
+        if number <= held.room.version() {
+            return;
+        }
+        if number != held.room.version() + 1 {
+            let known = held.room.version();
+            tracing::error!(room = &*self.name, known, number, "changes of a room are missing, which the disk lost");
+        }
+        while held.room.version() + 1 < number {
+            held.room.skip();
+        }
+        held.room.apply(event);
+    }
+
+    /// What is to be written of it, if it has changed since that was done last.
+    pub(crate) fn picture(&self) -> Option<Picture> {
+        let held = self.held.lock();
+        (held.pictured < held.room.version()).then(|| Picture::of(&held.room))
+    }
+
+    pub(crate) fn pictured(&self, version: u64) {
+        self.held.lock().pictured = version;
+    }
+
+    /// Gives somebody the next place, or the one that they have by this key.
+    pub async fn join(&self, key: Option<JoinKey>, now: Seconds) -> Result<RequestId, Trouble> {
+        let mut random = [0; 16];
+        let (id, written) = loop {
+            rand::fill(&mut random).map_err(|_unspecified| Trouble::NoRandomness)?;
+            let id = RequestId::of(random);
+            let mut held = self.held.lock();
+            match held.room.join(id, key, now) {
+                Ok(Joining::New(event)) => break (id, self.happen(&mut held, &event)?),
+                // It may have been given a moment ago, and not be on the disk yet.
+                Ok(Joining::Known(id)) => break (id, self.log.so_far()?),
+                Err(NotJoined::IdTaken) => {}
+                Err(NotJoined::Full) => return Err(NotJoined::Full.into()),
+            }
+        };
+        self.settled(&written).await?;
+        Ok(id)
+    }
+
+    /// What can be told of it.
+    pub fn look<R>(&self, look: impl FnOnce(&Room) -> R) -> Result<R, Trouble> {
+        self.expect_here()?;
+        Ok(look(&self.held.lock().room))
+    }
+
+    /// Everything that is counted.
+    pub fn counters(&self) -> Result<Counters, Trouble> {
+        self.look(Room::counters)
+    }
+
+    /// How the turn of a visitor stands.
+    pub fn turn(&self, id: RequestId, now: Seconds) -> Result<Result<Option<Turn>, Refusal>, Trouble> {
+        let rules = self.settings.load().rules;
+        self.look(|room| room.turn_of(id, now, &rules))
+    }
+
+    /// Has a visitor take their turn.
+    pub async fn take_turn(
+        &self,
+        id: RequestId,
+        now: Seconds,
+        wish: Wish,
+    ) -> Result<Result<Granted, Refusal>, Trouble> {
+        let settings = self.settings.load_full();
+        let issuer = wish.issuer.as_ref().unwrap_or(&settings.issuer);
+        let validity = wish.validity.unwrap_or(settings.validity);
+        self.expect_here()?;
+        let (granted, written) = {
+            let mut held = self.held.lock();
+            let (when, written) = match held.room.issue(id, now, (issuer, validity), &settings.rules) {
+                Ok(Issuing::New(event)) => (Taken::Now, Some(self.happen(&mut held, &event)?)),
+                Ok(Issuing::Known(_)) => (Taken::Before, None),
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let Some((position, token)) = held.room.token(id) else { return Ok(Err(Refusal::Unknown)) };
+            let issuer = held.room.issuer(&token).cloned().unwrap_or_else(|| settings.issuer.clone());
+            (Granted { position, token, issuer, when }, written)
+        };
+        if let Some(written) = written {
+            self.settled(&written).await?;
+        }
+        Ok(Ok(granted))
+    }
+
+    /// Moves the serving number; returns where it is then.
+    pub async fn move_by(&self, by: i64, now: Seconds) -> Result<i64, Trouble> {
+        let rules = self.settings.load().rules;
+        let event = |room: &Room| room.move_by(by, now, Cause::Operator, &rules);
+        let (_, serving) = self.change(event, |room| room.counters().serving).await?;
+        Ok(serving)
+    }
+
+    /// Ends a visit; whether there was one to end.
+    pub async fn end(&self, id: RequestId, ending: Ending) -> Result<bool, Trouble> {
+        let (changed, ()) = self.change(|room| room.end(id, ending).ok(), |_| ()).await?;
+        Ok(changed)
+    }
+
+    /// Begins everything anew.
+    pub async fn reset(&self, now: Seconds) -> Result<(), Trouble> {
+        self.change(|room| Some(room.reset(now)), |_| ()).await?;
+        Ok(())
+    }
+
+    /// Takes a reset back; whether there was one that could be.
+    pub async fn restore(&self, now: Seconds) -> Result<bool, Trouble> {
+        let (changed, ()) = self.change(|room| room.restore(now), |_| ()).await?;
+        Ok(changed)
+    }
+
+    /// Ends visits, and lets in whoever fits if the room has an inlet of a size. Returns the serving number.
+    pub async fn left(&self, left: Left, now: Seconds) -> Result<i64, Trouble> {
+        let settings = self.settings.load_full();
+        self.expect_here()?;
+        let (serving, written) = {
+            let mut held = self.held.lock();
+            let (mut ended, mut written) = (0, None);
+            let completed = left.completed.iter().map(|id| (id, Ending::Completed));
+            for (id, ending) in completed.chain(left.abandoned.iter().map(|id| (id, Ending::Abandoned))) {
+                if let Ok(event) = held.room.end(*id, ending) {
+                    written = Some(self.happen(&mut held, &event)?);
+                    ended += 1;
+                }
+            }
+            if let Inlet::MaxSize(inlet) = settings.inlet {
+                let due = inlet.due(Notice { exited: left.exited, ended }, held.room.active(now));
+                let event = due.and_then(|by| held.room.move_by(by, now, Cause::Inlet, &settings.rules));
+                if let Some(event) = event {
+                    written = Some(self.happen(&mut held, &event)?);
+                }
+            }
+            (held.room.counters().serving, written)
+        };
+        if let Some(written) = written {
+            self.settled(&written).await?;
+        }
+        Ok(serving)
+    }
+
+    /// Does what is due by now: turns that are over, and the inlet of the clock.
+    pub(crate) fn tick(&self, now: Seconds) -> Result<(), NotKept> {
+        let settings = self.settings.load();
+        let mut held = self.held.lock();
+        held.room.forget(now);
+        while let Some(event) = held.room.sweep(now, &settings.rules) {
+            self.happen(&mut held, &event)?;
+        }
+        if let Inlet::Periodic(inlet) = settings.inlet {
+            let due = inlet.due(&held.room, now).map(i64::from);
+            let event = due.and_then(|by| held.room.move_by(by, now, Cause::Inlet, &settings.rules));
+            if let Some(event) = event {
+                self.happen(&mut held, &event)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What signs its tokens, and verifies them.
+    pub async fn signer(&self, now: u64) -> Result<Arc<Signer>, Trouble> {
+        if let Some(signer) = self.keys.at_hand() {
+            return Ok(signer);
+        }
+        let keys = self.keys.clone();
+        let made = tokio::task::spawn_blocking(move || keys.signer(now)).await;
+        Ok(made.unwrap_or(Err(NoKeys::BrokenOff))?)
+    }
+
+    /// Signs with a key that somebody else made from now on: a private RSA key as a JWK. Returns its public half.
+    pub async fn import_key(&self, jwk: Value, now: u64) -> Result<Value, NoKeys> {
+        let keys = self.keys.clone();
+        let imported = tokio::task::spawn_blocking(move || keys.import(&jwk, now)).await;
+        let signer = imported.unwrap_or(Err(NoKeys::BrokenOff))?;
+        Ok(signer.public_key(now).unwrap_or_default())
+    }
+
+    /// Has happen what is decided, if anything is; whether it is, and what can be told of the room then.
+    async fn change<R>(
+        &self,
+        decide: impl FnOnce(&Room) -> Option<Event>,
+        tell: impl FnOnce(&Room) -> R,
+    ) -> Result<(bool, R), Trouble> {
+        self.expect_here()?;
+        let (written, told) = {
+            let mut held = self.held.lock();
+            let written = match decide(&held.room) {
+                Some(event) => Some(self.happen(&mut held, &event)?),
+                None => None,
+            };
+            (written, tell(&held.room))
+        };
+        if let Some(written) = &written {
+            self.settled(written).await?;
+        }
+        Ok((written.is_some(), told))
+    }
+
+    /// Waits until rooms are in this process.
+    pub(crate) async fn here(&self) {
+        self.log.here().await;
+    }
+
+    pub(crate) fn is_here(&self) -> bool {
+        self.log.is_here()
+    }
+
+    fn expect_here(&self) -> Result<(), NotKept> {
+        if self.log.is_here() { Ok(()) } else { Err(NotKept::Elsewhere) }
+    }
+
+    /// Writes down what happens, and has it happen.
+    fn happen(&self, held: &mut Held, event: &Event) -> Result<Written, NotKept> {
+        let Held { room, record, .. } = held;
+        record.clear();
+        wire::put(record, &self.name, room.version() + 1, event);
+        let written = self.log.append(record)?;
+        room.apply(event);
+        Ok(written)
+    }
+
+    async fn settled(&self, written: &Written) -> Result<(), NotKept> {
+        match self.settings.load().durability {
+            Durability::Disk => self.log.durable(written).await,
+            Durability::Process => Ok(()),
+        }
+    }
+}

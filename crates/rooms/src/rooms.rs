@@ -1,0 +1,219 @@
+//! All rooms of a store: which of them there are, who has them, and what a start reads.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use secrets::Vault;
+use waiting_room::Seconds;
+
+use crate::keys::Keys;
+use crate::log::{JournalLog, Log as _};
+use crate::room::KeptRoom;
+use crate::settings::Settings;
+use crate::ticket::Tickets;
+use crate::{snapshot, wire};
+
+/// Why rooms cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// The log cannot be read or written.
+    #[error("what happened in rooms cannot be read or written: {0}")]
+    Log(#[from] journal::Error),
+    /// The pictures cannot be read or written.
+    #[error("pictures of rooms cannot be read or written: {0}")]
+    Pictures(#[from] io::Error),
+    /// The key of tickets cannot be read or kept.
+    #[error("the key of tickets for rooms cannot be read or kept: {0}")]
+    Tickets(#[from] secrets::Error),
+}
+
+/// Where rooms are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In this process.
+    Here,
+    /// In another process of the same store, which will let them go.
+    Elsewhere,
+}
+
+/// All rooms of a store.
+pub struct Rooms {
+    folder: PathBuf,
+    vault: Arc<Vault>,
+    tickets: Tickets,
+    log: Arc<JournalLog>,
+    used: RwLock<HashMap<String, Arc<KeptRoom>>>,
+    /// Rooms that something happened in and that no document has.
+    unused: Mutex<HashMap<String, Arc<KeptRoom>>>,
+    /// Bytes of all pictures.
+    pictures: AtomicU64,
+    /// Whether this process let rooms go for good. It is held while they are taken.
+    has_left: Mutex<bool>,
+}
+
+impl Rooms {
+    /// Rooms whose log and pictures are in a folder, which is made if need be. None is here before [`Self::take`].
+    pub fn open(folder: &Path, vault: Arc<Vault>, opened_at: u64) -> Result<Self, Unusable> {
+        Ok(Self {
+            log: Arc::new(JournalLog::open(&folder.join("log"), opened_at)?),
+            folder: folder.join("pictures"),
+            tickets: Tickets::of(&vault)?,
+            vault,
+            used: RwLock::default(),
+            unused: Mutex::default(),
+            pictures: AtomicU64::new(0),
+            has_left: Mutex::new(false),
+        })
+    }
+
+    /// The room of this name, if the document has one.
+    pub fn named(&self, name: &str) -> Option<Arc<KeptRoom>> {
+        self.used.read().get(name).cloned()
+    }
+
+    /// All rooms of the document.
+    pub fn all(&self) -> Vec<Arc<KeptRoom>> {
+        self.used.read().values().cloned().collect()
+    }
+
+    /// Has these rooms, too. Those that there are stay as they are.
+    pub fn add(&self, settings: impl IntoIterator<Item = (String, Settings)>) {
+        let (mut rooms, mut unused) = (self.used.write(), self.unused.lock());
+        for (name, settings) in settings {
+            if rooms.contains_key(&name) {
+                continue;
+            }
+            let room = unused.remove(&name).unwrap_or_else(|| Arc::new(self.empty(&name, settings.clone())));
+            room.set(settings);
+            rooms.insert(name, room);
+        }
+    }
+
+    /// Has these rooms from now on, and no others. What happened in others is kept.
+    pub fn set(&self, settings: impl IntoIterator<Item = (String, Settings)>) {
+        let (mut rooms, mut unused) = (self.used.write(), self.unused.lock());
+        unused.extend(rooms.drain());
+        for (name, settings) in settings {
+            let room = unused.remove(&name).unwrap_or_else(|| Arc::new(self.empty(&name, settings.clone())));
+            room.set(settings);
+            rooms.insert(name, room);
+        }
+    }
+
+    /// Has rooms here, as they are by now, unless they are in another process. It reads for up to a second, and blocks.
+    pub fn take(&self) -> Result<Whereabouts, Unusable> {
+        let has_left = self.has_left.lock();
+        if self.whereabouts() == Whereabouts::Here || *has_left {
+            return Ok(self.whereabouts());
+        }
+        match self.read_again() {
+            Ok(true) => Ok(Whereabouts::Here),
+            Ok(false) => Ok(Whereabouts::Elsewhere),
+            Err(error) => {
+                // So that it can be tried again.
+                self.log.let_go();
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads pictures and log, if the log can be had.
+    fn read_again(&self) -> Result<bool, Unusable> {
+        if !self.log.take()? {
+            return Ok(false);
+        }
+        // Not before: until then another process may take pictures.
+        self.read_pictures()?;
+        self.log.read(|record| self.replay(record))?;
+        self.log.begin()?;
+        Ok(true)
+    }
+
+    /// Lets another process have the rooms, for good.
+    pub fn let_go(&self) {
+        *self.has_left.lock() = true;
+        self.log.let_go();
+    }
+
+    /// Where rooms are.
+    pub fn whereabouts(&self) -> Whereabouts {
+        if self.log.is_here() { Whereabouts::Here } else { Whereabouts::Elsewhere }
+    }
+
+    /// Does what is due by now in all rooms.
+    pub fn tick(&self, now: Seconds) {
+        if self.whereabouts() == Whereabouts::Elsewhere {
+            return;
+        }
+        for room in self.all() {
+            if let Err(cause) = room.tick(now) {
+                tracing::warn!(room = &**room.name(), %cause, "what is due in a room could not be written down");
+            }
+        }
+    }
+
+    /// Takes pictures of rooms once the log is so long that a start would take long. It blocks.
+    pub fn shorten_log(&self) -> Result<(), Unusable> {
+        let most = LONGEST_LOG.max(self.pictures.load(Ordering::Relaxed) / 2);
+        if self.log.bytes() < most { Ok(()) } else { self.take_pictures() }
+    }
+
+    /// Takes pictures of all rooms that have changed, and forgets what happened before. It blocks.
+    pub fn take_pictures(&self) -> Result<(), Unusable> {
+        let Some(here) = self.log.here() else { return Ok(()) };
+        let mut bytes = 0;
+        let unused: Vec<_> = self.unused.lock().values().cloned().collect();
+        for room in self.all().into_iter().chain(unused) {
+            let Some(picture) = room.picture() else { continue };
+            bytes += picture.write(&self.folder, room.name())?;
+            room.pictured(picture.version);
+        }
+        self.log.shorten(&here)?;
+        self.pictures.fetch_max(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn read_pictures(&self) -> io::Result<()> {
+        let mut bytes = 0;
+        for (name, room, length) in snapshot::read_all(&self.folder)? {
+            bytes += length;
+            self.known(&name).become_again(room);
+        }
+        self.pictures.store(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn replay(&self, record: &[u8]) {
+        let Some(happened) = wire::read(record) else {
+            tracing::error!("something happened in a room that this version does not understand");
+            return;
+        };
+        self.known(happened.room).replay(happened.number, &happened.event);
+    }
+
+    /// The room of this name, of the document or not.
+    fn known(&self, name: &str) -> Arc<KeptRoom> {
+        if let Some(room) = self.named(name) {
+            return room;
+        }
+        let mut unused = self.unused.lock();
+        if let Some(room) = unused.get(name) {
+            return room.clone();
+        }
+        let room = Arc::new(self.empty(name, Settings::unused(name)));
+        unused.insert(name.to_owned(), room.clone());
+        room
+    }
+
+    fn empty(&self, name: &str, settings: Settings) -> KeptRoom {
+        let secrets = (Keys::of(self.vault.clone(), name), self.tickets.clone());
+        KeptRoom::new(name, settings, self.log.clone(), secrets)
+    }
+}
+
+/// So many bytes of the log are read in a part of a second.
+const LONGEST_LOG: u64 = 16 * 1024 * 1024;

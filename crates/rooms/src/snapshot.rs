@@ -1,0 +1,257 @@
+//! A room in a file: as it was after so many changes, so that a start need not read all of them again.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crc32fast::Hasher;
+use journal::wire::{Source, put_bytes, put_number};
+use waiting_room::{JoinKey, Keyed, Line, Place, RequestId, Room, Row, Seconds, Token};
+
+use crate::wire::{ending_code, ending_of, put_signed, signed};
+
+/// What is written of a room: copied in no time, and written afterwards.
+pub(crate) struct Picture {
+    pub(crate) version: u64,
+    line: Line,
+    before: Option<(Seconds, Line)>,
+}
+
+impl Picture {
+    pub(crate) fn of(room: &Room) -> Self {
+        let before = room.before().map(|before| (before.reset, before.line.clone()));
+        Self { version: room.version(), line: room.line().clone(), before }
+    }
+
+    /// Puts it in place of the last one of this room; returns how long it is.
+    pub(crate) fn write(&self, folder: &Path, room: &str) -> io::Result<u64> {
+        let path = file(folder, room);
+        let unfinished = path.with_extension("new");
+        let mut to = Summed { to: BufWriter::new(File::create(&unfinished)?), sum: Hasher::new(), length: 0 };
+        to.write_all(MAGIC)?;
+        let mut head = Vec::new();
+        put_number(&mut head, self.version);
+        put_number(&mut head, self.before.as_ref().map_or(0, |(reset, _)| u64::from(*reset) + 1));
+        to.write_all(&head)?;
+        write_line(&mut to, &self.line)?;
+        if let Some((_, line)) = &self.before {
+            write_line(&mut to, line)?;
+        }
+        let sum = to.sum.clone().finalize();
+        to.write_all(&sum.to_le_bytes())?;
+        let file = to.to.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        File::open(folder)?.sync_all()?;
+        Ok(to.length)
+    }
+}
+
+/// The rooms of which there are pictures, and how long those are.
+pub(crate) fn read_all(folder: &Path) -> io::Result<Vec<(String, Room, u64)>> {
+    fs::create_dir_all(folder)?;
+    let mut rooms = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(EXTENSION));
+        let Some(name) = name else { continue };
+        let content = fs::read(&path)?;
+        let room = read(&content).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged; it is what a room was", path.display()))
+        })?;
+        rooms.push((name.to_owned(), room, content.len() as u64));
+    }
+    Ok(rooms)
+}
+
+fn file(folder: &Path, room: &str) -> PathBuf {
+    folder.join(format!("{room}{EXTENSION}"))
+}
+
+fn write_line(to: &mut impl Write, line: &Line) -> io::Result<()> {
+    let mut part = Vec::with_capacity(PART + 64);
+    put_signed(&mut part, line.serving);
+    put_number(&mut part, line.expired);
+    for number in [line.swept, line.completed, line.abandoned, line.inlet_at] {
+        put_number(&mut part, u64::from(number));
+    }
+    put_number(&mut part, line.rows.len() as u64);
+    for (serving, row) in &line.rows {
+        put_signed(&mut part, *serving);
+        put_number(&mut part, u64::from(row.issued));
+        put_number(&mut part, u64::from(row.served));
+    }
+    put_number(&mut part, line.issuers.len() as u64);
+    for issuer in &line.issuers {
+        put_bytes(&mut part, issuer.as_bytes());
+    }
+    put_number(&mut part, line.places.len() as u64);
+    for place in line.places.iter() {
+        part.extend_from_slice(&place.id.0);
+        part.extend_from_slice(&place.entered.to_le_bytes());
+        flush(to, &mut part)?;
+    }
+    put_number(&mut part, line.keys.len() as u64);
+    for keyed in line.keys.iter() {
+        part.extend_from_slice(&keyed.key.0);
+        part.extend_from_slice(&keyed.position.to_le_bytes());
+        flush(to, &mut part)?;
+    }
+    put_number(&mut part, line.tokens.len() as u64);
+    for token in line.tokens.iter() {
+        for number in [token.position, token.issued, token.expires, token.issuer] {
+            part.extend_from_slice(&number.to_le_bytes());
+        }
+        part.push(token.ending.map_or(0, ending_code));
+        flush(to, &mut part)?;
+    }
+    to.write_all(&part)
+}
+
+fn flush(to: &mut impl Write, part: &mut Vec<u8>) -> io::Result<()> {
+    if part.len() >= PART {
+        to.write_all(part)?;
+        part.clear();
+    }
+    Ok(())
+}
+
+fn read(content: &[u8]) -> Option<Room> {
+    let (content, sum) = content.split_last_chunk()?;
+    if crc32fast::hash(content) != u32::from_le_bytes(*sum) {
+        return None;
+    }
+    let mut source = Source(content.strip_prefix(MAGIC)?);
+    let version = source.number()?;
+    let reset = source.number()?;
+    let line = read_line(&mut source)?;
+    let before = match reset.checked_sub(1) {
+        Some(reset) => Some((reset.try_into().ok()?, read_line(&mut source)?)),
+        None => None,
+    };
+    source.0.is_empty().then(|| Room::of(version, line, before))
+}
+
+fn read_line(source: &mut Source<'_>) -> Option<Line> {
+    let mut line = Line { serving: signed(source)?, expired: source.number()?, ..Line::default() };
+    for number in [&mut line.swept, &mut line.completed, &mut line.abandoned, &mut line.inlet_at] {
+        *number = source.small()?;
+    }
+    for _ in 0..source.number()? {
+        let serving = signed(source)?;
+        line.rows.insert(serving, Row { issued: source.small()?, served: source.small()? });
+    }
+    for _ in 0..source.number()? {
+        line.issuers.push(Arc::from(source.text()?));
+    }
+    for _ in 0..source.number()? {
+        line.places.push(Place { id: RequestId(source.array()?), entered: fixed(source)?, token: 0 });
+    }
+    for _ in 0..source.number()? {
+        line.keys.push(Keyed { key: JoinKey(source.array()?), position: fixed(source)? });
+    }
+    for number in 1..=source.small()? {
+        let (position, issued, expires, issuer) = (fixed(source)?, fixed(source)?, fixed(source)?, fixed(source)?);
+        let [ending] = source.array()?;
+        let ending = if ending == 0 { None } else { Some(ending_of(ending)?) };
+        line.tokens.push(Token { position, issued, expires, issuer, ending });
+        line.places.get_mut(usize::try_from(position.checked_sub(1)?).ok()?)?.token = number;
+    }
+    Some(line)
+}
+
+fn fixed(source: &mut Source<'_>) -> Option<u32> {
+    source.array().map(u32::from_le_bytes)
+}
+
+/// Sums up what is written.
+struct Summed<W> {
+    to: W,
+    sum: Hasher,
+    length: u64,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.sum.update(bytes.get(..written).unwrap_or(bytes));
+        self.length += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+const MAGIC: &[u8] = b"vestibule room\x01";
+const EXTENSION: &str = ".room";
+/// So many bytes are written at once.
+const PART: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use waiting_room::{Cause, Ending, Expiry, Issuing, Joining, PassOn, Rules};
+
+    use super::*;
+
+    /// A room in which everything has happened.
+    pub(crate) fn lived_in() -> Room {
+        let rules = Rules { expiry: Some(Expiry { period: 10, pass_on: PassOn::ToTheNext }), ..Rules::default() };
+        let id = |number: u8| RequestId::of([number; 16]);
+        let mut room = Room::default();
+        let life = |room: &mut Room| {
+            for number in 1..=9 {
+                let key = (number % 2 == 0).then_some(JoinKey([number; 16]));
+                let Ok(Joining::New(event)) = room.join(id(number), key, 100) else { panic!() };
+                room.apply(&event);
+            }
+            let moved = room.move_by(4, 100, Cause::Inlet, &rules).unwrap();
+            room.apply(&moved);
+            for number in [2, 1] {
+                let issuer: Arc<str> = format!("issuer {number}").into();
+                let Ok(Issuing::New(event)) = room.issue(id(number), 101, (&issuer, 60), &rules) else { panic!() };
+                room.apply(&event);
+            }
+            let ended = room.end(id(2), Ending::Abandoned).unwrap();
+            room.apply(&ended);
+            let swept = room.sweep(111, &rules).unwrap();
+            room.apply(&swept);
+        };
+        life(&mut room);
+        room.apply(&room.reset(120));
+        life(&mut room);
+        room
+    }
+
+    #[test]
+    fn a_room_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (lived_in, empty) = (lived_in(), Room::default());
+        for (name, room) in [("sale", &lived_in), ("empty", &empty)] {
+            let length = Picture::of(room).write(folder.path(), name).unwrap();
+            assert_eq!(length, fs::metadata(file(folder.path(), name)).unwrap().len());
+        }
+        for (name, room, _) in read_all(folder.path()).unwrap() {
+            let written = if name == "sale" { &lived_in } else { &empty };
+            assert_eq!((room.version(), room.line()), (written.version(), written.line()));
+            assert_eq!(room.before().map(|before| &before.line), written.before().map(|before| &before.line));
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_is_not_taken_for_a_room() {
+        let folder = tempfile::tempdir().unwrap();
+        Picture::of(&lived_in()).write(folder.path(), "sale").unwrap();
+        let whole = fs::read(file(folder.path(), "sale")).unwrap();
+        for place in (0..whole.len()).step_by(7) {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 1;
+            assert!(read(&damaged).is_none(), "{place}");
+            assert!(read(&whole[..place]).is_none(), "{place}");
+        }
+        fs::write(file(folder.path(), "sale"), "nonsense").unwrap();
+        assert!(read_all(folder.path()).is_err());
+    }
+}

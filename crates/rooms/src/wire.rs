@@ -1,0 +1,206 @@
+//! How what happened lies in the log.
+
+use std::sync::Arc;
+
+use journal::wire::{Source, put_bytes, put_number};
+use waiting_room::{Cause, Ending, Event, JoinKey, Noting, RequestId};
+
+/// Writes what happened in a room as its change of this number.
+pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
+    put_bytes(to, room.as_bytes());
+    put_number(to, number);
+    match event {
+        Event::Joined { position, id, key, at } => {
+            to.push(if key.is_some() { JOINED_BY_KEY } else { JOINED });
+            put_number(to, u64::from(*position));
+            put_number(to, u64::from(*at));
+            to.extend_from_slice(&id.0);
+            if let Some(key) = key {
+                to.extend_from_slice(&key.0);
+            }
+        }
+        Event::Moved { by, at, noting, cause } => {
+            to.extend_from_slice(&[MOVED, noting_code(*noting), cause_code(*cause)]);
+            put_signed(to, *by);
+            put_number(to, u64::from(*at));
+        }
+        Event::Issued { position, issued, expires, issuer, row } => {
+            to.push(if row.is_some() { ISSUED_BY_ROW } else { ISSUED });
+            put_number(to, u64::from(*position));
+            put_number(to, u64::from(*issued));
+            put_number(to, u64::from(*expires));
+            put_bytes(to, issuer.as_bytes());
+            if let Some(row) = row {
+                put_signed(to, *row);
+            }
+        }
+        Event::Ended { position, ending } => {
+            to.extend_from_slice(&[ENDED, ending_code(*ending)]);
+            put_number(to, u64::from(*position));
+        }
+        Event::Swept { up_to, passed_on, at, noting } => {
+            to.extend_from_slice(&[SWEPT, noting_code(*noting)]);
+            put_number(to, u64::from(*up_to));
+            put_number(to, u64::from(*passed_on));
+            put_number(to, u64::from(*at));
+        }
+        Event::Reset { at } => {
+            to.push(RESET);
+            put_number(to, u64::from(*at));
+        }
+        Event::Restored => to.push(RESTORED),
+    }
+}
+
+/// Something that happened in a room.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Happened<'a> {
+    pub(crate) room: &'a str,
+    /// The number of the change.
+    pub(crate) number: u64,
+    pub(crate) event: Event,
+}
+
+/// What a record says. None: nothing that this version knows.
+pub(crate) fn read(record: &[u8]) -> Option<Happened<'_>> {
+    let mut source = Source(record);
+    let (room, number) = (source.text()?, source.number()?);
+    let [kind] = source.array()?;
+    let event = match kind {
+        JOINED | JOINED_BY_KEY => {
+            let (position, at) = (source.small()?, source.small()?);
+            let id = RequestId(source.array()?);
+            let key = if kind == JOINED_BY_KEY { Some(JoinKey(source.array()?)) } else { None };
+            Event::Joined { position, id, key, at }
+        }
+        MOVED => {
+            let [noting, cause] = source.array()?;
+            let (noting, cause) = (noting_of(noting)?, cause_of(cause)?);
+            Event::Moved { by: signed(&mut source)?, at: source.small()?, noting, cause }
+        }
+        ISSUED | ISSUED_BY_ROW => {
+            let (position, issued, expires) = (source.small()?, source.small()?, source.small()?);
+            let issuer = Arc::from(source.text()?);
+            let row = if kind == ISSUED_BY_ROW { Some(signed(&mut source)?) } else { None };
+            Event::Issued { position, issued, expires, issuer, row }
+        }
+        ENDED => {
+            let [ending] = source.array()?;
+            Event::Ended { position: source.small()?, ending: ending_of(ending)? }
+        }
+        SWEPT => {
+            let [noting] = source.array()?;
+            let (up_to, passed_on, at) = (source.small()?, source.small()?, source.small()?);
+            Event::Swept { up_to, passed_on, at, noting: noting_of(noting)? }
+        }
+        RESET => Event::Reset { at: source.small()? },
+        RESTORED => Event::Restored,
+        _ => return None,
+    };
+    Some(Happened { room, number, event })
+}
+
+/// Writes a number that may be negative, in as few bytes as its size needs.
+pub(crate) fn put_signed(to: &mut Vec<u8>, number: i64) {
+    put_number(to, (number << 1 ^ number >> 63).cast_unsigned());
+}
+
+/// The next number that may be negative.
+pub(crate) fn signed(source: &mut Source<'_>) -> Option<i64> {
+    let number = source.number()?;
+    Some((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
+}
+
+/// As it lies in files.
+pub(crate) fn ending_code(ending: Ending) -> u8 {
+    match ending {
+        Ending::Completed => 1,
+        Ending::Abandoned => 2,
+    }
+}
+
+/// As [`ending_code`] wrote it.
+pub(crate) fn ending_of(code: u8) -> Option<Ending> {
+    [Ending::Completed, Ending::Abandoned].into_iter().find(|ending| ending_code(*ending) == code)
+}
+
+fn noting_code(noting: Noting) -> u8 {
+    match noting {
+        Noting::Nothing => 0,
+        Noting::Anew => 1,
+        Noting::Renewed => 2,
+    }
+}
+
+fn noting_of(code: u8) -> Option<Noting> {
+    [Noting::Nothing, Noting::Anew, Noting::Renewed].into_iter().find(|noting| noting_code(*noting) == code)
+}
+
+fn cause_code(cause: Cause) -> u8 {
+    match cause {
+        Cause::Operator => 0,
+        Cause::Inlet => 1,
+    }
+}
+
+fn cause_of(code: u8) -> Option<Cause> {
+    [Cause::Operator, Cause::Inlet].into_iter().find(|cause| cause_code(*cause) == code)
+}
+
+const JOINED: u8 = 1;
+const JOINED_BY_KEY: u8 = 2;
+const MOVED: u8 = 3;
+const ISSUED: u8 = 4;
+const ISSUED_BY_ROW: u8 = 5;
+const ENDED: u8 = 6;
+const SWEPT: u8 = 7;
+const RESET: u8 = 8;
+const RESTORED: u8 = 9;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event() -> impl Strategy<Value = Event> {
+        let noting = || prop_oneof![Just(Noting::Nothing), Just(Noting::Anew), Just(Noting::Renewed)];
+        let cause = prop_oneof![Just(Cause::Operator), Just(Cause::Inlet)];
+        let ending = prop_oneof![Just(Ending::Completed), Just(Ending::Abandoned)];
+        prop_oneof![
+            (any::<u32>(), any::<[u8; 16]>(), any::<Option<[u8; 16]>>(), any::<u32>()).prop_map(
+                |(position, id, key, at)| { Event::Joined { position, id: RequestId(id), key: key.map(JoinKey), at } }
+            ),
+            (any::<i64>(), any::<u32>(), noting(), cause).prop_map(|(by, at, noting, cause)| Event::Moved {
+                by,
+                at,
+                noting,
+                cause
+            }),
+            (any::<u32>(), any::<u32>(), any::<u32>(), any::<String>(), any::<Option<i64>>()).prop_map(
+                |(position, issued, expires, issuer, row)| {
+                    Event::Issued { position, issued, expires, issuer: issuer.into(), row }
+                }
+            ),
+            (any::<u32>(), ending).prop_map(|(position, ending)| Event::Ended { position, ending }),
+            (any::<u32>(), any::<u32>(), any::<u32>(), noting())
+                .prop_map(|(up_to, passed_on, at, noting)| Event::Swept { up_to, passed_on, at, noting }),
+            any::<u32>().prop_map(|at| Event::Reset { at }),
+            Just(Event::Restored),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_happened_is_read_as_it_was_written(room: String, number: u64, event in event()) {
+            let mut record = Vec::new();
+            put(&mut record, &room, number, &event);
+            prop_assert_eq!(read(&record), Some(Happened { room: &room, number, event }));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_harm(bytes: Vec<u8>) {
+            drop(read(&bytes));
+        }
+    }
+}

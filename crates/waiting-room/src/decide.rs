@@ -1,0 +1,149 @@
+//! What becomes of what is asked for. Nothing is changed here: an answer may be an event that would have to happen first.
+
+use std::sync::Arc;
+
+use crate::event::{Cause, Noting};
+use crate::room::UNDOABLE;
+use crate::sweep::Turn;
+use crate::{Compatibility, Ending, Event, JoinKey, Position, RequestId, Room, Rules, Seconds, Token};
+
+/// What becomes of a join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Joining {
+    /// It is the same as an earlier one, whose id this is.
+    Known(RequestId),
+    /// It gets a place by this event.
+    New(Event),
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotJoined {
+    /// All numbers are given.
+    #[error("the room has given all numbers that there are")]
+    Full,
+    /// The id is somebody else's: another one has to be made.
+    #[error("the id is somebody else's")]
+    IdTaken,
+}
+
+/// What becomes of a turn that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Issuing {
+    /// It was taken before, and this is its token.
+    Known(Token),
+    /// It is taken by this event.
+    New(Event),
+}
+
+/// Why somebody has no turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no place of this id.
+    Unknown,
+    /// The turn has not come.
+    NotServed,
+    /// The turn is over.
+    Expired,
+    /// It was taken, and the visit has ended.
+    Ended,
+}
+
+/// Why a visit cannot end: there is no token, or it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended;
+
+impl Room {
+    /// Joins somebody whose id this would be.
+    pub fn join(&self, id: RequestId, key: Option<JoinKey>, at: Seconds) -> Result<Joining, NotJoined> {
+        let known = key.and_then(|key| self.index.position_of_key(&self.line, key));
+        if let Some(place) = known.and_then(|position| self.line.place(position)) {
+            return Ok(Joining::Known(place.id));
+        }
+        if self.index.position(&self.line, id).is_some() {
+            return Err(NotJoined::IdTaken);
+        }
+        let last = self.line.queue();
+        let position = last.checked_add(1).ok_or(NotJoined::Full)?;
+        // Who is behind somebody did not come earlier, whatever two clocks say.
+        let at = self.line.place(last).map_or(at, |last| last.entered.max(at));
+        Ok(Joining::New(Event::Joined { position, id, key, at }))
+    }
+
+    /// Moves the serving number. None: nothing would change.
+    pub fn move_by(&self, by: i64, at: Seconds, cause: Cause, rules: &Rules) -> Option<Event> {
+        // The original takes it for an increment, and so begins the turns of those served last anew.
+        if by == 0 && rules.compatibility == Compatibility::Mended && cause == Cause::Operator {
+            return None;
+        }
+        Some(Event::Moved { by, at, noting: noting(rules), cause })
+    }
+
+    /// Has a visitor take their turn: the token holds for so many seconds.
+    pub fn issue(
+        &self,
+        id: RequestId,
+        now: Seconds,
+        token: (&Arc<str>, u32),
+        rules: &Rules,
+    ) -> Result<Issuing, Refusal> {
+        let (position, place) = self.find(id).ok_or(Refusal::Unknown)?;
+        let known = self.line.token_of(&place);
+        let has_to_be_served = known.is_none() || rules.compatibility == Compatibility::Strict;
+        if has_to_be_served && i64::from(position) > self.line.serving {
+            return Err(Refusal::NotServed);
+        }
+        if let Some(token) = known {
+            return if token.ending.is_some() { Err(Refusal::Ended) } else { Ok(Issuing::Known(*token)) };
+        }
+        if self.turn(position, place.entered, now, rules) == Turn::Over {
+            return Err(Refusal::Expired);
+        }
+        let (issuer, validity) = token;
+        let row = rules.expiry.and_then(|_| self.line.row_of(position)).map(|(serving, _)| serving);
+        Ok(Issuing::New(Event::Issued {
+            position,
+            issued: now,
+            expires: now.saturating_add(validity),
+            issuer: issuer.clone(),
+            row,
+        }))
+    }
+
+    /// The token of a visitor, if there is one.
+    pub fn token(&self, id: RequestId) -> Option<(Position, Token)> {
+        let (position, place) = self.find(id)?;
+        Some((position, *self.line.token_of(&place)?))
+    }
+
+    /// Who issued a token.
+    pub fn issuer(&self, token: &Token) -> Option<&Arc<str>> {
+        self.line.issuers.get(usize::try_from(token.issuer).ok()?)
+    }
+
+    /// Ends a visit.
+    pub fn end(&self, id: RequestId, ending: Ending) -> Result<Event, Ended> {
+        let (position, token) = self.token(id).ok_or(Ended)?;
+        if token.ending.is_some() { Err(Ended) } else { Ok(Event::Ended { position, ending }) }
+    }
+
+    /// Begins everything anew.
+    pub fn reset(&self, at: Seconds) -> Event {
+        Event::Reset { at }
+    }
+
+    /// Takes a reset back, as long as that can be done.
+    pub fn restore(&self, now: Seconds) -> Option<Event> {
+        let before = self.before()?;
+        (now.saturating_sub(before.reset) < UNDOABLE).then_some(Event::Restored)
+    }
+}
+
+/// What is noted in the serving log when the serving number moves.
+pub(crate) fn noting(rules: &Rules) -> Noting {
+    match (rules.expiry, rules.compatibility) {
+        (None, _) => Noting::Nothing,
+        (Some(_), Compatibility::Mended) => Noting::Renewed,
+        (Some(_), Compatibility::Strict) => Noting::Anew,
+    }
+}

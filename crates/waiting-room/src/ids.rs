@@ -1,0 +1,84 @@
+//! What visitors are known by.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What a visitor gets when joining, and shows ever after: a UUID of version 4.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub [u8; 16]);
+
+/// What a join is known by that may be repeated: a digest of what the client named it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct JoinKey(pub [u8; 16]);
+
+/// The text is no UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is no UUID")]
+pub struct NoRequestId;
+
+impl RequestId {
+    /// The id that is made of these random bytes (RFC 9562, section 5.4).
+    pub fn of(mut random: [u8; 16]) -> Self {
+        let [_, _, _, _, _, _, version, _, variant, ..] = &mut random;
+        *version = *version & 0x0f | 0x40;
+        *variant = *variant & 0x3f | 0x80;
+        Self(random)
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Only as it was given out: in lower case.
+impl FromStr for RequestId {
+    type Err = NoRequestId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut id = [0; 16];
+        let mut digits = text.bytes();
+        for (index, byte) in id.iter_mut().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) && digits.next() != Some(b'-') {
+                return Err(NoRequestId);
+            }
+            let (Some(high), Some(low)) = (digits.next().and_then(value), digits.next().and_then(value)) else {
+                return Err(NoRequestId);
+            };
+            *byte = high << 4 | low;
+        }
+        if digits.next().is_some() { Err(NoRequestId) } else { Ok(Self(id)) }
+    }
+}
+
+fn value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_as_it_was_written_and_in_no_other_way() {
+        let id = RequestId::of([0xff; 16]);
+        let text = id.to_string();
+        assert_eq!(text, "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(text.parse(), Ok(id));
+        let shorter = text.strip_prefix('f').unwrap();
+        for wrong in ["", "ffffffff", &text.to_uppercase(), &format!("{text}0"), &text.replace('-', "f"), shorter] {
+            assert_eq!(wrong.parse::<RequestId>(), Err(NoRequestId), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What can be found out from a line, kept at hand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashTable};
+
+use crate::line::count;
+use crate::{JoinKey, Line, Position, RequestId, Seconds, Token};
+
+/// What can be found out from a line, kept at hand.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    ids: Numbers,
+    keys: Numbers,
+    issuers: HashMap<Arc<str>, u32>,
+    /// How many visits that have not ended have a token that holds until then.
+    active: BTreeMap<Seconds, u32>,
+}
+
+impl Index {
+    pub(crate) fn of(line: &Line) -> Self {
+        let mut index = Self::default();
+        for (number, place) in (1..).zip(line.places.iter()) {
+            // One that the log lost is nobody's.
+            if place.id != RequestId::default() {
+                index.note_place(line, number, place.id);
+            }
+        }
+        for (number, _) in line.keys.iter().enumerate() {
+            index.note_key(line, count(number));
+        }
+        for (number, issuer) in line.issuers.iter().enumerate() {
+            index.issuers.insert(issuer.clone(), count(number));
+        }
+        for token in line.tokens.iter().filter(|token| token.ending.is_none()) {
+            index.note_active(token);
+        }
+        index
+    }
+
+    pub(crate) fn position(&self, line: &Line, id: RequestId) -> Option<Position> {
+        self.ids.find(hash(&id.0), |position| line.place(position).is_some_and(|place| place.id == id))
+    }
+
+    pub(crate) fn position_of_key(&self, line: &Line, key: JoinKey) -> Option<Position> {
+        let keyed = |number: u32| line.keys.get(number as usize);
+        let found = self.keys.find(hash(&key.0), |number| keyed(number).is_some_and(|keyed| keyed.key == key))?;
+        keyed(found).map(|keyed| keyed.position)
+    }
+
+    pub(crate) fn note_place(&mut self, line: &Line, position: Position, id: RequestId) {
+        let hash_of = |position: u32| line.place(position).map_or(0, |place| hash(&place.id.0));
+        self.ids.insert(hash(&id.0), position, hash_of);
+    }
+
+    /// Notes the join of this number among those that may be repeated.
+    pub(crate) fn note_key(&mut self, line: &Line, number: u32) {
+        let hash_of = |number: u32| line.keys.get(number as usize).map_or(0, |keyed| hash(&keyed.key.0));
+        self.keys.insert(hash_of(number), number, hash_of);
+    }
+
+    /// The number of an issuer, which is added to the line if need be.
+    pub(crate) fn issuer(&mut self, line: &mut Line, issuer: &Arc<str>) -> u32 {
+        if let Some(known) = self.issuers.get(issuer) {
+            return *known;
+        }
+        let number = count(line.issuers.len());
+        line.issuers.push(issuer.clone());
+        self.issuers.insert(issuer.clone(), number);
+        number
+    }
+
+    pub(crate) fn note_active(&mut self, token: &Token) {
+        *self.active.entry(token.expires).or_default() += 1;
+    }
+
+    pub(crate) fn note_ended(&mut self, token: &Token) {
+        if let Some(active) = self.active.get_mut(&token.expires) {
+            *active = active.saturating_sub(1);
+            if *active == 0 {
+                self.active.remove(&token.expires);
+            }
+        }
+    }
+
+    pub(crate) fn active(&self, now: Seconds) -> u64 {
+        self.active.range(now..).map(|(_, active)| u64::from(*active)).sum()
+    }
+}
+
+/// Numbers of things that are found by a hash. Tables are many once there is much in them, so that none of them takes long
+/// to grow.
+#[derive(Debug, Default)]
+struct Numbers {
+    tables: Vec<HashTable<u32>>,
+}
+
+impl Numbers {
+    fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        self.tables.get(self.table(hash))?.find(hash, |number| is_it(*number)).copied()
+    }
+
+    fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
+        match self.tables.as_slice() {
+            [] => self.tables.push(HashTable::new()),
+            [only] if only.len() >= SPLIT_AT => self.split(&hash_of),
+            _ => {}
+        }
+        let table = self.table(hash);
+        if let Some(table) = self.tables.get_mut(table) {
+            table.insert_unique(hash, number, |number| hash_of(*number));
+        }
+    }
+
+    fn split(&mut self, hash_of: &impl Fn(u32) -> u64) {
+        let whole = std::mem::take(&mut self.tables);
+        self.tables.resize_with(TABLES, HashTable::new);
+        for number in whole.into_iter().flatten() {
+            let hash = hash_of(number);
+            let table = self.table(hash);
+            if let Some(table) = self.tables.get_mut(table) {
+                table.insert_unique(hash, number, |number| hash_of(*number));
+            }
+        }
+    }
+
+    /// By bits that the tables themselves do not look at first.
+    fn table(&self, hash: u64) -> usize {
+        if self.tables.len() <= 1 { 0 } else { usize::from((hash >> 40).to_le_bytes().first().copied().unwrap_or(0)) }
+    }
+}
+
+/// The bytes are random, or a digest.
+#[expect(clippy::cast_possible_truncation, reason = "both halves are in the lower one")]
+fn hash(bytes: &[u8; 16]) -> u64 {
+    let whole = u128::from_le_bytes(*bytes);
+    (whole ^ whole >> 64) as u64
+}
+
+const SPLIT_AT: usize = 16 * 1024;
+/// As many as a byte has values.
+const TABLES: usize = 256;

@@ -1,0 +1,96 @@
+//! Inlets: what raises the serving number by itself.
+
+use crate::{Room, Seconds};
+
+/// Lets so many in, every so often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Periodic {
+    /// How many.
+    pub by: u32,
+    /// Every so many seconds.
+    pub every: u32,
+    /// Only after this moment.
+    pub from: Seconds,
+    /// Only before this one, if there is an end.
+    pub until: Option<Seconds>,
+}
+
+/// Lets in whoever fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxSize {
+    /// How many may be in at a time.
+    pub size: u32,
+}
+
+/// What a site tells of those who left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notice {
+    /// How many left, by the site's own account.
+    pub exited: Option<u64>,
+    /// How many visits ended by this notice, and had not before.
+    pub ended: u64,
+}
+
+impl Periodic {
+    /// By how much the serving number rises now, if it is time.
+    pub fn due(&self, room: &Room, now: Seconds) -> Option<u32> {
+        let is_within = now > self.from && self.until.is_none_or(|until| now < until);
+        let is_time = now.saturating_sub(room.line().inlet_at) >= self.every;
+        (is_within && is_time).then_some(self.by)
+    }
+}
+
+impl MaxSize {
+    /// By how much the serving number moves after a notice, when so many visits go on. It may be less than nothing.
+    pub fn due(&self, notice: Notice, active: u64) -> Option<i64> {
+        let Notice { exited, ended } = notice;
+        let exited = exited.map(|exited| i64::try_from(exited).unwrap_or(i64::MAX));
+        let ended = i64::try_from(ended).unwrap_or(i64::MAX);
+        if exited.unwrap_or(0) == 0 && ended == 0 {
+            return None;
+        }
+        let room = i64::from(self.size).saturating_sub(i64::try_from(active).unwrap_or(i64::MAX));
+        Some(match exited {
+            Some(exited) if exited < room => exited,
+            _ if ended < room => ended,
+            _ => room,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cause, Rules};
+
+    #[test]
+    fn a_periodic_inlet_keeps_to_its_window_and_its_pace() {
+        let inlet = Periodic { by: 10, every: 60, from: 1000, until: Some(2000) };
+        let mut room = Room::default();
+        for (now, due) in [(1000, None), (1001, Some(10)), (1999, Some(10)), (2000, None)] {
+            assert_eq!(inlet.due(&room, now), due, "{now}");
+        }
+        let moved = room.move_by(10, 1001, Cause::Inlet, &Rules::default()).unwrap();
+        room.apply(&moved);
+        assert_eq!((inlet.due(&room, 1060), inlet.due(&room, 1061)), (None, Some(10)));
+        assert_eq!(Periodic { until: None, ..inlet }.due(&room, 9999), Some(10));
+        assert_eq!(room.counters().serving, 10);
+    }
+
+    #[test]
+    fn an_inlet_of_a_size_lets_in_whoever_fits() {
+        let inlet = MaxSize { size: 100 };
+        for (exited, ended, active, due) in [
+            (None, 0, 50, None),
+            (Some(0), 0, 50, None),
+            (Some(5), 0, 50, Some(5)),
+            (Some(60), 0, 50, Some(0)),
+            (Some(60), 2, 50, Some(2)),
+            (None, 7, 50, Some(7)),
+            (None, 70, 50, Some(50)),
+            (Some(1), 0, 130, Some(-30)),
+        ] {
+            assert_eq!(inlet.due(Notice { exited, ended }, active), due, "{exited:?} {ended} {active}");
+        }
+    }
+}

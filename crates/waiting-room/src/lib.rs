@@ -1,0 +1,41 @@
+//! A waiting room's arithmetic: who has which place, whose turn it is, and what becomes of turns that nobody takes.
+//!
+//! ```text
+//! question ──▶ Room::join, issue, move_by, ... ──▶ Event ──▶ a log, which makes it durable ──▶ Room::apply
+//!                    (looks, changes nothing)                            (changes, decides nothing)
+//! ```
+//!
+//! A room changes by [`Event`]s alone, and an event says all that it changes: whoever applies the events of a log in order,
+//! to a room that is empty or as it was at some version, has the room again, whatever the settings are by then.
+//!
+//! Deliberately not here: the clock (the time is a parameter), chance (ids are given), files, and what is said over HTTP.
+
+mod decide;
+mod event;
+mod ids;
+mod index;
+mod inlet;
+mod line;
+mod room;
+mod rules;
+mod shelf;
+mod sweep;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::decide::{Ended, Issuing, Joining, NotJoined, Refusal};
+pub use self::event::{Cause, Ending, Event, Noting};
+pub use self::ids::{JoinKey, RequestId};
+pub use self::inlet::{MaxSize, Notice, Periodic};
+pub use self::line::{Counters, Keyed, Line, Place, Row, Token};
+pub use self::room::{Before, Room, UNDOABLE};
+pub use self::rules::{Compatibility, Expiry, PassOn, Rules};
+pub use self::shelf::Shelf;
+pub use self::sweep::Turn;
+
+/// A place in the line, counted from 1.
+pub type Position = u32;
+
+/// A moment, in seconds since 1970.
+pub type Seconds = u32;

@@ -1,0 +1,153 @@
+//! What is known of a room between two resets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::{Ending, JoinKey, Position, RequestId, Seconds, Shelf};
+
+/// What is known of a room between two resets, without what can be found out from it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Line {
+    /// Everybody who ever joined, in the order of their places.
+    pub places: Shelf<Place>,
+    /// Everybody who took their turn, in that order.
+    pub tokens: Shelf<Token>,
+    /// Joins that may be repeated.
+    pub keys: Shelf<Keyed>,
+    /// Who issued tokens.
+    pub issuers: Vec<Arc<str>>,
+    /// S: every place up to this one may take its turn. It may be negative.
+    pub serving: i64,
+    /// X: turns that somebody else got because nobody took them.
+    pub expired: u64,
+    /// M: turns up to this one are over, unless they were taken.
+    pub swept: Position,
+    /// Visits that came to a good end.
+    pub completed: u32,
+    /// Visits that came to another end.
+    pub abandoned: u32,
+    /// The serving log: when a serving number was reached. Rows up to M say nothing any more and are gone.
+    pub rows: BTreeMap<i64, Row>,
+    /// When the room's own inlet moved the serving number last.
+    pub inlet_at: Seconds,
+}
+
+/// Somebody's place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Who has it.
+    pub id: RequestId,
+    /// Since when.
+    pub entered: Seconds,
+    /// The number of its token, counted from 1; 0 if it has none.
+    pub token: u32,
+}
+
+/// What somebody's turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Whose turn.
+    pub position: Position,
+    /// Since when it holds.
+    pub issued: Seconds,
+    /// Until when.
+    pub expires: Seconds,
+    /// The number of who issued it.
+    pub issuer: u32,
+    /// How the visit ended, if it did.
+    pub ending: Option<Ending>,
+}
+
+/// A join that may be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keyed {
+    /// By what it is known.
+    pub key: JoinKey,
+    /// The place that it got.
+    pub position: Position,
+}
+
+/// A row of the serving log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// When the serving number was reached.
+    pub issued: Seconds,
+    /// How many of those who got a turn by it took it.
+    pub served: u32,
+}
+
+/// Everything that is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Q: places that were ever given.
+    pub queue: u32,
+    /// S: the serving number.
+    pub serving: i64,
+    /// T: visitors who were issued a token.
+    pub tokens: u32,
+    /// X: turns that somebody else got because nobody took them.
+    pub expired: u64,
+    /// M: turns up to this one are over, unless they were taken.
+    pub swept: Position,
+    /// Visits that came to a good end.
+    pub completed: u32,
+    /// Visits that came to another end.
+    pub abandoned: u32,
+}
+
+impl Counters {
+    /// How many wait: Q - T - X.
+    pub fn waiting(&self) -> i64 {
+        let expired = i64::try_from(self.expired).unwrap_or(i64::MAX);
+        (i64::from(self.queue) - i64::from(self.tokens)).saturating_sub(expired)
+    }
+}
+
+impl Line {
+    /// Everything that is counted.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            queue: self.queue(),
+            serving: self.serving,
+            tokens: count(self.tokens.len()),
+            expired: self.expired,
+            swept: self.swept,
+            completed: self.completed,
+            abandoned: self.abandoned,
+        }
+    }
+
+    /// Q: the last place that was given.
+    pub(crate) fn queue(&self) -> Position {
+        count(self.places.len())
+    }
+
+    /// The place of this number.
+    pub fn place(&self, position: Position) -> Option<&Place> {
+        self.places.get(index(position)?)
+    }
+
+    pub(crate) fn place_mut(&mut self, position: Position) -> Option<&mut Place> {
+        self.places.get_mut(index(position)?)
+    }
+
+    /// The token of a place, if it has one.
+    pub fn token_of(&self, place: &Place) -> Option<&Token> {
+        self.tokens.get(index(place.token)?)
+    }
+
+    /// The row of the serving log by which a place gets its turn: the smallest serving number that is not before it.
+    pub(crate) fn row_of(&self, position: Position) -> Option<(i64, Row)> {
+        self.rows.range(i64::from(position)..).next().map(|(serving, row)| (*serving, *row))
+    }
+}
+
+/// Where in a shelf something of this number lies, which is counted from 1.
+pub(crate) fn index(number: u32) -> Option<usize> {
+    usize::try_from(number.checked_sub(1)?).ok()
+}
+
+/// A length as a number. There are never more places than numbers.
+pub(crate) fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,488 @@
+//! What a room promises, by examples and by chance.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use crate::{
+    Cause, Compatibility, Ending, Event, Expiry, Issuing, JoinKey, Joining, Line, PassOn, Position, Refusal, RequestId,
+    Room, Rules, Seconds, Turn,
+};
+
+const PERIOD: u32 = 100;
+
+fn rules(compatibility: Compatibility, pass_on: PassOn) -> Rules {
+    Rules { expiry: Some(Expiry { period: PERIOD, pass_on }), compatibility }
+}
+
+fn mended() -> Rules {
+    rules(Compatibility::Mended, PassOn::ToTheNext)
+}
+
+fn strict() -> Rules {
+    rules(Compatibility::Strict, PassOn::ToTheNext)
+}
+
+fn id(number: u64) -> RequestId {
+    let mut bytes = [7; 16];
+    bytes[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+    RequestId::of(bytes)
+}
+
+fn issuer() -> Arc<str> {
+    "https://issuer.example".into()
+}
+
+fn join(room: &mut Room, number: u64, at: Seconds) -> Position {
+    match room.join(id(number), None, at).unwrap() {
+        Joining::New(event) => room.apply(&event),
+        Joining::Known(id) => panic!("{id} is there"),
+    }
+    room.find(id(number)).unwrap().0
+}
+
+fn join_all(room: &mut Room, numbers: std::ops::RangeInclusive<u64>, at: Seconds) {
+    for number in numbers {
+        join(room, number, at);
+    }
+}
+
+fn move_by(room: &mut Room, by: i64, at: Seconds, rules: &Rules) {
+    if let Some(event) = room.move_by(by, at, Cause::Operator, rules) {
+        room.apply(&event);
+    }
+}
+
+fn issue(room: &mut Room, number: u64, now: Seconds, rules: &Rules) -> Result<Position, Refusal> {
+    let issuing = room.issue(id(number), now, (&issuer(), 3600), rules)?;
+    if let Issuing::New(event) = issuing {
+        room.apply(&event);
+    }
+    Ok(room.token(id(number)).unwrap().0)
+}
+
+fn sweep(room: &mut Room, now: Seconds, rules: &Rules) -> Vec<Event> {
+    let mut events = Vec::new();
+    while let Some(event) = room.sweep(now, rules) {
+        room.apply(&event);
+        events.push(event);
+    }
+    events
+}
+
+fn figures(room: &Room) -> (i64, u64, Position, i64) {
+    let counters = room.counters();
+    (counters.serving, counters.expired, counters.swept, counters.waiting())
+}
+
+#[test]
+fn places_are_given_from_one_in_the_order_of_arrival() {
+    let mut room = Room::default();
+    assert_eq!((1..=100).map(|number| join(&mut room, number, 5)).collect::<Vec<_>>(), (1..=100).collect::<Vec<_>>());
+    assert_eq!((room.counters().queue, room.counters().waiting()), (100, 100));
+    assert!(room.join(id(7), None, 5).is_err(), "an id is one visitor's");
+}
+
+#[test]
+fn a_join_that_is_repeated_by_its_key_is_the_same_place() {
+    let mut room = Room::default();
+    let key = Some(JoinKey([1; 16]));
+    let Ok(Joining::New(event)) = room.join(id(1), key, 5) else { panic!() };
+    room.apply(&event);
+    assert_eq!(room.join(id(2), key, 9), Ok(Joining::Known(id(1))));
+    assert_eq!(room.counters().queue, 1);
+}
+
+#[test]
+fn a_turn_begins_when_both_the_visitor_is_there_and_the_number_is_reached() {
+    for rules in [mended(), strict()] {
+        let mut room = Room::default();
+        join(&mut room, 1, 1000);
+        move_by(&mut room, 2, 1050, &rules);
+        join(&mut room, 2, 1080);
+
+        assert_eq!(room.turn_of(id(1), 1060, &rules), Ok(Some(Turn::Open(90))));
+        assert_eq!(room.turn_of(id(1), 1150, &rules), Ok(Some(Turn::Open(0))));
+        assert_eq!(room.turn_of(id(1), 1151, &rules), Ok(Some(Turn::Over)));
+        assert_eq!(room.turn_of(id(2), 1151, &rules), Ok(Some(Turn::Open(29))));
+        assert_eq!(room.turn_of(id(3), 1151, &rules), Err(Refusal::Unknown));
+        join(&mut room, 3, 1080);
+        assert_eq!(room.turn_of(id(3), 9999, &rules), Err(Refusal::NotServed));
+    }
+}
+
+#[test]
+fn each_increment_has_a_clock_of_its_own() {
+    let mut room = Room::default();
+    join_all(&mut room, 1..=4, 1000);
+    move_by(&mut room, 2, 1000, &mended());
+    move_by(&mut room, 2, 1060, &mended());
+    assert_eq!(issue(&mut room, 2, 1101, &mended()), Err(Refusal::Expired));
+    assert_eq!(issue(&mut room, 3, 1101, &mended()), Ok(3));
+}
+
+#[test]
+fn a_token_that_was_issued_is_issued_again_whatever_the_clock_says() {
+    let mut room = Room::default();
+    join(&mut room, 1, 1000);
+    move_by(&mut room, 1, 1000, &mended());
+    issue(&mut room, 1, 1000, &mended()).unwrap();
+    let first = room.token(id(1)).unwrap();
+    sweep(&mut room, 9000, &mended());
+    issue(&mut room, 1, 9000, &mended()).unwrap();
+    assert_eq!((room.token(id(1)).unwrap(), room.counters().tokens), (first, 1));
+}
+
+#[test]
+fn turns_that_nobody_takes_are_passed_on() {
+    for rules in [mended(), strict()] {
+        let mut room = Room::default();
+        join_all(&mut room, 1..=6, 1000);
+        move_by(&mut room, 4, 1000, &rules);
+        issue(&mut room, 1, 1000, &rules).unwrap();
+        issue(&mut room, 2, 1000, &rules).unwrap();
+        assert_eq!(sweep(&mut room, 1099, &rules), []);
+
+        let events = sweep(&mut room, 1101, &rules);
+
+        assert!(matches!(events[..], [Event::Swept { up_to: 4, passed_on: 2, .. }]), "{events:?}");
+        assert_eq!(figures(&room), (6, 2, 4, 2));
+        assert_eq!(issue(&mut room, 3, 1101, &rules), Err(Refusal::Expired));
+        assert_eq!(issue(&mut room, 4, 1101, &rules), Err(Refusal::Expired));
+        assert_eq!(room.turn_of(id(5), 1101, &rules), Ok(Some(Turn::Open(PERIOD))));
+        assert_eq!(issue(&mut room, 6, 1201, &rules), Ok(6));
+    }
+}
+
+#[test]
+fn turns_are_lost_that_are_not_passed_on() {
+    let rules = rules(Compatibility::Mended, PassOn::Lost);
+    let mut room = Room::default();
+    join_all(&mut room, 1..=6, 1000);
+    move_by(&mut room, 4, 1000, &rules);
+    sweep(&mut room, 1101, &rules);
+    assert_eq!(figures(&room), (4, 0, 4, 6));
+}
+
+#[test]
+fn a_serving_number_ahead_of_the_line_does_not_stop_the_sweep() {
+    let stand = |rules: &Rules| {
+        let mut room = Room::default();
+        move_by(&mut room, 10, 1000, rules);
+        join_all(&mut room, 1..=3, 1000);
+        sweep(&mut room, 1101, rules);
+        let after = figures(&room);
+        join(&mut room, 4, 1150);
+        (after, issue(&mut room, 4, 1150, rules))
+    };
+    assert_eq!(stand(&mended()), ((13, 3, 3, 0), Ok(4)));
+    assert_eq!(stand(&strict()), ((10, 0, 0, 3), Ok(4)));
+}
+
+#[test]
+fn an_increment_of_nothing_restarts_no_clock_unless_strictly() {
+    for (rules, expected) in [(mended(), Err(Refusal::Expired)), (strict(), Ok(1))] {
+        let mut room = Room::default();
+        join(&mut room, 1, 1000);
+        move_by(&mut room, 1, 1000, &rules);
+        move_by(&mut room, 0, 1090, &rules);
+        assert_eq!(issue(&mut room, 1, 1150, &rules), expected);
+    }
+}
+
+#[test]
+fn who_took_a_turn_is_not_forgotten_when_the_number_goes_down_and_up() {
+    for (rules, passed_on) in [(mended(), 1), (strict(), 2)] {
+        let mut room = Room::default();
+        join_all(&mut room, 1..=3, 1000);
+        move_by(&mut room, 2, 1000, &rules);
+        issue(&mut room, 1, 1000, &rules).unwrap();
+        move_by(&mut room, -1, 1010, &rules);
+        move_by(&mut room, 1, 1020, &rules);
+        let events = sweep(&mut room, 1121, &rules);
+        let passed = events.iter().map(|event| if let Event::Swept { passed_on, .. } = event { *passed_on } else { 0 });
+        assert_eq!(passed.sum::<u32>(), passed_on);
+    }
+}
+
+#[test]
+fn a_token_outlives_a_serving_number_that_was_lowered_unless_strictly() {
+    for (rules, expected) in [(mended(), Ok(1)), (strict(), Err(Refusal::NotServed))] {
+        let mut room = Room::default();
+        join(&mut room, 1, 1000);
+        move_by(&mut room, 1, 1000, &rules);
+        issue(&mut room, 1, 1000, &rules).unwrap();
+        move_by(&mut room, -5, 1000, &rules);
+        assert_eq!(issue(&mut room, 1, 1001, &rules), expected);
+        assert_eq!(room.counters().serving, -4);
+    }
+}
+
+#[test]
+fn a_visit_ends_once() {
+    let mut room = Room::default();
+    join(&mut room, 1, 1000);
+    move_by(&mut room, 1, 1000, &mended());
+    assert!(room.end(id(1), Ending::Completed).is_err(), "there is no token");
+    issue(&mut room, 1, 1000, &mended()).unwrap();
+    assert_eq!((room.active(4600), room.active(4601), room.expired(4600).len()), (1, 0, 0));
+
+    let ended = room.end(id(1), Ending::Completed).unwrap();
+    room.apply(&ended);
+
+    assert!(room.end(id(1), Ending::Abandoned).is_err());
+    assert_eq!(issue(&mut room, 1, 1001, &mended()), Err(Refusal::Ended));
+    assert_eq!((room.active(1001), room.counters().completed, room.counters().abandoned), (0, 1, 0));
+    assert_eq!(room.expired(4601), [id(1)]);
+}
+
+#[test]
+fn a_reset_begins_anew_and_can_be_undone_for_an_hour() {
+    let mut room = Room::default();
+    join_all(&mut room, 1..=3, 1000);
+    move_by(&mut room, 2, 1000, &mended());
+    issue(&mut room, 1, 1000, &mended()).unwrap();
+    let before = room.line().clone();
+
+    room.apply(&room.reset(2000));
+
+    assert_eq!((room.line(), room.find(id(1))), (&Line::default(), None));
+    assert_eq!(join(&mut room, 9, 2001), 1);
+    assert_eq!(room.restore(5600), None);
+    let restored = room.restore(5599).unwrap();
+    room.apply(&restored);
+    assert_eq!(room.find(id(9)).unwrap().0, 4, "who came since is behind the others");
+    assert_eq!((room.line().tokens.clone(), room.counters().serving), (before.tokens, 2));
+    assert_eq!(room.restore(5599), None);
+
+    room.apply(&room.reset(6000));
+    room.forget(9599);
+    assert!(room.before().is_some());
+    room.forget(9600);
+    assert!(room.before().is_none());
+}
+
+#[test]
+fn a_place_that_the_log_lost_is_nobody_s() {
+    let mut room = Room::default();
+    room.apply(&Event::Joined { position: 3, id: id(1), key: None, at: 5 });
+    assert_eq!((room.find(id(1)).unwrap().0, room.find(RequestId::default())), (3, None));
+    let again = Room::of(room.version(), room.line().clone(), None);
+    assert_eq!((again.find(id(1)).unwrap().0, again.find(RequestId::default())), (3, None));
+}
+
+/// Something that somebody does.
+#[derive(Clone, Debug)]
+enum Step {
+    Join,
+    JoinAgain(u8),
+    Move(i64),
+    Issue(usize),
+    End(usize),
+    Sweep,
+    Wait(u32),
+    Reset,
+    Restore,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => Just(Step::Join),
+        2 => any::<u8>().prop_map(Step::JoinAgain),
+        4 => (-4..12_i64).prop_map(Step::Move),
+        8 => any::<usize>().prop_map(Step::Issue),
+        2 => any::<usize>().prop_map(Step::End),
+        4 => Just(Step::Sweep),
+        4 => (0..150_u32).prop_map(Step::Wait),
+        1 => Just(Step::Reset),
+        1 => Just(Step::Restore),
+    ]
+}
+
+/// A room, all that happened in it, and what it must be like.
+struct Story {
+    room: Room,
+    rules: Rules,
+    now: Seconds,
+    next: u64,
+    events: Vec<Event>,
+    moved: i64,
+    joined: Vec<RequestId>,
+    keyed: HashMap<u8, RequestId>,
+    /// Whether no reset was undone.
+    is_plain: bool,
+}
+
+impl Story {
+    fn new(rules: Rules) -> Self {
+        let (room, events, joined, keyed) = Default::default();
+        Self { room, rules, now: 1000, next: 1, events, moved: 0, joined, keyed, is_plain: true }
+    }
+
+    fn happen(&mut self, event: Event) {
+        self.room.apply(&event);
+        self.events.push(event);
+    }
+
+    fn join(&mut self, key: Option<u8>) {
+        let id = id(self.next);
+        self.next += 1;
+        match self.room.join(id, key.map(|key| JoinKey([key; 16])), self.now).unwrap() {
+            Joining::Known(known) => assert!(!self.is_plain || self.keyed.get(&key.unwrap()) == Some(&known)),
+            Joining::New(event) => {
+                self.happen(event);
+                self.joined.push(id);
+                if let Some(key) = key {
+                    assert!(self.keyed.insert(key, id).is_none() || !self.is_plain, "it was known");
+                }
+            }
+        }
+    }
+
+    fn someone(&self, which: usize) -> Option<RequestId> {
+        self.joined.get(which.checked_rem(self.joined.len())?).copied()
+    }
+
+    fn step(&mut self, step: &Step) {
+        let (now, rules) = (self.now, self.rules);
+        match *step {
+            Step::Join => self.join(None),
+            Step::JoinAgain(key) => self.join(Some(key % 8)),
+            Step::Move(by) => {
+                self.moved += by;
+                let event = self.room.move_by(by, now, Cause::Operator, &rules);
+                if let Some(event) = event {
+                    self.happen(event);
+                }
+            }
+            Step::Issue(which) => {
+                let Some(id) = self.someone(which) else { return };
+                let turn = self.room.turn_of(id, now, &rules);
+                let had = self.room.token(id).is_some();
+                match self.room.issue(id, now, (&issuer(), 60), &rules) {
+                    Ok(Issuing::New(event)) => {
+                        assert!(!had && matches!(turn, Ok(None | Some(Turn::Open(_)))), "{turn:?}");
+                        self.happen(event);
+                    }
+                    Ok(Issuing::Known(token)) => assert_eq!(Some(token), self.room.token(id).map(|(_, token)| token)),
+                    Err(Refusal::Expired) => assert!(!had && turn == Ok(Some(Turn::Over))),
+                    Err(Refusal::Ended) => assert!(had),
+                    Err(Refusal::NotServed | Refusal::Unknown) => {}
+                }
+            }
+            Step::End(which) => {
+                let ended = self.someone(which).map(|id| self.room.end(id, Ending::Completed));
+                if let Some(Ok(event)) = ended {
+                    self.happen(event);
+                }
+            }
+            Step::Sweep => {
+                while let Some(event) = self.room.sweep(now, &rules) {
+                    self.happen(event);
+                }
+            }
+            Step::Wait(seconds) => self.now += seconds,
+            Step::Reset => {
+                self.happen(self.room.reset(now));
+                self.moved = 0;
+                self.joined.clear();
+                self.keyed.clear();
+            }
+            Step::Restore => {}
+        }
+    }
+
+    /// What holds at any time.
+    fn check(&self) {
+        let (counters, line) = (self.room.counters(), self.room.line());
+        assert_eq!(counters.queue as usize, self.joined.len());
+        for (position, id) in (1..).zip(&self.joined) {
+            assert_eq!(self.room.find(*id).map(|(position, _)| position), Some(position));
+        }
+        let with_token = line.places.iter().filter(|place| place.token > 0).count();
+        assert_eq!((counters.tokens as usize, line.tokens.len()), (with_token, with_token));
+        let passed_on = i64::try_from(counters.expired).unwrap();
+        assert_eq!(counters.serving, self.moved + passed_on, "each turn was given by somebody or passed on");
+        if self.rules.compatibility == Compatibility::Mended && self.rules.expiry.is_some() {
+            let swept = line.places.iter().take(counters.swept as usize);
+            let unused = swept.filter(|place| place.token == 0).count() as u64;
+            assert_eq!(counters.expired, unused, "a turn is passed on once, and only if nobody took it");
+            assert!(counters.waiting() >= 0);
+        }
+        let active = line.tokens.iter().filter(|token| token.ending.is_none() && token.expires >= self.now).count();
+        assert_eq!(self.room.active(self.now), active as u64);
+        assert_eq!(
+            self.room.expired(self.now).len(),
+            line.tokens.iter().filter(|token| token.expires < self.now).count()
+        );
+    }
+}
+
+fn any_rules() -> impl Strategy<Value = Rules> {
+    let compatibility = prop_oneof![Just(Compatibility::Mended), Just(Compatibility::Strict)];
+    let expiry = prop_oneof![
+        Just(None),
+        Just(Some(Expiry { period: PERIOD, pass_on: PassOn::ToTheNext })),
+        Just(Some(Expiry { period: 1, pass_on: PassOn::ToTheNext })),
+    ];
+    (compatibility, expiry).prop_map(|(compatibility, expiry)| Rules { expiry, compatibility })
+}
+
+proptest! {
+    #[test]
+    fn places_are_unique_and_gapless_and_turns_are_conserved(
+        rules in any_rules(),
+        steps in prop::collection::vec(step(), 0..200),
+    ) {
+        let mut story = Story::new(rules);
+        for step in &steps {
+            story.step(step);
+            story.check();
+        }
+    }
+
+    #[test]
+    fn the_log_replayed_from_any_place_gives_the_same_room(
+        rules in any_rules(),
+        steps in prop::collection::vec(step(), 0..200),
+        from in any::<prop::sample::Index>(),
+    ) {
+        let mut story = Story::new(rules);
+        for step in &steps {
+            match step {
+                Step::Restore => {
+                    let event = story.room.restore(story.now);
+                    story.is_plain = false;
+                    if let Some(event) = event {
+                        story.happen(event);
+                    }
+                }
+                step => story.step(step),
+            }
+        }
+        let (mut early, mut late) = (Room::default(), Room::default());
+        let (first, rest) = story.events.split_at(from.index(story.events.len() + 1));
+        for event in first {
+            early.apply(event);
+        }
+        let before = early.before().map(|before| (before.reset, before.line.clone()));
+        let mut early = Room::of(early.version(), early.line().clone(), before);
+        for event in rest {
+            early.apply(event);
+        }
+        for event in &story.events {
+            late.apply(event);
+        }
+
+        for again in [&early, &late] {
+            prop_assert_eq!(again.version(), story.room.version());
+            prop_assert_eq!(again.line(), story.room.line());
+            prop_assert_eq!(again.before().map(|before| &before.line), story.room.before().map(|before| &before.line));
+            prop_assert_eq!(again.active(story.now), story.room.active(story.now));
+            for id in &story.joined {
+                prop_assert_eq!(again.find(*id), story.room.find(*id));
+            }
+        }
+    }
+}
