@@ -3,12 +3,13 @@
 mod admission;
 mod duties;
 
+use openapi::Operation as Op;
 use partners::{NewApp, NewCompany, NewDeveloper, NewProduct};
 
-use crate::operation::{Operation as Op, Operations};
+use crate::operation::{Lists, Operations};
 use crate::{
-    Status, apps, audit, companies, configuration, contracts, developers, health, key_changes, keys, metrics, openapi,
-    products, reference, statements, status, subscriptions, tokens, upgrade, usage, usage_series, webhooks,
+    Status, apps, audit, companies, configuration, contracts, developers, health, key_changes, keys, metrics,
+    operation, products, statements, status, subscriptions, tokens, upgrade, usage, usage_series, webhooks,
 };
 
 /// What everybody may ask who reaches the listener.
@@ -27,8 +28,11 @@ pub(crate) fn open() -> Operations {
                 .answers::<keys::Patterns>(),
             keys::patterns,
         )
-        .on(Op::get("/openapi.json", "This description").open().or_says(&["application/json"]), openapi::show)
-        .on(Op::get("/reference", "This description as a page").open().or_says(&["text/html"]), reference::show)
+        .on(
+            Op::get("/openapi.json", "This description").open().or_says(&["application/json"]),
+            operation::show_document,
+        )
+        .on(Op::get("/reference", "This description as a page").open().or_says(&["text/html"]), operation::show_page)
 }
 
 /// For scrapers.

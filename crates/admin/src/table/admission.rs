@@ -1,8 +1,9 @@
 //! Operations about certificates, and about what partners have open.
 
+use openapi::Operation as Op;
 use partners::{NewCertificate, NewCertificateRule};
 
-use crate::operation::{Operation as Op, Operations};
+use crate::operation::{Lists, Operations};
 use crate::{certificate_rules, certificates, rooms, sessions};
 
 pub(super) fn operations() -> Operations {

@@ -2,8 +2,9 @@
 
 use alerts::{ShownAlert, ShownSilence};
 use jobs::{ShownJob, ShownRun};
+use openapi::Operation as Op;
 
-use crate::operation::{Operation as Op, Operations};
+use crate::operation::{Lists, Operations};
 use crate::{alerts as of_alerts, jobs as of_jobs};
 
 pub(super) fn operations() -> Operations {

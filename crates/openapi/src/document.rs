@@ -1,26 +1,10 @@
-//! The description of the Admin API in `OpenAPI` 3.1, made from the operations as they are served.
+//! The description of the Admin API in `OpenAPI` 3.1, made from its operations.
 
-use std::sync::LazyLock;
-
-use axum::response::IntoResponse;
-use http::header::CONTENT_TYPE;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::operation::{Asking, Heeds, Operation, Said, Sent, Verb};
-use crate::table;
-
-/// The description. It is the same as long as the process lives.
-pub(crate) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    let operations = table::open().and(table::metrics()).and(table::closed());
-    document(&operations.described)
-});
-
-/// `GET /openapi.json`: the description, for programs that make clients and tests.
-pub(crate) async fn show() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], DOCUMENT.to_string())
-}
 
 /// What makes schemas: one for what is sent, one for what is said.
 struct Schemas {
@@ -28,7 +12,8 @@ struct Schemas {
     said: SchemaGenerator,
 }
 
-fn document(operations: &[Operation]) -> Value {
+/// Describes operations in `OpenAPI` 3.1.
+pub fn document(operations: &[Operation]) -> Value {
     let settings = || {
         SchemaSettings::draft2020_12().with(|settings| {
             settings.definitions_path = "/components/schemas".into();
@@ -228,7 +213,7 @@ fn problem() -> Value {
 }
 
 /// Under which heading an operation stands.
-pub(crate) fn group(operation: &Operation) -> &'static str {
+fn group(operation: &Operation) -> &'static str {
     let steps: Vec<&str> = operation.path.split('/').skip(1).collect();
     match *steps.as_slice() {
         ["companies", _, "apps", _, "keys", ..] | ["keys", ..] => "Keys",
@@ -244,99 +229,20 @@ pub(crate) fn group(operation: &Operation) -> &'static str {
         ["statements", ..] => "Statements",
         ["usage", ..] => "Usage",
         ["webhooks", ..] => "Webhooks",
+        ["rooms", ..] => "Waiting rooms",
+        ["alerts" | "silences", ..] => "Alerts",
+        ["jobs", ..] => "Jobs",
         ["tokens" | "audit", ..] => "Operators",
         _ => "Gateway",
     }
 }
 
 /// A name for programs: `get-keys-by-key`.
-fn id(operation: &Operation) -> String {
+pub(crate) fn id(operation: &Operation) -> String {
     let words = operation.path.split(['/', '.']).filter(|step| !step.is_empty());
     let word = |step: &str| match step.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
         Some(name) => format!("by-{name}"),
         None => step.to_owned(),
     };
     std::iter::once(operation.verb.word().to_owned()).chain(words.map(word)).collect::<Vec<_>>().join("-")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use http::{Method, StatusCode};
-
-    use super::*;
-    use crate::tester::Tester;
-
-    fn every(value: &Value, found: &mut Vec<String>) {
-        match value {
-            Value::Object(members) => {
-                found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
-                members.values().for_each(|member| every(member, found));
-            }
-            Value::Array(items) => items.iter().for_each(|item| every(item, found)),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-        }
-    }
-
-    #[tokio::test]
-    async fn everybody_may_read_the_description() {
-        let answer = Tester::new().send_without_token(Method::GET, "/openapi.json").await;
-        assert_eq!((answer.status, &answer.json["openapi"]), (StatusCode::OK, &json!("3.1.0")));
-    }
-
-    #[test]
-    fn every_reference_leads_to_a_type_and_every_operation_has_a_name_of_its_own() {
-        let mut references = Vec::new();
-        every(&DOCUMENT, &mut references);
-        for reference in references {
-            let pointer = reference.strip_prefix('#').unwrap();
-            assert!(DOCUMENT.pointer(pointer).is_some(), "{reference}");
-        }
-        let operations = table::open().and(table::metrics()).and(table::closed()).described;
-        let names: BTreeSet<_> = operations.iter().map(id).collect();
-        assert_eq!(names.len(), operations.len());
-    }
-
-    #[test]
-    fn types_that_are_sent_and_said_alike_are_described_alike() {
-        let types = DOCUMENT["components"]["schemas"].as_object().unwrap();
-        // Two types of one name would be told apart by a number.
-        let doubled: Vec<_> = types.keys().filter(|name| name.ends_with(|last: char| last.is_ascii_digit())).collect();
-        assert!(doubled.is_empty(), "{doubled:?}");
-    }
-
-    #[tokio::test]
-    async fn what_is_described_is_served_with_or_without_a_token_as_it_says() {
-        let tester = Tester::new();
-        for (path, methods) in DOCUMENT["paths"].as_object().unwrap() {
-            let asked = path.replace("{number}", "7").replace("{key}", "abcdefghijkl").replace(['{', '}'], "");
-            for (verb, operation) in methods.as_object().unwrap() {
-                let method: Method = verb.to_uppercase().parse().unwrap();
-                let answer = tester.send(method.as_str(), &asked, "", "").await;
-                assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{verb} {path}");
-                assert!(!answer.text.contains("no-such-path"), "{verb} {path}");
-                let without = tester.send_without_token(method, &asked).await.status;
-                let is_open = operation.get("security").is_some();
-                assert_eq!(without == StatusCode::UNAUTHORIZED, !is_open, "{verb} {path}");
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn an_answer_has_the_members_that_its_description_says() {
-        let tester = Tester::with_app().await;
-        let of = |name: &str| DOCUMENT["components"]["schemas"][name]["properties"].as_object().unwrap().clone();
-        for (path, name) in
-            [("/companies/acme", "Company"), ("/companies/acme/apps/shop", "App"), ("/products/gold", "Product")]
-        {
-            let said = tester.get(path).await.json;
-            let described: BTreeSet<_> = of(name).keys().cloned().collect();
-            let members: BTreeSet<_> = said.as_object().unwrap().keys().cloned().collect();
-            assert_eq!(members, described, "{path}");
-        }
-        let key = tester.post("/companies/acme/apps/shop/keys", json!({})).await.json;
-        let described: BTreeSet<_> = of("MadeKey").keys().cloned().collect();
-        assert_eq!(key.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>(), described);
-    }
 }
