@@ -14,9 +14,11 @@ use hashbrown::HashMap;
 use payload::ByteSet;
 use payload::transform::Transformation;
 
+pub(crate) use self::needs::Domain;
 use self::needs::Needs;
 use self::scan::Scanner;
 pub(crate) use self::sieve::Sieve;
+use crate::Phase;
 use crate::action::Disruptive;
 use crate::engine::Found;
 use crate::operator::{Comparison, Operator, Relation, integer};
@@ -113,7 +115,7 @@ impl Index {
         let mut tests = Vec::new();
         for chain in chains {
             for rule in &chain.links {
-                let probe = building.probe(rule);
+                let probe = building.probe(rule, chain.phase);
                 probes.push(probe);
                 tests.push(building.test(rule, probe, chain.links.len()));
             }
@@ -143,18 +145,22 @@ struct Building {
 
 impl Building {
     /// The probe of a rule's operator, if what it needs can be told.
-    fn probe(&mut self, rule: &Rule) -> Option<Probe> {
+    fn probe(&mut self, rule: &Rule, phase: Phase) -> Option<Probe> {
         if rule.negated {
             return None;
         }
-        let needs = needs(&rule.operator)?;
+        let domain = if phase <= Phase::RequestBody { Domain::Request } else { Domain::Answer };
+        let needs = Needs { domain, ..needs(&rule.operator)? };
         // The same expression is the same probe, wherever it stands.
         let text = match &rule.operator {
             Operator::Matches(matcher) => Some(matcher.regex.as_str().to_owned()),
             _ => None,
         };
-        if let Some(probe) = text.as_ref().and_then(|text| self.by_text.get(text)) {
-            return Some(*probe);
+        if let Some(probe) = text.as_ref().and_then(|text| self.by_text.get(text)).copied() {
+            if let Some(known) = self.needs.get_mut(probe.0 as usize).filter(|_| domain == Domain::Request) {
+                known.domain = domain;
+            }
+            return Some(probe);
         }
         let probe = Probe(u32::try_from(self.needs.len()).unwrap_or(u32::MAX));
         self.needs.push(needs);

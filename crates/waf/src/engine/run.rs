@@ -9,7 +9,7 @@ use super::state::{Evaluation, Found, Transaction};
 use crate::Phase;
 use crate::action::{Actions, Disruptive, Scope};
 use crate::operator::{Answer, Captures, Operator};
-use crate::prefilter::Foreseen;
+use crate::prefilter::{Domain, Foreseen};
 use crate::rules::{Rule, RuleAt, Rules};
 use crate::settings::Engine;
 use crate::values::ValueId;
@@ -75,6 +75,7 @@ impl Transaction {
             return self.interrupt(intervention);
         }
         let rules = Arc::clone(&self.rules);
+        self.domain = if phase <= Phase::RequestBody { Domain::Request } else { Domain::Answer };
         self.matched_vars.clear();
         let steps = &rules.program(phase).steps;
         let mut next = 0;

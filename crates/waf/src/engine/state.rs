@@ -12,7 +12,7 @@ use super::run::Intervention;
 use super::transform::Memo;
 use crate::action::{Audit, Initialised, Masked, Processor, Removal, Scope};
 use crate::chains::ChainSet;
-use crate::prefilter::Sieve;
+use crate::prefilter::{Domain, Sieve};
 use crate::rules::Rules;
 use crate::settings::Engine;
 use crate::slots::Slot;
@@ -49,6 +49,8 @@ pub struct Transaction {
     pub(crate) values: Values,
     pub(super) memo: Memo,
     pub(crate) sieve: Sieve,
+    /// What values are looked at for.
+    pub(crate) domain: Domain,
     pub(super) scalars: Box<[Option<ValueId>]>,
     pub(super) arguments: Vec<Argument>,
     pub(super) request_headers: Vec<Named>,
@@ -166,6 +168,7 @@ impl Transaction {
             values: Values::new(),
             memo: Memo::default(),
             sieve: Sieve::default(),
+            domain: Domain::Request,
             scalars: vec![None; Variable::COUNT].into(),
             arguments: Vec::new(),
             request_headers: Vec::new(),

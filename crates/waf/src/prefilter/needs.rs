@@ -13,6 +13,18 @@ pub(crate) struct Needs {
     pub(crate) sets: Vec<ByteSet>,
     /// So many bytes.
     pub(crate) length: usize,
+    /// Where values come from that are looked at.
+    pub(crate) domain: Domain,
+}
+
+/// Where values come from that an operator looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Domain {
+    /// From answers, or after all is done.
+    #[default]
+    Answer,
+    /// From requests, and perhaps from answers too.
+    Request,
 }
 
 impl Needs {
@@ -26,11 +38,11 @@ impl Needs {
         let both = |byte: u8| ByteSet::new(&[byte.to_ascii_lowercase(), byte.to_ascii_uppercase()]);
         let rarest = |text: &Vec<u8>| text.iter().map(|byte| both(*byte)).min_by_key(weight).unwrap_or_default();
         let set = literals.iter().fold(ByteSet::EMPTY, |set, text| set.or(rarest(text)));
-        Self { literals: Some(literals), sets: vec![set], length }
+        Self { literals: Some(literals), sets: vec![set], length, domain: Domain::default() }
     }
 
     pub(crate) fn a_byte_of(set: ByteSet) -> Self {
-        Self { literals: None, sets: vec![set], length: 1 }
+        Self { sets: vec![set], length: 1, ..Self::default() }
     }
 }
 
@@ -44,7 +56,7 @@ pub(crate) fn of_pattern(pattern: &str) -> Needs {
     sets.sort_by_key(weight);
     sets.dedup();
     sets.truncate(SETS);
-    Needs { literals, sets, length: facts.length }
+    Needs { literals, sets, length: facts.length, domain: Domain::default() }
 }
 
 /// What is known of a part of an expression.

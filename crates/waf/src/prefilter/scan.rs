@@ -3,7 +3,7 @@
 use payload::ByteSet;
 use smallvec::{SmallVec, smallvec};
 
-use super::needs::Needs;
+use super::needs::{Domain, Needs};
 use super::texts::Texts;
 
 /// Some operators, as bits. A set of all operators is a few of these.
@@ -26,7 +26,18 @@ pub(crate) struct Scanner {
     lengths: Vec<Row>,
     /// The operators that need one of their texts.
     literal: Vec<Row>,
-    texts: Texts,
+    request: Search,
+    answer: Search,
+}
+
+/// What values of one domain are searched for.
+#[derive(Debug)]
+struct Search {
+    /// The operators that are told about.
+    literal: Vec<Row>,
+    all: Texts,
+    /// The texts that values of nothing but ordinary bytes can have.
+    ordinary: Texts,
 }
 
 /// The operators by the bytes of one of their sets.
@@ -57,15 +68,17 @@ impl Scanner {
                 set(&mut literal, 0, number);
             }
         }
-        Self { rows, tables, lengths, literal, texts: Texts::of(needs) }
+        let request = Search::of(needs, rows, |needs| needs.domain == Domain::Request);
+        Self { rows, tables, lengths, literal, request, answer: Search::of(needs, rows, |_| true) }
     }
 
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Writes which operators a value is a candidate of, over what is there.
-    pub(crate) fn scan(&self, value: &[u8], held: &ByteSet, candidates: &mut [Row]) {
+    /// Writes which operators a value is a candidate of, over what is there. While the request is looked at, operators
+    /// for answers alone are not told apart.
+    pub(crate) fn scan(&self, value: &[u8], held: &ByteSet, domain: Domain, candidates: &mut [Row]) {
         let start = value.len().min(LENGTHS) * self.rows;
         let mut needed = false;
         let bytes = Held::of(held);
@@ -78,14 +91,31 @@ impl Scanner {
             needed |= row.iter().zip(&literal).any(|(row, literal)| row & literal != 0);
         }
         if needed {
-            self.find_texts(value, held, candidates);
+            let search = match domain {
+                Domain::Request => &self.request,
+                Domain::Answer => &self.answer,
+            };
+            search.run(value, held, candidates);
         }
+    }
+}
+
+impl Search {
+    fn of(needs: &[Needs], rows: usize, wanted: impl Fn(&Needs) -> bool) -> Self {
+        let mut literal = vec![NONE; rows];
+        for (number, _) in (0..).zip(needs).filter(|(_, needs)| needs.literals.is_some() && wanted(needs)) {
+            set(&mut literal, 0, number);
+        }
+        let all = Texts::of(needs, |needs, _| wanted(needs));
+        let ordinary = Texts::of(needs, |needs, text| wanted(needs) && ByteSet::of(text).is_within(&ORDINARY));
+        Self { literal, all, ordinary }
     }
 
     /// Takes away the operators that need a text which is not there.
-    fn find_texts(&self, value: &[u8], held: &ByteSet, candidates: &mut [Row]) {
-        let mut met: SmallVec<[Row; 2]> = smallvec![NONE; self.rows];
-        self.texts.find(value, held, |owners| {
+    fn run(&self, value: &[u8], held: &ByteSet, candidates: &mut [Row]) {
+        let mut met: SmallVec<[Row; 2]> = smallvec![NONE; candidates.len()];
+        let texts = if held.is_within(&ORDINARY) { &self.ordinary } else { &self.all };
+        texts.find(value, held, |owners| {
             for owner in owners {
                 set(&mut met, 0, *owner);
             }
@@ -182,6 +212,10 @@ fn bytes_in(set: &ByteSet) -> impl Iterator<Item = u8> {
     })
 }
 
+/// Bytes that most values have.
+const ORDINARY: ByteSet =
+    ByteSet::new(b" _").with_range(b'a', b'z').with_range(b'A', b'Z').with_range(b'0', b'9');
+
 const LETTERS: ByteSet = ByteSet::EMPTY.with_range(b'a', b'z').with_range(b'A', b'Z');
 const DIGITS: ByteSet = ByteSet::EMPTY.with_range(b'0', b'9');
 
@@ -195,7 +229,7 @@ mod tests {
     fn candidates(needs: &[Needs], value: &[u8]) -> Vec<usize> {
         let scanner = Scanner::of(needs);
         let mut rows = vec![NONE; scanner.rows()];
-        scanner.scan(value, &ByteSet::of(value), &mut rows);
+        scanner.scan(value, &ByteSet::of(value), Domain::Answer, &mut rows);
         let has = |number: &usize| rows[number / ROW][number % ROW / 64] >> (number % 64) & 1 == 1;
         (0..needs.len()).filter(has).collect()
     }
@@ -206,12 +240,12 @@ mod tests {
             Needs::default(),
             Needs::one_of(&[b"Union".to_vec(), b"select".to_vec()]),
             Needs::a_byte_of(ByteSet::new(b"<>")),
-            Needs { literals: None, sets: vec![ByteSet::new(b"a"), ByteSet::new(b"b")], length: 40 },
+            Needs { sets: vec![ByteSet::new(b"a"), ByteSet::new(b"-")], length: 40, ..Needs::default() },
         ];
         assert_eq!(candidates(&needs, b""), [0]);
         assert_eq!(candidates(&needs, b"a UNION"), [0, 1]);
         assert_eq!(candidates(&needs, b"<"), [0, 2]);
-        assert_eq!(candidates(&needs, b"a long value with one b in it, and more"), [0, 3]);
+        assert_eq!(candidates(&needs, b"a long value with one - in it, and more"), [0, 3]);
     }
 
     #[test]

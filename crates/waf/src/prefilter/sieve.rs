@@ -250,7 +250,7 @@ impl Transaction {
         let start = self.sieve.candidates.len();
         self.sieve.candidates.resize(start + scanner.rows(), NONE);
         if let Some(candidates) = self.sieve.candidates.get_mut(start..) {
-            scanner.scan(self.values.bytes(value), self.values.held(value), candidates);
+            scanner.scan(self.values.bytes(value), self.values.held(value), self.domain, candidates);
         }
         if self.sieve.places.len() <= value.index() {
             self.sieve.places.resize(self.values.len().max(value.index() + 1), NOWHERE);

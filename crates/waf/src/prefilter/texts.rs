@@ -17,8 +17,11 @@ pub(super) struct Texts {
     /// By three bytes: where the texts that are known by them begin among the anchors, and how many there are.
     places: HashMap<u32, (u32, u32)>,
     anchors: Vec<Anchor>,
-    /// Texts of one or two bytes, with the bytes that they have in either case.
-    short: Vec<(ByteSet, u32)>,
+    /// Whether a text is these two bytes.
+    pairs: Vec<u64>,
+    by_pair: HashMap<u16, u32>,
+    /// By byte: the text that is this byte alone.
+    single: Vec<(u8, u32)>,
     texts: Vec<Box<[u8]>>,
     /// By text: the operators that need it.
     owners: Vec<Vec<u32>>,
@@ -32,13 +35,13 @@ struct Anchor {
 }
 
 impl Texts {
-    /// The texts of operators, each once.
-    pub(super) fn of(needs: &[Needs]) -> Self {
+    /// Those texts of operators that are wanted, each once.
+    pub(super) fn of(needs: &[Needs], wanted: impl Fn(&Needs, &[u8]) -> bool) -> Self {
         let mut numbers: HashMap<&[u8], usize> = HashMap::new();
         let mut texts: Vec<Box<[u8]>> = Vec::new();
         let mut owners: Vec<Vec<u32>> = Vec::new();
         for (number, needs) in (0..).zip(needs) {
-            for text in needs.literals.iter().flatten() {
+            for text in needs.literals.iter().flatten().filter(|text| wanted(needs, text)) {
                 let place = *numbers.entry(text).or_insert_with(|| {
                     texts.push(text.as_slice().into());
                     owners.push(Vec::new());
@@ -53,7 +56,9 @@ impl Texts {
             marks: vec![0; MARKS / 64],
             places: HashMap::new(),
             anchors: Vec::new(),
-            short: Vec::new(),
+            pairs: vec![0; PAIRS / 64],
+            by_pair: HashMap::new(),
+            single: Vec::new(),
             texts,
             owners,
         };
@@ -64,22 +69,22 @@ impl Texts {
     fn index(&mut self) {
         let mut by_bytes: HashMap<u32, Vec<Anchor>> = HashMap::new();
         for (number, text) in (0..).zip(&self.texts) {
-            match rarest(text) {
-                Some((bytes, offset)) => by_bytes.entry(bytes).or_default().push(Anchor { text: number, offset }),
-                None => {
-                    let either = text.iter().fold(ByteSet::EMPTY, |set, byte| set.with(*byte));
-                    self.short.push((either, number));
+            match (&**text, rarest(text)) {
+                ([byte], _) => self.single.push((*byte, number)),
+                ([first, second], _) => {
+                    let pair = u16::from_be_bytes([*first, *second]);
+                    self.by_pair.insert(pair, number);
+                    mark(&mut self.pairs, usize::from(pair));
                 }
+                (_, Some((bytes, offset))) => by_bytes.entry(bytes).or_default().push(Anchor { text: number, offset }),
+                (_, None) => {}
             }
         }
         for (bytes, anchors) in by_bytes {
             let start = u32::try_from(self.anchors.len()).unwrap_or(u32::MAX);
             self.places.insert(bytes, (start, u32::try_from(anchors.len()).unwrap_or(u32::MAX)));
             self.anchors.extend(anchors);
-            let mark = mark(bytes);
-            if let Some(word) = self.marks.get_mut(mark / 64) {
-                *word |= 1 << (mark % 64);
-            }
+            mark(&mut self.marks, hash(bytes));
         }
     }
 
@@ -89,16 +94,16 @@ impl Texts {
         let mut window = 0;
         for (end, byte) in value.iter().enumerate() {
             window = (window << 8 | u32::from(byte.to_ascii_lowercase())) & 0x00ff_ffff;
-            let mark = mark(window);
-            let word = self.marks.get(mark / 64).copied().unwrap_or(0);
-            if word >> (mark % 64) & 1 == 1 && end >= 2 {
+            if is_marked(&self.marks, hash(window)) && end >= 2 {
                 self.compare(window, value, end - 2, &mut report);
             }
+            let pair = u16::try_from(window & 0xffff).unwrap_or_default();
+            if is_marked(&self.pairs, usize::from(pair)) && end >= 1 {
+                self.by_pair.get(&pair).into_iter().for_each(|text| report(*text));
+            }
         }
-        let lower = self.short.iter().filter(|(bytes, _)| bytes.is_within(&lowercase(held)));
-        for (_, text) in lower {
-            let wanted = self.texts.get(*text as usize).map_or(&[][..], |text| text);
-            if value.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted)) {
+        for (byte, text) in &self.single {
+            if held.contains(*byte) || held.contains(byte.to_ascii_uppercase()) {
                 report(*text);
             }
         }
@@ -126,27 +131,24 @@ fn rarest(text: &[u8]) -> Option<(u32, u32)> {
     Some((bytes, u32::try_from(offset).ok()?))
 }
 
-/// Where three bytes are marked.
-fn mark(bytes: u32) -> usize {
-    (bytes.wrapping_mul(0x9E37_79B1) >> (32 - MARK_BITS)) as usize
+fn mark(marks: &mut [u64], at: usize) {
+    if let Some(word) = marks.get_mut(at / 64) {
+        *word |= 1 << (at % 64);
+    }
 }
 
-/// The set with small letters in the place of large ones.
-fn lowercase(held: &ByteSet) -> ByteSet {
-    let [low, letters, high, higher] = held.words();
-    // Large letters are 32 places before the small ones, in the same word.
-    let large = letters & 0x07FF_FFFE;
-    let mut set = ByteSet::EMPTY;
-    for (word, base) in [low, letters | large << 32, high, higher].into_iter().zip([0_u8, 64, 128, 192]) {
-        for bit in (0..64).filter(|bit| word >> bit & 1 == 1) {
-            set = set.with(base + bit);
-        }
-    }
-    set
+fn is_marked(marks: &[u64], at: usize) -> bool {
+    marks.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+}
+
+/// Where three bytes are marked.
+fn hash(bytes: u32) -> usize {
+    (bytes.wrapping_mul(0x9E37_79B1) >> (32 - MARK_BITS)) as usize
 }
 
 const MARK_BITS: u32 = 17;
 const MARKS: usize = 1 << MARK_BITS;
+const PAIRS: usize = 1 << 16;
 
 #[cfg(test)]
 mod tests {
@@ -163,7 +165,7 @@ mod tests {
             let needs: Vec<Needs> = texts.iter().map(|text| Needs::one_of(&[text.clone().into_bytes()])).collect();
             let mut found = vec![false; texts.len()];
             let held = ByteSet::of(value.as_bytes());
-            Texts::of(&needs).find(value.as_bytes(), &held, |owners| {
+            Texts::of(&needs, |_, _| true).find(value.as_bytes(), &held, |owners| {
                 owners.iter().for_each(|owner| found[*owner as usize] = true);
             });
             let lower = value.to_ascii_lowercase();
