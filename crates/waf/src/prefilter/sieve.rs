@@ -176,7 +176,8 @@ impl Transaction {
         let start = self.sieve.values.len();
         for at in list.start..list.end {
             let value = self.sieve.value(at);
-            if !group.may_change.meets(self.values.held(value)) && (value != ValueId::EMPTY || !group.may_change_empty) {
+            if !group.may_change.meets(self.values.held(value)) && (value != ValueId::EMPTY || !group.may_change_empty)
+            {
                 self.sieve.values.push(value);
             } else if group.multi_match {
                 let stages = self.stages(value, &group.transformations);

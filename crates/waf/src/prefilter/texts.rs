@@ -125,7 +125,8 @@ impl Texts {
 
 /// The three bytes in a row of a text that are least likely to be anywhere else, and where they stand.
 fn rarest(text: &[u8]) -> Option<(u32, u32)> {
-    let rank = |window: &[u8]| window.iter().map(|byte| weight(&ByteSet::new(&[*byte]))).map(u64::from).product::<u64>();
+    let rank =
+        |window: &[u8]| window.iter().map(|byte| weight(&ByteSet::new(&[*byte]))).map(u64::from).product::<u64>();
     let (offset, window) = text.windows(3).enumerate().min_by_key(|(_, window)| rank(window))?;
     let bytes = window.iter().fold(0, |bytes, byte| bytes << 8 | u32::from(*byte));
     Some((bytes, u32::try_from(offset).ok()?))
