@@ -195,21 +195,7 @@ fn anchor(document: &mut Document, file: &Path) {
     for upstream in document.upstreams.values_mut() {
         paths.extend(files_of(&mut upstream.tls));
     }
-    for log in &mut document.logs {
-        let tls = match log {
-            LogSink::Stdout(_) => None,
-            LogSink::File(file) => {
-                paths.push(&mut file.path);
-                None
-            }
-            LogSink::Fluent(sink) => sink.tls.as_mut(),
-            LogSink::Syslog(sink) => sink.tls.as_mut(),
-            LogSink::Elasticsearch(sink) => Some(&mut sink.tls),
-            LogSink::Otlp(sink) => Some(&mut sink.tls),
-            LogSink::Http(sink) => Some(&mut sink.tls),
-        };
-        paths.extend(tls.map(files_of).into_iter().flatten());
-    }
+    paths.extend(document.logs.iter_mut().flat_map(files_of_log));
     for sink in document.usage.events.values_mut() {
         match sink {
             EventSink::Http(_) => {}
@@ -221,7 +207,7 @@ fn anchor(document: &mut Document, file: &Path) {
         match receiver {
             AlertReceiver::Mail(mail) => paths.extend(&mut mail.ca),
             AlertReceiver::Webhook(AlertWebhook { tls, .. }) | AlertReceiver::Sentry(AlertSentry { tls, .. }) => {
-                paths.extend([&mut tls.ca, &mut tls.cert, &mut tls.key].into_iter().flatten());
+                paths.extend(files_of(tls));
             }
         }
     }
@@ -245,6 +231,19 @@ fn anchor(document: &mut Document, file: &Path) {
         }
     }
     authorities::resolve(document);
+}
+
+fn files_of_log(log: &mut LogSink) -> Vec<&mut PathBuf> {
+    let tls = match log {
+        LogSink::Stdout(_) => None,
+        LogSink::File(file) => return vec![&mut file.path],
+        LogSink::Fluent(sink) => sink.tls.as_mut(),
+        LogSink::Syslog(sink) => sink.tls.as_mut(),
+        LogSink::Elasticsearch(sink) => Some(&mut sink.tls),
+        LogSink::Otlp(sink) => Some(&mut sink.tls),
+        LogSink::Http(sink) => Some(&mut sink.tls),
+    };
+    tls.map(files_of).into_iter().flatten().collect()
 }
 
 fn files_of(tls: &mut ClientTls) -> impl Iterator<Item = &mut PathBuf> {

@@ -106,24 +106,18 @@ impl Keeping {
         make_private(folder).map_err(|error| trouble("the folder")(error.into()))?;
         let Backends { registry, totals, statements, leases, nodes, counts } =
             backends::open(store).await.map_err(|(what, cause)| trouble(what)(cause))?;
-        let vault = backends::vault(store, encryption).map_err(|cause| match cause.downcast_ref() {
-            // It is not the store's trouble.
-            Some(error @ secrets::Error::Elsewhere(_)) => {
-                StartError::Findings(vec![Finding::new(&transit::at(), error.to_string())])
-            }
-            _ => trouble("the vault of secrets")(cause),
-        })?;
-        let vault = Arc::new(vault);
+        let vault = backends::vault(store, encryption).map_err(|cause| {
+            transit::finding(cause)
+                .map_or_else(trouble("the vault of secrets"), |found| StartError::Findings(vec![found]))
+        });
+        let vault = Arc::new(vault?);
         let pepper = Pepper::load_or_create(&vault).map_err(|error| trouble("the pepper")(error.into()))?;
         let sessions = crate::sessions::sessions(leases, &vault).map_err(|error| trouble("sessions")(error.into()))?;
         let index = Arc::new(Index::new(pepper));
         index.refresh(&*registry).await.map_err(|error| trouble("the keys")(error.into()))?;
 
         let journal = |name: &str, settings| Journal::open(&folder.join(name), settings, now().0).map(Arc::new);
-        let mut consumers = vec![TOTALS.to_owned()];
-        consumers.extend(usage_settings.keep.map(|_| KEPT.to_owned()));
-        consumers.extend(usage_settings.events.keys().map(|name| events::consumer_of(name)));
-        let settings = journal::Settings { consumers, ..journal::Settings::default() };
+        let settings = journal::Settings { consumers: consumers(usage_settings), ..journal::Settings::default() };
         let usage = journal("usage", settings).map_err(|error| trouble("the usage journal")(error.into()))?;
         let kept =
             keep(&usage, &folder.join("usage"), usage_settings, &*totals).await.map_err(trouble("kept usage"))?;
@@ -268,6 +262,12 @@ pub enum NotRebuilt {
     /// What adds them up failed, or is in another process.
     #[error(transparent)]
     NotAddedUp(#[from] NotAddedUp),
+}
+
+/// Who reads the usage journal.
+fn consumers(settings: &Usage) -> Vec<String> {
+    let others = settings.events.keys().map(|name| events::consumer_of(name));
+    [TOTALS.to_owned()].into_iter().chain(settings.keep.map(|_| KEPT.to_owned())).chain(others).collect()
 }
 
 /// Records that stay after they were added up, if they are to.

@@ -98,10 +98,7 @@ impl Node {
         let document = &configuration.document;
         let all = |found| StartError::Findings(and_the_rest(&configuration, found));
         backends::expect(document).map_err(all)?;
-        let keeping = keep(document).await.map_err(|error| match error {
-            StartError::Findings(found) => all(found),
-            StartError::Store { .. } | StartError::Io(_) => error,
-        })?;
+        let keeping = keep(document).await.map_err(|error| error.or_findings(all))?;
         let services = keeping.as_ref().map_or_else(Services::default, |keeping| keeping.lend(Services::default()));
         let sources = Arc::new(Sources::default());
         let services = Arc::new(beside::lend(services, sources.clone()));

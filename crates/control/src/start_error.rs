@@ -24,3 +24,13 @@ pub enum StartError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
+
+impl StartError {
+    /// As it is, or what `all` makes of findings.
+    pub(crate) fn or_findings(self, all: impl FnOnce(Vec<Finding>) -> Self) -> Self {
+        match self {
+            Self::Findings(found) => all(found),
+            Self::Store { .. } | Self::Io(_) => self,
+        }
+    }
+}

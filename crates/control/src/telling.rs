@@ -41,13 +41,22 @@ impl Webhooks {
 
     /// Lets others tell the endpoints that this process told, before it ends.
     pub(crate) async fn let_go(&self) {
-        let Ok(kept) = self.registry.list(Listing::of(Kind::Progress)).await else { return };
-        for stored in kept {
-            let Ok(progress) = stored.entity::<Progress>() else { continue };
-            if progress.holder == self.holder {
-                let row = Row::of(&Progress { held: UnixMicros(0), ..progress });
-                // Where it cannot be kept, others wait until the time is over.
-                self.registry.commit(Commit::of(Write::Replace(row, Some(stored.revision)))).await.ok();
+        /// What a task had begun to write that was just ended may come in between.
+        const ATTEMPTS: usize = 3;
+        for _ in 0..ATTEMPTS {
+            let Ok(kept) = self.registry.list(Listing::of(Kind::Progress)).await else { return };
+            let mut has_changed = false;
+            for stored in kept {
+                let Ok(progress) = stored.entity::<Progress>() else { continue };
+                if progress.holder == self.holder && progress.held != UnixMicros(0) {
+                    let row = Row::of(&Progress { held: UnixMicros(0), ..progress });
+                    let let_go = self.registry.commit(Commit::of(Write::Replace(row, Some(stored.revision)))).await;
+                    // Where it cannot be kept for another reason, others wait until the time is over.
+                    has_changed |= matches!(let_go, Err(StoreError::Changed(_)));
+                }
+            }
+            if !has_changed {
+                return;
             }
         }
     }

@@ -85,8 +85,16 @@ pub(crate) fn check(encryption: &Encryption) -> Vec<Finding> {
     compiled.map_or_else(Vec::new, |compiled| compiled.err().unwrap_or_default())
 }
 
+/// What a vault cannot be opened for, if it is the server, and not the store.
+pub(crate) fn finding(cause: Trouble) -> Result<Finding, Trouble> {
+    match cause.downcast_ref() {
+        Some(error @ secrets::Error::Elsewhere(_)) => Ok(Finding::new(&at(), error.to_string())),
+        _ => Err(cause),
+    }
+}
+
 /// Where the settings stand.
-pub(crate) fn at() -> Pointer {
+fn at() -> Pointer {
     Pointer::default().at("encryption").at("transit")
 }
 

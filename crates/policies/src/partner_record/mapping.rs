@@ -25,8 +25,9 @@ pub(super) enum Member {
 #[derive(Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Program {
-    /// The program. It has neither modules nor anything from outside of the answer, and takes no more steps, and makes no more, than
-    /// an answer is worth.
+    /// The program, such as `[.users[] | select(.active) | .name] | join(",")`. It has the language whole, and of its functions those
+    /// about values: no regular expressions, dates, modules, or anything from outside of the answer. A run that takes too many
+    /// steps, or makes too much, finds no record.
     jq: String,
 }
 
