@@ -124,7 +124,7 @@ fn of_class(class: &Class) -> Facts {
             }
         }
     }
-    bytes.iter_mut().for_each(|byte| byte.make_ascii_lowercase());
+    bytes.iter_mut().for_each(u8::make_ascii_lowercase);
     bytes.sort_unstable();
     bytes.dedup();
     let exact = (bytes.len() <= SMALL_CLASS).then(|| bytes.iter().map(|byte| vec![*byte]).collect());
@@ -158,23 +158,20 @@ fn of_concatenation(parts: &[Facts]) -> Facts {
     for part in parts {
         length = length.saturating_add(part.length);
         sets.extend(part.sets.iter().copied());
-        match part.exact.as_ref().and_then(|exact| product(&run, exact)) {
-            Some(longer) => run = longer,
-            None => {
-                is_exact = false;
-                required = choose(required, std::mem::replace(&mut run, vec![Vec::new()]));
-                if let Some(exact) = &part.exact {
-                    run.clone_from(exact);
-                }
-                if let Some(inner) = &part.required {
-                    required = choose(required, inner.clone());
-                }
-            }
+        if let Some(longer) = part.exact.as_ref().and_then(|exact| product(&run, exact)) {
+            run = longer;
+            continue;
+        }
+        is_exact = false;
+        required = choose(required, &run);
+        run = part.exact.clone().unwrap_or_else(|| vec![Vec::new()]);
+        if let Some(inner) = &part.required {
+            required = choose(required, inner);
         }
     }
     let exact = is_exact.then(|| run.clone());
     if !is_exact {
-        required = choose(required, run);
+        required = choose(required, &run);
     }
     Facts { exact, required, sets, length }
 }
@@ -219,11 +216,11 @@ fn product(first: &[Vec<u8>], second: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     Some(all)
 }
 
-fn choose(old: Option<Vec<Vec<u8>>>, new: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
-    if shortest(&new) == 0 {
+fn choose(old: Option<Vec<Vec<u8>>>, new: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
+    if shortest(new) == 0 {
         return old;
     }
-    better(old.as_deref(), Some(&new)).map(<[Vec<u8>]>::to_vec)
+    better(old.as_deref(), Some(new)).map(<[Vec<u8>]>::to_vec)
 }
 
 /// Of two sets of texts the one that fewer values have: longer ones first, fewer ones then.

@@ -213,8 +213,7 @@ fn bytes_in(set: &ByteSet) -> impl Iterator<Item = u8> {
 }
 
 /// Bytes that most values have.
-const ORDINARY: ByteSet =
-    ByteSet::new(b" _").with_range(b'a', b'z').with_range(b'A', b'Z').with_range(b'0', b'9');
+const ORDINARY: ByteSet = ByteSet::new(b" _").with_range(b'a', b'z').with_range(b'A', b'Z').with_range(b'0', b'9');
 
 const LETTERS: ByteSet = ByteSet::EMPTY.with_range(b'a', b'z').with_range(b'A', b'Z');
 const DIGITS: ByteSet = ByteSet::EMPTY.with_range(b'0', b'9');
@@ -250,7 +249,8 @@ mod tests {
 
     #[test]
     fn there_may_be_more_operators_than_a_row_has() {
-        let needs: Vec<Needs> = (0..1100).map(|number| Needs::one_of(&[format!("text{number:04}").into_bytes()])).collect();
+        let needs: Vec<Needs> =
+            (0..1100).map(|number| Needs::one_of(&[format!("text{number:04}").into_bytes()])).collect();
         assert_eq!(candidates(&needs, b"text0003 text1024"), [3, 1024]);
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Texts {
     by_pair: HashMap<u16, u32>,
     /// By byte: the text that is this byte alone.
     single: Vec<(u8, u32)>,
-    texts: Vec<Box<[u8]>>,
+    all: Vec<Box<[u8]>>,
     /// By text: the operators that need it.
     owners: Vec<Vec<u32>>,
 }
@@ -59,7 +59,7 @@ impl Texts {
             pairs: vec![0; PAIRS / 64],
             by_pair: HashMap::new(),
             single: Vec::new(),
-            texts,
+            all: texts,
             owners,
         };
         found.index();
@@ -68,7 +68,7 @@ impl Texts {
 
     fn index(&mut self) {
         let mut by_bytes: HashMap<u32, Vec<Anchor>> = HashMap::new();
-        for (number, text) in (0..).zip(&self.texts) {
+        for (number, text) in (0..).zip(&self.all) {
             match (&**text, rarest(text)) {
                 ([byte], _) => self.single.push((*byte, number)),
                 ([first, second], _) => {
@@ -114,7 +114,7 @@ impl Texts {
         let Some((start, count)) = self.places.get(&window) else { return };
         let anchors = self.anchors.get(*start as usize..(start + count) as usize).unwrap_or_default();
         for anchor in anchors {
-            let text = self.texts.get(anchor.text as usize).map_or(&[][..], |text| text);
+            let text = self.all.get(anchor.text as usize).map_or(&[][..], |text| text);
             let Some(begin) = at.checked_sub(anchor.offset as usize) else { continue };
             if value.get(begin..begin + text.len()).is_some_and(|found| found.eq_ignore_ascii_case(text)) {
                 report(anchor.text);
@@ -125,7 +125,8 @@ impl Texts {
 
 /// The three bytes in a row of a text that are least likely to be anywhere else, and where they stand.
 fn rarest(text: &[u8]) -> Option<(u32, u32)> {
-    let rank = |window: &[u8]| window.iter().map(|byte| weight(&ByteSet::new(&[*byte]))).map(u64::from).product::<u64>();
+    let rank =
+        |window: &[u8]| window.iter().map(|byte| weight(&ByteSet::new(&[*byte]))).map(u64::from).product::<u64>();
     let (offset, window) = text.windows(3).enumerate().min_by_key(|(_, window)| rank(window))?;
     let bytes = window.iter().fold(0, |bytes, byte| bytes << 8 | u32::from(*byte));
     Some((bytes, u32::try_from(offset).ok()?))
@@ -166,7 +167,9 @@ mod tests {
             let mut found = vec![false; texts.len()];
             let held = ByteSet::of(value.as_bytes());
             Texts::of(&needs, |_, _| true).find(value.as_bytes(), &held, |owners| {
-                owners.iter().for_each(|owner| found[*owner as usize] = true);
+                for owner in owners {
+                    found[*owner as usize] = true;
+                }
             });
             let lower = value.to_ascii_lowercase();
             let expected: Vec<bool> = texts.iter().map(|text| lower.contains(&text.to_ascii_lowercase())).collect();
