@@ -1,7 +1,10 @@
 //! What the firewall costs: processor time for each benign request, and what a rule set costs to load and to hold.
 //!
-//! `bench-waf FOLDER [PARANOIA [KIND [ROUNDS]]]`, where the folder has the OWASP Core Rule Set: `crs-setup.conf.example` and `rules`.
+//! `bench-waf FOLDER [PARANOIA [KIND [ROUNDS]]]`, and `bench-waf FOLDER beside` for the same requests with other engines, in
+//! turns. The folder has the OWASP Core Rule Set: `crs-setup.conf.example` and `rules`.
 
+mod nginx;
+mod peer;
 mod requests;
 
 /// As in the gateway.
@@ -21,6 +24,9 @@ fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
     let folder = words.next().context("name the folder of the rule set")?;
     let paranoia = words.next().unwrap_or_else(|| "1".into());
+    if paranoia == "beside" {
+        return beside(Path::new(&folder));
+    }
     let wanted = words.next();
     let rounds = words.next().map_or(Ok(ROUNDS), |rounds| rounds.parse())?;
     let before = spent();
@@ -32,6 +38,33 @@ fn main() -> Result<()> {
         taken.sort_by(f64::total_cmp);
         let size = requests.iter().map(|request| request.body.len()).sum::<usize>() / requests.len();
         println!("{kind}\tPL{paranoia}\t{size} B\tleast {:.1} us\tmedian {:.1} us", taken[0], taken[taken.len() / 2]);
+    }
+    Ok(())
+}
+
+/// This engine, `barbacane-waf`, and nginx with and without libmodsecurity3, one after another, three times.
+fn beside(folder: &Path) -> Result<()> {
+    let setup = SETUP.replace("PARANOIA", "1");
+    let rules = load(folder, "1")?;
+    let peer = peer::load(folder, &setup)?;
+    println!("barbacane-waf reads {} rules", peer.rule_count());
+    let (on, off) = (nginx::Nginx::start(folder, Some(&setup))?, nginx::Nginx::start(folder, None)?);
+    for (kind, make) in KINDS {
+        let requests = several(*make, REQUESTS);
+        for turn in 0..3 {
+            let ours = round(&rules, &requests)?;
+            let before = spent();
+            for request in &requests {
+                peer::judge(&peer, request)?;
+            }
+            let theirs = (spent() - before) * 1000.0 / requests.len() as f64;
+            let (on, off) = (on.round(&requests)?, off.round(&requests)?);
+            println!(
+                "{kind}\tturn {turn}\tours {ours:.0} us\tbarbacane-waf {theirs:.0} us (x{:.1})\tnginx+v3 {on:.0} us, without {off:.0} us (x{:.1})",
+                theirs / ours,
+                (on - off) / ours
+            );
+        }
     }
     Ok(())
 }
