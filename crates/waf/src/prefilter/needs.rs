@@ -51,7 +51,7 @@ pub(crate) fn of_pattern(pattern: &str) -> Needs {
     let parser = ParserBuilder::new().unicode(false).utf8(false).dot_matches_new_line(true).build().parse(pattern);
     let Ok(hir) = parser else { return Needs::default() };
     let facts = facts(&hir);
-    let literals = facts.best().filter(|literals| shortest(literals) >= USEFUL).map(<[Vec<u8>]>::to_vec);
+    let literals = facts.best().filter(|literals| literals.iter().all(|text| is_useful(text))).map(<[Vec<u8>]>::to_vec);
     let mut sets = facts.sets;
     sets.sort_by_key(weight);
     sets.dedup();
@@ -232,6 +232,11 @@ fn better<'a>(a: Option<&'a [Vec<u8>]>, b: Option<&'a [Vec<u8>]>) -> Option<&'a 
     }
 }
 
+/// Whether most values do not have a text: two letters are nearly everywhere.
+fn is_useful(text: &[u8]) -> bool {
+    text.len() > 2 || (text.len() == 2 && !text.iter().all(u8::is_ascii_alphanumeric))
+}
+
 fn shortest(texts: &[Vec<u8>]) -> usize {
     texts.iter().map(Vec::len).min().unwrap_or(0)
 }
@@ -251,8 +256,6 @@ pub(crate) fn weight(set: &ByteSet) -> u32 {
         .sum()
 }
 
-/// Texts that short are in most values.
-const USEFUL: usize = 2;
 /// Beyond this length it no longer matters which text is longer.
 const RARE: usize = 5;
 /// How many sets of bytes are looked at.

@@ -12,12 +12,11 @@ use super::needs::{Needs, weight};
 /// Texts that operators need.
 #[derive(Debug)]
 pub(super) struct Texts {
-    /// Whether a text may have three bytes with this hash.
-    marks: Vec<u64>,
-    /// By three bytes: where the texts that are known by them begin among the anchors, and how many there are.
-    places: HashMap<u32, (u32, u32)>,
+    marks: Marks,
+    /// By the place of a mark among those that are set: where its anchors begin, and how many there are.
+    buckets: Vec<(u32, u32)>,
     anchors: Vec<Anchor>,
-    /// Whether a text is these two bytes.
+    /// Whether a text is these two bytes; empty if none is.
     pairs: Vec<u64>,
     by_pair: HashMap<u16, u32>,
     /// By byte: the text that is this byte alone.
@@ -29,9 +28,44 @@ pub(super) struct Texts {
 
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
+    bytes: u32,
     text: u32,
     /// Where in the text its three bytes stand.
     offset: u32,
+}
+
+/// Bits that say whether a text may have three bytes with this hash.
+#[derive(Debug)]
+struct Marks {
+    words: Vec<u64>,
+    /// By word: how many bits are set before it.
+    before: Vec<u32>,
+}
+
+impl Marks {
+    fn of(hashes: &[usize]) -> Self {
+        let mut words = vec![0_u64; MARKS / 64];
+        for hash in hashes {
+            mark(&mut words, *hash);
+        }
+        let mut before = Vec::with_capacity(words.len());
+        let mut sum = 0;
+        for word in &words {
+            before.push(sum);
+            sum += word.count_ones();
+        }
+        Self { words, before }
+    }
+
+    /// The place of a mark among those that are set.
+    fn place(&self, hash: usize) -> Option<usize> {
+        let word = self.words.get(hash / 64)?;
+        if word >> (hash % 64) & 1 == 0 {
+            return None;
+        }
+        let below = word & ((1 << (hash % 64)) - 1);
+        Some(self.before.get(hash / 64).copied().unwrap_or(0) as usize + below.count_ones() as usize)
+    }
 }
 
 impl Texts {
@@ -52,40 +86,27 @@ impl Texts {
                 }
             }
         }
-        let mut found = Self {
-            marks: vec![0; MARKS / 64],
-            places: HashMap::new(),
-            anchors: Vec::new(),
-            pairs: vec![0; PAIRS / 64],
-            by_pair: HashMap::new(),
-            single: Vec::new(),
-            all: texts,
-            owners,
-        };
-        found.index();
-        found
-    }
-
-    fn index(&mut self) {
-        let mut by_bytes: HashMap<u32, Vec<Anchor>> = HashMap::new();
-        for (number, text) in (0..).zip(&self.all) {
+        let mut anchors: Vec<Anchor> = Vec::new();
+        let mut pairs = Vec::new();
+        let mut by_pair = HashMap::new();
+        let mut single = Vec::new();
+        for (number, text) in (0..).zip(&texts) {
             match (&**text, rarest(text)) {
-                ([byte], _) => self.single.push((*byte, number)),
+                ([byte], _) => single.push((*byte, number)),
                 ([first, second], _) => {
                     let pair = u16::from_be_bytes([*first, *second]);
-                    self.by_pair.insert(pair, number);
-                    mark(&mut self.pairs, usize::from(pair));
+                    by_pair.insert(pair, number);
+                    pairs.resize(PAIRS / 64, 0);
+                    mark(&mut pairs, usize::from(pair));
                 }
-                (_, Some((bytes, offset))) => by_bytes.entry(bytes).or_default().push(Anchor { text: number, offset }),
+                (_, Some((bytes, offset))) => anchors.push(Anchor { bytes, text: number, offset }),
                 (_, None) => {}
             }
         }
-        for (bytes, anchors) in by_bytes {
-            let start = u32::try_from(self.anchors.len()).unwrap_or(u32::MAX);
-            self.places.insert(bytes, (start, u32::try_from(anchors.len()).unwrap_or(u32::MAX)));
-            self.anchors.extend(anchors);
-            mark(&mut self.marks, hash(bytes));
-        }
+        anchors.sort_by_key(|anchor| hash(anchor.bytes));
+        let marks = Marks::of(&anchors.iter().map(|anchor| hash(anchor.bytes)).collect::<Vec<_>>());
+        let buckets = buckets(&anchors);
+        Self { marks, buckets, anchors, pairs, by_pair, single, all: texts, owners }
     }
 
     /// Calls `met` with the operators that need a text which a value has, for each such text at least once.
@@ -94,13 +115,14 @@ impl Texts {
         let mut window = 0;
         for (end, byte) in value.iter().enumerate() {
             window = (window << 8 | u32::from(byte.to_ascii_lowercase())) & 0x00ff_ffff;
-            if is_marked(&self.marks, hash(window)) && end >= 2 {
-                self.compare(window, value, end - 2, &mut report);
+            if let Some(place) = self.marks.place(hash(window))
+                && end >= 2
+            {
+                self.compare(window, value, (place, end - 2), &mut report);
             }
-            let pair = u16::try_from(window & 0xffff).unwrap_or_default();
-            if is_marked(&self.pairs, usize::from(pair)) && end >= 1 {
-                self.by_pair.get(&pair).into_iter().for_each(|text| report(*text));
-            }
+        }
+        if !self.pairs.is_empty() {
+            self.find_pairs(value, &mut report);
         }
         for (byte, text) in &self.single {
             if held.contains(*byte) || held.contains(byte.to_ascii_uppercase()) {
@@ -109,11 +131,21 @@ impl Texts {
         }
     }
 
+    fn find_pairs(&self, value: &[u8], report: &mut impl FnMut(u32)) {
+        for window in value.windows(2) {
+            let [first, second] = window else { continue };
+            let pair = u16::from_be_bytes([first.to_ascii_lowercase(), second.to_ascii_lowercase()]);
+            if is_marked(&self.pairs, usize::from(pair)) {
+                self.by_pair.get(&pair).into_iter().for_each(|text| report(*text));
+            }
+        }
+    }
+
     /// Compares the texts that three bytes at a place may belong to.
-    fn compare(&self, window: u32, value: &[u8], at: usize, report: &mut impl FnMut(u32)) {
-        let Some((start, count)) = self.places.get(&window) else { return };
-        let anchors = self.anchors.get(*start as usize..(start + count) as usize).unwrap_or_default();
-        for anchor in anchors {
+    fn compare(&self, window: u32, value: &[u8], (place, at): (usize, usize), report: &mut impl FnMut(u32)) {
+        let Some((start, end)) = self.buckets.get(place) else { return };
+        let anchors = self.anchors.get(*start as usize..*end as usize).unwrap_or_default();
+        for anchor in anchors.iter().filter(|anchor| anchor.bytes == window) {
             let text = self.all.get(anchor.text as usize).map_or(&[][..], |text| text);
             let Some(begin) = at.checked_sub(anchor.offset as usize) else { continue };
             if value.get(begin..begin + text.len()).is_some_and(|found| found.eq_ignore_ascii_case(text)) {
@@ -121,6 +153,21 @@ impl Texts {
             }
         }
     }
+}
+
+/// Where the anchors of each mark begin and end, in the order of marks.
+fn buckets(anchors: &[Anchor]) -> Vec<(u32, u32)> {
+    let mut buckets: Vec<(u32, u32)> = Vec::new();
+    let mut last = None;
+    for (number, anchor) in (0..).zip(anchors) {
+        let hash = hash(anchor.bytes);
+        match buckets.last_mut().filter(|_| last == Some(hash)) {
+            Some((_, end)) => *end = number + 1,
+            None => buckets.push((number, number + 1)),
+        }
+        last = Some(hash);
+    }
+    buckets
 }
 
 /// The three bytes in a row of a text that are least likely to be anywhere else, and where they stand.
