@@ -148,7 +148,10 @@ impl Texts {
         for anchor in anchors.iter().filter(|anchor| anchor.bytes == window) {
             let text = self.all.get(anchor.text as usize).map_or(&[][..], |text| text);
             let Some(begin) = at.checked_sub(anchor.offset as usize) else { continue };
-            if value.get(begin..begin + text.len()).is_some_and(|found| found.eq_ignore_ascii_case(text)) {
+            let Some(found) = value.get(begin..begin + text.len()) else { continue };
+            // Most are told apart by their last byte.
+            let last = found.last().map(u8::to_ascii_lowercase) == text.last().copied();
+            if last && found.eq_ignore_ascii_case(text) {
                 report(anchor.text);
             }
         }
