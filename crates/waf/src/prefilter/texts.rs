@@ -36,15 +36,18 @@ struct Anchors {
 
 impl Anchors {
     fn of(mut anchors: Vec<Anchor>) -> Self {
-        anchors.sort_by_key(|anchor| hash(anchor.bytes));
-        let marks = Marks::of(&anchors.iter().map(|anchor| hash(anchor.bytes)).collect::<Vec<_>>());
-        let buckets = buckets(&anchors);
+        // Few bits for few texts: the table should stay near the processor.
+        let bits = (anchors.len() * SPARSE).max(SMALLEST).next_power_of_two().trailing_zeros().min(MOST_BITS);
+        let at = |anchor: &Anchor| hash(anchor.bytes, bits);
+        anchors.sort_by_key(at);
+        let marks = Marks::of(&anchors.iter().map(at).collect::<Vec<_>>(), bits);
+        let buckets = buckets(&anchors, bits);
         Self { marks, buckets, list: anchors }
     }
 
     /// The texts that may have these bytes.
     fn at(&self, bytes: u32) -> &[Anchor] {
-        let Some(place) = self.marks.place(hash(bytes)) else { return &[] };
+        let Some(place) = self.marks.place(hash(bytes, self.marks.bits)) else { return &[] };
         let (start, end) = self.buckets.get(place).copied().unwrap_or_default();
         self.list.get(start as usize..end as usize).unwrap_or_default()
     }
@@ -61,14 +64,16 @@ struct Anchor {
 /// Bits that say whether a text may have bytes with this hash.
 #[derive(Debug)]
 struct Marks {
+    /// How many bits a hash has.
+    bits: u32,
     words: Vec<u64>,
     /// By word: how many bits are set before it.
     before: Vec<u32>,
 }
 
 impl Marks {
-    fn of(hashes: &[usize]) -> Self {
-        let mut words = vec![0_u64; MARKS / 64];
+    fn of(hashes: &[usize], bits: u32) -> Self {
+        let mut words = vec![0_u64; (1 << bits) / 64];
         for hash in hashes {
             mark(&mut words, *hash);
         }
@@ -78,7 +83,7 @@ impl Marks {
             before.push(sum);
             sum += word.count_ones();
         }
-        Self { words, before }
+        Self { bits, words, before }
     }
 
     /// The place of a mark among those that are set.
@@ -184,11 +189,11 @@ impl Texts {
 }
 
 /// Where the anchors of each mark begin and end, in the order of marks.
-fn buckets(anchors: &[Anchor]) -> Vec<(u32, u32)> {
+fn buckets(anchors: &[Anchor], bits: u32) -> Vec<(u32, u32)> {
     let mut buckets: Vec<(u32, u32)> = Vec::new();
     let mut last = None;
     for (number, anchor) in (0..).zip(anchors) {
-        let hash = hash(anchor.bytes);
+        let hash = hash(anchor.bytes, bits);
         match buckets.last_mut().filter(|_| last == Some(hash)) {
             Some((_, end)) => *end = number + 1,
             None => buckets.push((number, number + 1)),
@@ -218,12 +223,14 @@ fn is_marked(marks: &[u64], at: usize) -> bool {
 }
 
 /// Where bytes are marked.
-fn hash(bytes: u32) -> usize {
-    (bytes.wrapping_mul(0x9E37_79B1) >> (32 - MARK_BITS)) as usize
+fn hash(bytes: u32, bits: u32) -> usize {
+    (bytes.wrapping_mul(0x9E37_79B1) >> (32 - bits)) as usize
 }
 
-const MARK_BITS: u32 = 17;
-const MARKS: usize = 1 << MARK_BITS;
+/// How many bits there are for each text.
+const SPARSE: usize = 16;
+const SMALLEST: usize = 1 << 10;
+const MOST_BITS: u32 = 17;
 const PAIRS: usize = 1 << 16;
 
 #[cfg(test)]
