@@ -28,7 +28,7 @@ fn line(matched: &Matched<'_>) -> Option<String> {
     );
     let mut field = |name: &str, value: Option<String>| {
         if let Some(value) = value {
-            line.push_str(&format!(" [{name} \"{value}\"]"));
+            line.extend([" [", name, " \"", &value, "\"]"]);
         }
     };
     field("id", rule.id().map(|id| id.to_string()));
@@ -52,7 +52,10 @@ fn escaped(text: &[u8]) -> String {
             b'\n' => written.push_str("\\n"),
             b'\r' => written.push_str("\\r"),
             b'\t' => written.push_str("\\t"),
-            _ => written.push_str(&format!("\\x{byte:02x}")),
+            _ => {
+                let digit = |digit: u8| char::from_digit(u32::from(digit), 16).unwrap_or('0');
+                written.extend(['\\', 'x', digit(byte >> 4), digit(byte & 15)]);
+            }
         }
     }
     written

@@ -125,7 +125,7 @@ fn interrupted(verdict: Verdict) -> Option<u16> {
 fn written(answer: &backend::Answer) -> Vec<u8> {
     let mut text = format!("HTTP/1.1 {} \r\n", answer.status);
     for (name, value) in &answer.headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text.extend([name, ": ", value, "\r\n"]);
     }
     text.push_str("\r\n");
     [text.as_bytes(), answer.body.as_slice()].concat()

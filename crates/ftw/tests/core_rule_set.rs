@@ -1,5 +1,7 @@
 //! The regression tests of the OWASP Core Rule Set, all of them, against the engine in this process.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
 mod folder;
 
 use ftw::{Failure, read, run};

@@ -3,6 +3,8 @@
 //! Requests are those of the regression tests of the OWASP Core Rule Set, with pieces of each exchanged, doubled, cut off
 //! and encoded. `VESTIBULE_TEST_CRS` names its folder.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
 mod folder;
 
 use std::sync::Arc;

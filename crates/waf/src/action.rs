@@ -58,6 +58,7 @@ pub(crate) enum Disruptive {
 
 /// What the actions of a rule amount to.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an action of its own")]
 pub(crate) struct Actions {
     pub(crate) id: Option<u64>,
     pub(crate) phase: Option<Phase>,

@@ -1,7 +1,11 @@
 //! Regular expressions as `ModSecurity` 2 reads them: over bytes, where a dot takes a newline too and `$` stands only
 //! at the very end.
 
+mod pcre;
+
 use regex::bytes::{Regex, RegexBuilder};
+
+use self::pcre::translated;
 
 /// Compiles the expression of `@rx`.
 pub(crate) fn compile(pattern: &[u8]) -> Result<Regex, String> {
@@ -14,7 +18,7 @@ pub(crate) fn selector(pattern: &[u8]) -> Result<Regex, String> {
 }
 
 fn build(pattern: &[u8], caseless: bool) -> Result<Regex, String> {
-    RegexBuilder::new(&bytewise(pattern))
+    RegexBuilder::new(&translated(pattern))
         .unicode(false)
         .dot_matches_new_line(true)
         .case_insensitive(caseless)
@@ -23,62 +27,18 @@ fn build(pattern: &[u8], caseless: bool) -> Result<Regex, String> {
         .map_err(|cause| explained(&cause))
 }
 
-/// The pattern with all that means a byte in PCRE and a character of Unicode here written as a byte.
-pub(crate) fn bytewise(pattern: &[u8]) -> String {
-    let mut written = String::with_capacity(pattern.len());
-    let mut rest = pattern;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        match (byte, after) {
-            (b'\\', [b'x', b'{', braced @ ..]) => {
-                let digits = braced.iter().take_while(|digit| digit.is_ascii_hexdigit()).count();
-                let hex = braced.get(..digits).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default();
-                match (u8::from_str_radix(hex, 16), braced.get(digits)) {
-                    (Ok(value), Some(b'}')) => {
-                        push_byte(&mut written, value);
-                        rest = braced.get(digits + 1..).unwrap_or_default();
-                    }
-                    _ => written.push('\\'),
-                }
-            }
-            // `\/`, `\"`, `\e` and others are fine in PCRE, and the crate knows some of them not.
-            (b'\\', [b'e', ..]) => {
-                push_byte(&mut written, 0x1b);
-                rest = after.get(1..).unwrap_or_default();
-            }
-            (b'\\', [next, ..]) => {
-                written.push('\\');
-                rest = after.get(1..).unwrap_or_default();
-                if next.is_ascii() {
-                    written.push(char::from(*next));
-                } else {
-                    written.pop();
-                    push_byte(&mut written, *next);
-                }
-            }
-            _ if byte.is_ascii() => written.push(char::from(byte)),
-            _ => push_byte(&mut written, byte),
-        }
-    }
-    written
-}
-
-fn push_byte(written: &mut String, byte: u8) {
-    written.push_str(r"\x");
-    for digit in [byte >> 4, byte & 15] {
-        written.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-    }
-}
-
 /// What is wrong in one line, with what can be written instead of what no linear engine can do.
 fn explained(cause: &regex::Error) -> String {
     let text = cause.to_string();
     let last =
         text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim_start_matches("error: ");
-    if text.contains("look-around") || text.contains("backreferences") {
-        return format!("{last}: they can take unlimited time on hostile input; split the rule into a chain of two");
-    }
     format!("this expression cannot be read: {last}")
+}
+
+/// Why an expression could only be matched by going back and forth, if that is so.
+pub(crate) fn needs_backtracking(what: &str) -> Option<&'static str> {
+    let does = what.contains("look-around") || what.contains("backreferences");
+    does.then_some("going back and forth can take unlimited time on hostile input; split the rule into a chain of two")
 }
 
 /// How large a compiled expression may be.
@@ -112,6 +72,8 @@ mod tests {
 
     #[test]
     fn what_needs_backtracking_is_refused_with_a_reason() {
-        assert!(compile(b"a(?=b)").unwrap_err().contains("unlimited time"));
+        assert!(needs_backtracking(&compile(b"a(?=b)").unwrap_err()).is_some());
+        assert!(needs_backtracking(&compile(br"(a)\1").unwrap_err()).is_some());
+        assert!(needs_backtracking(&compile(b"(").unwrap_err()).is_none());
     }
 }

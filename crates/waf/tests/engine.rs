@@ -1,5 +1,7 @@
 //! What rules do with a request.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;

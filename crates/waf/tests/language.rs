@@ -1,6 +1,8 @@
 //! What rule files can say, and what is said of those that say it wrong.
 
-use waf::{Compatibility, Rules};
+use std::sync::Arc;
+
+use waf::{Compatibility, Environment, Phase, Rules, Transaction, Verdict};
 
 fn findings(content: &str) -> Vec<String> {
     match Rules::parse("rules.conf", content.as_bytes(), Compatibility::Strict) {
@@ -115,6 +117,16 @@ SecStatusEngine On
     let rules = Rules::parse("modsecurity.conf", content.as_bytes(), Compatibility::Strict).unwrap();
     assert_eq!(rules.len(), 3);
     assert_eq!(rules.notes().len(), 6);
+}
+
+#[test]
+fn a_rule_that_is_left_out_never_matches_be_it_negated_or_not() {
+    let content = "SecRule REQUEST_METHOD \"!@rx ^(?!x)\" \"id:1,phase:1,deny\"";
+    let rules = Arc::new(Rules::parse("a.conf", content.as_bytes(), Compatibility::Lenient).unwrap());
+    let mut transaction = Transaction::new(rules, Environment::default());
+    transaction.request_line(b"GET", b"/", b"HTTP/1.1");
+    assert_eq!(transaction.phase(Phase::RequestHead), Verdict::Pass);
+    assert!(findings(content)[0].contains("cannot be done here"));
 }
 
 #[test]

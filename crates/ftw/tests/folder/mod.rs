@@ -3,6 +3,8 @@
 //! `VESTIBULE_TEST_CRS` names it: `crs-setup.conf.example`, `rules` and `tests` lie in it, as a checkout of the rule set has
 //! them (`tests` are its `tests/regression/tests`).
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

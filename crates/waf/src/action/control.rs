@@ -132,12 +132,11 @@ impl Control {
         };
         let mut findings = Vec::new();
         let targets = Target::list(&targets, context, &mut findings);
-        match findings.into_iter().next() {
-            Some(finding) => Err(finding),
-            None => {
-                let removal = Removal { chains: ChainSet::default(), targets: targets.into() };
-                Ok(Self::RemoveTargets(select(&which)?, Arc::new(removal)))
-            }
+        if let Some(finding) = findings.into_iter().next() {
+            Err(finding)
+        } else {
+            let removal = Removal { chains: ChainSet::default(), targets: targets.into() };
+            Ok(Self::RemoveTargets(select(&which)?, Arc::new(removal)))
         }
     }
 

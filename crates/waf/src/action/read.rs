@@ -202,13 +202,11 @@ fn member(text: &Text, context: &mut Context) -> Result<(Variable, Template, Opt
     };
     let variable = Variable::named(collection.bytes())
         .filter(|variable| *variable == Variable::Tx || Initialised::of(*variable).is_some());
-    match variable {
-        Some(variable) => Ok((variable, Template::read(&name, context)?, given)),
-        None => {
-            let what =
-                format!("`{}` cannot be set: write tx, ip, session, user, resource or global", collection.lossy());
-            Err(collection.finding(0, what))
-        }
+    if let Some(variable) = variable {
+        Ok((variable, Template::read(&name, context)?, given))
+    } else {
+        let what = format!("`{}` cannot be set: write tx, ip, session, user, resource or global", collection.lossy());
+        Err(collection.finding(0, what))
     }
 }
 

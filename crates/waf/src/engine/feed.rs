@@ -19,8 +19,9 @@ impl Transaction {
         self.set(Variable::ModsecBuild, b"020900000");
         let application = self.rules.settings().application.clone();
         self.set(Variable::Webappid, application.as_bytes());
+        let zero = self.values.intern(b"0");
         for variable in FLAGS {
-            self.set(*variable, b"0");
+            self.set_id(*variable, zero);
         }
         for variable in [Variable::Sessionid, Variable::Userid, Variable::ReqbodyProcessor] {
             self.set_id(variable, ValueId::EMPTY);

@@ -48,21 +48,23 @@ impl Transaction {
         let selector = &target.selector;
         match variable {
             Variable::Args | Variable::ArgsGet | Variable::ArgsPost => {
-                self.arguments(variable, selector, Part::Value, found)
+                self.arguments(variable, selector, Part::Value, found);
             }
             Variable::ArgsNames | Variable::ArgsGetNames | Variable::ArgsPostNames => {
                 self.arguments(variable, selector, Part::Name, found);
             }
-            Variable::RequestHeaders => self.named(variable, selector, &self.request_headers, Part::Value, found),
-            Variable::RequestHeadersNames => self.named(variable, selector, &self.request_headers, Part::Name, found),
-            Variable::ResponseHeaders => self.named(variable, selector, &self.response_headers, Part::Value, found),
-            Variable::ResponseHeadersNames => self.named(variable, selector, &self.response_headers, Part::Name, found),
-            Variable::RequestCookies => self.named(variable, selector, &self.cookies, Part::Value, found),
-            Variable::RequestCookiesNames => self.named(variable, selector, &self.cookies, Part::Name, found),
-            Variable::MultipartPartHeaders => self.named(variable, selector, &self.part_headers, Part::Value, found),
-            Variable::Env => self.named(variable, selector, &self.env, Part::Value, found),
+            Variable::RequestHeaders => self.named((variable, selector), &self.request_headers, Part::Value, found),
+            Variable::RequestHeadersNames => self.named((variable, selector), &self.request_headers, Part::Name, found),
+            Variable::ResponseHeaders => self.named((variable, selector), &self.response_headers, Part::Value, found),
+            Variable::ResponseHeadersNames => {
+                self.named((variable, selector), &self.response_headers, Part::Name, found);
+            }
+            Variable::RequestCookies => self.named((variable, selector), &self.cookies, Part::Value, found),
+            Variable::RequestCookiesNames => self.named((variable, selector), &self.cookies, Part::Name, found),
+            Variable::MultipartPartHeaders => self.named((variable, selector), &self.part_headers, Part::Value, found),
+            Variable::Env => self.named((variable, selector), &self.env, Part::Value, found),
             Variable::Files | Variable::FilesNames | Variable::FilesSizes | Variable::FilesTmpContent => {
-                self.file_values(variable, selector, found)
+                self.file_values(variable, selector, found);
             }
             Variable::MatchedVars | Variable::MatchedVarsNames => self.matched_values(variable, selector, found),
             Variable::Tx => self.transaction_values(selector, found),
@@ -94,7 +96,8 @@ impl Transaction {
         }
     }
 
-    fn named(&self, variable: Variable, selector: &Selector, all: &[Named], part: Part, found: &mut Vec<Found>) {
+    fn named(&self, asked: (Variable, &Selector), all: &[Named], part: Part, found: &mut Vec<Found>) {
+        let (variable, selector) = asked;
         for entry in all.iter().filter(|entry| selector.takes(self.values.bytes(entry.name))) {
             found.push(Found { variable, name: Name::Is(entry.name), value: part.of(entry.name, entry.value) });
         }
@@ -140,7 +143,7 @@ impl Transaction {
                 found.push(Found { variable: Variable::Tx, name: Name::Slot(slot), value });
             }
         }
-        self.named(Variable::Tx, selector, &self.others, Part::Value, found);
+        self.named((Variable::Tx, selector), &self.others, Part::Value, found);
     }
 
     fn kept_values(&self, variable: Variable, selector: &Selector, found: &mut Vec<Found>) {

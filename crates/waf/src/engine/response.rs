@@ -47,7 +47,7 @@ impl Transaction {
         if !self.control.response_body || self.control.engine == Engine::Off {
             return false;
         }
-        let kind = self.scalar(Variable::ResponseContentType).map(|kind| self.values.bytes(kind)).unwrap_or(b"null");
+        let kind = self.scalar(Variable::ResponseContentType).map_or(&b"null"[..], |kind| self.values.bytes(kind));
         let types = &self.rules.settings().response_types;
         types.iter().any(|wanted| wanted.as_bytes().eq_ignore_ascii_case(kind))
     }

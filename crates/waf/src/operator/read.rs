@@ -21,15 +21,23 @@ impl Operator {
         let text = text.trimmed();
         let negated = text.byte(0) == Some(b'!');
         let text = text.from(usize::from(negated)).trimmed();
+        let notes = context.notes.len();
+        let operator = Self::read_one(&text, context)?;
+        // What is left out never matches, be it negated or not.
+        let left_out = context.notes.len() > notes && matches!(operator, Self::Never);
+        Ok((operator, negated && !left_out))
+    }
+
+    fn read_one(text: &Text, context: &mut Context) -> Result<Self, Finding> {
         if text.byte(0) != Some(b'@') {
-            return Ok((expression(&text, context, false)?, negated));
+            return expression(text, context, false);
         }
         let end = text.bytes().iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
         let name = text.slice(1..end);
         let rest = text.from(end);
         let start = rest.bytes().iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(rest.len());
         let parameter = rest.from(start);
-        Ok((Self::named(&name, &parameter, context)?, negated))
+        Self::named(&name, &parameter, context)
     }
 
     fn named(name: &Text, parameter: &Text, context: &mut Context) -> Result<Self, Finding> {
@@ -146,7 +154,14 @@ fn expression(text: &Text, context: &mut Context, global: bool) -> Result<Operat
     if names_variable {
         return Template::read(text, context).map(Operator::MatchesTemplate);
     }
-    Ok(Operator::Matches(Box::new(Matcher { regex: regex(text)?, global })))
+    match pattern::compile(text.bytes()) {
+        Ok(regex) => Ok(Operator::Matches(Box::new(Matcher { regex, global }))),
+        Err(what) => match pattern::needs_backtracking(&what) {
+            // It never holds.
+            Some(why) => context.refuse(text, "this expression", why).map(|()| Operator::Never),
+            None => Err(text.finding(0, what)),
+        },
+    }
 }
 
 fn regex(text: &Text) -> Result<Regex, Finding> {

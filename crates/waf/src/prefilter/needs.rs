@@ -51,7 +51,7 @@ pub(crate) fn of_pattern(pattern: &str) -> Needs {
     let parser = ParserBuilder::new().unicode(false).utf8(false).dot_matches_new_line(true).build().parse(pattern);
     let Ok(hir) = parser else { return Needs::default() };
     let facts = facts(&hir);
-    let literals = facts.best().filter(|literals| shortest(literals) >= USEFUL).map(<[Vec<u8>]>::to_vec);
+    let literals = facts.best().filter(|literals| literals.iter().all(|text| is_useful(text))).map(<[Vec<u8>]>::to_vec);
     let mut sets = facts.sets;
     sets.sort_by_key(weight);
     sets.dedup();
@@ -124,7 +124,7 @@ fn of_class(class: &Class) -> Facts {
             }
         }
     }
-    bytes.iter_mut().for_each(|byte| byte.make_ascii_lowercase());
+    bytes.iter_mut().for_each(u8::make_ascii_lowercase);
     bytes.sort_unstable();
     bytes.dedup();
     let exact = (bytes.len() <= SMALL_CLASS).then(|| bytes.iter().map(|byte| vec![*byte]).collect());
@@ -158,23 +158,20 @@ fn of_concatenation(parts: &[Facts]) -> Facts {
     for part in parts {
         length = length.saturating_add(part.length);
         sets.extend(part.sets.iter().copied());
-        match part.exact.as_ref().and_then(|exact| product(&run, exact)) {
-            Some(longer) => run = longer,
-            None => {
-                is_exact = false;
-                required = choose(required, std::mem::replace(&mut run, vec![Vec::new()]));
-                if let Some(exact) = &part.exact {
-                    run.clone_from(exact);
-                }
-                if let Some(inner) = &part.required {
-                    required = choose(required, inner.clone());
-                }
-            }
+        if let Some(longer) = part.exact.as_ref().and_then(|exact| product(&run, exact)) {
+            run = longer;
+            continue;
+        }
+        is_exact = false;
+        required = choose(required, &run);
+        run = part.exact.clone().unwrap_or_else(|| vec![Vec::new()]);
+        if let Some(inner) = &part.required {
+            required = choose(required, inner);
         }
     }
     let exact = is_exact.then(|| run.clone());
     if !is_exact {
-        required = choose(required, run);
+        required = choose(required, &run);
     }
     Facts { exact, required, sets, length }
 }
@@ -219,11 +216,11 @@ fn product(first: &[Vec<u8>], second: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     Some(all)
 }
 
-fn choose(old: Option<Vec<Vec<u8>>>, new: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
-    if shortest(&new) == 0 {
+fn choose(old: Option<Vec<Vec<u8>>>, new: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
+    if shortest(new) == 0 {
         return old;
     }
-    better(old.as_deref(), Some(&new)).map(<[Vec<u8>]>::to_vec)
+    better(old.as_deref(), Some(new)).map(<[Vec<u8>]>::to_vec)
 }
 
 /// Of two sets of texts the one that fewer values have: longer ones first, fewer ones then.
@@ -235,27 +232,32 @@ fn better<'a>(a: Option<&'a [Vec<u8>]>, b: Option<&'a [Vec<u8>]>) -> Option<&'a 
     }
 }
 
+/// Whether most values do not have a text: two letters are nearly everywhere.
+fn is_useful(text: &[u8]) -> bool {
+    text.len() > 2
+        || (text.len() == 2 && !text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'_')))
+}
+
 fn shortest(texts: &[Vec<u8>]) -> usize {
     texts.iter().map(Vec::len).min().unwrap_or(0)
 }
 
 /// How likely a value has one of these bytes, roughly: letters, digits and a few signs are everywhere.
 pub(crate) fn weight(set: &ByteSet) -> u32 {
-    (0..=u8::MAX)
-        .filter(|byte| set.contains(*byte))
-        .map(|byte| match byte {
-            b'e' | b'a' | b'i' | b'o' | b't' | b'n' | b'r' | b's' | b'l' => 60,
-            b'a'..=b'z' => 30,
-            b'0'..=b'9' | b' ' | b'.' | b'-' | b'/' => 20,
-            b'A'..=b'Z' | b'_' | b',' | b';' | b'=' | b':' => 8,
-            0x20..=0x7e => 3,
-            _ => 1,
-        })
-        .sum()
+    let of = |byte: u8| match byte {
+        b'a'..=b'z' => LETTERS.get(usize::from(byte - b'a')).copied().unwrap_or(1),
+        b'0'..=b'9' | b' ' | b'.' | b'-' | b'/' => 20,
+        b'A'..=b'Z' | b'_' | b',' | b';' | b'=' | b':' => 8,
+        0x20..=0x7e => 3,
+        _ => 1,
+    };
+    (0..=u8::MAX).filter(|byte| set.contains(*byte)).map(of).sum()
 }
 
-/// Texts that short are in most values.
-const USEFUL: usize = 2;
+/// How often letters stand in English text, for each thousand.
+const LETTERS: [u32; 26] =
+    [82, 15, 28, 43, 127, 22, 20, 61, 70, 2, 8, 40, 24, 67, 75, 19, 1, 60, 63, 91, 28, 10, 24, 2, 20, 1];
+
 /// Beyond this length it no longer matters which text is longer.
 const RARE: usize = 5;
 /// How many sets of bytes are looked at.

@@ -158,9 +158,13 @@ impl Table {
         for row in classes.into_iter().filter(|(has, _)| *has).filter_map(|(_, rows)| rows.get(place)) {
             add(&mut met, row);
         }
-        for byte in &held.others {
-            if let Some(row) = self.with.get(usize::from(*byte) * rows + place) {
-                add(&mut met, row);
+        for (mut word, base) in held.others.into_iter().zip([0_usize, 64, 128, 192]) {
+            while word != 0 {
+                let byte = base + word.trailing_zeros() as usize;
+                word &= word - 1;
+                if let Some(row) = self.with.get(byte * rows + place) {
+                    add(&mut met, row);
+                }
             }
         }
         met
@@ -171,13 +175,18 @@ impl Table {
 struct Held {
     letter: bool,
     digit: bool,
-    others: SmallVec<[u8; 32]>,
+    /// All others, as bits.
+    others: [u64; 4],
 }
 
 impl Held {
     fn of(held: &ByteSet) -> Self {
-        let others = bytes_in(held).filter(|byte| !byte.is_ascii_alphanumeric());
-        Self { letter: held.meets(&LETTERS), digit: held.meets(&DIGITS), others: others.collect() }
+        let told = LETTERS.or(DIGITS).complement();
+        let mut others = held.words();
+        for (word, told) in others.iter_mut().zip(told.words()) {
+            *word &= told;
+        }
+        Self { letter: held.meets(&LETTERS), digit: held.meets(&DIGITS), others }
     }
 }
 

@@ -161,11 +161,8 @@ impl Transaction {
         let list = self.list(rules, group.list as usize);
         let has_empty = (list.start..list.end).any(|at| self.sieve.value(at) == ValueId::EMPTY);
         // Most values are left as they are by all transformations of a group.
-        let gathered = if !group.may_change.meets(&list.held) && !(group.may_change_empty && has_empty) {
-            list
-        } else {
-            self.transform_list(rules, group, &list)
-        };
+        let may_change = group.may_change.meets(&list.held) || (group.may_change_empty && has_empty);
+        let gathered = if may_change { self.transform_list(rules, group, &list) } else { list };
         if let Some(place) = self.sieve.groups.get_mut(at) {
             *place = gathered;
         }

@@ -87,7 +87,9 @@ fn matching(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
     for part in pattern.components() {
         let text = part.as_os_str().to_string_lossy();
         if !has_wildcards(Path::new(text.as_ref())) {
-            found.iter_mut().for_each(|path| path.push(part));
+            for path in &mut found {
+                path.push(part);
+            }
             continue;
         }
         let mut next = Vec::new();
