@@ -2,12 +2,13 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 use waiting_room::{Compatibility, JoinKey, Refusal, RequestId, Turn};
 
 use super::Side;
-use super::answer::{Failed, Kept, ok};
+use super::answer::{Failed, Kept, ok, text};
 use super::question::{Question, id, is_event};
 use crate::{Granted, KeptRoom, NoKeys, Taken, Trouble, Wish};
 
@@ -104,6 +105,14 @@ pub(super) fn queue_pos_expiry(room: &KeptRoom, question: &Question<'_>) -> Answ
     }
 }
 
+/// The head of the answer to somebody who watches.
+pub(super) fn watch(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    of_event(room, question, "Invalid event ID")?;
+    let mut response = text(StatusCode::OK, "");
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    Ok(response)
+}
+
 /// The id of a visitor of this room's event: none if it is well-formed and nobody's.
 pub(super) fn visitor(room: &KeptRoom, event: &str, text: &str) -> Result<Option<RequestId>, Failed> {
     let settings = room.settings();
@@ -142,7 +151,7 @@ pub(super) async fn tokens(room: &KeptRoom, id: RequestId, granted: Granted, now
         })
         .to_string()
     };
-    let signed = tokio::task::spawn_blocking(move || {
+    let signed = room.desk().work(move || {
         let sign = |of_use| signer.sign("JWT", &claims(of_use), u64::from(now));
         Ok::<_, signing::Error>([sign("access")?, sign("refresh")?, sign("id")?])
     });
