@@ -12,8 +12,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::join_all;
-use rooms::{Durability, Inlet, KeptRoom, Rooms, Settings};
+use http::HeaderMap;
+use rooms::{Api, Durability, Inlet, KeptRoom, Operation, Question, Rooms, Settings, Side};
 use rustix::time::ClockId;
 use secrets::{Masters, Vault};
 use waiting_room::Rules;
@@ -22,6 +24,8 @@ use waiting_room::Rules;
 const VISITORS: usize = 256;
 /// Places that a start has to read.
 const PLACES: u32 = 1_000_000;
+/// Questions of each kind.
+const POLLS: u32 = 500_000;
 const NOW: u32 = 1_800_000_000;
 
 fn main() {
@@ -34,6 +38,7 @@ fn main() {
     let [disk, process] = ["disk", "process"].map(|name| rooms.named(name).unwrap());
     measure("joins, on the disk", &disk, 200_000);
     measure("joins, `durability: process`", &process, 500_000);
+    polls(&process);
     fill(&rooms, &process);
     let before = resident();
     drop((disk, process, rooms));
@@ -63,6 +68,24 @@ fn fill(rooms: &Rooms, room: &Arc<KeptRoom>) {
     while rooms.all().iter().map(|room| room.counters().unwrap().queue).sum::<u32>() < PLACES {
         joins(room, 50_000);
         rooms.shorten_log().unwrap();
+    }
+}
+
+/// What questions cost that are asked again and again, without the sockets.
+fn polls(room: &Arc<KeptRoom>) {
+    let id = room.look(|room| room.line().place(1).map(|place| place.id)).unwrap().unwrap();
+    let (api, headers) = (Api::new(room.clone(), Side::Public), HeaderMap::new());
+    for (operation, query) in [
+        (Operation::ServingNum, "event_id=Sample".to_owned()),
+        (Operation::QueueNum, format!("event_id=Sample&request_id={id}")),
+    ] {
+        let question = Question { query: &query, headers: &headers, body: &[], now: NOW };
+        let busy = cpu();
+        for _ in 0..POLLS {
+            std::hint::black_box(api.answer(operation, &question).now_or_never().unwrap());
+        }
+        let each = cpu().saturating_sub(busy).as_secs_f64() * 1e6 / f64::from(POLLS);
+        println!("{operation:?}: {each:.2} µs of CPU each");
     }
 }
 

@@ -4,6 +4,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
 use serde_json::{Value, json};
 use waiting_room::{Compatibility, JoinKey, Refusal, RequestId, Turn};
 
@@ -14,9 +15,28 @@ use crate::{Granted, KeptRoom, NoKeys, Taken, Trouble, Wish};
 
 type Answered = Result<Response<Bytes>, Failed>;
 
+// What is asked most often.
+#[derive(Serialize)]
+struct Joined {
+    api_request_id: String,
+}
+
+#[derive(Serialize)]
+struct QueueNum<'a> {
+    queue_number: u32,
+    entry_time: u32,
+    event_id: &'a str,
+    status: u8,
+}
+
+#[derive(Serialize)]
+struct ServingNum {
+    serving_counter: String,
+}
+
 pub(super) async fn assign(room: &KeptRoom, question: &Question<'_>) -> Answered {
     let (settings, members) = (room.settings(), question.object()?);
-    let joined = |id: RequestId| ok(&json!({ "api_request_id": id.to_string() }), Kept::Never);
+    let joined = |id: RequestId| ok(&Joined { api_request_id: id.to_string() }, Kept::Never);
     if !is_event(&settings, members.text("event_id")?) {
         return match settings.rules.compatibility {
             // The original learns later that it is none of its visitors.
@@ -40,15 +60,15 @@ pub(super) fn queue_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
         None => None,
     };
     let (position, place) = found.ok_or(Failed::Said(StatusCode::ACCEPTED, "Request ID not found"))?;
-    let event = &*room.settings().event;
-    let body = json!({ "queue_number": position, "entry_time": place.entered, "event_id": event, "status": 1 });
-    Ok(ok(&body, Kept::Long))
+    let settings = room.settings();
+    let (queue_number, entry_time, event_id) = (position, place.entered, &*settings.event);
+    Ok(ok(&QueueNum { queue_number, entry_time, event_id, status: 1 }, Kept::Long))
 }
 
 pub(super) fn serving_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
     of_event(room, question, "Invalid event ID")?;
     // A text: front ends parse it.
-    Ok(ok(&json!({ "serving_counter": room.counters()?.serving.to_string() }), Kept::Briefly))
+    Ok(ok(&ServingNum { serving_counter: room.counters()?.serving.to_string() }, Kept::Briefly))
 }
 
 pub(super) fn waiting_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
