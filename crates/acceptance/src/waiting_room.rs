@@ -162,7 +162,8 @@ async fn every_refusal_can_be_read_by_any_site() {
     let too_long = send(&scene.gateway, "/wait/assign_queue_num", "", &long).await;
     let without_body = scene.gateway.send("POST", "/wait/assign_queue_num", &[]).await;
     let missing = scene.gateway.get("/wait/nothing").await;
-    for (reply, status) in [(&nobody, 400), (&too_long, 413), (&without_body, 400), (&missing, 404)] {
+    assert_eq!((missing.status, missing.header("access-control-allow-origin")), (404, None), "it is not the room's");
+    for (reply, status) in [(&nobody, 400), (&too_long, 413), (&without_body, 400)] {
         assert_eq!((reply.status, reply.header("access-control-allow-origin")), (status, Some("*")), "{reply:?}");
     }
     let chunked = "POST /wait/assign_queue_num HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n15\r\n{\"event_id\":\"Sample\"}\r\n0\r\n\r\n";
@@ -189,6 +190,39 @@ async fn places_stay_over_restarts_and_successors() {
         assert_eq!(place(&successor, &id).await, number);
     }
     assert_eq!(json_of(&successor.get("/wait/public_key?event_id=Sample").await), key);
+}
+
+#[tokio::test]
+async fn who_watches_is_told_of_changes_and_comes_again_after_an_upgrade() {
+    let scene = scene().await;
+    join(&scene.gateway).await;
+    let mut watcher = scene.gateway.connect().await;
+    watcher.send("GET /wait/watch?event_id=Sample HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let head = watcher.head().await;
+    assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+    assert_eq!(
+        (head.header("access-control-allow-origin"), head.header("cache-control")),
+        (Some("*"), Some("no-store"))
+    );
+    let told =
+        |serving: u32| format!("data: {{\"serving_counter\":{serving},\"queue_counter\":1,\"waiting_num\":1}}\n\n");
+    assert_eq!(String::from_utf8(watcher.chunk().await).unwrap(), format!("retry: 3000\n{}", told(0)));
+
+    scene.let_in(5).await;
+
+    let mut heard = String::from_utf8(watcher.chunk().await).unwrap();
+    if heard == told(0) {
+        // What was counted when the first second was over.
+        heard = String::from_utf8(watcher.chunk().await).unwrap();
+    }
+    assert_eq!(heard, told(5));
+    let stopping = scene.gateway.stop();
+    let end = async { watcher.chunk().await };
+    assert_eq!(
+        futures::future::join(end, stopping).await.0,
+        b"",
+        "it ends, so that whoever has the room then is asked"
+    );
 }
 
 #[tokio::test]

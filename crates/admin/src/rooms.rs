@@ -6,13 +6,13 @@ use problem::{Finding, Pointer, Problem};
 use rooms::{KeptRoom, NoKeys, Trouble};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::Admin;
 use crate::body::Json;
 use crate::failure::{CONFLICT, FAILED, Failure};
 use crate::page::{Listed, Page};
 use crate::parts::{Asked, Named, Nothing, Stored};
+use crate::{Admin, Storage};
 
 /// A waiting room as it is shown.
 #[derive(Serialize, JsonSchema)]
@@ -46,6 +46,15 @@ pub(crate) struct Shown {
 pub(crate) struct Imported {
     /// The private RSA key as a JWK, with its `kid`.
     key: Map<String, Value>,
+}
+
+/// How the serving number moves.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RoomMove")]
+pub(crate) struct Move {
+    /// By how much. It may be less than nothing.
+    by: i64,
 }
 
 /// The key that signs a room's tokens.
@@ -92,9 +101,55 @@ pub(crate) async fn import_key(
     Ok(Answer(Key { public_key }))
 }
 
+/// `POST /rooms/{room}/move`: moves the serving number.
+pub(crate) async fn move_by(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Named(name): Named<String>,
+    Asked(Nothing {}): Asked<Nothing>,
+    Json(Move { by }): Json<Move>,
+) -> Result<impl IntoResponse, Failure> {
+    let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
+    room.move_by(by, seconds(&admin)).await.map_err(unavailable)?;
+    told(&room, &admin, &storage, "moved").await
+}
+
+/// `POST /rooms/{room}/reset`: begins everything in a room anew.
+pub(crate) async fn reset(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Named(name): Named<String>,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Result<impl IntoResponse, Failure> {
+    let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
+    room.reset(seconds(&admin)).await.map_err(unavailable)?;
+    told(&room, &admin, &storage, "reset").await
+}
+
+/// `POST /rooms/{room}/undo-reset`: takes a reset back, for an hour.
+pub(crate) async fn undo_reset(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Named(name): Named<String>,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Result<impl IntoResponse, Failure> {
+    let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
+    if !room.restore(seconds(&admin)).await.map_err(unavailable)? {
+        return Err(Problem::new(&CONFLICT).detail("There is no reset of the last hour.").into());
+    }
+    told(&room, &admin, &storage, "restored").await
+}
+
+/// Notes what was done with a room, and shows it.
+async fn told(room: &KeptRoom, admin: &Admin, storage: &Storage, change: &str) -> Result<Answer<Shown>, Failure> {
+    let shown = shown(room, admin)?;
+    storage.partners.note(change, ("room", room.name()), json!(shown)).await?;
+    Ok(Answer(shown))
+}
+
 fn shown(room: &KeptRoom, admin: &Admin) -> Result<Shown, Failure> {
     let counters = room.counters().map_err(unavailable)?;
-    let now = u32::try_from(now(admin)).unwrap_or(u32::MAX);
+    let now = seconds(admin);
     Ok(Shown {
         name: room.name().to_string(),
         event: room.settings().event.to_string(),
@@ -124,6 +179,10 @@ fn not_taken(error: NoKeys) -> Failure {
         }
         other => Problem::new(&FAILED).detail("The key could not be kept.").because(other).into(),
     }
+}
+
+fn seconds(admin: &Admin) -> u32 {
+    u32::try_from(now(admin)).unwrap_or(u32::MAX)
 }
 
 /// In seconds since 1970.

@@ -29,6 +29,7 @@ use crate::jobs;
 use crate::keeping::{self, Keeping};
 use crate::observing::{self, Log, Shipments};
 use crate::receivers;
+use crate::rooms;
 use crate::start_error::StartError;
 
 /// Label sets of one metric, beyond which exchanges are counted as `other`.
@@ -351,15 +352,14 @@ impl Drop for Expecting {
 
 /// Has the keys at hand that a document names, before it is compiled.
 fn prepare(keeping: Option<&Arc<Keeping>>, document: &Document) -> Result<(), Vec<Finding>> {
-    match keeping {
-        Some(keeping) => {
-            keeping.alerts.expect(&alerts::compile(document, &|_| false)?);
-            keeping.signers.prepare(document)?;
-            keeping.rooms.prepare(document)?;
-            keeping.authorities.prepare(document)
-        }
-        None => Some(authorities::check(document)).filter(|findings| !findings.is_empty()).map_or(Ok(()), Err),
-    }
+    let Some(keeping) = keeping else {
+        let findings = [authorities::check(document), rooms::check(document)].concat();
+        return if findings.is_empty() { Ok(()) } else { Err(findings) };
+    };
+    keeping.alerts.expect(&alerts::compile(document, &|_| false)?);
+    keeping.signers.prepare(document)?;
+    keeping.rooms.prepare(document)?;
+    keeping.authorities.prepare(document)
 }
 
 fn located(configuration: &Configuration, mut found: Vec<Finding>) -> Vec<Finding> {

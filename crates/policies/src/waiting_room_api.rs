@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION};
-use http::{HeaderMap, HeaderValue, Response, response};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, response};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use pipeline::{
-    AskOnRequest, AskOnRequestBody, Body, ChainBuilder, Exchange, Flow, OnResponse, Policy, Slot, Stage, Step,
+    AskOnRequest, AskOnRequestBody, Body, ChainBuilder, Exchange, Figures, Flow, OnResponse, Policy, Slot, Stage, Step,
+    Verdict,
 };
 use problem::{Finding, Pointer};
 use rooms::{Api, Begun, KeptRoom, Operation, Question, Side};
@@ -19,8 +22,8 @@ use store::Unavailable;
 /// Answers what visitors ask a waiting room, or what its operators and their programs ask.
 ///
 /// Paths, statuses and bodies are those of "Virtual Waiting Room on AWS", below the path of the API that has this policy:
-/// `assign_queue_num`, `queue_num`, `serving_num`, `waiting_num`, `generate_token`, `public_key` and `queue_pos_expiry` for
-/// visitors; `increment_serving_counter`, `generate_token`, `update_session`, `num_active_tokens`, `expired_tokens`,
+/// `assign_queue_num`, `queue_num`, `serving_num`, `waiting_num`, `generate_token`, `public_key`, `queue_pos_expiry` and
+/// `watch`, which tells what is counted as it changes (server-sent events), for visitors; `increment_serving_counter`, `generate_token`, `update_session`, `num_active_tokens`, `expired_tokens`,
 /// `reset_initial_state`, `undo_reset` and `update_inlet` for operators, who send `Authorization: Bearer` with a token of
 /// the Admin API: of the role `owner` or `operator`, or `auditor` to look; and `authorize`, `token`, `userInfo` and what is
 /// below `.well-known` for OpenID clients, if the room has `openid`. Everything else goes on, unless the room is strict.
@@ -82,6 +85,8 @@ pub struct WaitingRoomApi {
     operators: Option<Arc<dyn Operators>>,
     /// What is asked for by a body that is to come.
     asked: Slot<Operation>,
+    /// 1 once it is known that a request is the room's.
+    is_ours: Figures<1>,
 }
 
 /// The room of a name, or what is wrong with the name. None: the document is only looked at.
@@ -109,7 +114,13 @@ impl Policy for WaitingRoomApi {
             Serves::Openid => Side::OpenId,
         };
         let api = room(&config.room, &at.at("room"), chain)?.map(|room| Api::new(room, side));
-        Ok(Self { api, side, operators: chain.service::<dyn Operators>(), asked: chain.slot() })
+        Ok(Self {
+            api,
+            side,
+            operators: chain.service::<dyn Operators>(),
+            asked: chain.slot(),
+            is_ours: chain.figures(),
+        })
     }
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
@@ -127,6 +138,7 @@ impl AskOnRequest for WaitingRoomApi {
             Begun::Elsewhere => return Step::Now(Ok(Flow::Next)),
             Begun::Asks(operation) => operation,
         };
+        exchange.set_figures(self.is_ours, [1]);
         match self.side {
             Side::Public | Side::OpenId => self.ask(api, operation, exchange),
             Side::Private => Step::Wait(Box::pin(async move {
@@ -152,9 +164,12 @@ impl WaitingRoomApi {
         if !operation.is_post()
             && let Some(response) = api.answer(operation, &question(exchange, &[])).now_or_never()
         {
-            return Step::Now(Ok(respond(response)));
+            return Step::Now(answered(api, operation, response));
         }
-        Step::Wait(Box::pin(async move { Ok(respond(api.answer(operation, &question(exchange, &[])).await)) }))
+        Step::Wait(Box::pin(async move {
+            let response = api.answer(operation, &question(exchange, &[])).await;
+            answered(api, operation, response)
+        }))
     }
 
     async fn may(&self, headers: &HeaderMap, operation: Operation) -> Result<bool, Unavailable> {
@@ -183,9 +198,11 @@ impl AskOnRequestBody for WaitingRoomApi {
 }
 
 impl OnResponse for WaitingRoomApi {
-    /// Any site may read what the gateway says for the room, too.
-    fn on_response(&self, _: &mut Exchange, head: &mut response::Parts) {
-        head.headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));
+    /// Any site may read what the gateway says for the room, too; what an upstream says is not the room's affair.
+    fn on_response(&self, exchange: &mut Exchange, head: &mut response::Parts) {
+        if exchange.figures(self.is_ours) == [1] {
+            head.headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));
+        }
     }
 }
 
@@ -206,6 +223,16 @@ fn question<'a>(exchange: &'a Exchange, body: &'a [u8]) -> Question<'a> {
         body,
         now: u32::try_from(exchange.began_at / 1_000_000).unwrap_or(u32::MAX),
     }
+}
+
+/// An answer; to one who watches, what follows its head.
+fn answered(api: &Api, operation: Operation, response: Response<Bytes>) -> Verdict {
+    if operation != Operation::Watch || response.status() != StatusCode::OK {
+        return Ok(respond(response));
+    }
+    let events = api.watched()?.map(|event| Ok(Frame::data(event)));
+    let body = Body::stream(StreamBody::new(events));
+    Ok(Flow::Respond(Box::new(response.map(|_nothing| body))))
 }
 
 fn respond(response: Response<Bytes>) -> Flow {

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::Stream;
 use http::{Method, Response};
 use waiting_room::Compatibility;
 
 pub use self::question::Question;
-use crate::KeptRoom;
+use crate::{KeptRoom, Trouble};
 
 /// One of the APIs of a room.
 pub struct Api {
@@ -62,6 +63,8 @@ pub enum Operation {
     PublicKey,
     /// For how long a turn can be taken.
     QueuePosExpiry,
+    /// To be told what is counted, as it changes.
+    Watch,
     /// To move the serving number.
     IncrementServingCounter,
     /// To end a visit.
@@ -99,6 +102,7 @@ impl Operation {
             | Self::QueuePosExpiry
             | Self::NumActiveTokens
             | Self::ExpiredTokens
+            | Self::Watch
             | Self::OpenIdConfiguration
             | Self::Jwks
             | Self::Authorize
@@ -123,6 +127,7 @@ impl Operation {
             (Side::Public | Side::Private, "/generate_token") => Self::GenerateToken,
             (Side::Public, "/public_key") => Self::PublicKey,
             (Side::Public, "/queue_pos_expiry") => Self::QueuePosExpiry,
+            (Side::Public, "/watch") => Self::Watch,
             (Side::Private, "/increment_serving_counter") => Self::IncrementServingCounter,
             (Side::Private, "/update_session") => Self::UpdateSession,
             (Side::Private, "/num_active_tokens") => Self::NumActiveTokens,
@@ -164,6 +169,11 @@ impl Api {
         }
     }
 
+    /// What follows the head of an answer to [`Operation::Watch`] that is well.
+    pub fn watched(&self) -> Result<impl Stream<Item = Bytes> + Send + use<>, Trouble> {
+        Ok(self.room.watchers().watch(self.room.counters()?))
+    }
+
     /// The answer to whoever asks what needs a credential and has none that allows it.
     pub fn forbidden() -> Response<Bytes> {
         answer::forbidden()
@@ -184,6 +194,7 @@ impl Api {
             Operation::GenerateToken => public::generate_token(room, question, self.side).await,
             Operation::PublicKey => public::public_key(room, question).await,
             Operation::QueuePosExpiry => public::queue_pos_expiry(room, question),
+            Operation::Watch => public::watch(room, question),
             Operation::IncrementServingCounter => private::increment(room, question).await,
             Operation::UpdateSession => private::update_session(room, question).await,
             Operation::NumActiveTokens => private::num_active_tokens(room, question),

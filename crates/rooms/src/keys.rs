@@ -1,11 +1,13 @@
 //! The keys that sign a room's tokens: made when the first one is needed, and kept sealed.
 
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use arc_swap::ArcSwapOption;
 use secrets::Vault;
 use serde_json::Value;
 use signing::{Algorithm, Ring, Schedule, Signer};
+use tokio::sync::Semaphore;
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +21,28 @@ pub enum NoKeys {
     /// Whoever made them broke off.
     #[error("keys of a room could not be made")]
     BrokenOff,
+}
+
+/// How many signatures are made at a time: each takes a core for a moment, and whoever has a token may ask for it again and
+/// again.
+#[derive(Clone)]
+pub(crate) struct Desk(Arc<Semaphore>);
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))))
+    }
+
+    /// Has work done beside traffic once it is its turn. None: it broke off.
+    pub(crate) async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let turn = self.0.clone().acquire_owned().await.ok()?;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        done.await.ok()
+    }
 }
 
 /// The keys of a room.

@@ -22,6 +22,7 @@ mod rooms;
 mod settings;
 mod snapshot;
 mod ticket;
+mod watching;
 mod wire;
 
 #[cfg(test)]

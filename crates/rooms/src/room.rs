@@ -12,11 +12,12 @@ use waiting_room::{
     Seconds, Token, Turn,
 };
 
-use crate::keys::{Keys, NoKeys};
+use crate::keys::{Desk, Keys, NoKeys};
 use crate::log::{Log, NotKept, Written};
 use crate::settings::{Durability, Inlet, Settings};
 use crate::snapshot::Picture;
 use crate::ticket::Tickets;
+use crate::watching::Watchers;
 use crate::wire;
 
 /// Why something cannot be done now.
@@ -43,6 +44,8 @@ pub struct KeptRoom {
     log: Arc<dyn Log>,
     keys: Arc<Keys>,
     tickets: Tickets,
+    desk: Desk,
+    watchers: Watchers,
     held: Mutex<Held>,
 }
 
@@ -97,8 +100,8 @@ pub struct Left {
 }
 
 impl KeptRoom {
-    pub(crate) fn new(name: &str, settings: Settings, log: Arc<dyn Log>, secrets: (Keys, Tickets)) -> Self {
-        let (keys, tickets) = secrets;
+    pub(crate) fn new(name: &str, settings: Settings, log: Arc<dyn Log>, secrets: (Keys, Tickets, Desk)) -> Self {
+        let (keys, tickets, desk) = secrets;
         let held = Held { room: Room::default(), record: Vec::new(), pictured: 0 };
         Self {
             name: name.into(),
@@ -106,6 +109,8 @@ impl KeptRoom {
             log,
             keys: Arc::new(keys),
             tickets,
+            desk,
+            watchers: Watchers::new(),
             held: Mutex::new(held),
         }
     }
@@ -118,6 +123,14 @@ impl KeptRoom {
     /// What its operator says about it.
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.load_full()
+    }
+
+    pub(crate) fn watchers(&self) -> &Watchers {
+        &self.watchers
+    }
+
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.desk
     }
 
     pub(crate) fn tickets(&self) -> &Tickets {
@@ -296,6 +309,9 @@ impl KeptRoom {
                 self.happen(&mut held, &event)?;
             }
         }
+        let counters = held.room.counters();
+        drop(held);
+        self.watchers.tick(counters);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use secrets::Vault;
 use waiting_room::Seconds;
 
-use crate::keys::Keys;
+use crate::keys::{Desk, Keys};
 use crate::log::{JournalLog, Log as _};
 use crate::room::KeptRoom;
 use crate::settings::Settings;
@@ -45,6 +45,7 @@ pub struct Rooms {
     folder: PathBuf,
     vault: Arc<Vault>,
     tickets: Tickets,
+    desk: Desk,
     log: Arc<JournalLog>,
     used: RwLock<HashMap<String, Arc<KeptRoom>>>,
     /// Rooms that something happened in and that no document has.
@@ -62,6 +63,7 @@ impl Rooms {
             log: Arc::new(JournalLog::open(&folder.join("log"), opened_at)?),
             folder: folder.join("pictures"),
             tickets: Tickets::of(&vault)?,
+            desk: Desk::new(),
             vault,
             used: RwLock::default(),
             unused: Mutex::default(),
@@ -137,6 +139,9 @@ impl Rooms {
     pub fn let_go(&self) {
         *self.has_left.lock() = true;
         self.log.let_go();
+        for room in self.all() {
+            room.watchers().dismiss();
+        }
     }
 
     /// Where rooms are.
@@ -210,7 +215,7 @@ impl Rooms {
     }
 
     fn empty(&self, name: &str, settings: Settings) -> KeptRoom {
-        let secrets = (Keys::of(self.vault.clone(), name), self.tickets.clone());
+        let secrets = (Keys::of(self.vault.clone(), name), self.tickets.clone(), self.desk.clone());
         KeptRoom::new(name, settings, self.log.clone(), secrets)
     }
 }

@@ -367,10 +367,17 @@ fn alerts_are_silenced_and_jobs_are_run() {
 }
 
 #[test]
-fn a_key_of_another_program_signs_the_tokens_of_a_room() {
+fn a_room_is_operated_and_takes_a_key_of_another_program() {
     let gateway = Gateway::start();
     assert!(gateway.prints(&["room", "list"]).contains("Sample"));
     assert_eq!(gateway.answers(&["room", "show", "sale"])["queue_counter"], 0);
+    assert_eq!(gateway.prints(&["room", "move", "sale", "10"]), "the serving number is 10\n");
+    assert_eq!(gateway.prints(&["room", "move", "sale", "-3"]), "the serving number is 7\n");
+    gateway.prints(&["room", "reset", "sale"]);
+    assert_eq!(gateway.answers(&["room", "show", "sale"])["serving_counter"], 0);
+    gateway.prints(&["room", "undo-reset", "sale"]);
+    assert_eq!(gateway.answers(&["room", "show", "sale"])["serving_counter"], 7);
+    assert!(gateway.refuses(&["room", "undo-reset", "sale"]).contains("no reset of the last hour"));
     let kid = "0123456789abcdef0123456789abcdef";
     let (file, none) = (gateway.folder.path().join("key.json"), gateway.folder.path().join("none.json"));
     std::fs::write(&file, testkit::private_jwk(kid).to_string()).unwrap();

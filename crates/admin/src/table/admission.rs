@@ -121,6 +121,28 @@ fn of_rooms() -> Operations {
         )
         .on(Op::get("/rooms/{room}", "Shows a waiting room").answers::<rooms::Shown>(), rooms::show)
         .on(
+            Op::post("/rooms/{room}/move", "Moves the serving number of a waiting room up or down")
+                .at_once()
+                .takes::<rooms::Move>()
+                .answers::<rooms::Shown>(),
+            rooms::move_by,
+        )
+        .on(
+            Op::post("/rooms/{room}/reset", "Begins everything in a waiting room anew")
+                .at_once()
+                .answers::<rooms::Shown>(),
+            rooms::reset,
+        )
+        .on(
+            Op::post(
+                "/rooms/{room}/undo-reset",
+                "Takes a reset of the last hour back; who came since is behind the others",
+            )
+            .at_once()
+            .answers::<rooms::Shown>(),
+            rooms::undo_reset,
+        )
+        .on(
             Op::post("/rooms/{room}/keys", "Has a key that another program made sign a room's tokens from now on")
                 .at_once()
                 .takes::<rooms::Imported>()

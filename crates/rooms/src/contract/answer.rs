@@ -6,6 +6,7 @@ use http::header::{
     CONTENT_TYPE, RETRY_AFTER,
 };
 use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
 use serde_json::{Value, json};
 use waiting_room::Compatibility;
 
@@ -65,8 +66,9 @@ impl Failed {
 }
 
 /// An answer with a body, which every site may read.
-pub(super) fn with(status: StatusCode, body: &Value, kept: Kept) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(body.to_string()));
+pub(super) fn with(status: StatusCode, body: &impl Serialize, kept: Kept) -> Response<Bytes> {
+    // What is answered are texts and numbers, of which nothing can fail.
+    let mut response = Response::new(Bytes::from(serde_json::to_vec(body).unwrap_or_default()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -91,7 +93,7 @@ pub(super) fn text(status: StatusCode, said: &'static str) -> Response<Bytes> {
 }
 
 /// What was asked for.
-pub(super) fn ok(body: &Value, kept: Kept) -> Response<Bytes> {
+pub(super) fn ok(body: &impl Serialize, kept: Kept) -> Response<Bytes> {
     with(StatusCode::OK, body, kept)
 }
 

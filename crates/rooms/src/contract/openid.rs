@@ -53,7 +53,8 @@ pub(super) fn authorize(room: &KeptRoom, question: &Question<'_>) -> Answered {
     let [client, redirect, kind, scope] = ["client_id", "redirect_uri", "response_type", "scope"].map(sent);
     // Some clients encode twice what they send, and the original takes that.
     let is = |sent: &str, expected: &str| cleaned(sent) == expected || cleaned(&decoded(sent)) == expected;
-    let redirect = openid.redirect_uris.iter().find(|known| **known == redirect || **known == decoded(&redirect));
+    let is_redirect = |known: &&String| **known == redirect || **known == decoded(&redirect);
+    let redirect = openid.redirect_uris.iter().find(is_redirect);
     let Some(redirect) = redirect else { return Err(bad_request()) };
     if !is(&client, &settings.event) || !is(&kind, "code") || !is(&scope, "openid") {
         return Err(bad_request());
@@ -84,7 +85,9 @@ pub(super) async fn token(room: &KeptRoom, question: &Question<'_>) -> Answered 
     let member = |name: &str| pairs(&body).find(|(known, _)| known == name).map(|(_, value)| value);
     let credential = match basic(question) {
         Some(credential) => Some(credential),
-        None => member("client_id").zip(member("client_secret")),
+        None => member("client_id")
+            .zip(member("client_secret"))
+            .map(|(client, secret)| (client.into_owned(), secret.into_owned())),
     };
     let is_client = credential.is_some_and(|(client, secret)| {
         let is_secret = verify_slices_are_equal(secret.as_bytes(), openid.client_secret.as_bytes()).is_ok();
@@ -137,7 +140,7 @@ fn basic(question: &Question<'_>) -> Option<(String, String)> {
     }
     let credential = String::from_utf8(STANDARD.decode(credential.trim()).ok()?).ok()?;
     let (client, secret) = credential.split_once(':')?;
-    Some((decoded(client), decoded(secret)))
+    Some((decoded(client).into_owned(), decoded(secret).into_owned()))
 }
 
 fn of(room: &KeptRoom) -> Result<Arc<OpenId>, Failed> {

@@ -2,20 +2,41 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
 use serde_json::{Value, json};
 use waiting_room::{Compatibility, JoinKey, Refusal, RequestId, Turn};
 
 use super::Side;
-use super::answer::{Failed, Kept, ok};
+use super::answer::{Failed, Kept, ok, text};
 use super::question::{Question, id, is_event};
 use crate::{Granted, KeptRoom, NoKeys, Taken, Trouble, Wish};
 
 type Answered = Result<Response<Bytes>, Failed>;
 
+// What is asked most often.
+#[derive(Serialize)]
+struct Joined {
+    api_request_id: String,
+}
+
+#[derive(Serialize)]
+struct QueueNum<'a> {
+    queue_number: u32,
+    entry_time: u32,
+    event_id: &'a str,
+    status: u8,
+}
+
+#[derive(Serialize)]
+struct ServingNum {
+    serving_counter: String,
+}
+
 pub(super) async fn assign(room: &KeptRoom, question: &Question<'_>) -> Answered {
     let (settings, members) = (room.settings(), question.object()?);
-    let joined = |id: RequestId| ok(&json!({ "api_request_id": id.to_string() }), Kept::Never);
+    let joined = |id: RequestId| ok(&Joined { api_request_id: id.to_string() }, Kept::Never);
     if !is_event(&settings, members.text("event_id")?) {
         return match settings.rules.compatibility {
             // The original learns later that it is none of its visitors.
@@ -39,15 +60,15 @@ pub(super) fn queue_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
         None => None,
     };
     let (position, place) = found.ok_or(Failed::Said(StatusCode::ACCEPTED, "Request ID not found"))?;
-    let event = &*room.settings().event;
-    let body = json!({ "queue_number": position, "entry_time": place.entered, "event_id": event, "status": 1 });
-    Ok(ok(&body, Kept::Long))
+    let settings = room.settings();
+    let (queue_number, entry_time, event_id) = (position, place.entered, &*settings.event);
+    Ok(ok(&QueueNum { queue_number, entry_time, event_id, status: 1 }, Kept::Long))
 }
 
 pub(super) fn serving_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
     of_event(room, question, "Invalid event ID")?;
     // A text: front ends parse it.
-    Ok(ok(&json!({ "serving_counter": room.counters()?.serving.to_string() }), Kept::Briefly))
+    Ok(ok(&ServingNum { serving_counter: room.counters()?.serving.to_string() }, Kept::Briefly))
 }
 
 pub(super) fn waiting_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
@@ -104,6 +125,14 @@ pub(super) fn queue_pos_expiry(room: &KeptRoom, question: &Question<'_>) -> Answ
     }
 }
 
+/// The head of the answer to somebody who watches.
+pub(super) fn watch(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    of_event(room, question, "Invalid event ID")?;
+    let mut response = text(StatusCode::OK, "");
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    Ok(response)
+}
+
 /// The id of a visitor of this room's event: none if it is well-formed and nobody's.
 pub(super) fn visitor(room: &KeptRoom, event: &str, text: &str) -> Result<Option<RequestId>, Failed> {
     let settings = room.settings();
@@ -142,7 +171,7 @@ pub(super) async fn tokens(room: &KeptRoom, id: RequestId, granted: Granted, now
         })
         .to_string()
     };
-    let signed = tokio::task::spawn_blocking(move || {
+    let signed = room.desk().work(move || {
         let sign = |of_use| signer.sign("JWT", &claims(of_use), u64::from(now));
         Ok::<_, signing::Error>([sign("access")?, sign("refresh")?, sign("id")?])
     });

@@ -30,7 +30,7 @@ pub(super) type Sent = Option<RequestId>;
 
 impl Question<'_> {
     /// The values of query parameters, all of which have to be there.
-    pub(super) fn parameters<const N: usize>(&self, names: [&str; N]) -> Result<[String; N], Failed> {
+    pub(super) fn parameters<const N: usize>(&self, names: [&str; N]) -> Result<[Cow<'_, str>; N], Failed> {
         let values = names.map(|name| self.parameter(name));
         let missing: Vec<_> = names.iter().zip(&values).filter(|(_, value)| value.is_none()).collect();
         if missing.is_empty() {
@@ -41,7 +41,7 @@ impl Question<'_> {
     }
 
     /// The value of a query parameter, if it has one.
-    pub(super) fn parameter(&self, name: &str) -> Option<String> {
+    pub(super) fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
         let found = pairs(self.query).find(|(known, _)| known == name);
         found.map(|(_, value)| value).filter(|value| !value.trim().is_empty())
     }
@@ -124,14 +124,18 @@ pub(super) fn id(settings: &Arc<Settings>, text: &str) -> Option<Sent> {
 }
 
 /// Names and values of a query or a form.
-pub(super) fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
+pub(super) fn pairs(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     let pairs = text.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs.map(|(name, value)| (decoded(name), decoded(value)))
 }
 
-pub(super) fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> Cow<'_, str> {
+    // Most texts are as they are.
+    if !text.contains(['+', '%']) {
+        return Cow::Borrowed(text);
+    }
     let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    Cow::Owned(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
 }
 
 /// A number without its fraction.

@@ -17,6 +17,24 @@ pub(crate) enum Command {
         /// Its name in the configuration.
         name: String,
     },
+    /// Moves the serving number: so many more may enter, or, if the number is negative, so many fewer.
+    Move {
+        /// The room's name in the configuration.
+        name: String,
+        /// By how much.
+        #[arg(allow_negative_numbers = true)]
+        by: i64,
+    },
+    /// Begins everything in a room anew. It can be undone for an hour.
+    Reset {
+        /// The room's name in the configuration.
+        name: String,
+    },
+    /// Takes a reset of the last hour back. Who came since is behind the others.
+    UndoReset {
+        /// The room's name in the configuration.
+        name: String,
+    },
     /// Has a key that another program made sign a room's tokens from now on, under the name that it has.
     ImportKey {
         /// The room's name in the configuration.
@@ -32,6 +50,11 @@ impl Command {
         Ok(match self {
             Self::List => Call::get(&["rooms"], Answer::List(COLUMNS)),
             Self::Show { name } => Call::get(&["rooms", name], Answer::One),
+            Self::Move { name, by } => {
+                Call::post(&["rooms", name, "move"], Some(json!({ "by": by })), Answer::Special(moved))
+            }
+            Self::Reset { name } => Call::post(&["rooms", name, "reset"], None, Answer::One),
+            Self::UndoReset { name } => Call::post(&["rooms", name, "undo-reset"], None, Answer::One),
             Self::ImportKey { name, jwk } => {
                 let unread = |error: &dyn std::fmt::Display| format!("{} cannot be read: {error}", jwk.display());
                 let text = std::fs::read_to_string(jwk).map_err(|error| unread(&error))?;
@@ -40,6 +63,11 @@ impl Command {
             }
         })
     }
+}
+
+fn moved(answer: &Value) -> String {
+    let serving = answer.get("serving_counter").and_then(Value::as_i64).unwrap_or_default();
+    format!("the serving number is {serving}\n")
 }
 
 fn imported(answer: &Value) -> String {

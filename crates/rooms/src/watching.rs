@@ -1,0 +1,101 @@
+//! Watching a room: what is counted goes to everybody who watches, once for all of them.
+
+use bytes::Bytes;
+use futures::{Stream, stream};
+use tokio::sync::watch;
+use waiting_room::Counters;
+
+/// Those who watch a room.
+pub(crate) struct Watchers {
+    told: watch::Sender<Told>,
+}
+
+/// What they were told last.
+#[derive(Clone, Default)]
+struct Told {
+    message: Bytes,
+    /// Ticks since something changed.
+    still: u32,
+}
+
+impl Watchers {
+    pub(crate) fn new() -> Self {
+        Self { told: watch::Sender::new(Told::default()) }
+    }
+
+    /// Tells everybody what is counted now, if it changed or they have heard nothing for a while. To be called each second.
+    pub(crate) fn tick(&self, counters: Counters) {
+        if self.told.receiver_count() == 0 {
+            return;
+        }
+        let message = message(counters);
+        self.told.send_if_modified(|told| {
+            let is_due = told.message != message || told.still >= STILL;
+            told.still = if is_due { 0 } else { told.still + 1 };
+            if is_due {
+                told.message = message;
+            }
+            is_due
+        });
+    }
+
+    /// Ends all of it: they come again, to whoever has the room then.
+    pub(crate) fn dismiss(&self) {
+        self.told.send_replace(Told::default());
+    }
+
+    /// What is counted now, and each change, as events of a stream (WHATWG HTML, section 9.2).
+    pub(crate) fn watch(&self, counters: Counters) -> impl Stream<Item = Bytes> + Send + use<> {
+        let mut told = self.told.subscribe();
+        told.mark_unchanged();
+        let first = [b"retry: 3000\n", &*message(counters)].concat();
+        let rest = stream::unfold(told, |mut told| async move {
+            told.changed().await.ok()?;
+            let message = told.borrow_and_update().message.clone();
+            (!message.is_empty()).then_some((message, told))
+        });
+        stream::StreamExt::chain(stream::iter([Bytes::from(first)]), rest)
+    }
+}
+
+fn message(counters: Counters) -> Bytes {
+    let Counters { queue, serving, .. } = counters;
+    let waiting = counters.waiting();
+    format!("data: {{\"serving_counter\":{serving},\"queue_counter\":{queue},\"waiting_num\":{waiting}}}\n\n").into()
+}
+
+/// After so many ticks without a change everybody hears the same again, so that nobody takes the silence for the end.
+const STILL: u32 = 14;
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, StreamExt};
+
+    use super::*;
+
+    fn counters(serving: i64) -> Counters {
+        Counters { queue: 9, serving, ..Counters::default() }
+    }
+
+    #[test]
+    fn who_watches_hears_the_state_each_change_once_and_now_and_then_the_same() {
+        let watchers = Watchers::new();
+        let mut heard = Box::pin(watchers.watch(counters(1)));
+        let state =
+            |serving: i64| format!("data: {{\"serving_counter\":{serving},\"queue_counter\":9,\"waiting_num\":9}}\n\n");
+        assert_eq!(heard.next().now_or_never().unwrap().unwrap(), format!("retry: 3000\n{}", state(1)));
+
+        watchers.tick(counters(1));
+        watchers.tick(counters(2));
+        watchers.tick(counters(3));
+        assert_eq!(heard.next().now_or_never().unwrap().unwrap(), state(3), "only how it is matters");
+        for _ in 0..STILL {
+            watchers.tick(counters(3));
+        }
+        assert!(heard.next().now_or_never().is_none());
+        watchers.tick(counters(3));
+        assert_eq!(heard.next().now_or_never().unwrap().unwrap(), state(3));
+        watchers.dismiss();
+        assert_eq!(heard.next().now_or_never(), Some(None));
+    }
+}
