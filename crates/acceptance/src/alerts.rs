@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use partners::NewSilence;
 use serde_json::Value;
+use servers::{Postgres, Redis};
 use store::{Alert, AlertStage};
 use testkit::{Gateway, Request, Stub, eventually, until};
 
@@ -255,4 +256,81 @@ async fn sentry_gets_an_envelope_for_what_opens() {
     let lines: Vec<Value> = body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[1]["length"], body.lines().nth(2).unwrap().len());
     assert_eq!((&lines[2]["environment"], &lines[2]["tags"]["upstream"]), (&"staging".into(), &"crm".into()));
+}
+
+#[tokio::test]
+async fn the_share_of_answers_that_fail_is_looked_at_for_each_api() {
+    let (backend, receiver) = (failing().await, Stub::saying("thanks").await);
+    let rules = "[{failure-rate: {reach: 50%, within: 1m, at_least: 10}}]";
+    let gateway = Gateway::with(&backend, &document(&backend, &receiver, rules)).await;
+
+    let asking = async {
+        loop {
+            gateway.get("/orders/7").await;
+            gateway.get("/other").await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let told = eventually("it is told", || receiver.count() > 0);
+    tokio::select! { () = told => {}, () = asking => {} }
+
+    let event = event(&receiver.requests()[0]);
+    assert_eq!(event["data"]["summary"], "100.0% of the answers of API `orders` failed in 1m");
+    assert_eq!(open(&gateway).await.len(), 1);
+}
+
+#[tokio::test]
+async fn nodes_that_share_postgres_and_redis_tell_of_one_thing_once_and_run_a_job_once() {
+    let (database, redis) = (Postgres::shared().database(), Redis::start());
+    let (backend, receiver) = (failing().await, Stub::saying("thanks").await);
+    let shared =
+        format!("store: {{postgres: \"{}\", redis: \"{}\", folder: ./data}}", database.address(), redis.address());
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let document = document(&backend, &receiver, "[{failures: {reach: 1/1m}}, {quota: {at: [100%]}}]")
+        .replace("store: {embedded: ./data}", &shared)
+        .replace("calm: 1s", "calm: 1m")
+        .replace(
+            "path: /other}, upstream: crm",
+            "path: /other}, upstream: crm, policies: [{api-key: {}}, {quota: {from: product}}]",
+        );
+    let document = format!(
+        "{document}encryption: {{master_keys: [\"{key}\"]}}
+products: {{trial: {{operations: [\"other: GET /**\"], quota: {{requests: 5, per: year}}}}}}
+jobs: {{ping: {{at: \"0 0 1 1 *\", run: {{call: {{upstream: crm, path: /ping}}}}}}}}
+"
+    );
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        nodes.push(Gateway::with(&backend, &document).await);
+    }
+    let key = nodes[0].key("acme", "trial").await;
+    let keeping = nodes[0].node().keeping.as_ref().unwrap();
+    keeping.everywhere.known().await.unwrap();
+
+    for _ in 0..4 {
+        for node in &nodes {
+            assert_eq!(node.get("/orders/7").await.status, 503);
+            node.get_with("/other", &[("X-Api-Key", &key)]).await;
+        }
+    }
+    nodes[1].node().keeping.as_ref().unwrap().jobs.want(&"ping".parse().unwrap(), "ann").await.unwrap();
+
+    until("all of it is seen by all of them", async || {
+        let alerts = open(&nodes[2]).await;
+        alerts.iter().any(|alert| alert.kind == "failures" && alert.count == 12 && alert.nodes.len() == 3)
+            && alerts.iter().any(|alert| alert.kind == "quota")
+    })
+    .await;
+    until("the job is done", async || {
+        let runs = keeping.jobs.runs(&"ping".parse().unwrap(), None, 10).await.unwrap_or_default();
+        runs.iter().any(|run| run.state == store::RunState::Done)
+    })
+    .await;
+    eventually("both are told", || receiver.count() >= 2).await;
+    for node in &nodes {
+        node.stop().await;
+    }
+    assert_eq!(kinds(&receiver), ["alert.opened", "alert.opened"]);
+    let pings = backend.requests().iter().filter(|request| request.line().starts_with("POST /ping")).count();
+    assert_eq!(pings, 1);
 }

@@ -19,8 +19,8 @@ pub struct Judge {
     rates: HashMap<(String, String), Window>,
     /// What was found of rates by rule, when answers were looked at last.
     rated: HashMap<String, Vec<Sight>>,
-    /// Answers that were read last.
-    answers: HashMap<String, Answers>,
+    /// Answers that were read last, if they were read at all.
+    answers: Option<HashMap<String, Answers>>,
     /// Since when something lasts that must not, by rule and name.
     lasting: HashMap<(String, String), UnixMicros>,
     certificates: Vec<Ending>,
@@ -151,18 +151,19 @@ impl Judge {
         counting.example.clone_from(example);
     }
 
-    /// What was answered since the last time, by API.
+    /// What was answered since the last time, by API; the first time, nothing.
     fn since_last(&mut self, answers: Vec<Answers>) -> Vec<Answers> {
-        let before = std::mem::take(&mut self.answers);
-        let mut since = Vec::new();
-        for now in answers {
-            if let Some(then) = before.get(&now.api) {
-                let (all, failed) = (now.all.saturating_sub(then.all), now.failed.saturating_sub(then.failed));
-                since.push(Answers { api: now.api.clone(), all, failed: failed.min(all) });
-            }
-            self.answers.insert(now.api.clone(), now);
-        }
-        since
+        let before = self.answers.take();
+        let since = |now: &Answers| {
+            let before = before.as_ref()?;
+            // An API that nobody had asked yet.
+            let (then, failed_then) = before.get(&now.api).map_or((0, 0), |then| (then.all, then.failed));
+            let (all, failed) = (now.all.saturating_sub(then), now.failed.saturating_sub(failed_then));
+            Some(Answers { api: now.api.clone(), all, failed: failed.min(all) })
+        };
+        let found = answers.iter().filter_map(since).collect();
+        self.answers = Some(answers.into_iter().map(|answers| (answers.api.clone(), answers)).collect());
+        found
     }
 
     fn rates(&mut self, rule: &Rule, answers: &[Answers], now: UnixMicros) -> Vec<Sight> {

@@ -104,6 +104,12 @@ impl Alerts {
 
     /// From now on this holds.
     pub(crate) fn set(&self, rules: Rules, receivers: Receivers) {
+        // What was seen while nobody looked is not news.
+        if self.rules().rules.is_empty()
+            && let Ok(mut judge) = self.judge.try_lock()
+        {
+            *judge = Judge::default();
+        }
         *self.rules.write() = Arc::new(rules);
         *self.receivers.write() = Arc::new(receivers);
     }

@@ -25,7 +25,7 @@ use crate::keeping::Keeping;
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Rounds from one look at answers to the next.
-const NOW_AND_THEN: u32 = 5;
+const NOW_AND_THEN: u32 = 3;
 
 /// Rounds from one look at what expires to the next.
 const SELDOM: u32 = 600;
@@ -67,15 +67,15 @@ pub(crate) async fn look(node: Weak<Node>, alerts: Arc<Alerts>) {
 pub(crate) async fn notify(alerts: Arc<Alerts>) {
     let mut round = 0_u32;
     loop {
-        if !alerts.rules().rules.is_empty() {
+        let is_seldom = round.is_multiple_of(FORGET);
+        // Where there are no rules any more, what is open comes to its end all the same.
+        if !alerts.rules().rules.is_empty() || (is_seldom && 0 < round) {
             alerts.round().await;
-            if round.is_multiple_of(FORGET)
-                && let Err(error) = alerts.forget().await
-            {
+            if is_seldom && let Err(error) = alerts.forget().await {
                 tracing::warn!(%error, "old alerts could not be forgotten; it is tried again");
             }
-            round = round.wrapping_add(1);
         }
+        round = round.wrapping_add(1);
         tokio::time::sleep(EVERY).await;
     }
 }
