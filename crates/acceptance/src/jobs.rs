@@ -12,6 +12,7 @@ upstreams: {crm: {targets: [\"http://BACKEND\"]}}
 apis: {orders: {match: {path: /orders}, upstream: crm, policies: [{api-key: {}}]}}
 products: {all: {operations: [\"orders: GET /**\"]}}
 plans: {gold: {monthly: 100 EUR}}
+alerts: {rules: [{job: {}}], usual: off}
 jobs:
   report:
     at: \"30 2 * * *\"
@@ -67,6 +68,12 @@ async fn a_job_asks_an_upstream_and_says_what_came_of_it() {
     gateway.reload(&without_body.replace("BACKEND", &backend.address.to_string())).unwrap();
     let failed = run(&gateway, "report").await;
     assert_eq!((failed.state, failed.said.as_deref()), (RunState::Failed, Some("the upstream answered 404")));
+    let alerts = &gateway.node().keeping.as_ref().unwrap().alerts;
+    until("it is an alert", async || {
+        let open = alerts.list(true).await.unwrap();
+        open.iter().any(|alert| alert.summary == "job `report` failed: the upstream answered 404")
+    })
+    .await;
     let shown = gateway.node().registry.render(None).body;
     assert!(shown.contains("vestibule_job_runs_total{job=\"report\",state=\"failed\"} 1"), "{shown}");
 }

@@ -48,7 +48,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(sessions::tell_uses(keeping.sessions.clone()));
         jobs.spawn(publish_revocations(keeping.clone()));
         jobs.spawn(looking::look(Arc::downgrade(node), keeping.alerts.clone()));
-        jobs.spawn(looking::notify(keeping.alerts.clone()));
+        jobs.spawn(looking::notify(keeping.clone()));
         jobs.spawn(looking::run_jobs(Arc::downgrade(node), keeping.jobs.clone()));
         show_keeping(node, keeping);
     }
@@ -113,7 +113,9 @@ async fn note_uses(keeping: Arc<Keeping>) {
 
 async fn tell_webhooks(keeping: Arc<Keeping>) {
     loop {
+        let telling = keeping.telling.read().await;
         keeping.webhooks.round().await;
+        drop(telling);
         tokio::time::sleep(EVERY).await;
     }
 }

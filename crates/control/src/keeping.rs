@@ -22,7 +22,7 @@ use secrets::Vault;
 use sessions::Sessions;
 use store::{Nodes, Registry, UnixMicros, UsageQuery, UsageTotals};
 use store_redis::RedisCounts;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, RwLock};
 
 use crate::accounts::Accounts;
 use crate::alerting::Alerts;
@@ -76,6 +76,8 @@ pub struct Keeping {
     pub(crate) usage: Arc<Journal>,
     pub(crate) quotas: Arc<QuotaLedger>,
     pub(crate) meter: Arc<Meter>,
+    /// Held for reading by whoever tells somebody something, so that it can be waited for what was told to be kept.
+    pub(crate) telling: RwLock<()>,
     /// Up to when the uses of keys are written down.
     noted: Mutex<UnixMicros>,
     /// Records that stay after they were added up, if any do.
@@ -141,6 +143,7 @@ impl Keeping {
             counts,
             meter: Arc::new(Meter::new(usage.clone())),
             quotas: Arc::new(quotas),
+            telling: RwLock::default(),
             noted: Mutex::default(),
             aggregator: Mutex::new(None),
             usage,

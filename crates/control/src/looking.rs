@@ -64,12 +64,14 @@ pub(crate) async fn look(node: Weak<Node>, alerts: Arc<Alerts>) {
 }
 
 /// Tells receivers, for as long as the node runs.
-pub(crate) async fn notify(alerts: Arc<Alerts>) {
+pub(crate) async fn notify(keeping: Arc<Keeping>) {
+    let alerts = &keeping.alerts;
     let mut round = 0_u32;
     loop {
         let is_seldom = round.is_multiple_of(FORGET);
         // Where there are no rules any more, what is open comes to its end all the same.
         if !alerts.rules().rules.is_empty() || (is_seldom && 0 < round) {
+            let _telling = keeping.telling.read().await;
             alerts.round().await;
             if is_seldom && let Err(error) = alerts.forget().await {
                 tracing::warn!(%error, "old alerts could not be forgotten; it is tried again");

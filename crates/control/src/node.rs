@@ -37,6 +37,9 @@ const LABEL_SETS: usize = 20_000;
 /// Spans that may wait for the collector.
 const SPANS: usize = 16 * 1024;
 
+/// How long a node that ends waits for those who are told something.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// What a node does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -262,7 +265,13 @@ impl Node {
         self.phase.store(1, Ordering::Relaxed);
         let patience = self.configuration().document.shutdown.drain.duration();
         self.gateway.drain(patience).await;
+        // What somebody was told just now is kept, so that the next one does not tell it again; and nothing more is told.
+        let quiet = match &self.keeping {
+            Some(keeping) => tokio::time::timeout(LAST_WORDS, keeping.telling.write()).await.ok(),
+            None => None,
+        };
         self.jobs.lock().abort_all();
+        drop(quiet);
         self.exporting.finish().await;
         if let Some(keeping) = &self.keeping {
             // What cannot be added up now stays in the journal.
