@@ -47,8 +47,19 @@ fn text(value: &Value) -> String {
         Value::String(text) => text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect(),
         Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
-        Value::Object(members) => members.values().map(text).collect::<Vec<_>>().join(" per "),
+        Value::Object(members) if members.is_empty() => "-".to_owned(),
+        // A quota: so many requests per day.
+        Value::Object(members) if members.contains_key("per") => {
+            members.values().map(text).collect::<Vec<_>>().join(" per ")
+        }
+        Value::Object(members) => members.iter().map(named).collect::<Vec<_>>().join(", "),
     }
+}
+
+/// A member of something within something else.
+fn named((name, value): (&String, &Value)) -> String {
+    let (name, value_text) = (text(&name.as_str().into()), text(value));
+    if value.is_object() { format!("{name}: {value_text}") } else { format!("{name}={value_text}") }
 }
 
 #[cfg(test)]
@@ -62,6 +73,18 @@ mod tests {
         let items = json!([{ "name": "acme", "last_four": null }, { "name": "ä", "last_four": ["a", "b"] }]);
         assert_eq!(table(&["name", "last_four"], &items), "NAME  LAST FOUR\nacme  -\nä     a, b\n");
         assert_eq!(table(&["name"], &json!([])), "nothing\n");
+    }
+
+    #[test]
+    fn what_is_within_something_is_shown_with_its_name_and_a_quota_as_one_says_it() {
+        let thing = json!({
+            "quota": { "requests": 5, "per": "day" }, "labels": { "api": "orders", "failure": "late" },
+            "told": { "ops": { "stage": null, "attempts": 1 } }, "none": {},
+        });
+        assert_eq!(
+            record(&thing),
+            "quota   5 per day\nlabels  api=orders, failure=late\ntold    ops: stage=-, attempts=1\nnone    -\n"
+        );
     }
 
     #[test]
