@@ -15,13 +15,15 @@ products: {trial: {operations: [\"orders: GET /**\"]}}
 const TAKEN: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 
-async fn gateway(backend: &Stub, usage: &str) -> (Gateway, String) {
+/// A gateway with a partner, and the partner's key.
+pub(crate) async fn gateway(backend: &Stub, usage: &str) -> (Gateway, String) {
     let gateway = Gateway::with(backend, &format!("{PARTNERS}{usage}")).await;
     let key = gateway.key("acme", "trial").await;
     (gateway, key)
 }
 
-async fn call(gateway: &Gateway, key: &str, times: usize) {
+/// So many calls of the partner.
+pub(crate) async fn call(gateway: &Gateway, key: &str, times: usize) {
     for _ in 0..times {
         assert_eq!(gateway.get_with("/orders/7", &[("X-Api-Key", key)]).await.status, 200);
     }

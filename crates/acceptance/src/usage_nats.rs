@@ -6,12 +6,8 @@ use serde_json::Value;
 use servers::{Nats, Stored};
 use testkit::{Authority, Gateway, Stub, eventually, until};
 
-const PARTNERS: &str = "
-store: {embedded: ./data}
-admin: {bind: \"127.0.0.1:0\"}
-apis: {orders: {match: {path: /orders}, upstream: backend, policies: [{api-key: {}}]}}
-products: {trial: {operations: [\"orders: GET /**\"]}}
-";
+use crate::usage_events::{call, gateway};
+
 const ANYONE: &str = "{\"headers\":true}";
 const STREAM: &str = "\"subjects\":[\"billing.>\"],\"storage\":\"file\",\"discard\":\"new\"";
 
@@ -20,18 +16,6 @@ fn settings(nats: &Nats, more: &str) -> String {
         "usage: {{events: {{stream: {{nats: {{servers: [\"127.0.0.1:1\", \"{}\"], subject: billing.usage{more}}}}}}}}}\n",
         nats.address()
     )
-}
-
-async fn gateway(backend: &Stub, usage: &str) -> (Gateway, String) {
-    let gateway = Gateway::with(backend, &format!("{PARTNERS}{usage}")).await;
-    let key = gateway.key("acme", "trial").await;
-    (gateway, key)
-}
-
-async fn call(gateway: &Gateway, key: &str, times: usize) {
-    for _ in 0..times {
-        assert_eq!(gateway.get_with("/orders/7", &[("X-Api-Key", key)]).await.status, 200);
-    }
 }
 
 /// The ids of what is in the stream, each as often as it is there.

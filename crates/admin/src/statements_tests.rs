@@ -9,6 +9,12 @@ use crate::tester::{NOW, Tester};
 /// With 1,000 calls of `acme` in December 2025, beside the row that the node adds whenever it is asked to.
 async fn tester() -> Tester {
     let tester = Tester::new();
+    use_up(&tester, 0, 1000).await;
+    tester
+}
+
+/// Adds calls, as the batch that follows this one.
+async fn use_up(tester: &Tester, from: u64, requests: u64) {
     let row = UsageRow {
         company: "acme".into(),
         app: "shop".into(),
@@ -17,14 +23,14 @@ async fn tester() -> Tester {
         operation: "GET /".into(),
         hour: 490_895,
         status_class: 2,
-        requests: 1000,
-        cost: 1000,
+        requests,
+        cost: requests,
         bytes_in: 0,
         bytes_out: 0,
         latency_micros: 0,
     };
-    tester.totals.add(&[row], &UsageSource { segment: "s".into(), from: 0, offset: 1 }).await.unwrap();
-    tester
+    let source = UsageSource { segment: "s".into(), from, offset: from + 1 };
+    tester.totals.add(&[row], &source).await.unwrap();
 }
 
 fn december() -> Value {
@@ -54,6 +60,26 @@ async fn a_statement_is_made_closed_and_corrected() {
     assert_eq!(tester.get("/statements?limit=1").await.json["next"], "1");
     let recount = tester.get("/statements/1/recount").await;
     assert_eq!((&recount.json["same"], &recount.json["intact"]), (&json!(true), &json!(true)), "{}", recount.text);
+}
+
+#[tokio::test]
+async fn usage_that_came_too_late_for_its_statement_is_listed() {
+    let tester = tester().await;
+    let made = tester.post("/statements", december()).await;
+    tester.post("/statements/1/close", json!({ "hash": made.json["hash"] })).await;
+    assert_eq!(tester.get("/statements/late").await.json, json!({ "items": [] }));
+
+    use_up(&tester, 1, 7).await;
+
+    let late = json!({
+        "statement": 1, "company": "acme", "from": made.json["from"], "to": made.json["to"], "meter": "calls",
+        "product": "gold", "api": "orders", "operation": "GET /", "stated": 1000, "today": 1007
+    });
+    assert_eq!(tester.get("/statements/late?company=acme").await.json, json!({ "items": [late] }));
+    assert_eq!(tester.get("/statements/late?limit=1").await.json["next"], "1");
+    assert_eq!(tester.get("/statements/late?after=1").await.json, json!({ "items": [] }));
+    assert_eq!(tester.get("/statements/late?company=zeta").await.json, json!({ "items": [] }));
+    assert_eq!(tester.get("/statements/1").await.json["total"], made.json["total"], "what is closed stays");
 }
 
 #[tokio::test]

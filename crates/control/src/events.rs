@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use journal::{Journal, Next, SegmentId, SegmentReader};
 use metering::UsageRecord;
@@ -22,6 +22,7 @@ use model::usage::EventForm;
 use problem::{Finding, Pointer};
 use serde_json::Value;
 use telemetry::metrics::Registry;
+use tokio::time::Instant;
 
 use self::lag::Lag;
 use self::progress::Progress;

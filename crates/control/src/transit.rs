@@ -1,4 +1,4 @@
-//! A master key that never leaves Vault, or OpenBao: its secrets engine `transit` wraps and opens data keys.
+//! A master key that never leaves Vault, or `OpenBao`: its secrets engine `transit` wraps and opens data keys.
 //!
 //! A vault of secrets is asked by threads that may wait. A thread of its own, with a runtime of its own, asks the server for them:
 //! so no runtime waits for itself.

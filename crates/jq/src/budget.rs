@@ -26,12 +26,12 @@ pub(crate) fn bounded<T: Send>(work: impl FnOnce() -> Result<T, Failure> + Send)
         // What is unwound is dropped as a whole.
         catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Failure::TooMuch))
     };
-    with_stack(run).unwrap_or(Err(Failure::TooMuch))
+    with_stack(STACK, run).unwrap_or(Err(Failure::TooMuch))
 }
 
 /// Runs `work` on a thread with a large stack.
-pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
-    thread::scope(|scope| thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).ok()?.join().ok())
+pub(crate) fn with_stack<T: Send>(size: usize, work: impl FnOnce() -> T + Send) -> Option<T> {
+    thread::scope(|scope| thread::Builder::new().stack_size(size).spawn_scoped(scope, work).ok()?.join().ok())
 }
 
 /// Takes a step.

@@ -68,7 +68,7 @@ impl Program {
             return Err(Mistake { line: 1, column: 1, message });
         }
         // The parser calls itself for each part of a part.
-        budget::with_stack(|| compiled(source))
+        budget::with_stack(COMPILER_STACK, || compiled(source))
             .unwrap_or_else(|| Err(mistake(source, "", "cannot be compiled".to_owned())))
     }
 
@@ -147,7 +147,9 @@ fn cut(mut message: String) -> String {
 }
 
 /// The bytes that a program can have.
-const LONGEST: usize = 4096;
+const LONGEST: usize = 2048;
+/// Four times what was enough for the deepest programs of a test.
+const COMPILER_STACK: usize = 128 << 20;
 const LONGEST_MESSAGE: usize = 200;
 
 #[cfg(test)]

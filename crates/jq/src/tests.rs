@@ -155,16 +155,65 @@ fn a_mistake_is_told_with_its_place() {
         (".a | map(.b", "line 1, column 12: expected closing parenthesis"),
         (".a | ]", "line 1, column 6: expected "),
         (".a |", "line 1, column 5: expected term"),
-        ("\"a", "line 1, column 1: expected closing double quote"),
+        ("\"a", "line 1, column 3: expected closing quote"),
         ("", "line 1, column 1: expected term"),
     ] {
         let mistake = Program::compile(program).unwrap_err().to_string();
         assert!(mistake.starts_with(expected), "{program}: {mistake}");
     }
-    assert!(Program::compile(&"(".repeat(4096)).is_err());
-    assert!(Program::compile(&"[".repeat(4000)).is_err());
-    assert!(Program::compile(&"-".repeat(4000)).is_err());
-    assert!(Program::compile(&"x".repeat(5000)).unwrap_err().message.contains("4096 at most"));
+    assert!(Program::compile(&"x".repeat(3000)).unwrap_err().message.contains("2048 at most"));
+}
+
+#[test]
+fn no_program_is_too_deep_to_be_compiled_and_run() {
+    for part in [
+        "(",
+        "[",
+        "{a:",
+        "-",
+        "\"\\(",
+        "if ",
+        "if . then ",
+        "try ",
+        "def f: ",
+        "reduce ",
+        "reduce . as $x (0; ",
+        ". as [",
+        ".[",
+        "..|",
+        ".|",
+        ".,",
+        ".//",
+        "1+",
+        ".=",
+        ".a",
+        ".[0]",
+        ".?",
+        "label $x | ",
+        "map(",
+        "not|",
+        "[.]|",
+        "(.)|",
+        ". as $x|",
+        "f(",
+    ] {
+        let deep = part.repeat(LONGEST / part.len());
+        let more = ["", ".", "1"].map(|end| deep.clone() + end);
+        let closed = [("(", "."), ("[", "."), ("-", "1")].map(|(open, middle)| {
+            let count = (LONGEST - 1) / 2;
+            let close = match open {
+                "(" => ")",
+                "[" => "]",
+                _ => "",
+            };
+            open.repeat(count) + middle + &close.repeat(count)
+        });
+        for program in more.iter().chain(&closed) {
+            if let Ok(program) = Program::compile(program) {
+                drop(program.first(&json!([1, [2]])));
+            }
+        }
+    }
 }
 
 proptest! {

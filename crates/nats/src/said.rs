@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_no_server_says_is_refused() {
-        let long = [b'x'; LONGEST_LINE + 1];
+        let long = vec![b'x'; LONGEST_LINE + 1];
         let wrong: [&[u8]; 9] = [
             b"HTTP/1.1 400 Bad Request\r\n",
             b"\xff\r\n",

@@ -4,11 +4,12 @@ use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use alarm::{Lives, Over};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -91,7 +92,7 @@ impl Said {
 
     /// Whether it was signed with this key, which is verified once a connection.
     pub fn is_signed_by(&self, key: &[u8], verify: impl FnOnce() -> bool) -> bool {
-        let mut signers = self.signers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut signers = self.signers.lock();
         if let Some((_, is_signed)) = signers.iter().find(|(known, _)| **known == *key) {
             return *is_signed;
         }

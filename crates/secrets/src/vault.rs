@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -179,12 +179,12 @@ impl Vault {
     /// Opens a data key. One that somebody else opens is remembered: it stays of use while that one is away.
     fn opened(&self, wrapped: &Wrapped) -> Result<SealingKey, Error> {
         let Masters::Elsewhere(..) = &self.masters else { return self.masters.open(wrapped) };
-        let opened = || self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(key) = opened().get(&wrapped.id) {
-            return Ok(key.clone());
+        let known = self.opened.lock().get(&wrapped.id).cloned();
+        if let Some(key) = known {
+            return Ok(key);
         }
         let key = self.masters.open(wrapped)?;
-        opened().insert(wrapped.id.clone(), key.clone());
+        self.opened.lock().insert(wrapped.id.clone(), key.clone());
         Ok(key)
     }
 

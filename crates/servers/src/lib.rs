@@ -1,4 +1,5 @@
-//! Real servers for tests: PostgreSQL, Redis (or Valkey), NATS and OpenBao, each in a folder of its own, on a free port of loopback.
+//! Real servers for tests: PostgreSQL, Redis (or Valkey), NATS and `OpenBao`, each in a folder of its
+//! own, on a free port of loopback.
 //!
 //! [`Postgres::shared`] and [`Redis::shared`] use the server that an address in the environment names, so that hundreds of
 //! tests need not start one each: the test command starts them and sets [`POSTGRES`] and [`REDIS`]. Without them each test

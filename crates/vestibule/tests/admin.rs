@@ -182,7 +182,7 @@ fn status_usage_and_reload_are_told() {
     let document = std::fs::read_to_string(&file).unwrap();
     write_unnoticed(&file, &(document.clone() + "limits: {header_count: many}\n"));
     let refused = gateway.refuses(&["reload", "--url", &url(&gateway), "--token-file", "data/admin.token"]);
-    assert!(refused.contains("vestibule.yaml:10: /limits/header_count: "), "{refused}");
+    assert!(refused.contains("vestibule.yaml:12: /limits/header_count: "), "{refused}");
     write_unnoticed(&file, &(document + "shutdown: {drain: 7s}\n"));
     assert!(gateway.prints(&["reload"]).contains("/shutdown"));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use model::usage::{EventNats, NatsLogin, NatsUser};
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use upstream::socket::{Dialer, Socket};
 
 /// A stream.

@@ -114,10 +114,11 @@ impl Neg for Val {
 
 /// A text so many times, null if that is none.
 fn repeated(text: &str, times: Number) -> Val {
-    let times = times.rounded(f64::ceil).index().and_then(|times| usize::try_from(times).ok()).unwrap_or(0);
-    if times == 0 {
+    if times.float().is_nan() || times.float() <= 0.0 {
         return Val::Null;
     }
+    // What is no index is more than there is memory.
+    let times = times.rounded(f64::ceil).index().and_then(|times| usize::try_from(times).ok()).unwrap_or(usize::MAX);
     // Before it is made.
     spend(text.len().saturating_mul(times) / BYTES);
     Val::from(text.repeat(times))

@@ -75,7 +75,7 @@ fn serve(stream: TcpStream, holds: &AtomicBool, came: &Mutex<Vec<Came>>, tell: &
             return;
         }
         let event: Value = serde_json::from_slice(&body).unwrap();
-        let about = event["data"]["id"].as_str().unwrap().to_owned();
+        let about = event.pointer("/data/id").and_then(Value::as_str).unwrap().to_owned();
         let taken = !holds.load(Ordering::SeqCst);
         came.lock().push(Came { id, about, taken });
         tell.send(()).ok();
