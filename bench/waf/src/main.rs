@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use requests::{KINDS, Request, several};
+use requests::{ADVERSE, KINDS, Request, several};
 use rustix::time::{ClockId, clock_gettime};
 use waf::{Compatibility, Environment, Phase, Response, Rules, Source, Transaction};
 
@@ -32,7 +32,9 @@ fn main() -> Result<()> {
     let before = spent();
     let rules = load(Path::new(&folder), &paranoia)?;
     println!("load\t{:.1} ms\t{} rules\t{} MiB resident", spent() - before, rules.len(), resident()?);
-    for (kind, make) in KINDS.iter().filter(|(kind, _)| wanted.as_deref().is_none_or(|wanted| wanted == *kind)) {
+    let adverse = ADVERSE.iter().filter(|(kind, _)| wanted.as_deref() == Some(*kind));
+    let benign = KINDS.iter().filter(|(kind, _)| wanted.as_deref().is_none_or(|wanted| wanted == *kind));
+    for (kind, make) in benign.chain(adverse) {
         let requests = several(*make, REQUESTS);
         let mut taken: Vec<f64> = (0..rounds).map(|_| round(&rules, &requests)).collect::<Result<_>>()?;
         taken.sort_by(f64::total_cmp);

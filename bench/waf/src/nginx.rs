@@ -19,7 +19,8 @@ pub struct Nginx {
 impl Nginx {
     /// Starts it; without rules it only proxies.
     pub fn start(folder: &Path, rules: Option<&str>) -> Result<Self> {
-        let place = std::env::temp_dir().join(format!("bench-waf-{}-{}", std::process::id(), u8::from(rules.is_some())));
+        let place =
+            std::env::temp_dir().join(format!("bench-waf-{}-{}", std::process::id(), u8::from(rules.is_some())));
         std::fs::create_dir_all(&place)?;
         let (backend, port) = (backend()?, TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
         let modsecurity = match rules {
@@ -27,7 +28,10 @@ impl Nginx {
             Some(setup) => {
                 let file = place.join("rules.conf");
                 let crs = folder.display();
-                std::fs::write(&file, format!("{setup}\nInclude {crs}/crs-setup.conf.example\nInclude {crs}/rules/*.conf\n"))?;
+                std::fs::write(
+                    &file,
+                    format!("{setup}\nInclude {crs}/crs-setup.conf.example\nInclude {crs}/rules/*.conf\n"),
+                )?;
                 format!("modsecurity on; modsecurity_rules_file {};", file.display())
             }
         };
@@ -38,8 +42,13 @@ impl Nginx {
             .replace("PORT", &port.to_string());
         let file = place.join("nginx.conf");
         std::fs::write(&file, configuration)?;
-        let mut child =
-            Command::new("nginx").arg("-c").arg(&file).stdin(Stdio::null()).stderr(Stdio::null()).spawn().context("nginx is missing")?;
+        let mut child = Command::new("nginx")
+            .arg("-c")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("nginx is missing")?;
         for _ in 0..600 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return Ok(Self { child, folder: place, port });
@@ -83,7 +92,11 @@ fn send(stream: &mut TcpStream, request: &Request) -> Result<()> {
         let count = stream.read(&mut piece)?;
         ensure!(count > 0, "nginx hung up: {}", String::from_utf8_lossy(&answer));
         answer.extend_from_slice(&piece[..count]);
-        ensure!(!answer.starts_with(b"HTTP/1.1 4") && !answer.starts_with(b"HTTP/1.1 5"), "refused: {}", String::from_utf8_lossy(&answer));
+        ensure!(
+            !answer.starts_with(b"HTTP/1.1 4") && !answer.starts_with(b"HTTP/1.1 5"),
+            "refused: {}",
+            String::from_utf8_lossy(&answer)
+        );
     }
     Ok(())
 }
@@ -116,7 +129,8 @@ fn serve(mut stream: TcpStream) -> Result<()> {
             continue;
         }
         read.clear();
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", ANSWER.len());
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", ANSWER.len());
         stream.write_all(&[head.as_bytes(), ANSWER].concat())?;
     }
 }

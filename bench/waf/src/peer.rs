@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use parapet::{Directive, DirDataLoader, EngineMode, RuleSet, Transaction, parse_all};
+use parapet::{DirDataLoader, Directive, EngineMode, RuleSet, Transaction, parse_all};
 
 use crate::requests::Request;
 
 /// The rules as far as it reads them. What it refuses is left out with the whole chain, so that it does less work.
 pub fn load(folder: &Path, setup: &str) -> Result<RuleSet> {
-    let mut files: Vec<_> = std::fs::read_dir(folder.join("rules"))?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    let mut files: Vec<_> = std::fs::read_dir(folder.join("rules"))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "conf"));
     files.sort();
     let mut texts = vec![setup.to_owned(), std::fs::read_to_string(folder.join("crs-setup.conf.example"))?];
@@ -35,7 +37,9 @@ fn readable(text: &str) -> String {
             skipping = true;
         } else if skipping {
             skipping = chained;
-        } else if !directive.starts_with("SecRuleUpdate") && !SETTINGS.iter().any(|setting| directive.starts_with(setting)) {
+        } else if !directive.starts_with("SecRuleUpdate")
+            && !SETTINGS.iter().any(|setting| directive.starts_with(setting))
+        {
             kept.push_str(&directive.replace("\"!@beginsWith ", "\"!@rx ^"));
             kept.push('\n');
         }

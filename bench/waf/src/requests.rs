@@ -11,6 +11,9 @@ pub struct Request {
 /// The kinds of requests, by their names.
 pub const KINDS: &[(&str, fn(&mut Chance) -> Request)] = &[("get", get), ("form", form), ("json", json)];
 
+/// Requests that mean to cost much, near the limit of bodies.
+pub const ADVERSE: &[(&str, fn(&mut Chance) -> Request)] = &[("many", many), ("long", long), ("nested", nested)];
+
 /// So many requests of a kind.
 pub fn several(make: fn(&mut Chance) -> Request, count: usize) -> Vec<Request> {
     let mut chance = Chance(0x2545_F491_4F6C_DD1D);
@@ -34,6 +37,19 @@ impl Chance {
 
     fn words(&mut self, count: usize) -> String {
         (0..count).map(|_| self.word()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Text of what attacks are made of.
+    fn odd(&mut self, length: usize) -> String {
+        const PIECES: &[&str] = &[
+            "'", "\"", "<a", "../", "%3c", "--", "/*", "*/", "(", ")", ";", "|", "$(", "or 1", "select", "\\x41", "{{",
+            "=", " ",
+        ];
+        let mut text = String::with_capacity(length);
+        while text.len() < length {
+            text.push_str(PIECES[self.below(PIECES.len() as u64) as usize]);
+        }
+        text
     }
 
     fn token(&mut self, length: usize) -> String {
@@ -104,6 +120,26 @@ fn json(chance: &mut Chance) -> Request {
         })
         .collect();
     posted(chance, "application/json", format!("{{\"items\":[{}]}}", items.join(",")).into_bytes())
+}
+
+/// A thousand arguments, each of them suspicious.
+fn many(chance: &mut Chance) -> Request {
+    let fields: Vec<String> = (0..999).map(|_| format!("{}={}", chance.token(8), chance.odd(100))).collect();
+    posted(chance, "application/x-www-form-urlencoded", fields.join("&").into_bytes())
+}
+
+/// One argument of the largest size.
+fn long(chance: &mut Chance) -> Request {
+    let field = format!("a={}", chance.odd(125_000));
+    posted(chance, "application/x-www-form-urlencoded", field.into_bytes())
+}
+
+/// JSON within JSON.
+fn nested(chance: &mut Chance) -> Request {
+    let depth = 400;
+    let inner = chance.odd(100_000).replace(['"', '\\'], "'");
+    let body = format!("{}\"{inner}\"{}", "{\"a\":[".repeat(depth), "]}".repeat(depth));
+    posted(chance, "application/json", body.into_bytes())
 }
 
 fn posted(chance: &mut Chance, kind: &str, body: Vec<u8>) -> Request {
