@@ -102,12 +102,7 @@ impl Session<'_> {
     async fn run(&self) -> io::Result<()> {
         let received = Arc::new(AtomicU64::new(0));
         for number in 1.. {
-            let head = match self.next(number == 1).await? {
-                Next::Request(head) => head,
-                Next::Refused(refusal) => return self.refuse(&refusal).await,
-                Next::Late => return self.say_goodbye(Problem::new(&TOO_SLOW).detail("The head took too long.")).await,
-                Next::Nothing => return Ok(()),
-            };
+            let Some(head) = self.request(number == 1).await? else { return Ok(()) };
             received.store(0, Ordering::Relaxed);
             let keeps = head.keep_alive
                 && number < u64::from(self.listener.limits.requests_per_connection)
@@ -119,6 +114,19 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The next request; none if there is no other one, or what came is answered already and the connection closed.
+    ///
+    /// It is a function of its own so that what it has in hand takes no memory while requests are answered or waited for.
+    async fn request(&self, is_first: bool) -> io::Result<Option<RequestHead>> {
+        let problem = match self.next(is_first).await? {
+            Next::Request(head) => return Ok(Some(head)),
+            Next::Nothing => return Ok(None),
+            Next::Refused(refusal) => refused::message(&refusal),
+            Next::Late => Problem::new(&TOO_SLOW).detail("The head took too long."),
+        };
+        self.say_goodbye(problem).await.map(|()| None)
     }
 
     /// Waits for the next head.
@@ -276,10 +284,6 @@ impl Session<'_> {
         let client = &mut *self.client.lock();
         client.outbox.head = BytesMut::new();
         Ok(if client.decoder.is_done() { after } else { After::Close })
-    }
-
-    async fn refuse(&self, refusal: &Refusal) -> io::Result<()> {
-        self.say_goodbye(refused::message(refusal)).await
     }
 
     /// Answers a request that no exchange was made of, and closes.
