@@ -1,10 +1,8 @@
 //! Other programs are told what changes in the registry.
 
-use std::time::Duration;
-
 use partners::{NewCompany, NewWebhook};
 use tempfile::TempDir;
-use testkit::{Gateway, Stub, until};
+use testkit::{Gateway, Stub, eventually, until};
 
 const DOCUMENT: &str = "version: 1
 store: {embedded: ./data}
@@ -27,12 +25,7 @@ async fn company(gateway: &Gateway, name: &str) {
 
 /// Waits until so many events were told.
 async fn told(portal: &Stub, count: usize) -> Vec<String> {
-    let waiting = async {
-        while portal.count() < count {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it is told within seconds");
+    eventually("it is told", || portal.count() >= count).await;
     let about = |body: &[u8]| {
         serde_json::from_slice::<serde_json::Value>(body).unwrap()["data"]["id"].as_str().unwrap().to_owned()
     };
