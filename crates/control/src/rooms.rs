@@ -20,7 +20,7 @@ use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Rules, Sche
 use crate::clock::now;
 
 /// How often it is looked for what is due in rooms.
-const TICK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// How often it is tried to have rooms that another process has.
 const TAKE: Duration = Duration::from_millis(20);
 
@@ -32,12 +32,15 @@ pub struct Rooms {
     opened: Mutex<Option<Arc<rooms::Rooms>>>,
     /// The names of rooms of the document that is compiled next or serves.
     named: Mutex<Vec<String>>,
+    /// Who reads their log beside this.
+    pub(crate) readers: Mutex<Vec<String>>,
 }
 
 impl Rooms {
     /// Rooms of a store, of which no document has named any.
     pub fn kept_in(store: &Path, vault: Arc<Vault>) -> Self {
-        Self { folder: store.join(FOLDER), vault, opened: Mutex::default(), named: Mutex::default() }
+        let (opened, named, readers) = Default::default();
+        Self { folder: store.join(FOLDER), vault, opened, named, readers }
     }
 
     /// Has the rooms at hand that a document names, before it is compiled. Those that serve stay as they are. It blocks.
@@ -89,12 +92,17 @@ impl Rooms {
         let rooms = self.opened().map(|rooms| rooms.all()).unwrap_or_default();
         let read = |room: Arc<KeptRoom>| {
             let (counters, active) = room.look(|room| (room.counters(), room.active(now))).ok()?;
-            (counters.queue > 0 || counters.state != State::Open).then(|| rooms::metrics::Reading { room: room.name().to_string(), counters, active })
+            (counters.queue > 0 || counters.state != State::Open).then(|| rooms::metrics::Reading {
+                room: room.name().to_string(),
+                counters,
+                active,
+                happened: room.happened().read().filter(|(_, count)| *count > 0).collect(),
+            })
         };
         rooms.into_iter().filter_map(read).collect()
     }
 
-    fn opened(&self) -> Option<Arc<rooms::Rooms>> {
+    pub(crate) fn opened(&self) -> Option<Arc<rooms::Rooms>> {
         self.opened.lock().clone()
     }
 
@@ -103,7 +111,8 @@ impl Rooms {
         if let Some(rooms) = &*opened {
             return Ok(rooms.clone());
         }
-        let rooms = Arc::new(rooms::Rooms::open(&self.folder, self.vault.clone(), now().0)?);
+        let readers = self.readers.lock().clone();
+        let rooms = Arc::new(rooms::Rooms::open_with(&self.folder, self.vault.clone(), now().0, &readers)?);
         *opened = Some(rooms.clone());
         Ok(rooms)
     }
@@ -324,6 +333,7 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
             }),
             Some(Inlet::MaxSize(inlet)) => rooms::Inlet::MaxSize(MaxSize { size: inlet.size }),
         },
+        metrics_events: room.metrics_events,
         openid: room.openid.as_ref().map(|openid| {
             Arc::new(rooms::OpenId {
                 issuer: openid.issuer.trim_end_matches('/').into(),

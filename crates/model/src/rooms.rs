@@ -29,6 +29,8 @@ pub struct WaitingRoom {
     pub schedule: Option<RoomSchedule>,
     /// What the room is for OpenID clients. Left out, it is nothing for them.
     pub openid: Option<RoomOpenId>,
+    /// Whether what is counted is an event of `room_events` each minute, as with `EnableEventsGeneration`.
+    pub metrics_events: bool,
     /// When a place counts as given.
     pub durability: RoomDurability,
     /// Whether accidents of "Virtual Waiting Room on AWS" are repeated where a client can tell.

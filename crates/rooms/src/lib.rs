@@ -14,6 +14,7 @@
 mod admission;
 mod authorizer;
 mod contract;
+pub mod events;
 mod keys;
 mod log;
 pub mod metrics;

@@ -12,6 +12,7 @@ use waiting_room::{
     Seconds, State, Token, Turn,
 };
 
+use crate::events::Tally;
 use crate::keys::{Desk, Keys, NoKeys};
 use crate::log::{Log, NotKept, Written};
 use crate::settings::{Durability, Inlet, Settings};
@@ -46,6 +47,7 @@ pub struct KeptRoom {
     tickets: Tickets,
     desk: Desk,
     watchers: Watchers,
+    happened: Tally,
     held: Mutex<Held>,
 }
 
@@ -55,6 +57,8 @@ struct Held {
     record: Vec<u8>,
     /// The version of the last picture.
     pictured: u64,
+    /// When it was last looked at what is counted, for others.
+    measured: Seconds,
 }
 
 /// A turn that was taken.
@@ -102,7 +106,7 @@ pub struct Left {
 impl KeptRoom {
     pub(crate) fn new(name: &str, settings: Settings, log: Arc<dyn Log>, secrets: (Keys, Tickets, Desk)) -> Self {
         let (keys, tickets, desk) = secrets;
-        let held = Held { room: Room::default(), record: Vec::new(), pictured: 0 };
+        let held = Held { room: Room::default(), record: Vec::new(), pictured: 0, measured: 0 };
         Self {
             name: name.into(),
             settings: ArcSwap::from_pointee(settings),
@@ -111,6 +115,7 @@ impl KeptRoom {
             tickets,
             desk,
             watchers: Watchers::new(),
+            happened: Tally::default(),
             held: Mutex::new(held),
         }
     }
@@ -127,6 +132,11 @@ impl KeptRoom {
 
     pub(crate) fn watchers(&self) -> &Watchers {
         &self.watchers
+    }
+
+    /// How often what happened in it since this process has it.
+    pub fn happened(&self) -> &Tally {
+        &self.happened
     }
 
     pub(crate) fn desk(&self) -> &Desk {
@@ -250,8 +260,8 @@ impl KeptRoom {
     }
 
     /// Ends a visit; whether there was one to end.
-    pub async fn end(&self, id: RequestId, ending: Ending) -> Result<bool, Trouble> {
-        let (changed, ()) = self.change(|room| room.end(id, ending).ok(), |_| ()).await?;
+    pub async fn end(&self, id: RequestId, ending: Ending, now: Seconds) -> Result<bool, Trouble> {
+        let (changed, ()) = self.change(|room| room.end(id, ending, now).ok(), |_| ()).await?;
         Ok(changed)
     }
 
@@ -276,7 +286,7 @@ impl KeptRoom {
             let (mut ended, mut written) = (0, None);
             let completed = left.completed.iter().map(|id| (id, Ending::Completed));
             for (id, ending) in completed.chain(left.abandoned.iter().map(|id| (id, Ending::Abandoned))) {
-                if let Ok(event) = held.room.end(*id, ending) {
+                if let Ok(event) = held.room.end(*id, ending, now) {
                     written = Some(self.happen(&mut held, &event)?);
                     ended += 1;
                 }
@@ -313,6 +323,11 @@ impl KeptRoom {
             if let Some(event) = event {
                 self.happen(&mut held, &event)?;
             }
+        }
+        if settings.metrics_events && now.saturating_sub(held.measured) >= MINUTE {
+            held.measured = now;
+            let event = held.room.measure(now);
+            self.happen(&mut held, &event)?;
         }
         let counters = held.room.counters();
         drop(held);
@@ -393,6 +408,7 @@ impl KeptRoom {
         wire::put(record, &self.name, room.version() + 1, event);
         let written = self.log.append(record)?;
         room.apply(event);
+        self.happened.note(event);
         Ok(written)
     }
 
@@ -403,3 +419,6 @@ impl KeptRoom {
         }
     }
 }
+
+/// How often it is looked at what is counted, for others.
+const MINUTE: u32 = 60;

@@ -254,7 +254,7 @@ mod tests {
                 let Ok(Issuing::New(event)) = room.issue(id(number), 101, (&issuer, 60), &rules) else { panic!() };
                 room.apply(&event);
             }
-            let ended = room.end(id(2), Ending::Abandoned).unwrap();
+            let ended = room.end(id(2), Ending::Abandoned, 105).unwrap();
             room.apply(&ended);
             let swept = room.sweep(111, &rules).unwrap();
             room.apply(&swept);

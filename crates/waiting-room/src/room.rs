@@ -93,14 +93,14 @@ impl Room {
                     self.index.note_key(&self.line, count(self.line.keys.len() - 1));
                 }
             }
-            Event::Moved { by, at, noting, cause } => {
+            Event::Moved { by, at, noting, cause, serving: _ } => {
                 self.line.serving = self.line.serving.saturating_add(*by);
                 self.note(*at, *noting);
                 if *cause == Cause::Inlet {
                     self.line.inlet_at = *at;
                 }
             }
-            Event::Issued { position, issued, expires, issuer, row } => {
+            Event::Issued { position, issued, expires, issuer, row, id: _ } => {
                 let issuer = self.index.issuer(&mut self.line, issuer);
                 let token = Token { position: *position, issued: *issued, expires: *expires, issuer, ending: None };
                 self.note_issued(token);
@@ -108,8 +108,8 @@ impl Room {
                     row.served = row.served.saturating_add(1);
                 }
             }
-            Event::Ended { position, ending } => self.note_ended(*position, *ending),
-            Event::Swept { up_to, passed_on, at, noting } => {
+            Event::Ended { position, ending, id: _, at: _ } => self.note_ended(*position, *ending),
+            Event::Swept { up_to, passed_on, at, noting, serving: _ } => {
                 self.line.swept = *up_to;
                 self.line.rows = self.line.rows.split_off(&(i64::from(*up_to) + 1));
                 if *passed_on > 0 {
@@ -123,7 +123,8 @@ impl Room {
                 let (line, index) = (std::mem::replace(&mut self.line, anew), std::mem::take(&mut self.index));
                 self.before = Some(Box::new(Before { reset: *at, line, index }));
             }
-            Event::Restored => self.bring_back(),
+            Event::Restored { at: _ } => self.bring_back(),
+            Event::Measured { .. } => {}
             Event::Opened { by, at } => self.open(*by, *at),
             Event::StateChanged { state, by, at } => self.enter_state(*state, *by, *at),
         }

@@ -69,7 +69,8 @@ impl Room {
             PassOn::Lost => 0,
             PassOn::ToTheNext => unused,
         };
-        Some(Event::Swept { up_to: last, passed_on, at: now, noting: noting(rules) })
+        let serving = self.line.serving.saturating_add(passed_on.into());
+        Some(Event::Swept { up_to: last, passed_on, at: now, noting: noting(rules), serving })
     }
 
     /// How many turns between two places nobody took.
