@@ -111,6 +111,7 @@ fn kind_of(kind: RoomEventType) -> Kind {
         RoomEventType::VisitorJoined => Kind::VisitorJoined,
         RoomEventType::ServingCounterMoved => Kind::ServingCounterMoved,
         RoomEventType::PositionsExpired => Kind::PositionsExpired,
+        RoomEventType::VisitorsSkipped => Kind::VisitorsSkipped,
         RoomEventType::RoomOpened => Kind::RoomOpened,
         RoomEventType::StateChanged => Kind::StateChanged,
         RoomEventType::RoomReset => Kind::RoomReset,

@@ -15,7 +15,7 @@ use problem::{Finding, Pointer};
 use rooms::{Durability, KeptRoom, Settings, Unusable, Whereabouts};
 use secrets::Vault;
 use store::Unavailable;
-use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Rules, Schedule, State};
+use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Presence, Rules, Schedule, State};
 
 use crate::clock::now;
 
@@ -251,6 +251,8 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         for (at, span) in [
             (at.at("token").at("validity"), Some(room.token.validity)),
             (at.at("position_expiry"), room.position_expiry),
+            (at.at("presence").at("absent_after"), room.presence.map(|presence| presence.absent_after)),
+            (at.at("presence").at("grace"), room.presence.map(|presence| presence.grace)),
         ] {
             if span.is_some_and(|span| !(1..=LONGEST).contains(&span.duration().as_secs())) {
                 wrong(&at, "is not between a second and ten years");
@@ -315,6 +317,10 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
                 RoomCompatibility::Mended => Compatibility::Mended,
                 RoomCompatibility::Strict => Compatibility::Strict,
             },
+            presence: room.presence.map(|presence| Presence {
+                absent_after: whole(presence.absent_after),
+                grace: whole(presence.grace),
+            }),
             schedule: room.schedule.map_or_else(Schedule::default, |schedule| Schedule {
                 pre_queue: schedule.pre_queue.map(Moment::seconds),
                 opens: schedule.opens.map(Moment::seconds),

@@ -84,6 +84,8 @@ pub enum RoomEventType {
     ServingCounterMoved,
     /// Turns were over that nobody took.
     PositionsExpired,
+    /// Those were passed over who were not there.
+    VisitorsSkipped,
     /// The room opened, for those who came before, too.
     RoomOpened,
     /// The room came to be in another state.

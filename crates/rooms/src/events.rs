@@ -25,6 +25,8 @@ pub enum Kind {
     ServingCounterMoved,
     /// Turns were over that nobody took.
     PositionsExpired,
+    /// Those were passed over who were not there.
+    VisitorsSkipped,
     /// The room opened.
     RoomOpened,
     /// The room came to be in another state.
@@ -37,7 +39,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::TokenGenerated,
         Self::SessionUpdated,
         Self::AutomaticServingCounterIncr,
@@ -45,6 +47,7 @@ impl Kind {
         Self::VisitorJoined,
         Self::ServingCounterMoved,
         Self::PositionsExpired,
+        Self::VisitorsSkipped,
         Self::RoomOpened,
         Self::StateChanged,
         Self::RoomReset,
@@ -61,6 +64,7 @@ impl Kind {
             Self::VisitorJoined => "visitor_joined",
             Self::ServingCounterMoved => "serving_counter_moved",
             Self::PositionsExpired => "positions_expired",
+            Self::VisitorsSkipped => "visitors_skipped",
             Self::RoomOpened => "room_opened",
             Self::StateChanged => "state_changed",
             Self::RoomReset => "room_reset",
@@ -138,6 +142,7 @@ fn kinds(event: &Event) -> [Option<Kind>; 2] {
         Event::Ended { .. } => [Some(Kind::SessionUpdated), None],
         Event::Swept { passed_on: 0, .. } => [Some(Kind::PositionsExpired), None],
         Event::Swept { .. } => [Some(Kind::PositionsExpired), Some(Kind::AutomaticServingCounterIncr)],
+        Event::Skipped { .. } => [Some(Kind::VisitorsSkipped), None],
         Event::Reset { .. } => [Some(Kind::RoomReset), None],
         Event::Restored { .. } => [Some(Kind::ResetUndone), None],
         Event::Opened { .. } => [Some(Kind::RoomOpened), None],
@@ -153,6 +158,7 @@ fn at(event: &Event) -> Seconds {
         | Event::Moved { at, .. }
         | Event::Ended { at, .. }
         | Event::Swept { at, .. }
+        | Event::Skipped { at, .. }
         | Event::Reset { at }
         | Event::Restored { at }
         | Event::Opened { at, .. }
@@ -191,6 +197,11 @@ fn detail(kind: Kind, event: &Event, event_id: &str) -> Value {
                 "current_serving_counter_position": serving,
             })
         }
+        Event::Skipped { positions, serving, .. } => {
+            let places: Vec<_> = positions.iter().take(MOST_TOLD).collect();
+            let (count, serving) = (positions.len(), serving);
+            json!({ "event_id": event_id, "count": count, "queue_numbers": places, "serving_counter": serving })
+        }
         Event::Reset { .. } | Event::Restored { .. } => json!({ "event_id": event_id }),
         Event::Opened { by, .. } => json!({ "event_id": event_id, "by": by_name(*by) }),
         Event::StateChanged { state, by, .. } => {
@@ -224,6 +235,9 @@ fn by_name(by: By) -> &'static str {
 fn rfc3339(at: Seconds) -> String {
     jiff::Timestamp::from_second(at.into()).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
+
+/// So many places are named in one event at most.
+const MOST_TOLD: usize = 1000;
 
 #[cfg(test)]
 mod tests {

@@ -18,6 +18,7 @@ pub mod events;
 mod keys;
 mod log;
 pub mod metrics;
+mod presence;
 mod room;
 mod rooms;
 mod settings;

@@ -8,13 +8,14 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use signing::Signer;
 use waiting_room::{
-    Cause, Counters, Ending, Event, Issuing, JoinKey, Joining, NotJoined, Notice, Position, Refusal, RequestId, Room,
-    Seconds, State, Token, Turn,
+    Cause, Counters, Ending, Event, Issuing, JoinKey, Joining, NotJoined, Notice, Place, Position, Refusal, RequestId,
+    Room, Rules, Seconds, State, Token, Turn,
 };
 
 use crate::events::Tally;
 use crate::keys::{Desk, Keys, NoKeys};
 use crate::log::{Log, NotKept, Written};
+use crate::presence::Seen;
 use crate::settings::{Durability, Inlet, Settings};
 use crate::snapshot::Picture;
 use crate::ticket::Tickets;
@@ -48,6 +49,7 @@ pub struct KeptRoom {
     desk: Desk,
     watchers: Watchers,
     happened: Tally,
+    seen: Seen,
     held: Mutex<Held>,
 }
 
@@ -116,6 +118,7 @@ impl KeptRoom {
             desk,
             watchers: Watchers::new(),
             happened: Tally::default(),
+            seen: Seen::default(),
             held: Mutex::new(held),
         }
     }
@@ -295,9 +298,8 @@ impl KeptRoom {
             let lets_in = matches!(held.room.state(), State::Open | State::Paused);
             if let (Inlet::MaxSize(inlet), true) = (settings.inlet, lets_in) {
                 let due = inlet.due(Notice { exited: left.exited, ended }, held.room.active(now));
-                let event = due.and_then(|by| held.room.move_by(by, now, Cause::Inlet, &settings.rules));
-                if let Some(event) = event {
-                    written = Some(self.happen(&mut held, &event)?);
+                if let Some(by) = due {
+                    written = self.let_in(&mut held, by, now, &settings.rules)?.or(written);
                 }
             }
             (held.room.counters().serving, written)
@@ -318,10 +320,8 @@ impl KeptRoom {
             self.happen(&mut held, &event)?;
         }
         if let Inlet::Periodic(inlet) = settings.inlet {
-            let due = inlet.due(&held.room, now).map(i64::from);
-            let event = due.and_then(|by| held.room.move_by(by, now, Cause::Inlet, &settings.rules));
-            if let Some(event) = event {
-                self.happen(&mut held, &event)?;
+            if let Some(by) = inlet.due(&held.room, now) {
+                self.let_in(&mut held, by.into(), now, &settings.rules)?;
             }
         }
         if settings.metrics_events && now.saturating_sub(held.measured) >= MINUTE {
@@ -329,10 +329,38 @@ impl KeptRoom {
             let event = held.room.measure(now);
             self.happen(&mut held, &event)?;
         }
+        if settings.rules.presence.is_some() {
+            self.seen.tend(&held.room, now);
+        }
         let counters = held.room.counters();
         drop(held);
         self.watchers.tick(counters);
         Ok(())
+    }
+
+    /// There is a sign of whoever has this place: they wait, and are there.
+    pub(crate) fn seen(&self, position: Position, now: Seconds) {
+        if self.settings.load().rules.presence.is_some() {
+            self.seen.note(position, now);
+        }
+    }
+
+    /// Lets so many more in by the room's own inlet, or, if the number is negative, so many fewer.
+    fn let_in(&self, held: &mut Held, by: i64, now: Seconds, rules: &Rules) -> Result<Option<Written>, NotKept> {
+        let events = match (u32::try_from(by), rules.presence) {
+            (Ok(by), Some(presence)) => {
+                let is_here = |position, place: &Place| {
+                    self.seen.is_here(position, place, now, presence.absent_after)
+                };
+                held.room.let_in(by, now, rules, is_here)
+            }
+            (Ok(_) | Err(_), _) => held.room.move_by(by, now, Cause::Inlet, rules).into_iter().collect(),
+        };
+        let mut written = None;
+        for event in &events {
+            written = Some(self.happen(held, event)?);
+        }
+        Ok(written)
     }
 
     /// What signs its tokens, and verifies them.

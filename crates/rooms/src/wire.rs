@@ -57,6 +57,18 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
             to.push(RESTORED);
             put_number(to, u64::from(*at));
         }
+        Event::Skipped { positions, at, noting, serving } => {
+            to.extend_from_slice(&[SKIPPED, noting_code(*noting)]);
+            put_number(to, u64::from(*at));
+            put_signed(to, *serving);
+            put_number(to, positions.len() as u64);
+            // In order, so that most are a byte.
+            let mut last = 0;
+            for position in positions.iter() {
+                put_number(to, u64::from(position.saturating_sub(last)));
+                last = *position;
+            }
+        }
         Event::Measured { counters, active, at } => {
             to.push(MEASURED);
             put_number(to, u64::from(*at));
@@ -119,6 +131,16 @@ pub(crate) fn read(record: &[u8]) -> Option<Happened<'_>> {
         }
         RESET => Event::Reset { at: source.small()? },
         RESTORED => Event::Restored { at: source.small()? },
+        SKIPPED => {
+            let [noting] = source.array()?;
+            let (at, serving) = (source.small()?, signed(&mut source)?);
+            let (mut positions, mut last) = (Vec::new(), 0_u32);
+            for _ in 0..source.number()? {
+                last = last.checked_add(source.small()?)?;
+                positions.push(last);
+            }
+            Event::Skipped { positions: positions.into(), at, noting: noting_of(noting)?, serving }
+        }
         MEASURED => {
             let (at, active) = (source.small()?, source.number()?);
             Event::Measured { counters: counters(&mut source)?, active, at }
@@ -243,6 +265,7 @@ const RESTORED: u8 = 9;
 const OPENED: u8 = 40;
 const STATE_CHANGED: u8 = 41;
 const MEASURED: u8 = 42;
+const SKIPPED: u8 = 43;
 
 #[cfg(test)]
 mod tests {
@@ -273,6 +296,12 @@ mod tests {
             ),
             any::<u32>().prop_map(|at| Event::Reset { at }),
             any::<u32>().prop_map(|at| Event::Restored { at }),
+            (any::<std::collections::BTreeSet<u32>>(), any::<u32>(), noting(), any::<i64>()).prop_map(
+                |(positions, at, noting, serving)| {
+                    let positions = positions.into_iter().collect();
+                    Event::Skipped { positions, at, noting, serving }
+                }
+            ),
             (any::<[u32; 5]>(), any::<i64>(), any::<[u64; 2]>(), any::<u32>()).prop_map(|(small, serving, big, at)| {
                 let [queue, tokens, swept, completed, abandoned] = small;
                 let [expired, active] = big;

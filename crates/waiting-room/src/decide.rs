@@ -111,7 +111,7 @@ impl Room {
         if let Some(token) = known {
             return if token.ending.is_some() { Err(Refusal::Ended) } else { Ok(Issuing::Known(*token)) };
         }
-        if self.turn(position, place.entered, now, rules) == Turn::Over {
+        if self.turn(position, &place, now, rules) == Turn::Over {
             return Err(Refusal::Expired);
         }
         let (issuer, validity) = token;

@@ -96,6 +96,17 @@ pub enum Event {
         /// When.
         at: Seconds,
     },
+    /// Those were passed over who were not there, and as many others get a turn instead.
+    Skipped {
+        /// Their places.
+        positions: Arc<[Position]>,
+        /// When.
+        at: Seconds,
+        /// What is noted of that in the serving log.
+        noting: Noting,
+        /// Where the serving number is then.
+        serving: i64,
+    },
     /// It was looked at what is counted, for others. Nothing changes.
     Measured {
         /// What was counted.

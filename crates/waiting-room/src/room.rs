@@ -124,6 +124,10 @@ impl Room {
                 self.before = Some(Box::new(Before { reset: *at, line, index }));
             }
             Event::Restored { at: _ } => self.bring_back(),
+            Event::Skipped { positions, at, noting, serving: _ } => {
+                self.skip_over(positions, *at);
+                self.note(*at, *noting);
+            }
             Event::Measured { .. } => {}
             Event::Opened { by, at } => self.open(*by, *at),
             Event::StateChanged { state, by, at } => self.enter_state(*state, *by, *at),
@@ -157,7 +161,12 @@ impl Room {
 
     fn note_issued(&mut self, token: Token) {
         let number = count(self.line.tokens.len()).saturating_add(1);
-        let Some(place) = self.line.place_mut(token.position).filter(|place| place.token == 0) else { return };
+        let Some(place) = self.line.place(token.position).filter(|place| !place.has_token()) else { return };
+        if place.skipped_at().is_some() {
+            // Somebody else got a turn instead; but this one is not lost any more.
+            self.line.expired = self.line.expired.saturating_sub(1);
+        }
+        let Some(place) = self.line.place_mut(token.position) else { return };
         place.token = number;
         self.line.tokens.push(token);
         self.index.note_active(&token);
