@@ -321,7 +321,18 @@ struct Story {
 impl Story {
     fn new(rules: Rules) -> Self {
         let (room, events, joined, keyed) = Default::default();
-        Self { room, rules, now: 1000, next: 1, events, moved: 0, joined, keyed, is_plain: true, everybody_passed: false }
+        Self {
+            room,
+            rules,
+            now: 1000,
+            next: 1,
+            events,
+            moved: 0,
+            joined,
+            keyed,
+            is_plain: true,
+            everybody_passed: false,
+        }
     }
 
     fn happen(&mut self, event: Event) {
