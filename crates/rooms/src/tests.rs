@@ -205,7 +205,7 @@ impl Scene {
         ids
     }
 
-    async fn queue_num(&self, id: &str) -> Reply {
+    pub(crate) async fn queue_num(&self, id: &str) -> Reply {
         self.get(&format!("/queue_num?event_id=Sample&request_id={id}")).await
     }
 
