@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
+use exports::Export;
 use metering::Meter;
 use policies::partner_record::Sources;
 use snapshot::Snapshot;
@@ -16,9 +17,8 @@ use watch::{Breaker, SourceReading, UpstreamReading};
 use crate::Node;
 use crate::authorities;
 use crate::clock::now;
-use crate::events::{self, Export};
 use crate::keeping::{Keeping, NotAddedUp};
-use crate::{looking, rooms, sessions};
+use crate::{looking, room_events, rooms, sessions};
 
 /// How often usage is added up and keys are followed.
 const EVERY: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(looking::look(Arc::downgrade(node), keeping.alerts.clone()));
         jobs.spawn(looking::notify(keeping.clone()));
         jobs.spawn(looking::run_jobs(Arc::downgrade(node), keeping.jobs.clone()));
-        jobs.spawn(rooms::tend(keeping.rooms.clone()));
+        jobs.spawn(rooms::tend(keeping.rooms.clone(), keeping.alerts.clone()));
         show_keeping(node, keeping);
     }
     // What counts as known is what there is now, and not when the task first runs.
@@ -76,12 +76,16 @@ pub(crate) async fn refresh(sources: Arc<Sources>) {
     }
 }
 
-/// Brings usage records to the services that bill.
-pub(crate) fn export(node: &Node, exports: Vec<Export>, jobs: &mut JoinSet<()>) {
+/// Brings usage records to the services that bill, and what happens in waiting rooms to those who shall be told.
+pub(crate) fn export(node: &Node, exports: Vec<Export>, of_rooms: Vec<Export>, jobs: &mut JoinSet<()>) {
     let Some(keeping) = &node.keeping else { return };
-    events::show(&node.registry, &exports);
+    exports::show(&node.registry, &exports::OF_USAGE, &exports);
     for export in exports {
-        jobs.spawn(events::run(export, keeping.usage.clone(), keeping.folder.join("usage")));
+        jobs.spawn(exports::run(export, keeping.usage.clone(), keeping.folder.join("usage")));
+    }
+    exports::show(&node.registry, &exports::OF_ROOMS, &of_rooms);
+    for export in of_rooms {
+        jobs.spawn(room_events::run(export, keeping.rooms.clone()));
     }
 }
 
