@@ -1,5 +1,7 @@
 //! The waiting rooms of the document: opened once there are any, tended while they are in this process.
 
+mod fairness;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -188,6 +190,7 @@ pub(crate) async fn tend(kept: Arc<Rooms>) {
             continue;
         };
         let is_here = rooms.whereabouts() == Whereabouts::Here;
+        rooms.draw_lots(seconds()).await;
         let work = move || match rooms.whereabouts() {
             Whereabouts::Here => {
                 rooms.tick(seconds());
@@ -247,6 +250,7 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
                 wrong(&at, "is not between a second and ten years");
             }
         }
+        fairness::check(room, &at, &mut wrong);
         if let Some(openid) = &room.openid {
             let at = at.at("openid");
             for (member, address) in [("issuer", &openid.issuer), ("login", &openid.login)] {
@@ -332,6 +336,7 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
                 login: openid.login.as_str().into(),
             })
         }),
+        fairness: fairness::compiled(room),
         durability: match room.durability {
             RoomDurability::Disk => Durability::Disk,
             RoomDurability::Process => Durability::Process,

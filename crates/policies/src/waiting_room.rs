@@ -1,5 +1,6 @@
 //! `waiting-room`: has visitors wait in line before they come to what is behind it, without any work on the site.
 
+mod entrance;
 mod page;
 mod states;
 
@@ -9,11 +10,13 @@ use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, COOKIE, RETRY_AFTER, SE
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use pipeline::{AskOnRequest, ChainBuilder, Exchange, Flow, OnResponse, Policy, Slot, Stage, Step, Verdict};
 use problem::{Finding, Pointer, Problem, ProblemKind};
-use rooms::{Admission, Arrival, KeptRoom, Sessions, Wait};
+use rooms::refused::{self, INVITE_REFUSED, LANE_FULL, PROOF_REFUSED};
+use rooms::{Admission, Arrival, Joiner, KeptRoom, NotLet, Sessions, Trouble, Wait};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use waiting_room::RequestId;
 
+use self::entrance::Entrance;
 use self::states::{
     Told, WAITING_ROOM_CLOSED, WAITING_ROOM_NOT_OPEN, WAITING_ROOM_PAUSED, WAITING_ROOM_PRE_QUEUE,
 };
@@ -57,6 +60,8 @@ pub struct WaitingRoom {
     title: Option<String>,
     /// The name of the cookie.
     cookie: String,
+    /// The name of the cookie that a proof of work is in.
+    proof_cookie: String,
     /// What a browser is given to show next time.
     given: Slot<HeaderValue>,
 }
@@ -71,13 +76,17 @@ impl Policy for WaitingRoom {
         &WAITING_ROOM_PRE_QUEUE,
         &WAITING_ROOM_PAUSED,
         &WAITING_ROOM_CLOSED,
+        &INVITE_REFUSED,
+        &LANE_FULL,
+        &PROOF_REFUSED,
     ];
     type Config = Config;
 
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
         let kept = room(&config.room, &at.at("room"), chain)?;
         let cookie = format!("vestibule-room-{}", config.room);
-        Ok(Self { room: kept, title: config.title, cookie, given: chain.slot() })
+        let proof_cookie = format!("vestibule-proof-{}", config.room);
+        Ok(Self { room: kept, title: config.title, cookie, proof_cookie, given: chain.slot() })
     }
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
@@ -90,11 +99,16 @@ impl AskOnRequest for WaitingRoom {
     fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
         let Some(room) = &self.room else { return Step::Now(Err(NoRooms.into())) };
         let shown = self.shown(room, &exchange.head.headers);
+        if wants_page(exchange)
+            && let Some(entrance) = Entrance::of(exchange)
+        {
+            return Step::Wait(Box::pin(self.come_by(room, exchange, shown, entrance)));
+        }
         // Most requests are of those who are in, or who wait.
         match room.admitted_already(shown, seconds(exchange)) {
             Ok(Some(Admission::In(_) | Admission::Passes)) => return Step::Now(Ok(Flow::Next)),
             Ok(Some(Admission::Waits(_, wait))) => return Step::Now(Ok(self.waits(room, exchange, wait))),
-            Ok(Some(Admission::Held(..) | Admission::Outside | Admission::TooEarly | Admission::TooLate) | None)
+            Ok(Some(Admission::Held(..) | Admission::Unproven | Admission::Outside | Admission::TooEarly | Admission::TooLate) | None)
             | Err(_) => {}
         }
         Step::Wait(Box::pin(self.decide(room, exchange, shown)))
@@ -110,7 +124,16 @@ impl WaitingRoom {
             return Ok(Flow::Next);
         }
         let arrival = if wants_page(exchange) { Arrival::Page } else { Arrival::Other };
-        let admission = room.admit(shown, seconds(exchange), arrival).await?;
+        let proof = cookies(&exchange.head.headers, &self.proof_cookie).next();
+        let joiner = Joiner { client: Some(exchange.client), proof, ..Joiner::default() };
+        let admission = match room.admit_with(shown, seconds(exchange), arrival, joiner).await {
+            Ok(admission) => admission,
+            Err(Trouble::NotLet(NotLet::NoProof(_))) if arrival == Arrival::Page => Admission::Unproven,
+            Err(trouble) => match refused::told(&trouble) {
+                Some(problem) => return Ok(problem.into()),
+                None => return Err(trouble.into()),
+            },
+        };
         if let Admission::In(id) | Admission::Waits(id, _) | Admission::Held(id, ..) = admission
             && shown != Some(id)
             && let Some(cookie) = self.cookie(room, id, exchange.scheme)
@@ -121,6 +144,7 @@ impl WaitingRoom {
         let told = || Ok::<_, rooms::Trouble>(Told { exchange, title, timetable: room.timetable()?, now: seconds(exchange) });
         Ok(match admission {
             Admission::In(_) | Admission::Passes => Flow::Next,
+            Admission::Unproven => return self.unproven(room, exchange),
             Admission::Held(_, wait, state) => told()?.held(wait, state),
             Admission::TooEarly => told()?.too_early(),
             Admission::TooLate => told()?.too_late(),
@@ -150,9 +174,7 @@ impl WaitingRoom {
 
     /// Whose place a request shows.
     fn shown(&self, room: &KeptRoom, headers: &HeaderMap) -> Option<RequestId> {
-        let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
-        let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let mut tickets = pairs.filter(|(name, _)| *name == self.cookie).map(|(_, ticket)| ticket);
+        let mut tickets = cookies(headers, &self.cookie);
         tickets.find_map(|ticket| room.read_ticket(ticket))
     }
 
@@ -190,6 +212,13 @@ fn pause(wait: Wait) -> u64 {
     };
     // Not all at once.
     base + u64::from(wait.position) % (base / 3)
+}
+
+/// The values of cookies of a name.
+fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
+    let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(known, _)| *known == name).map(|(_, value)| value)
 }
 
 fn wants_page(exchange: &Exchange) -> bool {

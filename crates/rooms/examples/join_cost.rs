@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::join_all;
 use http::HeaderMap;
-use rooms::{Api, Durability, Inlet, KeptRoom, Operation, Question, Rooms, Settings, Side};
+use rooms::{Api, Durability, Fairness, Inlet, KeptRoom, Operation, Question, Rooms, Settings, Side};
 use rustix::time::ClockId;
 use secrets::{Masters, Vault};
 use waiting_room::Rules;
@@ -135,6 +135,7 @@ fn settings(durability: Durability) -> Settings {
         inlet: Inlet::Manual,
         durability,
         openid: None,
+        fairness: Fairness::default(),
     }
 }
 

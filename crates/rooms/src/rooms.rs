@@ -161,6 +161,18 @@ impl Rooms {
         }
     }
 
+    /// Has lots drawn where it is time.
+    pub async fn draw_lots(&self, now: Seconds) {
+        if self.whereabouts() == Whereabouts::Elsewhere {
+            return;
+        }
+        for room in self.all() {
+            if let Err(cause) = room.draw_if_due(now).await {
+                tracing::warn!(room = &**room.name(), %cause, "lots could not be drawn; it is tried again");
+            }
+        }
+    }
+
     /// Takes pictures of rooms once the log is so long that a start would take long. It blocks.
     pub fn shorten_log(&self) -> Result<(), Unusable> {
         let most = LONGEST_LOG.max(self.pictures.load(Ordering::Relaxed) / 2);

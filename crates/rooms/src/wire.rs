@@ -1,5 +1,7 @@
 //! How what happened lies in the log.
 
+pub(crate) mod lots;
+
 use std::sync::Arc;
 
 use journal::wire::{Source, put_bytes, put_number};
@@ -57,6 +59,11 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
             to.extend_from_slice(&[STATE_CHANGED, state_code(*state), by_code(*by)]);
             put_number(to, u64::from(*at));
         }
+        Event::Committed { .. }
+        | Event::Registered { .. }
+        | Event::HallClosed
+        | Event::Drawn { .. }
+        | Event::Placed { .. } => lots::put(to, event),
     }
 }
 
@@ -111,7 +118,7 @@ pub(crate) fn read(record: &[u8]) -> Option<Happened<'_>> {
             let [state, by] = source.array()?;
             Event::StateChanged { state: state_of(state)?, by: by_of(by)?, at: source.small()? }
         }
-        _ => return None,
+        other => lots::read(other, &mut source)?,
     };
     Some(Happened { room, number, event })
 }
@@ -239,6 +246,7 @@ mod tests {
             (by(), any::<u32>()).prop_map(|(by, at)| Event::Opened { by, at }),
             (prop::sample::select(State::ALL.to_vec()), by(), any::<u32>())
                 .prop_map(|(state, by, at)| Event::StateChanged { state, by, at }),
+            lots::tests::event(),
         ]
     }
 

@@ -7,7 +7,7 @@ use crate::lanes::{Lane, LaneKind, Lanes, Lottery};
 use crate::line::count;
 use crate::lottery::{self, Seed, Tag};
 use crate::numbers::EVERYBODY;
-use crate::{Event, JoinKey, Keyed, Line, Place, Position, RequestId, Room, Seconds, Shelf, State};
+use crate::{Event, JoinKey, Keyed, LaneLine, Line, Place, Position, RequestId, Room, Seconds, Shelf, State};
 
 /// Those who draw lots, and what is known of the draw.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -123,10 +123,10 @@ pub enum Unfair {
         there: u32,
     },
     /// Somebody is there twice.
-    #[error("the visitor {} is there twice", hex(&.0.0))]
+    #[error("the visitor {0} is there twice")]
     Twice(Tag),
     /// The order is another one than that of the lots.
-    #[error("the visitor {} is not the one whose lot comes as number {number}", hex(&.tag.0))]
+    #[error("the visitor {tag} is not the one whose lot comes as number {number}")]
     OtherOrder {
         /// The first who stands where somebody else should.
         tag: Tag,
@@ -134,7 +134,7 @@ pub enum Unfair {
         number: u32,
     },
     /// Somebody has another number than the one that was theirs.
-    #[error("the visitor {} has the place {told}, and it should be {due}", hex(&.tag.0))]
+    #[error("the visitor {tag} has the place {told}, and it should be {due}")]
     OtherPlace {
         /// Who.
         tag: Tag,
@@ -160,11 +160,14 @@ impl Drawn {
         }
         let mut tags: Vec<_> = lots.iter().map(|lot| lot.tag).collect();
         tags.sort_unstable();
-        if let Some([twice, _]) = tags.array_windows().find(|[one, other]| one == other) {
+        let twice = tags.iter().zip(tags.iter().skip(1)).find(|(one, other)| one == other);
+        if let Some((twice, _)) = twice {
             return Err(Unfair::Twice(*twice));
         }
         let order = lottery::order(&self.seed, &self.public, lots.iter().map(|lot| lot.tag)).ok_or(Unfair::NoCipher)?;
-        if let Some((number, lot)) = (0..).zip(lots).zip(order).find(|((number, _), due)| number != due).map(|(told, _)| told) {
+        // In the order of the lots, each is where it stands.
+        let other = (0..).zip(lots).zip(order).find(|((number, _), due)| number != due);
+        if let Some(((number, lot), _)) = other {
             return Err(Unfair::OtherOrder { tag: lot.tag, number: number + 1 });
         }
         let (mut line, lanes) = (Line::default(), self.lanes());
@@ -238,6 +241,17 @@ impl Room {
         self.index.note_registered(&self.line.hall, number);
     }
 
+    /// Has the numbers of a draft. Others may have come by a lane meanwhile.
+    fn take_numbers(&mut self, lanes: Vec<LaneLine>, in_order: Position) {
+        for lane in lanes {
+            let number = self.line.lane_number(&lane.name);
+            if let Some(known) = self.line.lane_mut(number) {
+                known.taken = lane.taken;
+            }
+        }
+        self.line.in_order = in_order;
+    }
+
     /// Has lots drawn. A draft that was made before is used if nothing has happened since that it does not have.
     pub(crate) fn take_draft(&mut self, draft: Option<Draft>, (public, lanes, at): (&Arc<str>, &[Weighed], Seconds)) {
         let is_empty = self.line.places.is_empty();
@@ -246,7 +260,7 @@ impl Room {
         let came = std::mem::replace(&mut self.line.hall, line.hall);
         self.index.take_places(index);
         (self.line.places, self.line.keys) = (line.places, line.keys);
-        (self.line.lanes, self.line.in_order) = (line.lanes.counted_as(&self.line.lanes), line.in_order);
+        self.take_numbers(line.lanes, line.in_order);
         let lanes = self.line.hall.drawn.as_ref().map(|drawn| drawn.lanes()).unwrap_or_default();
         for late in came.registered.iter_from(came.closed.unwrap_or(0) as usize) {
             place(&mut self.line, &mut self.index, late, &lanes, 0);
@@ -300,8 +314,4 @@ fn next(line: &Line, lanes: &Lanes, lane: u8, after: Position) -> Option<(Positi
     let lane = line.lanes.get(usize::from(lane)).and_then(|lane| lanes.lane(&lane.name));
     let (position, of) = lanes.next(line, lane, after)?;
     Some((position, of.into()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -45,8 +45,6 @@ pub struct Entry<'a> {
     pub lane: Option<&'a str>,
     /// By what they may.
     pub invite: Option<Invite>,
-    /// Whether those who come before the room opens draw lots.
-    pub lottery: Lottery,
 }
 
 /// Whether those who come before the room opens draw lots.
@@ -84,11 +82,11 @@ impl Lanes {
         // Each number is for whom most is owed, so that a lane's numbers are as far apart as they can be.
         let turns = (0..HUNDRED).map(|_| {
             owed.iter_mut().zip(&weights).for_each(|(owed, weight)| *owed += weight);
-            let most = (0_u8..).zip(&owed).rev().max_by_key(|(_, owed)| **owed).map_or(0, |(lane, _)| lane);
-            if let Some(owed) = owed.get_mut(usize::from(most)) {
+            let most = owed.iter().enumerate().rev().max_by_key(|(_, owed)| **owed).map_or(0, |(lane, _)| lane);
+            if let Some(owed) = owed.get_mut(most) {
                 *owed -= i32::from(HUNDRED);
             }
-            most
+            u8::try_from(most).unwrap_or(0)
         });
         Self { turns: turns.collect(), lanes }
     }
@@ -96,6 +94,11 @@ impl Lanes {
     /// The lane of this name.
     pub fn lane(&self, name: &str) -> Option<&Lane> {
         self.lanes.iter().find(|lane| &*lane.name == name)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
     }
 
     /// All of them.
@@ -175,10 +178,10 @@ impl Room {
         let at = self.line.places.last().map_or(at, |last| last.entered.max(at));
         let invite = entry.invite.map(|invite| invite.id);
         let name: Arc<str> = lane.map_or_else(|| EVERYBODY.into(), |lane| lane.name.clone());
-        if self.draws_lots(entry.lottery) {
+        if self.draws_lots() {
             return Ok(Joining::New(Event::Registered { id, key, at, lane: name, invite }));
         }
-        if self.line.lanes.is_empty() && lanes.lanes.is_empty() {
+        if self.line.lanes.is_empty() && lanes.is_empty() {
             let position = self.line.queue().checked_add(1).ok_or(NotJoined::Full)?;
             return Ok(Joining::New(Event::Joined { position, id, key, at }));
         }

@@ -12,12 +12,17 @@
 
 mod decide;
 mod event;
+mod hall;
 mod ids;
 mod index;
 mod inlet;
+mod lanes;
 mod line;
+pub mod lottery;
+mod numbers;
 mod room;
 mod rules;
+mod shares;
 mod shelf;
 mod state;
 mod sweep;
@@ -27,11 +32,16 @@ mod tests;
 
 pub use self::decide::{Ended, Issuing, Joining, NotJoined, Refusal};
 pub use self::event::{Cause, Ending, Event, Noting};
+pub use self::hall::{Draft, Drawn, Hall, Lot, Registered, Unfair, Weighed};
 pub use self::ids::{JoinKey, RequestId};
 pub use self::inlet::{MaxSize, Notice, Periodic};
+pub use self::lanes::{Entry, HUNDRED, Invite, InviteId, Lane, LaneKind, Lanes, Lottery};
 pub use self::line::{Counters, Keyed, Line, Place, Row, Token};
+pub use self::lottery::{Seed, Tag};
+pub use self::numbers::{EVERYBODY, LaneLine, Taken};
 pub use self::room::{Before, Room, UNDOABLE};
 pub use self::rules::{Compatibility, Expiry, PassOn, Rules};
+pub use self::shares::Shares;
 pub use self::shelf::Shelf;
 pub use self::state::{By, Course, Schedule, State};
 pub use self::sweep::Turn;

@@ -15,6 +15,7 @@
 //! before everybody has come takes that away, too.
 
 use std::fmt;
+use std::str::FromStr;
 
 use aws_lc_rs::cipher::{AES_256, EncryptingKey, UnboundCipherKey};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -55,6 +56,28 @@ impl Tag {
     /// The tag of a visitor.
     pub fn of(id: RequestId) -> Self {
         Self(first(digest(&SHA256, &id.text()).as_ref()))
+    }
+}
+
+/// As it is published.
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+/// The text is no tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is no tag: 32 digits of hexadecimal numbers")]
+pub struct NoTag;
+
+impl FromStr for Tag {
+    type Err = NoTag;
+
+    fn from_str(text: &str) -> Result<Self, NoTag> {
+        let is_tag = text.len() == 32 && text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| is_tag).ok_or(NoTag)?;
+        Ok(Self(number.to_be_bytes()))
     }
 }
 

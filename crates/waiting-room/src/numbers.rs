@@ -88,6 +88,17 @@ impl Line {
         })
     }
 
+    /// The number of whoever took a place after so many others.
+    pub(crate) fn position_at(&self, order: u32) -> Option<Position> {
+        if self.lanes.is_empty() || order < self.in_order {
+            return (order < self.queue()).then(|| order + 1);
+        }
+        self.lanes.iter().find_map(|lane| {
+            let before = lane.taken.partition_point(|taken| taken.order < order);
+            lane.taken.get(before).filter(|taken| taken.order == order).map(|taken| taken.position)
+        })
+    }
+
     /// The last number that is taken.
     pub(crate) fn last(&self) -> Position {
         let of_lanes = self.lanes.iter().map(LaneLine::last).max();

@@ -1,5 +1,7 @@
 //! What a room promises, by examples and by chance.
 
+mod fair;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
