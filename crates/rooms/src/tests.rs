@@ -1,6 +1,7 @@
 //! What clients of "Virtual Waiting Room on AWS" may depend on, row by row.
 
 mod durability;
+mod fairness;
 mod openid;
 mod private;
 mod public;
