@@ -100,7 +100,7 @@ fn verified(section: &mut Section) -> Result<()> {
 fn bots(section: &mut Section) -> Result<()> {
     for (name, caps, bar) in [
         ("without caps", "", None),
-        ("with `caps: {network: 1%, wide_network: 2%, slow_lane: 4%}`", "caps: {network: 1%, wide_network: 2%, slow_lane: 4%}", Some(100)),
+        ("with `caps: {network: 1%, wide_network: 2%, allowance: 10, slow_lane: 4%}`", "caps: {network: 1%, wide_network: 2%, allowance: 10, slow_lane: 4%}", Some(100)),
     ] {
         let served = served_bots(caps)?;
         let measured = format!("{served} of {TURNS}");
@@ -123,7 +123,7 @@ fn served_bots(caps: &str) -> Result<u64> {
     let mut gateway = Gateway::start(
         "fairness-bots",
         &format!(
-            "requests: {{trusted_proxies: [127.0.0.1/32]}}\nrooms: {{sale: {{event: Sample, durability: process, {caps}}}}}\n\
+            "trusted_proxies: [127.0.0.1/32]\nrooms: {{sale: {{event: Sample, durability: process, {caps}}}}}\n\
              apis: {{wait: {{match: {{path: /wait}}, policies: [{{waiting-room-api: {{room: sale}}}}]}}}}\n"
         ),
     )?;
