@@ -136,6 +136,7 @@ fn settings(durability: Durability) -> Settings {
         durability,
         openid: None,
         fairness: Fairness::default(),
+        metrics_events: false,
     }
 }
 

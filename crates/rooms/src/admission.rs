@@ -78,7 +78,10 @@ impl KeptRoom {
                 Standing::Inside => return Ok(Admission::In(id)),
                 Standing::MayEnter => return self.enter(id, now).await,
                 Standing::Waits(wait) => return Ok(Admission::Waits(id, wait)),
-                Standing::Held(wait, state) => return Ok(Admission::Held(id, wait, state)),
+                Standing::Held(wait, state) => {
+                    self.seen(wait.position, now);
+                    return Ok(Admission::Held(id, wait, state));
+                }
                 Standing::TooLate => return Ok(Admission::TooLate),
                 Standing::None => {}
             }
@@ -116,7 +119,10 @@ impl KeptRoom {
             let id = known?;
             match standing(room, id, now, &rules) {
                 Standing::Inside => Some(Admission::In(id)),
-                Standing::Waits(wait) => Some(Admission::Waits(id, wait)),
+                Standing::Waits(wait) => {
+                    self.seen(wait.position, now);
+                    Some(Admission::Waits(id, wait))
+                }
                 // It may be over by now.
                 Standing::Held(..) | Standing::TooLate | Standing::MayEnter | Standing::None => None,
             }

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use http::{Method, Response};
+use tokio::time::Instant;
 use waiting_room::Compatibility;
 
 pub use self::question::Question;
@@ -191,8 +192,18 @@ impl Api {
     }
 
     /// What follows the head of an answer to [`Operation::Watch`] that is well.
-    pub fn watched(&self) -> Result<impl Stream<Item = Bytes> + Send + use<>, Trouble> {
-        Ok(self.room.watchers().watch(self.room.counters()?))
+    /// Whoever says by `request_id` who they are is there for as long as they take what they are told.
+    pub fn watched(&self, question: &Question<'_>) -> Result<impl Stream<Item = Bytes> + Send + use<>, Trouble> {
+        let told = self.room.watchers().watch(self.room.counters()?);
+        let id = question.visitor(&self.room.settings());
+        let position = self.room.look(|room| Some(room.find(id?)?.0))?;
+        let (room, began, now) = (self.room.clone(), Instant::now(), question.now);
+        Ok(told.inspect(move |_| {
+            if let Some(position) = position {
+                let passed = u32::try_from(began.elapsed().as_secs()).unwrap_or(u32::MAX);
+                room.seen(position, now.saturating_add(passed));
+            }
+        }))
     }
 
     /// The answer to whoever asks what needs a credential and has none that allows it.

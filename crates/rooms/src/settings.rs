@@ -25,6 +25,8 @@ pub struct Settings {
     pub openid: Option<Arc<OpenId>>,
     /// Who comes before whom, beside the order in which they come.
     pub fairness: Fairness,
+    /// Whether what is counted is written down each minute, for those who are told.
+    pub metrics_events: bool,
 }
 
 /// What a room is for OpenID clients.
@@ -45,7 +47,8 @@ impl Settings {
     pub(crate) fn unused(name: &str) -> Self {
         let (event, rules, inlet, durability) =
             (name.into(), Rules::default(), Inlet::default(), Durability::default());
-        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid: None, fairness: Fairness::default() }
+        let (openid, metrics_events, fairness) = (None, false, Fairness::default());
+        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid, metrics_events, fairness }
     }
 }
 

@@ -110,7 +110,7 @@ fn write_line(to: &mut impl Write, line: &Line) -> io::Result<()> {
     // What came later: parts of a number and a length each, so that there can be more of them.
     let mut course = Vec::new();
     put_course(&mut course, &line.course);
-    let parts: Vec<_> = [(COURSE, course)].into_iter().chain(lots::put_parts(line)).collect();
+    let parts: Vec<_> = [(COURSE, course), (SKIPPED, skipped(line))].into_iter().chain(lots::put_parts(line)).collect();
     put_number(&mut part, parts.len() as u64);
     for (number, bytes) in parts {
         put_number(&mut part, number);
@@ -118,6 +118,25 @@ fn write_line(to: &mut impl Write, line: &Line) -> io::Result<()> {
         flush(to, &mut part)?;
     }
     to.write_all(&part)
+}
+
+/// Who was passed over, and when, as places have it.
+fn skipped(line: &Line) -> Vec<u8> {
+    let mut part = Vec::new();
+    for (position, place) in (1_u32..).zip(line.places.iter()).filter(|(_, place)| place.skipped_at().is_some()) {
+        part.extend_from_slice(&position.to_le_bytes());
+        part.extend_from_slice(&place.token.to_le_bytes());
+    }
+    part
+}
+
+fn read_skipped(part: &[u8], line: &mut Line) -> Option<()> {
+    let mut source = Source(part);
+    while !source.0.is_empty() {
+        let (position, token) = (fixed(&mut source)?, fixed(&mut source)?);
+        line.places.get_mut(usize::try_from(position.checked_sub(1)?).ok()?)?.token = token;
+    }
+    Some(())
 }
 
 fn put_course(to: &mut Vec<u8>, course: &Course) {
@@ -194,6 +213,7 @@ fn read_line(source: &mut Source<'_>) -> Option<Line> {
     for _ in 0..source.number()? {
         match (source.number()?, source.bytes()?) {
             (COURSE, part) => line.course = read_course(part)?,
+            (SKIPPED, part) => read_skipped(part, &mut line)?,
             // One of a later version must not be forgotten.
             (number, part) => lots::read_part(&mut line, number, part)?,
         }
@@ -227,6 +247,8 @@ impl<W: Write> Write for Summed<W> {
 }
 
 const MAGIC: &[u8] = b"vestibule room\x02";
+/// The part about those who were passed over.
+const SKIPPED: u64 = 41;
 /// The part about the state.
 const COURSE: u64 = 40;
 const EXTENSION: &str = ".room";
@@ -259,7 +281,7 @@ mod tests {
                 let Ok(Issuing::New(event)) = room.issue(id(number), 101, (&issuer, 60), &rules) else { panic!() };
                 room.apply(&event);
             }
-            let ended = room.end(id(2), Ending::Abandoned).unwrap();
+            let ended = room.end(id(2), Ending::Abandoned, 105).unwrap();
             room.apply(&ended);
             let swept = room.sweep(111, &rules).unwrap();
             room.apply(&swept);

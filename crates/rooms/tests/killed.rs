@@ -31,6 +31,7 @@ fn open(folder: &Path) -> (Rooms, Arc<KeptRoom>) {
         durability: Durability::Process,
         openid: None,
         fairness: Fairness::default(),
+        metrics_events: false,
     };
     rooms.set([("sale".to_owned(), settings)]);
     assert_eq!(rooms.take().unwrap(), Whereabouts::Here);

@@ -10,6 +10,7 @@
 //!
 //! Deliberately not here: the clock (the time is a parameter), chance (ids are given), files, and what is said over HTTP.
 
+mod adaptive;
 mod decide;
 mod event;
 mod hall;
@@ -24,12 +25,14 @@ mod room;
 mod rules;
 mod shares;
 mod shelf;
+mod skip;
 mod state;
 mod sweep;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::adaptive::{Adaptive, Signals, Steering, Turns};
 pub use self::decide::{Ended, Issuing, Joining, NotJoined, Refusal};
 pub use self::event::{Cause, Ending, Event, Noting};
 pub use self::hall::{Draft, Drawn, Hall, Lot, Registered, Unfair, Weighed};
@@ -43,6 +46,7 @@ pub use self::room::{Before, Room, UNDOABLE};
 pub use self::rules::{Compatibility, Expiry, PassOn, Rules};
 pub use self::shares::Shares;
 pub use self::shelf::Shelf;
+pub use self::skip::Presence;
 pub use self::state::{By, Course, Schedule, State};
 pub use self::sweep::Turn;
 
