@@ -136,6 +136,7 @@ fn settings(durability: Durability) -> Settings {
         durability,
         openid: None,
         fairness: Fairness::default(),
+        alarm: None,
         metrics_events: false,
     }
 }

@@ -74,6 +74,8 @@ fn open(folder: &Path) -> (Rooms, Arc<KeptRoom>) {
         inlet: Inlet::Manual,
         durability: Durability::Process,
         openid: None,
+        alarm: None,
+        metrics_events: false,
         fairness: Fairness { lottery: Some(Lots::default()), ..Fairness::default() },
     };
     rooms.set([("sale".to_owned(), settings)]);

@@ -69,8 +69,7 @@ impl KeptRoom {
         arrival: Arrival,
         joiner: Joiner<'_>,
     ) -> Result<Admission, Trouble> {
-        self.catch_up_by(now)?;
-        if self.look(Room::state)? == State::PassingEverybody {
+        if self.state_now(now)? == State::PassingEverybody {
             return Ok(Admission::Passes);
         }
         if let Some(id) = known {

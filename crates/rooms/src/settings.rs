@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use waiting_room::{Adaptive, MaxSize, Periodic, Rules};
+
 use crate::Fairness;
-use waiting_room::{MaxSize, Periodic, Rules};
 
 /// What an operator says about a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Settings {
     pub openid: Option<Arc<OpenId>>,
     /// Who comes before whom, beside the order in which they come.
     pub fairness: Fairness,
+    /// The rule of alerts while whose alert is open the clock's inlet rests.
+    pub alarm: Option<Arc<str>>,
     /// Whether what is counted is written down each minute, for those who are told.
     pub metrics_events: bool,
 }
@@ -47,8 +50,8 @@ impl Settings {
     pub(crate) fn unused(name: &str) -> Self {
         let (event, rules, inlet, durability) =
             (name.into(), Rules::default(), Inlet::default(), Durability::default());
-        let (openid, metrics_events, fairness) = (None, false, Fairness::default());
-        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid, metrics_events, fairness }
+        let (openid, alarm, metrics_events, fairness) = (None, None, false, Fairness::default());
+        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid, alarm, metrics_events, fairness }
     }
 }
 
@@ -62,6 +65,8 @@ pub enum Inlet {
     Periodic(Periodic),
     /// Those who leave.
     MaxSize(MaxSize),
+    /// What is behind the room, by what it answers.
+    Adaptive(Adaptive),
 }
 
 /// When a change counts as made.

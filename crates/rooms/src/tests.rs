@@ -79,6 +79,7 @@ pub(crate) fn settings() -> Settings {
         durability: Durability::Disk,
         openid: None,
         fairness: Fairness::default(),
+        alarm: None,
         metrics_events: false,
     }
 }

@@ -31,6 +31,7 @@ fn open(folder: &Path) -> (Rooms, Arc<KeptRoom>) {
         durability: Durability::Process,
         openid: None,
         fairness: Fairness::default(),
+        alarm: None,
         metrics_events: false,
     };
     rooms.set([("sale".to_owned(), settings)]);

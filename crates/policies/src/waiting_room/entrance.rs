@@ -60,7 +60,7 @@ impl WaitingRoom {
             Joiner { client: Some(exchange.client), invite: entrance.invite.as_deref(), ..Joiner::default() };
         match room.join_with(joiner, now).await {
             Ok(id) => {
-                if let Some(cookie) = self.cookie(room, id, exchange.scheme) {
+                if let Some(cookie) = self.cookie(&self.cookie, &room.ticket(id), exchange.scheme) {
                     exchange.note(self.given, cookie);
                 }
                 Ok(again(&entrance.rest))
