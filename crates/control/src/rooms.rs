@@ -202,12 +202,12 @@ pub(crate) async fn tend(kept: Arc<Rooms>, alerts: Arc<Alerts>) {
             continue;
         };
         let is_here = rooms.whereabouts() == Whereabouts::Here;
-        rooms.draw_lots(seconds()).await;
         if is_here && rooms.heeds_alarms() {
             // What is not known counts as fine.
             let open = alerts.list(true).await.unwrap_or_default();
             rooms.alarm(&open.into_iter().map(|alert| alert.rule).collect());
         }
+        let drawing = rooms.clone();
         let work = move || match rooms.whereabouts() {
             Whereabouts::Here => {
                 rooms.tick(seconds());
@@ -220,6 +220,7 @@ pub(crate) async fn tend(kept: Arc<Rooms>, alerts: Arc<Alerts>) {
             tracing::error!(%error, "waiting rooms could not be tended; it is tried again");
             tokio::time::sleep(TICK).await;
         }
+        drawing.draw_lots(seconds()).await;
         tokio::time::sleep(if is_here { TICK } else { TAKE }).await;
     }
 }

@@ -123,6 +123,11 @@ impl Line {
         count(of_lanes).saturating_add(number.min(self.in_order))
     }
 
+    /// How many have a place whose turn has come, by the serving number.
+    pub fn called(&self) -> u32 {
+        self.taken_up_to(Position::try_from(self.serving.max(0)).unwrap_or(Position::MAX))
+    }
+
     /// Those who have numbers behind one and up to another.
     pub(crate) fn between(&self, after: Position, up_to: Position) -> impl Iterator<Item = &Place> {
         let until = if self.lanes.is_empty() { up_to } else { up_to.min(self.in_order) };
