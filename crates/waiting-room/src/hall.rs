@@ -249,7 +249,12 @@ impl Room {
                 known.taken = lane.taken;
             }
         }
-        self.line.in_order = in_order;
+        self.line.in_order = match (self.line.lanes.is_empty(), in_order) {
+            (true, _) => 0,
+            // Lanes began after the draft, all of whose numbers are in order then.
+            (false, 0) if self.line.lanes.iter().all(|lane| lane.taken.is_empty()) => self.line.queue(),
+            (false, in_order) => in_order,
+        };
     }
 
     /// Has lots drawn. A draft that was made before is used if nothing has happened since that it does not have.
@@ -282,10 +287,11 @@ impl Draft {
         // Without AES, which there is, they would be as they came.
         let order = lottery::order(&seed, &drawn.public, tags).unwrap_or_else(|| (0..visitors).collect());
         let lanes = drawn.lanes();
+        let came_by_lanes = !line.lanes.is_empty();
         for visitor in order {
             let Some(registered) = hall.registered.get(visitor as usize) else { continue };
             place(&mut line, &mut index, registered, &lanes, after);
-            if !line.lanes.is_empty() {
+            if came_by_lanes {
                 drawn.by.push(registered.lane);
             }
         }

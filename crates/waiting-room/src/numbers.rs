@@ -57,10 +57,7 @@ impl Line {
         if name == EVERYBODY && self.lanes.is_empty() {
             return 0;
         }
-        if self.lanes.is_empty() {
-            self.in_order = self.queue();
-            self.lanes.push(LaneLine::new(EVERYBODY));
-        }
+        self.begin_lanes();
         let known = self.lanes.iter().position(|lane| &*lane.name == name);
         let number = known.and_then(|number| u8::try_from(number).ok());
         number.unwrap_or_else(|| {
@@ -69,6 +66,14 @@ impl Line {
             self.lanes.push(LaneLine::new(name));
             number
         })
+    }
+
+    /// From now on a number is not how many took a place.
+    fn begin_lanes(&mut self) {
+        if self.lanes.is_empty() {
+            self.in_order = self.queue();
+            self.lanes.push(LaneLine::new(EVERYBODY));
+        }
     }
 
     pub(crate) fn lane_mut(&mut self, number: u8) -> Option<&mut LaneLine> {
@@ -188,6 +193,9 @@ impl Line {
     /// Puts somebody at a number, which is one of this lane's.
     pub(crate) fn put(&mut self, position: Position, lane: u8, place: Place) {
         let order = self.queue();
+        if order.checked_add(1) != Some(position) {
+            self.begin_lanes();
+        }
         self.places.push(place);
         if let Some(lane) = self.lane_mut(lane) {
             lane.taken.push(Taken { position, order });

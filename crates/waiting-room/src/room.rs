@@ -92,8 +92,9 @@ impl Room {
         match event {
             Event::Joined { position, id, key, at } => {
                 self.fill_up_to(*position, *at);
-                self.take_place(*position, 0, (*id, *at));
-                self.note_key(*key, *position);
+                let position = self.line.last().saturating_add(1);
+                self.take_place(position, 0, (*id, *at));
+                self.note_key(*key, position);
             }
             Event::Placed { position, of, id, key, at, lane, invite } => {
                 self.came_by(lane, *invite);
