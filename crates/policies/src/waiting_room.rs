@@ -3,6 +3,7 @@
 pub(crate) mod activation;
 mod entrance;
 mod page;
+mod proving;
 mod states;
 
 use std::sync::Arc;

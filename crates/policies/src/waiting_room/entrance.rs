@@ -1,15 +1,12 @@
 //! Ways into a waiting room beside the common one: an invite in the address, a proof of work, and going without it.
 
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
+use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
 use pipeline::{Body, Exchange, Flow, Verdict};
-use rooms::{Joiner, KeptRoom, PROOF_SCRIPT, Trouble, Without, Work, refused};
+use rooms::{Joiner, KeptRoom, Trouble, refused};
 use waiting_room::{NotJoined, RequestId};
 
-use super::{WaitingRoom, page, seconds};
+use super::{WaitingRoom, proving, seconds};
 
 /// What the address of a page says for the room, and the address without that.
 pub(super) struct Entrance {
@@ -20,7 +17,7 @@ pub(super) struct Entrance {
 /// An invite in the address of a page.
 const INVITE: &str = "room-invite";
 /// That somebody joins without a proof of work.
-const JOIN: &str = "room-join";
+pub(super) const JOIN: &str = "room-join";
 
 impl Entrance {
     /// What the address of a page says for the room, if it says anything.
@@ -79,55 +76,8 @@ impl WaitingRoom {
     /// The page that has a browser compute, and leads on.
     pub(super) fn unproven(&self, room: &KeptRoom, exchange: &Exchange) -> Verdict {
         let Some((challenge, work)) = room.challenge(seconds(exchange))? else { return Ok(again(exchange.head.uri.path())) };
-        let title = self.title.as_deref().unwrap_or_default();
-        Ok(Flow::Respond(Box::new(proving(title, &self.proof_cookie, &challenge, &work, exchange))))
+        Ok(Flow::Respond(Box::new(proving::page(&exchange.head.uri, &self.proof_cookie, &challenge, &work))))
     }
-}
-
-fn proving(title: &str, cookie: &str, challenge: &str, work: &Work, exchange: &Exchange) -> Response<Body> {
-    let uri = &exchange.head.uri;
-    // A form that asks for the same address leaves its query out.
-    let fields: String = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')).map(field).collect();
-    let instead = match work.without {
-        Without::SlowLane => format!(
-            "<form action=\"{path}\" method=\"get\">{fields}<input type=\"hidden\" name=\"{JOIN}\" value=\"slow-lane\">\
-             <p>You can also join without it. Your turn then comes later, among the visitors who do the same.</p>\
-             <p><button>Join without it</button></p></form>",
-            path = page::escaped(uri.path())
-        ),
-        Without::Refused => "<noscript><p>This room needs scripts.</p></noscript>".to_owned(),
-    };
-    let told = [
-        "Your browser computes something for a moment, so that programs cannot join thousands of times. You need not do \
-         anything, and this page goes on by itself.",
-        &format!("<progress id=\"proof\" max=\"1\" value=\"0\" aria-label=\"Joining\" data-challenge=\"{challenge}\" \
-         data-difficulty=\"{}\" data-cookie=\"{cookie}\"></progress>", work.difficulty),
-        instead.as_str(),
-        &format!("<script>{}</script>", script()),
-    ];
-    let mut response = page::notice(title, "You are about to join", &told, None, StatusCode::SERVICE_UNAVAILABLE);
-    let hash = STANDARD.encode(digest(&SHA256, script().as_bytes()));
-    let policy = format!(
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; worker-src blob:; form-action 'self'; \
-         frame-ancestors 'self'"
-    );
-    if let Ok(policy) = HeaderValue::try_from(policy) {
-        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-    }
-    response
-}
-
-/// A field of the address that was asked for.
-fn field((name, value): (&str, &str)) -> String {
-    let text = |part: &str| {
-        let spaced = part.replace('+', " ");
-        page::escaped(&percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy())
-    };
-    format!("<input type=\"hidden\" name=\"{}\" value=\"{}\">", text(name), text(value))
-}
-
-fn script() -> String {
-    format!("{PROOF_SCRIPT}{LEADS_ON}")
 }
 
 /// Sends a browser to an address of the same site.
@@ -142,19 +92,6 @@ fn again(rest: &str) -> Flow {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Flow::Respond(Box::new(response))
 }
-
-/// Keeps the proof for a moment, and loads the page again, which takes it.
-const LEADS_ON: &str = r#"
-(() => {
-  const shown = document.getElementById("proof");
-  const { challenge, difficulty, cookie } = shown.dataset;
-  roomProof.solve({ challenge, difficulty: Number(difficulty) }, (progress) => { shown.value = progress; }).then((proof) => {
-    const secure = location.protocol === "https:" ? "; Secure" : "";
-    document.cookie = `${cookie}=${proof}; Path=/; Max-Age=60; SameSite=Lax${secure}`;
-    if (document.cookie.includes(proof)) location.reload();
-  });
-})();
-"#;
 
 #[cfg(test)]
 mod tests {

@@ -73,7 +73,7 @@ pub(super) fn grouped(number: u64) -> String {
     grouped
 }
 
-pub(super) fn escaped(text: &str) -> String {
+fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
