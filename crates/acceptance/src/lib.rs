@@ -63,6 +63,14 @@ mod records;
 #[cfg(test)]
 mod room;
 #[cfg(test)]
+mod room_activation;
+#[cfg(test)]
+mod room_events;
+#[cfg(test)]
+mod room_fairness;
+#[cfg(test)]
+mod room_states;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod sessions;
@@ -84,14 +92,6 @@ mod tunnels;
 mod usage_events;
 #[cfg(test)]
 mod usage_nats;
-#[cfg(test)]
-mod room_activation;
-#[cfg(test)]
-mod room_events;
-#[cfg(test)]
-mod room_fairness;
-#[cfg(test)]
-mod room_states;
 #[cfg(test)]
 mod waiting_room;
 #[cfg(test)]

@@ -65,12 +65,7 @@ impl Rooms {
     }
 
     /// As [`Self::open`], with a log that stays as long as these have not read it either.
-    pub fn open_with(
-        folder: &Path,
-        vault: Arc<Vault>,
-        opened_at: u64,
-        readers: &[String],
-    ) -> Result<Self, Unusable> {
+    pub fn open_with(folder: &Path, vault: Arc<Vault>, opened_at: u64, readers: &[String]) -> Result<Self, Unusable> {
         Ok(Self {
             log: Arc::new(JournalLog::open(&folder.join("log"), opened_at, readers)?),
             log_folder: folder.join("log"),

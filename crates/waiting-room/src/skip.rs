@@ -1,7 +1,7 @@
 //! Who is not there when their turn comes: the next in line gets it at once, and their place waits for them for a while.
 
 use crate::decide::noting;
-use crate::{Cause, Event, Place, Position, Room, Rules, Seconds, State};
+use crate::{Cause, Event, Place, Position, Room, Rules, Seconds, State, Turn};
 
 /// When somebody counts as absent, and what becomes of their turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,13 @@ impl Place {
 
 impl Room {
     /// Lets so many more in by the room's inlet, of those who are there: everybody else on the way is passed over. In order.
-    pub fn let_in(&self, by: u32, now: Seconds, rules: &Rules, is_here: impl Fn(Position, &Place) -> bool) -> Vec<Event> {
+    pub fn let_in(
+        &self,
+        by: u32,
+        now: Seconds,
+        rules: &Rules,
+        is_here: impl Fn(Position, &Place) -> bool,
+    ) -> Vec<Event> {
         let mut events = Vec::new();
         if rules.presence.is_some() {
             let skipped = self.absent(by, is_here);
@@ -76,14 +82,14 @@ impl Room {
         self.line.serving = self.line.ahead(self.line.serving, passed.into());
     }
 
-    /// How long somebody who was passed over may still take their turn, in seconds. None: they were not.
-    pub(crate) fn grace_of(&self, place: &Place, now: Seconds, rules: &Rules) -> Option<Option<u32>> {
+    /// How the turn of somebody stands who was passed over. None: they were not.
+    pub(crate) fn grace_of(&self, place: &Place, now: Seconds, rules: &Rules) -> Option<Turn> {
         let at = place.skipped_at()?;
         if self.state() == State::PassingEverybody {
             return None;
         }
         let grace = rules.presence?.grace;
-        Some(grace.checked_sub(self.elapsed(at, now)))
+        Some(grace.checked_sub(self.elapsed(at, now)).map_or(Turn::Over, Turn::Open))
     }
 }
 
@@ -98,7 +104,7 @@ const MOST_SKIPPED: usize = 10_000;
 mod tests {
     use super::*;
     use crate::tests::{id, issue, join, join_all, mended};
-    use crate::{Refusal, Turn};
+    use crate::Refusal;
 
     const NOW: Seconds = 1_700_000_000;
 
