@@ -63,7 +63,8 @@ pub(crate) async fn make(
     Json(new): Json<New>,
 ) -> Result<impl IntoResponse, Failure> {
     let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
-    let wrong = |member: &str, message: &str| Failure::invalid(&[Finding::new(&Pointer::default().at(member), message)]);
+    let wrong =
+        |member: &str, message: &str| Failure::invalid(&[Finding::new(&Pointer::default().at(member), message)]);
     if new.uses == 0 {
         return Err(wrong("uses", "is 0: nobody could use it"));
     }
@@ -74,7 +75,8 @@ pub(crate) async fn make(
     let expires = seconds(&admin).saturating_add(valid);
     let promise = Promise { lane: new.lane.as_str().into(), uses: new.uses, expires };
     let made = (0..new.count).map(|_| room.invite(&promise)).collect::<Result<Option<Vec<_>>, _>>();
-    let invites = made.map_err(unavailable)?.ok_or_else(|| wrong("lane", "is no lane of the room in the configuration"))?;
+    let invites =
+        made.map_err(unavailable)?.ok_or_else(|| wrong("lane", "is no lane of the room in the configuration"))?;
     let expires = Moment::at(expires).to_string();
     let noted = json!({ "lane": new.lane, "uses": new.uses, "count": new.count, "expires": expires });
     storage.partners.note("invited", ("room", &name), noted).await?;

@@ -131,7 +131,16 @@ impl AskOnRequest for WaitingRoom {
         match room.admitted_already(shown, seconds(exchange)) {
             Ok(Some(Admission::In(_) | Admission::Passes)) => return Step::Now(Ok(self.lets_through(room, exchange))),
             Ok(Some(Admission::Waits(_, wait))) => return Step::Now(Ok(self.waits(room, exchange, wait))),
-            Ok(Some(Admission::Held(..) | Admission::Unproven | Admission::Outside | Admission::TooEarly | Admission::TooLate) | None)
+            Ok(
+                Some(
+                    Admission::Held(..)
+                    | Admission::Unproven
+                    | Admission::Outside
+                    | Admission::TooEarly
+                    | Admission::TooLate,
+                )
+                | None,
+            )
             | Err(_) => {}
         }
         Step::Wait(Box::pin(async move {

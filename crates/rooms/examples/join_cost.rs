@@ -79,7 +79,7 @@ fn polls(room: &Arc<KeptRoom>) {
         (Operation::ServingNum, "event_id=Sample".to_owned()),
         (Operation::QueueNum, format!("event_id=Sample&request_id={id}")),
     ] {
-        let question = Question { query: &query, headers: &headers, body: &[], now: NOW };
+        let question = Question { query: &query, headers: &headers, body: &[], now: NOW, client: None };
         let busy = cpu();
         for _ in 0..POLLS {
             std::hint::black_box(api.answer(operation, &question).now_or_never().unwrap());

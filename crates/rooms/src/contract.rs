@@ -231,7 +231,7 @@ impl Api {
             Operation::Lottery => fair::lottery(room, question).await,
             Operation::LotteryPlaces => fair::lottery_places(room, question),
             Operation::Challenge => fair::challenge(room, question),
-            Operation::ProofScript => fair::proof_script(),
+            Operation::ProofScript => Ok(fair::proof_script()),
             Operation::IncrementServingCounter => private::increment(room, question).await,
             Operation::UpdateSession => private::update_session(room, question).await,
             Operation::NumActiveTokens => private::num_active_tokens(room, question),

@@ -62,8 +62,8 @@ impl KeptRoom {
         };
         let mut way = Way { key: joiner.key, client: joiner.client, lane: None, invite: None };
         match (&invited, &fairness.work) {
-            (Some(invited), _) => (way.lane, way.invite) = (Some(&invited.lane), Some(invited.invite)),
-            (None, Some(work)) => self.look_at_proof(joiner.proof, work, &mut way, now)?,
+            (Some(invited), _) => (way.lane, way.invite) = (Some(&*invited.lane), Some(invited.invite)),
+            (None, Some(work)) => self.look_at_proof(joiner.proof, *work, &mut way, now)?,
             (None, None) => {}
         }
         let mut random = [0; 16];
@@ -90,13 +90,7 @@ impl KeptRoom {
         Ok(id)
     }
 
-    fn look_at_proof(
-        &self,
-        proof: Option<&str>,
-        work: &Work,
-        way: &mut Way<'_>,
-        now: Seconds,
-    ) -> Result<(), NotLet> {
+    fn look_at_proof(&self, proof: Option<&str>, work: Work, way: &mut Way<'_>, now: Seconds) -> Result<(), NotLet> {
         match (proof, work.without) {
             // Whatever else the join is known by, one proof is one place.
             (Some(proof), _) => way.key = Some(self.tickets().proofs.read(self.name(), proof, work, now)?),
@@ -109,7 +103,7 @@ impl KeptRoom {
     /// A challenge, and what it asks for. None: the room asks for no work.
     pub fn challenge(&self, now: Seconds) -> Result<Option<(String, Work)>, Trouble> {
         let Some(work) = self.settings().fairness.work else { return Ok(None) };
-        let challenge = self.tickets().proofs.challenge(self.name(), &work, now).ok_or(Trouble::NoRandomness)?;
+        let challenge = self.tickets().proofs.challenge(self.name(), work, now).ok_or(Trouble::NoRandomness)?;
         Ok(Some((challenge, work)))
     }
 

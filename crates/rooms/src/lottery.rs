@@ -109,7 +109,7 @@ impl KeptRoom {
         let waits_for = settings.fairness.lottery.as_ref().and_then(|lots| lots.waits_for.as_deref());
         Ok(Some(Told {
             algorithm: ALGORITHM.to_owned(),
-            commitment: seed.map(|seed| hex(&seed.commitment())),
+            commitment: seed.map(|seed| hex(seed.commitment())),
             registered: seed.map(|_| registered),
             waits_for: waits_for.map(str::to_owned),
             drawn: drawn.map(|drawn| ToldDraw::of(&drawn)),
@@ -181,8 +181,8 @@ impl ToldDraw {
             },
         };
         Self {
-            commitment: hex(&drawn.seed.commitment()),
-            seed: hex(&drawn.seed.0),
+            commitment: hex(drawn.seed.commitment()),
+            seed: hex(drawn.seed.0),
             public_value: drawn.public.to_string(),
             at: drawn.at,
             visitors: drawn.visitors,
@@ -228,7 +228,10 @@ impl Published {
         let told: Told =
             serde_json::from_str(text).map_err(|error| unreadable(format!("this is no room's lottery: {error}")))?;
         if told.algorithm != ALGORITHM {
-            return Err(unreadable(format!("lots are drawn by `{}` there, and this knows `{ALGORITHM}`", told.algorithm)));
+            return Err(unreadable(format!(
+                "lots are drawn by `{}` there, and this knows `{ALGORITHM}`",
+                told.algorithm
+            )));
         }
         Ok(told)
     }
@@ -290,8 +293,8 @@ fn unreadable(what: impl Into<String>) -> Wrong {
 }
 
 /// In hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn hex(bytes: [u8; 32]) -> String {
+    bytes.map(|byte| format!("{byte:02x}")).concat()
 }
 
 fn bytes(text: &str) -> Option<[u8; 32]> {

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use signing::Signer;
 use waiting_room::{
-    Cause, Counters, Draft, Ending, Event, Issuing, NotJoined, Position, Refusal, RequestId, Room, Seconds, State, Token,
-    Turn,
+    Cause, Counters, Draft, Ending, Event, Issuing, NotJoined, Position, Refusal, RequestId, Room, Seconds, State,
+    Token, Turn,
 };
 
 use crate::caps::Origins;
@@ -395,8 +395,8 @@ impl KeptRoom {
         record.clear();
         wire::put(record, &self.name, room.version() + 1, event);
         let written = self.log.append(record)?;
-        let (room, origins) = (Room::default(), Origins::default());
-        let held = Held { room, origins, record: Vec::new(), pictured: 0, measured: 0 };
+        room.apply_with(event, draft);
+        self.happened.note(event);
         Ok(written)
     }
 

@@ -51,7 +51,18 @@ impl Settings {
         let (event, rules, inlet, durability) =
             (name.into(), Rules::default(), Inlet::default(), Durability::default());
         let (openid, alarm, metrics_events, fairness) = (None, None, false, Fairness::default());
-        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid, alarm, metrics_events, fairness }
+        Self {
+            event,
+            rules,
+            issuer: name.into(),
+            validity: 0,
+            inlet,
+            durability,
+            openid,
+            alarm,
+            metrics_events,
+            fairness,
+        }
     }
 }
 

@@ -120,7 +120,13 @@ impl Scene {
         let rooms = open(&folder);
         rooms.set([("sale".to_owned(), settings)]);
         assert_eq!(rooms.take().unwrap(), Whereabouts::Here);
-        Self { room: rooms.named("sale").unwrap(), rooms, now: Cell::new(1_800_000_000), client: Cell::new(None), folder }
+        Self {
+            room: rooms.named("sale").unwrap(),
+            rooms,
+            now: Cell::new(1_800_000_000),
+            client: Cell::new(None),
+            folder,
+        }
     }
 
     /// As after the end of the process.
@@ -147,7 +153,13 @@ impl Scene {
             Begun::Answered(response) => response,
             Begun::Elsewhere => panic!("{target} is none of the API"),
             Begun::Asks(operation) => {
-                let question = Question { query, headers: &headers, body: body.as_bytes(), now: self.now.get(), client: self.client.get() };
+                let question = Question {
+                    query,
+                    headers: &headers,
+                    body: body.as_bytes(),
+                    now: self.now.get(),
+                    client: self.client.get(),
+                };
                 api.answer(operation, &question).await
             }
         };
@@ -210,7 +222,7 @@ impl Scene {
         ids
     }
 
-    async fn queue_num(&self, id: &str) -> Reply {
+    pub(crate) async fn queue_num(&self, id: &str) -> Reply {
         self.get(&format!("/queue_num?event_id=Sample&request_id={id}")).await
     }
 

@@ -5,7 +5,7 @@ pub(crate) mod lots;
 use std::sync::Arc;
 
 use journal::wire::{Source, put_bytes, put_number};
-use waiting_room::{By, Cause, Counters, Ending, Event, JoinKey, Noting, Position, RequestId, Seconds, State};
+use waiting_room::{By, Cause, Counters, Ending, Event, JoinKey, Noting, Position, RequestId, State};
 
 /// Writes what happened in a room as its change of this number.
 pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
@@ -13,13 +13,10 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
     put_number(to, number);
     match event {
         Event::Joined { position, id, key, at } => {
-            to.push(if key.is_some() { JOINED_BY_KEY } else { JOINED });
-            put_number(to, u64::from(*position));
+            put_kind(to, &[if key.is_some() { JOINED_BY_KEY } else { JOINED }], *position);
             put_number(to, u64::from(*at));
             to.extend_from_slice(&id.0);
-            if let Some(key) = key {
-                to.extend_from_slice(&key.0);
-            }
+            to.extend(key.iter().flat_map(|key| key.0));
         }
         Event::Moved { by, at, noting, cause, serving } => {
             to.extend_from_slice(&[MOVED, noting_code(*noting), cause_code(*cause)]);
@@ -28,8 +25,7 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
             put_signed(to, *serving);
         }
         Event::Issued { position, issued, expires, issuer, row, id } => {
-            to.push(if row.is_some() { ISSUED_BY_ROW } else { ISSUED });
-            put_number(to, u64::from(*position));
+            put_kind(to, &[if row.is_some() { ISSUED_BY_ROW } else { ISSUED }], *position);
             put_number(to, u64::from(*issued));
             put_number(to, u64::from(*expires));
             put_bytes(to, issuer.as_bytes());
@@ -39,31 +35,29 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
             }
         }
         Event::Ended { position, ending, id, at } => {
-            to.extend_from_slice(&[ENDED, ending_code(*ending)]);
-            put_number(to, u64::from(*position));
+            put_kind(to, &[ENDED, ending_code(*ending)], *position);
             put_number(to, u64::from(*at));
             to.extend_from_slice(&id.0);
         }
         Event::Swept { up_to, passed_on, at, noting, serving } => {
-            to.extend_from_slice(&[SWEPT, noting_code(*noting)]);
-            put_number(to, u64::from(*up_to));
+            put_kind(to, &[SWEPT, noting_code(*noting)], *up_to);
             put_number(to, u64::from(*passed_on));
             put_number(to, u64::from(*at));
             put_signed(to, *serving);
         }
-        Event::Reset { at } => put_at(to, &[RESET], *at),
-        Event::Restored { at } => put_at(to, &[RESTORED], *at),
-        Event::Opened { by, at } => put_at(to, &[OPENED, by_code(*by)], *at),
+        Event::Reset { at } => put_kind(to, &[RESET], *at),
+        Event::Restored { at } => put_kind(to, &[RESTORED], *at),
+        Event::Opened { by, at } => put_kind(to, &[OPENED, by_code(*by)], *at),
         Event::StateChanged { state, by, at } => {
-            put_at(to, &[STATE_CHANGED, state_code(*state), by_code(*by)], *at);
+            put_kind(to, &[STATE_CHANGED, state_code(*state), by_code(*by)], *at);
         }
         Event::Skipped { positions, at, noting, serving } => {
-            put_at(to, &[SKIPPED, noting_code(*noting)], *at);
+            put_kind(to, &[SKIPPED, noting_code(*noting)], *at);
             put_signed(to, *serving);
             put_positions(to, positions);
         }
         Event::Measured { counters, active, at } => {
-            put_at(to, &[MEASURED], *at);
+            put_kind(to, &[MEASURED], *at);
             put_number(to, *active);
             put_counters(to, counters);
         }
@@ -75,9 +69,10 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
     }
 }
 
-fn put_at(to: &mut Vec<u8>, kind: &[u8], at: Seconds) {
+/// What most records begin with.
+fn put_kind(to: &mut Vec<u8>, kind: &[u8], number: u32) {
     to.extend_from_slice(kind);
-    put_number(to, u64::from(at));
+    put_number(to, u64::from(number));
 }
 
 /// They are in order, so that most are a byte.

@@ -56,7 +56,7 @@ fn runtime() -> tokio::runtime::Runtime {
 #[test]
 fn the_process_to_be_killed() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
-    let now: u32 = std::env::var(NOW).unwrap().parse().unwrap();
+    let now: u32 = std::env::var_os(NOW).unwrap().into_string().unwrap().parse().unwrap();
     let say = |line: String| writeln!(std::io::stdout(), "{line}").is_ok();
     let (rooms, room) = open(&folder);
     runtime().block_on(async {

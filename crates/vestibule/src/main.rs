@@ -12,7 +12,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{admin, check, demo, diff, explain, fmt, hash_password, migrate, room, run, schema, secrets, upgrade};
+use crate::commands::{
+    admin, check, demo, diff, explain, fmt, hash_password, migrate, room, run, schema, secrets, upgrade,
+};
 
 /// An API gateway in one file.
 #[derive(Parser)]

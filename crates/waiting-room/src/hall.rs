@@ -173,11 +173,10 @@ impl Drawn {
         let (mut line, lanes) = (Line::default(), self.lanes());
         for lot in lots {
             let lane = line.lane_number(&lot.lane);
-            let due = next(&line, &lanes, lane, self.after);
-            let Some((due, of)) = due.filter(|(due, _)| *due == lot.position) else {
-                let due = due.map_or(0, |(due, _)| due);
+            let (due, of) = next(&line, &lanes, lane, self.after).unwrap_or((0, EVERYBODY.into()));
+            if due != lot.position {
                 return Err(Unfair::OtherPlace { tag: lot.tag, told: lot.position, due });
-            };
+            }
             let of = line.lane_number(&of);
             line.put(due, of, Place::default());
         }
@@ -229,7 +228,8 @@ impl Room {
         let lot = |number: u32| {
             let position = self.line.position_at(drawn.before.saturating_add(number))?;
             let lane = drawn.by.get(number as usize).copied().unwrap_or(0);
-            let lane = self.line.lanes.get(usize::from(lane)).map_or_else(|| EVERYBODY.into(), |lane| lane.name.clone());
+            let lane =
+                self.line.lanes.get(usize::from(lane)).map_or_else(|| EVERYBODY.into(), |lane| lane.name.clone());
             Some(Lot { position, tag: Tag::of(self.line.place(position)?.id), lane })
         };
         range.filter_map(lot).collect()

@@ -77,7 +77,8 @@ impl Lanes {
     /// These lanes. What they leave of a hundred turns is everybody's.
     pub fn of(lanes: Vec<Lane>) -> Self {
         let others = lanes.iter().fold(HUNDRED, |left, lane| left.saturating_sub(lane.weight));
-        let weights: Vec<i32> = [others].into_iter().chain(lanes.iter().map(|lane| lane.weight)).map(i32::from).collect();
+        let weights: Vec<i32> =
+            [others].into_iter().chain(lanes.iter().map(|lane| lane.weight)).map(i32::from).collect();
         let mut owed = vec![0_i32; weights.len()];
         // Each number is for whom most is owed, so that a lane's numbers are as far apart as they can be.
         let turns = (0..HUNDRED).map(|_| {
@@ -236,7 +237,7 @@ mod tests {
         assert!((1..=10).contains(&first), "{first}");
         for after in 0..300 {
             let next = lanes.of_turn(1, after).unwrap();
-            assert!(next > after && next <= after + 10 && (next - first) % 10 == 0, "{after} {next}");
+            assert!(next > after && next <= after + 10 && (next - first).is_multiple_of(10), "{after} {next}");
         }
         assert_eq!((lanes.of_turn(1, Position::MAX), lanes.of_turn(7, 0)), (None, None));
         assert_eq!(Lanes::default().of_turn(0, 41), Some(42));

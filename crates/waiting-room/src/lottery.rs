@@ -116,15 +116,16 @@ mod tests {
     #[test]
     fn an_independent_program_comes_to_the_same() {
         let seed = Seed([7; 32]);
-        assert_eq!(hex(&seed.commitment()), "4bb06f8e4e3a7715d201d573d0aa423762e55dabd61a2c02278fa56cc6d294e0");
-        let tags = [1, 2, 3, 4, 5].map(|last| Tag::of(format!("00000000-0000-4000-8000-00000000000{last}").parse().unwrap()));
-        assert_eq!(hex(&tags[0].0), "11e594f481958c10e3015d0bf0447a22");
+        assert_eq!(hex(seed.commitment()), "4bb06f8e4e3a7715d201d573d0aa423762e55dabd61a2c02278fa56cc6d294e0");
+        let tags =
+            [1, 2, 3, 4, 5].map(|last| Tag::of(format!("00000000-0000-4000-8000-00000000000{last}").parse().unwrap()));
+        assert_eq!(hex(tags[0].0), "11e594f481958c10e3015d0bf0447a22");
         assert_eq!(order(&seed, "", tags.into_iter()), Some(vec![4, 2, 1, 0, 3]));
         assert_eq!(order(&seed, "drand 4711: 8430af", tags.into_iter()), Some(vec![2, 1, 3, 4, 0]));
     }
 
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    fn hex<const N: usize>(bytes: [u8; N]) -> String {
+        bytes.map(|byte| format!("{byte:02x}")).concat()
     }
 
     #[test]

@@ -150,7 +150,11 @@ impl Line {
         let in_order = if self.lanes.is_empty() { self.queue() } else { self.in_order };
         let from = index(first).unwrap_or(0);
         let whole = (first.max(1)..=in_order).zip(self.places.iter_from(from));
-        let mut lanes: Vec<_> = self.lanes.iter().map(|lane| lane.taken.iter_from(lane.up_to(first.saturating_sub(1))).peekable()).collect();
+        let mut lanes: Vec<_> = self
+            .lanes
+            .iter()
+            .map(|lane| lane.taken.iter_from(lane.up_to(first.saturating_sub(1))).peekable())
+            .collect();
         let of_lanes = std::iter::from_fn(move || {
             let next = lanes.iter_mut().filter_map(|lane| Some((lane.peek()?.position, lane)));
             let (_, lane) = next.min_by_key(|(position, _)| *position)?;

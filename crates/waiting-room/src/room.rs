@@ -3,7 +3,9 @@
 use crate::event::{Cause, Noting};
 use crate::index::Index;
 use crate::line::{Keyed, Row, count};
-use crate::{Counters, Draft, Ending, Event, InviteId, JoinKey, Line, Place, Position, Registered, RequestId, Seconds, Token};
+use crate::{
+    Counters, Draft, Ending, Event, InviteId, JoinKey, Line, Place, Position, Registered, RequestId, Seconds, Token,
+};
 
 /// For how many seconds a reset can be undone.
 pub const UNDOABLE: u32 = 3600;

@@ -56,7 +56,8 @@ impl<T> Shelf<T> {
     /// How many of them come before the first that is not before, if all before that are.
     pub fn partition_point(&self, is_before: impl Fn(&T) -> bool) -> usize {
         let whole = self.chunks.partition_point(|chunk| chunk.last().is_some_and(&is_before));
-        whole * CHUNK + self.chunks.get(whole).map_or(0, |chunk| chunk.partition_point(is_before))
+        let part = self.chunks.get(whole).map_or(0, |chunk| chunk.partition_point(is_before));
+        (whole * CHUNK + part).min(self.length)
     }
 }
 

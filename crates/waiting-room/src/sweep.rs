@@ -56,7 +56,7 @@ impl Room {
             // Nobody takes a number any more that others have passed.
             let is_void = self.line.last() > reached;
             let (passed_on, noting, serving) = (0, noting(rules), self.line.serving);
-            return is_void.then(|| Event::Swept { up_to: reached, passed_on, at: now, noting, serving });
+            return is_void.then_some(Event::Swept { up_to: reached, passed_on, at: now, noting, serving });
         }
         let began = self.line.place(last)?.entered.max(row.issued);
         let elapsed = self.elapsed(began, now);

@@ -100,7 +100,11 @@ fn verified(section: &mut Section) -> Result<()> {
 fn bots(section: &mut Section) -> Result<()> {
     for (name, caps, bar) in [
         ("without caps", "", None),
-        ("with `caps: {network: 1%, wide_network: 2%, allowance: 10, slow_lane: 4%}`", "caps: {network: 1%, wide_network: 2%, allowance: 10, slow_lane: 4%}", Some(100)),
+        (
+            "with `caps: {network: 1%, wide_network: 2%, allowance: 10, slow_lane: 4%}`",
+            "caps: {network: 1%, wide_network: 2%, allowance: 10, slow_lane: 4%}",
+            Some(100),
+        ),
     ] {
         let served = served_bots(caps)?;
         let measured = format!("{served} of {TURNS}");

@@ -40,7 +40,10 @@ pub(super) fn check(room: &WaitingRoom, at: &Pointer, wrong: &mut impl FnMut(&Po
     }
     let of_lanes: u32 = room.lanes.values().map(|lane| u32::from(lane.share.percent())).sum();
     if of_lanes + u32::from(slow_share(room).unwrap_or(0)) >= 100 {
-        wrong(&at.at("lanes"), "leave no turns for everybody: their shares, with that of the slow lane, are 100% or more");
+        wrong(
+            &at.at("lanes"),
+            "leave no turns for everybody: their shares, with that of the slow lane, are 100% or more",
+        );
     }
     if let Some(work) = &room.proof_of_work {
         let at = at.at("proof_of_work");

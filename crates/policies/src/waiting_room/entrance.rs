@@ -23,7 +23,8 @@ impl Entrance {
     /// What the address of a page says for the room, if it says anything.
     pub(super) fn of(exchange: &Exchange) -> Option<Self> {
         let query = exchange.head.uri.query().filter(|query| query.contains("room-"))?;
-        let named = |pair: &str, name: &str| pair.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')).map(str::to_owned);
+        let named =
+            |pair: &str, name: &str| pair.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')).map(str::to_owned);
         let invite = query.split('&').find_map(|pair| named(pair, INVITE));
         let is_ours = |pair: &&str| named(pair, INVITE).is_some() || named(pair, JOIN).is_some();
         if !query.split('&').any(|pair| is_ours(&pair)) {
@@ -53,8 +54,7 @@ impl WaitingRoom {
         if has_place && entrance.invite.is_none() {
             return Ok(again(&entrance.rest));
         }
-        let joiner =
-            Joiner { client: Some(exchange.client), invite: entrance.invite.as_deref(), ..Joiner::default() };
+        let joiner = Joiner { client: Some(exchange.client), invite: entrance.invite.as_deref(), ..Joiner::default() };
         match room.join_with(joiner, now).await {
             Ok(id) => {
                 if let Some(cookie) = self.cookie(&self.cookie, &room.ticket(id), exchange.scheme) {
@@ -75,8 +75,10 @@ impl WaitingRoom {
 
     /// The page that has a browser compute, and leads on.
     pub(super) fn unproven(&self, room: &KeptRoom, exchange: &Exchange) -> Verdict {
-        let Some((challenge, work)) = room.challenge(seconds(exchange))? else { return Ok(again(exchange.head.uri.path())) };
-        Ok(Flow::Respond(Box::new(proving::page(&exchange.head.uri, &self.proof_cookie, &challenge, &work))))
+        let Some((challenge, work)) = room.challenge(seconds(exchange))? else {
+            return Ok(again(exchange.head.uri.path()));
+        };
+        Ok(Flow::Respond(Box::new(proving::page(&exchange.head.uri, &self.proof_cookie, &challenge, work))))
     }
 }
 

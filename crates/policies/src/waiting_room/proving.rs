@@ -12,7 +12,7 @@ use rooms::{PROOF_SCRIPT, Without, Work};
 use super::entrance::JOIN;
 
 /// The page, for whoever asked for this address: the proof is to be in a cookie of this name.
-pub(super) fn page(uri: &Uri, cookie: &str, challenge: &str, work: &Work) -> Response<Body> {
+pub(super) fn page(uri: &Uri, cookie: &str, challenge: &str, work: Work) -> Response<Body> {
     let instead = match work.without {
         Without::SlowLane => without(uri),
         Without::Refused => "<noscript><p>This page needs scripts.</p></noscript>".to_owned(),
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_browser_runs_the_script_of_the_page_and_no_other() {
         let work = Work { difficulty: 18, valid: 60, without: Without::Refused };
-        let (head, body) = page(&"/a".parse().unwrap(), "c", "challenge", &work).into_parts();
+        let (head, body) = page(&"/a".parse().unwrap(), "c", "challenge", work).into_parts();
         let Body::Full(body) = body else { panic!() };
         let text = String::from_utf8(body.to_vec()).unwrap();
         let (_, rest) = text.split_once("<script>").unwrap();

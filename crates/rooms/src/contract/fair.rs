@@ -50,8 +50,8 @@ pub(super) fn challenge(room: &KeptRoom, question: &Question<'_>) -> Answered {
 }
 
 /// What computes it in a browser.
-pub(super) fn proof_script() -> Answered {
-    Ok(plain(PROOF_SCRIPT.to_owned(), "text/javascript; charset=utf-8"))
+pub(super) fn proof_script() -> Response<Bytes> {
+    plain(PROOF_SCRIPT.to_owned(), "text/javascript; charset=utf-8")
 }
 
 fn plain(text: String, media_type: &'static str) -> Response<Bytes> {

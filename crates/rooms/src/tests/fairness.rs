@@ -181,9 +181,10 @@ async fn networks_that_send_most_have_their_share_of_the_first_turns_and_nobody_
     let (mut bots, mut people) = (Vec::new(), Vec::new());
     for number in 0_u32..3_000 {
         let is_bot = number % 10 != 0;
-        let client = match is_bot {
-            true => format!("198.5{}.{}.{}", number % 3, number % 7, number % 251),
-            false => format!("{}.{}.{}.1", 20 + number % 200, number / 200, number % 13),
+        let client = if is_bot {
+            format!("198.5{}.{}.{}", number % 3, number % 7, number % 251)
+        } else {
+            format!("{}.{}.{}.1", 20 + number % 200, number / 200, number % 13)
         };
         scene.client.set(Some(client.parse().unwrap()));
         (if is_bot { &mut bots } else { &mut people }).push(scene.join().await);

@@ -111,8 +111,8 @@ fn put_joined(
 
 fn joined(source: &mut Source<'_>) -> Option<Joined> {
     let id = RequestId(source.array()?);
-    let key = optional(source)?.map(JoinKey);
-    let invite = optional(source)?.map(InviteId);
+    let key = optional(source).ok()?.map(JoinKey);
+    let invite = optional(source).ok()?.map(InviteId);
     Some(Joined { id, key, at: source.small()?, lane: source.text()?.into(), invite })
 }
 
@@ -121,13 +121,16 @@ fn put_optional(to: &mut Vec<u8>, bytes: Option<[u8; 16]>) {
     to.extend_from_slice(bytes.as_ref().map_or(&[], |bytes| bytes.as_slice()));
 }
 
-fn optional(source: &mut Source<'_>) -> Option<Option<[u8; 16]>> {
-    match source.array()? {
-        [0] => Some(None),
-        [1] => Some(Some(source.array()?)),
-        [_] => None,
+/// What [`put_optional`] wrote. An error: nothing that it writes.
+fn optional(source: &mut Source<'_>) -> Result<Option<[u8; 16]>, Damaged> {
+    match source.array().ok_or(Damaged)? {
+        [0] => Ok(None),
+        [1] => source.array().map(Some).ok_or(Damaged),
+        [_] => Err(Damaged),
     }
 }
+
+struct Damaged;
 
 fn put_weighed(to: &mut Vec<u8>, lanes: &[Weighed]) {
     put_number(to, lanes.len() as u64);
@@ -189,7 +192,7 @@ fn read_hall(source: &mut Source<'_>) -> Option<Hall> {
     for _ in 0..source.number()? {
         let (id, entered) = (RequestId(source.array()?), u32::from_le_bytes(source.array()?));
         let [lane] = source.array()?;
-        hall.registered.push(Registered { id, entered, key: optional(source)?.map(JoinKey), lane });
+        hall.registered.push(Registered { id, entered, key: optional(source).ok()?.map(JoinKey), lane });
     }
     if source.array()? == [1] {
         hall.drawn = Some(Arc::new(read_drawn(source)?));
@@ -284,8 +287,11 @@ pub(super) mod tests {
             any::<[u8; 32]>().prop_map(|seed| Event::Committed { seed: Seed(seed) }),
             joined().prop_map(|(id, key, at, lane, invite)| Event::Registered { id, key, at, lane, invite }),
             Just(Event::HallClosed),
-            (text(), prop::collection::vec(weighed, 0..3), any::<u32>())
-                .prop_map(|(public, lanes, at)| Event::Drawn { public, lanes, at }),
+            (text(), prop::collection::vec(weighed, 0..3), any::<u32>()).prop_map(|(public, lanes, at)| Event::Drawn {
+                public,
+                lanes,
+                at
+            }),
             (any::<u32>(), text(), joined()).prop_map(|(position, of, (id, key, at, lane, invite))| Event::Placed {
                 position,
                 of,

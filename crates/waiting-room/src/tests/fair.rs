@@ -94,7 +94,8 @@ fn who_came_before_opening_draws_lots_and_who_comes_later_is_behind() {
 fn a_draw_can_be_checked_by_whoever_has_what_is_published() {
     let mut room = gathering();
     for number in 1..=50 {
-        come(&mut room, number, &by(&lanes(), ["", "vip", "slow", "", ""][number as usize % 5])).unwrap();
+        come(&mut room, number, &by(&lanes(), ["", "vip", "slow", "", ""][usize::try_from(number).unwrap() % 5]))
+            .unwrap();
     }
     open(&mut room);
     draw(&mut room, Some(&lanes()));
@@ -209,7 +210,8 @@ fn everybody_comes_in_order_and_a_lane_has_its_share_while_others_wait() {
     }
     move_by(&mut room, 1000, 10, &mended());
     let served = |from: u64, until: u64| {
-        let of_lane = (from..=until).filter(|number| i64::from(room.find(id(*number)).unwrap().0) <= room.counters().serving);
+        let of_lane =
+            (from..=until).filter(|number| i64::from(room.find(id(*number)).unwrap().0) <= room.counters().serving);
         of_lane.count()
     };
     let (slow, everybody, vip) = (served(1, 1000), served(1001, 3000), served(3001, 3050));
@@ -248,10 +250,7 @@ proptest! {
             let before = room.counters();
             let event = match step {
                 Step::Come(lane) => {
-                    let entry = match has_lanes {
-                        true => by(&with, [EVERYBODY, "vip", "slow"][lane]),
-                        false => by(&without, EVERYBODY),
-                    };
+                    let entry = if has_lanes { by(&with, [EVERYBODY, "vip", "slow"][lane]) } else { by(&without, EVERYBODY) };
                     match room.join_by(id(number), None, now, &entry) {
                         Ok(Joining::New(event)) => Some(event),
                         Ok(Joining::Known(_)) => unreachable!(),
@@ -286,8 +285,12 @@ proptest! {
                     places.insert(number, position);
                 }
                 Event::Moved { by, .. } if by > 0 && before.serving >= 0 => {
-                    let of = |serving: i64| places.values().filter(|position| i64::from(**position) <= serving).count() as i64;
-                    let (came, waited) = (of(after.serving) - of(before.serving), places.len() as i64 - of(before.serving));
+                    let of = |serving: i64| {
+                        let served = places.values().filter(|position| i64::from(**position) <= serving);
+                        i64::try_from(served.count()).unwrap()
+                    };
+                    let (before_it, all) = (of(before.serving), i64::try_from(places.len()).unwrap());
+                    let (came, waited) = (of(after.serving) - before_it, all - before_it);
                     prop_assert_eq!(came, by.min(waited), "so many visitors more");
                     if by > waited {
                         let last = i64::from(before.last).max(before.serving);
@@ -300,7 +303,9 @@ proptest! {
         }
         let again = Room::of(room.version(), room.line().clone(), None);
         let mut replayed = Room::default();
-        log.iter().for_each(|event| replayed.apply(event));
+        for event in &log {
+            replayed.apply(event);
+        }
         prop_assert_eq!(replayed.line(), room.line());
         for (number, position) in &places {
             prop_assert_eq!(again.find(id(*number)).map(|(position, _)| position), Some(*position));

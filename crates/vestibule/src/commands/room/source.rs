@@ -48,7 +48,8 @@ impl Source {
         match &self.tls {
             None => self.over(stream, event).await,
             Some((connector, name)) => {
-                let failed = |error| format!("no TLS connection to {}: {error}; `--ca` names whom to believe", self.host);
+                let failed =
+                    |error| format!("no TLS connection to {}: {error}; `--ca` names whom to believe", self.host);
                 self.over(connector.connect(name.clone(), stream).await.map_err(failed)?, event).await
             }
         }
