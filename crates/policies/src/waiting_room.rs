@@ -217,7 +217,7 @@ impl WaitingRoom {
         }
         let title = self.title.as_deref().unwrap_or_default();
         let told =
-            || Ok::<_, rooms::Trouble>(Told { exchange, title, timetable: room.timetable()?, now: seconds(exchange) });
+            || Ok::<_, Trouble>(Told { exchange, title, timetable: room.timetable()?, now: seconds(exchange) });
         Ok(match admission {
             Admission::In(_) | Admission::Passes => Flow::Next,
             Admission::Unproven => return self.unproven(room, exchange),
