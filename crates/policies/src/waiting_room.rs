@@ -216,8 +216,7 @@ impl WaitingRoom {
             exchange.note(self.given, cookie);
         }
         let title = self.title.as_deref().unwrap_or_default();
-        let told =
-            || Ok::<_, Trouble>(Told { exchange, title, timetable: room.timetable()?, now: seconds(exchange) });
+        let told = || Ok::<_, Trouble>(Told { exchange, title, timetable: room.timetable()?, now: seconds(exchange) });
         Ok(match admission {
             Admission::In(_) | Admission::Passes => Flow::Next,
             Admission::Unproven => return self.unproven(room, exchange),

@@ -138,7 +138,7 @@ fn is_now(answer: &Value) -> String {
 
 fn invites(answer: &Value) -> String {
     let invites = answer.get("invites").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    invites.iter().filter_map(Value::as_str).map(|invite| format!("{invite}\n")).collect()
+    invites.iter().filter_map(Value::as_str).flat_map(|invite| [invite, "\n"]).collect()
 }
 
 fn moved(answer: &Value) -> String {
