@@ -6,7 +6,7 @@ use pipeline::{Body, Exchange, Flow, Verdict};
 use rooms::{Joiner, KeptRoom, Trouble, refused};
 use waiting_room::{NotJoined, RequestId};
 
-use super::{WaitingRoom, proving, seconds};
+use super::{WaitingRoom, cookie, proving, seconds};
 
 /// What the address of a page says for the room, and the address without that.
 pub(super) struct Entrance {
@@ -57,7 +57,7 @@ impl WaitingRoom {
         let joiner = Joiner { client: Some(exchange.client), invite: entrance.invite.as_deref(), ..Joiner::default() };
         match room.join_with(joiner, now).await {
             Ok(id) => {
-                if let Some(cookie) = self.cookie(&self.cookie, &room.ticket(id), exchange.scheme) {
+                if let Some(cookie) = cookie(&self.cookie, &room.ticket(id), exchange.scheme) {
                     exchange.note(self.given, cookie);
                 }
                 Ok(again(&entrance.rest))
