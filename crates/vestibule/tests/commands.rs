@@ -173,7 +173,7 @@ fn a_published_draw_is_checked_without_a_gateway() {
     assert_eq!(code, 0);
     for (draw, more, expected) in [
         (DRAW.to_owned(), ["--commitment", "00"], "wrong: the seed is not the one that was committed to\n"),
-        (DRAW.replace("8430af", "8430ae"), ["--commitment", commitment], "wrong: the visitor "),
+        (DRAW.replace("8430af", "8430ad"), ["--commitment", commitment], "wrong: the visitor "),
         (
             DRAW.replace("\n5 ", "\n6 "),
             ["--commitment", commitment],
