@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use crate::Audited;
+
 /// The name of one exchange in logs, traces and usage records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u128);
@@ -155,6 +157,15 @@ impl Record {
     }
 }
 
+/// A request's head before the gateway took anything out of it, or wrote it in another way.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    /// The target in the form in which it was sent.
+    pub target: Uri,
+    /// All headers, those about the connection included.
+    pub headers: HeaderMap,
+}
+
 /// One request and what is known about it.
 pub struct Exchange {
     /// Its name.
@@ -177,6 +188,8 @@ pub struct Exchange {
     pub host: Box<str>,
     /// The request head, as the upstream will see it.
     pub head: http::request::Parts,
+    /// The head as it came, if a policy of the configuration wants to know it.
+    pub arrived: Option<Box<Arrived>>,
     /// The route that won.
     pub route: Arc<Route>,
     /// The path's parameters, as the route's template names them, percent-decoded.
@@ -197,6 +210,8 @@ pub struct Exchange {
     pub body_limit: Option<u64>,
     /// Its place in a trace.
     pub trace: Trace,
+    /// What a firewall found in it, once all is known: for those who are told of its end.
+    pub audited: OnceLock<Box<dyn Audited>>,
     /// What the exchange depends on, up to its last byte: when one of these is over, the proxy cuts it.
     pub lives: Lives,
     /// What policies noted, see [`Self::note`].

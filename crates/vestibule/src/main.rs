@@ -12,7 +12,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{admin, check, demo, diff, explain, fmt, hash_password, migrate, run, schema, secrets, upgrade};
+use crate::commands::{
+    admin, check, demo, diff, explain, fmt, hash_password, migrate, run, schema, secrets, upgrade, waf,
+};
 
 /// An API gateway in one file.
 #[derive(Parser)]
@@ -36,6 +38,7 @@ enum Command {
     Schema(schema::Arguments),
     Secrets(secrets::Arguments),
     Upgrade(Box<upgrade::Arguments>),
+    Waf(waf::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Secrets(arguments) => secrets::run(&arguments),
         Command::Upgrade(arguments) => upgrade::run(&arguments),
+        Command::Waf(arguments) => waf::run(&arguments),
     }
 }
 
