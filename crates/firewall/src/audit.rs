@@ -5,7 +5,7 @@ mod sections;
 use http::{HeaderMap, StatusCode};
 use pipeline::{Audited, Exchange, Outcome, Reached};
 use serde::Serialize;
-use waf::{Audit, Matched, RuleAt, Transaction};
+use waf::{Audit, Matched, RuleAt, Transaction, Variable};
 
 use crate::inspection::{headers, protocol, target};
 use crate::masking::{Masking, STARS, Secrecy, is_address};
@@ -196,7 +196,12 @@ impl Found {
             severity: rule.severity().and_then(|severity| SEVERITIES.get(usize::from(severity)).copied()),
             message,
             data: matched.data().map(text),
-            target: name.map_or_else(|| variable.to_owned(), |name| format!("{variable}:{name}")),
+            target: match name {
+                // Its name is that of the value, with its variable.
+                Some(name) if matches!(matched.variable(), Variable::MatchedVars | Variable::MatchedVarsNames) => name,
+                Some(name) => format!("{variable}:{name}"),
+                None => variable.to_owned(),
+            },
             value: text(matched.value()),
             tags: rule.tags().take(MOST_TAGS).collect(),
             file: rule.spot().file.to_string(),
