@@ -51,11 +51,9 @@ fn told(sent: &[Sent], log: &Log) {
     let mut tests: BTreeMap<(u64, u64), Vec<String>> = BTreeMap::new();
     for stage in sent {
         let failures = tests.entry((stage.rule, stage.test)).or_default();
-        failures.extend(
-            stage
-                .failure(log)
-                .map(|failure| format!("{:?} {} (log: {:?})", stage.status(), failure.what, failure.logged)),
-        );
+        failures.extend(stage.failure(log).map(|failure| {
+            format!("{:?} {} (log: {:?}; answer: {})", stage.status(), failure.what, failure.logged, stage.text())
+        }));
     }
     let refused: BTreeMap<&str, u16> = REFUSED_EARLIER
         .lines()

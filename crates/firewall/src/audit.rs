@@ -90,16 +90,22 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
+/// All that a record is made of.
+pub(crate) struct Seen<'a> {
+    pub(crate) exchange: &'a Exchange,
+    pub(crate) outcome: &'a Outcome,
+    pub(crate) transaction: &'a Transaction,
+    pub(crate) mode: Mode,
+    /// What was blocked, if anything was.
+    pub(crate) blocked: Option<Reached>,
+    /// The headers of the answer, as rules saw them.
+    pub(crate) answer: Option<HeaderMap>,
+}
+
 impl Record {
     /// The record of an exchange, if a rule matched that is to be told, or it is to be told anyway.
-    pub(crate) fn of(
-        exchange: &Exchange,
-        outcome: &Outcome,
-        transaction: &Transaction,
-        mode: Mode,
-        blocked: Option<Reached>,
-        answer: Option<HeaderMap>,
-    ) -> Option<Self> {
+    pub(crate) fn of(seen: Seen<'_>) -> Option<Self> {
+        let Seen { exchange, outcome, transaction, mode, blocked, answer } = seen;
         let told = told(transaction);
         let is_logged = is_audited(transaction, &told, outcome);
         if told.is_empty() && blocked.is_none() && !is_logged {
@@ -213,10 +219,12 @@ impl Found {
     }
 }
 
+/// Matches that are told, each with how far it tells a secret.
+type Told<'a> = Vec<&'a (Matched<'a>, Secrecy)>;
+
 /// What is told of matches, as far as there is room: of each rule one, and then others.
 fn chosen(told: &[(Matched<'_>, Secrecy)], masking: &Masking<'_>) -> Vec<Found> {
     let mut seen = Vec::new();
-    type Told<'a> = Vec<&'a (Matched<'a>, Secrecy)>;
     let (first, others): (Told<'_>, Told<'_>) = told.iter().partition(|(matched, _)| {
         let is_first = !seen.contains(&matched.at());
         seen.push(matched.at());

@@ -80,7 +80,9 @@ impl Collections {
                         // What changed meanwhile is on top of it.
                         let newer = held.pending.clone();
                         held.values = values;
-                        newer.iter().for_each(|change| apply(&mut held.values, change, (self.clock)()));
+                        for change in &newer {
+                            apply(&mut held.values, change, (self.clock)());
+                        }
                     }
                 }
                 Err(error) => {
@@ -113,7 +115,9 @@ impl Collections {
                 collection.values.clear();
             }
             collection.ends = collection.ends.max(ends);
-            changes.iter().for_each(|change| apply(&mut collection.values, change, now));
+            for change in changes {
+                apply(&mut collection.values, change, now);
+            }
             let row = Row::of(&collection);
             let write = match found {
                 Some(stored) => Write::Replace(row, Some(stored.revision)),
@@ -162,7 +166,9 @@ impl Collections {
         held.values.clone_from(&collection.values);
         held.ends = held.ends.max(collection.ends);
         let Held { values, pending, .. } = held;
-        pending.iter().for_each(|change| apply(values, change, (self.clock)()));
+        for change in &*pending {
+            apply(values, change, (self.clock)());
+        }
     }
 
     /// Takes out what is over, here and in the store.

@@ -61,13 +61,12 @@ impl Excluded {
 fn operations(written: &Exclusion, api: &str, at: &Pointer, findings: &mut Vec<Finding>) -> Vec<Operation> {
     let mut operations = Vec::new();
     for (index, text) in written.operations.iter().enumerate() {
-        match format!("{api}: {text}").parse() {
-            Ok(operation) => operations.push(operation),
-            Err(_) => {
-                let message = format!("`{text}` is no method and path: write `POST /login` or `* /files/**`");
-                findings.push(Finding::new(&at.at("operations").at(index), message));
-            }
+        if let Ok(operation) = format!("{api}: {text}").parse() {
+            operations.push(operation);
+            continue;
         }
+        let message = format!("`{text}` is no method and path: write `POST /login` or `* /files/**`");
+        findings.push(Finding::new(&at.at("operations").at(index), message));
     }
     operations
 }

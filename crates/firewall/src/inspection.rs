@@ -66,7 +66,7 @@ pub(crate) fn judge_answer(transaction: &mut Transaction, version: Version, head
 pub(crate) fn judge_answer_body(transaction: &mut Transaction, begun: Option<&Bytes>) -> Verdict {
     match begun.map_or(Verdict::Pass, |begun| transaction.response_body(begun)) {
         Verdict::Pass => transaction.phase(Phase::ResponseBody),
-        verdict => verdict,
+        verdict @ Verdict::Interrupt(_) => verdict,
     }
 }
 

@@ -13,7 +13,7 @@ use pipeline::{
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use waf::{Engine, Intervention, Persistence, Transaction, Verdict};
 
-use crate::audit::Record;
+use crate::audit::{Record, Seen};
 use crate::exclusions::Excluded;
 use crate::inspection::{begin, judge_answer, judge_answer_body, judge_body, judge_head, size};
 use crate::rule_set::RuleSet;
@@ -121,7 +121,7 @@ impl AskOnRequest for Active {
         exchange.note(self.inspection, Inspection(Mutex::new(state)));
         let has_body = exchange.has_body;
         let long = size(exchange);
-        self.judge(exchange, transaction, long, Reached::BlockedRequest, move |transaction| {
+        self.judge(exchange, transaction, (long, Reached::BlockedRequest), move |transaction| {
             judge_head(transaction, has_body)
         })
     }
@@ -143,7 +143,7 @@ impl AskOnBodyBegun for Active {
         let Some(transaction) = self.taken(exchange) else { return Step::Now(Ok(Flow::Next)) };
         let most = usize::try_from(transaction.request_body_limit()).unwrap_or(usize::MAX).saturating_add(1);
         let begun = begun.slice(..begun.len().min(most));
-        self.judge(exchange, transaction, begun.len(), Reached::BlockedRequest, move |transaction| {
+        self.judge(exchange, transaction, (begun.len(), Reached::BlockedRequest), move |transaction| {
             judge_body(transaction, begun)
         })
     }
@@ -191,7 +191,7 @@ impl AskOnAnswer for Active {
         }
         let begun = begun.cloned();
         let long = begun.as_ref().map_or(0, Bytes::len);
-        self.judge(exchange, transaction, long, Reached::BlockedAnswer, move |transaction| {
+        self.judge(exchange, transaction, (long, Reached::BlockedAnswer), move |transaction| {
             judge_answer_body(transaction, begun.as_ref())
         })
     }
@@ -205,9 +205,9 @@ impl OnFinish for Active {
         let Some(mut transaction) = state.transaction.take() else { return };
         transaction.phase(waf::Phase::Logging);
         transaction.finish();
-        let blocked = state.blocked;
+        let (transaction, mode, blocked) = (&transaction, self.mode, state.blocked);
         let answer = state.answer.take();
-        if let Some(record) = Record::of(exchange, outcome, &transaction, self.mode, blocked, answer) {
+        if let Some(record) = Record::of(Seen { exchange, outcome, transaction, mode, blocked, answer }) {
             // The first firewall of a chain that has something to tell tells it.
             exchange.audited.set(Box::new(record)).ok();
         }
@@ -224,8 +224,7 @@ impl Active {
         &'a self,
         exchange: &'a mut Exchange,
         mut transaction: Transaction,
-        long: usize,
-        reached: Reached,
+        (long, reached): (usize, Reached),
         run: impl FnOnce(&mut Transaction) -> Verdict + Send + 'static,
     ) -> Step<'a> {
         if long <= INLINE {

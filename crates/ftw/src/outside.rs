@@ -120,6 +120,11 @@ impl Sent {
         std::str::from_utf8(word).ok()?.parse().ok()
     }
 
+    /// The answer as text, cut.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(self.answer.get(..600).unwrap_or(&self.answer)).into_owned()
+    }
+
     /// Whether it did not come out as it must, by the log of the gateway.
     pub fn failure(&self, log: &Log) -> Option<Failure> {
         let entry = log.0.get(&self.port);

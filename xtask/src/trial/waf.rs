@@ -222,7 +222,7 @@ fn beside(gateway: &Gateway, section: &mut Section) -> Result<()> {
     stop.store(true, Ordering::Relaxed);
     let mut long = 0;
     for client in clients {
-        long += client.join().map_or_else(|_| bail!("a client panicked"), |count| count)?;
+        long += client.join().unwrap_or_else(|_| bail!("a client panicked"))?;
     }
     let beside = beside?;
     let [alone, p99] = [alone, beside].map(|times| quantile(times, 99));

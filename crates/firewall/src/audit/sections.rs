@@ -30,14 +30,14 @@ pub(super) fn write(record: &Record, to: &mut Vec<u8>) {
         trailer(record, to);
     }
     // Memory takes all that is written.
-    write!(to, "--{boundary}-Z--\n").ok();
+    writeln!(to, "--{boundary}-Z--").ok();
 }
 
 fn begin(to: &mut Vec<u8>, boundary: &str, part: char) {
     if part != 'A' {
         to.push(b'\n');
     }
-    write!(to, "--{boundary}-{part}--\n").ok();
+    writeln!(to, "--{boundary}-{part}--").ok();
 }
 
 fn line(to: &mut Vec<u8>, text: &str) {
