@@ -29,12 +29,28 @@ pub(crate) fn begin(rules: &Arc<Rules>, exchange: &Exchange, persistence: Option
     );
     let headers = headers(exchange);
     if let (None, Some(authority)) = (headers.get(HOST), authority(exchange)) {
-        transaction.request_header(b"host", authority.as_bytes());
+        transaction.request_header(b"Host", authority.as_bytes());
     }
     for name in headers.keys() {
-        transaction.request_header(name.as_str().as_bytes(), &together(headers, name));
+        let written = usual(name, exchange.head.version);
+        transaction.request_header(written.as_bytes(), &together(headers, name));
     }
     transaction
+}
+
+/// A header's name as nearly everybody writes it: of HTTP/1.1 with capitals, of HTTP/2 without. Rules compare names in any
+/// case; logs, and whoever reads them, expect it so.
+fn usual(name: &HeaderName, version: Version) -> Cow<'_, str> {
+    if version == Version::HTTP_2 {
+        return Cow::Borrowed(name.as_str());
+    }
+    let mut begins = true;
+    let letters = name.as_str().chars().map(|letter| {
+        let written = if begins { letter.to_ascii_uppercase() } else { letter };
+        begins = letter == '-';
+        written
+    });
+    Cow::Owned(letters.collect())
 }
 
 /// The first phase and, if no body will follow, the second.
@@ -84,8 +100,13 @@ pub(crate) fn headers(exchange: &Exchange) -> &HeaderMap {
 /// The target as it came. Of HTTP/2 it is the path, for its scheme and host are fields of their own.
 pub(crate) fn target(exchange: &Exchange) -> Cow<'_, str> {
     let uri = exchange.arrived.as_ref().map_or(&exchange.target, |arrived| &arrived.target);
+    let has_path = exchange.arrived.as_ref().is_none_or(|arrived| arrived.has_path);
     match uri.path_and_query() {
         Some(path) if uri.authority().is_none() || exchange.head.version == Version::HTTP_2 => path.as_str().into(),
+        Some(path) if !has_path => {
+            let (scheme, authority) = (uri.scheme_str().unwrap_or_default(), authority(exchange).unwrap_or_default());
+            format!("{scheme}://{authority}{}", path.as_str().strip_prefix('/').unwrap_or(path.as_str())).into()
+        }
         _ => uri.to_string().into(),
     }
 }
@@ -139,7 +160,7 @@ mod tests {
         let mut exchange = tester::exchange(request);
         let mut headers = exchange.head.headers.clone();
         headers.append("connection", http::HeaderValue::from_static("close"));
-        exchange.arrived = Some(Box::new(Arrived { target: exchange.target.clone(), headers }));
+        exchange.arrived = Some(Box::new(Arrived { target: exchange.target.clone(), has_path: true, headers }));
         exchange.head.headers.remove("x-a");
         for rule in [
             "REQUEST_URI_RAW \"@streq /a%62?c=d\"",
@@ -152,6 +173,14 @@ mod tests {
         ] {
             assert_eq!(logged(rule, &exchange), 1, "{rule}");
         }
+    }
+
+    #[test]
+    fn a_target_without_a_path_has_none() {
+        let mut exchange = tester::exchange(Request::get("http://a.example/?b=c"));
+        let headers = exchange.head.headers.clone();
+        exchange.arrived = Some(Box::new(Arrived { target: exchange.target.clone(), has_path: false, headers }));
+        assert_eq!(target(&exchange), "http://a.example?b=c");
     }
 
     #[test]

@@ -105,7 +105,7 @@ mod tests {
         let first = shelf.set(&config, &at).unwrap();
         let again = shelf.set(&config, &at).unwrap();
         assert!(Arc::ptr_eq(&first, &again));
-        assert_eq!(shelf.files(), [file.clone()]);
+        assert_eq!(shelf.files(), std::slice::from_ref(&file));
 
         std::fs::write(&file, "SecRule ARGS longer \"id:1,phase:1,deny\"").unwrap();
         let changed = shelf.set(&config, &at).unwrap();

@@ -162,6 +162,8 @@ impl Record {
 pub struct Arrived {
     /// The target in the form in which it was sent.
     pub target: Uri,
+    /// Whether the target has a path; if not, its URI has `/` all the same.
+    pub has_path: bool,
     /// All headers, those about the connection included.
     pub headers: HeaderMap,
 }

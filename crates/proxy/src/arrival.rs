@@ -48,8 +48,11 @@ impl Arrival {
         mut head: request::Parts,
         upgrade: bool,
     ) -> (Self, Option<Problem>) {
-        let arrived =
-            snapshot.keeps_arrivals.then(|| Arrived { target: head.uri.clone(), headers: head.headers.clone() });
+        let arrived = snapshot.keeps_arrivals.then(|| Arrived {
+            target: head.uri.clone(),
+            has_path: head.extensions.get::<http1::NoPath>().is_none(),
+            headers: head.headers.clone(),
+        });
         let doubtful = settle_underscores(snapshot.document.requests.underscore_headers, &mut head.headers);
         let host = host(&head);
         let origin = forwarded::origin(snapshot, connection, &mut head.headers);

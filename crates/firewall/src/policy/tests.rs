@@ -8,7 +8,7 @@ fn own() -> PolicyUnderTest<Waf> {
 }
 
 /// A policy whose rules are in a file of its own.
-fn with_rules(content: &str, more: Value) -> (PolicyUnderTest<Waf>, tempfile::TempDir) {
+fn with_rules(content: &str, more: &Value) -> (PolicyUnderTest<Waf>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rules.conf");
     std::fs::write(&file, content).unwrap();
@@ -179,7 +179,7 @@ fn what_is_excluded_passes_where_it_is_excluded() {
 fn a_rule_says_with_what_is_answered() {
     let content = "SecRule ARGS:a x \"id:1,phase:1,deny,status:418\"\n\
                    SecRule ARGS:b x \"id:2,phase:1,redirect:'https://a.example/'\"";
-    let (waf, _folder) = with_rules(content, json!({}));
+    let (waf, _folder) = with_rules(content, &json!({}));
 
     assert_eq!(waf.request().to("/?a=x").is_refused_with("request-blocked").status, 418);
     let moved = waf.request().to("/?b=x").is_refused_with("no problem");
@@ -191,7 +191,7 @@ fn a_rule_says_with_what_is_answered() {
 fn bodies_beyond_the_limit_are_refused_or_pass_by_choice() {
     let content = "SecRule ARGS_POST:b x \"id:1,phase:2,deny\"";
     let send = |beyond: &str, body: &str| {
-        let (waf, folder) = with_rules(content, json!({"request_body": {"limit": "8B", "beyond": beyond}}));
+        let (waf, folder) = with_rules(content, &json!({"request_body": {"limit": "8B", "beyond": beyond}}));
         let request = waf.request().by("POST").header("content-type", "application/x-www-form-urlencoded");
         let answer = request.body(body.to_owned()).answered(Response::new(Body::Empty));
         drop(folder);
@@ -221,7 +221,7 @@ fn long_bodies_are_judged_as_short_ones_are() {
 fn answers_are_looked_at_and_blocked() {
     let content = "SecRule RESPONSE_HEADERS:x-leak \"@rx .\" \"id:1,phase:3,deny,status:500\"\n\
                    SecRule RESPONSE_BODY \"@rx ORA-[0-9]{5}\" \"id:2,phase:4,deny\"";
-    let (waf, _folder) = with_rules(content, json!({"response_body": {"inspect": "on"}}));
+    let (waf, _folder) = with_rules(content, &json!({"response_body": {"inspect": "on"}}));
     let answer = |header: Option<&str>, kind: &str, body: &str| {
         let mut response = Response::new(Body::from(Bytes::copy_from_slice(body.as_bytes())));
         response.headers_mut().insert("content-type", HeaderValue::from_str(kind).unwrap());
@@ -240,7 +240,7 @@ fn answers_are_looked_at_and_blocked() {
 
 #[test]
 fn rules_that_cannot_be_read_are_findings_of_their_own_file() {
-    let (waf, folder) = with_rules("SecRul ARGS x", json!({}));
+    let (waf, folder) = with_rules("SecRul ARGS x", &json!({}));
     let file = folder.path().join("rules.conf");
     assert_eq!(waf.finding(), format!("{}:1:1: there is no directive SecRul: is it SecRule?", file.display()));
 }
