@@ -183,6 +183,16 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
+/// The files that a target of events of waiting rooms names.
+fn files_of_target(target: &mut RoomEventTarget) -> Vec<&mut PathBuf> {
+    match target {
+        RoomEventTarget::Webhook(webhook) => files_of(&mut webhook.tls).collect(),
+        RoomEventTarget::Nats(nats) => nats.tls.as_mut().map(files_of).into_iter().flatten().collect(),
+        RoomEventTarget::File(file) => vec![&mut file.path],
+        RoomEventTarget::Redis(_) | RoomEventTarget::Log => Vec::new(),
+    }
+}
+
 /// Makes relative paths mean what they mean to a reader of the file: beside it.
 fn anchor(document: &mut Document, file: &Path) {
     let Some(folder) = file.parent() else { return };
@@ -206,14 +216,7 @@ fn anchor(document: &mut Document, file: &Path) {
             EventSink::File(file) => paths.push(&mut file.path),
         }
     }
-    for events in document.room_events.values_mut() {
-        match &mut events.to {
-            RoomEventTarget::Webhook(webhook) => paths.extend(files_of(&mut webhook.tls)),
-            RoomEventTarget::Nats(nats) => paths.extend(nats.tls.as_mut().map(files_of).into_iter().flatten()),
-            RoomEventTarget::File(file) => paths.push(&mut file.path),
-            RoomEventTarget::Redis(_) | RoomEventTarget::Log => {}
-        }
-    }
+    paths.extend(document.room_events.values_mut().flat_map(|events| files_of_target(&mut events.to)));
     for receiver in document.alerts.to.values_mut() {
         match receiver {
             AlertReceiver::Mail(mail) => paths.extend(&mut mail.ca),

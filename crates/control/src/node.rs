@@ -8,7 +8,7 @@ use std::time::Duration;
 use firewall::Collections;
 use model::Document;
 use parking_lot::Mutex;
-use pipeline::{Kept, Services};
+use pipeline::Services;
 use policies::partner_record::Sources;
 use problem::Finding;
 use proxy::{Gateway, Inherited, Service};
@@ -109,8 +109,7 @@ impl Node {
         let alone = || Services::default().with::<dyn Persistence>(Arc::new(Collections::alone(Arc::new(now))));
         let services = keeping.as_ref().map_or_else(alone, |keeping| keeping.lend(Services::default()));
         let sources = Arc::new(Sources::default());
-        let services = Arc::new(beside::lend(services, sources.clone()));
-        let lent = Lent { services, kept: Arc::new(Kept::default()) };
+        let lent = Lent { services: Arc::new(beside::lend(services, sources.clone())), kept: Arc::default() };
         let registry = Arc::new(Registry::new(LABEL_SETS));
         telemetry::metrics::describe_process(&registry);
         let spans = document.tracing.as_ref().map(|_| SpanQueue::new(SPANS));
