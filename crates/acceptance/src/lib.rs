@@ -33,6 +33,8 @@ mod connections;
 #[cfg(test)]
 mod cutting;
 #[cfg(test)]
+mod firewall;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod http2;

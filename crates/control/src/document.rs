@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use firewall::Waf;
 use limits::Plans;
 use model::Document;
 use model::alerts::{AlertReceiver, AlertSentry, AlertWebhook};
@@ -16,7 +17,7 @@ use model::room_events::RoomEventTarget;
 use model::upstream::ClientTls;
 use model::usage::EventSink;
 use partners::{Index, Pepper};
-use pipeline::{Kept, Services};
+use pipeline::{Kept, Policy, Services};
 use policies::CATALOG;
 use policies::backend_token::Signers;
 use policies::outside::{Background, NoBackground};
@@ -234,6 +235,12 @@ fn anchor(document: &mut Document, file: &Path) {
     paths.extend(token_file);
     if let Some(transit) = &mut document.encryption.transit {
         paths.extend(files_of(&mut transit.tls).chain(&mut transit.token_file));
+    }
+    let policies = document.apis.values_mut().flat_map(|api| {
+        api.policies.iter_mut().chain(api.operations.iter_mut().flat_map(|operation| &mut operation.policies))
+    });
+    for firewall in policies.filter(|used| used.policy == <Waf as Policy>::NAME) {
+        firewall::anchor(&mut firewall.settings, folder);
     }
     for path in paths {
         if path.is_relative() {

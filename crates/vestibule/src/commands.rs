@@ -13,6 +13,7 @@ pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod upgrade;
+pub(crate) mod waf;
 
 use std::path::Path;
 

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    admin, check, demo, diff, explain, fmt, hash_password, migrate, room, run, schema, secrets, upgrade,
+    admin, check, demo, diff, explain, fmt, hash_password, migrate, room, run, schema, secrets, upgrade, waf,
 };
 
 /// An API gateway in one file.
@@ -39,6 +39,7 @@ enum Command {
     Schema(schema::Arguments),
     Secrets(secrets::Arguments),
     Upgrade(Box<upgrade::Arguments>),
+    Waf(waf::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Secrets(arguments) => secrets::run(&arguments),
         Command::Upgrade(arguments) => upgrade::run(&arguments),
+        Command::Waf(arguments) => waf::run(&arguments),
     }
 }
 

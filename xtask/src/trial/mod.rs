@@ -21,6 +21,7 @@ mod sink;
 mod slow;
 mod stage;
 mod upstream;
+mod waf;
 mod websocket;
 
 use crate::run::root;
@@ -55,6 +56,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "adaptive", run: adaptive::run },
     Trial { name: "million-keys", run: keys::million },
     Trial { name: "key-timing", run: keys::timing },
+    Trial { name: "waf", run: waf::run },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.
