@@ -150,7 +150,7 @@ pub(crate) fn connector(host: &str, ca: Option<&Path>) -> Result<(TlsConnector, 
     let config = config.map_err(|error| format!("TLS cannot be used: {error}"))?;
     let config = config.with_root_certificates(roots).with_no_client_auth();
     let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let name = ServerName::try_from(name).map_err(|error| format!("{} is no name for TLS: {error}", host))?;
+    let name = ServerName::try_from(name).map_err(|error| format!("{host} is no name for TLS: {error}"))?;
     Ok((TlsConnector::from(Arc::new(config)), name))
 }
 
