@@ -65,6 +65,12 @@ mod records;
 #[cfg(test)]
 mod room;
 #[cfg(test)]
+mod room_activation;
+#[cfg(test)]
+mod room_events;
+#[cfg(test)]
+mod room_states;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod sessions;

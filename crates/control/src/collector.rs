@@ -1,5 +1,6 @@
 //! The way of spans to a collector: OTLP over HTTP.
 
+use exports::Receiver;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,8 +13,6 @@ use telemetry::otlp::{Attribute, Resource};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use upstream::Below;
-
-use crate::receiver::Receiver;
 
 /// A collector, and how it is asked.
 pub(crate) struct Collector(Receiver);

@@ -5,26 +5,29 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
+use exports::Export;
 use metering::Meter;
 use policies::partner_record::Sources;
 use snapshot::Snapshot;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 use upstream::Upstream;
 use watch::{Breaker, SourceReading, UpstreamReading};
 
 use crate::Node;
 use crate::authorities;
 use crate::clock::now;
-use crate::events::{self, Export};
 use crate::keeping::{Keeping, NotAddedUp};
-use crate::{looking, rooms, sessions};
+use crate::{looking, room_events, rooms, sessions};
 
 /// How often usage is added up and keys are followed.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often usage is added up at the least. Who asks for it has it added up first.
+const ADD_UP: Duration = Duration::from_secs(10);
 /// How often the ledger of quotas is made short, and records are let go.
 const COMPACT: Duration = Duration::from_mins(1);
 /// How often it is written down when keys were last used.
-const NOTE: Duration = Duration::from_secs(30);
+const NOTE: Duration = Duration::from_mins(1);
 /// How often old answers of the Admin API are forgotten.
 const FORGET: Duration = Duration::from_hours(1);
 /// How often it is looked whether signing keys are due.
@@ -50,7 +53,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(looking::look(Arc::downgrade(node), keeping.alerts.clone()));
         jobs.spawn(looking::notify(keeping.clone()));
         jobs.spawn(looking::run_jobs(Arc::downgrade(node), keeping.jobs.clone()));
-        jobs.spawn(rooms::tend(keeping.rooms.clone()));
+        jobs.spawn(rooms::tend(keeping.rooms.clone(), keeping.alerts.clone()));
         jobs.spawn(share_collections(keeping.clone()));
         show_keeping(node, keeping);
     }
@@ -74,21 +77,28 @@ pub(crate) async fn refresh(sources: Arc<Sources>) {
     }
 }
 
-/// Brings usage records to the services that bill.
-pub(crate) fn export(node: &Node, exports: Vec<Export>, jobs: &mut JoinSet<()>) {
+/// Brings usage records to the services that bill, and what happens in waiting rooms to those who shall be told.
+pub(crate) fn export(node: &Node, exports: Vec<Export>, of_rooms: Vec<Export>, jobs: &mut JoinSet<()>) {
     let Some(keeping) = &node.keeping else { return };
-    events::show(&node.registry, &exports);
+    exports::show(&node.registry, &exports::OF_USAGE, &exports);
     for export in exports {
-        jobs.spawn(events::run(export, keeping.usage.clone(), keeping.folder.join("usage")));
+        jobs.spawn(exports::run(export, keeping.usage.clone(), keeping.folder.join("usage")));
+    }
+    exports::show(&node.registry, &exports::OF_ROOMS, &of_rooms);
+    for export in of_rooms {
+        jobs.spawn(room_events::run(export, keeping.rooms.clone()));
     }
 }
 
+/// Adds up usage every second; where very many callers make that a matter of more than a hundredth of the time, less often: each
+/// of them is one row to change, whether it made one request since last time or ten.
 async fn add_up(keeping: Arc<Keeping>) {
     loop {
+        let began = Instant::now();
         if let Err(NotAddedUp::Failed(error)) = keeping.add_up().await {
             tracing::warn!(%error, "usage could not be added up; it stays in the journal");
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep((began.elapsed() * 100).clamp(EVERY, ADD_UP)).await;
     }
 }
 

@@ -33,7 +33,6 @@ use crate::authorities::Authorities;
 use crate::backends::{self, Backends};
 use crate::clock::now;
 use crate::cron::Jobs;
-use crate::events;
 use crate::everywhere::Everywhere;
 use crate::kept_usage::{KEPT, KeptUsage};
 use crate::quota_ledger::QuotaLedger;
@@ -275,7 +274,7 @@ pub enum NotRebuilt {
 
 /// Who reads the usage journal.
 fn consumers(settings: &Usage) -> Vec<String> {
-    let others = settings.events.keys().map(|name| events::consumer_of(name));
+    let others = settings.events.keys().map(|name| exports::consumer_of(name));
     [TOTALS.to_owned()].into_iter().chain(settings.keep.map(|_| KEPT.to_owned())).chain(others).collect()
 }
 

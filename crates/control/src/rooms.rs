@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use model::Document;
-use model::rooms::{ExpiredTurns, Inlet, RoomCompatibility, RoomDurability, WaitingRoom};
+use model::rooms::{ExpiredTurns, Inlet, Moment, RoomCompatibility, RoomDurability, RoomSchedule, WaitingRoom};
 use parking_lot::Mutex;
 use partners::{Partners, Role};
 use policies::waiting_room_api::{Doing, Operators, WaitingRooms};
@@ -15,12 +15,13 @@ use problem::{Finding, Pointer};
 use rooms::{Durability, KeptRoom, Settings, Unusable, Whereabouts};
 use secrets::Vault;
 use store::Unavailable;
-use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Rules};
+use waiting_room::{Adaptive, Compatibility, Expiry, MaxSize, PassOn, Periodic, Presence, Rules, Schedule, State};
 
+use crate::alerting::Alerts;
 use crate::clock::now;
 
 /// How often it is looked for what is due in rooms.
-const TICK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// How often it is tried to have rooms that another process has.
 const TAKE: Duration = Duration::from_millis(20);
 
@@ -32,12 +33,15 @@ pub struct Rooms {
     opened: Mutex<Option<Arc<rooms::Rooms>>>,
     /// The names of rooms of the document that is compiled next or serves.
     named: Mutex<Vec<String>>,
+    /// Who reads their log beside this.
+    pub(crate) readers: Mutex<Vec<String>>,
 }
 
 impl Rooms {
     /// Rooms of a store, of which no document has named any.
     pub fn kept_in(store: &Path, vault: Arc<Vault>) -> Self {
-        Self { folder: store.join(FOLDER), vault, opened: Mutex::default(), named: Mutex::default() }
+        let (opened, named, readers) = Default::default();
+        Self { folder: store.join(FOLDER), vault, opened, named, readers }
     }
 
     /// Has the rooms at hand that a document names, before it is compiled. Those that serve stay as they are. It blocks.
@@ -67,7 +71,7 @@ impl Rooms {
     }
 
     /// Lets another process of this store have the rooms.
-    pub(crate) fn let_go(&self) {
+    pub fn let_go(&self) {
         if let Some(rooms) = self.opened() {
             rooms.let_go();
         }
@@ -89,12 +93,19 @@ impl Rooms {
         let rooms = self.opened().map(|rooms| rooms.all()).unwrap_or_default();
         let read = |room: Arc<KeptRoom>| {
             let (counters, active) = room.look(|room| (room.counters(), room.active(now))).ok()?;
-            (counters.queue > 0).then(|| rooms::metrics::Reading { room: room.name().to_string(), counters, active })
+            (counters.queue > 0 || counters.state != State::Open).then(|| rooms::metrics::Reading {
+                room: room.name().to_string(),
+                counters,
+                active,
+                inflow: room.inflow(),
+                is_active: room.is_active(),
+                happened: room.happened().read().filter(|(_, count)| *count > 0).collect(),
+            })
         };
         rooms.into_iter().filter_map(read).collect()
     }
 
-    fn opened(&self) -> Option<Arc<rooms::Rooms>> {
+    pub(crate) fn opened(&self) -> Option<Arc<rooms::Rooms>> {
         self.opened.lock().clone()
     }
 
@@ -103,7 +114,8 @@ impl Rooms {
         if let Some(rooms) = &*opened {
             return Ok(rooms.clone());
         }
-        let rooms = Arc::new(rooms::Rooms::open(&self.folder, self.vault.clone(), now().0)?);
+        let readers = self.readers.lock().clone();
+        let rooms = Arc::new(rooms::Rooms::open_with(&self.folder, self.vault.clone(), now().0, &readers)?);
         *opened = Some(rooms.clone());
         Ok(rooms)
     }
@@ -181,13 +193,18 @@ impl Operators for RoomOperators {
 }
 
 /// Does what is due in rooms, keeps their log short, and takes them over from another process that lets them go.
-pub(crate) async fn tend(kept: Arc<Rooms>) {
+pub(crate) async fn tend(kept: Arc<Rooms>, alerts: Arc<Alerts>) {
     loop {
         let Some(rooms) = kept.opened() else {
             tokio::time::sleep(TICK).await;
             continue;
         };
         let is_here = rooms.whereabouts() == Whereabouts::Here;
+        if is_here && rooms.heeds_alarms() {
+            // What is not known counts as fine.
+            let open = alerts.list(true).await.unwrap_or_default();
+            rooms.alarm(&open.into_iter().map(|alert| alert.rule).collect());
+        }
         let work = move || match rooms.whereabouts() {
             Whereabouts::Here => {
                 rooms.tick(seconds());
@@ -242,6 +259,8 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         for (at, span) in [
             (at.at("token").at("validity"), Some(room.token.validity)),
             (at.at("position_expiry"), room.position_expiry),
+            (at.at("presence").at("absent_after"), room.presence.map(|presence| presence.absent_after)),
+            (at.at("presence").at("grace"), room.presence.map(|presence| presence.grace)),
         ] {
             if span.is_some_and(|span| !(1..=LONGEST).contains(&span.duration().as_secs())) {
                 wrong(&at, "is not between a second and ten years");
@@ -258,17 +277,55 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
                 wrong(&at.at("client_secret"), "is too short to be a secret: at least 16 characters");
             }
         }
-        if let Some(Inlet::Periodic(inlet)) = &room.inlet {
-            let at = at.at("inlet").at("periodic");
-            if inlet.every.duration().as_secs() == 0 {
-                wrong(&at.at("every"), "is less than a second");
-            }
-            if inlet.from.zip(inlet.until).is_some_and(|(from, until)| until <= from) {
-                wrong(&at.at("until"), "is not after `from`");
-            }
+        if let Some(schedule) = room.schedule {
+            check_schedule(schedule, &at.at("schedule"), &mut wrong);
         }
+        check_inlet(document, room, &at.at("inlet"), &mut wrong);
     }
     findings
+}
+
+fn check_inlet(document: &Document, room: &WaitingRoom, at: &Pointer, wrong: &mut impl FnMut(&Pointer, &str)) {
+    if let Some(Inlet::Adaptive(inlet)) = &room.inlet {
+        let at = at.at("adaptive");
+        if inlet.latency.duration().is_zero() {
+            wrong(&at.at("latency"), "is no time at all");
+        }
+        if inlet.most_per_minute < inlet.least_per_minute.max(1) {
+            wrong(&at.at("most_per_minute"), "is less than `least_per_minute`, or nobody");
+        }
+    }
+    if let Some(Inlet::Periodic(inlet)) = &room.inlet {
+        let at = at.at("periodic");
+        if inlet.every.duration().as_secs() == 0 {
+            wrong(&at.at("every"), "is less than a second");
+        }
+        if let Some(rule) = inlet.unless_alert.as_ref().filter(|rule| !is_rule(document, rule)) {
+            wrong(&at.at("unless_alert"), &format!("there is no rule `{rule}` in `alerts`"));
+        }
+        if inlet.from.zip(inlet.until).is_some_and(|(from, until)| until <= from) {
+            wrong(&at.at("until"), "is not after `from`");
+        }
+    }
+}
+
+/// Whether a document has a rule of alerts by this name.
+fn is_rule(document: &Document, name: &str) -> bool {
+    ::alerts::compile(document, &|_| false).is_ok_and(|rules| rules.rules.iter().any(|rule| rule.name == name))
+}
+
+/// Moments come in the order of what they begin.
+fn check_schedule(schedule: RoomSchedule, at: &Pointer, wrong: &mut impl FnMut(&Pointer, &str)) {
+    let RoomSchedule { pre_queue, opens, closes } = schedule;
+    if pre_queue.or(opens).or(closes).is_none() {
+        wrong(at, "says nothing: name at least one of `pre_queue`, `opens` and `closes`");
+    }
+    if pre_queue.zip(opens).is_some_and(|(pre_queue, opens)| opens <= pre_queue) {
+        wrong(&at.at("opens"), "is not after `pre_queue`");
+    }
+    if opens.or(pre_queue).zip(closes).is_some_and(|(before, closes)| closes <= before) {
+        wrong(&at.at("closes"), "is not after what it closes");
+    }
 }
 
 fn settings(document: &Document) -> Vec<(String, Settings)> {
@@ -276,7 +333,6 @@ fn settings(document: &Document) -> Vec<(String, Settings)> {
 }
 
 fn compiled(name: &str, room: &WaitingRoom) -> Settings {
-    let whole = |span: model::units::Span| u32::try_from(span.duration().as_secs()).unwrap_or(u32::MAX);
     let pass_on = match room.expired_turns {
         ExpiredTurns::PassedOn => PassOn::ToTheNext,
         ExpiredTurns::Lost => PassOn::Lost,
@@ -289,19 +345,23 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
                 RoomCompatibility::Mended => Compatibility::Mended,
                 RoomCompatibility::Strict => Compatibility::Strict,
             },
+            presence: room
+                .presence
+                .map(|presence| Presence { absent_after: whole(presence.absent_after), grace: whole(presence.grace) }),
+            schedule: room.schedule.map_or_else(Schedule::default, |schedule| Schedule {
+                pre_queue: schedule.pre_queue.map(Moment::seconds),
+                opens: schedule.opens.map(Moment::seconds),
+                closes: schedule.closes.map(Moment::seconds),
+            }),
         },
         issuer: room.token.issuer.as_deref().map_or_else(|| format!("vestibule:room:{name}").into(), Into::into),
         validity: whole(room.token.validity),
-        inlet: match &room.inlet {
-            None => rooms::Inlet::Manual,
-            Some(Inlet::Periodic(inlet)) => rooms::Inlet::Periodic(Periodic {
-                by: inlet.by,
-                every: whole(inlet.every),
-                from: inlet.from.map_or(0, model::rooms::Moment::seconds),
-                until: inlet.until.map(model::rooms::Moment::seconds),
-            }),
-            Some(Inlet::MaxSize(inlet)) => rooms::Inlet::MaxSize(MaxSize { size: inlet.size }),
+        inlet: inlet(room.inlet.as_ref()),
+        alarm: match &room.inlet {
+            Some(Inlet::Periodic(inlet)) => inlet.unless_alert.as_deref().map(Into::into),
+            Some(Inlet::MaxSize(_) | Inlet::Adaptive(_)) | None => None,
         },
+        metrics_events: room.metrics_events,
         openid: room.openid.as_ref().map(|openid| {
             Arc::new(rooms::OpenId {
                 issuer: openid.issuer.trim_end_matches('/').into(),
@@ -315,6 +375,32 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
             RoomDurability::Process => Durability::Process,
         },
     }
+}
+
+fn inlet(written: Option<&Inlet>) -> rooms::Inlet {
+    match written {
+        None => rooms::Inlet::Manual,
+        Some(Inlet::Periodic(inlet)) => rooms::Inlet::Periodic(Periodic {
+            by: inlet.by,
+            every: whole(inlet.every),
+            from: inlet.from.map_or(0, Moment::seconds),
+            until: inlet.until.map(Moment::seconds),
+        }),
+        Some(Inlet::MaxSize(inlet)) => rooms::Inlet::MaxSize(MaxSize { size: inlet.size }),
+        Some(Inlet::Adaptive(inlet)) => rooms::Inlet::Adaptive(Adaptive {
+            target: u32::try_from(inlet.latency.duration().as_micros()).unwrap_or(u32::MAX),
+            failures: u32::from(inlet.failures.percent()) * 10,
+            least: inlet.least_per_minute,
+            most: inlet.most_per_minute,
+            in_flight: inlet.in_flight,
+            settles: whole(inlet.settles),
+        }),
+    }
+}
+
+/// In whole seconds.
+fn whole(span: model::units::Span) -> u32 {
+    u32::try_from(span.duration().as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Characters of a client's secret.

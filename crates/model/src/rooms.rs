@@ -1,11 +1,13 @@
 //! Waiting rooms.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::share::Share;
 use crate::units::Span;
 
 /// A waiting room: visitors join a line, and get a signed token when their turn comes.
@@ -24,8 +26,14 @@ pub struct WaitingRoom {
     pub expired_turns: ExpiredTurns,
     /// What raises the serving number by itself. Left out, nothing does.
     pub inlet: Option<Inlet>,
+    /// When somebody who waits counts as absent, so that the next in line gets their turn. Left out, everybody counts as there.
+    pub presence: Option<RoomPresence>,
+    /// When the room opens and closes. Left out, it is open.
+    pub schedule: Option<RoomSchedule>,
     /// What the room is for OpenID clients. Left out, it is nothing for them.
     pub openid: Option<RoomOpenId>,
+    /// Whether what is counted is an event of `room_events` each minute, as with `EnableEventsGeneration`.
+    pub metrics_events: bool,
     /// When a place counts as given.
     pub durability: RoomDurability,
     /// Whether accidents of "Virtual Waiting Room on AWS" are repeated where a client can tell.
@@ -64,6 +72,37 @@ pub struct RoomOpenId {
     pub login: String,
 }
 
+/// Who is there when their turn comes: whoever asks by their `request_id`, or by the cookie of `waiting-room`, or watches with
+/// their `request_id`. The turn of somebody absent goes to the next in line at once, when the room's inlet lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoomPresence {
+    /// After how long without a sign of them somebody is absent.
+    pub absent_after: Span,
+    /// For how long after their turn came somebody absent may come back and take it.
+    pub grace: Span,
+}
+
+impl Default for RoomPresence {
+    fn default() -> Self {
+        Self { absent_after: Span::seconds(90), grace: Span::seconds(300) }
+    }
+}
+
+/// When a waiting room opens and closes, such as `{opens: "2026-12-01T10:00:00Z"}`.
+///
+/// What an operator sets holds against it, until an operator sets something else or the room closes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoomSchedule {
+    /// Since when visitors gather: they join, and nobody is let in. Before that nobody can join. Left out, nobody gathers.
+    pub pre_queue: Option<Moment>,
+    /// Since when visitors are let in. Left out, an operator opens.
+    pub opens: Option<Moment>,
+    /// Since when it is over: nobody can join or is let in. Who is in stays in. Left out, an operator closes.
+    pub closes: Option<Moment>,
+}
+
 /// What becomes of turns that nobody takes in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -83,6 +122,9 @@ pub enum Inlet {
     Periodic(PeriodicInlet),
     /// So many are in at a time: the site tells the room's private API who left (`update_inlet`).
     MaxSize(MaxSizeInlet),
+    /// As many as what is behind the room bears, by what it answers to those whom `waiting-room` or `waiting-room-token` lets
+    /// through.
+    Adaptive(AdaptiveInlet),
 }
 
 /// So many come in every so often.
@@ -100,6 +142,9 @@ pub struct PeriodicInlet {
     /// Only before this one.
     #[serde(default)]
     pub until: Option<Moment>,
+    /// Nobody while an alert of this rule of `alerts` is open.
+    #[serde(default)]
+    pub unless_alert: Option<String>,
 }
 
 fn minute() -> Span {
@@ -112,6 +157,41 @@ fn minute() -> Span {
 pub struct MaxSizeInlet {
     /// How many.
     pub size: u32,
+}
+
+/// As many as what is behind the room bears: more while it answers faster than `latency`, fewer while it answers slower or fails,
+/// nobody while its circuit is open. Visitors who do not come when it is their turn are made up for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdaptiveInlet {
+    /// What 95 of 100 answers shall take at most, to their first byte.
+    pub latency: Span,
+    /// The part of answers that may fail, by a status of 5xx or because there is none.
+    #[serde(default = "five_percent")]
+    pub failures: Share,
+    /// Nobody comes in while so many requests are under way.
+    #[serde(default)]
+    pub in_flight: Option<u32>,
+    /// How many come in at least in a minute.
+    #[serde(default = "one_a_second")]
+    pub least_per_minute: u32,
+    /// How many come in at most in a minute.
+    pub most_per_minute: u32,
+    /// How long it takes until a visitor who comes in shows in what is answered: the longer a visit, the more slowly it is steered.
+    #[serde(default = "second")]
+    pub settles: Span,
+}
+
+fn five_percent() -> Share {
+    Share::from_percent(5)
+}
+
+fn one_a_second() -> u32 {
+    60
+}
+
+fn second() -> Span {
+    Span::seconds(1)
 }
 
 /// When a place counts as given.
@@ -141,6 +221,11 @@ pub enum RoomCompatibility {
 pub struct Moment(u32);
 
 impl Moment {
+    /// The moment that is so many seconds after the beginning of 1970.
+    pub const fn at(seconds: u32) -> Self {
+        Self(seconds)
+    }
+
     /// In seconds since 1970.
     pub const fn seconds(self) -> u32 {
         self.0
@@ -170,8 +255,14 @@ impl<'de> Deserialize<'de> for Moment {
 
 impl Serialize for Moment {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let moment = jiff::Timestamp::from_second(self.0.into()).map_err(serde::ser::Error::custom)?;
-        serializer.collect_str(&moment)
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // No moment of this type is beyond what can be written.
+        jiff::Timestamp::from_second(self.0.into()).map_err(|_beyond| fmt::Error)?.fmt(f)
     }
 }
 

@@ -1,6 +1,9 @@
 //! A room that is kept: what happens in it is written down first.
 
+mod due;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
@@ -8,17 +11,23 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use signing::Signer;
 use waiting_room::{
-    Cause, Counters, Ending, Event, Issuing, JoinKey, Joining, NotJoined, Notice, Position, Refusal, RequestId, Room,
-    Seconds, Token, Turn,
+    Cause, Counters, Ending, Event, Issuing, JoinKey, Joining, NotJoined, Position, Refusal, RequestId, Room, Seconds,
+    State, Token, Turn,
 };
 
+use crate::events::Tally;
+use crate::gate::Gate;
+use crate::inflow::Inflow;
 use crate::keys::{Desk, Keys, NoKeys};
 use crate::log::{Log, NotKept, Written};
+use crate::presence::Seen;
 use crate::settings::{Durability, Inlet, Settings};
 use crate::snapshot::Picture;
 use crate::ticket::Tickets;
 use crate::watching::Watchers;
 use crate::wire;
+
+pub use self::due::Left;
 
 /// Why something cannot be done now.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +55,11 @@ pub struct KeptRoom {
     tickets: Tickets,
     desk: Desk,
     watchers: Watchers,
+    happened: Tally,
+    seen: Seen,
+    gate: Gate,
+    /// Whether the alarm rings that the clock's inlet heeds.
+    is_alarmed: AtomicBool,
     held: Mutex<Held>,
 }
 
@@ -55,6 +69,9 @@ struct Held {
     record: Vec<u8>,
     /// The version of the last picture.
     pictured: u64,
+    /// When it was last looked at what is counted, for others.
+    measured: Seconds,
+    steering: Inflow,
 }
 
 /// A turn that was taken.
@@ -88,21 +105,11 @@ pub struct Wish {
     pub validity: Option<u32>,
 }
 
-/// Whose visits ended, as a site tells it.
-#[derive(Clone, Debug, Default)]
-pub struct Left {
-    /// How many left.
-    pub exited: Option<u64>,
-    /// Those who did what they came for.
-    pub completed: Vec<RequestId>,
-    /// Those who went away.
-    pub abandoned: Vec<RequestId>,
-}
-
 impl KeptRoom {
     pub(crate) fn new(name: &str, settings: Settings, log: Arc<dyn Log>, secrets: (Keys, Tickets, Desk)) -> Self {
         let (keys, tickets, desk) = secrets;
-        let held = Held { room: Room::default(), record: Vec::new(), pictured: 0 };
+        let held =
+            Held { room: Room::default(), record: Vec::new(), pictured: 0, measured: 0, steering: Inflow::default() };
         Self {
             name: name.into(),
             settings: ArcSwap::from_pointee(settings),
@@ -111,6 +118,10 @@ impl KeptRoom {
             tickets,
             desk,
             watchers: Watchers::new(),
+            happened: Tally::default(),
+            seen: Seen::default(),
+            gate: Gate::default(),
+            is_alarmed: AtomicBool::new(false),
             held: Mutex::new(held),
         }
     }
@@ -127,6 +138,25 @@ impl KeptRoom {
 
     pub(crate) fn watchers(&self) -> &Watchers {
         &self.watchers
+    }
+
+    /// How often what happened in it since this process has it.
+    pub fn happened(&self) -> &Tally {
+        &self.happened
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Whether the alarm rings that the clock's inlet heeds.
+    pub(crate) fn alarm(&self, rings: bool) {
+        self.is_alarmed.store(rings, Ordering::Relaxed);
+    }
+
+    /// How many visitors a second its adaptive inlet lets in, if it has one.
+    pub fn inflow(&self) -> Option<f64> {
+        matches!(self.settings.load().inlet, Inlet::Adaptive(_)).then(|| self.held.lock().steering.rate())
     }
 
     pub(crate) fn desk(&self) -> &Desk {
@@ -182,12 +212,13 @@ impl KeptRoom {
             rand::fill(&mut random).map_err(|_unspecified| Trouble::NoRandomness)?;
             let id = RequestId::of(random);
             let mut held = self.held.lock();
+            self.catch_up(&mut held, now)?;
             match held.room.join(id, key, now) {
                 Ok(Joining::New(event)) => break (id, self.happen(&mut held, &event)?),
                 // It may have been given a moment ago, and not be on the disk yet.
                 Ok(Joining::Known(id)) => break (id, self.log.so_far()?),
                 Err(NotJoined::IdTaken) => {}
-                Err(NotJoined::Full) => return Err(NotJoined::Full.into()),
+                Err(refused @ (NotJoined::Full | NotJoined::NotYet | NotJoined::Over)) => return Err(refused.into()),
             }
         };
         self.settled(&written).await?;
@@ -224,6 +255,7 @@ impl KeptRoom {
         self.expect_here()?;
         let (granted, written) = {
             let mut held = self.held.lock();
+            self.catch_up(&mut held, now)?;
             let (when, written) = match held.room.issue(id, now, (issuer, validity), &settings.rules) {
                 Ok(Issuing::New(event)) => (Taken::Now, Some(self.happen(&mut held, &event)?)),
                 Ok(Issuing::Known(_)) => (Taken::Before, None),
@@ -248,8 +280,8 @@ impl KeptRoom {
     }
 
     /// Ends a visit; whether there was one to end.
-    pub async fn end(&self, id: RequestId, ending: Ending) -> Result<bool, Trouble> {
-        let (changed, ()) = self.change(|room| room.end(id, ending).ok(), |_| ()).await?;
+    pub async fn end(&self, id: RequestId, ending: Ending, now: Seconds) -> Result<bool, Trouble> {
+        let (changed, ()) = self.change(|room| room.end(id, ending, now).ok(), |_| ()).await?;
         Ok(changed)
     }
 
@@ -263,56 +295,6 @@ impl KeptRoom {
     pub async fn restore(&self, now: Seconds) -> Result<bool, Trouble> {
         let (changed, ()) = self.change(|room| room.restore(now), |_| ()).await?;
         Ok(changed)
-    }
-
-    /// Ends visits, and lets in whoever fits if the room has an inlet of a size. Returns the serving number.
-    pub async fn left(&self, left: Left, now: Seconds) -> Result<i64, Trouble> {
-        let settings = self.settings.load_full();
-        self.expect_here()?;
-        let (serving, written) = {
-            let mut held = self.held.lock();
-            let (mut ended, mut written) = (0, None);
-            let completed = left.completed.iter().map(|id| (id, Ending::Completed));
-            for (id, ending) in completed.chain(left.abandoned.iter().map(|id| (id, Ending::Abandoned))) {
-                if let Ok(event) = held.room.end(*id, ending) {
-                    written = Some(self.happen(&mut held, &event)?);
-                    ended += 1;
-                }
-            }
-            if let Inlet::MaxSize(inlet) = settings.inlet {
-                let due = inlet.due(Notice { exited: left.exited, ended }, held.room.active(now));
-                let event = due.and_then(|by| held.room.move_by(by, now, Cause::Inlet, &settings.rules));
-                if let Some(event) = event {
-                    written = Some(self.happen(&mut held, &event)?);
-                }
-            }
-            (held.room.counters().serving, written)
-        };
-        if let Some(written) = written {
-            self.settled(&written).await?;
-        }
-        Ok(serving)
-    }
-
-    /// Does what is due by now: turns that are over, and the inlet of the clock.
-    pub(crate) fn tick(&self, now: Seconds) -> Result<(), NotKept> {
-        let settings = self.settings.load();
-        let mut held = self.held.lock();
-        held.room.forget(now);
-        while let Some(event) = held.room.sweep(now, &settings.rules) {
-            self.happen(&mut held, &event)?;
-        }
-        if let Inlet::Periodic(inlet) = settings.inlet {
-            let due = inlet.due(&held.room, now).map(i64::from);
-            let event = due.and_then(|by| held.room.move_by(by, now, Cause::Inlet, &settings.rules));
-            if let Some(event) = event {
-                self.happen(&mut held, &event)?;
-            }
-        }
-        let counters = held.room.counters();
-        drop(held);
-        self.watchers.tick(counters);
-        Ok(())
     }
 
     /// What signs its tokens, and verifies them.
@@ -334,7 +316,7 @@ impl KeptRoom {
     }
 
     /// Has happen what is decided, if anything is; whether it is, and what can be told of the room then.
-    async fn change<R>(
+    pub(crate) async fn change<R>(
         &self,
         decide: impl FnOnce(&Room) -> Option<Event>,
         tell: impl FnOnce(&Room) -> R,
@@ -354,6 +336,16 @@ impl KeptRoom {
         Ok((written.is_some(), told))
     }
 
+    /// Has happen what is decided, if anything is, without waiting for it to be on the disk.
+    pub(crate) fn happens(&self, decide: impl FnOnce(&Room) -> Option<Event>) -> Result<(), NotKept> {
+        self.expect_here()?;
+        let mut held = self.held.lock();
+        if let Some(event) = decide(&held.room) {
+            self.happen(&mut held, &event)?;
+        }
+        Ok(())
+    }
+
     /// Waits until rooms are in this process.
     pub(crate) async fn here(&self) {
         self.log.here().await;
@@ -367,6 +359,22 @@ impl KeptRoom {
         if self.log.is_here() { Ok(()) } else { Err(NotKept::Elsewhere) }
     }
 
+    /// The state that it is in now, by what the schedule says.
+    pub(crate) fn state_now(&self, now: Seconds) -> Result<State, NotKept> {
+        self.expect_here()?;
+        let mut held = self.held.lock();
+        self.catch_up(&mut held, now)?;
+        Ok(held.room.state())
+    }
+
+    fn catch_up(&self, held: &mut Held, now: Seconds) -> Result<(), NotKept> {
+        let rules = self.settings.load().rules;
+        if let Some(event) = held.room.state_due(now, &rules) {
+            self.happen(held, &event)?;
+        }
+        Ok(())
+    }
+
     /// Writes down what happens, and has it happen.
     fn happen(&self, held: &mut Held, event: &Event) -> Result<Written, NotKept> {
         let Held { room, record, .. } = held;
@@ -374,6 +382,7 @@ impl KeptRoom {
         wire::put(record, &self.name, room.version() + 1, event);
         let written = self.log.append(record)?;
         room.apply(event);
+        self.happened.note(event);
         Ok(written)
     }
 

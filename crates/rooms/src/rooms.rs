@@ -1,11 +1,12 @@
 //! All rooms of a store: which of them there are, who has them, and what a start reads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use journal::Journal;
 use parking_lot::{Mutex, RwLock};
 use secrets::Vault;
 use waiting_room::Seconds;
@@ -43,6 +44,7 @@ pub enum Whereabouts {
 /// All rooms of a store.
 pub struct Rooms {
     folder: PathBuf,
+    log_folder: PathBuf,
     vault: Arc<Vault>,
     tickets: Tickets,
     desk: Desk,
@@ -59,8 +61,14 @@ pub struct Rooms {
 impl Rooms {
     /// Rooms whose log and pictures are in a folder, which is made if need be. None is here before [`Self::take`].
     pub fn open(folder: &Path, vault: Arc<Vault>, opened_at: u64) -> Result<Self, Unusable> {
+        Self::open_with(folder, vault, opened_at, &[])
+    }
+
+    /// As [`Self::open`], with a log that stays as long as these have not read it either.
+    pub fn open_with(folder: &Path, vault: Arc<Vault>, opened_at: u64, readers: &[String]) -> Result<Self, Unusable> {
         Ok(Self {
-            log: Arc::new(JournalLog::open(&folder.join("log"), opened_at)?),
+            log: Arc::new(JournalLog::open(&folder.join("log"), opened_at, readers)?),
+            log_folder: folder.join("log"),
             folder: folder.join("pictures"),
             tickets: Tickets::of(&vault)?,
             desk: Desk::new(),
@@ -70,6 +78,11 @@ impl Rooms {
             pictures: AtomicU64::new(0),
             has_left: Mutex::new(false),
         })
+    }
+
+    /// The log, for those who tell others what happens, and where it is.
+    pub fn log(&self) -> (Arc<Journal>, PathBuf) {
+        (self.log.journal(), self.log_folder.clone())
     }
 
     /// The room of this name, if the document has one.
@@ -159,6 +172,19 @@ impl Rooms {
                 tracing::warn!(room = &**room.name(), %cause, "what is due in a room could not be written down");
             }
         }
+    }
+
+    /// Lets rooms know for which rules alerts are open.
+    pub fn alarm(&self, open: &HashSet<String>) {
+        for room in self.all() {
+            let alarm = room.settings().alarm.clone();
+            room.alarm(alarm.is_some_and(|rule| open.contains(&*rule)));
+        }
+    }
+
+    /// Whether any room heeds an alarm.
+    pub fn heeds_alarms(&self) -> bool {
+        self.all().iter().any(|room| room.settings().alarm.is_some())
     }
 
     /// Takes pictures of rooms once the log is so long that a start would take long. It blocks.

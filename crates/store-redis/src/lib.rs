@@ -8,6 +8,7 @@ mod connect;
 mod lease_scripts;
 mod leases;
 mod scripts;
+mod stream;
 mod tend;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ use tokio::task::JoinHandle;
 pub use self::connect::{BadAddress, Settings};
 pub use self::leases::RedisLeases;
 use self::scripts::Scripts;
+pub use self::stream::{NotAdded, Stream};
 
 /// What nobody waits for, and may wait to be done.
 const ERRANDS: usize = 10_000;

@@ -1,9 +1,8 @@
 //! What a room promises, by examples and by chance.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+mod story;
 
-use proptest::prelude::*;
+use std::sync::Arc;
 
 use crate::{
     Cause, Compatibility, Ending, Event, Expiry, Issuing, JoinKey, Joining, Line, PassOn, Position, Refusal, RequestId,
@@ -13,10 +12,10 @@ use crate::{
 const PERIOD: u32 = 100;
 
 fn rules(compatibility: Compatibility, pass_on: PassOn) -> Rules {
-    Rules { expiry: Some(Expiry { period: PERIOD, pass_on }), compatibility }
+    Rules { expiry: Some(Expiry { period: PERIOD, pass_on }), compatibility, ..Rules::default() }
 }
 
-fn mended() -> Rules {
+pub(crate) fn mended() -> Rules {
     rules(Compatibility::Mended, PassOn::ToTheNext)
 }
 
@@ -24,17 +23,17 @@ fn strict() -> Rules {
     rules(Compatibility::Strict, PassOn::ToTheNext)
 }
 
-fn id(number: u64) -> RequestId {
+pub(crate) fn id(number: u64) -> RequestId {
     let mut bytes = [7; 16];
     bytes[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
     RequestId::of(bytes)
 }
 
-fn issuer() -> Arc<str> {
+pub(crate) fn issuer() -> Arc<str> {
     "https://issuer.example".into()
 }
 
-fn join(room: &mut Room, number: u64, at: Seconds) -> Position {
+pub(crate) fn join(room: &mut Room, number: u64, at: Seconds) -> Position {
     match room.join(id(number), None, at).unwrap() {
         Joining::New(event) => room.apply(&event),
         Joining::Known(id) => panic!("{id} is there"),
@@ -42,19 +41,19 @@ fn join(room: &mut Room, number: u64, at: Seconds) -> Position {
     room.find(id(number)).unwrap().0
 }
 
-fn join_all(room: &mut Room, numbers: std::ops::RangeInclusive<u64>, at: Seconds) {
+pub(crate) fn join_all(room: &mut Room, numbers: std::ops::RangeInclusive<u64>, at: Seconds) {
     for number in numbers {
         join(room, number, at);
     }
 }
 
-fn move_by(room: &mut Room, by: i64, at: Seconds, rules: &Rules) {
+pub(crate) fn move_by(room: &mut Room, by: i64, at: Seconds, rules: &Rules) {
     if let Some(event) = room.move_by(by, at, Cause::Operator, rules) {
         room.apply(&event);
     }
 }
 
-fn issue(room: &mut Room, number: u64, now: Seconds, rules: &Rules) -> Result<Position, Refusal> {
+pub(crate) fn issue(room: &mut Room, number: u64, now: Seconds, rules: &Rules) -> Result<Position, Refusal> {
     let issuing = room.issue(id(number), now, (&issuer(), 3600), rules)?;
     if let Issuing::New(event) = issuing {
         room.apply(&event);
@@ -224,14 +223,14 @@ fn a_visit_ends_once() {
     let mut room = Room::default();
     join(&mut room, 1, 1000);
     move_by(&mut room, 1, 1000, &mended());
-    assert!(room.end(id(1), Ending::Completed).is_err(), "there is no token");
+    assert!(room.end(id(1), Ending::Completed, 9).is_err(), "there is no token");
     issue(&mut room, 1, 1000, &mended()).unwrap();
     assert_eq!((room.active(4600), room.active(4601), room.expired(4600).len()), (1, 0, 0));
 
-    let ended = room.end(id(1), Ending::Completed).unwrap();
+    let ended = room.end(id(1), Ending::Completed, 9).unwrap();
     room.apply(&ended);
 
-    assert!(room.end(id(1), Ending::Abandoned).is_err());
+    assert!(room.end(id(1), Ending::Abandoned, 9).is_err());
     assert_eq!(issue(&mut room, 1, 1001, &mended()), Err(Refusal::Ended));
     assert_eq!((room.active(1001), room.counters().completed, room.counters().abandoned), (0, 1, 0));
     assert_eq!(room.expired(4601), [id(1)]);
@@ -270,219 +269,4 @@ fn a_place_that_the_log_lost_is_nobody_s() {
     assert_eq!((room.find(id(1)).unwrap().0, room.find(RequestId::default())), (3, None));
     let again = Room::of(room.version(), room.line().clone(), None);
     assert_eq!((again.find(id(1)).unwrap().0, again.find(RequestId::default())), (3, None));
-}
-
-/// Something that somebody does.
-#[derive(Clone, Debug)]
-enum Step {
-    Join,
-    JoinAgain(u8),
-    Move(i64),
-    Issue(usize),
-    End(usize),
-    Sweep,
-    Wait(u32),
-    Reset,
-    Restore,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        8 => Just(Step::Join),
-        2 => any::<u8>().prop_map(Step::JoinAgain),
-        4 => (-4..12_i64).prop_map(Step::Move),
-        8 => any::<usize>().prop_map(Step::Issue),
-        2 => any::<usize>().prop_map(Step::End),
-        4 => Just(Step::Sweep),
-        4 => (0..150_u32).prop_map(Step::Wait),
-        1 => Just(Step::Reset),
-        1 => Just(Step::Restore),
-    ]
-}
-
-/// A room, all that happened in it, and what it must be like.
-struct Story {
-    room: Room,
-    rules: Rules,
-    now: Seconds,
-    next: u64,
-    events: Vec<Event>,
-    moved: i64,
-    joined: Vec<RequestId>,
-    keyed: HashMap<u8, RequestId>,
-    /// Whether no reset was undone.
-    is_plain: bool,
-}
-
-impl Story {
-    fn new(rules: Rules) -> Self {
-        let (room, events, joined, keyed) = Default::default();
-        Self { room, rules, now: 1000, next: 1, events, moved: 0, joined, keyed, is_plain: true }
-    }
-
-    fn happen(&mut self, event: Event) {
-        self.room.apply(&event);
-        self.events.push(event);
-    }
-
-    fn join(&mut self, key: Option<u8>) {
-        let id = id(self.next);
-        self.next += 1;
-        match self.room.join(id, key.map(|key| JoinKey([key; 16])), self.now).unwrap() {
-            Joining::Known(known) => assert!(!self.is_plain || self.keyed.get(&key.unwrap()) == Some(&known)),
-            Joining::New(event) => {
-                self.happen(event);
-                self.joined.push(id);
-                if let Some(key) = key {
-                    assert!(self.keyed.insert(key, id).is_none() || !self.is_plain, "it was known");
-                }
-            }
-        }
-    }
-
-    fn someone(&self, which: usize) -> Option<RequestId> {
-        self.joined.get(which.checked_rem(self.joined.len())?).copied()
-    }
-
-    fn step(&mut self, step: &Step) {
-        let (now, rules) = (self.now, self.rules);
-        match *step {
-            Step::Join => self.join(None),
-            Step::JoinAgain(key) => self.join(Some(key % 8)),
-            Step::Move(by) => {
-                self.moved += by;
-                let event = self.room.move_by(by, now, Cause::Operator, &rules);
-                if let Some(event) = event {
-                    self.happen(event);
-                }
-            }
-            Step::Issue(which) => {
-                let Some(id) = self.someone(which) else { return };
-                let turn = self.room.turn_of(id, now, &rules);
-                let had = self.room.token(id).is_some();
-                match self.room.issue(id, now, (&issuer(), 60), &rules) {
-                    Ok(Issuing::New(event)) => {
-                        assert!(!had && matches!(turn, Ok(None | Some(Turn::Open(_)))), "{turn:?}");
-                        self.happen(event);
-                    }
-                    Ok(Issuing::Known(token)) => assert_eq!(Some(token), self.room.token(id).map(|(_, token)| token)),
-                    Err(Refusal::Expired) => assert!(!had && turn == Ok(Some(Turn::Over))),
-                    Err(Refusal::Ended) => assert!(had),
-                    Err(Refusal::NotServed | Refusal::Unknown) => {}
-                }
-            }
-            Step::End(which) => {
-                let ended = self.someone(which).map(|id| self.room.end(id, Ending::Completed));
-                if let Some(Ok(event)) = ended {
-                    self.happen(event);
-                }
-            }
-            Step::Sweep => {
-                while let Some(event) = self.room.sweep(now, &rules) {
-                    self.happen(event);
-                }
-            }
-            Step::Wait(seconds) => self.now += seconds,
-            Step::Reset => {
-                self.happen(self.room.reset(now));
-                self.moved = 0;
-                self.joined.clear();
-                self.keyed.clear();
-            }
-            Step::Restore => {}
-        }
-    }
-
-    /// What holds at any time.
-    fn check(&self) {
-        let (counters, line) = (self.room.counters(), self.room.line());
-        assert_eq!(counters.queue as usize, self.joined.len());
-        for (position, id) in (1..).zip(&self.joined) {
-            assert_eq!(self.room.find(*id).map(|(position, _)| position), Some(position));
-        }
-        let with_token = line.places.iter().filter(|place| place.token > 0).count();
-        assert_eq!((counters.tokens as usize, line.tokens.len()), (with_token, with_token));
-        let passed_on = i64::try_from(counters.expired).unwrap();
-        assert_eq!(counters.serving, self.moved + passed_on, "each turn was given by somebody or passed on");
-        if self.rules.compatibility == Compatibility::Mended && self.rules.expiry.is_some() {
-            let swept = line.places.iter().take(counters.swept as usize);
-            let unused = swept.filter(|place| place.token == 0).count() as u64;
-            assert_eq!(counters.expired, unused, "a turn is passed on once, and only if nobody took it");
-            assert!(counters.waiting() >= 0);
-        }
-        let active = line.tokens.iter().filter(|token| token.ending.is_none() && token.expires >= self.now).count();
-        assert_eq!(self.room.active(self.now), active as u64);
-        assert_eq!(
-            self.room.expired(self.now).len(),
-            line.tokens.iter().filter(|token| token.expires < self.now).count()
-        );
-    }
-}
-
-fn any_rules() -> impl Strategy<Value = Rules> {
-    let compatibility = prop_oneof![Just(Compatibility::Mended), Just(Compatibility::Strict)];
-    let expiry = prop_oneof![
-        Just(None),
-        Just(Some(Expiry { period: PERIOD, pass_on: PassOn::ToTheNext })),
-        Just(Some(Expiry { period: 1, pass_on: PassOn::ToTheNext })),
-    ];
-    (compatibility, expiry).prop_map(|(compatibility, expiry)| Rules { expiry, compatibility })
-}
-
-proptest! {
-    #[test]
-    fn places_are_unique_and_gapless_and_turns_are_conserved(
-        rules in any_rules(),
-        steps in prop::collection::vec(step(), 0..200),
-    ) {
-        let mut story = Story::new(rules);
-        for step in &steps {
-            story.step(step);
-            story.check();
-        }
-    }
-
-    #[test]
-    fn the_log_replayed_from_any_place_gives_the_same_room(
-        rules in any_rules(),
-        steps in prop::collection::vec(step(), 0..200),
-        from in any::<prop::sample::Index>(),
-    ) {
-        let mut story = Story::new(rules);
-        for step in &steps {
-            match step {
-                Step::Restore => {
-                    let event = story.room.restore(story.now);
-                    story.is_plain = false;
-                    if let Some(event) = event {
-                        story.happen(event);
-                    }
-                }
-                step => story.step(step),
-            }
-        }
-        let (mut early, mut late) = (Room::default(), Room::default());
-        let (first, rest) = story.events.split_at(from.index(story.events.len() + 1));
-        for event in first {
-            early.apply(event);
-        }
-        let before = early.before().map(|before| (before.reset, before.line.clone()));
-        let mut early = Room::of(early.version(), early.line().clone(), before);
-        for event in rest {
-            early.apply(event);
-        }
-        for event in &story.events {
-            late.apply(event);
-        }
-
-        for again in [&early, &late] {
-            prop_assert_eq!(again.version(), story.room.version());
-            prop_assert_eq!(again.line(), story.room.line());
-            prop_assert_eq!(again.before().map(|before| &before.line), story.room.before().map(|before| &before.line));
-            prop_assert_eq!(again.active(story.now), story.room.active(story.now));
-            for id in &story.joined {
-                prop_assert_eq!(again.find(*id), story.room.find(*id));
-            }
-        }
-    }
 }

@@ -11,31 +11,27 @@ use telemetry::export::Sent;
 use upstream::{Address, Below, Recipient};
 
 /// A service that is told something.
-pub(crate) struct Receiver {
+pub struct Receiver {
     recipient: Recipient,
     authorization: Option<HeaderValue>,
 }
 
 impl Receiver {
     /// The service at a URL, or what is wrong with that. `advice` says what to write.
-    pub(crate) fn of(
-        name: &str,
-        url: &str,
-        below: Below,
-        (at, advice): (&Pointer, &str),
-    ) -> Result<Self, Vec<Finding>> {
+    pub fn of(name: &str, url: &str, below: Below, (at, advice): (&Pointer, &str)) -> Result<Self, Vec<Finding>> {
         let tls = &ClientTls::default();
         let address = Address { name, url, url_at: at, below, tls, at, advice, patience: PATIENCE };
         Ok(Self { recipient: Recipient::compile(&address)?, authorization: None })
     }
 
     /// Presents this as `Authorization`.
-    pub(crate) fn authorized(self, authorization: HeaderValue) -> Self {
+    #[must_use]
+    pub fn authorized(self, authorization: HeaderValue) -> Self {
         Self { authorization: Some(authorization), ..self }
     }
 
     /// Posts a body once, and says what became of it.
-    pub(crate) async fn post(&self, content_type: &'static str, body: Bytes) -> Sent {
+    pub async fn post(&self, content_type: &'static str, body: Bytes) -> Sent {
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
         if let Some(authorization) = &self.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
