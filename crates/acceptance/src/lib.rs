@@ -69,6 +69,8 @@ mod room_activation;
 #[cfg(test)]
 mod room_events;
 #[cfg(test)]
+mod room_fairness;
+#[cfg(test)]
 mod room_states;
 #[cfg(test)]
 mod routes;

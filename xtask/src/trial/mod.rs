@@ -5,6 +5,7 @@
 mod adaptive;
 mod billing;
 mod cluster;
+mod fairness;
 mod faults;
 mod http2;
 mod keys;
@@ -51,6 +52,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "cluster", run: cluster::run },
     Trial { name: "sessions", run: sessions::run },
     Trial { name: "room", run: room::run },
+    Trial { name: "fairness", run: fairness::run },
     Trial { name: "adaptive", run: adaptive::run },
     Trial { name: "million-keys", run: keys::million },
     Trial { name: "key-timing", run: keys::timing },
