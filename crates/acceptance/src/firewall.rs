@@ -115,9 +115,9 @@ async fn rules_with_ten_mistakes_are_ten_findings_and_the_old_ones_stay_in_force
     let gateway = Gateway::in_folder(folder, &document).await;
     assert_eq!((gateway.get("/one?a=old").await.status, gateway.get("/two?a=new").await.status), (403, 200));
 
-    let mistakes: String =
+    let mistakes: Vec<String> =
         (1..=10).map(|id| format!("SecRule ARGZ \"@streq new\" \"id:{id},phase:1,deny\"\n")).collect();
-    std::fs::write(&file, mistakes).unwrap();
+    std::fs::write(&file, mistakes.concat()).unwrap();
     let findings = gateway.reload(&document).unwrap_err();
     assert_eq!(findings.lines().count(), 10, "{findings}");
     for line in 1..=10 {

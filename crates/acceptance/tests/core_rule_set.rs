@@ -3,7 +3,7 @@
 //! `VESTIBULE_TEST_CRS` names a folder with `crs-setup.conf.example`, `rules` and `tests` in it, as a checkout of the rule set
 //! has them (`tests` are its `tests/regression/tests`).
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and its figure is wanted")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

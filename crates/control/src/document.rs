@@ -239,18 +239,22 @@ fn anchor(document: &mut Document, file: &Path) {
     if let Some(transit) = &mut document.encryption.transit {
         paths.extend(files_of(&mut transit.tls).chain(&mut transit.token_file));
     }
+    for path in paths {
+        if path.is_relative() {
+            *path = folder.join(&*path);
+        }
+    }
+    anchor_rules(document, folder);
+    authorities::resolve(document);
+}
+
+fn anchor_rules(document: &mut Document, folder: &Path) {
     let policies = document.apis.values_mut().flat_map(|api| {
         api.policies.iter_mut().chain(api.operations.iter_mut().flat_map(|operation| &mut operation.policies))
     });
     for firewall in policies.filter(|used| used.policy == <Waf as Policy>::NAME) {
         firewall::anchor(&mut firewall.settings, folder);
     }
-    for path in paths {
-        if path.is_relative() {
-            *path = folder.join(&*path);
-        }
-    }
-    authorities::resolve(document);
 }
 
 fn files_of_log(log: &mut LogSink) -> Vec<&mut PathBuf> {

@@ -106,7 +106,6 @@ impl Node {
         let all = |found| StartError::Findings(and_the_rest(&configuration, found));
         backends::expect(document).map_err(all)?;
         let keeping = keep(document).await.map_err(|error| error.or_findings(all))?;
-        let alone = || Services::default().with::<dyn Persistence>(Arc::new(Collections::alone(Arc::new(now))));
         let services = keeping.as_ref().map_or_else(alone, |keeping| keeping.lend(Services::default()));
         let sources = Arc::new(Sources::default());
         let lent = Lent { services: Arc::new(beside::lend(services, sources.clone())), kept: Arc::default() };
@@ -349,6 +348,11 @@ impl Node {
         *current = configuration;
         Ok(Published { generation, hash })
     }
+}
+
+/// What policies find where nothing is kept.
+fn alone() -> Services {
+    Services::default().with::<dyn Persistence>(Arc::new(Collections::alone(Arc::new(now))))
 }
 
 /// Opens the store of a document, if it has one.
