@@ -161,7 +161,7 @@ impl Loader {
         if !self.findings.is_empty() {
             return Err(self.findings);
         }
-        let Self { settings, context: Context { slots, notes, .. }, drafts, .. } = self;
+        let Self { settings, context: Context { slots, constants, notes, .. }, drafts, .. } = self;
         let mut chains = Vec::new();
         let mut rows: [Vec<Row>; Phase::COUNT] = std::array::from_fn(|_| Vec::new());
         let mut number = 0;
@@ -179,8 +179,8 @@ impl Loader {
         }
         resolve_controls(&mut chains);
         let programs = rows.map(|row| program(&row, &chains));
-        let index = crate::prefilter::Index::of(&chains);
-        Ok(Rules { settings, slots, chains, programs, notes, index })
+        let index = crate::prefilter::Index::of(&chains, &programs, &slots);
+        Ok(Rules { settings, slots, constants: constants.into_texts(), chains, programs, notes, index })
     }
 
     /// A skip to a marker that is nowhere skips all that is left of the phase: probably not what was meant.
