@@ -13,14 +13,21 @@
 
 mod admission;
 mod authorizer;
+mod caps;
 mod contract;
 pub mod events;
+mod fairness;
 mod gate;
 mod inflow;
+mod invites;
+mod joining;
 mod keys;
 mod log;
+pub mod lottery;
 pub mod metrics;
 mod presence;
+mod proof;
+pub mod refused;
 mod room;
 mod rooms;
 mod sensor;
@@ -36,10 +43,15 @@ mod tests;
 
 pub use self::admission::{Admission, Arrival, Wait};
 pub use self::authorizer::{Denied, Sessions};
+pub use self::caps::{Caps, SLOW};
 pub use self::contract::{Api, Begun, Operation, Question, Side};
+pub use self::fairness::{Fairness, Lots};
 pub use self::gate::Activation;
+pub use self::invites::{NoInvite, Promise};
+pub use self::joining::{Joiner, NotLet};
 pub use self::keys::NoKeys;
 pub use self::log::{Log, NotKept, Written};
+pub use self::proof::{NoProof, SCRIPT as PROOF_SCRIPT, Without, Work};
 pub use self::room::{Granted, KeptRoom, Left, Taken, Trouble, Wish};
 pub use self::rooms::{Rooms, Unusable, Whereabouts};
 pub use self::sensor::Ending as PassEnding;

@@ -1,5 +1,7 @@
 //! What those need who read rules, whatever part of them.
 
+use std::path::PathBuf;
+
 use problem::Finding;
 
 use crate::seclang::Text;
@@ -14,11 +16,14 @@ pub(crate) struct Context {
     pub(crate) compatibility: Compatibility,
     /// What has no effect here, and why.
     pub(crate) notes: Vec<Finding>,
+    /// Files that rules refer to.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Context {
     pub(crate) fn new(compatibility: Compatibility) -> Self {
-        Self { slots: Slots::new(), constants: Constants::default(), compatibility, notes: Vec::new() }
+        let (slots, constants) = (Slots::new(), Constants::default());
+        Self { slots, constants, compatibility, notes: Vec::new(), files: Vec::new() }
     }
 
     /// Meets what cannot be done here: a finding, or a note that it is left out.
