@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use model::Document;
-use model::rooms::{ExpiredTurns, Inlet, RoomCompatibility, RoomDurability, WaitingRoom};
+use model::rooms::{ExpiredTurns, Inlet, Moment, RoomCompatibility, RoomDurability, RoomSchedule, WaitingRoom};
 use parking_lot::Mutex;
 use partners::{Partners, Role};
 use policies::waiting_room_api::{Doing, Operators, WaitingRooms};
@@ -15,7 +15,7 @@ use problem::{Finding, Pointer};
 use rooms::{Durability, KeptRoom, Settings, Unusable, Whereabouts};
 use secrets::Vault;
 use store::Unavailable;
-use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Rules};
+use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Rules, Schedule, State};
 
 use crate::clock::now;
 
@@ -89,7 +89,7 @@ impl Rooms {
         let rooms = self.opened().map(|rooms| rooms.all()).unwrap_or_default();
         let read = |room: Arc<KeptRoom>| {
             let (counters, active) = room.look(|room| (room.counters(), room.active(now))).ok()?;
-            (counters.queue > 0).then(|| rooms::metrics::Reading { room: room.name().to_string(), counters, active })
+            (counters.queue > 0 || counters.state != State::Open).then(|| rooms::metrics::Reading { room: room.name().to_string(), counters, active })
         };
         rooms.into_iter().filter_map(read).collect()
     }
@@ -258,6 +258,9 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
                 wrong(&at.at("client_secret"), "is too short to be a secret: at least 16 characters");
             }
         }
+        if let Some(schedule) = room.schedule {
+            check_schedule(schedule, &at.at("schedule"), &mut wrong);
+        }
         if let Some(Inlet::Periodic(inlet)) = &room.inlet {
             let at = at.at("inlet").at("periodic");
             if inlet.every.duration().as_secs() == 0 {
@@ -269,6 +272,20 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Moments come in the order of what they begin.
+fn check_schedule(schedule: RoomSchedule, at: &Pointer, wrong: &mut impl FnMut(&Pointer, &str)) {
+    let RoomSchedule { pre_queue, opens, closes } = schedule;
+    if pre_queue.or(opens).or(closes).is_none() {
+        wrong(at, "says nothing: name at least one of `pre_queue`, `opens` and `closes`");
+    }
+    if pre_queue.zip(opens).is_some_and(|(pre_queue, opens)| opens <= pre_queue) {
+        wrong(&at.at("opens"), "is not after `pre_queue`");
+    }
+    if opens.or(pre_queue).zip(closes).is_some_and(|(before, closes)| closes <= before) {
+        wrong(&at.at("closes"), "is not after what it closes");
+    }
 }
 
 fn settings(document: &Document) -> Vec<(String, Settings)> {
@@ -289,6 +306,11 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
                 RoomCompatibility::Mended => Compatibility::Mended,
                 RoomCompatibility::Strict => Compatibility::Strict,
             },
+            schedule: room.schedule.map_or_else(Schedule::default, |schedule| Schedule {
+                pre_queue: schedule.pre_queue.map(Moment::seconds),
+                opens: schedule.opens.map(Moment::seconds),
+                closes: schedule.closes.map(Moment::seconds),
+            }),
         },
         issuer: room.token.issuer.as_deref().map_or_else(|| format!("vestibule:room:{name}").into(), Into::into),
         validity: whole(room.token.validity),
@@ -297,8 +319,8 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
             Some(Inlet::Periodic(inlet)) => rooms::Inlet::Periodic(Periodic {
                 by: inlet.by,
                 every: whole(inlet.every),
-                from: inlet.from.map_or(0, model::rooms::Moment::seconds),
-                until: inlet.until.map(model::rooms::Moment::seconds),
+                from: inlet.from.map_or(0, Moment::seconds),
+                until: inlet.until.map(Moment::seconds),
             }),
             Some(Inlet::MaxSize(inlet)) => rooms::Inlet::MaxSize(MaxSize { size: inlet.size }),
         },

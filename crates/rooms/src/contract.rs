@@ -65,6 +65,8 @@ pub enum Operation {
     QueuePosExpiry,
     /// To be told what is counted, as it changes.
     Watch,
+    /// Whether the room lets visitors in.
+    RoomState,
     /// To move the serving number.
     IncrementServingCounter,
     /// To end a visit.
@@ -103,6 +105,7 @@ impl Operation {
             | Self::NumActiveTokens
             | Self::ExpiredTokens
             | Self::Watch
+            | Self::RoomState
             | Self::OpenIdConfiguration
             | Self::Jwks
             | Self::Authorize
@@ -128,6 +131,7 @@ impl Operation {
             (Side::Public, "/public_key") => Self::PublicKey,
             (Side::Public, "/queue_pos_expiry") => Self::QueuePosExpiry,
             (Side::Public, "/watch") => Self::Watch,
+            (Side::Public, "/room_state") => Self::RoomState,
             (Side::Private, "/increment_serving_counter") => Self::IncrementServingCounter,
             (Side::Private, "/update_session") => Self::UpdateSession,
             (Side::Private, "/num_active_tokens") => Self::NumActiveTokens,
@@ -195,6 +199,7 @@ impl Api {
             Operation::PublicKey => public::public_key(room, question).await,
             Operation::QueuePosExpiry => public::queue_pos_expiry(room, question),
             Operation::Watch => public::watch(room, question),
+            Operation::RoomState => public::room_state(room, question),
             Operation::IncrementServingCounter => private::increment(room, question).await,
             Operation::UpdateSession => private::update_session(room, question).await,
             Operation::NumActiveTokens => private::num_active_tokens(room, question),

@@ -26,6 +26,7 @@ pub fn show(registry: &Registry, read: impl Fn() -> Vec<Reading> + Send + Sync +
             scrape.gauge(&VISITS, &[&room, "active"], unsigned(active));
             scrape.gauge(&VISITS, &[&room, "completed"], f64::from(counters.completed));
             scrape.gauge(&VISITS, &[&room, "abandoned"], f64::from(counters.abandoned));
+            scrape.gauge(&STATE, &[&room, counters.state.name()], 1.0);
         }
     });
 }
@@ -57,6 +58,8 @@ static PASSED_ON: Definition = define(
     "Turns in a waiting room that somebody else got because nobody took them, since its last reset.",
     &["room"],
 );
+static STATE: Definition =
+    define("vestibule_room_state", "1 with the state that a waiting room is in.", &["room", "state"]);
 static VISITS: Definition = define(
     "vestibule_room_visits",
     "Visits behind a waiting room: those that go on, and those that have ended since its last reset.",

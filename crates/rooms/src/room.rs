@@ -9,7 +9,7 @@ use serde_json::Value;
 use signing::Signer;
 use waiting_room::{
     Cause, Counters, Ending, Event, Issuing, JoinKey, Joining, NotJoined, Notice, Position, Refusal, RequestId, Room,
-    Seconds, Token, Turn,
+    Seconds, State, Token, Turn,
 };
 
 use crate::keys::{Desk, Keys, NoKeys};
@@ -182,12 +182,13 @@ impl KeptRoom {
             rand::fill(&mut random).map_err(|_unspecified| Trouble::NoRandomness)?;
             let id = RequestId::of(random);
             let mut held = self.held.lock();
+            self.catch_up(&mut held, now)?;
             match held.room.join(id, key, now) {
                 Ok(Joining::New(event)) => break (id, self.happen(&mut held, &event)?),
                 // It may have been given a moment ago, and not be on the disk yet.
                 Ok(Joining::Known(id)) => break (id, self.log.so_far()?),
                 Err(NotJoined::IdTaken) => {}
-                Err(NotJoined::Full) => return Err(NotJoined::Full.into()),
+                Err(refused @ (NotJoined::Full | NotJoined::NotYet | NotJoined::Over)) => return Err(refused.into()),
             }
         };
         self.settled(&written).await?;
@@ -224,6 +225,7 @@ impl KeptRoom {
         self.expect_here()?;
         let (granted, written) = {
             let mut held = self.held.lock();
+            self.catch_up(&mut held, now)?;
             let (when, written) = match held.room.issue(id, now, (issuer, validity), &settings.rules) {
                 Ok(Issuing::New(event)) => (Taken::Now, Some(self.happen(&mut held, &event)?)),
                 Ok(Issuing::Known(_)) => (Taken::Before, None),
@@ -279,7 +281,9 @@ impl KeptRoom {
                     ended += 1;
                 }
             }
-            if let Inlet::MaxSize(inlet) = settings.inlet {
+            // Who leaves while nobody can come in makes room for when that is over.
+            let lets_in = matches!(held.room.state(), State::Open | State::Paused);
+            if let (Inlet::MaxSize(inlet), true) = (settings.inlet, lets_in) {
                 let due = inlet.due(Notice { exited: left.exited, ended }, held.room.active(now));
                 let event = due.and_then(|by| held.room.move_by(by, now, Cause::Inlet, &settings.rules));
                 if let Some(event) = event {
@@ -299,6 +303,7 @@ impl KeptRoom {
         let settings = self.settings.load();
         let mut held = self.held.lock();
         held.room.forget(now);
+        self.catch_up(&mut held, now)?;
         while let Some(event) = held.room.sweep(now, &settings.rules) {
             self.happen(&mut held, &event)?;
         }
@@ -334,7 +339,7 @@ impl KeptRoom {
     }
 
     /// Has happen what is decided, if anything is; whether it is, and what can be told of the room then.
-    async fn change<R>(
+    pub(crate) async fn change<R>(
         &self,
         decide: impl FnOnce(&Room) -> Option<Event>,
         tell: impl FnOnce(&Room) -> R,
@@ -365,6 +370,20 @@ impl KeptRoom {
 
     fn expect_here(&self) -> Result<(), NotKept> {
         if self.log.is_here() { Ok(()) } else { Err(NotKept::Elsewhere) }
+    }
+
+    /// Has the state be what the schedule says by now.
+    pub(crate) fn catch_up_by(&self, now: Seconds) -> Result<(), NotKept> {
+        self.expect_here()?;
+        self.catch_up(&mut self.held.lock(), now)
+    }
+
+    fn catch_up(&self, held: &mut Held, now: Seconds) -> Result<(), NotKept> {
+        let rules = self.settings.load().rules;
+        if let Some(event) = held.room.state_due(now, &rules) {
+            self.happen(held, &event)?;
+        }
+        Ok(())
     }
 
     /// Writes down what happens, and has it happen.

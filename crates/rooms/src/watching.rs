@@ -59,9 +59,11 @@ impl Watchers {
 }
 
 fn message(counters: Counters) -> Bytes {
-    let Counters { queue, serving, .. } = counters;
-    let waiting = counters.waiting();
-    format!("data: {{\"serving_counter\":{serving},\"queue_counter\":{queue},\"waiting_num\":{waiting}}}\n\n").into()
+    let (queue, serving, waiting, state) = (counters.queue, counters.served(), counters.waiting(), counters.state.name());
+    format!(
+        "data: {{\"serving_counter\":{serving},\"queue_counter\":{queue},\"waiting_num\":{waiting},\"state\":\"{state}\"}}\n\n"
+    )
+    .into()
 }
 
 /// After so many ticks without a change everybody hears the same again, so that nobody takes the silence for the end.
@@ -81,8 +83,10 @@ mod tests {
     fn who_watches_hears_the_state_each_change_once_and_now_and_then_the_same() {
         let watchers = Watchers::new();
         let mut heard = Box::pin(watchers.watch(counters(1)));
-        let state =
-            |serving: i64| format!("data: {{\"serving_counter\":{serving},\"queue_counter\":9,\"waiting_num\":9}}\n\n");
+        let state = |serving: i64| {
+            let counted = format!("\"serving_counter\":{serving},\"queue_counter\":9,\"waiting_num\":9");
+            format!("data: {{{counted},\"state\":\"open\"}}\n\n")
+        };
         assert_eq!(heard.next().now_or_never().unwrap().unwrap(), format!("retry: 3000\n{}", state(1)));
 
         watchers.tick(counters(1));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use journal::wire::{Source, put_bytes, put_number};
-use waiting_room::{Cause, Ending, Event, JoinKey, Noting, RequestId};
+use waiting_room::{By, Cause, Ending, Event, JoinKey, Noting, RequestId, State};
 
 /// Writes what happened in a room as its change of this number.
 pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
@@ -49,6 +49,14 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
             put_number(to, u64::from(*at));
         }
         Event::Restored => to.push(RESTORED),
+        Event::Opened { by, at } => {
+            to.extend_from_slice(&[OPENED, by_code(*by)]);
+            put_number(to, u64::from(*at));
+        }
+        Event::StateChanged { state, by, at } => {
+            to.extend_from_slice(&[STATE_CHANGED, state_code(*state), by_code(*by)]);
+            put_number(to, u64::from(*at));
+        }
     }
 }
 
@@ -95,6 +103,14 @@ pub(crate) fn read(record: &[u8]) -> Option<Happened<'_>> {
         }
         RESET => Event::Reset { at: source.small()? },
         RESTORED => Event::Restored,
+        OPENED => {
+            let [by] = source.array()?;
+            Event::Opened { by: by_of(by)?, at: source.small()? }
+        }
+        STATE_CHANGED => {
+            let [state, by] = source.array()?;
+            Event::StateChanged { state: state_of(state)?, by: by_of(by)?, at: source.small()? }
+        }
         _ => return None,
     };
     Some(Happened { room, number, event })
@@ -147,6 +163,36 @@ fn cause_of(code: u8) -> Option<Cause> {
     [Cause::Operator, Cause::Inlet].into_iter().find(|cause| cause_code(*cause) == code)
 }
 
+/// As it lies in files.
+pub(crate) fn state_code(state: State) -> u8 {
+    match state {
+        State::Idle => 0,
+        State::PreQueue => 1,
+        State::Open => 2,
+        State::Paused => 3,
+        State::Closed => 4,
+        State::PassingEverybody => 5,
+    }
+}
+
+/// As [`state_code`] wrote it.
+pub(crate) fn state_of(code: u8) -> Option<State> {
+    State::ALL.into_iter().find(|state| state_code(*state) == code)
+}
+
+/// As it lies in files.
+pub(crate) fn by_code(by: By) -> u8 {
+    match by {
+        By::Schedule => 0,
+        By::Operator => 1,
+    }
+}
+
+/// As [`by_code`] wrote it.
+pub(crate) fn by_of(code: u8) -> Option<By> {
+    [By::Schedule, By::Operator].into_iter().find(|by| by_code(*by) == code)
+}
+
 const JOINED: u8 = 1;
 const JOINED_BY_KEY: u8 = 2;
 const MOVED: u8 = 3;
@@ -156,6 +202,8 @@ const ENDED: u8 = 6;
 const SWEPT: u8 = 7;
 const RESET: u8 = 8;
 const RESTORED: u8 = 9;
+const OPENED: u8 = 40;
+const STATE_CHANGED: u8 = 41;
 
 #[cfg(test)]
 mod tests {
@@ -167,6 +215,7 @@ mod tests {
         let noting = || prop_oneof![Just(Noting::Nothing), Just(Noting::Anew), Just(Noting::Renewed)];
         let cause = prop_oneof![Just(Cause::Operator), Just(Cause::Inlet)];
         let ending = prop_oneof![Just(Ending::Completed), Just(Ending::Abandoned)];
+        let by = || prop_oneof![Just(By::Schedule), Just(By::Operator)];
         prop_oneof![
             (any::<u32>(), any::<[u8; 16]>(), any::<Option<[u8; 16]>>(), any::<u32>()).prop_map(
                 |(position, id, key, at)| { Event::Joined { position, id: RequestId(id), key: key.map(JoinKey), at } }
@@ -187,6 +236,9 @@ mod tests {
                 .prop_map(|(up_to, passed_on, at, noting)| Event::Swept { up_to, passed_on, at, noting }),
             any::<u32>().prop_map(|at| Event::Reset { at }),
             Just(Event::Restored),
+            (by(), any::<u32>()).prop_map(|(by, at)| Event::Opened { by, at }),
+            (prop::sample::select(State::ALL.to_vec()), by(), any::<u32>())
+                .prop_map(|(state, by, at)| Event::StateChanged { state, by, at }),
         ]
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::event::{Cause, Noting};
 use crate::room::UNDOABLE;
 use crate::sweep::Turn;
-use crate::{Compatibility, Ending, Event, JoinKey, Position, RequestId, Room, Rules, Seconds, Token};
+use crate::{Compatibility, Ending, Event, JoinKey, Position, RequestId, Room, Rules, Seconds, State, Token};
 
 /// What becomes of a join.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,12 @@ pub enum NotJoined {
     /// The id is somebody else's: another one has to be made.
     #[error("the id is somebody else's")]
     IdTaken,
+    /// Nothing has begun.
+    #[error("the room has not opened yet")]
+    NotYet,
+    /// It is over.
+    #[error("the room is closed")]
+    Over,
 }
 
 /// What becomes of a turn that is asked for.
@@ -47,6 +53,8 @@ pub enum Refusal {
     Expired,
     /// It was taken, and the visit has ended.
     Ended,
+    /// The room is closed, and no turn comes any more.
+    Closed,
 }
 
 /// Why a visit cannot end: there is no token, or it has ended.
@@ -59,6 +67,11 @@ impl Room {
         let known = key.and_then(|key| self.index.position_of_key(&self.line, key));
         if let Some(place) = known.and_then(|position| self.line.place(position)) {
             return Ok(Joining::Known(place.id));
+        }
+        match self.state() {
+            State::Idle => return Err(NotJoined::NotYet),
+            State::Closed => return Err(NotJoined::Over),
+            State::PreQueue | State::Open | State::Paused | State::PassingEverybody => {}
         }
         if self.index.position(&self.line, id).is_some() {
             return Err(NotJoined::IdTaken);
@@ -89,9 +102,10 @@ impl Room {
     ) -> Result<Issuing, Refusal> {
         let (position, place) = self.find(id).ok_or(Refusal::Unknown)?;
         let known = self.line.token_of(&place);
-        let has_to_be_served = known.is_none() || rules.compatibility == Compatibility::Strict;
-        if has_to_be_served && i64::from(position) > self.line.serving {
-            return Err(Refusal::NotServed);
+        match (known, rules.compatibility) {
+            (None, _) => self.served(position)?,
+            (Some(_), Compatibility::Strict) if i64::from(position) > self.line.serving => return Err(Refusal::NotServed),
+            (Some(_), Compatibility::Strict | Compatibility::Mended) => {}
         }
         if let Some(token) = known {
             return if token.ending.is_some() { Err(Refusal::Ended) } else { Ok(Issuing::Known(*token)) };

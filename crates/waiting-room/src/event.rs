@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{JoinKey, Position, RequestId, Seconds};
+use crate::{By, JoinKey, Position, RequestId, Seconds, State};
 
 /// Something that happened, with all that it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +67,22 @@ pub enum Event {
     },
     /// Everything is as it was before it began anew; who came since is behind those.
     Restored,
+    /// The room came to be open for those who gathered before, if anybody did.
+    Opened {
+        /// Who opened it.
+        by: By,
+        /// When.
+        at: Seconds,
+    },
+    /// The room came to be in another state, or in the same by somebody else.
+    StateChanged {
+        /// Which.
+        state: State,
+        /// Who set it.
+        by: By,
+        /// When.
+        at: Seconds,
+    },
 }
 
 /// What is noted in the serving log of a serving number.

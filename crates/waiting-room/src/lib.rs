@@ -19,6 +19,7 @@ mod line;
 mod room;
 mod rules;
 mod shelf;
+mod state;
 mod sweep;
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use self::line::{Counters, Keyed, Line, Place, Row, Token};
 pub use self::room::{Before, Room, UNDOABLE};
 pub use self::rules::{Compatibility, Expiry, PassOn, Rules};
 pub use self::shelf::Shelf;
+pub use self::state::{By, Course, Schedule, State};
 pub use self::sweep::Turn;
 
 /// A place in the line, counted from 1.

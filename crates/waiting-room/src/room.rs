@@ -119,10 +119,13 @@ impl Room {
                 }
             }
             Event::Reset { at } => {
-                let (line, index) = (std::mem::take(&mut self.line), std::mem::take(&mut self.index));
+                let anew = Line { course: self.line.course.after_reset(), ..Line::default() };
+                let (line, index) = (std::mem::replace(&mut self.line, anew), std::mem::take(&mut self.index));
                 self.before = Some(Box::new(Before { reset: *at, line, index }));
             }
             Event::Restored => self.bring_back(),
+            Event::Opened { by, at } => self.open(*by, *at),
+            Event::StateChanged { state, by, at } => self.enter_state(*state, *by, *at),
         }
     }
 
@@ -179,6 +182,8 @@ impl Room {
         let since = std::mem::replace(&mut self.line, before.line);
         self.index = before.index;
         let moved = self.line.queue();
+        let course = std::mem::take(&mut self.line.course);
+        self.line.course = since.course.after_restore(course, moved.saturating_add(1));
         for place in since.places.iter() {
             self.take_place(place.id, place.entered);
         }

@@ -1,7 +1,7 @@
 //! When turns are over, and what becomes of those that nobody took.
 
 use crate::decide::noting;
-use crate::{Compatibility, Event, Expiry, PassOn, Position, RequestId, Room, Rules, Seconds};
+use crate::{Compatibility, Event, Expiry, PassOn, Position, RequestId, Room, Rules, Seconds, State};
 
 /// How a turn stands that has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,21 +19,22 @@ impl Room {
             return Ok(None);
         }
         let (position, place) = self.find(id).ok_or(crate::Refusal::Unknown)?;
-        if i64::from(position) > self.line.serving {
-            return Err(crate::Refusal::NotServed);
-        }
+        self.served(position)?;
         Ok(Some(self.turn(position, place.entered, now, rules)))
     }
 
     /// How the turn of a place stands that is served: it begins when its holder is there and the serving number is reached.
     pub(crate) fn turn(&self, position: Position, entered: Seconds, now: Seconds, rules: &Rules) -> Turn {
         let Some(Expiry { period, .. }) = rules.expiry else { return Turn::Open(u32::MAX) };
+        if self.state() == State::PassingEverybody {
+            return Turn::Open(period);
+        }
         if position <= self.line.swept {
             return Turn::Over;
         }
         // Whose turn came while turns did not expire has one without an end.
         let Some((_, row)) = self.line.row_of(position) else { return Turn::Open(period) };
-        let elapsed = now.saturating_sub(entered.max(row.issued));
+        let elapsed = self.elapsed(entered.max(row.issued), now);
         if elapsed > period { Turn::Over } else { Turn::Open(period - elapsed) }
     }
 
@@ -52,7 +53,7 @@ impl Room {
             return None;
         }
         let began = self.line.place(last)?.entered.max(row.issued);
-        let elapsed = now.saturating_sub(began);
+        let elapsed = self.elapsed(began, now);
         let is_over = match rules.compatibility {
             Compatibility::Strict => elapsed >= expiry.period,
             Compatibility::Mended => elapsed > expiry.period,

@@ -6,12 +6,12 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
-use waiting_room::{Compatibility, JoinKey, Refusal, RequestId, Turn};
+use waiting_room::{Compatibility, JoinKey, NotJoined, Refusal, RequestId, Turn};
 
 use super::Side;
 use super::answer::{Failed, Kept, ok, text};
 use super::question::{Question, id, is_event};
-use crate::{Granted, KeptRoom, NoKeys, Taken, Trouble, Wish};
+use crate::{Granted, KeptRoom, NoKeys, Taken, Timetable, Trouble, Wish};
 
 type Answered = Result<Response<Bytes>, Failed>;
 
@@ -49,7 +49,15 @@ pub(super) async fn assign(room: &KeptRoom, question: &Question<'_>) -> Answered
         Some(key) if (16..=255).contains(&key.len()) => digest(&SHA256, key.as_bytes()).as_ref().first_chunk().copied(),
         Some(_) => return Err(Failed::Said(StatusCode::BAD_REQUEST, "Invalid idempotency key: 16 to 255 characters")),
     };
-    Ok(joined(room.join(key.map(JoinKey), question.now).await?))
+    match room.join(key.map(JoinKey), question.now).await {
+        Ok(id) => Ok(joined(id)),
+        Err(Trouble::NotJoined(NotJoined::NotYet)) => {
+            let pause = room.timetable()?.pause(question.now).unwrap_or(UNKNOWN_PAUSE);
+            Err(Failed::Later(StatusCode::SERVICE_UNAVAILABLE, "The waiting room has not opened yet", pause))
+        }
+        Err(Trouble::NotJoined(NotJoined::Over)) => Err(CLOSED),
+        Err(trouble) => Err(trouble.into()),
+    }
 }
 
 pub(super) fn queue_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
@@ -68,7 +76,7 @@ pub(super) fn queue_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
 pub(super) fn serving_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
     of_event(room, question, "Invalid event ID")?;
     // A text: front ends parse it.
-    Ok(ok(&ServingNum { serving_counter: room.counters()?.serving.to_string() }, Kept::Briefly))
+    Ok(ok(&ServingNum { serving_counter: room.counters()?.served().to_string() }, Kept::Briefly))
 }
 
 pub(super) fn waiting_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
@@ -94,6 +102,7 @@ pub(super) async fn generate_token(room: &KeptRoom, question: &Question<'_>, sid
         Refusal::NotServed => Failed::Said(StatusCode::ACCEPTED, "Request ID not being served yet"),
         Refusal::Expired => Failed::Said(StatusCode::GONE, "Queue position has expired"),
         Refusal::Ended => Failed::Said(StatusCode::GONE, "Token corresponding to request id has expired"),
+        Refusal::Closed => CLOSED,
     })?;
     Ok(ok(&tokens(room, id, granted, question.now).await?, Kept::Never))
 }
@@ -121,6 +130,7 @@ pub(super) fn queue_pos_expiry(room: &KeptRoom, question: &Question<'_>) -> Answ
         Ok(Some(Turn::Open(seconds))) => Ok(ok(&json!({ "expires_in": seconds }), Kept::Briefly)),
         Ok(Some(Turn::Over)) => Err(Failed::Said(StatusCode::GONE, "Queue position has expired")),
         Err(Refusal::NotServed) => Err(Failed::Said(StatusCode::ACCEPTED, "Request ID not being served yet")),
+        Err(Refusal::Closed) => Err(CLOSED),
         Ok(None) | Err(Refusal::Unknown | Refusal::Expired | Refusal::Ended) => Err(unknown),
     }
 }
@@ -131,6 +141,21 @@ pub(super) fn watch(room: &KeptRoom, question: &Question<'_>) -> Answered {
     let mut response = text(StatusCode::OK, "");
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     Ok(response)
+}
+
+/// Whether the room lets visitors in, and when that changes, in seconds since 1970.
+pub(super) fn room_state(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    of_event(room, question, "Invalid event ID")?;
+    let Timetable { state, schedule } = room.timetable()?;
+    let mut told = json!({ "state": state.name() });
+    for (name, moment) in
+        [("pre_queue", schedule.pre_queue), ("opens", schedule.opens), ("closes", schedule.closes)]
+    {
+        if let (Some(members), Some(moment)) = (told.as_object_mut(), moment) {
+            members.insert(name.to_owned(), moment.into());
+        }
+    }
+    Ok(ok(&told, Kept::Briefly))
 }
 
 /// The id of a visitor of this room's event: none if it is well-formed and nobody's.
@@ -189,3 +214,8 @@ pub(super) async fn tokens(room: &KeptRoom, id: RequestId, granted: Granted, now
         "expires_in": expires_in,
     }))
 }
+
+/// No turn comes any more.
+const CLOSED: Failed = Failed::Said(StatusCode::GONE, "The waiting room is closed");
+/// Seconds after which somebody asks again when nobody knows when it opens.
+const UNKNOWN_PAUSE: u32 = 60;
