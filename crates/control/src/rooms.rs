@@ -15,6 +15,7 @@ use problem::{Finding, Pointer};
 use rooms::{Durability, KeptRoom, Settings, Unusable, Whereabouts};
 use secrets::Vault;
 use store::Unavailable;
+use waiting_page::Page;
 use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Rules, Schedule, State};
 
 use crate::clock::now;
@@ -271,7 +272,16 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
             }
         }
     }
+    for (name, room) in &document.rooms {
+        findings.extend(page(room, &at_rooms.at(name)).err().unwrap_or_default());
+    }
     findings
+}
+
+/// What visitors see who wait, or what is wrong with it.
+fn page(room: &WaitingRoom, at: &Pointer) -> Result<Page, Vec<Finding>> {
+    let RoomPage { title, logo, template, language, texts } = room.page.clone();
+    Page::compile(&waiting_page::Settings { title, logo, template, language, texts }, &at.at("page"))
 }
 
 /// Moments come in the order of what they begin.
@@ -332,6 +342,8 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
                 login: openid.login.as_str().into(),
             })
         }),
+        // A document with findings has no rooms.
+        page: Arc::new(page(room, &Pointer::default()).unwrap_or_default()),
         durability: match room.durability {
             RoomDurability::Disk => Durability::Disk,
             RoomDurability::Process => Durability::Process,

@@ -1,6 +1,7 @@
 //! Waiting rooms.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -27,6 +28,8 @@ pub struct WaitingRoom {
     pub inlet: Option<Inlet>,
     /// When the room opens and closes. Left out, it is open.
     pub schedule: Option<RoomSchedule>,
+    /// What visitors see while they wait.
+    pub page: RoomPage,
     /// What the room is for OpenID clients. Left out, it is nothing for them.
     pub openid: Option<RoomOpenId>,
     /// When a place counts as given.
@@ -49,6 +52,24 @@ impl Default for RoomToken {
     fn default() -> Self {
         Self { issuer: None, validity: Span::seconds(3600) }
     }
+}
+
+/// What visitors see while they wait: a page in their language, which needs no scripts and loads nothing from elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoomPage {
+    /// What is waited for, such as `Tickets for the summer festival`. Left out, it is not named.
+    pub title: Option<String>,
+    /// A picture, at most 32 KiB: `${file:logo.svg}`, or an address such as `data:image/png;base64,...`.
+    pub logo: Option<String>,
+    /// The form of the page, best by `${file:...}`: HTML with `{{lang}}`, `{{dir}}`, `{{head}}`, `{{room}}` and
+    /// `{{languages}}`, and with `{{logo}}` and `{{title}}` if it wants to. It may have styles, and no scripts.
+    pub template: Option<String>,
+    /// The language of those who accept none of the page's, such as `de`. Left out, `en`.
+    pub language: Option<String>,
+    /// Texts that are otherwise, by language and name, such as `{de: {waiting: "Gleich geht es los"}}`. A language that the
+    /// page does not have is added if all its texts are given.
+    pub texts: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// A waiting room as an OpenID provider with one client, whose name is the event.

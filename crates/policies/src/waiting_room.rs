@@ -1,23 +1,23 @@
 //! `waiting-room`: has visitors wait in line before they come to what is behind it, without any work on the site.
 
-mod page;
 mod states;
 
 use std::sync::Arc;
 
-use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
+use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
-use pipeline::{AskOnRequest, ChainBuilder, Exchange, Flow, OnResponse, Policy, Slot, Stage, Step, Verdict};
+use pipeline::{
+    AskOnRequest, Body, ChainBuilder, Exchange, Flow, OnResponse, Policy, Slot, Stage, Step, Verdict,
+};
 use problem::{Finding, Pointer, Problem, ProblemKind};
-use rooms::{Admission, Arrival, KeptRoom, Sessions, Wait};
+use rooms::{Admission, Api, Arrival, Aside, KeptRoom, Sessions, Side, Ticket, Trouble, Visitor};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use waiting_room::RequestId;
 
 use self::states::{
     Told, WAITING_ROOM_CLOSED, WAITING_ROOM_NOT_OPEN, WAITING_ROOM_PAUSED, WAITING_ROOM_PRE_QUEUE,
 };
-use crate::waiting_room_api::{NoRooms, room};
+use crate::waiting_room_api::{NoRooms, room, watched};
 use crate::waiting_room_token::bare;
 
 /// The visitor has a place, and it is not their turn.
@@ -45,18 +45,13 @@ pub static WAITING_ROOM_OUTSIDE: ProblemKind = ProblemKind {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The name of a room in `rooms`.
+    /// The name of a room in `rooms`, which says what the page is like.
     room: String,
-    /// What the page calls what is waited for. Left out, it is called nothing.
-    title: Option<String>,
 }
 
 /// The compiled policy.
 pub struct WaitingRoom {
     room: Option<Arc<KeptRoom>>,
-    title: Option<String>,
-    /// The name of the cookie.
-    cookie: String,
     /// What a browser is given to show next time.
     given: Slot<HeaderValue>,
 }
@@ -76,8 +71,7 @@ impl Policy for WaitingRoom {
 
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
         let kept = room(&config.room, &at.at("room"), chain)?;
-        let cookie = format!("vestibule-room-{}", config.room);
-        Ok(Self { room: kept, title: config.title, cookie, given: chain.slot() })
+        Ok(Self { room: kept, given: chain.slot() })
     }
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
@@ -89,11 +83,19 @@ impl Policy for WaitingRoom {
 impl AskOnRequest for WaitingRoom {
     fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
         let Some(room) = &self.room else { return Step::Now(Err(NoRooms.into())) };
-        let shown = self.shown(room, &exchange.head.headers);
+        let visitor = visitor(exchange);
+        if exchange.method == Method::GET
+            && let Some(aside) = room.aside(&visitor)
+        {
+            return Step::Now(aside.and_then(|aside| answered(room, aside)).map_err(Into::into));
+        }
+        let shown = room.shown(&visitor);
         // Most requests are of those who are in, or who wait.
-        match room.admitted_already(shown, seconds(exchange)) {
+        match room.admitted_already(shown.map(|ticket| ticket.id), visitor.now) {
             Ok(Some(Admission::In(_) | Admission::Passes)) => return Step::Now(Ok(Flow::Next)),
-            Ok(Some(Admission::Waits(_, wait))) => return Step::Now(Ok(self.waits(room, exchange, wait))),
+            Ok(Some(waits @ Admission::Waits(_, wait))) => {
+                return Step::Now(Told { room, exchange, ticket: shown }.waits(waits, wait));
+            }
             Ok(Some(Admission::Held(..) | Admission::Outside | Admission::TooEarly | Admission::TooLate) | None)
             | Err(_) => {}
         }
@@ -102,7 +104,7 @@ impl AskOnRequest for WaitingRoom {
 }
 
 impl WaitingRoom {
-    async fn decide(&self, room: &KeptRoom, exchange: &mut Exchange, shown: Option<RequestId>) -> Verdict {
+    async fn decide(&self, room: &KeptRoom, exchange: &mut Exchange, ticket: Option<Ticket>) -> Verdict {
         let now = exchange.began_at / 1_000_000;
         if let Some(token) = token(&exchange.head.headers)
             && room.admitted(token, now, Sessions::Checked).await?.is_ok()
@@ -110,57 +112,46 @@ impl WaitingRoom {
             return Ok(Flow::Next);
         }
         let arrival = if wants_page(exchange) { Arrival::Page } else { Arrival::Other };
+        let shown = ticket.map(|ticket| ticket.id);
         let admission = room.admit(shown, seconds(exchange), arrival).await?;
         if let Admission::In(id) | Admission::Waits(id, _) | Admission::Held(id, ..) = admission
             && shown != Some(id)
-            && let Some(cookie) = self.cookie(room, id, exchange.scheme)
+            && let Some(cookie) = room.cookie(id, exchange.scheme == "https")
         {
             exchange.note(self.given, cookie);
         }
-        let title = self.title.as_deref().unwrap_or_default();
-        let told = || Ok::<_, rooms::Trouble>(Told { exchange, title, timetable: room.timetable()?, now: seconds(exchange) });
-        Ok(match admission {
-            Admission::In(_) | Admission::Passes => Flow::Next,
-            Admission::Held(_, wait, state) => told()?.held(wait, state),
-            Admission::TooEarly => told()?.too_early(),
-            Admission::TooLate => told()?.too_late(),
-            Admission::Waits(_, wait) => self.waits(room, exchange, wait),
+        let told = Told { room, exchange, ticket };
+        match admission {
+            Admission::In(_) | Admission::Passes => Ok(Flow::Next),
+            Admission::Held(_, wait, state) => told.held(admission, wait, state),
+            Admission::TooEarly => told.too_early(),
+            Admission::TooLate => told.too_late(),
+            Admission::Waits(_, wait) => told.waits(admission, wait),
             Admission::Outside => {
                 let detail = "Open the page in a browser to get a place, or join by the room's own API.";
                 let retry = HeaderValue::from_static("10");
-                Problem::new(&WAITING_ROOM_OUTSIDE).detail(detail).header(RETRY_AFTER, retry).into()
+                Ok(Problem::new(&WAITING_ROOM_OUTSIDE).detail(detail).header(RETRY_AFTER, retry).into())
             }
-        })
-    }
-
-    /// The page that tells somebody who waits, or the problem.
-    fn waits(&self, room: &KeptRoom, exchange: &Exchange, wait: Wait) -> Flow {
-        let pause = pause(wait);
-        let retry = HeaderValue::from(pause);
-        if !wants_page(exchange) {
-            let problem = Problem::new(&WAITING_ROOM_WAIT).header(RETRY_AFTER, retry);
-            return problem.member("position", wait.position).member("ahead", wait.ahead).into();
         }
-        let title = self.title.as_deref().unwrap_or_default();
-        let mut response = page::waiting(title, wait, pause);
-        response.headers_mut().insert(RETRY_AFTER, retry);
-        tracing::trace!(room = &**room.name(), position = wait.position, "somebody waits");
-        Flow::Respond(Box::new(response))
     }
+}
 
-    /// Whose place a request shows.
-    fn shown(&self, room: &KeptRoom, headers: &HeaderMap) -> Option<RequestId> {
-        let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
-        let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let mut tickets = pairs.filter(|(name, _)| *name == self.cookie).map(|(_, ticket)| ticket);
-        tickets.find_map(|ticket| room.read_ticket(ticket))
+/// The answer to what a page asks for beside itself.
+fn answered(room: &Arc<KeptRoom>, aside: Aside) -> Result<Flow, Trouble> {
+    match aside {
+        Aside::Answered(response) => Ok(Flow::Respond(Box::new(response.map(Body::from)))),
+        Aside::Watches => watched(&Api::new(room.clone(), Side::Public)),
     }
+}
 
-    fn cookie(&self, room: &KeptRoom, id: RequestId, scheme: &str) -> Option<HeaderValue> {
-        let secure = if scheme == "https" { "; Secure" } else { "" };
-        let (name, ticket) = (&self.cookie, room.ticket(id));
-        let cookie = format!("{name}={ticket}; Path=/; Max-Age={KEPT}; HttpOnly; SameSite=Lax{secure}");
-        HeaderValue::try_from(cookie).ok()
+/// Who asks, as the room sees them.
+fn visitor(exchange: &Exchange) -> Visitor<'_> {
+    Visitor {
+        headers: &exchange.head.headers,
+        path: exchange.head.uri.path(),
+        query: exchange.head.uri.query().unwrap_or_default(),
+        is_secure: exchange.scheme == "https",
+        now: seconds(exchange),
     }
 }
 
@@ -180,18 +171,6 @@ impl OnResponse for WaitingRoom {
     }
 }
 
-/// How many seconds somebody need not ask again: the longer the line, the longer.
-fn pause(wait: Wait) -> u64 {
-    let base = match wait.ahead {
-        0..=20 => 3,
-        21..=200 => 6,
-        201..=2_000 => 12,
-        _ => 24,
-    };
-    // Not all at once.
-    base + u64::from(wait.position) % (base / 3)
-}
-
 fn wants_page(exchange: &Exchange) -> bool {
     let is_read = matches!(exchange.method, Method::GET | Method::HEAD);
     let accepts = |field: &HeaderValue| field.to_str().is_ok_and(|accepted| accepted.contains("text/html"));
@@ -207,6 +186,3 @@ fn token(headers: &HeaderMap) -> Option<&str> {
 fn seconds(exchange: &Exchange) -> u32 {
     u32::try_from(exchange.began_at / 1_000_000).unwrap_or(u32::MAX)
 }
-
-/// For how many seconds a browser keeps a place.
-const KEPT: u32 = 24 * 60 * 60;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, response};
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -14,7 +14,7 @@ use pipeline::{
     Verdict,
 };
 use problem::{Finding, Pointer};
-use rooms::{Api, Begun, KeptRoom, Operation, Question, Side};
+use rooms::{Api, Begun, KeptRoom, Operation, Question, Side, Trouble};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use store::Unavailable;
@@ -230,9 +230,20 @@ fn answered(api: &Api, operation: Operation, response: Response<Bytes>) -> Verdi
     if operation != Operation::Watch || response.status() != StatusCode::OK {
         return Ok(respond(response));
     }
-    let events = api.watched()?.map(|event| Ok(Frame::data(event)));
-    let body = Body::stream(StreamBody::new(events));
+    let body = events(api)?;
     Ok(Flow::Respond(Box::new(response.map(|_nothing| body))))
+}
+
+/// What is counted, as it changes, to a page of the gateway itself.
+pub(crate) fn watched(api: &Api) -> Result<Flow, Trouble> {
+    let mut response = Response::new(events(api)?);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(Flow::Respond(Box::new(response)))
+}
+
+fn events(api: &Api) -> Result<Body, Trouble> {
+    Ok(Body::stream(StreamBody::new(api.watched()?.map(|event| Ok(Frame::data(event))))))
 }
 
 fn respond(response: Response<Bytes>) -> Flow {

@@ -12,6 +12,7 @@ use waiting_room::{
     Seconds, State, Token, Turn,
 };
 
+use crate::history::{History, Sample};
 use crate::keys::{Desk, Keys, NoKeys};
 use crate::log::{Log, NotKept, Written};
 use crate::settings::{Durability, Inlet, Settings};
@@ -46,6 +47,7 @@ pub struct KeptRoom {
     tickets: Tickets,
     desk: Desk,
     watchers: Watchers,
+    history: Mutex<History>,
     held: Mutex<Held>,
 }
 
@@ -111,6 +113,7 @@ impl KeptRoom {
             tickets,
             desk,
             watchers: Watchers::new(),
+            history: Mutex::new(History::new()),
             held: Mutex::new(held),
         }
     }
@@ -316,8 +319,19 @@ impl KeptRoom {
         }
         let counters = held.room.counters();
         drop(held);
+        self.history.lock().note(now, counters);
         self.watchers.tick(counters);
         Ok(())
+    }
+
+    /// How it went, since this process has it.
+    pub fn history(&self) -> Vec<Sample> {
+        self.history.lock().samples().to_vec()
+    }
+
+    /// How many turns came in how many seconds lately, if any did.
+    pub(crate) fn pace(&self, now: Seconds) -> Option<(u32, u32)> {
+        self.history.lock().pace(now)
     }
 
     /// What signs its tokens, and verifies them.

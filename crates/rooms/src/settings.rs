@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use waiting_page::Page;
 use waiting_room::{MaxSize, Periodic, Rules};
 
 /// What an operator says about a room.
@@ -22,6 +23,8 @@ pub struct Settings {
     pub durability: Durability,
     /// What it is for OpenID clients, if it is anything.
     pub openid: Option<Arc<OpenId>>,
+    /// What visitors see who wait.
+    pub page: Arc<Page>,
 }
 
 /// What a room is for OpenID clients.
@@ -42,7 +45,7 @@ impl Settings {
     pub(crate) fn unused(name: &str) -> Self {
         let (event, rules, inlet, durability) =
             (name.into(), Rules::default(), Inlet::default(), Durability::default());
-        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid: None }
+        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid: None, page: Arc::default() }
     }
 }
 

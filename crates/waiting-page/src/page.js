@@ -70,6 +70,9 @@
     let pause = told.pause;
     try {
       const answer = await fetch(ask("place"), { cache: "no-store", headers: { accept: "application/json" } });
+      if (!answer.ok) throw answer.status;
+      // There is no waiting room any more.
+      if (!/json/.test(answer.headers.get("content-type"))) return again();
       const is = await answer.json();
       reveal("offline", false);
       if (is.turn) return turn();
@@ -92,7 +95,8 @@
       const is = JSON.parse(message.data);
       if (done) return;
       reveal("offline", false);
-      if (is.state && is.state !== told.state) { told.state = is.state; setTimeout(look, chance(3)); }
+      if (told.state && is.state !== told.state) setTimeout(look, chance(3));
+      told.state = is.state;
       if (!told.position) return;
       update(told.position, is.serving_counter);
       if (is.serving_counter >= told.position) look();

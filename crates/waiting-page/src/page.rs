@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -11,7 +12,7 @@ use problem::{Finding, Pointer};
 use crate::language::{Language, Languages};
 use crate::room;
 use crate::template::{Slot, Template};
-use crate::{ASKS, Update, View};
+use crate::{ASKS, Situation, Update, View};
 
 /// What an operator says of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,8 +35,8 @@ pub struct Page {
     title: String,
     /// The address of the picture.
     logo: Option<String>,
-    template: Template,
-    languages: Languages,
+    template: Arc<Template>,
+    languages: Arc<Languages>,
     /// The language of those who accept none.
     otherwise: Option<Language>,
     /// The sources of styles that the policy allows.
@@ -46,12 +47,16 @@ impl Page {
     /// The page that an operator wants, or what is wrong with it.
     pub fn compile(settings: &Settings, at: &Pointer) -> Result<Self, Vec<Finding>> {
         let mut findings = Vec::new();
-        let languages = Languages::with(&settings.texts, &at.at("texts"), &mut findings);
+        let languages = if settings.texts.is_empty() {
+            USUAL.languages.clone()
+        } else {
+            Arc::new(Languages::with(&settings.texts, &at.at("texts"), &mut findings))
+        };
         let template = match &settings.template {
-            None => Template::usual(),
-            Some(html) => Template::read(html, &at.at("template")).unwrap_or_else(|wrong| {
+            None => USUAL.template.clone(),
+            Some(html) => Template::read(html, &at.at("template")).map(Arc::new).unwrap_or_else(|wrong| {
                 findings.extend(wrong);
-                Template::usual()
+                USUAL.template.clone()
             }),
         };
         let logo = settings.logo.as_deref().map(|logo| picture(logo, &at.at("logo"), &mut findings));
@@ -145,7 +150,7 @@ impl Page {
                 escaped(&self.title),
             ),
         );
-        if view.update == Update::Live {
+        if view.update == Update::Live && view.situation != Situation::Closed {
             // Where scripts run, they do it better.
             let pause = view.pause;
             put(page, format_args!("<noscript><meta http-equiv=\"refresh\" content=\"{pause}\"></noscript>\n"));
@@ -171,6 +176,22 @@ impl Page {
         page.push_str("</ul>\n</details>\n");
     }
 }
+
+impl Default for Page {
+    fn default() -> Self {
+        USUAL.clone()
+    }
+}
+
+/// The page of a room of which an operator says nothing. All pages share what they have of it: there may be many rooms.
+static USUAL: LazyLock<Page> = LazyLock::new(|| Page {
+    title: String::new(),
+    logo: None,
+    template: Arc::new(Template::usual()),
+    languages: Arc::new(Languages::with(&BTreeMap::new(), &Pointer::default(), &mut Vec::new())),
+    otherwise: None,
+    styles: source(STYLE),
+});
 
 /// The address of this page that asks the gateway for something, as it stands in HTML.
 pub(crate) fn address(query: &str, what: &str) -> String {
