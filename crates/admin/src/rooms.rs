@@ -7,6 +7,7 @@ use rooms::{KeptRoom, NoKeys, Trouble};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use waiting_room::{MaxSize, PassOn, Periodic};
 
 use crate::body::Json;
 use crate::failure::{CONFLICT, FAILED, Failure};
@@ -39,6 +40,41 @@ pub(crate) struct Shown {
     completed: u32,
     /// Visits that came to another end.
     abandoned: u32,
+    /// For how many seconds a turn can be taken; absent where it is for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position_expiry: Option<u32>,
+    /// Whether turns that nobody takes go to the next in line.
+    passes_on: bool,
+    /// For how many seconds a token holds.
+    validity: u32,
+    /// What raises the serving number by itself.
+    inlet: ShownInlet,
+}
+
+/// What raises the serving number of a waiting room by itself.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "RoomInlet")]
+enum ShownInlet {
+    /// Nothing does.
+    Manual,
+    /// The clock.
+    Periodic {
+        /// So many come in,
+        by: u32,
+        /// every so many seconds,
+        every: u32,
+        /// after this moment, in seconds since 1970; 0: at once,
+        from: u32,
+        /// and before this one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<u32>,
+    },
+    /// Those who leave.
+    MaxSize {
+        /// So many are in at a time.
+        size: u32,
+    },
 }
 
 /// A key that another program made.
@@ -208,10 +244,10 @@ async fn told(room: &KeptRoom, admin: &Admin, storage: &Storage, change: &str) -
 
 fn shown(room: &KeptRoom, admin: &Admin) -> Result<Shown, Failure> {
     let counters = room.counters().map_err(unavailable)?;
-    let now = seconds(admin);
+    let (now, settings) = (seconds(admin), room.settings());
     Ok(Shown {
         name: room.name().to_string(),
-        event: room.settings().event.to_string(),
+        event: settings.event.to_string(),
         state: counters.state.name(),
         queue_counter: counters.queue,
         serving_counter: counters.serving,
@@ -221,14 +257,24 @@ fn shown(room: &KeptRoom, admin: &Admin) -> Result<Shown, Failure> {
         active: room.look(|room| room.active(now)).map_err(unavailable)?,
         completed: counters.completed,
         abandoned: counters.abandoned,
+        position_expiry: settings.rules.expiry.map(|expiry| expiry.period),
+        passes_on: settings.rules.expiry.is_some_and(|expiry| expiry.pass_on == PassOn::ToTheNext),
+        validity: settings.validity,
+        inlet: match settings.inlet {
+            rooms::Inlet::Manual => ShownInlet::Manual,
+            rooms::Inlet::Periodic(Periodic { by, every, from, until }) => {
+                ShownInlet::Periodic { by, every, from, until }
+            }
+            rooms::Inlet::MaxSize(MaxSize { size }) => ShownInlet::MaxSize { size },
+        },
     })
 }
 
-fn no_room(name: &str) -> Failure {
+pub(crate) fn no_room(name: &str) -> Failure {
     Failure::not_found(format!("room `{name}` in the configuration"))
 }
 
-fn unavailable(trouble: Trouble) -> Failure {
+pub(crate) fn unavailable(trouble: Trouble) -> Failure {
     Problem::new(&CONFLICT).detail("Waiting rooms are not in this process at the moment.").because(trouble).into()
 }
 
@@ -241,7 +287,7 @@ fn not_taken(error: NoKeys) -> Failure {
     }
 }
 
-fn seconds(admin: &Admin) -> u32 {
+pub(crate) fn seconds(admin: &Admin) -> u32 {
     u32::try_from(now(admin)).unwrap_or(u32::MAX)
 }
 

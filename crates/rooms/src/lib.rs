@@ -25,6 +25,7 @@ mod sight;
 mod snapshot;
 mod states;
 mod ticket;
+mod visits;
 mod watching;
 mod wire;
 
@@ -42,3 +43,4 @@ pub use self::rooms::{Rooms, Unusable, Whereabouts};
 pub use self::settings::{Durability, Inlet, OpenId, Settings};
 pub use self::sight::{Aside, Ticket, Visitor};
 pub use self::states::Timetable;
+pub use self::visits::{Visit, VisitState};
