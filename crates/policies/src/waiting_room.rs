@@ -137,7 +137,7 @@ impl WaitingRoom {
 }
 
 /// The answer to what a page asks for beside itself.
-fn answered(room: &Arc<KeptRoom>, aside: Aside) -> Result<Flow, Trouble> {
+pub(crate) fn answered(room: &Arc<KeptRoom>, aside: Aside) -> Result<Flow, Trouble> {
     match aside {
         Aside::Answered(response) => Ok(Flow::Respond(Box::new(response.map(Body::from)))),
         Aside::Watches => watched(&Api::new(room.clone(), Side::Public)),
@@ -145,7 +145,7 @@ fn answered(room: &Arc<KeptRoom>, aside: Aside) -> Result<Flow, Trouble> {
 }
 
 /// Who asks, as the room sees them.
-fn visitor(exchange: &Exchange) -> Visitor<'_> {
+pub(crate) fn visitor(exchange: &Exchange) -> Visitor<'_> {
     Visitor {
         headers: &exchange.head.headers,
         path: exchange.head.uri.path(),

@@ -160,6 +160,13 @@ impl WaitingRoomApi {
             exchange.note(self.asked, operation);
             return Step::Now(Ok(Flow::Next));
         }
+        // Who waits there has the room's own page, which asks for more.
+        if operation == Operation::Authorize
+            && let Some(aside) = api.room().aside(&crate::waiting_room::visitor(exchange))
+        {
+            let answered = aside.and_then(|aside| crate::waiting_room::answered(api.room(), aside));
+            return Step::Now(answered.map_err(Into::into));
+        }
         // Most questions are answered at once.
         if !operation.is_post()
             && let Some(response) = api.answer(operation, &question(exchange, &[])).now_or_never()
@@ -218,7 +225,9 @@ fn below(exchange: &Exchange) -> &str {
 
 fn question<'a>(exchange: &'a Exchange, body: &'a [u8]) -> Question<'a> {
     Question {
+        path: exchange.head.uri.path(),
         query: exchange.head.uri.query().unwrap_or_default(),
+        is_secure: exchange.scheme == "https",
         headers: &exchange.head.headers,
         body,
         now: u32::try_from(exchange.began_at / 1_000_000).unwrap_or(u32::MAX),

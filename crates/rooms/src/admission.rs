@@ -42,6 +42,15 @@ pub enum Arrival {
     Other,
 }
 
+/// What becomes of a turn that has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turns {
+    /// It is taken.
+    Taken,
+    /// It is left for who asks with its place.
+    Left,
+}
+
 /// How a place stands.
 enum Standing {
     Inside,
@@ -60,10 +69,26 @@ impl KeptRoom {
         if self.look(Room::state)? == State::PassingEverybody {
             return Ok(Admission::Passes);
         }
+        self.line_up(known, now, arrival, Turns::Taken).await
+    }
+
+    /// As [`Self::admit`] for a page, but the turn is not taken: who is in has a place by which somebody else takes it.
+    pub(crate) async fn await_turn(&self, known: Option<RequestId>, now: Seconds) -> Result<Admission, Trouble> {
+        self.catch_up_by(now)?;
+        self.line_up(known, now, Arrival::Page, Turns::Left).await
+    }
+
+    async fn line_up(
+        &self,
+        known: Option<RequestId>,
+        now: Seconds,
+        arrival: Arrival,
+        turns: Turns,
+    ) -> Result<Admission, Trouble> {
         if let Some(id) = known {
             match self.standing(id, now)? {
                 Standing::Inside => return Ok(Admission::In(id)),
-                Standing::MayEnter => return self.enter(id, now).await,
+                Standing::MayEnter => return self.enter(id, now, turns).await,
                 Standing::Waits(wait) => return Ok(Admission::Waits(id, wait)),
                 Standing::Held(wait, state) => return Ok(Admission::Held(id, wait, state)),
                 Standing::TooLate => return Ok(Admission::TooLate),
@@ -86,7 +111,7 @@ impl KeptRoom {
             Standing::Waits(wait) => Ok(Admission::Waits(id, wait)),
             Standing::Held(wait, state) => Ok(Admission::Held(id, wait, state)),
             Standing::TooLate => Ok(Admission::TooLate),
-            Standing::Inside | Standing::MayEnter | Standing::None => self.enter(id, now).await,
+            Standing::Inside | Standing::MayEnter | Standing::None => self.enter(id, now, turns).await,
         }
     }
 
@@ -107,12 +132,38 @@ impl KeptRoom {
         })
     }
 
+    /// How somebody stands by the place that they show, without that anything happens. None: to open the page brings them
+    /// in, or into the line.
+    pub(crate) fn stands(&self, known: Option<RequestId>, now: Seconds) -> Result<Option<Admission>, Trouble> {
+        self.catch_up_by(now)?;
+        let rules = self.settings().rules;
+        self.look(|room| {
+            if room.state() == State::PassingEverybody {
+                return Some(Admission::Passes);
+            }
+            let known = known.map(|id| (id, standing(room, id, now, &rules)));
+            match (known, room.state()) {
+                (Some((id, Standing::Inside)), _) => Some(Admission::In(id)),
+                (Some((id, Standing::Waits(wait))), _) => Some(Admission::Waits(id, wait)),
+                (Some((id, Standing::Held(wait, state))), _) => Some(Admission::Held(id, wait, state)),
+                (None | Some((_, Standing::None)), State::Idle) => Some(Admission::TooEarly),
+                (None | Some((_, Standing::None)), State::Closed) | (Some((_, Standing::TooLate)), _) => {
+                    Some(Admission::TooLate)
+                }
+                (None | Some((_, Standing::None | Standing::MayEnter)), _) => None,
+            }
+        })
+    }
+
     fn standing(&self, id: RequestId, now: Seconds) -> Result<Standing, Trouble> {
         let rules = self.settings().rules;
         self.look(|room| standing(room, id, now, &rules))
     }
 
-    async fn enter(&self, id: RequestId, now: Seconds) -> Result<Admission, Trouble> {
+    async fn enter(&self, id: RequestId, now: Seconds, turns: Turns) -> Result<Admission, Trouble> {
+        if turns == Turns::Left {
+            return Ok(Admission::In(id));
+        }
         match self.take_turn(id, now, Wish::default()).await? {
             Ok(_) => Ok(Admission::In(id)),
             // The number was lowered, or the room was reset, a moment ago.

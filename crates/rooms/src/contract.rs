@@ -155,6 +155,11 @@ impl Api {
         Self { room, side }
     }
 
+    /// The room.
+    pub fn room(&self) -> &Arc<KeptRoom> {
+        &self.room
+    }
+
     /// What becomes of a request by its method and its path below the API's own.
     pub fn begin(&self, method: &Method, path: &str) -> Begun {
         let Some(operation) = Operation::named(self.side, path) else {
@@ -209,7 +214,7 @@ impl Api {
             Operation::UpdateInlet => private::update_inlet(room, question).await,
             Operation::OpenIdConfiguration => openid::configuration(room),
             Operation::Jwks => openid::jwks(room, question).await,
-            Operation::Authorize => openid::authorize(room, question),
+            Operation::Authorize => openid::authorize(room, question).await,
             Operation::Token => openid::token(room, question).await,
             Operation::UserInfo => openid::user_info(room, question).await,
         };

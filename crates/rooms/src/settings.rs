@@ -36,8 +36,8 @@ pub struct OpenId {
     pub client_secret: Arc<str>,
     /// Where browsers may be sent back to.
     pub redirect_uris: Vec<String>,
-    /// The page where people join.
-    pub login: Arc<str>,
+    /// The page where people join. None: they wait where they are asked to authorize.
+    pub login: Option<Arc<str>>,
 }
 
 impl Settings {

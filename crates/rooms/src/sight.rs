@@ -171,15 +171,7 @@ impl KeptRoom {
 
     /// What a page is told that looks again without being loaded again. Nothing happens by it.
     fn told(&self, visitor: &Visitor<'_>) -> Result<Response<Bytes>, Trouble> {
-        self.catch_up_by(visitor.now)?;
-        let ticket = self.shown(visitor);
-        let known = self.admitted_already(ticket.map(|ticket| ticket.id), visitor.now)?;
-        let stands = match (known, self.look(waiting_room::Room::state)?) {
-            (Some(admission), _) => Some(admission),
-            (None, State::Idle) if ticket.is_none() => Some(Admission::TooEarly),
-            (None, State::Closed) => Some(Admission::TooLate),
-            (None, _) => None,
-        };
+        let stands = self.stands(self.shown(visitor).map(|ticket| ticket.id), visitor.now)?;
         let told = match stands {
             // To load the page is what brings them in, or into the line again.
             None | Some(Admission::In(_) | Admission::Passes | Admission::Outside) => json!({ "turn": true }),

@@ -74,6 +74,7 @@ pub(crate) fn settings() -> Settings {
         inlet: Inlet::Manual,
         durability: Durability::Disk,
         openid: None,
+        page: Arc::default(),
     }
 }
 
@@ -140,7 +141,8 @@ impl Scene {
             Begun::Answered(response) => response,
             Begun::Elsewhere => panic!("{target} is none of the API"),
             Begun::Asks(operation) => {
-                let question = Question { query, headers: &headers, body: body.as_bytes(), now: self.now.get() };
+                let (body, now) = (body.as_bytes(), self.now.get());
+                let question = Question { path, query, is_secure: true, headers: &headers, body, now };
                 api.answer(operation, &question).await
             }
         };
