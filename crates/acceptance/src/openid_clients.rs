@@ -128,7 +128,8 @@ impl Apache {
         let settings = settings.replace("ISSUER", issuer).replace("SECRET", SECRET);
         std::fs::write(at.join("apache.conf"), settings).unwrap();
         let mut command = Command::new("/usr/sbin/apache2");
-        command.arg("-DFOREGROUND").arg("-f").arg(at.join("apache.conf"));
+        // One process, which ends with the test.
+        command.arg("-X").arg("-f").arg(at.join("apache.conf"));
         let child = command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn();
         let child = child.expect("apache2 is installed");
         eventually("apache2 listens", || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()).await;

@@ -268,3 +268,147 @@ const WISHES: &str = "vestibule-page";
 /// For how many seconds a browser keeps a place, and a wish.
 const DAY: u32 = 24 * 60 * 60;
 const YEAR: u32 = 365 * DAY;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use waiting_room::Schedule;
+
+    use super::*;
+    use crate::tests::{Scene, settings};
+    use crate::{Arrival, Settings};
+
+    /// Somebody with these headers who asks for a path and a query.
+    async fn with<R>(
+        scene: &Scene,
+        headers: &[(&'static str, &str)],
+        (path, query): (&str, &str),
+        look: impl AsyncFnOnce(&KeptRoom, &Visitor<'_>) -> R,
+    ) -> R {
+        let value = |value: &str| HeaderValue::from_str(value).unwrap();
+        let headers = headers.iter().map(|(name, text)| (name.parse().unwrap(), value(text))).collect();
+        let visitor = Visitor { headers: &headers, path, query, is_secure: false, now: scene.now.get() };
+        look(&scene.room, &visitor).await
+    }
+
+    async fn aside(scene: &Scene, cookie: &str, query: &str) -> Response<Bytes> {
+        with(scene, &[("cookie", cookie)], ("/shop", query), async |room, visitor| match room.aside(visitor) {
+            Some(Ok(Aside::Answered(response))) => response,
+            other => panic!("{query}: {other:?}"),
+        })
+        .await
+    }
+
+    async fn told(scene: &Scene, cookie: &str) -> Value {
+        serde_json::from_slice(aside(scene, cookie, "a=1&vestibule-room=place").await.body()).unwrap()
+    }
+
+    /// The cookie of somebody who joins.
+    async fn joined(scene: &Scene) -> String {
+        let admission = scene.room.admit(None, scene.now.get(), Arrival::Page).await.unwrap();
+        let (Admission::Waits(id, _) | Admission::Held(id, ..) | Admission::In(id)) = admission else { panic!() };
+        let cookie = scene.room.cookie(id, false).unwrap();
+        cookie.to_str().unwrap().split(';').next().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_cookie_keeps_a_place_and_what_was_served_then() {
+        let scene = Scene::new();
+        scene.increment(3).await;
+        scene.joined(3).await;
+        let cookie = joined(&scene).await;
+        let shown = async |cookie: &str| {
+            with(&scene, &[("cookie", cookie)], ("/", ""), async |room, visitor| room.shown(visitor)).await
+        };
+        let ticket = shown(&format!("theme=dark; {cookie}")).await.unwrap();
+        assert_eq!((scene.room.look(|room| room.find(ticket.id)).unwrap().unwrap().0, ticket.since), (4, 3));
+        assert_eq!(shown(&cookie.replace(".3", "")).await.unwrap().since, 0);
+        assert_eq!(shown(&cookie.replace(".3", ".nonsense")).await.unwrap().since, 0);
+        for other in ["", "x=y", &cookie.replace("sale=", "sale=A"), &cookie.replace("sale=", "other=")] {
+            assert_eq!(shown(other).await, None, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_that_looks_again_is_told_how_it_stands_and_nothing_happens_by_it() {
+        let scene = Scene::new();
+        assert_eq!(told(&scene, "").await["turn"], true, "to open the page gives a place");
+        scene.joined(2).await;
+        let cookie = joined(&scene).await;
+        let waits = told(&scene, &cookie).await;
+        assert_eq!((&waits["situation"], &waits["position"], &waits["serving"]), (&"waiting".into(), &3.into(), &0.into()));
+        for (state, situation) in [(State::Paused, "paused"), (State::PreQueue, "early"), (State::Closed, "closed")] {
+            scene.room.set_state(state, scene.now.get()).await.unwrap();
+            assert_eq!(told(&scene, &cookie).await["situation"], situation);
+        }
+        scene.room.set_state(State::Idle, scene.now.get()).await.unwrap();
+        assert_eq!(told(&scene, "").await["situation"], "idle");
+        scene.room.set_state(State::Open, scene.now.get()).await.unwrap();
+        scene.increment(3).await;
+        assert_eq!(told(&scene, &cookie).await["turn"], true);
+        let counters = scene.room.counters().unwrap();
+        assert_eq!((counters.queue, counters.tokens), (3, 0));
+    }
+
+    #[tokio::test]
+    async fn what_somebody_wants_pages_to_be_is_kept_beside_what_they_wanted_before() {
+        let scene = Scene::new();
+        for (cookie, query, location, kept) in [
+            ("", "vestibule-room=in-de", "/shop", "de"),
+            ("", "a=1&vestibule-room=in-PT&b=2", "/shop?a=1&b=2", "pt"),
+            ("vestibule-page=de", "a=%2F&vestibule-room=still", "/shop?a=%2F", "de.still"),
+            ("vestibule-page=de.still", "vestibule-room=in-fr", "/shop", "fr.still"),
+            ("vestibule-page=fr.still", "vestibule-room=live", "/shop", "fr"),
+            ("vestibule-page=fr", "vestibule-room=nonsense", "/shop", ""),
+        ] {
+            let response = aside(&scene, cookie, query).await;
+            let headers = response.headers();
+            assert_eq!((response.status(), headers[LOCATION].to_str().unwrap()), (StatusCode::SEE_OTHER, location));
+            assert!(headers[SET_COOKIE].to_str().unwrap().starts_with(&format!("vestibule-page={kept}; ")), "{query}");
+        }
+        let location = with(&scene, &[], ("//evil.example/x", "vestibule-room=live"), async |room, visitor| {
+            let Some(Ok(Aside::Answered(response))) = room.aside(visitor) else { panic!() };
+            response.headers()[LOCATION].clone()
+        });
+        assert_eq!(location.await, "/evil.example/x", "nobody is sent elsewhere");
+        with(&scene, &[], ("/", "a=vestibule-room&vestibule-rooms=1"), async |room, visitor| {
+            assert!(room.aside(visitor).is_none());
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_page_is_in_the_language_that_somebody_chose_or_accepts() {
+        let scene = Scene::new();
+        let page = async |headers: &[(&'static str, &str)]| {
+            with(&scene, headers, ("/shop", "a=1"), async |room, visitor| {
+                let response = room.page(visitor, Admission::TooEarly, None).unwrap();
+                String::from_utf8(response.body().to_vec()).unwrap()
+            })
+            .await
+        };
+        assert!(page(&[("accept-language", "fr-CA")]).await.contains("<html lang=\"fr\""));
+        let chosen = page(&[("accept-language", "fr"), ("cookie", "vestibule-page=ar.still")]).await;
+        assert!(chosen.contains("<html lang=\"ar\" dir=\"rtl\"") && chosen.contains("?a=1&amp;vestibule-room=live"));
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_told_for_how_long_once_turns_come_regularly() {
+        let scene = Scene::new();
+        scene.joined(30).await;
+        let cookie = joined(&scene).await;
+        assert_eq!(told(&scene, &cookie).await["wait"], Value::Null);
+        for _ in 0..10 {
+            scene.wait(6);
+            scene.increment(1).await;
+            scene.tick();
+        }
+        // Twenty before this one, and one in six seconds.
+        assert_eq!(told(&scene, &cookie).await["wait"], "1\u{2013}3 min");
+        let scheduled = Schedule { opens: Some(scene.now.get() + 100), ..Schedule::default() };
+        let rules = waiting_room::Rules { schedule: scheduled, ..waiting_room::Rules::default() };
+        let scene = Scene::with(Settings { rules, ..settings() });
+        let early = told(&scene, "").await;
+        assert_eq!((&early["situation"], &early["opens"]), (&"idle".into(), &1_800_000_160.into()));
+    }
+}
