@@ -70,10 +70,10 @@ impl Console {
         let session = get(who).post(sign_in).delete(sign_out);
         let guarded = Router::new()
             .route("/console/session", session)
-            .nest("/console/api", api.layer(middleware::from_fn_with_state(desk.clone(), by_cookie)))
+            .nest_service("/console/api", api.layer(middleware::from_fn_with_state(desk.clone(), by_cookie)))
             .layer(middleware::from_fn(from_the_page));
         Router::new()
-            .route("/console", get(async || Redirect::to("/console/")))
+            .route("/console", get(|| async { Redirect::to("/console/") }))
             .route("/console/", get(files::page))
             .route("/console/console.js", get(files::script))
             .route("/console/plot.js", get(files::plot))

@@ -51,6 +51,14 @@ struct Wishes<'a> {
     update: Update,
 }
 
+/// What a cookie says behind the language.
+fn mark(update: Update) -> &'static str {
+    match update {
+        Update::Live => "",
+        Update::Still => ".still",
+    }
+}
+
 impl Visitor<'_> {
     fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
         let fields = self.headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
@@ -149,7 +157,7 @@ impl KeptRoom {
             "still" => format!("{language}.still"),
             "live" => language.to_owned(),
             other => {
-                let (page, still) = (&self.settings().page, if wishes.update == Update::Still { ".still" } else { "" });
+                let (page, still) = (self.settings().page.clone(), mark(wishes.update));
                 let language = other.strip_prefix("in-").and_then(|tag| page.tagged(tag));
                 // Whatever else it is, it is not for what is behind the room.
                 language.map(|language| format!("{}{still}", page.tag(language))).unwrap_or_default()
@@ -177,7 +185,7 @@ impl KeptRoom {
             None | Some(Admission::In(_) | Admission::Passes | Admission::Outside) => json!({ "turn": true }),
             Some(admission) => {
                 let (situation, wait) = self.situation(admission)?;
-                let page = &self.settings().page;
+                let page = self.settings().page.clone();
                 let language = page.language(visitor.wishes().language, accepted(visitor.headers));
                 let expected = wait.and_then(|wait| self.expected(wait, visitor.now));
                 let (span, likely) = expected.map(|expected| page.expected(language, expected)).unzip();
