@@ -19,7 +19,7 @@
   };
 
   const update = (position, serving) => {
-    const now = Math.max(0, position - 1 - Math.max(0, serving));
+    const now = Math.max(0, position - 1 - serving);
     show("place", number(position));
     show("ahead", number(now));
     show("serving", number(Math.max(0, serving)));
@@ -52,7 +52,7 @@
     document.title = `✓ ${texts.turn}`;
     show("heading", texts.turn);
     show("about", texts.turn_about);
-    ["facts", "progress", "rest", "alerts"].forEach((name) => reveal(name, false));
+    ["facts", "progress", "next", "rest"].forEach((name) => reveal(name, false));
     reveal("enter");
     say(texts.turn, true);
     sound();

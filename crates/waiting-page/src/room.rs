@@ -29,14 +29,16 @@ pub(crate) fn room(page: &mut String, view: &View<'_>, texts: &Texts, title: &st
         Situation::Paused => &texts.paused_about,
         Situation::Closed => &texts.closed_about,
     };
-    put(page, format_args!("<h1 data-v=\"heading\">{heading}</h1>\n<p data-v=\"about\">{}</p>\n", escaped(about)));
+    put(page, format_args!("<h1 data-v=\"heading\">{heading}</h1>\n"));
     put(page, format_args!("<p data-v=\"said\" class=\"v-said\" role=\"status\"></p>\n"));
     let enter = escaped(&texts.enter);
     put(page, format_args!("<p data-v=\"enter\" hidden><a class=\"v-enter\" href=\"\">{enter}</a></p>\n"));
     let is_over = view.situation == Situation::Closed;
     if !is_over {
         facts(page, view, texts);
+        put(page, format_args!("<h2 data-v=\"next\">{}</h2>\n", escaped(&texts.next)));
     }
+    put(page, format_args!("<p data-v=\"about\">{}</p>\n", escaped(about)));
     if let Some(addition) = view.addition {
         put(page, format_args!("{}\n<script>{}</script>\n", addition.html, addition.script));
     }
