@@ -16,12 +16,12 @@ use rooms::{Durability, KeptRoom, Settings, Unusable, Whereabouts};
 use secrets::Vault;
 use store::Unavailable;
 use waiting_page::Page;
-use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Rules, Schedule, State};
+use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Presence, Rules, Schedule, State};
 
 use crate::clock::now;
 
 /// How often it is looked for what is due in rooms.
-const TICK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// How often it is tried to have rooms that another process has.
 const TAKE: Duration = Duration::from_millis(20);
 
@@ -33,12 +33,15 @@ pub struct Rooms {
     opened: Mutex<Option<Arc<rooms::Rooms>>>,
     /// The names of rooms of the document that is compiled next or serves.
     named: Mutex<Vec<String>>,
+    /// Who reads their log beside this.
+    pub(crate) readers: Mutex<Vec<String>>,
 }
 
 impl Rooms {
     /// Rooms of a store, of which no document has named any.
     pub fn kept_in(store: &Path, vault: Arc<Vault>) -> Self {
-        Self { folder: store.join(FOLDER), vault, opened: Mutex::default(), named: Mutex::default() }
+        let (opened, named, readers) = Default::default();
+        Self { folder: store.join(FOLDER), vault, opened, named, readers }
     }
 
     /// Has the rooms at hand that a document names, before it is compiled. Those that serve stay as they are. It blocks.
@@ -90,12 +93,17 @@ impl Rooms {
         let rooms = self.opened().map(|rooms| rooms.all()).unwrap_or_default();
         let read = |room: Arc<KeptRoom>| {
             let (counters, active) = room.look(|room| (room.counters(), room.active(now))).ok()?;
-            (counters.queue > 0 || counters.state != State::Open).then(|| rooms::metrics::Reading { room: room.name().to_string(), counters, active })
+            (counters.queue > 0 || counters.state != State::Open).then(|| rooms::metrics::Reading {
+                room: room.name().to_string(),
+                counters,
+                active,
+                happened: room.happened().read().filter(|(_, count)| *count > 0).collect(),
+            })
         };
         rooms.into_iter().filter_map(read).collect()
     }
 
-    fn opened(&self) -> Option<Arc<rooms::Rooms>> {
+    pub(crate) fn opened(&self) -> Option<Arc<rooms::Rooms>> {
         self.opened.lock().clone()
     }
 
@@ -104,7 +112,8 @@ impl Rooms {
         if let Some(rooms) = &*opened {
             return Ok(rooms.clone());
         }
-        let rooms = Arc::new(rooms::Rooms::open(&self.folder, self.vault.clone(), now().0)?);
+        let readers = self.readers.lock().clone();
+        let rooms = Arc::new(rooms::Rooms::open_with(&self.folder, self.vault.clone(), now().0, &readers)?);
         *opened = Some(rooms.clone());
         Ok(rooms)
     }
@@ -243,6 +252,8 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         for (at, span) in [
             (at.at("token").at("validity"), Some(room.token.validity)),
             (at.at("position_expiry"), room.position_expiry),
+            (at.at("presence").at("absent_after"), room.presence.map(|presence| presence.absent_after)),
+            (at.at("presence").at("grace"), room.presence.map(|presence| presence.grace)),
         ] {
             if span.is_some_and(|span| !(1..=LONGEST).contains(&span.duration().as_secs())) {
                 wrong(&at, "is not between a second and ten years");
@@ -317,6 +328,10 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
                 RoomCompatibility::Mended => Compatibility::Mended,
                 RoomCompatibility::Strict => Compatibility::Strict,
             },
+            presence: room.presence.map(|presence| Presence {
+                absent_after: whole(presence.absent_after),
+                grace: whole(presence.grace),
+            }),
             schedule: room.schedule.map_or_else(Schedule::default, |schedule| Schedule {
                 pre_queue: schedule.pre_queue.map(Moment::seconds),
                 opens: schedule.opens.map(Moment::seconds),
@@ -335,6 +350,7 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
             }),
             Some(Inlet::MaxSize(inlet)) => rooms::Inlet::MaxSize(MaxSize { size: inlet.size }),
         },
+        metrics_events: room.metrics_events,
         openid: room.openid.as_ref().map(|openid| {
             Arc::new(rooms::OpenId {
                 issuer: openid.issuer.trim_end_matches('/').into(),

@@ -26,12 +26,16 @@ pub struct WaitingRoom {
     pub expired_turns: ExpiredTurns,
     /// What raises the serving number by itself. Left out, nothing does.
     pub inlet: Option<Inlet>,
+    /// When somebody who waits counts as absent, so that the next in line gets their turn. Left out, everybody counts as there.
+    pub presence: Option<RoomPresence>,
     /// When the room opens and closes. Left out, it is open.
     pub schedule: Option<RoomSchedule>,
     /// What visitors see while they wait.
     pub page: RoomPage,
     /// What the room is for OpenID clients. Left out, it is nothing for them.
     pub openid: Option<RoomOpenId>,
+    /// Whether what is counted is an event of `room_events` each minute, as with `EnableEventsGeneration`.
+    pub metrics_events: bool,
     /// When a place counts as given.
     pub durability: RoomDurability,
     /// Whether accidents of "Virtual Waiting Room on AWS" are repeated where a client can tell.
@@ -88,6 +92,23 @@ pub struct RoomOpenId {
     /// which also does what a client may want that sends a `nonce`.
     #[serde(default)]
     pub login: Option<String>,
+}
+
+/// Who is there when their turn comes: whoever asks by their `request_id`, or by the cookie of `waiting-room`, or watches with
+/// their `request_id`. The turn of somebody absent goes to the next in line at once, when the room's inlet lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoomPresence {
+    /// After how long without a sign of them somebody is absent.
+    pub absent_after: Span,
+    /// For how long after their turn came somebody absent may come back and take it.
+    pub grace: Span,
+}
+
+impl Default for RoomPresence {
+    fn default() -> Self {
+        Self { absent_after: Span::seconds(90), grace: Span::seconds(300) }
+    }
 }
 
 /// When a waiting room opens and closes, such as `{opens: "2026-12-01T10:00:00Z"}`.

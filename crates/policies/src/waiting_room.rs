@@ -10,7 +10,7 @@ use pipeline::{
     AskOnRequest, Body, ChainBuilder, Exchange, Flow, OnResponse, Policy, Slot, Stage, Step, Verdict,
 };
 use problem::{Finding, Pointer, Problem, ProblemKind};
-use rooms::{Admission, Api, Arrival, Aside, KeptRoom, Sessions, Side, Ticket, Trouble, Visitor};
+use rooms::{Admission, Arrival, Aside, KeptRoom, Sessions, Ticket, Trouble, Visitor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -87,7 +87,7 @@ impl AskOnRequest for WaitingRoom {
         if exchange.method == Method::GET
             && let Some(aside) = room.aside(&visitor)
         {
-            return Step::Now(aside.and_then(|aside| answered(room, aside)).map_err(Into::into));
+            return Step::Now(aside.and_then(|aside| answered(room, &visitor, aside)).map_err(Into::into));
         }
         let shown = room.shown(&visitor);
         // Most requests are of those who are in, or who wait.
@@ -137,10 +137,10 @@ impl WaitingRoom {
 }
 
 /// The answer to what a page asks for beside itself.
-pub(crate) fn answered(room: &Arc<KeptRoom>, aside: Aside) -> Result<Flow, Trouble> {
+pub(crate) fn answered(room: &Arc<KeptRoom>, visitor: &Visitor<'_>, aside: Aside) -> Result<Flow, Trouble> {
     match aside {
         Aside::Answered(response) => Ok(Flow::Respond(Box::new(response.map(Body::from)))),
-        Aside::Watches => watched(&Api::new(room.clone(), Side::Public)),
+        Aside::Watches(id) => Ok(watched(room.watched(id, visitor.now)?)),
     }
 }
 

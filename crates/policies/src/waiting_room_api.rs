@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, response};
 use http_body::Frame;
@@ -14,7 +14,7 @@ use pipeline::{
     Verdict,
 };
 use problem::{Finding, Pointer};
-use rooms::{Api, Begun, KeptRoom, Operation, Question, Side, Trouble};
+use rooms::{Api, Begun, KeptRoom, Operation, Question, Side};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use store::Unavailable;
@@ -164,18 +164,19 @@ impl WaitingRoomApi {
         if operation == Operation::Authorize
             && let Some(aside) = api.room().aside(&crate::waiting_room::visitor(exchange))
         {
-            let answered = aside.and_then(|aside| crate::waiting_room::answered(api.room(), aside));
+            let visitor = crate::waiting_room::visitor(exchange);
+            let answered = aside.and_then(|aside| crate::waiting_room::answered(api.room(), &visitor, aside));
             return Step::Now(answered.map_err(Into::into));
         }
         // Most questions are answered at once.
         if !operation.is_post()
             && let Some(response) = api.answer(operation, &question(exchange, &[])).now_or_never()
         {
-            return Step::Now(answered(api, operation, response));
+            return Step::Now(answered(api, operation, response, &question(exchange, &[])));
         }
         Step::Wait(Box::pin(async move {
             let response = api.answer(operation, &question(exchange, &[])).await;
-            answered(api, operation, response)
+            answered(api, operation, response, &question(exchange, &[]))
         }))
     }
 
@@ -235,24 +236,24 @@ fn question<'a>(exchange: &'a Exchange, body: &'a [u8]) -> Question<'a> {
 }
 
 /// An answer; to one who watches, what follows its head.
-fn answered(api: &Api, operation: Operation, response: Response<Bytes>) -> Verdict {
+fn answered(api: &Api, operation: Operation, response: Response<Bytes>, question: &Question<'_>) -> Verdict {
     if operation != Operation::Watch || response.status() != StatusCode::OK {
         return Ok(respond(response));
     }
-    let body = events(api)?;
+    let body = events(api.watched(question)?);
     Ok(Flow::Respond(Box::new(response.map(|_nothing| body))))
 }
 
 /// What is counted, as it changes, to a page of the gateway itself.
-pub(crate) fn watched(api: &Api) -> Result<Flow, Trouble> {
-    let mut response = Response::new(events(api)?);
+pub(crate) fn watched(told: impl Stream<Item = Bytes> + Send + 'static) -> Flow {
+    let mut response = Response::new(events(told));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(Flow::Respond(Box::new(response)))
+    Flow::Respond(Box::new(response))
 }
 
-fn events(api: &Api) -> Result<Body, Trouble> {
-    Ok(Body::stream(StreamBody::new(api.watched()?.map(|event| Ok(Frame::data(event))))))
+fn events(told: impl Stream<Item = Bytes> + Send + 'static) -> Body {
+    Body::stream(StreamBody::new(told.map(|event| Ok(Frame::data(event)))))
 }
 
 fn respond(response: Response<Bytes>) -> Flow {

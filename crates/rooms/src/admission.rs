@@ -90,7 +90,10 @@ impl KeptRoom {
                 Standing::Inside => return Ok(Admission::In(id)),
                 Standing::MayEnter => return self.enter(id, now, turns).await,
                 Standing::Waits(wait) => return Ok(Admission::Waits(id, wait)),
-                Standing::Held(wait, state) => return Ok(Admission::Held(id, wait, state)),
+                Standing::Held(wait, state) => {
+                    self.seen(wait.position, now);
+                    return Ok(Admission::Held(id, wait, state));
+                }
                 Standing::TooLate => return Ok(Admission::TooLate),
                 Standing::None => {}
             }
@@ -125,7 +128,10 @@ impl KeptRoom {
             let id = known?;
             match standing(room, id, now, &rules) {
                 Standing::Inside => Some(Admission::In(id)),
-                Standing::Waits(wait) => Some(Admission::Waits(id, wait)),
+                Standing::Waits(wait) => {
+                    self.seen(wait.position, now);
+                    Some(Admission::Waits(id, wait))
+                }
                 // It may be over by now.
                 Standing::Held(..) | Standing::TooLate | Standing::MayEnter | Standing::None => None,
             }
@@ -144,8 +150,14 @@ impl KeptRoom {
             let known = known.map(|id| (id, standing(room, id, now, &rules)));
             match (known, room.state()) {
                 (Some((id, Standing::Inside)), _) => Some(Admission::In(id)),
-                (Some((id, Standing::Waits(wait))), _) => Some(Admission::Waits(id, wait)),
-                (Some((id, Standing::Held(wait, state))), _) => Some(Admission::Held(id, wait, state)),
+                (Some((id, Standing::Waits(wait))), _) => {
+                    self.seen(wait.position, now);
+                    Some(Admission::Waits(id, wait))
+                }
+                (Some((id, Standing::Held(wait, state))), _) => {
+                    self.seen(wait.position, now);
+                    Some(Admission::Held(id, wait, state))
+                }
                 (None | Some((_, Standing::None)), State::Idle) => Some(Admission::TooEarly),
                 (None | Some((_, Standing::None)), State::Closed) | (Some((_, Standing::TooLate)), _) => {
                     Some(Admission::TooLate)

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use http::{Method, Response};
+use tokio::time::Instant;
 use waiting_room::Compatibility;
 
 pub use self::question::Question;
@@ -179,8 +180,9 @@ impl Api {
     }
 
     /// What follows the head of an answer to [`Operation::Watch`] that is well.
-    pub fn watched(&self) -> Result<impl Stream<Item = Bytes> + Send + use<>, Trouble> {
-        Ok(self.room.watchers().watch(self.room.counters()?))
+    /// Whoever says by `request_id` who they are is there for as long as they take what they are told.
+    pub fn watched(&self, question: &Question<'_>) -> Result<impl Stream<Item = Bytes> + Send + use<>, Trouble> {
+        self.room.watched(question.visitor(&self.room.settings()), question.now)
     }
 
     /// The answer to whoever asks what needs a credential and has none that allows it.

@@ -14,10 +14,12 @@
 mod admission;
 mod authorizer;
 mod contract;
+pub mod events;
 mod history;
 mod keys;
 mod log;
 pub mod metrics;
+mod presence;
 mod room;
 mod rooms;
 mod settings;

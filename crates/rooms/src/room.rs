@@ -8,13 +8,15 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use signing::Signer;
 use waiting_room::{
-    Cause, Counters, Ending, Event, Issuing, JoinKey, Joining, NotJoined, Notice, Position, Refusal, RequestId, Room,
-    Seconds, State, Token, Turn,
+    Cause, Counters, Ending, Event, Issuing, JoinKey, Joining, NotJoined, Notice, Place, Position, Refusal, RequestId,
+    Room, Rules, Seconds, State, Token, Turn,
 };
 
+use crate::events::Tally;
 use crate::history::{History, Sample};
 use crate::keys::{Desk, Keys, NoKeys};
 use crate::log::{Log, NotKept, Written};
+use crate::presence::Seen;
 use crate::settings::{Durability, Inlet, Settings};
 use crate::snapshot::Picture;
 use crate::ticket::Tickets;
@@ -48,6 +50,8 @@ pub struct KeptRoom {
     desk: Desk,
     watchers: Watchers,
     history: Mutex<History>,
+    happened: Tally,
+    seen: Seen,
     held: Mutex<Held>,
 }
 
@@ -57,6 +61,8 @@ struct Held {
     record: Vec<u8>,
     /// The version of the last picture.
     pictured: u64,
+    /// When it was last looked at what is counted, for others.
+    measured: Seconds,
 }
 
 /// A turn that was taken.
@@ -104,7 +110,7 @@ pub struct Left {
 impl KeptRoom {
     pub(crate) fn new(name: &str, settings: Settings, log: Arc<dyn Log>, secrets: (Keys, Tickets, Desk)) -> Self {
         let (keys, tickets, desk) = secrets;
-        let held = Held { room: Room::default(), record: Vec::new(), pictured: 0 };
+        let held = Held { room: Room::default(), record: Vec::new(), pictured: 0, measured: 0 };
         Self {
             name: name.into(),
             settings: ArcSwap::from_pointee(settings),
@@ -114,6 +120,8 @@ impl KeptRoom {
             desk,
             watchers: Watchers::new(),
             history: Mutex::new(History::new()),
+            happened: Tally::default(),
+            seen: Seen::default(),
             held: Mutex::new(held),
         }
     }
@@ -130,6 +138,11 @@ impl KeptRoom {
 
     pub(crate) fn watchers(&self) -> &Watchers {
         &self.watchers
+    }
+
+    /// How often what happened in it since this process has it.
+    pub fn happened(&self) -> &Tally {
+        &self.happened
     }
 
     pub(crate) fn desk(&self) -> &Desk {
@@ -253,8 +266,8 @@ impl KeptRoom {
     }
 
     /// Ends a visit; whether there was one to end.
-    pub async fn end(&self, id: RequestId, ending: Ending) -> Result<bool, Trouble> {
-        let (changed, ()) = self.change(|room| room.end(id, ending).ok(), |_| ()).await?;
+    pub async fn end(&self, id: RequestId, ending: Ending, now: Seconds) -> Result<bool, Trouble> {
+        let (changed, ()) = self.change(|room| room.end(id, ending, now).ok(), |_| ()).await?;
         Ok(changed)
     }
 
@@ -279,7 +292,7 @@ impl KeptRoom {
             let (mut ended, mut written) = (0, None);
             let completed = left.completed.iter().map(|id| (id, Ending::Completed));
             for (id, ending) in completed.chain(left.abandoned.iter().map(|id| (id, Ending::Abandoned))) {
-                if let Ok(event) = held.room.end(*id, ending) {
+                if let Ok(event) = held.room.end(*id, ending, now) {
                     written = Some(self.happen(&mut held, &event)?);
                     ended += 1;
                 }
@@ -288,9 +301,8 @@ impl KeptRoom {
             let lets_in = matches!(held.room.state(), State::Open | State::Paused);
             if let (Inlet::MaxSize(inlet), true) = (settings.inlet, lets_in) {
                 let due = inlet.due(Notice { exited: left.exited, ended }, held.room.active(now));
-                let event = due.and_then(|by| held.room.move_by(by, now, Cause::Inlet, &settings.rules));
-                if let Some(event) = event {
-                    written = Some(self.happen(&mut held, &event)?);
+                if let Some(by) = due {
+                    written = self.let_in(&mut held, by, now, &settings.rules)?.or(written);
                 }
             }
             (held.room.counters().serving, written)
@@ -311,11 +323,17 @@ impl KeptRoom {
             self.happen(&mut held, &event)?;
         }
         if let Inlet::Periodic(inlet) = settings.inlet {
-            let due = inlet.due(&held.room, now).map(i64::from);
-            let event = due.and_then(|by| held.room.move_by(by, now, Cause::Inlet, &settings.rules));
-            if let Some(event) = event {
-                self.happen(&mut held, &event)?;
+            if let Some(by) = inlet.due(&held.room, now) {
+                self.let_in(&mut held, by.into(), now, &settings.rules)?;
             }
+        }
+        if settings.metrics_events && now.saturating_sub(held.measured) >= MINUTE {
+            held.measured = now;
+            let event = held.room.measure(now);
+            self.happen(&mut held, &event)?;
+        }
+        if settings.rules.presence.is_some() {
+            self.seen.tend(&held.room, now);
         }
         let counters = held.room.counters();
         drop(held);
@@ -332,6 +350,31 @@ impl KeptRoom {
     /// How many turns came in how many seconds lately, if any did.
     pub(crate) fn pace(&self, now: Seconds) -> Option<(u32, u32)> {
         self.history.lock().pace(now)
+    }
+
+    /// There is a sign of whoever has this place: they wait, and are there.
+    pub(crate) fn seen(&self, position: Position, now: Seconds) {
+        if self.settings.load().rules.presence.is_some() {
+            self.seen.note(position, now);
+        }
+    }
+
+    /// Lets so many more in by the room's own inlet, or, if the number is negative, so many fewer.
+    fn let_in(&self, held: &mut Held, by: i64, now: Seconds, rules: &Rules) -> Result<Option<Written>, NotKept> {
+        let events = match (u32::try_from(by), rules.presence) {
+            (Ok(by), Some(presence)) => {
+                let is_here = |position, place: &Place| {
+                    self.seen.is_here(position, place, now, presence.absent_after)
+                };
+                held.room.let_in(by, now, rules, is_here)
+            }
+            (Ok(_) | Err(_), _) => held.room.move_by(by, now, Cause::Inlet, rules).into_iter().collect(),
+        };
+        let mut written = None;
+        for event in &events {
+            written = Some(self.happen(held, event)?);
+        }
+        Ok(written)
     }
 
     /// What signs its tokens, and verifies them.
@@ -407,6 +450,7 @@ impl KeptRoom {
         wire::put(record, &self.name, room.version() + 1, event);
         let written = self.log.append(record)?;
         room.apply(event);
+        self.happened.note(event);
         Ok(written)
     }
 
@@ -417,3 +461,6 @@ impl KeptRoom {
         }
     }
 }
+
+/// How often it is looked at what is counted, for others.
+const MINUTE: u32 = 60;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use journal::Journal;
 use parking_lot::{Mutex, RwLock};
 use secrets::Vault;
 use waiting_room::Seconds;
@@ -43,6 +44,7 @@ pub enum Whereabouts {
 /// All rooms of a store.
 pub struct Rooms {
     folder: PathBuf,
+    log_folder: PathBuf,
     vault: Arc<Vault>,
     tickets: Tickets,
     desk: Desk,
@@ -59,8 +61,19 @@ pub struct Rooms {
 impl Rooms {
     /// Rooms whose log and pictures are in a folder, which is made if need be. None is here before [`Self::take`].
     pub fn open(folder: &Path, vault: Arc<Vault>, opened_at: u64) -> Result<Self, Unusable> {
+        Self::open_with(folder, vault, opened_at, &[])
+    }
+
+    /// As [`Self::open`], with a log that stays as long as these have not read it either.
+    pub fn open_with(
+        folder: &Path,
+        vault: Arc<Vault>,
+        opened_at: u64,
+        readers: &[String],
+    ) -> Result<Self, Unusable> {
         Ok(Self {
-            log: Arc::new(JournalLog::open(&folder.join("log"), opened_at)?),
+            log: Arc::new(JournalLog::open(&folder.join("log"), opened_at, readers)?),
+            log_folder: folder.join("log"),
             folder: folder.join("pictures"),
             tickets: Tickets::of(&vault)?,
             desk: Desk::new(),
@@ -70,6 +83,11 @@ impl Rooms {
             pictures: AtomicU64::new(0),
             has_left: Mutex::new(false),
         })
+    }
+
+    /// The log, for those who tell others what happens, and where it is.
+    pub fn log(&self) -> (Arc<Journal>, PathBuf) {
+        (self.log.journal(), self.log_folder.clone())
     }
 
     /// The room of this name, if the document has one.

@@ -25,6 +25,8 @@ pub struct Settings {
     pub openid: Option<Arc<OpenId>>,
     /// What visitors see who wait.
     pub page: Arc<Page>,
+    /// Whether what is counted is written down each minute, for those who are told.
+    pub metrics_events: bool,
 }
 
 /// What a room is for OpenID clients.
@@ -45,7 +47,8 @@ impl Settings {
     pub(crate) fn unused(name: &str) -> Self {
         let (event, rules, inlet, durability) =
             (name.into(), Rules::default(), Inlet::default(), Durability::default());
-        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid: None, page: Arc::default() }
+        let (openid, page, metrics_events) = (None, Arc::default(), false);
+        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid, page, metrics_events }
     }
 }
 

@@ -41,8 +41,8 @@ pub struct Ticket {
 pub enum Aside {
     /// This is the answer.
     Answered(Response<Bytes>),
-    /// To be told what is counted, as it changes.
-    Watches,
+    /// To be told what is counted, as it changes, by whoever this is.
+    Watches(Option<RequestId>),
 }
 
 /// What somebody wants pages to be.
@@ -152,7 +152,7 @@ impl KeptRoom {
         let wishes = visitor.wishes();
         let language = wishes.language.unwrap_or_default();
         let wish = match what {
-            "watch" => return Some(Ok(Aside::Watches)),
+            "watch" => return Some(Ok(Aside::Watches(self.shown(visitor).map(|ticket| ticket.id)))),
             "place" => return Some(self.told(visitor).map(Aside::Answered)),
             "still" => format!("{language}.still"),
             "live" => language.to_owned(),

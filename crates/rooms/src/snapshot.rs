@@ -107,12 +107,33 @@ fn write_line(to: &mut impl Write, line: &Line) -> io::Result<()> {
         flush(to, &mut part)?;
     }
     // What came later: parts of a number and a length each, so that there can be more of them.
-    put_number(&mut part, 1);
+    put_number(&mut part, 2);
+    put_number(&mut part, SKIPPED);
+    put_bytes(&mut part, &skipped(line));
     let mut course = Vec::new();
     put_course(&mut course, &line.course);
     put_number(&mut part, COURSE);
     put_bytes(&mut part, &course);
     to.write_all(&part)
+}
+
+/// Who was passed over, and when, as places have it.
+fn skipped(line: &Line) -> Vec<u8> {
+    let mut part = Vec::new();
+    for (position, place) in (1_u32..).zip(line.places.iter()).filter(|(_, place)| place.skipped_at().is_some()) {
+        part.extend_from_slice(&position.to_le_bytes());
+        part.extend_from_slice(&place.token.to_le_bytes());
+    }
+    part
+}
+
+fn read_skipped(part: &[u8], line: &mut Line) -> Option<()> {
+    let mut source = Source(part);
+    while !source.0.is_empty() {
+        let (position, token) = (fixed(&mut source)?, fixed(&mut source)?);
+        line.places.get_mut(usize::try_from(position.checked_sub(1)?).ok()?)?.token = token;
+    }
+    Some(())
 }
 
 fn put_course(to: &mut Vec<u8>, course: &Course) {
@@ -190,6 +211,7 @@ fn read_line(source: &mut Source<'_>) -> Option<Line> {
     for _ in 0..source.number()? {
         match (source.number()?, source.bytes()?) {
             (COURSE, part) => line.course = read_course(part)?,
+            (SKIPPED, part) => read_skipped(part, &mut line)?,
             // It is of a later version, which this one must not forget.
             _ => return None,
         }
@@ -222,6 +244,8 @@ impl<W: Write> Write for Summed<W> {
 }
 
 const MAGIC: &[u8] = b"vestibule room\x02";
+/// The part about those who were passed over.
+const SKIPPED: u64 = 41;
 /// The part about the state.
 const COURSE: u64 = 40;
 const EXTENSION: &str = ".room";
@@ -254,7 +278,7 @@ mod tests {
                 let Ok(Issuing::New(event)) = room.issue(id(number), 101, (&issuer, 60), &rules) else { panic!() };
                 room.apply(&event);
             }
-            let ended = room.end(id(2), Ending::Abandoned).unwrap();
+            let ended = room.end(id(2), Ending::Abandoned, 105).unwrap();
             room.apply(&ended);
             let swept = room.sweep(111, &rules).unwrap();
             room.apply(&swept);

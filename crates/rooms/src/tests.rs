@@ -75,6 +75,7 @@ pub(crate) fn settings() -> Settings {
         durability: Durability::Disk,
         openid: None,
         page: Arc::default(),
+        metrics_events: false,
     }
 }
 
@@ -180,6 +181,17 @@ impl Scene {
 
     pub(crate) async fn try_join(&self) -> Reply {
         self.public("/assign_queue_num", json!({ "event_id": "Sample" })).await
+    }
+
+    /// Everything that was written down so far.
+    pub(crate) fn records(&self, mut read: impl FnMut(&[u8])) {
+        let (journal, _) = self.rooms.log();
+        for id in journal.segments().unwrap() {
+            let mut segment = journal.read(id, 0).unwrap().unwrap();
+            while let journal::Next::Record(record) = segment.next().unwrap() {
+                read(record);
+            }
+        }
     }
 
     pub(crate) fn tick(&self) {

@@ -8,6 +8,7 @@ mod connect;
 mod lease_scripts;
 mod leases;
 mod scripts;
+mod stream;
 mod tend;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 
 pub use self::connect::{BadAddress, Settings};
 pub use self::leases::RedisLeases;
+pub use self::stream::{NotAdded, Stream};
 use self::scripts::Scripts;
 
 /// What nobody waits for, and may wait to be done.

@@ -89,7 +89,8 @@ impl Room {
         if by == 0 && rules.compatibility == Compatibility::Mended && cause == Cause::Operator {
             return None;
         }
-        Some(Event::Moved { by, at, noting: noting(rules), cause })
+        let serving = self.line.serving.saturating_add(by);
+        Some(Event::Moved { by, at, noting: noting(rules), cause, serving })
     }
 
     /// Has a visitor take their turn: the token holds for so many seconds.
@@ -110,7 +111,7 @@ impl Room {
         if let Some(token) = known {
             return if token.ending.is_some() { Err(Refusal::Ended) } else { Ok(Issuing::Known(*token)) };
         }
-        if self.turn(position, place.entered, now, rules) == Turn::Over {
+        if self.turn(position, &place, now, rules) == Turn::Over {
             return Err(Refusal::Expired);
         }
         let (issuer, validity) = token;
@@ -121,6 +122,7 @@ impl Room {
             expires: now.saturating_add(validity),
             issuer: issuer.clone(),
             row,
+            id,
         }))
     }
 
@@ -136,9 +138,14 @@ impl Room {
     }
 
     /// Ends a visit.
-    pub fn end(&self, id: RequestId, ending: Ending) -> Result<Event, Ended> {
+    pub fn end(&self, id: RequestId, ending: Ending, at: Seconds) -> Result<Event, Ended> {
         let (position, token) = self.token(id).ok_or(Ended)?;
-        if token.ending.is_some() { Err(Ended) } else { Ok(Event::Ended { position, ending }) }
+        if token.ending.is_some() { Err(Ended) } else { Ok(Event::Ended { position, ending, id, at }) }
+    }
+
+    /// Looks at what is counted, for others.
+    pub fn measure(&self, at: Seconds) -> Event {
+        Event::Measured { counters: self.counters(), active: self.active(at), at }
     }
 
     /// Begins everything anew.
@@ -149,7 +156,7 @@ impl Room {
     /// Takes a reset back, as long as that can be done.
     pub fn restore(&self, now: Seconds) -> Option<Event> {
         let before = self.before()?;
-        (now.saturating_sub(before.reset) < UNDOABLE).then_some(Event::Restored)
+        (now.saturating_sub(before.reset) < UNDOABLE).then_some(Event::Restored { at: now })
     }
 }
 

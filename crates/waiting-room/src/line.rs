@@ -41,7 +41,7 @@ pub struct Place {
     pub id: RequestId,
     /// Since when.
     pub entered: Seconds,
-    /// The number of its token, counted from 1; 0 if it has none.
+    /// The number of its token, counted from 1; 0 if it has none. With the highest bit, when its holder was passed over.
     pub token: u32,
 }
 

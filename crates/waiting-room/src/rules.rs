@@ -1,6 +1,6 @@
 //! What a room's operator decides.
 
-use crate::Schedule;
+use crate::{Presence, Schedule};
 
 /// What decisions depend on beside the room itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct Rules {
     pub compatibility: Compatibility,
     /// When the room opens and closes.
     pub schedule: Schedule,
+    /// When somebody who waits counts as absent, if anybody does.
+    pub presence: Option<Presence>,
 }
 
 /// When turns are over that nobody takes.

@@ -224,14 +224,14 @@ fn a_visit_ends_once() {
     let mut room = Room::default();
     join(&mut room, 1, 1000);
     move_by(&mut room, 1, 1000, &mended());
-    assert!(room.end(id(1), Ending::Completed).is_err(), "there is no token");
+    assert!(room.end(id(1), Ending::Completed, 9).is_err(), "there is no token");
     issue(&mut room, 1, 1000, &mended()).unwrap();
     assert_eq!((room.active(4600), room.active(4601), room.expired(4600).len()), (1, 0, 0));
 
-    let ended = room.end(id(1), Ending::Completed).unwrap();
+    let ended = room.end(id(1), Ending::Completed, 9).unwrap();
     room.apply(&ended);
 
-    assert!(room.end(id(1), Ending::Abandoned).is_err());
+    assert!(room.end(id(1), Ending::Abandoned, 9).is_err());
     assert_eq!(issue(&mut room, 1, 1001, &mended()), Err(Refusal::Ended));
     assert_eq!((room.active(1001), room.counters().completed, room.counters().abandoned), (0, 1, 0));
     assert_eq!(room.expired(4601), [id(1)]);
@@ -377,7 +377,7 @@ impl Story {
                 }
             }
             Step::End(which) => {
-                let ended = self.someone(which).map(|id| self.room.end(id, Ending::Completed));
+                let ended = self.someone(which).map(|id| self.room.end(id, Ending::Completed, now));
                 if let Some(Ok(event)) = ended {
                     self.happen(event);
                 }

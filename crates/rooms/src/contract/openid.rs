@@ -73,7 +73,7 @@ pub(super) async fn authorize(room: &KeptRoom, question: &Question<'_>) -> Answe
 
 /// Shows the room's page to who waits, and sends who need not wait any more back with a code.
 async fn wait(room: &KeptRoom, question: &Question<'_>, (redirect, state): (&str, &str)) -> Answered {
-    let visitor = question.visitor();
+    let visitor = question.onlooker();
     let nonce = question.parameter("nonce");
     if nonce.as_ref().is_some_and(|nonce| nonce.len() > LONGEST_NONCE) {
         return Err(bad_request());

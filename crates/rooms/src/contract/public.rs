@@ -69,19 +69,24 @@ pub(super) fn queue_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
     };
     let (position, place) = found.ok_or(Failed::Said(StatusCode::ACCEPTED, "Request ID not found"))?;
     let settings = room.settings();
+    room.seen(position, question.now);
+    // Who asks is there, which nobody learns from a cache.
+    let kept = if settings.rules.presence.is_some() { Kept::Never } else { Kept::Long };
     let (queue_number, entry_time, event_id) = (position, place.entered, &*settings.event);
-    Ok(ok(&QueueNum { queue_number, entry_time, event_id, status: 1 }, Kept::Long))
+    Ok(ok(&QueueNum { queue_number, entry_time, event_id, status: 1 }, kept))
 }
 
 pub(super) fn serving_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
     of_event(room, question, "Invalid event ID")?;
+    let kept = heard_of(room, question)?;
     // A text: front ends parse it.
-    Ok(ok(&ServingNum { serving_counter: room.counters()?.served().to_string() }, Kept::Briefly))
+    Ok(ok(&ServingNum { serving_counter: room.counters()?.served().to_string() }, kept))
 }
 
 pub(super) fn waiting_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
     of_event(room, question, "Invalid event ID")?;
-    Ok(ok(&json!({ "waiting_num": room.counters()?.waiting() }), Kept::Briefly))
+    let kept = heard_of(room, question)?;
+    Ok(ok(&json!({ "waiting_num": room.counters()?.waiting() }), kept))
 }
 
 pub(super) async fn generate_token(room: &KeptRoom, question: &Question<'_>, side: Side) -> Answered {
@@ -97,6 +102,7 @@ pub(super) async fn generate_token(room: &KeptRoom, question: &Question<'_>, sid
     };
     let unknown = Failed::Said(StatusCode::BAD_REQUEST, "Invalid request ID");
     let Some(id) = visitor(room, event, id)? else { return Err(unknown) };
+    note_sign(room, id, question.now)?;
     let granted = room.take_turn(id, question.now, wish).await?.map_err(|refusal| match refusal {
         Refusal::Unknown => unknown,
         Refusal::NotServed => Failed::Said(StatusCode::ACCEPTED, "Request ID not being served yet"),
@@ -126,6 +132,7 @@ pub(super) fn queue_pos_expiry(room: &KeptRoom, question: &Question<'_>) -> Answ
     }
     let unknown = Failed::Said(StatusCode::NOT_FOUND, "Invalid request ID");
     let Some(id) = id else { return Err(unknown) };
+    note_sign(room, id, question.now)?;
     match room.turn(id, question.now)? {
         Ok(Some(Turn::Open(seconds))) => Ok(ok(&json!({ "expires_in": seconds }), Kept::Briefly)),
         Ok(Some(Turn::Over)) => Err(Failed::Said(StatusCode::GONE, "Queue position has expired")),
@@ -133,6 +140,30 @@ pub(super) fn queue_pos_expiry(room: &KeptRoom, question: &Question<'_>) -> Answ
         Err(Refusal::Closed) => Err(CLOSED),
         Ok(None) | Err(Refusal::Unknown | Refusal::Expired | Refusal::Ended) => Err(unknown),
     }
+}
+
+/// Whoever names their id beside what they ask is there; and their answer is for them alone.
+fn heard_of(room: &KeptRoom, question: &Question<'_>) -> Result<Kept, Failed> {
+    if room.settings().rules.presence.is_none() {
+        return Ok(Kept::Briefly);
+    }
+    match question.visitor(&room.settings()) {
+        Some(id) => {
+            note_sign(room, id, question.now)?;
+            Ok(Kept::Never)
+        }
+        None => Ok(Kept::Briefly),
+    }
+}
+
+/// There is a sign of somebody.
+fn note_sign(room: &KeptRoom, id: RequestId, now: u32) -> Result<(), Failed> {
+    if room.settings().rules.presence.is_some()
+        && let Some((position, _)) = room.look(|room| room.find(id))?
+    {
+        room.seen(position, now);
+    }
+    Ok(())
 }
 
 /// The head of the answer to somebody who watches.

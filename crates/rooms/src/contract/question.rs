@@ -34,7 +34,7 @@ pub(super) type Sent = Option<RequestId>;
 
 impl Question<'_> {
     /// Who asks, as somebody who looks at a page.
-    pub(super) fn visitor(&self) -> Visitor<'_> {
+    pub(super) fn onlooker(&self) -> Visitor<'_> {
         let Self { path, query, headers, is_secure, now, .. } = *self;
         Visitor { headers, path, query, is_secure, now }
     }
@@ -54,6 +54,11 @@ impl Question<'_> {
     pub(super) fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
         let found = pairs(self.query).find(|(known, _)| known == name);
         found.map(|(_, value)| value).filter(|value| !value.trim().is_empty())
+    }
+
+    /// Who asks, if they say so beside what they ask.
+    pub(super) fn visitor(&self, settings: &Settings) -> Sent {
+        id(settings, &self.parameter("request_id")?).flatten()
     }
 
     /// The body, which is a JSON object.
