@@ -2,18 +2,18 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Json as Answer};
-use problem::Problem;
+use problem::{Finding, Pointer, Problem};
 use rooms::{VisitState, Visit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use waiting_room::{Ending, RequestId};
+use waiting_room::{Ending, MaxSize, Periodic, RequestId, Tuned};
 
 use crate::body::Json;
 use crate::failure::Failure;
 use crate::page::{Listed, Page};
 use crate::parts::{Asked, BAD_QUERY, Named, Nothing, Stored};
-use crate::rooms::{no_room, seconds, unavailable};
+use crate::rooms::{no_room, seconds, told, unavailable};
 use crate::{Admin, Storage, time};
 
 /// How a room went.
@@ -87,6 +87,35 @@ enum How {
     Abandoned,
 }
 
+/// What the inlet of a waiting room shall be.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RoomInletSet")]
+pub(crate) struct SetInlet {
+    /// Left out, what the document says holds again.
+    inlet: Option<NewInlet>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(rename = "NewRoomInlet")]
+enum NewInlet {
+    /// Nothing raises the serving number by itself.
+    Manual,
+    /// The clock does.
+    Periodic {
+        /// So many come in,
+        by: u32,
+        /// every so many seconds.
+        every: u32,
+    },
+    /// Those who leave do.
+    MaxSize {
+        /// So many are in at a time.
+        size: u32,
+    },
+}
+
 /// What became of a visit.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "RoomVisitEnded")]
@@ -156,6 +185,29 @@ pub(crate) async fn end(
     let ended = Ended { request_id: visit.to_string(), state };
     storage.partners.note("ended", ("room", &name), json!(ended)).await?;
     Ok(Answer(ended))
+}
+
+/// `POST /rooms/{room}/inlet`: sets the inlet, until somebody sets another one.
+pub(crate) async fn set_inlet(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Named(name): Named<String>,
+    Asked(Nothing {}): Asked<Nothing>,
+    Json(SetInlet { inlet }): Json<SetInlet>,
+) -> Result<impl IntoResponse, Failure> {
+    let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
+    let tuned = match inlet {
+        None => None,
+        Some(NewInlet::Manual) => Some(Tuned::Manual),
+        Some(NewInlet::Periodic { every: 0, .. }) => {
+            let at = Pointer::default().at("inlet").at("periodic").at("every");
+            return Err(Failure::invalid(&[Finding::new(&at, "is less than a second")]));
+        }
+        Some(NewInlet::Periodic { by, every }) => Some(Tuned::Periodic(Periodic { by, every, from: 0, until: None })),
+        Some(NewInlet::MaxSize { size }) => Some(Tuned::MaxSize(MaxSize { size })),
+    };
+    room.tune(tuned, seconds(&admin)).await.map_err(unavailable)?;
+    told(&room, &admin, &storage, "tuned").await
 }
 
 /// `GET /rooms/{room}/events`: what operators did with it, the latest first, as far as the audit log tells without a search.

@@ -49,6 +49,8 @@ pub(crate) struct Shown {
     validity: u32,
     /// What raises the serving number by itself.
     inlet: ShownInlet,
+    /// Whether an operator set the inlet, whatever the document says.
+    is_tuned: bool,
 }
 
 /// What raises the serving number of a waiting room by itself.
@@ -236,7 +238,7 @@ pub(crate) async fn undo_reset(
 }
 
 /// Notes what was done with a room, and shows it.
-async fn told(room: &KeptRoom, admin: &Admin, storage: &Storage, change: &str) -> Result<Answer<Shown>, Failure> {
+pub(crate) async fn told(room: &KeptRoom, admin: &Admin, storage: &Storage, change: &str) -> Result<Answer<Shown>, Failure> {
     let shown = shown(room, admin)?;
     storage.partners.note(change, ("room", room.name()), json!(shown)).await?;
     Ok(Answer(shown))
@@ -245,6 +247,7 @@ async fn told(room: &KeptRoom, admin: &Admin, storage: &Storage, change: &str) -
 fn shown(room: &KeptRoom, admin: &Admin) -> Result<Shown, Failure> {
     let counters = room.counters().map_err(unavailable)?;
     let (now, settings) = (seconds(admin), room.settings());
+    let (inlet, is_tuned) = room.inlet().map_err(unavailable)?;
     Ok(Shown {
         name: room.name().to_string(),
         event: settings.event.to_string(),
@@ -260,7 +263,8 @@ fn shown(room: &KeptRoom, admin: &Admin) -> Result<Shown, Failure> {
         position_expiry: settings.rules.expiry.map(|expiry| expiry.period),
         passes_on: settings.rules.expiry.is_some_and(|expiry| expiry.pass_on == PassOn::ToTheNext),
         validity: settings.validity,
-        inlet: match settings.inlet {
+        is_tuned,
+        inlet: match inlet {
             rooms::Inlet::Manual => ShownInlet::Manual,
             rooms::Inlet::Periodic(Periodic { by, every, from, until }) => {
                 ShownInlet::Periodic { by, every, from, until }

@@ -110,6 +110,7 @@ function inletOf({ inlet }) {
 function settings(room) {
   const facts = [
     ["Lets in", inletOf(room)],
+    ["Set by", room.is_tuned ? "an operator, until somebody sets it again" : "the document"],
     ["Turns can be taken for", room.position_expiry ? every(room.position_expiry) : "ever"],
     ["Turns nobody takes", room.position_expiry ? (room.passes_on ? "go to the next in line" : "are lost") : "stay"],
     ["Tokens hold for", every(room.validity)],
@@ -211,6 +212,23 @@ at("set-state").addEventListener("submit", (event) => {
   event.preventDefault();
   const state = at("wanted").value;
   attempt(() => ask(of("/state"), "POST", { state }), `The state is set: ${state}.`).then(() => look(true));
+});
+
+const isInlet = () => document.querySelectorAll("#set-inlet [data-of]").forEach((part) => {
+  part.hidden = part.dataset.of !== at("inlet").value;
+  part.querySelectorAll("input").forEach((input) => { input.disabled = part.hidden; });
+});
+at("inlet").addEventListener("change", isInlet);
+isInlet();
+at("set-inlet").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const inlet = {
+    document: undefined,
+    manual: "manual",
+    periodic: { periodic: { by: at("inlet-by").valueAsNumber, every: at("inlet-every").valueAsNumber } },
+    "max-size": { "max-size": { size: at("inlet-size").valueAsNumber } },
+  }[at("inlet").value];
+  attempt(() => ask(of("/inlet"), "POST", { inlet }), "The inlet is set.").then(() => look(true));
 });
 
 at("reset").addEventListener("click", () => {

@@ -148,6 +148,8 @@ fn kinds(event: &Event) -> [Option<Kind>; 2] {
         Event::Opened { .. } => [Some(Kind::RoomOpened), None],
         Event::StateChanged { .. } => [Some(Kind::StateChanged), None],
         Event::Measured { .. } => [Some(Kind::WaitingRoomMetrics), None],
+        // The audit log has it.
+        Event::Tuned { .. } => [None, None],
     }
 }
 
@@ -163,6 +165,7 @@ fn at(event: &Event) -> Seconds {
         | Event::Restored { at }
         | Event::Opened { at, .. }
         | Event::StateChanged { at, .. }
+        | Event::Tuned { at, .. }
         | Event::Measured { at, .. } => *at,
     }
 }
@@ -202,7 +205,7 @@ fn detail(kind: Kind, event: &Event, event_id: &str) -> Value {
             let (count, serving) = (positions.len(), serving);
             json!({ "event_id": event_id, "count": count, "queue_numbers": places, "serving_counter": serving })
         }
-        Event::Reset { .. } | Event::Restored { .. } => json!({ "event_id": event_id }),
+        Event::Reset { .. } | Event::Restored { .. } | Event::Tuned { .. } => json!({ "event_id": event_id }),
         Event::Opened { by, .. } => json!({ "event_id": event_id, "by": by_name(*by) }),
         Event::StateChanged { state, by, .. } => {
             json!({ "event_id": event_id, "state": state.name(), "by": by_name(*by) })

@@ -27,6 +27,7 @@ mod sight;
 mod snapshot;
 mod states;
 mod ticket;
+mod tuning;
 mod visits;
 mod watching;
 mod wire;

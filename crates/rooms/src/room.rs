@@ -20,6 +20,7 @@ use crate::presence::Seen;
 use crate::settings::{Durability, Inlet, Settings};
 use crate::snapshot::Picture;
 use crate::ticket::Tickets;
+use crate::tuning::in_force;
 use crate::watching::Watchers;
 use crate::wire;
 
@@ -299,7 +300,7 @@ impl KeptRoom {
             }
             // Who leaves while nobody can come in makes room for when that is over.
             let lets_in = matches!(held.room.state(), State::Open | State::Paused);
-            if let (Inlet::MaxSize(inlet), true) = (settings.inlet, lets_in) {
+            if let (Inlet::MaxSize(inlet), true) = (in_force(settings.inlet, &held.room), lets_in) {
                 let due = inlet.due(Notice { exited: left.exited, ended }, held.room.active(now));
                 if let Some(by) = due {
                     written = self.let_in(&mut held, by, now, &settings.rules)?.or(written);
@@ -322,7 +323,7 @@ impl KeptRoom {
         while let Some(event) = held.room.sweep(now, &settings.rules) {
             self.happen(&mut held, &event)?;
         }
-        if let Inlet::Periodic(inlet) = settings.inlet {
+        if let Inlet::Periodic(inlet) = in_force(settings.inlet, &held.room) {
             if let Some(by) = inlet.due(&held.room, now) {
                 self.let_in(&mut held, by.into(), now, &settings.rules)?;
             }

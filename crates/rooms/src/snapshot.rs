@@ -9,6 +9,7 @@ use crc32fast::Hasher;
 use journal::wire::{Source, put_bytes, put_number};
 use waiting_room::{Course, JoinKey, Keyed, Line, Place, RequestId, Room, Row, Seconds, Token};
 
+use crate::tuning;
 use crate::wire::{by_code, by_of, ending_code, ending_of, put_signed, signed, state_code, state_of};
 
 /// What is written of a room: copied in no time, and written afterwards.
@@ -107,7 +108,11 @@ fn write_line(to: &mut impl Write, line: &Line) -> io::Result<()> {
         flush(to, &mut part)?;
     }
     // What came later: parts of a number and a length each, so that there can be more of them.
-    put_number(&mut part, 2);
+    put_number(&mut part, 3);
+    let mut tuned = Vec::new();
+    tuning::put(&mut tuned, line.tuned);
+    put_number(&mut part, TUNED);
+    put_bytes(&mut part, &tuned);
     put_number(&mut part, SKIPPED);
     put_bytes(&mut part, &skipped(line));
     let mut course = Vec::new();
@@ -212,6 +217,7 @@ fn read_line(source: &mut Source<'_>) -> Option<Line> {
         match (source.number()?, source.bytes()?) {
             (COURSE, part) => line.course = read_course(part)?,
             (SKIPPED, part) => read_skipped(part, &mut line)?,
+            (TUNED, part) => line.tuned = tuning::read(&mut Source(part))?,
             // It is of a later version, which this one must not forget.
             _ => return None,
         }
@@ -248,13 +254,15 @@ const MAGIC: &[u8] = b"vestibule room\x02";
 const SKIPPED: u64 = 41;
 /// The part about the state.
 const COURSE: u64 = 40;
+/// The inlet that an operator set.
+const TUNED: u64 = 60;
 const EXTENSION: &str = ".room";
 /// So many bytes are written at once.
 const PART: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use waiting_room::{Cause, Ending, Expiry, Issuing, Joining, PassOn, Rules, State};
+    use waiting_room::{Cause, Ending, Expiry, Issuing, Joining, MaxSize, PassOn, Rules, State, Tuned};
 
     use super::*;
 
@@ -287,6 +295,8 @@ mod tests {
                 room.apply(&changed);
             }
         };
+        let tuned = room.tune(Some(Tuned::MaxSize(MaxSize { size: 300 })), 98).unwrap();
+        room.apply(&tuned);
         life(&mut room);
         room.apply(&room.reset(120));
         life(&mut room);

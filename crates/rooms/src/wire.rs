@@ -5,6 +5,8 @@ use std::sync::Arc;
 use journal::wire::{Source, put_bytes, put_number};
 use waiting_room::{By, Cause, Counters, Ending, Event, JoinKey, Noting, RequestId, State};
 
+use crate::tuning;
+
 /// Writes what happened in a room as its change of this number.
 pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
     put_bytes(to, room.as_bytes());
@@ -79,6 +81,11 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
             to.extend_from_slice(&[OPENED, by_code(*by)]);
             put_number(to, u64::from(*at));
         }
+        Event::Tuned { tuned, at } => {
+            to.push(TUNED);
+            put_number(to, u64::from(*at));
+            tuning::put(to, *tuned);
+        }
         Event::StateChanged { state, by, at } => {
             to.extend_from_slice(&[STATE_CHANGED, state_code(*state), by_code(*by)]);
             put_number(to, u64::from(*at));
@@ -128,6 +135,10 @@ pub(crate) fn read(record: &[u8]) -> Option<Happened<'_>> {
             let [noting] = source.array()?;
             let (up_to, passed_on, at) = (source.small()?, source.small()?, source.small()?);
             Event::Swept { up_to, passed_on, at, noting: noting_of(noting)?, serving: signed(&mut source)? }
+        }
+        TUNED => {
+            let at = source.small()?;
+            Event::Tuned { at, tuned: tuning::read(&mut source)? }
         }
         RESET => Event::Reset { at: source.small()? },
         RESTORED => Event::Restored { at: source.small()? },
@@ -266,10 +277,12 @@ const OPENED: u8 = 40;
 const STATE_CHANGED: u8 = 41;
 const MEASURED: u8 = 42;
 const SKIPPED: u8 = 43;
+const TUNED: u8 = 60;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use waiting_room::{MaxSize, Periodic, Tuned};
 
     use super::*;
 
@@ -310,6 +323,14 @@ mod tests {
                 Event::Measured { counters, active, at }
             }),
             (by(), any::<u32>()).prop_map(|(by, at)| Event::Opened { by, at }),
+            (any::<Option<[u32; 3]>>(), any::<Option<u32>>(), any::<u32>()).prop_map(|(numbers, until, at)| {
+                let tuned = numbers.map(|[by, every, from]| Tuned::Periodic(Periodic { by, every, from, until }));
+                Event::Tuned { tuned, at }
+            }),
+            (0..2_usize, any::<u32>(), any::<u32>()).prop_map(|(which, size, at)| {
+                let tuned = [Tuned::Manual, Tuned::MaxSize(MaxSize { size })].get(which).copied();
+                Event::Tuned { tuned, at }
+            }),
             (prop::sample::select(State::ALL.to_vec()), by(), any::<u32>())
                 .prop_map(|(state, by, at)| Event::StateChanged { state, by, at }),
         ]

@@ -119,7 +119,8 @@ impl Room {
                 }
             }
             Event::Reset { at } => {
-                let anew = Line { course: self.line.course.after_reset(), ..Line::default() };
+                let (course, tuned) = (self.line.course.after_reset(), self.line.tuned);
+                let anew = Line { course, tuned, ..Line::default() };
                 let (line, index) = (std::mem::replace(&mut self.line, anew), std::mem::take(&mut self.index));
                 self.before = Some(Box::new(Before { reset: *at, line, index }));
             }
@@ -129,6 +130,7 @@ impl Room {
                 self.note(*at, *noting);
             }
             Event::Measured { .. } => {}
+            Event::Tuned { tuned, at: _ } => self.line.tuned = *tuned,
             Event::Opened { by, at } => self.open(*by, *at),
             Event::StateChanged { state, by, at } => self.enter_state(*state, *by, *at),
         }
@@ -193,6 +195,7 @@ impl Room {
         self.index = before.index;
         let moved = self.line.queue();
         let course = std::mem::take(&mut self.line.course);
+        self.line.tuned = since.tuned;
         self.line.course = since.course.after_restore(course, moved.saturating_add(1));
         for place in since.places.iter() {
             self.take_place(place.id, place.entered);

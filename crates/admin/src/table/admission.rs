@@ -173,6 +173,13 @@ fn of_room_desks() -> Operations {
             room_desk::visits,
         )
         .on(
+            Op::post("/rooms/{room}/inlet", "Sets what raises the serving number of a waiting room by itself")
+                .at_once()
+                .takes::<room_desk::SetInlet>()
+                .answers::<rooms::Shown>(),
+            room_desk::set_inlet,
+        )
+        .on(
             Op::post("/rooms/{room}/visits/{visit}/end", "Ends a visit behind a waiting room")
                 .at_once()
                 .takes::<room_desk::End>()

@@ -179,6 +179,10 @@ async function operates() {
   await page.click('#move button[value="1"]');
   await page.waitForFunction((least) => Number(document.querySelector("#is-serving_counter").textContent.replaceAll(",", "")) >= least, {}, before + 500);
   assert.match(await page.$eval("#events", (at) => at.textContent), /moved the serving number/);
+  await page.select("#inlet", "periodic");
+  await page.$eval("#inlet-by", (input) => { input.value = "7"; });
+  await page.click("#set-inlet button");
+  await page.waitForFunction(() => document.querySelector("#settings").textContent.includes("7 every 1 min"));
   assert.match(await page.$eval("#outcome", (at) => at.textContent), /The line is empty after/);
 
   // A reset needs the name of the room, and can be undone.
@@ -211,7 +215,7 @@ async function audits(page) {
   await page.click("#sign-in button");
   await page.waitForSelector("#desk:not([hidden])");
   assert.equal(await page.$eval("#name", (at) => at.textContent), "looker (auditor)");
-  assert.deepEqual(await page.$$eval(".changes", (all) => all.map((section) => section.hidden)), [true, true, true]);
+  assert.deepEqual(await page.$$eval(".changes", (all) => all.map((section) => section.hidden)), [true, true, true, true]);
   const refused = await page.evaluate(async () => {
     const headers = { "x-vestibule-console": "1" };
     return (await fetch("/console/api/rooms/sale/reset", { method: "POST", headers })).status;
