@@ -353,6 +353,56 @@ async fn a_browser_waits_on_a_page_and_lands_where_it_wanted_to() {
 }
 
 #[tokio::test]
+async fn what_a_page_asks_for_beside_itself_never_gets_to_the_shop() {
+    let scene = admitting().await;
+    let (_, cookie) = scene.browse("").await;
+    let ask = async |query: &str| {
+        let headers = [("Accept", "*/*"), ("Cookie", cookie.as_str())];
+        scene.gateway.get_with(&format!("/shop/tickets?a=1&vestibule-room={query}"), &headers).await
+    };
+
+    let place = json_of(&ask("place").await);
+    assert_eq!((&place["situation"], &place["position"]), (&json!("waiting"), &json!(1)));
+    let chosen = ask("in-de").await;
+    assert_eq!((chosen.status, chosen.header("location")), (303, Some("/shop/tickets?a=1")));
+    let wish = chosen.header("set-cookie").unwrap().split(';').next().unwrap();
+    let (page, _) = scene.browse(&format!("{cookie}; {wish}")).await;
+    assert!(page.text().contains("<html lang=\"de\" dir=\"ltr\">"), "{}", page.text());
+    scene.let_in(1).await;
+    assert_eq!(json_of(&ask("place").await)["turn"], true);
+    assert_eq!(ask("in-fr").await.status, 303, "nor when it is their turn");
+    assert_eq!(scene.shop.count(), 0);
+
+    let head = format!("GET /shop/tickets?vestibule-room=watch HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n");
+    let mut watching = scene.gateway.connect().await;
+    watching.send(&head).await;
+    assert_eq!(watching.head().await.header("content-type"), Some("text/event-stream"));
+    let told = String::from_utf8(watching.chunk().await).unwrap();
+    assert!(told.contains("\"serving_counter\":1,"), "{told}");
+}
+
+#[tokio::test]
+async fn a_page_that_no_browser_would_show_is_a_finding() {
+    let document = "
+store: {embedded: ./data}
+rooms:
+  sale:
+    page:
+      template: '<html lang=\"{{lang}}\" dir=\"{{dir}}\">{{head}}<script src=\"https://cdn.example/x.js\"></script><main>{{room}}</main>'
+      texts: {en: {wating: Soon}}
+";
+    let findings = Gateway::refusing(document).await;
+    for expected in [
+        "/rooms/sale/page/template: lacks `{{languages}}`",
+        "/rooms/sale/page/template: has a script, which no browser will run here",
+        "/rooms/sale/page/template: loads `https://cdn.example/x.js`",
+        "/rooms/sale/page/texts/en/wating: is no text of the page; those are `language`",
+    ] {
+        assert!(findings.contains(expected), "{expected}: {findings}");
+    }
+}
+
+#[tokio::test]
 async fn a_program_is_told_to_come_again_and_does_not_lengthen_the_line() {
     let scene = admitting().await;
     let program = scene.gateway.get("/shop/tickets").await;
