@@ -65,6 +65,12 @@ mod records;
 #[cfg(test)]
 mod room;
 #[cfg(test)]
+mod room_activation;
+#[cfg(test)]
+mod room_events;
+#[cfg(test)]
+mod room_states;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod sessions;
@@ -86,8 +92,6 @@ mod tunnels;
 mod usage_events;
 #[cfg(test)]
 mod usage_nats;
-#[cfg(test)]
-mod room_states;
 #[cfg(test)]
 mod waiting_room;
 #[cfg(test)]

@@ -136,11 +136,18 @@ async fn a_room_that_is_paused_is_so_after_a_restart_until_somebody_opens_it() {
 async fn a_schedule_that_cannot_be_kept_is_a_finding() {
     for (schedule, expected) in [
         ("", "/rooms/sale/schedule: says nothing"),
-        ("opens: \"2026-12-01T10:00:00Z\", pre_queue: \"2026-12-01T10:00:00Z\"", "/schedule/opens: is not after `pre_queue`"),
-        ("opens: \"2026-12-01T10:00:00Z\", closes: \"2026-12-01T09:00:00Z\"", "/schedule/closes: is not after what it closes"),
+        (
+            "opens: \"2026-12-01T10:00:00Z\", pre_queue: \"2026-12-01T10:00:00Z\"",
+            "/schedule/opens: is not after `pre_queue`",
+        ),
+        (
+            "opens: \"2026-12-01T10:00:00Z\", closes: \"2026-12-01T09:00:00Z\"",
+            "/schedule/closes: is not after what it closes",
+        ),
     ] {
         let findings =
-            Gateway::refusing(&format!("store: {{embedded: ./data}}\nrooms: {{sale: {{schedule: {{{schedule}}}}}}}")).await;
+            Gateway::refusing(&format!("store: {{embedded: ./data}}\nrooms: {{sale: {{schedule: {{{schedule}}}}}}}"))
+                .await;
         assert!(findings.contains(expected), "{expected}: {findings}");
     }
 }

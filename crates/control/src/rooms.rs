@@ -16,8 +16,9 @@ use rooms::{Durability, KeptRoom, Settings, Unusable, Whereabouts};
 use secrets::Vault;
 use store::Unavailable;
 use waiting_page::Page;
-use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Presence, Rules, Schedule, State};
+use waiting_room::{Adaptive, Compatibility, Expiry, MaxSize, PassOn, Periodic, Presence, Rules, Schedule, State};
 
+use crate::alerting::Alerts;
 use crate::clock::now;
 
 /// How often it is looked for what is due in rooms.
@@ -71,7 +72,7 @@ impl Rooms {
     }
 
     /// Lets another process of this store have the rooms.
-    pub(crate) fn let_go(&self) {
+    pub fn let_go(&self) {
         if let Some(rooms) = self.opened() {
             rooms.let_go();
         }
@@ -97,6 +98,8 @@ impl Rooms {
                 room: room.name().to_string(),
                 counters,
                 active,
+                inflow: room.inflow(),
+                is_active: room.is_active(),
                 happened: room.happened().read().filter(|(_, count)| *count > 0).collect(),
             })
         };
@@ -191,13 +194,18 @@ impl Operators for RoomOperators {
 }
 
 /// Does what is due in rooms, keeps their log short, and takes them over from another process that lets them go.
-pub(crate) async fn tend(kept: Arc<Rooms>) {
+pub(crate) async fn tend(kept: Arc<Rooms>, alerts: Arc<Alerts>) {
     loop {
         let Some(rooms) = kept.opened() else {
             tokio::time::sleep(TICK).await;
             continue;
         };
         let is_here = rooms.whereabouts() == Whereabouts::Here;
+        if is_here && rooms.heeds_alarms() {
+            // What is not known counts as fine.
+            let open = alerts.list(true).await.unwrap_or_default();
+            rooms.alarm(&open.into_iter().map(|alert| alert.rule).collect());
+        }
         let work = move || match rooms.whereabouts() {
             Whereabouts::Here => {
                 rooms.tick(seconds());
@@ -274,15 +282,7 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         if let Some(schedule) = room.schedule {
             check_schedule(schedule, &at.at("schedule"), &mut wrong);
         }
-        if let Some(Inlet::Periodic(inlet)) = &room.inlet {
-            let at = at.at("inlet").at("periodic");
-            if inlet.every.duration().as_secs() == 0 {
-                wrong(&at.at("every"), "is less than a second");
-            }
-            if inlet.from.zip(inlet.until).is_some_and(|(from, until)| until <= from) {
-                wrong(&at.at("until"), "is not after `from`");
-            }
-        }
+        check_inlet(document, room, &at.at("inlet"), &mut wrong);
     }
     for (name, room) in &document.rooms {
         findings.extend(page(room, &at_rooms.at(name)).err().unwrap_or_default());
@@ -294,6 +294,35 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
 fn page(room: &WaitingRoom, at: &Pointer) -> Result<Page, Vec<Finding>> {
     let RoomPage { title, logo, template, language, texts } = room.page.clone();
     Page::compile(&waiting_page::Settings { title, logo, template, language, texts }, &at.at("page"))
+}
+
+fn check_inlet(document: &Document, room: &WaitingRoom, at: &Pointer, wrong: &mut impl FnMut(&Pointer, &str)) {
+    if let Some(Inlet::Adaptive(inlet)) = &room.inlet {
+        let at = at.at("adaptive");
+        if inlet.latency.duration().is_zero() {
+            wrong(&at.at("latency"), "is no time at all");
+        }
+        if inlet.most_per_minute < inlet.least_per_minute.max(1) {
+            wrong(&at.at("most_per_minute"), "is less than `least_per_minute`, or nobody");
+        }
+    }
+    if let Some(Inlet::Periodic(inlet)) = &room.inlet {
+        let at = at.at("periodic");
+        if inlet.every.duration().as_secs() == 0 {
+            wrong(&at.at("every"), "is less than a second");
+        }
+        if let Some(rule) = inlet.unless_alert.as_ref().filter(|rule| !is_rule(document, rule)) {
+            wrong(&at.at("unless_alert"), &format!("there is no rule `{rule}` in `alerts`"));
+        }
+        if inlet.from.zip(inlet.until).is_some_and(|(from, until)| until <= from) {
+            wrong(&at.at("until"), "is not after `from`");
+        }
+    }
+}
+
+/// Whether a document has a rule of alerts by this name.
+fn is_rule(document: &Document, name: &str) -> bool {
+    ::alerts::compile(document, &|_| false).is_ok_and(|rules| rules.rules.iter().any(|rule| rule.name == name))
 }
 
 /// Moments come in the order of what they begin.
@@ -315,7 +344,6 @@ fn settings(document: &Document) -> Vec<(String, Settings)> {
 }
 
 fn compiled(name: &str, room: &WaitingRoom) -> Settings {
-    let whole = |span: model::units::Span| u32::try_from(span.duration().as_secs()).unwrap_or(u32::MAX);
     let pass_on = match room.expired_turns {
         ExpiredTurns::PassedOn => PassOn::ToTheNext,
         ExpiredTurns::Lost => PassOn::Lost,
@@ -328,10 +356,9 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
                 RoomCompatibility::Mended => Compatibility::Mended,
                 RoomCompatibility::Strict => Compatibility::Strict,
             },
-            presence: room.presence.map(|presence| Presence {
-                absent_after: whole(presence.absent_after),
-                grace: whole(presence.grace),
-            }),
+            presence: room
+                .presence
+                .map(|presence| Presence { absent_after: whole(presence.absent_after), grace: whole(presence.grace) }),
             schedule: room.schedule.map_or_else(Schedule::default, |schedule| Schedule {
                 pre_queue: schedule.pre_queue.map(Moment::seconds),
                 opens: schedule.opens.map(Moment::seconds),
@@ -340,15 +367,10 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
         },
         issuer: room.token.issuer.as_deref().map_or_else(|| format!("vestibule:room:{name}").into(), Into::into),
         validity: whole(room.token.validity),
-        inlet: match &room.inlet {
-            None => rooms::Inlet::Manual,
-            Some(Inlet::Periodic(inlet)) => rooms::Inlet::Periodic(Periodic {
-                by: inlet.by,
-                every: whole(inlet.every),
-                from: inlet.from.map_or(0, Moment::seconds),
-                until: inlet.until.map(Moment::seconds),
-            }),
-            Some(Inlet::MaxSize(inlet)) => rooms::Inlet::MaxSize(MaxSize { size: inlet.size }),
+        inlet: inlet(room.inlet.as_ref()),
+        alarm: match &room.inlet {
+            Some(Inlet::Periodic(inlet)) => inlet.unless_alert.as_deref().map(Into::into),
+            Some(Inlet::MaxSize(_) | Inlet::Adaptive(_)) | None => None,
         },
         metrics_events: room.metrics_events,
         openid: room.openid.as_ref().map(|openid| {
@@ -366,6 +388,32 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
             RoomDurability::Process => Durability::Process,
         },
     }
+}
+
+fn inlet(written: Option<&Inlet>) -> rooms::Inlet {
+    match written {
+        None => rooms::Inlet::Manual,
+        Some(Inlet::Periodic(inlet)) => rooms::Inlet::Periodic(Periodic {
+            by: inlet.by,
+            every: whole(inlet.every),
+            from: inlet.from.map_or(0, Moment::seconds),
+            until: inlet.until.map(Moment::seconds),
+        }),
+        Some(Inlet::MaxSize(inlet)) => rooms::Inlet::MaxSize(MaxSize { size: inlet.size }),
+        Some(Inlet::Adaptive(inlet)) => rooms::Inlet::Adaptive(Adaptive {
+            target: u32::try_from(inlet.latency.duration().as_micros()).unwrap_or(u32::MAX),
+            failures: u32::from(inlet.failures.percent()) * 10,
+            least: inlet.least_per_minute,
+            most: inlet.most_per_minute,
+            in_flight: inlet.in_flight,
+            settles: whole(inlet.settles),
+        }),
+    }
+}
+
+/// In whole seconds.
+fn whole(span: model::units::Span) -> u32 {
+    u32::try_from(span.duration().as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Characters of a client's secret.

@@ -1,5 +1,6 @@
 //! `waiting-room`: has visitors wait in line before they come to what is behind it, without any work on the site.
 
+pub(crate) mod activation;
 mod states;
 
 use std::sync::Arc;
@@ -7,16 +8,16 @@ use std::sync::Arc;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use pipeline::{
-    AskOnRequest, Body, ChainBuilder, Exchange, Flow, OnResponse, Policy, Slot, Stage, Step, Verdict,
+    AskOnRequest, Body, ChainBuilder, Exchange, Figures, Flow, OnFinish, OnResponse, Outcome, Policy, Slot, Stage, Step,
+    Verdict,
 };
 use problem::{Finding, Pointer, Problem, ProblemKind};
-use rooms::{Admission, Arrival, Aside, KeptRoom, Sessions, Ticket, Trouble, Visitor};
+use rooms::{Activation, Admission, Arrival, Aside, KeptRoom, Sessions, Ticket, Trouble, Visitor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use self::states::{
-    Told, WAITING_ROOM_CLOSED, WAITING_ROOM_NOT_OPEN, WAITING_ROOM_PAUSED, WAITING_ROOM_PRE_QUEUE,
-};
+use self::activation::{Activates, Unavailable, WAITING_ROOM_UNAVAILABLE, ending, unasked};
+use self::states::{Told, WAITING_ROOM_CLOSED, WAITING_ROOM_NOT_OPEN, WAITING_ROOM_PAUSED, WAITING_ROOM_PRE_QUEUE};
 use crate::waiting_room_api::{NoRooms, room, watched};
 use crate::waiting_room_token::bare;
 
@@ -41,12 +42,17 @@ pub static WAITING_ROOM_OUTSIDE: ProblemKind = ProblemKind {
 /// pages, are told by a `problem+json` with `retry-after`; they get no place, unless there are turns that nobody waits for.
 /// An access token of the room in `authorization`, bare or behind `Bearer`, opens, too. As long as the serving number is
 /// ahead of the line, nobody waits. Before the room opens, while it is paused and when it is closed, visitors are told so;
-/// who is in stays in.
+/// who is in stays in. What is let through is measured, for `activates` and for a room's adaptive inlet.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The name of a room in `rooms`, which says what the page is like.
     room: String,
+    /// When visitors have to wait. Left out, always. While they need not, everybody passes without a place, and whoever came
+    /// by a page then need not wait when others have to, for as long as a token holds.
+    activates: Option<Activates>,
+    /// What becomes of requests while the room cannot be asked. Left out, the route's `on_failure` says.
+    unavailable: Option<Unavailable>,
 }
 
 /// The compiled policy.
@@ -54,6 +60,11 @@ pub struct WaitingRoom {
     room: Option<Arc<KeptRoom>>,
     /// What a browser is given to show next time.
     given: Slot<HeaderValue>,
+    /// None: visitors have to wait always.
+    activation: Option<Activation>,
+    unavailable: Option<Unavailable>,
+    /// 1 once a request was let through.
+    passed: Figures<1>,
 }
 
 impl Policy for WaitingRoom {
@@ -66,17 +77,21 @@ impl Policy for WaitingRoom {
         &WAITING_ROOM_PRE_QUEUE,
         &WAITING_ROOM_PAUSED,
         &WAITING_ROOM_CLOSED,
+        &WAITING_ROOM_UNAVAILABLE,
     ];
     type Config = Config;
 
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
         let kept = room(&config.room, &at.at("room"), chain)?;
-        Ok(Self { room: kept, given: chain.slot() })
+        let activation = config.activates.map(|activates| activates.compiled(&at.at("activates"))).transpose()?;
+        let (given, passed, unavailable) = (chain.slot(), chain.figures(), config.unavailable);
+        Ok(Self { room: kept, given, activation, unavailable, passed })
     }
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
         chain.ask_on_request(self.clone());
-        chain.on_response(self);
+        chain.on_response(self.clone());
+        chain.on_finish(self);
     }
 }
 
@@ -89,23 +104,67 @@ impl AskOnRequest for WaitingRoom {
         {
             return Step::Now(aside.and_then(|aside| answered(room, &visitor, aside)).map_err(Into::into));
         }
+        if let Some(activation) = &self.activation
+            && !room.has_to_wait(activation, exchange.began_at)
+        {
+            return Step::Now(Ok(self.passes_by(room, exchange)));
+        }
         let shown = room.shown(&visitor);
         // Most requests are of those who are in, or who wait.
         match room.admitted_already(shown.map(|ticket| ticket.id), visitor.now) {
-            Ok(Some(Admission::In(_) | Admission::Passes)) => return Step::Now(Ok(Flow::Next)),
+            Ok(Some(Admission::In(_) | Admission::Passes)) => return Step::Now(Ok(self.lets_through(room, exchange))),
             Ok(Some(waits @ Admission::Waits(_, wait))) => {
                 return Step::Now(Told { room, exchange, ticket: shown }.waits(waits, wait));
             }
             Ok(Some(Admission::Held(..) | Admission::Outside | Admission::TooEarly | Admission::TooLate) | None)
             | Err(_) => {}
         }
-        Step::Wait(Box::pin(self.decide(room, exchange, shown)))
+        Step::Wait(Box::pin(async move {
+            let verdict = match self.decide(room, exchange, shown).await {
+                Err(failure) => unasked(self.unavailable, room, seconds(exchange), failure),
+                decided => decided,
+            };
+            match verdict {
+                Ok(Flow::Next) => Ok(self.lets_through(room, exchange)),
+                other => other,
+            }
+        }))
     }
 }
 
 impl WaitingRoom {
+    /// Lets a request through, whose end is told.
+    fn lets_through(&self, room: &KeptRoom, exchange: &mut Exchange) -> Flow {
+        exchange.set_figures(self.passed, [1]);
+        room.passes();
+        Flow::Next
+    }
+
+    /// Lets a request through that needs no place, since nobody has to wait.
+    fn passes_by(&self, room: &KeptRoom, exchange: &mut Exchange) -> Flow {
+        let now = seconds(exchange);
+        if wants_page(exchange) {
+            let since = self.passed_since(room, &visitor(exchange));
+            // Somebody who stays is given it anew in time.
+            let is_fresh = since.is_some_and(|since| now - since <= room.settings().validity / 2);
+            if !is_fresh && let Some(cookie) = room.pass_cookie(&visitor(exchange)) {
+                exchange.note(self.given, cookie);
+            }
+        }
+        self.lets_through(room, exchange)
+    }
+
+    /// Since when somebody has been let in without a place, if their browser shows that.
+    fn passed_since(&self, room: &KeptRoom, visitor: &Visitor<'_>) -> Option<u32> {
+        self.activation.as_ref()?;
+        room.passed_since(visitor)
+    }
+
     async fn decide(&self, room: &KeptRoom, exchange: &mut Exchange, ticket: Option<Ticket>) -> Verdict {
         let now = exchange.began_at / 1_000_000;
+        if self.passed_since(room, &visitor(exchange)).is_some() {
+            return Ok(Flow::Next);
+        }
         if let Some(token) = token(&exchange.head.headers)
             && room.admitted(token, now, Sessions::Checked).await?.is_ok()
         {
@@ -152,6 +211,15 @@ pub(crate) fn visitor(exchange: &Exchange) -> Visitor<'_> {
         query: exchange.head.uri.query().unwrap_or_default(),
         is_secure: exchange.scheme == "https",
         now: seconds(exchange),
+    }
+}
+
+impl OnFinish for WaitingRoom {
+    fn on_finish(&self, exchange: &Exchange, outcome: &Outcome) {
+        let Some(room) = self.room.as_ref().filter(|_| exchange.figures(self.passed) == [1]) else { return };
+        let took = u64::try_from(outcome.took.as_micros()).unwrap_or(u64::MAX);
+        let activation = self.activation.unwrap_or_default();
+        room.passed(ending(outcome), &activation, exchange.began_at.saturating_add(took));
     }
 }
 

@@ -79,7 +79,8 @@ fn polls(room: &Arc<KeptRoom>) {
         (Operation::ServingNum, "event_id=Sample".to_owned()),
         (Operation::QueueNum, format!("event_id=Sample&request_id={id}")),
     ] {
-        let question = Question { query: &query, headers: &headers, body: &[], now: NOW };
+        let (query, now) = (&*query, NOW);
+        let question = Question { path: "/serving_num", query, is_secure: false, headers: &headers, body: &[], now };
         let busy = cpu();
         for _ in 0..POLLS {
             std::hint::black_box(api.answer(operation, &question).now_or_never().unwrap());
@@ -135,7 +136,9 @@ fn settings(durability: Durability) -> Settings {
         inlet: Inlet::Manual,
         durability,
         openid: None,
+        alarm: None,
         metrics_events: false,
+        page: Arc::default(),
     }
 }
 

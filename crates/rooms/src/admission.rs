@@ -65,8 +65,7 @@ enum Standing {
 impl KeptRoom {
     /// Lets a visitor in whose turn it is, and gives one a place who has none.
     pub async fn admit(&self, known: Option<RequestId>, now: Seconds, arrival: Arrival) -> Result<Admission, Trouble> {
-        self.catch_up_by(now)?;
-        if self.look(Room::state)? == State::PassingEverybody {
+        if self.state_now(now)? == State::PassingEverybody {
             return Ok(Admission::Passes);
         }
         self.line_up(known, now, arrival, Turns::Taken).await
@@ -74,7 +73,7 @@ impl KeptRoom {
 
     /// As [`Self::admit`] for a page, but the turn is not taken: who is in has a place by which somebody else takes it.
     pub(crate) async fn await_turn(&self, known: Option<RequestId>, now: Seconds) -> Result<Admission, Trouble> {
-        self.catch_up_by(now)?;
+        self.state_now(now)?;
         self.line_up(known, now, Arrival::Page, Turns::Left).await
     }
 
@@ -141,7 +140,7 @@ impl KeptRoom {
     /// How somebody stands by the place that they show, without that anything happens. None: to open the page brings them
     /// in, or into the line.
     pub(crate) fn stands(&self, known: Option<RequestId>, now: Seconds) -> Result<Option<Admission>, Trouble> {
-        self.catch_up_by(now)?;
+        self.state_now(now)?;
         let rules = self.settings().rules;
         self.look(|room| {
             if room.state() == State::PassingEverybody {

@@ -11,9 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use http::{Method, Response};
-use tokio::time::Instant;
 use waiting_room::Compatibility;
 
 pub use self::question::Question;

@@ -2,6 +2,8 @@
 
 use waiting_room::{Counters, Seconds};
 
+use crate::KeptRoom;
+
 /// What was counted from time to time. The longer it goes, the farther apart: it never takes more memory than a screen shows.
 #[derive(Debug)]
 pub(crate) struct History {
@@ -50,7 +52,10 @@ impl History {
         self.samples.push(sample);
         if self.samples.len() > MOST {
             let mut is_kept = true;
-            self.samples.retain(|_| std::mem::replace(&mut is_kept, !is_kept));
+            self.samples.retain(|_| {
+                is_kept = !is_kept;
+                !is_kept
+            });
             self.step = self.step.saturating_mul(2);
         }
     }
@@ -67,6 +72,18 @@ impl History {
         let turns = u32::try_from(last.serving.saturating_sub(since.serving)).ok().filter(|turns| *turns > 0)?;
         let seconds = now.saturating_sub(since.at);
         (seconds >= SHORTEST).then_some((turns, seconds))
+    }
+}
+
+impl KeptRoom {
+    /// How it went, since this process has it.
+    pub fn history(&self) -> Vec<Sample> {
+        self.past().lock().samples().to_vec()
+    }
+
+    /// How many turns came in how many seconds lately, if any did.
+    pub(crate) fn pace(&self, now: Seconds) -> Option<(u32, u32)> {
+        self.past().lock().pace(now)
     }
 }
 

@@ -1,6 +1,6 @@
 //! All rooms of a store: which of them there are, who has them, and what a start reads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,12 +65,7 @@ impl Rooms {
     }
 
     /// As [`Self::open`], with a log that stays as long as these have not read it either.
-    pub fn open_with(
-        folder: &Path,
-        vault: Arc<Vault>,
-        opened_at: u64,
-        readers: &[String],
-    ) -> Result<Self, Unusable> {
+    pub fn open_with(folder: &Path, vault: Arc<Vault>, opened_at: u64, readers: &[String]) -> Result<Self, Unusable> {
         Ok(Self {
             log: Arc::new(JournalLog::open(&folder.join("log"), opened_at, readers)?),
             log_folder: folder.join("log"),
@@ -177,6 +172,19 @@ impl Rooms {
                 tracing::warn!(room = &**room.name(), %cause, "what is due in a room could not be written down");
             }
         }
+    }
+
+    /// Lets rooms know for which rules alerts are open.
+    pub fn alarm(&self, open: &HashSet<String>) {
+        for room in self.all() {
+            let alarm = room.settings().alarm.clone();
+            room.alarm(alarm.is_some_and(|rule| open.contains(&*rule)));
+        }
+    }
+
+    /// Whether any room heeds an alarm.
+    pub fn heeds_alarms(&self) -> bool {
+        self.all().iter().any(|room| room.settings().alarm.is_some())
     }
 
     /// Takes pictures of rooms once the log is so long that a start would take long. It blocks.

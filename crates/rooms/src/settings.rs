@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use waiting_page::Page;
-use waiting_room::{MaxSize, Periodic, Rules};
+use waiting_room::{Adaptive, MaxSize, Periodic, Rules};
 
 /// What an operator says about a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Settings {
     pub openid: Option<Arc<OpenId>>,
     /// What visitors see who wait.
     pub page: Arc<Page>,
+    /// The rule of alerts while whose alert is open the clock's inlet rests.
+    pub alarm: Option<Arc<str>>,
     /// Whether what is counted is written down each minute, for those who are told.
     pub metrics_events: bool,
 }
@@ -47,8 +49,8 @@ impl Settings {
     pub(crate) fn unused(name: &str) -> Self {
         let (event, rules, inlet, durability) =
             (name.into(), Rules::default(), Inlet::default(), Durability::default());
-        let (openid, page, metrics_events) = (None, Arc::default(), false);
-        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid, page, metrics_events }
+        let (openid, page, alarm, metrics_events) = (None, Arc::default(), None, false);
+        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid, page, alarm, metrics_events }
     }
 }
 
@@ -62,6 +64,8 @@ pub enum Inlet {
     Periodic(Periodic),
     /// Those who leave.
     MaxSize(MaxSize),
+    /// What is behind the room, by what it answers.
+    Adaptive(Adaptive),
 }
 
 /// When a change counts as made.

@@ -105,6 +105,20 @@ impl KeptRoom {
         set_cookie(&ticket, DAY, is_secure)
     }
 
+    /// Since when somebody has been let in without a place, if their browser shows that.
+    pub fn passed_since(&self, visitor: &Visitor<'_>) -> Option<Seconds> {
+        let mut shown = visitor.cookies().filter(|(name, _)| {
+            name.strip_suffix(PASSES).is_some_and(|name| self.is_cookie(name))
+        });
+        shown.find_map(|(_, pass)| self.read_pass(pass, visitor.now))
+    }
+
+    /// What a browser is given that is let in without a place.
+    pub fn pass_cookie(&self, visitor: &Visitor<'_>) -> Option<HeaderValue> {
+        let pass = format!("{COOKIES}{}{PASSES}={}", self.name(), self.pass(visitor.now));
+        set_cookie(&pass, DAY, visitor.is_secure)
+    }
+
     fn is_cookie(&self, name: &str) -> bool {
         name.strip_prefix(COOKIES).is_some_and(|name| *name == **self.name())
     }
@@ -271,6 +285,8 @@ fn set_cookie(pair: &str, seconds: u32, is_secure: bool) -> Option<HeaderValue> 
 
 /// What the names of cookies begin with that keep places.
 const COOKIES: &str = "vestibule-room-";
+/// What follows that in names of cookies that let in without a place.
+const PASSES: &str = "-pass";
 /// The cookie that keeps how somebody wants pages to be.
 const WISHES: &str = "vestibule-page";
 /// For how many seconds a browser keeps a place, and a wish.

@@ -75,6 +75,7 @@ pub(crate) fn settings() -> Settings {
         durability: Durability::Disk,
         openid: None,
         page: Arc::default(),
+        alarm: None,
         metrics_events: false,
     }
 }
@@ -206,7 +207,7 @@ impl Scene {
         ids
     }
 
-    async fn queue_num(&self, id: &str) -> Reply {
+    pub(crate) async fn queue_num(&self, id: &str) -> Reply {
         self.get(&format!("/queue_num?event_id=Sample&request_id={id}")).await
     }
 

@@ -83,7 +83,8 @@ impl KeptRoom {
 }
 
 fn message(counters: Counters) -> Bytes {
-    let (queue, serving, waiting, state) = (counters.queue, counters.served(), counters.waiting(), counters.state.name());
+    let (queue, serving, waiting, state) =
+        (counters.queue, counters.served(), counters.waiting(), counters.state.name());
     format!(
         "data: {{\"serving_counter\":{serving},\"queue_counter\":{queue},\"waiting_num\":{waiting},\"state\":\"{state}\"}}\n\n"
     )

@@ -30,7 +30,9 @@ fn open(folder: &Path) -> (Rooms, Arc<KeptRoom>) {
         inlet: Inlet::Manual,
         durability: Durability::Process,
         openid: None,
+        alarm: None,
         metrics_events: false,
+        page: Arc::default(),
     };
     rooms.set([("sale".to_owned(), settings)]);
     assert_eq!(rooms.take().unwrap(), Whereabouts::Here);

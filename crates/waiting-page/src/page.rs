@@ -217,7 +217,7 @@ pub(crate) fn escaped(text: &str) -> String {
 
 /// Writes to a page, which never fails.
 pub(crate) fn put(page: &mut String, what: std::fmt::Arguments<'_>) {
-    drop(page.write_fmt(what));
+    page.write_fmt(what).unwrap_or_default();
 }
 
 /// A script or style as a policy names it.

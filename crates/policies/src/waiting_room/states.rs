@@ -32,11 +32,8 @@ pub static WAITING_ROOM_PAUSED: ProblemKind = ProblemKind {
 };
 
 /// It is over.
-pub static WAITING_ROOM_CLOSED: ProblemKind = ProblemKind {
-    code: "waiting-room-closed",
-    status: StatusCode::FORBIDDEN,
-    title: "The waiting room is closed",
-};
+pub static WAITING_ROOM_CLOSED: ProblemKind =
+    ProblemKind { code: "waiting-room-closed", status: StatusCode::FORBIDDEN, title: "The waiting room is closed" };
 
 /// Who is told something.
 pub(super) struct Told<'a> {

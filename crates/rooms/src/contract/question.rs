@@ -129,7 +129,7 @@ pub(super) fn is_event(settings: &Arc<Settings>, event: &str) -> bool {
 }
 
 /// The id that a text is, if it is well-formed: none if it can be nobody's.
-pub(super) fn id(settings: &Arc<Settings>, text: &str) -> Option<Sent> {
+pub(super) fn id(settings: &Settings, text: &str) -> Option<Sent> {
     let text: Cow<'_, str> = cleaned(text);
     let rest = after_id(&text)?;
     if !rest.is_empty() && settings.rules.compatibility == Compatibility::Mended {

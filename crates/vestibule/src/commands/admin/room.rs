@@ -114,4 +114,5 @@ fn imported(answer: &Value) -> String {
     format!("tokens are signed with the key {id} from now on\n")
 }
 
-const COLUMNS: &[&str] = &["name", "event", "state", "queue_counter", "serving_counter", "token_counter", "waiting", "active"];
+const COLUMNS: &[&str] =
+    &["name", "event", "state", "queue_counter", "serving_counter", "token_counter", "waiting", "active"];
