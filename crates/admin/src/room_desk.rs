@@ -167,6 +167,7 @@ pub(crate) async fn visits(
 
 /// `POST /rooms/{room}/visits/{visit}/end`: ends a visit; its token opens nothing any more where sessions are checked.
 pub(crate) async fn end(
+    State(admin): State<Admin>,
     Stored(storage): Stored,
     Named((name, id)): Named<(String, String)>,
     Asked(Nothing {}): Asked<Nothing>,
@@ -179,7 +180,7 @@ pub(crate) async fn end(
         How::Completed => (Ending::Completed, "completed"),
         How::Abandoned => (Ending::Abandoned, "abandoned"),
     };
-    if !room.end(visit, ending).await.map_err(unavailable)? {
+    if !room.end(visit, ending, seconds(&admin)).await.map_err(unavailable)? {
         return Err(no_visit());
     }
     let ended = Ended { request_id: visit.to_string(), state };

@@ -7,7 +7,7 @@ use rooms::{KeptRoom, NoKeys, Trouble};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use waiting_room::{MaxSize, PassOn, Periodic};
+use waiting_room::{Adaptive, MaxSize, PassOn, Periodic};
 
 use crate::body::Json;
 use crate::failure::{CONFLICT, FAILED, Failure};
@@ -76,6 +76,13 @@ enum ShownInlet {
     MaxSize {
         /// So many are in at a time.
         size: u32,
+    },
+    /// What is behind the room, by what it answers.
+    Adaptive {
+        /// At least so many come in a minute,
+        least: u32,
+        /// and at most so many.
+        most: u32,
     },
 }
 
@@ -270,6 +277,7 @@ fn shown(room: &KeptRoom, admin: &Admin) -> Result<Shown, Failure> {
                 ShownInlet::Periodic { by, every, from, until }
             }
             rooms::Inlet::MaxSize(MaxSize { size }) => ShownInlet::MaxSize { size },
+            rooms::Inlet::Adaptive(Adaptive { least, most, .. }) => ShownInlet::Adaptive { least, most },
         },
     })
 }

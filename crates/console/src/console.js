@@ -104,7 +104,8 @@ function inletOf({ inlet }) {
     return `${number(by)} every ${every(each)}${from ? `, from ${moment(from)}` : ""}${until ? `, until ${moment(until)}` : ""}`;
   }
   if (inlet["max-size"]) return `at most ${number(inlet["max-size"].size)} are in at a time`;
-  return Object.keys(inlet)[0];
+  const { least, most } = inlet.adaptive;
+  return `as many as what is behind the room bears, ${number(least)} to ${number(most)} per minute`;
 }
 
 function settings(room) {

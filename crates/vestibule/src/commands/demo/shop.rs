@@ -1,7 +1,7 @@
 //! The shop of the demo, which is behind a waiting room.
 
 /// Its only page.
-pub(super) const PAGE: &str = r#"<!doctype html>
+pub(super) const PAGE: &str = r##"<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -34,4 +34,4 @@ pub(super) const PAGE: &str = r#"<!doctype html>
 </main>
 </body>
 </html>
-"#;
+"##;
