@@ -201,7 +201,7 @@ async function events() {
     const now = is.serving_counter === undefined ? "" : `; it was ${is.state ?? "open"}, serving number ${number(is.serving_counter)}, ${number(is.waiting)} waiting then`;
     return make("li", [make("time", entry.at ? moment(Date.parse(entry.at) / 1000) : "", { datetime: entry.at ?? "" }), make("span", `${entry.actor} ${DONE[entry.change] ?? entry.change}${now}`)]);
   });
-  at("events").replaceChildren(...(entries.length ? entries : [make("li", "Nobody has done anything yet.")]));
+  at("events").replaceChildren(...(entries.length ? entries : [make("li", "Nobody has done anything yet.", { class: "none" })]));
 }
 
 at("move").addEventListener("submit", (event) => {

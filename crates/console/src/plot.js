@@ -1,7 +1,7 @@
 // How a room went, drawn: who waits as an area, and below it how many joined and were let in per minute.
 
 const NS = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [900, 260, 56, 56, 12, 26];
+const [HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [260, 48, 48, 12, 26];
 
 /** What happened between each two samples, per minute. */
 export function rates(samples) {
@@ -53,6 +53,8 @@ export function draw(into, samples) {
     into.textContent = "Nothing has happened yet since this gateway started. What is drawn here is not kept over restarts.";
     return points;
   }
+  // As wide as it is shown, so that its letters are as large as others.
+  const WIDTH = Math.max(280, into.clientWidth || 900);
   const [from, until] = [points[0].at, points.at(-1).at];
   const most = round(Math.max(1, ...points.map((point) => point.waiting)));
   const fastest = round(Math.max(1, ...points.map((point) => Math.max(point.joined, point.admitted))));

@@ -57,7 +57,7 @@ async function inspected(page, name) {
   assert.deepEqual(found, [], name);
   const { scrolls, sees } = await page.evaluate(() => ({ scrolls: document.documentElement.scrollWidth, sees: window.innerWidth }));
   assert.ok(scrolls <= sees, `${name} is wider than the screen: ${scrolls} of ${sees}`);
-  if (pictures) await page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true });
+  if (pictures) await page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true, captureBeyondViewport: false });
 }
 
 /** Waits until a page says something as its heading, by itself. */
