@@ -32,7 +32,8 @@ struct Provider {
 
 impl Provider {
     async fn of(back: &str) -> Self {
-        let document = |issuer: &str| DOCUMENT.replace("ISSUER", issuer).replace("SECRET", SECRET).replace("BACK", back);
+        let document =
+            |issuer: &str| DOCUMENT.replace("ISSUER", issuer).replace("SECRET", SECRET).replace("BACK", back);
         // Only then its port is known.
         let gateway = Gateway::serving(&document("http://127.0.0.1")).await;
         let issuer = format!("http://{}/oidc", gateway.address());
@@ -149,8 +150,17 @@ async fn apache_with_mod_auth_openidc_lets_in_whose_turn_has_come() {
     let (jar, page) = (apache.folder.path().join("jar"), apache.url("/page"));
     let jar = jar.to_str().unwrap();
     let browse = [
-        "--silent", "--location", "--cookie-jar", jar, "--cookie", jar, "--header", "accept: text/html", "--write-out",
-        "\n%{http_code} %{url_effective}", &page,
+        "--silent",
+        "--location",
+        "--cookie-jar",
+        jar,
+        "--cookie",
+        jar,
+        "--header",
+        "accept: text/html",
+        "--write-out",
+        "\n%{http_code} %{url_effective}",
+        &page,
     ];
 
     let waiting = curl(&browse).await;

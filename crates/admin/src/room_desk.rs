@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Json as Answer};
 use problem::{Finding, Pointer, Problem};
-use rooms::{VisitState, Visit};
+use rooms::{Visit, VisitState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -225,11 +225,13 @@ pub(crate) async fn events(
     let mut found = Vec::new();
     for entry in storage.partners.noted(from, length).await?.into_iter().rev() {
         let says: Value = serde_json::from_str(&entry.body).unwrap_or_default();
+        let said = |member: &str| says.get(member).unwrap_or(&Value::Null);
+        let changes = said("changes").as_array().into_iter();
         let of_room = |change: &&Value| change["kind"] == "room" && change["id"] == *name;
-        let Some(change) = says["changes"].as_array().into_iter().flatten().find(of_room) else { continue };
-        let at = says["at"].as_u64().map(|at| time::text(partners::UnixMicros(at)));
+        let Some(change) = changes.flatten().find(of_room) else { continue };
+        let at = said("at").as_u64().map(|at| time::text(partners::UnixMicros(at)));
         let (change, shows) = (change["change"].clone(), change["now"].clone());
-        found.push(Event { number: entry.number, at, actor: says["actor"].clone(), change, shows });
+        found.push(Event { number: entry.number, at, actor: said("actor").clone(), change, shows });
         if found.len() == page.shown()? {
             break;
         }

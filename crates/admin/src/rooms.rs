@@ -245,7 +245,12 @@ pub(crate) async fn undo_reset(
 }
 
 /// Notes what was done with a room, and shows it.
-pub(crate) async fn told(room: &KeptRoom, admin: &Admin, storage: &Storage, change: &str) -> Result<Answer<Shown>, Failure> {
+pub(crate) async fn told(
+    room: &KeptRoom,
+    admin: &Admin,
+    storage: &Storage,
+    change: &str,
+) -> Result<Answer<Shown>, Failure> {
     let shown = shown(room, admin)?;
     storage.partners.note(change, ("room", room.name()), json!(shown)).await?;
     Ok(Answer(shown))

@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use model::Document;
-use model::rooms::{ExpiredTurns, Inlet, Moment, RoomCompatibility, RoomDurability, RoomPage, RoomSchedule, WaitingRoom};
+use model::rooms::{
+    ExpiredTurns, Inlet, Moment, RoomCompatibility, RoomDurability, RoomPage, RoomSchedule, WaitingRoom,
+};
 use parking_lot::Mutex;
 use partners::{Partners, Role};
 use policies::waiting_room_api::{Doing, Operators, WaitingRooms};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use pipeline::{
-    AskOnRequest, Body, ChainBuilder, Exchange, Figures, Flow, OnFinish, OnResponse, Outcome, Policy, Slot, Stage, Step,
-    Verdict,
+    AskOnRequest, Body, ChainBuilder, Exchange, Figures, Flow, OnFinish, OnResponse, Outcome, Policy, Slot, Stage,
+    Step, Verdict,
 };
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use rooms::{Activation, Admission, Arrival, Aside, KeptRoom, Sessions, Ticket, Trouble, Visitor};

@@ -35,8 +35,7 @@ impl History {
 
     /// Takes note of what is counted now. To be called each second.
     pub(crate) fn note(&mut self, now: Seconds, counters: Counters) {
-        let (queue, serving, tokens, waiting) =
-            (counters.queue, counters.serving, counters.tokens, counters.waiting());
+        let (queue, serving, tokens, waiting) = (counters.queue, counters.serving, counters.tokens, counters.waiting());
         let sample = Sample { at: now, queue, serving, tokens, waiting };
         let is_same = |known: &Sample| Sample { at: now, ..*known } == sample;
         match &mut *self.samples {

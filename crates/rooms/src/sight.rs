@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
-    SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY,
+    RETRY_AFTER, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::json;
@@ -107,9 +107,8 @@ impl KeptRoom {
 
     /// Since when somebody has been let in without a place, if their browser shows that.
     pub fn passed_since(&self, visitor: &Visitor<'_>) -> Option<Seconds> {
-        let mut shown = visitor.cookies().filter(|(name, _)| {
-            name.strip_suffix(PASSES).is_some_and(|name| self.is_cookie(name))
-        });
+        let mut shown =
+            visitor.cookies().filter(|(name, _)| name.strip_suffix(PASSES).is_some_and(|name| self.is_cookie(name)));
         shown.find_map(|(_, pass)| self.read_pass(pass, visitor.now))
     }
 
@@ -124,7 +123,12 @@ impl KeptRoom {
     }
 
     /// The page for a visitor who is not in, by this place if they have one.
-    pub fn page(&self, visitor: &Visitor<'_>, admission: Admission, ticket: Option<Ticket>) -> Result<Response<Bytes>, Trouble> {
+    pub fn page(
+        &self,
+        visitor: &Visitor<'_>,
+        admission: Admission,
+        ticket: Option<Ticket>,
+    ) -> Result<Response<Bytes>, Trouble> {
         let (page, wishes) = (self.settings().page.clone(), visitor.wishes());
         let (situation, wait) = self.situation(admission)?;
         let language = page.language(wishes.language, accepted(visitor.headers));
@@ -360,7 +364,10 @@ mod tests {
         scene.joined(2).await;
         let cookie = joined(&scene).await;
         let waits = told(&scene, &cookie).await;
-        assert_eq!((&waits["situation"], &waits["position"], &waits["serving"]), (&"waiting".into(), &3.into(), &0.into()));
+        assert_eq!(
+            (&waits["situation"], &waits["position"], &waits["serving"]),
+            (&"waiting".into(), &3.into(), &0.into())
+        );
         for (state, situation) in [(State::Paused, "paused"), (State::PreQueue, "early"), (State::Closed, "closed")] {
             scene.room.set_state(state, scene.now.get()).await.unwrap();
             assert_eq!(told(&scene, &cookie).await["situation"], situation);

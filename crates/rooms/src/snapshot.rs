@@ -217,7 +217,7 @@ fn read_line(source: &mut Source<'_>) -> Option<Line> {
         match (source.number()?, source.bytes()?) {
             (COURSE, part) => line.course = read_course(part)?,
             (SKIPPED, part) => read_skipped(part, &mut line)?,
-            (TUNED, part) => line.tuned = tuning::read(&mut Source(part))?,
+            (TUNED, part) => line.tuned = tuning::read(&mut Source(part))?.0,
             // It is of a later version, which this one must not forget.
             _ => return None,
         }

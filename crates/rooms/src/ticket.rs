@@ -118,7 +118,9 @@ mod tests {
         let theirs = tickets.code("sale", other, Some("other"));
         let swapped = code.replace(&id.to_string(), &other.to_string());
         let mixed = format!("{id}.{}", theirs.split_once('.').unwrap().1);
-        for wrong in [&swapped, &mixed, &format!("{code}A"), &format!("{id}."), &format!("{id}.x"), &format!("{id}.eA.")] {
+        for wrong in
+            [&swapped, &mixed, &format!("{code}A"), &format!("{id}."), &format!("{id}.x"), &format!("{id}.eA.")]
+        {
             assert_eq!(tickets.read_code("sale", wrong), None, "{wrong}");
         }
         assert_eq!(tickets.read_code("other", &code), None);

@@ -49,10 +49,13 @@ pub(crate) fn put(to: &mut Vec<u8>, tuned: Option<Tuned>) {
     }
 }
 
+/// What an operator set, or that it was left to the settings.
+pub(crate) struct Set(pub(crate) Option<Tuned>);
+
 /// What an operator set, as [`put`] wrote it.
-pub(crate) fn read(source: &mut Source<'_>) -> Option<Option<Tuned>> {
+pub(crate) fn read(source: &mut Source<'_>) -> Option<Set> {
     let [kind] = source.array()?;
-    Some(match kind {
+    Some(Set(match kind {
         0 => None,
         1 => Some(Tuned::Manual),
         2 => {
@@ -65,7 +68,7 @@ pub(crate) fn read(source: &mut Source<'_>) -> Option<Option<Tuned>> {
         }
         3 => Some(Tuned::MaxSize(MaxSize { size: source.small()? })),
         _ => return None,
-    })
+    }))
 }
 
 #[cfg(test)]

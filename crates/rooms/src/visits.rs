@@ -70,7 +70,12 @@ impl KeptRoom {
     }
 }
 
-fn visits(room: &Room, state: Option<VisitState>, before: Option<u32>, (most, now): (usize, Seconds)) -> (Vec<Visit>, Option<u32>) {
+fn visits(
+    room: &Room,
+    state: Option<VisitState>,
+    before: Option<u32>,
+    (most, now): (usize, Seconds),
+) -> (Vec<Visit>, Option<u32>) {
     let line = room.line();
     let last = u32::try_from(line.tokens.len()).unwrap_or(u32::MAX);
     let first = before.map_or(last, |before| last.min(before.saturating_sub(1)));
@@ -95,6 +100,7 @@ const LOOKED_AT: usize = 20_000;
 
 #[cfg(test)]
 mod tests {
+    use super::VisitState::{Abandoned, Active, Completed, Expired};
     use super::*;
     use crate::tests::Scene;
 
@@ -112,7 +118,6 @@ mod tests {
             let (found, next) = scene.room.visits(state, before, 2, scene.now.get()).unwrap();
             (found.iter().map(|visit| (visit.position, visit.state)).collect::<Vec<_>>(), next)
         };
-        use VisitState::{Abandoned, Active, Completed, Expired};
         assert_eq!(list(None, None), (vec![(5, Active), (4, Abandoned)], Some(4)));
         assert_eq!(list(None, Some(4)), (vec![(3, Active), (2, Active)], Some(2)));
         assert_eq!(list(None, Some(2)), (vec![(1, Completed)], None));

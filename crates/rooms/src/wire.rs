@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use journal::wire::{Source, put_bytes, put_number};
-use waiting_room::{By, Cause, Counters, Ending, Event, JoinKey, Noting, Position, RequestId, Seconds, State};
+use waiting_room::{By, Cause, Counters, Ending, Event, JoinKey, Noting, Position, RequestId, Seconds, State, Tuned};
 
 use crate::tuning;
 
@@ -57,10 +57,7 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
         Event::StateChanged { state, by, at } => {
             put_at(to, &[STATE_CHANGED, state_code(*state), by_code(*by)], *at);
         }
-        Event::Tuned { tuned, at } => {
-            put_at(to, &[TUNED], *at);
-            tuning::put(to, *tuned);
-        }
+        Event::Tuned { tuned, at } => put_tuned(to, *tuned, *at),
         Event::Skipped { positions, at, noting, serving } => {
             put_at(to, &[SKIPPED, noting_code(*noting)], *at);
             put_signed(to, *serving);
@@ -77,6 +74,11 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
 fn put_at(to: &mut Vec<u8>, kind: &[u8], at: Seconds) {
     to.extend_from_slice(kind);
     put_number(to, u64::from(at));
+}
+
+fn put_tuned(to: &mut Vec<u8>, tuned: Option<Tuned>, at: Seconds) {
+    put_at(to, &[TUNED], at);
+    tuning::put(to, tuned);
 }
 
 /// They are in order, so that most are a byte.
@@ -143,7 +145,7 @@ pub(crate) fn read(record: &[u8]) -> Option<Happened<'_>> {
         }
         TUNED => {
             let at = source.small()?;
-            Event::Tuned { at, tuned: tuning::read(&mut source)? }
+            Event::Tuned { at, tuned: tuning::read(&mut source)?.0 }
         }
         RESET => Event::Reset { at: source.small()? },
         RESTORED => Event::Restored { at: source.small()? },
@@ -282,7 +284,7 @@ const TUNED: u8 = 60;
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use waiting_room::{MaxSize, Periodic, Tuned};
+    use waiting_room::{MaxSize, Periodic};
 
     use super::*;
 

@@ -37,7 +37,9 @@ pub(crate) fn check(html: &str) -> Checked {
             if tag.name == "style" {
                 checked.styles.push(content.to_owned());
                 if content.contains("@import") || content.contains("url(") && !only_data(content) {
-                    checked.wrong.push("has a style that brings something from elsewhere; use `data:` addresses".into());
+                    checked
+                        .wrong
+                        .push("has a style that brings something from elsewhere; use `data:` addresses".into());
                 }
             }
         }
@@ -54,11 +56,18 @@ pub(crate) fn check(html: &str) -> Checked {
 fn judge(tag: &Tag<'_>, wrong: &mut Vec<String>) {
     let name = &tag.name;
     match &**name {
-        "script" => wrong.push("has a script, which no browser will run here; what has to run comes with `{{room}}`".into()),
+        "script" => {
+            wrong.push("has a script, which no browser will run here; what has to run comes with `{{room}}`".into());
+        }
         "base" | "iframe" | "object" | "embed" | "form" | "frame" => {
             wrong.push(format!("has `<{name}>`, which no browser will load or send from here"));
         }
-        "meta" if tag.attributes.iter().any(|(name, value)| name == "http-equiv" && value.eq_ignore_ascii_case("refresh")) => {
+        "meta"
+            if tag
+                .attributes
+                .iter()
+                .any(|(name, value)| name == "http-equiv" && value.eq_ignore_ascii_case("refresh")) =>
+        {
             wrong.push("refreshes itself, which `{{head}}` does".into());
         }
         "img" if !tag.attributes.iter().any(|(name, _)| name == "alt") => {
@@ -166,8 +175,9 @@ mod tests {
     fn whatever_is_cut_off_comes_to_an_end() {
         let html = "<p a='b\" c=d><style>x</style><!-- --><img/src=x//y alt>< =<<main =\"'<é ü=ß>";
         for (end, _) in html.char_indices() {
-            check(&html[..end]);
-            check(&html[end..]);
+            let (before, after) = html.split_at(end);
+            check(before);
+            check(after);
         }
     }
 }

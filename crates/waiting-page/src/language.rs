@@ -27,10 +27,12 @@ impl Languages {
             let at = at.at(tag);
             let index = languages.iter().position(|(known, _)| known == tag);
             if index.is_none() && !is_tag(tag) {
-                findings.push(Finding::new(&at, "is no language; write its tag in lower case, such as `da` or `pt-br`"));
+                findings
+                    .push(Finding::new(&at, "is no language; write its tag in lower case, such as `da` or `pt-br`"));
                 continue;
             }
-            let mut all = index.and_then(|index| languages.get(index)).map_or_else(Texts::default, |(_, all)| all.clone());
+            let mut all =
+                index.and_then(|index| languages.get(index)).map_or_else(Texts::default, |(_, all)| all.clone());
             for (name, text) in texts {
                 if !all.set(name, Cow::Owned(text.clone())) {
                     let known = Texts::NAMES.join("`, `");
@@ -80,7 +82,8 @@ impl Languages {
         for range in accepted.split(',') {
             let mut parts = range.split(';');
             let tag = parts.next().unwrap_or_default().trim();
-            let weight = parts.find_map(|part| part.trim().strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+            let weight =
+                parts.find_map(|part| part.trim().strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
             let language = self.tagged(tag).or_else(|| self.tagged(tag.split('-').next().unwrap_or_default()));
             let Some(language) = language.filter(|_| weight > 0.0) else { continue };
             if best.is_none_or(|(most, _)| weight > most) {
@@ -131,7 +134,8 @@ mod tests {
     use super::*;
 
     fn languages(own: &[(&str, &[(&str, &str)])]) -> (Languages, Vec<String>) {
-        let texts = |texts: &[(&str, &str)]| texts.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
+        let texts =
+            |texts: &[(&str, &str)]| texts.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
         let own = own.iter().map(|(tag, own)| ((*tag).into(), texts(own))).collect();
         let mut findings = Vec::new();
         let languages = Languages::with(&own, &Pointer::default(), &mut findings);
@@ -189,7 +193,8 @@ mod tests {
         let (own, findings) = languages(&[("da", &whole)]);
         assert_eq!((own.tagged("da").is_some(), findings), (true, vec![]));
 
-        let (_, findings) = languages(&[("da", &[("waiting", "x")]), ("en", &[("wating", "x"), ("group", "x")]), ("E n", &[])]);
+        let (_, findings) =
+            languages(&[("da", &[("waiting", "x")]), ("en", &[("wating", "x"), ("group", "x")]), ("E n", &[])]);
         for (finding, start) in findings.iter().zip([
             "/E n: is no language",
             "/da: is a language of its own that lacks `language`, `direction`",

@@ -54,10 +54,13 @@ impl Page {
         };
         let template = match &settings.template {
             None => USUAL.template.clone(),
-            Some(html) => Template::read(html, &at.at("template")).map(Arc::new).unwrap_or_else(|wrong| {
-                findings.extend(wrong);
-                USUAL.template.clone()
-            }),
+            Some(html) => match Template::read(html, &at.at("template")) {
+                Ok(template) => Arc::new(template),
+                Err(wrong) => {
+                    findings.extend(wrong);
+                    USUAL.template.clone()
+                }
+            },
         };
         let logo = settings.logo.as_deref().map(|logo| picture(logo, &at.at("logo"), &mut findings));
         let otherwise = settings.language.as_deref().map(|tag| (tag, languages.tagged(tag)));
@@ -82,7 +85,9 @@ impl Page {
 
     /// The language for somebody who chose one earlier, or accepts some.
     pub fn language(&self, chosen: Option<&str>, accepted: &str) -> Language {
-        chosen.and_then(|tag| self.languages.tagged(tag)).unwrap_or_else(|| self.languages.liked(accepted, self.otherwise))
+        chosen
+            .and_then(|tag| self.languages.tagged(tag))
+            .unwrap_or_else(|| self.languages.liked(accepted, self.otherwise))
     }
 
     /// The language with this tag.

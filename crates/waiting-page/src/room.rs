@@ -120,7 +120,9 @@ fn progress(page: &mut String, place: Place, texts: &Texts) {
     let label = escaped(&texts.progress);
     put(
         page,
-        format_args!("<progress data-v=\"progress\" aria-label=\"{label}\" max=\"{most}\" value=\"{value}\"></progress>\n"),
+        format_args!(
+            "<progress data-v=\"progress\" aria-label=\"{label}\" max=\"{most}\" value=\"{value}\"></progress>\n"
+        ),
     );
 }
 
@@ -173,7 +175,10 @@ fn script(page: &mut String, view: &View<'_>, texts: &Texts, title: &str) {
     });
     // Nothing in it can end the element that it stands in.
     let told = told.to_string().replace('<', "\\u003c");
-    put(page, format_args!("<script type=\"application/json\" id=\"v-room\">{told}</script>\n<script>{SCRIPT}</script>\n"));
+    put(
+        page,
+        format_args!("<script type=\"application/json\" id=\"v-room\">{told}</script>\n<script>{SCRIPT}</script>\n"),
+    );
 }
 
 /// A moment as it is written everywhere; a script shows it as it is where the visitor is.

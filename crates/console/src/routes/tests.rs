@@ -29,7 +29,13 @@ fn desk() -> (Console, Router) {
     (console, routes)
 }
 
-async fn ask(routes: &Router, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> (StatusCode, HeaderMap, String) {
+async fn ask(
+    routes: &Router,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (StatusCode, HeaderMap, String) {
     let mut request = Request::builder().method(method).uri(path).header(HOST, "admin.example:9900");
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -81,7 +87,8 @@ async fn nobody_else_signs_in() {
     let entry = json!({ "link": link.strip_prefix("/console/#link=").unwrap() }).to_string();
     assert_eq!(signed_in(&routes, &entry).await.0, StatusCode::OK);
     assert_eq!(signed_in(&routes, &entry).await.0, StatusCode::UNAUTHORIZED, "a link is good once");
-    let (_, _, told) = ask(&routes, Method::GET, "/console/api/rooms", &[PAGE, ("authorization", "Bearer x")], "").await;
+    let (_, _, told) =
+        ask(&routes, Method::GET, "/console/api/rooms", &[PAGE, ("authorization", "Bearer x")], "").await;
     assert_eq!(told, "None None", "it is the cookie that counts here");
 }
 
@@ -116,7 +123,9 @@ async fn the_page_is_there_for_everybody_and_brings_nothing_from_elsewhere() {
     for path in ["/console/", "/console/console.js", "/console/plot.js", "/console/console.css"] {
         let (status, headers, content) = ask(&routes, Method::GET, path, &[], "").await;
         assert_eq!(status, StatusCode::OK);
-        assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'; script-src 'self'"));
+        assert!(
+            headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'; script-src 'self'")
+        );
         assert!(!content.replace("http://www.w3.org/2000/svg", "").contains("http"), "{path}");
     }
     let (status, headers, _) = ask(&routes, Method::GET, "/console", &[], "").await;

@@ -11,28 +11,28 @@ use waiting_room::State;
 use super::{WAITING_ROOM_WAIT, wants_page};
 
 /// Nobody can join yet.
-pub static WAITING_ROOM_NOT_OPEN: ProblemKind = ProblemKind {
+pub(super) static WAITING_ROOM_NOT_OPEN: ProblemKind = ProblemKind {
     code: "waiting-room-not-open",
     status: StatusCode::SERVICE_UNAVAILABLE,
     title: "The waiting room has not opened yet",
 };
 
 /// The visitor has a place, and the room has not opened.
-pub static WAITING_ROOM_PRE_QUEUE: ProblemKind = ProblemKind {
+pub(super) static WAITING_ROOM_PRE_QUEUE: ProblemKind = ProblemKind {
     code: "waiting-room-pre-queue",
     status: StatusCode::SERVICE_UNAVAILABLE,
     title: "You are early, and nobody is let in before the waiting room opens",
 };
 
 /// The visitor has a place, and nobody is let in for the moment.
-pub static WAITING_ROOM_PAUSED: ProblemKind = ProblemKind {
+pub(super) static WAITING_ROOM_PAUSED: ProblemKind = ProblemKind {
     code: "waiting-room-paused",
     status: StatusCode::SERVICE_UNAVAILABLE,
     title: "Nobody is let in for the moment; you keep your place",
 };
 
 /// It is over.
-pub static WAITING_ROOM_CLOSED: ProblemKind =
+pub(super) static WAITING_ROOM_CLOSED: ProblemKind =
     ProblemKind { code: "waiting-room-closed", status: StatusCode::FORBIDDEN, title: "The waiting room is closed" };
 
 /// Who is told something.

@@ -61,10 +61,10 @@ impl KeptRoom {
             self.happen(&mut held, &event)?;
         }
         let inlet = in_force(settings.inlet, &held.room);
-        if let (Inlet::Periodic(inlet), false) = (inlet, self.is_alarmed.load(Ordering::Relaxed)) {
-            if let Some(by) = inlet.due(&held.room, now) {
-                self.let_in(&mut held, by.into(), now, &settings.rules)?;
-            }
+        if let (Inlet::Periodic(inlet), false) = (inlet, self.is_alarmed.load(Ordering::Relaxed))
+            && let Some(by) = inlet.due(&held.room, now)
+        {
+            self.let_in(&mut held, by.into(), now, &settings.rules)?;
         }
         if let Inlet::Adaptive(inlet) = inlet {
             let Held { room, steering, .. } = &mut *held;

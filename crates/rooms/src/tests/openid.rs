@@ -149,7 +149,8 @@ async fn a_room_that_is_no_provider_is_none() {
 /// What a browser is sent back with.
 fn back(reply: &Reply) -> (String, String) {
     let location = reply.header("location");
-    let query = location.strip_prefix("https://shop.example/oauth2/idpresponse?code=").unwrap_or_else(|| panic!("{location}"));
+    let query =
+        location.strip_prefix("https://shop.example/oauth2/idpresponse?code=").unwrap_or_else(|| panic!("{location}"));
     let (code, state) = query.split_once("&state=").unwrap();
     (code.to_owned(), state.to_owned())
 }
@@ -180,7 +181,8 @@ async fn without_a_page_of_their_own_people_wait_at_authorize_and_the_nonce_of_t
     let (code, state) = back(&sent_back);
     assert_eq!(state, "a%26b");
     assert_eq!(scene.room.counters().unwrap().tokens, 0, "the client takes the turn");
-    let form = |code: &str| format!("client_id=Sample&client_secret={SECRET}&code={code}&grant_type=authorization_code");
+    let form =
+        |code: &str| format!("client_id=Sample&client_secret={SECRET}&code={code}&grant_type=authorization_code");
     let tokens = scene.exchange(&[], &form(&code)).await;
     let of_id = claims(&tokens.text_of("id_token"));
     assert_eq!((&of_id["nonce"], &of_id["iss"]), (&json!("n+1"), &json!("https://wait.example/oidc")));

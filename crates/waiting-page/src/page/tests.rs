@@ -59,7 +59,11 @@ fn each_state_of_a_room_has_texts_of_its_own_in_every_language() {
         ]) {
             assert!(page.contains(&escaped(about)), "{tag}: {about}");
         }
-        assert!(pages[1].contains("<time datetime=\"2027-01-15T08:00:00Z\">2027-01-15 08:00 UTC</time>"), "{}", pages[1]);
+        assert!(
+            pages[1].contains("<time datetime=\"2027-01-15T08:00:00Z\">2027-01-15 08:00 UTC</time>"),
+            "{}",
+            pages[1]
+        );
         assert!(!pages[5].contains("data-v=\"facts\""), "who is not let in any more has no place");
     }
     let arabic = page.render(&view(Situation::Waiting), page.tagged("ar").unwrap());
@@ -139,5 +143,7 @@ fn a_page_is_small_and_brings_nothing_from_elsewhere() {
     let page = rendered(&Settings::default(), &view(Situation::Waiting), "en");
     assert!(page.len() < 16 * 1024, "{}", page.len());
     let without_names = page.replace("http://www.w3.org/2000/svg", "");
-    assert!(!without_names.contains("http://") && !without_names.contains("https://") && !without_names.contains("src=\""));
+    assert!(
+        !without_names.contains("http://") && !without_names.contains("https://") && !without_names.contains("src=\"")
+    );
 }

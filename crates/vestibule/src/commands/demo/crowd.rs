@@ -56,7 +56,11 @@ impl Crowd {
         while self.inside.len() > INSIDE {
             let Some(gone) = self.inside.pop_front() else { break };
             // One of four finds nothing.
-            let ending = if gone.0.first().is_some_and(|first| first.is_multiple_of(4)) { Ending::Abandoned } else { Ending::Completed };
+            let ending = if gone.0.first().is_some_and(|first| first.is_multiple_of(4)) {
+                Ending::Abandoned
+            } else {
+                Ending::Completed
+            };
             room.end(gone, ending, now).await?;
         }
         Ok(())
