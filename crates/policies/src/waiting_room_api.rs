@@ -168,8 +168,9 @@ impl WaitingRoomApi {
             let answered = aside.and_then(|aside| crate::waiting_room::answered(api.room(), &visitor, aside));
             return Step::Now(answered.map_err(Into::into));
         }
-        // Most questions are answered at once.
+        // Most questions are answered at once. To authorize may be to join, which must not be begun twice.
         if !operation.is_post()
+            && operation != Operation::Authorize
             && let Some(response) = api.answer(operation, &question(exchange, &[])).now_or_never()
         {
             return Step::Now(answered(api, operation, response, &question(exchange, &[])));

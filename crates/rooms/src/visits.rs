@@ -101,7 +101,6 @@ const LOOKED_AT: usize = 20_000;
 #[cfg(test)]
 mod tests {
     use super::VisitState::{Abandoned, Active, Completed, Expired};
-    use super::*;
     use crate::tests::Scene;
 
     #[tokio::test]
