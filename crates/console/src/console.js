@@ -266,7 +266,7 @@ export function outcome({ line, rate, join, absent, expiry }) {
     // Turns that nobody waits for stay, and are not saved up beyond a second.
     credit = Math.min(credit - turns, rate / 60);
     if (expiry) again[seconds + Math.round(expiry * 60)] = turns * (absent / 100);
-    if (first === null && given >= line) first = seconds;
+    if (first === null && given >= line - 0.5) first = seconds;
     if (waiting < 0.5 && first !== null) break;
   }
   return { seconds: waiting < 0.5 ? seconds : null, first, waiting: Math.round(waiting), visitors: Math.round(given * (1 - absent / 100)) };
