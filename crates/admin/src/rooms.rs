@@ -104,6 +104,16 @@ pub(crate) struct Move {
     by: i64,
 }
 
+/// A value that nobody could know before a room opened.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RoomDraw")]
+pub(crate) struct Draw {
+    /// The value, exactly as everybody can read it.
+    #[schemars(length(max = 1024))]
+    public_value: String,
+}
+
 /// Whether a waiting room shall let visitors in.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -216,6 +226,22 @@ pub(crate) async fn set_state(
         None => room.follow_schedule(now).await.map_err(unavailable)?,
     };
     told(&room, &admin, &storage, "set").await
+}
+
+/// `POST /rooms/{room}/draw`: has lots drawn that wait for a public value.
+pub(crate) async fn draw(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Named(name): Named<String>,
+    Asked(Nothing {}): Asked<Nothing>,
+    Json(Draw { public_value }): Json<Draw>,
+) -> Result<impl IntoResponse, Failure> {
+    let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
+    if !room.draw(&public_value, seconds(&admin)).await.map_err(unavailable)? {
+        let detail = "No lots wait to be drawn: the room has no lottery, has not opened, or they were drawn.";
+        return Err(Problem::new(&CONFLICT).detail(detail).into());
+    }
+    told(&room, &admin, &storage, "drawn").await
 }
 
 /// `POST /rooms/{room}/reset`: begins everything in a room anew.

@@ -1,6 +1,7 @@
 //! `waiting-room`: has visitors wait in line before they come to what is behind it, without any work on the site.
 
 pub(crate) mod activation;
+mod entrance;
 mod states;
 
 use std::sync::Arc;
@@ -12,11 +13,13 @@ use pipeline::{
     Step, Verdict,
 };
 use problem::{Finding, Pointer, Problem, ProblemKind};
-use rooms::{Activation, Admission, Arrival, Aside, KeptRoom, Sessions, Ticket, Trouble, Visitor};
+use rooms::refused::{self, INVITE_REFUSED, LANE_FULL, PROOF_REFUSED};
+use rooms::{Activation, Admission, Arrival, Aside, Joiner, KeptRoom, Sessions, Ticket, Trouble, Visitor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::activation::{Activates, Unavailable, WAITING_ROOM_UNAVAILABLE, ending, unasked};
+use self::entrance::Entrance;
 use self::states::{Told, WAITING_ROOM_CLOSED, WAITING_ROOM_NOT_OPEN, WAITING_ROOM_PAUSED, WAITING_ROOM_PRE_QUEUE};
 use crate::waiting_room_api::{NoRooms, room, watched};
 use crate::waiting_room_token::bare;
@@ -77,6 +80,9 @@ impl Policy for WaitingRoom {
         &WAITING_ROOM_PRE_QUEUE,
         &WAITING_ROOM_PAUSED,
         &WAITING_ROOM_CLOSED,
+        &INVITE_REFUSED,
+        &LANE_FULL,
+        &PROOF_REFUSED,
         &WAITING_ROOM_UNAVAILABLE,
     ];
     type Config = Config;
@@ -110,13 +116,29 @@ impl AskOnRequest for WaitingRoom {
             return Step::Now(Ok(self.passes_by(room, exchange)));
         }
         let shown = room.shown(&visitor);
+        let now = visitor.now;
+        if wants_page(exchange)
+            && let Some(entrance) = Entrance::of(exchange)
+        {
+            let shown = shown.map(|ticket| ticket.id);
+            return Step::Wait(Box::pin(self.come_by(room, exchange, shown, entrance)));
+        }
         // Most requests are of those who are in, or who wait.
-        match room.admitted_already(shown.map(|ticket| ticket.id), visitor.now) {
+        match room.admitted_already(shown.map(|ticket| ticket.id), now) {
             Ok(Some(Admission::In(_) | Admission::Passes)) => return Step::Now(Ok(self.lets_through(room, exchange))),
             Ok(Some(waits @ Admission::Waits(_, wait))) => {
                 return Step::Now(Told { room, exchange, ticket: shown }.waits(waits, wait));
             }
-            Ok(Some(Admission::Held(..) | Admission::Outside | Admission::TooEarly | Admission::TooLate) | None)
+            Ok(
+                Some(
+                    Admission::Held(..)
+                    | Admission::Unproven
+                    | Admission::Outside
+                    | Admission::TooEarly
+                    | Admission::TooLate,
+                )
+                | None,
+            )
             | Err(_) => {}
         }
         Step::Wait(Box::pin(async move {
@@ -171,8 +193,15 @@ impl WaitingRoom {
             return Ok(Flow::Next);
         }
         let arrival = if wants_page(exchange) { Arrival::Page } else { Arrival::Other };
-        let shown = ticket.map(|ticket| ticket.id);
-        let admission = room.admit(shown, seconds(exchange), arrival).await?;
+        let (shown, visitor) = (ticket.map(|ticket| ticket.id), visitor(exchange));
+        let joiner = Joiner { client: Some(exchange.client), proof: room.proof(&visitor), ..Joiner::default() };
+        let admission = match room.admit_with(shown, visitor.now, arrival, joiner).await {
+            Ok(admission) => admission,
+            Err(trouble) => match refused::told(&trouble) {
+                Some(problem) => return Ok(problem.into()),
+                None => return Err(trouble.into()),
+            },
+        };
         if let Admission::In(id) | Admission::Waits(id, _) | Admission::Held(id, ..) = admission
             && shown != Some(id)
             && let Some(cookie) = room.cookie(id, exchange.scheme == "https")
@@ -182,6 +211,7 @@ impl WaitingRoom {
         let told = Told { room, exchange, ticket };
         match admission {
             Admission::In(_) | Admission::Passes => Ok(Flow::Next),
+            Admission::Unproven => told.unproven(),
             Admission::Held(_, wait, state) => told.held(admission, wait, state),
             Admission::TooEarly => told.too_early(),
             Admission::TooLate => told.too_late(),

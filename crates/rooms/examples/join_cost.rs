@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::join_all;
 use http::HeaderMap;
-use rooms::{Api, Durability, Inlet, KeptRoom, Operation, Question, Rooms, Settings, Side};
+use rooms::{Api, Durability, Fairness, Inlet, KeptRoom, Operation, Question, Rooms, Settings, Side};
 use rustix::time::ClockId;
 use secrets::{Masters, Vault};
 use waiting_room::Rules;
@@ -80,7 +80,8 @@ fn polls(room: &Arc<KeptRoom>) {
         (Operation::QueueNum, format!("event_id=Sample&request_id={id}")),
     ] {
         let (query, now) = (&*query, NOW);
-        let question = Question { path: "/serving_num", query, is_secure: false, headers: &headers, body: &[], now };
+        let question =
+            Question { path: "/serving_num", query, is_secure: false, headers: &headers, body: &[], now, client: None };
         let busy = cpu();
         for _ in 0..POLLS {
             std::hint::black_box(api.answer(operation, &question).now_or_never().unwrap());
@@ -136,6 +137,7 @@ fn settings(durability: Durability) -> Settings {
         inlet: Inlet::Manual,
         durability,
         openid: None,
+        fairness: Fairness::default(),
         alarm: None,
         metrics_events: false,
         page: Arc::default(),

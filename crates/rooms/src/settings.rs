@@ -6,6 +6,8 @@ use std::sync::Arc;
 use waiting_page::Page;
 use waiting_room::{Adaptive, MaxSize, Periodic, Rules};
 
+use crate::Fairness;
+
 /// What an operator says about a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -25,6 +27,8 @@ pub struct Settings {
     pub openid: Option<Arc<OpenId>>,
     /// What visitors see who wait.
     pub page: Arc<Page>,
+    /// Who comes before whom, beside the order in which they come.
+    pub fairness: Fairness,
     /// The rule of alerts while whose alert is open the clock's inlet rests.
     pub alarm: Option<Arc<str>>,
     /// Whether what is counted is written down each minute, for those who are told.
@@ -49,8 +53,20 @@ impl Settings {
     pub(crate) fn unused(name: &str) -> Self {
         let (event, rules, inlet, durability) =
             (name.into(), Rules::default(), Inlet::default(), Durability::default());
-        let (openid, page, alarm, metrics_events) = (None, Arc::default(), None, false);
-        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid, page, alarm, metrics_events }
+        let (openid, page, alarm, metrics_events, fairness) = (None, Arc::default(), None, false, Fairness::default());
+        Self {
+            event,
+            rules,
+            issuer: name.into(),
+            validity: 0,
+            inlet,
+            durability,
+            openid,
+            page,
+            alarm,
+            metrics_events,
+            fairness,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use waiting_page::{ASKS, Expected, Place, Places, Situation, Update, View};
 use waiting_room::{RequestId, Seconds, State};
 
-use crate::{Admission, KeptRoom, Trouble, Wait};
+use crate::{Admission, KeptRoom, Trouble, Wait, proving};
 
 /// Somebody who asks for a page.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +118,16 @@ impl KeptRoom {
         set_cookie(&pass, DAY, visitor.is_secure)
     }
 
+    /// The proof of work that a browser shows.
+    pub fn proof<'a>(&self, visitor: &'a Visitor<'_>) -> Option<&'a str> {
+        let known = self.proof_name();
+        visitor.cookies().find(|(name, _)| *name == known).map(|(_, proof)| proof)
+    }
+
+    fn proof_name(&self) -> String {
+        format!("{PROOFS}{}", self.name())
+    }
+
     fn is_cookie(&self, name: &str) -> bool {
         name.strip_prefix(COOKIES).is_some_and(|name| *name == **self.name())
     }
@@ -129,6 +139,11 @@ impl KeptRoom {
         admission: Admission,
         ticket: Option<Ticket>,
     ) -> Result<Response<Bytes>, Trouble> {
+        if admission == Admission::Unproven
+            && let Some((challenge, work)) = self.challenge(visitor.now)?
+        {
+            return Ok(proving::page(visitor, &self.proof_name(), &challenge, work));
+        }
         let (page, wishes) = (self.settings().page.clone(), visitor.wishes());
         let (situation, wait) = self.situation(admission)?;
         let language = page.language(wishes.language, accepted(visitor.headers));
@@ -200,7 +215,9 @@ impl KeptRoom {
         let stands = self.stands(self.shown(visitor).map(|ticket| ticket.id), visitor.now)?;
         let told = match stands {
             // To load the page is what brings them in, or into the line again.
-            None | Some(Admission::In(_) | Admission::Passes | Admission::Outside) => json!({ "turn": true }),
+            None | Some(Admission::In(_) | Admission::Passes | Admission::Unproven | Admission::Outside) => {
+                json!({ "turn": true })
+            }
             Some(admission) => {
                 let (situation, wait) = self.situation(admission)?;
                 let page = self.settings().page.clone();
@@ -230,10 +247,16 @@ impl KeptRoom {
         Ok(match admission {
             Admission::TooEarly => (Situation::Idle { opens }, None),
             Admission::TooLate => (Situation::Closed, None),
+            // Who draws lots has no place before that is done.
+            Admission::Held(_, Wait { position: 0, .. }, _) => {
+                (Situation::Early { opens, places: Places::Drawn }, None)
+            }
             Admission::Held(_, wait, State::Paused) => (Situation::Paused, Some(wait)),
             Admission::Held(_, wait, _) => (Situation::Early { opens, places: Places::InOrder }, Some(wait)),
             Admission::Waits(_, wait) => (Situation::Waiting, Some(wait)),
-            Admission::In(_) | Admission::Passes | Admission::Outside => (Situation::Waiting, None),
+            Admission::In(_) | Admission::Passes | Admission::Unproven | Admission::Outside => {
+                (Situation::Waiting, None)
+            }
         })
     }
 
@@ -291,6 +314,8 @@ fn set_cookie(pair: &str, seconds: u32, is_secure: bool) -> Option<HeaderValue> 
 const COOKIES: &str = "vestibule-room-";
 /// What follows that in names of cookies that let in without a place.
 const PASSES: &str = "-pass";
+/// What the names of cookies begin with that proofs of work are in.
+const PROOFS: &str = "vestibule-proof-";
 /// The cookie that keeps how somebody wants pages to be.
 const WISHES: &str = "vestibule-page";
 /// For how many seconds a browser keeps a place, and a wish.

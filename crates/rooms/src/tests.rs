@@ -1,12 +1,14 @@
 //! What clients of "Virtual Waiting Room on AWS" may depend on, row by row.
 
 mod durability;
+mod fairness;
 mod openid;
 mod private;
 mod public;
 mod tokens;
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,13 +18,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use waiting_room::{Compatibility, Expiry, PassOn, Rules};
 
-use crate::{Api, Begun, Durability, Inlet, KeptRoom, Question, Rooms, Settings, Side, Whereabouts};
+use crate::{Api, Begun, Durability, Fairness, Inlet, KeptRoom, Question, Rooms, Settings, Side, Whereabouts};
 
 /// A room for the event `Sample`, at a time that stands still.
 pub(crate) struct Scene {
     pub(crate) room: Arc<KeptRoom>,
     rooms: Rooms,
     pub(crate) now: Cell<u32>,
+    /// Where questions come from.
+    pub(crate) client: Cell<Option<IpAddr>>,
     folder: TempDir,
 }
 
@@ -75,6 +79,7 @@ pub(crate) fn settings() -> Settings {
         durability: Durability::Disk,
         openid: None,
         page: Arc::default(),
+        fairness: Fairness::default(),
         alarm: None,
         metrics_events: false,
     }
@@ -116,7 +121,13 @@ impl Scene {
         let rooms = open(&folder);
         rooms.set([("sale".to_owned(), settings)]);
         assert_eq!(rooms.take().unwrap(), Whereabouts::Here);
-        Self { room: rooms.named("sale").unwrap(), rooms, now: Cell::new(1_800_000_000), folder }
+        Self {
+            room: rooms.named("sale").unwrap(),
+            rooms,
+            now: Cell::new(1_800_000_000),
+            client: Cell::new(None),
+            folder,
+        }
     }
 
     /// As after the end of the process.
@@ -143,8 +154,8 @@ impl Scene {
             Begun::Answered(response) => response,
             Begun::Elsewhere => panic!("{target} is none of the API"),
             Begun::Asks(operation) => {
-                let (body, now) = (body.as_bytes(), self.now.get());
-                let question = Question { path, query, is_secure: true, headers: &headers, body, now };
+                let (body, now, client) = (body.as_bytes(), self.now.get(), self.client.get());
+                let question = Question { path, query, is_secure: true, headers: &headers, body, now, client };
                 api.answer(operation, &question).await
             }
         };

@@ -5,6 +5,7 @@
 mod adaptive;
 mod billing;
 mod cluster;
+mod fairness;
 mod faults;
 mod http2;
 mod keys;
@@ -20,6 +21,7 @@ mod sink;
 mod slow;
 mod stage;
 mod upstream;
+mod waf;
 mod websocket;
 
 use crate::run::root;
@@ -50,9 +52,11 @@ const TRIALS: &[Trial] = &[
     Trial { name: "cluster", run: cluster::run },
     Trial { name: "sessions", run: sessions::run },
     Trial { name: "room", run: room::run },
+    Trial { name: "fairness", run: fairness::run },
     Trial { name: "adaptive", run: adaptive::run },
     Trial { name: "million-keys", run: keys::million },
     Trial { name: "key-timing", run: keys::timing },
+    Trial { name: "waf", run: waf::run },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.

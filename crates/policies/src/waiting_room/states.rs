@@ -50,6 +50,11 @@ impl Told<'_> {
         self.answer(&WAITING_ROOM_WAIT, admission, |problem| with_pause(placed(problem, wait), wait.pause()))
     }
 
+    /// They have no place, and have to prove work for one.
+    pub(super) fn unproven(&self) -> Verdict {
+        self.shown(Admission::Unproven)
+    }
+
     /// Nobody can join yet.
     pub(super) fn too_early(&self) -> Verdict {
         let (timetable, now) = (self.room.timetable()?, super::seconds(self.exchange));
@@ -95,13 +100,20 @@ impl Told<'_> {
         if !wants_page(self.exchange) {
             return Ok(complete(Problem::new(kind)).into());
         }
+        self.shown(admission)
+    }
+
+    fn shown(&self, admission: Admission) -> Verdict {
         let page = self.room.page(&super::visitor(self.exchange), admission, self.ticket)?;
         Ok(Flow::Respond(Box::new(page.map(Body::from))))
     }
 }
 
 fn placed(problem: Problem, wait: Wait) -> Problem {
-    problem.member("position", wait.position).member("ahead", wait.ahead)
+    match wait.position {
+        0 => problem,
+        position => problem.member("position", position).member("ahead", wait.ahead),
+    }
 }
 
 fn opening(problem: Problem, opens: Option<u32>) -> Problem {

@@ -10,14 +10,15 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, SET_COOKIE, WWW_AUTHEN
 use http::{HeaderValue, Response, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use waiting_room::RequestId;
+use waiting_room::{RequestId, Seconds};
 
 use super::answer::{Failed, Kept, ok, text};
 use super::public::{tokens, visitor};
 use super::question::{Question, decoded, pairs};
 use super::text::cleaned;
+use crate::proving::WITHOUT_PROOF;
 use crate::settings::OpenId;
-use crate::{Admission, KeptRoom, Wish};
+use crate::{Admission, Joiner, KeptRoom, Trouble, Wish};
 
 type Answered = Result<Response<Bytes>, Failed>;
 
@@ -86,7 +87,12 @@ async fn wait(room: &KeptRoom, question: &Question<'_>, (redirect, state): (&str
         let token = shown.and_then(|id| room.token(id)).map(|(_, token)| token);
         token.is_some_and(|token| room.issuer(&token) != Some(&openid.issuer))
     })?;
-    let admission = room.await_turn(shown.filter(|_| !is_another), question.now).await?;
+    let mut known = shown.filter(|_| !is_another);
+    if question.parameter(WITHOUT_PROOF).is_some() && !has_place(room, known, question.now)? {
+        known = Some(room.join_with(Joiner { client: question.client, ..Joiner::default() }, question.now).await?);
+    }
+    let joiner = Joiner { client: question.client, proof: room.proof(&visitor), ..Joiner::default() };
+    let admission = room.await_turn(known, question.now, joiner).await?;
     let mut response = match admission {
         Admission::In(id) => {
             let code = room.tickets().code(room.name(), id, nonce.as_deref());
@@ -102,6 +108,10 @@ async fn wait(room: &KeptRoom, question: &Question<'_>, (redirect, state): (&str
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
     Ok(response)
+}
+
+fn has_place(room: &KeptRoom, known: Option<RequestId>, now: Seconds) -> Result<bool, Trouble> {
+    known.map_or(Ok(false), |id| room.has_place(id, now))
 }
 
 fn found(location: String) -> Answered {

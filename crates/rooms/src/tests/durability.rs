@@ -100,7 +100,8 @@ async fn a_question_waits_for_rooms_that_are_about_to_come() {
     next.set([("sale".to_owned(), settings())]);
     let (headers, api) = (HeaderMap::new(), Api::new(next.named("sale").unwrap(), Side::Public));
     let (query, now) = ("event_id=Sample", 1);
-    let question = Question { path: "/watch", query, is_secure: false, headers: &headers, body: &[], now };
+    let question =
+        Question { path: "/watch", query, is_secure: false, headers: &headers, body: &[], now, client: None };
     let asked = api.answer(crate::Operation::ServingNum, &question);
     let taken = async {
         tokio::task::yield_now().await;
