@@ -31,6 +31,7 @@ mod operation;
 mod page;
 mod parts;
 mod products;
+mod room_desk;
 mod rooms;
 mod routes;
 mod sessions;
@@ -48,6 +49,7 @@ mod webhooks;
 #[cfg(test)]
 mod tester;
 
+pub use console::Console;
 pub use secrets::{Origin, Token, TokenError};
 
 pub use self::admin::{Admin, Storage};

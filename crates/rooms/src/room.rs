@@ -17,6 +17,7 @@ use waiting_room::{
 use crate::caps::Origins;
 use crate::events::Tally;
 use crate::gate::Gate;
+use crate::history::History;
 use crate::inflow::Inflow;
 use crate::joining::NotLet;
 use crate::keys::{Desk, Keys, NoKeys};
@@ -59,6 +60,7 @@ pub struct KeptRoom {
     tickets: Tickets,
     desk: Desk,
     watchers: Watchers,
+    history: Mutex<History>,
     happened: Tally,
     seen: Seen,
     gate: Gate,
@@ -130,6 +132,7 @@ impl KeptRoom {
             tickets,
             desk,
             watchers: Watchers::new(),
+            history: Mutex::new(History::new()),
             happened: Tally::default(),
             seen: Seen::default(),
             gate: Gate::default(),
@@ -169,6 +172,10 @@ impl KeptRoom {
     /// How many visitors a second its adaptive inlet lets in, if it has one.
     pub fn inflow(&self) -> Option<f64> {
         matches!(self.settings.load().inlet, Inlet::Adaptive(_)).then(|| self.held.lock().steering.rate())
+    }
+
+    pub(crate) fn past(&self) -> &Mutex<History> {
+        &self.history
     }
 
     pub(crate) fn desk(&self) -> &Desk {
