@@ -136,12 +136,7 @@ impl Room {
                     self.note(*at, *noting);
                 }
             }
-            Event::Reset { at } => {
-                let (course, tuned) = (self.line.course.after_reset(), self.line.tuned);
-                let anew = Line { course, tuned, ..Line::default() };
-                let (line, index) = (std::mem::replace(&mut self.line, anew), std::mem::take(&mut self.index));
-                self.before = Some(Box::new(Before { reset: *at, line, index }));
-            }
+            Event::Reset { at } => self.begin_anew(*at),
             Event::Restored { at: _ } => self.bring_back(),
             Event::Skipped { positions, at, noting, serving: _ } => {
                 self.skip_over(positions, *at);
@@ -152,6 +147,14 @@ impl Room {
             Event::Opened { by, at } => self.open(*by, *at),
             Event::StateChanged { state, by, at } => self.enter_state(*state, *by, *at),
         }
+    }
+
+    /// Sets aside what is there, for [`Self::bring_back`].
+    fn begin_anew(&mut self, at: Seconds) {
+        let (course, tuned) = (self.line.course.after_reset(), self.line.tuned);
+        let anew = Line { course, tuned, ..Line::default() };
+        let (line, index) = (std::mem::replace(&mut self.line, anew), std::mem::take(&mut self.index));
+        self.before = Some(Box::new(Before { reset: at, line, index }));
     }
 
     /// A place that the log lost would be everybody's who is behind it; so it stays, and is nobody's.
