@@ -31,7 +31,7 @@ mod operation;
 mod page;
 mod parts;
 mod products;
-mod room_desk;
+mod room_visits;
 mod rooms;
 mod routes;
 mod sessions;
