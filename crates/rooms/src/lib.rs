@@ -35,13 +35,11 @@ mod rooms;
 mod sensor;
 mod settings;
 mod sight;
-mod snapshot;
 mod states;
 mod ticket;
 mod tuning;
 mod visits;
 mod watching;
-mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use room_files::pictures::Picture;
+use room_files::wire;
 use serde_json::Value;
 use signing::Signer;
 use waiting_room::{
@@ -24,10 +26,8 @@ use crate::keys::{Desk, Keys, NoKeys};
 use crate::log::{Log, NotKept, Written};
 use crate::presence::Seen;
 use crate::settings::{Durability, Inlet, Settings};
-use crate::snapshot::Picture;
 use crate::ticket::Tickets;
 use crate::watching::Watchers;
-use crate::wire;
 
 pub use self::due::Left;
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use journal::Journal;
 use parking_lot::{Mutex, RwLock};
+use room_files::{pictures, wire};
 use secrets::Vault;
 use waiting_room::Seconds;
 
@@ -16,7 +17,6 @@ use crate::log::{JournalLog, Log as _};
 use crate::room::KeptRoom;
 use crate::settings::Settings;
 use crate::ticket::Tickets;
-use crate::{snapshot, wire};
 
 /// Why rooms cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -222,7 +222,7 @@ impl Rooms {
 
     fn read_pictures(&self) -> io::Result<()> {
         let mut bytes = 0;
-        for (name, room, length) in snapshot::read_all(&self.folder)? {
+        for (name, room, length) in pictures::read_all(&self.folder)? {
             bytes += length;
             self.known(&name).become_again(room);
         }

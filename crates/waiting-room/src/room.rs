@@ -228,6 +228,13 @@ impl Room {
         *counter = counter.saturating_add(1);
     }
 
+    fn begin_anew(&mut self, reset: Seconds) {
+        let (course, tuned) = (self.line.course.after_reset(), self.line.tuned);
+        let anew = Line { course, tuned, ..Line::default() };
+        let (line, index) = (std::mem::replace(&mut self.line, anew), std::mem::take(&mut self.index));
+        self.before = Some(Box::new(Before { reset, line, index }));
+    }
+
     /// Who came after the reset comes behind those who were there before, in order.
     fn bring_back(&mut self) {
         let Some(before) = self.before.take() else { return };
