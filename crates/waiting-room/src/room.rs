@@ -149,14 +149,6 @@ impl Room {
         }
     }
 
-    /// Sets aside what is there, for [`Self::bring_back`].
-    fn begin_anew(&mut self, at: Seconds) {
-        let (course, tuned) = (self.line.course.after_reset(), self.line.tuned);
-        let anew = Line { course, tuned, ..Line::default() };
-        let (line, index) = (std::mem::replace(&mut self.line, anew), std::mem::take(&mut self.index));
-        self.before = Some(Box::new(Before { reset: at, line, index }));
-    }
-
     /// A place that the log lost would be everybody's who is behind it; so it stays, and is nobody's.
     fn fill_up_to(&mut self, position: Position, at: Seconds) {
         while self.line.queue() < position.saturating_sub(1) {
