@@ -242,7 +242,9 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("logs: [stdout]", &["v.yaml:3:8: /logs/0: `stdout` is a key; write `stdout:` with its settings"]),
     (
         "logs: [{stdout: {format: xml}}]",
-        &["v.yaml:3:26: /logs/0/stdout/format: `xml` is not known here; write `json`, `combined`, `firewall` or `modsecurity`"],
+        &[
+            "v.yaml:3:26: /logs/0/stdout/format: `xml` is not known here; write `json`, `combined`, `firewall` or `modsecurity`",
+        ],
     ),
     ("tracing: {otlp: x, sample: 2}", &["v.yaml:3:28: /tracing/sample: `2` is too large; the most is 1"]),
     (
