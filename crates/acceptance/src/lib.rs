@@ -63,6 +63,10 @@ mod records;
 #[cfg(test)]
 mod room;
 #[cfg(test)]
+mod room_cluster;
+#[cfg(test)]
+mod room_signing;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod sessions;

@@ -30,6 +30,7 @@ mod operation;
 mod page;
 mod parts;
 mod products;
+mod room_keys;
 mod rooms;
 mod routes;
 mod sessions;

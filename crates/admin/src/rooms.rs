@@ -164,7 +164,7 @@ fn shown(room: &KeptRoom, admin: &Admin) -> Result<Shown, Failure> {
     })
 }
 
-fn no_room(name: &str) -> Failure {
+pub(crate) fn no_room(name: &str) -> Failure {
     Failure::not_found(format!("room `{name}` in the configuration"))
 }
 
@@ -186,7 +186,7 @@ fn seconds(admin: &Admin) -> u32 {
 }
 
 /// In seconds since 1970.
-fn now(admin: &Admin) -> u64 {
+pub(crate) fn now(admin: &Admin) -> u64 {
     (admin.clock)().0 / 1_000_000
 }
 

@@ -106,7 +106,7 @@ impl Keeping {
             move |cause: Box<dyn std::error::Error + Send + Sync>| StartError::Store { folder, what, cause }
         };
         make_private(folder).map_err(|error| trouble("the folder")(error.into()))?;
-        let Backends { registry, totals, statements, leases, nodes, counts } =
+        let Backends { registry, totals, statements, leases, nodes, counts, rooms } =
             backends::open(store).await.map_err(|(what, cause)| trouble(what)(cause))?;
         let vault = backends::vault(store, encryption).map_err(|cause| {
             transit::finding(cause)
@@ -131,6 +131,7 @@ impl Keeping {
         let webhooks = Webhooks::new(registry.clone(), partners.clone(), vault.clone(), Arc::new(now));
         let name = process_name();
         let alerts = Arc::new(Alerts::new(registry.clone(), name.clone(), Arc::new(now)));
+        let rooms = Arc::new(Rooms::kept_in(folder, vault.clone()).shared_in(rooms));
         Ok(Self {
             folder: folder.to_owned(),
             accounts: Arc::new(Accounts::new(statements, totals.clone(), Arc::new(now))),
@@ -140,8 +141,8 @@ impl Keeping {
             totals,
             signers: Arc::new(KeptSigners::new(vault.clone())),
             authorities: Arc::new(Authorities::kept_in(vault.clone(), folder)),
-            rooms: Arc::new(Rooms::kept_in(folder, vault.clone())),
-            room_operators: Arc::new(RoomOperators::new(partners.clone())),
+            room_operators: Arc::new(RoomOperators::new(partners.clone(), rooms.access_keys.clone())),
+            rooms,
             partners,
             vault,
             sessions: Arc::new(sessions),

@@ -12,9 +12,10 @@ use parking_lot::Mutex;
 use partners::{Partners, Role};
 use policies::waiting_room_api::{Doing, Operators, WaitingRooms};
 use problem::{Finding, Pointer};
-use rooms::{Durability, KeptRoom, Settings, Unusable, Whereabouts};
+use rooms::{AccessKeys, KeptRoom, Reach, Settings, Unusable, Whereabouts};
 use secrets::Vault;
 use store::Unavailable;
+use store_redis::{Durability, RedisLog};
 use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Rules};
 
 use crate::clock::now;
@@ -28,6 +29,10 @@ const TAKE: Duration = Duration::from_millis(20);
 pub struct Rooms {
     folder: PathBuf,
     vault: Arc<Vault>,
+    /// What programs sign with that operate rooms.
+    pub access_keys: Arc<AccessKeys>,
+    /// Where several nodes have them together, if they do.
+    shared: Option<Arc<RedisLog>>,
     /// None before a document has rooms: they cost threads and files.
     opened: Mutex<Option<Arc<rooms::Rooms>>>,
     /// The names of rooms of the document that is compiled next or serves.
@@ -37,7 +42,43 @@ pub struct Rooms {
 impl Rooms {
     /// Rooms of a store, of which no document has named any.
     pub fn kept_in(store: &Path, vault: Arc<Vault>) -> Self {
-        Self { folder: store.join(FOLDER), vault, opened: Mutex::default(), named: Mutex::default() }
+        Self {
+            folder: store.join(FOLDER),
+            access_keys: Arc::new(AccessKeys::kept_in(vault.clone())),
+            vault,
+            shared: None,
+            opened: Mutex::default(),
+            named: Mutex::default(),
+        }
+    }
+
+    /// The same, had together by all nodes that share this log, if there is one.
+    pub(crate) fn shared_in(self, shared: Option<Arc<RedisLog>>) -> Self {
+        Self { shared, ..self }
+    }
+
+    /// Says that what is written in a server stays there, as far as that can be told.
+    pub(crate) async fn expect_kept(&self) -> Result<(), Vec<Finding>> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let wrong = match shared.durability().await {
+            Ok(Durability::Nothing) => {
+                "writes nothing down, and waiting rooms are nowhere else: have Redis write (`appendonly yes`), and best with \
+                 `appendfsync always`"
+            }
+            Ok(Durability::Moments) => {
+                tracing::warn!(
+                    "Redis writes down every second (`appendfsync everysec`): if its machine loses power, places in waiting \
+                     rooms of the last moments are those that gateways which go on remember; `appendfsync always` loses none"
+                );
+                return Ok(());
+            }
+            Ok(Durability::Disk | Durability::Unknown) => return Ok(()),
+            Err(cause) => {
+                tracing::warn!(%cause, "Redis does not say whether it writes down what happens in waiting rooms");
+                return Ok(());
+            }
+        };
+        Err(vec![Finding::new(&Pointer::default().at("store").at("redis"), wrong)])
     }
 
     /// Has the rooms at hand that a document names, before it is compiled. Those that serve stay as they are. It blocks.
@@ -103,7 +144,11 @@ impl Rooms {
         if let Some(rooms) = &*opened {
             return Ok(rooms.clone());
         }
-        let rooms = Arc::new(rooms::Rooms::open(&self.folder, self.vault.clone(), now().0)?);
+        let vault = self.vault.clone();
+        let rooms = Arc::new(match &self.shared {
+            Some(shared) => rooms::Rooms::share(shared.clone(), vault)?,
+            None => rooms::Rooms::open(&self.folder, vault, now().0)?,
+        });
         *opened = Some(rooms.clone());
         Ok(rooms)
     }
@@ -141,6 +186,7 @@ impl WaitingRooms for NamedRooms {
 /// Who may operate rooms by the traffic's listeners: those who may by the admin listener.
 pub struct RoomOperators {
     partners: Arc<Partners>,
+    access_keys: Arc<AccessKeys>,
     /// Whether a secret is the bootstrap token, once there is an admin listener.
     is_bootstrap: OnceLock<IsBootstrap>,
 }
@@ -148,8 +194,8 @@ pub struct RoomOperators {
 type IsBootstrap = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 impl RoomOperators {
-    pub(crate) fn new(partners: Arc<Partners>) -> Self {
-        Self { partners, is_bootstrap: OnceLock::new() }
+    pub(crate) fn new(partners: Arc<Partners>, access_keys: Arc<AccessKeys>) -> Self {
+        Self { partners, access_keys, is_bootstrap: OnceLock::new() }
     }
 
     /// Has the bootstrap token count, too.
@@ -178,10 +224,42 @@ impl Operators for RoomOperators {
         }
         .boxed()
     }
+
+    fn access_key<'a>(&'a self, id: &'a str, now: u64) -> BoxFuture<'a, Result<Option<(String, Doing)>, Unavailable>> {
+        async move {
+            let found = self.access_keys.find(id, now).await.map_err(Unavailable::because)?;
+            Ok(found.map(|key| {
+                let most = match key.reach {
+                    Reach::Operator => Doing::Change,
+                    Reach::Auditor => Doing::Look,
+                };
+                (key.expose().to_owned(), most)
+            }))
+        }
+        .boxed()
+    }
 }
 
 /// Does what is due in rooms, keeps their log short, and takes them over from another process that lets them go.
 pub(crate) async fn tend(kept: Arc<Rooms>) {
+    futures::future::join(take_turns(&kept), look(&kept)).await;
+}
+
+/// Reads and writes what several nodes share, once a document has rooms.
+async fn take_turns(kept: &Rooms) {
+    loop {
+        if let Some(rooms) = kept.opened() {
+            match kept.expect_kept().await {
+                Ok(()) => return rooms.take_turns().await,
+                Err(findings) => tracing::error!(?findings, "waiting rooms cannot be had"),
+            }
+            tokio::time::sleep(TICK).await;
+        }
+        tokio::time::sleep(TAKE).await;
+    }
+}
+
+async fn look(kept: &Rooms) {
     loop {
         let Some(rooms) = kept.opened() else {
             tokio::time::sleep(TICK).await;
@@ -214,14 +292,6 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
     let mut findings = Vec::new();
     let at_rooms = Pointer::default().at("rooms");
     let mut wrong = |at: &Pointer, message: &str| findings.push(Finding::new(at, message));
-    if let (false, Some(store)) = (document.rooms.is_empty(), &document.store)
-        && store.postgres.is_some()
-    {
-        wrong(
-            &at_rooms,
-            "are kept by one node: several nodes of a store cannot share them yet, so configure `store: {embedded: ...}`",
-        );
-    }
     for (name, room) in &document.rooms {
         let at = at_rooms.at(name);
         if document.store.is_none() {
@@ -311,8 +381,8 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
             })
         }),
         durability: match room.durability {
-            RoomDurability::Disk => Durability::Disk,
-            RoomDurability::Process => Durability::Process,
+            RoomDurability::Disk => rooms::Durability::Disk,
+            RoomDurability::Process => rooms::Durability::Process,
         },
     }
 }

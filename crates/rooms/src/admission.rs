@@ -47,6 +47,7 @@ impl KeptRoom {
     /// Lets a visitor in whose turn it is, and gives one a place who has none.
     pub async fn admit(&self, known: Option<RequestId>, now: Seconds, arrival: Arrival) -> Result<Admission, Trouble> {
         if let Some(id) = known {
+            self.seek(|room| room.find(id).is_some()).await?;
             match self.standing(id, now)? {
                 Standing::Inside => return Ok(Admission::In(id)),
                 Standing::MayEnter => return self.enter(id, now).await,

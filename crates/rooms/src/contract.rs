@@ -63,6 +63,8 @@ pub enum Operation {
     PublicKey,
     /// For how long a turn can be taken.
     QueuePosExpiry,
+    /// For how long a visitor will wait.
+    WaitTime,
     /// To be told what is counted, as it changes.
     Watch,
     /// To move the serving number.
@@ -102,6 +104,7 @@ impl Operation {
             | Self::QueuePosExpiry
             | Self::NumActiveTokens
             | Self::ExpiredTokens
+            | Self::WaitTime
             | Self::Watch
             | Self::OpenIdConfiguration
             | Self::Jwks
@@ -127,6 +130,7 @@ impl Operation {
             (Side::Public | Side::Private, "/generate_token") => Self::GenerateToken,
             (Side::Public, "/public_key") => Self::PublicKey,
             (Side::Public, "/queue_pos_expiry") => Self::QueuePosExpiry,
+            (Side::Public, "/wait_time") => Self::WaitTime,
             (Side::Public, "/watch") => Self::Watch,
             (Side::Private, "/increment_serving_counter") => Self::IncrementServingCounter,
             (Side::Private, "/update_session") => Self::UpdateSession,
@@ -171,12 +175,17 @@ impl Api {
 
     /// What follows the head of an answer to [`Operation::Watch`] that is well.
     pub fn watched(&self) -> Result<impl Stream<Item = Bytes> + Send + use<>, Trouble> {
-        Ok(self.room.watchers().watch(self.room.counters()?))
+        Ok(self.room.watchers().watch(self.room.counters()?, &self.room.waits_told()))
     }
 
     /// The answer to whoever asks what needs a credential and has none that allows it.
     pub fn forbidden() -> Response<Bytes> {
         answer::forbidden()
+    }
+
+    /// The answer to whoever asks with a signature that does not allow it, for this reason.
+    pub fn not_signed(reason: &str) -> Response<Bytes> {
+        answer::not_signed(reason)
     }
 
     /// Answers. It waits for a moment if rooms are about to come to this process.
@@ -188,12 +197,13 @@ impl Api {
         }
         let answered = match operation {
             Operation::AssignQueueNum => public::assign(room, question).await,
-            Operation::QueueNum => public::queue_num(room, question),
+            Operation::QueueNum => public::queue_num(room, question).await,
             Operation::ServingNum => public::serving_num(room, question),
             Operation::WaitingNum => public::waiting_num(room, question),
             Operation::GenerateToken => public::generate_token(room, question, self.side).await,
             Operation::PublicKey => public::public_key(room, question).await,
-            Operation::QueuePosExpiry => public::queue_pos_expiry(room, question),
+            Operation::QueuePosExpiry => public::queue_pos_expiry(room, question).await,
+            Operation::WaitTime => public::wait_time(room, question).await,
             Operation::Watch => public::watch(room, question),
             Operation::IncrementServingCounter => private::increment(room, question).await,
             Operation::UpdateSession => private::update_session(room, question).await,

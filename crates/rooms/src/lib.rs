@@ -7,10 +7,12 @@
 //! ```
 //!
 //! [`Api`] answers what visitors and operators of "Virtual Waiting Room on AWS" ask, path for path. One process of a store
-//! has the rooms at a time; one that takes over from it waits for a moment until they are let go.
+//! has the rooms at a time; one that takes over from it waits for a moment until they are let go. Or several nodes have them
+//! together, and write one log by turns ([`Rooms::share`]).
 //!
 //! Deliberately not here: the arithmetic, which is `waiting_room`, and the sockets.
 
+mod access_keys;
 mod admission;
 mod authorizer;
 mod contract;
@@ -18,21 +20,27 @@ mod keys;
 mod log;
 pub mod metrics;
 mod room;
+mod room_keys;
 mod rooms;
 mod settings;
 mod snapshot;
 mod ticket;
+mod turns;
+mod waits;
 mod watching;
 mod wire;
+mod writer;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::access_keys::{AccessKey, AccessKeys, NotMade, Reach};
 pub use self::admission::{Admission, Arrival, Wait};
 pub use self::authorizer::{Denied, Sessions};
 pub use self::contract::{Api, Begun, Operation, Question, Side};
-pub use self::keys::NoKeys;
+pub use self::keys::{NoKeys, Rotated};
 pub use self::log::{Log, NotKept, Written};
 pub use self::room::{Granted, KeptRoom, Left, Taken, Trouble, Wish};
 pub use self::rooms::{Rooms, Unusable, Whereabouts};
 pub use self::settings::{Durability, Inlet, OpenId, Settings};
+pub use self::turns::MayWrite;

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
 use parking_lot::Mutex;
-use serde_json::Value;
-use signing::Signer;
 use waiting_room::{
     Cause, Counters, Ending, Event, Issuing, JoinKey, Joining, NotJoined, Notice, Position, Refusal, RequestId, Room,
     Seconds, Token, Turn,
@@ -17,6 +15,8 @@ use crate::log::{Log, NotKept, Written};
 use crate::settings::{Durability, Inlet, Settings};
 use crate::snapshot::Picture;
 use crate::ticket::Tickets;
+use crate::turns::MayWrite;
+use crate::waits::Waits;
 use crate::watching::Watchers;
 use crate::wire;
 
@@ -46,6 +46,7 @@ pub struct KeptRoom {
     tickets: Tickets,
     desk: Desk,
     watchers: Watchers,
+    waits: Waits,
     held: Mutex<Held>,
 }
 
@@ -111,6 +112,7 @@ impl KeptRoom {
             tickets,
             desk,
             watchers: Watchers::new(),
+            waits: Waits::default(),
             held: Mutex::new(held),
         }
     }
@@ -127,6 +129,19 @@ impl KeptRoom {
 
     pub(crate) fn watchers(&self) -> &Watchers {
         &self.watchers
+    }
+
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
+    pub(crate) fn keys(&self) -> &Arc<Keys> {
+        &self.keys
+    }
+
+    /// Whether several nodes have it together.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.log.is_shared()
     }
 
     pub(crate) fn desk(&self) -> &Desk {
@@ -171,6 +186,11 @@ impl KeptRoom {
         (held.pictured < held.room.version()).then(|| Picture::of(&held.room))
     }
 
+    /// What is to be written of it, whether or not that was done before.
+    pub(crate) fn whole_picture(&self) -> Picture {
+        Picture::of(&self.held.lock().room)
+    }
+
     pub(crate) fn pictured(&self, version: u64) {
         self.held.lock().pictured = version;
     }
@@ -178,6 +198,7 @@ impl KeptRoom {
     /// Gives somebody the next place, or the one that they have by this key.
     pub async fn join(&self, key: Option<JoinKey>, now: Seconds) -> Result<RequestId, Trouble> {
         let mut random = [0; 16];
+        let turn = self.may_write().await?;
         let (id, written) = loop {
             rand::fill(&mut random).map_err(|_unspecified| Trouble::NoRandomness)?;
             let id = RequestId::of(random);
@@ -190,14 +211,17 @@ impl KeptRoom {
                 Err(NotJoined::Full) => return Err(NotJoined::Full.into()),
             }
         };
+        drop(turn);
         self.settled(&written).await?;
         Ok(id)
     }
 
     /// What can be told of it.
     pub fn look<R>(&self, look: impl FnOnce(&Room) -> R) -> Result<R, Trouble> {
+        let held = self.held.lock();
+        // Not before: a room that is to be read again is forgotten only after it is not here any more.
         self.expect_here()?;
-        Ok(look(&self.held.lock().room))
+        Ok(look(&held.room))
     }
 
     /// Everything that is counted.
@@ -221,7 +245,13 @@ impl KeptRoom {
         let settings = self.settings.load_full();
         let issuer = wish.issuer.as_ref().unwrap_or(&settings.issuer);
         let validity = wish.validity.unwrap_or(settings.validity);
-        self.expect_here()?;
+        self.seek(|room| room.find(id).is_some()).await?;
+        let now_or_before = self.look(|room| room.issue(id, now, (issuer, validity), &settings.rules))?;
+        let turn = match now_or_before {
+            Err(refusal) => return Ok(Err(refusal)),
+            Ok(Issuing::Known(_)) => None,
+            Ok(Issuing::New(_)) => Some(self.may_write().await?),
+        };
         let (granted, written) = {
             let mut held = self.held.lock();
             let (when, written) = match held.room.issue(id, now, (issuer, validity), &settings.rules) {
@@ -233,6 +263,7 @@ impl KeptRoom {
             let issuer = held.room.issuer(&token).cloned().unwrap_or_else(|| settings.issuer.clone());
             (Granted { position, token, issuer, when }, written)
         };
+        drop(turn);
         if let Some(written) = written {
             self.settled(&written).await?;
         }
@@ -268,7 +299,7 @@ impl KeptRoom {
     /// Ends visits, and lets in whoever fits if the room has an inlet of a size. Returns the serving number.
     pub async fn left(&self, left: Left, now: Seconds) -> Result<i64, Trouble> {
         let settings = self.settings.load_full();
-        self.expect_here()?;
+        let turn = self.may_write().await?;
         let (serving, written) = {
             let mut held = self.held.lock();
             let (mut ended, mut written) = (0, None);
@@ -288,6 +319,7 @@ impl KeptRoom {
             }
             (held.room.counters().serving, written)
         };
+        drop(turn);
         if let Some(written) = written {
             self.settled(&written).await?;
         }
@@ -311,26 +343,9 @@ impl KeptRoom {
         }
         let counters = held.room.counters();
         drop(held);
-        self.watchers.tick(counters);
+        let waits = self.waits.note(counters, now);
+        self.watchers.tick(counters, &waits);
         Ok(())
-    }
-
-    /// What signs its tokens, and verifies them.
-    pub async fn signer(&self, now: u64) -> Result<Arc<Signer>, Trouble> {
-        if let Some(signer) = self.keys.at_hand() {
-            return Ok(signer);
-        }
-        let keys = self.keys.clone();
-        let made = tokio::task::spawn_blocking(move || keys.signer(now)).await;
-        Ok(made.unwrap_or(Err(NoKeys::BrokenOff))?)
-    }
-
-    /// Signs with a key that somebody else made from now on: a private RSA key as a JWK. Returns its public half.
-    pub async fn import_key(&self, jwk: Value, now: u64) -> Result<Value, NoKeys> {
-        let keys = self.keys.clone();
-        let imported = tokio::task::spawn_blocking(move || keys.import(&jwk, now)).await;
-        let signer = imported.unwrap_or(Err(NoKeys::BrokenOff))?;
-        Ok(signer.public_key(now).unwrap_or_default())
     }
 
     /// Has happen what is decided, if anything is; whether it is, and what can be told of the room then.
@@ -339,7 +354,7 @@ impl KeptRoom {
         decide: impl FnOnce(&Room) -> Option<Event>,
         tell: impl FnOnce(&Room) -> R,
     ) -> Result<(bool, R), Trouble> {
-        self.expect_here()?;
+        let turn = self.may_write().await?;
         let (written, told) = {
             let mut held = self.held.lock();
             let written = match decide(&held.room) {
@@ -348,10 +363,27 @@ impl KeptRoom {
             };
             (written, tell(&held.room))
         };
+        drop(turn);
         if let Some(written) = &written {
             self.settled(written).await?;
         }
         Ok((written.is_some(), told))
+    }
+
+    /// Waits until this process may change rooms, and knows all that happened. What is returned is to be dropped in a moment.
+    pub(crate) async fn may_write(&self) -> Result<MayWrite, NotKept> {
+        match self.log.at_once() {
+            Some(may_write) => Ok(may_write),
+            None => self.log.turn().await,
+        }
+    }
+
+    /// If something is not known here, waits until everything is that other nodes did before now.
+    pub(crate) async fn seek(&self, is_known: impl Fn(&Room) -> bool) -> Result<(), Trouble> {
+        if !self.look(is_known)? {
+            self.log.catch_up().await;
+        }
+        Ok(())
     }
 
     /// Waits until rooms are in this process.
@@ -378,9 +410,10 @@ impl KeptRoom {
     }
 
     async fn settled(&self, written: &Written) -> Result<(), NotKept> {
-        match self.settings.load().durability {
-            Durability::Disk => self.log.durable(written).await,
-            Durability::Process => Ok(()),
+        match (written, self.settings.load().durability) {
+            (Written::Journal(_), Durability::Process) => Ok(()),
+            // What nodes share has not happened before they all can know of it.
+            (Written::Journal(_), Durability::Disk) | (Written::Batch(_), _) => self.log.durable(written).await,
         }
     }
 }

@@ -4,6 +4,7 @@ mod durability;
 mod openid;
 mod private;
 mod public;
+mod shared;
 mod tokens;
 
 use std::cell::Cell;

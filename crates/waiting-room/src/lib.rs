@@ -12,6 +12,7 @@
 
 mod decide;
 mod event;
+mod forecast;
 mod ids;
 mod index;
 mod inlet;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use self::decide::{Ended, Issuing, Joining, NotJoined, Refusal};
 pub use self::event::{Cause, Ending, Event, Noting};
+pub use self::forecast::{CONFIDENCE, Forecast, Interval};
 pub use self::ids::{JoinKey, RequestId};
 pub use self::inlet::{MaxSize, Notice, Periodic};
 pub use self::line::{Counters, Keyed, Line, Place, Row, Token};

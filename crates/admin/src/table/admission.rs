@@ -4,7 +4,7 @@ use openapi::Operation as Op;
 use partners::{NewCertificate, NewCertificateRule};
 
 use crate::operation::{Lists, Operations};
-use crate::{certificate_rules, certificates, rooms, sessions};
+use crate::{certificate_rules, certificates, room_keys, rooms, sessions};
 
 pub(super) fn operations() -> Operations {
     of_certificates().and(of_authorities()).and(of_certificate_rules()).and(of_sessions()).and(of_rooms())
@@ -148,6 +148,29 @@ fn of_rooms() -> Operations {
                 .takes::<rooms::Imported>()
                 .answers::<rooms::Key>(),
             rooms::import_key,
+        )
+        .on(
+            Op::post("/rooms/{room}/rotate-key", "Makes another key, which signs a room's tokens at once or after a while")
+                .at_once()
+                .takes::<room_keys::Rotation>()
+                .answers::<room_keys::Rotated>(),
+            room_keys::rotate,
+        )
+        .on(
+            Op::get("/room-access-keys", "Lists what programs sign with that operate rooms as those of AWS, by name")
+                .lists::<room_keys::Shown>(),
+            room_keys::list,
+        )
+        .on(
+            Op::post("/room-access-keys", "Makes an access key, whose secret is in the answer and shown never again")
+                .at_once()
+                .takes::<room_keys::New>()
+                .makes::<room_keys::Made>(),
+            room_keys::create,
+        )
+        .on(
+            Op::delete("/room-access-keys/{name}", "Deletes an access key: what it signs is refused").at_once(),
+            room_keys::delete,
         )
 }
 

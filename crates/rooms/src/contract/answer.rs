@@ -53,7 +53,7 @@ impl Failed {
             Self::Plain(status, said) => text(status, said),
             Self::Refused(status, text) => with(status, &json!({ "message": text }), Kept::Never),
             Self::Trouble(trouble) => {
-                if !matches!(trouble, Trouble::NotKept(NotKept::Elsewhere)) {
+                if !matches!(trouble, Trouble::NotKept(NotKept::Elsewhere | NotKept::Away | NotKept::Lost)) {
                     tracing::warn!(cause = %trouble, "a waiting room could not do what it was asked");
                 }
                 let body = json!({ "message": "Service Unavailable" });
@@ -127,6 +127,11 @@ pub(super) fn method_not_allowed() -> Response<Bytes> {
 /// There is no credential that allows it.
 pub(super) fn forbidden() -> Response<Bytes> {
     Failed::Refused(StatusCode::FORBIDDEN, "Forbidden".to_owned()).into_response()
+}
+
+/// The signature of a request does not allow it.
+pub(super) fn not_signed(reason: &str) -> Response<Bytes> {
+    Failed::Refused(StatusCode::FORBIDDEN, reason.to_owned()).into_response()
 }
 
 const HEADERS: &str = "Content-Type,X-Amz-Date,Authorization,X-Api-Key,X-Amz-Security-Token";
