@@ -89,6 +89,8 @@ mod usage_events;
 #[cfg(test)]
 mod usage_nats;
 #[cfg(test)]
+mod room_states;
+#[cfg(test)]
 mod waiting_room;
 #[cfg(test)]
 mod webhooks;

@@ -21,6 +21,8 @@ pub(crate) struct Shown {
     name: String,
     /// The event that it is for.
     event: String,
+    /// Whether it lets visitors in: `idle`, `pre-queue`, `open`, `paused`, `closed` or `passing-everybody`.
+    state: &'static str,
     /// Places that were given.
     queue_counter: u32,
     /// Every place up to this one may take its turn.
@@ -55,6 +57,36 @@ pub(crate) struct Imported {
 pub(crate) struct Move {
     /// By how much. It may be less than nothing.
     by: i64,
+}
+
+/// Whether a waiting room shall let visitors in.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RoomState")]
+pub(crate) struct SetState {
+    /// What it shall be.
+    state: Wanted,
+}
+
+/// What a waiting room shall be.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "WantedRoomState")]
+pub(crate) enum Wanted {
+    /// Nobody can join.
+    Idle,
+    /// Visitors join, and nobody is let in before it opens.
+    PreQueue,
+    /// Visitors join, and are let in.
+    Open,
+    /// Visitors join, and nobody is let in for the moment.
+    Paused,
+    /// Nobody can join, and nobody is let in any more.
+    Closed,
+    /// Whoever comes passes.
+    PassingEverybody,
+    /// What its schedule says; without one it is open.
+    Scheduled,
 }
 
 /// The key that signs a room's tokens.
@@ -114,6 +146,33 @@ pub(crate) async fn move_by(
     told(&room, &admin, &storage, "moved").await
 }
 
+/// `POST /rooms/{room}/state`: has it let visitors in or not, until somebody says otherwise.
+pub(crate) async fn set_state(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Named(name): Named<String>,
+    Asked(Nothing {}): Asked<Nothing>,
+    Json(SetState { state }): Json<SetState>,
+) -> Result<impl IntoResponse, Failure> {
+    use waiting_room::State as Is;
+    let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
+    let state = match state {
+        Wanted::Idle => Some(Is::Idle),
+        Wanted::PreQueue => Some(Is::PreQueue),
+        Wanted::Open => Some(Is::Open),
+        Wanted::Paused => Some(Is::Paused),
+        Wanted::Closed => Some(Is::Closed),
+        Wanted::PassingEverybody => Some(Is::PassingEverybody),
+        Wanted::Scheduled => None,
+    };
+    let now = seconds(&admin);
+    match state {
+        Some(state) => room.set_state(state, now).await.map_err(unavailable)?,
+        None => room.follow_schedule(now).await.map_err(unavailable)?,
+    };
+    told(&room, &admin, &storage, "set").await
+}
+
 /// `POST /rooms/{room}/reset`: begins everything in a room anew.
 pub(crate) async fn reset(
     State(admin): State<Admin>,
@@ -153,6 +212,7 @@ fn shown(room: &KeptRoom, admin: &Admin) -> Result<Shown, Failure> {
     Ok(Shown {
         name: room.name().to_string(),
         event: room.settings().event.to_string(),
+        state: counters.state.name(),
         queue_counter: counters.queue,
         serving_counter: counters.serving,
         token_counter: counters.tokens,

@@ -1,5 +1,6 @@
 //! The way of spans to a collector: OTLP over HTTP.
 
+use exports::Receiver;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +14,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use upstream::Below;
 
-use crate::receiver::Receiver;
 
 /// A collector, and how it is asked.
 pub(crate) struct Collector(Receiver);

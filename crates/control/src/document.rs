@@ -13,6 +13,7 @@ use model::listener::Switch;
 use model::logs::LogSink;
 use model::read::{Machine, Source, Wrong, read_or_rest};
 use model::upstream::ClientTls;
+use model::room_events::RoomEventTarget;
 use model::usage::EventSink;
 use partners::{Index, Pepper};
 use pipeline::{Kept, Services};
@@ -118,6 +119,7 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
     if let Err(found) = events::exports(document) {
         findings.extend(found);
     }
+    findings.extend(crate::room_events::check(document));
     if let Err(found) = alerts::compile(document, is_doubtful) {
         findings.extend(found);
     }
@@ -201,6 +203,14 @@ fn anchor(document: &mut Document, file: &Path) {
             EventSink::Http(_) => {}
             EventSink::Nats(nats) => paths.extend(nats.tls.as_mut().map(files_of).into_iter().flatten()),
             EventSink::File(file) => paths.push(&mut file.path),
+        }
+    }
+    for events in document.room_events.values_mut() {
+        match &mut events.to {
+            RoomEventTarget::Webhook(webhook) => paths.extend(files_of(&mut webhook.tls)),
+            RoomEventTarget::Nats(nats) => paths.extend(nats.tls.as_mut().map(files_of).into_iter().flatten()),
+            RoomEventTarget::File(file) => paths.push(&mut file.path),
+            RoomEventTarget::Redis(_) | RoomEventTarget::Log => {}
         }
     }
     for receiver in document.alerts.to.values_mut() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
+use exports::Export;
 use metering::Meter;
 use policies::partner_record::Sources;
 use snapshot::Snapshot;
@@ -15,9 +16,8 @@ use watch::{Breaker, SourceReading, UpstreamReading};
 use crate::Node;
 use crate::authorities;
 use crate::clock::now;
-use crate::events::{self, Export};
 use crate::keeping::{Keeping, NotAddedUp};
-use crate::{looking, rooms, sessions};
+use crate::{looking, room_events, rooms, sessions};
 
 /// How often usage is added up and keys are followed.
 const EVERY: Duration = Duration::from_secs(1);
@@ -76,9 +76,18 @@ pub(crate) async fn refresh(sources: Arc<Sources>) {
 /// Brings usage records to the services that bill.
 pub(crate) fn export(node: &Node, exports: Vec<Export>, jobs: &mut JoinSet<()>) {
     let Some(keeping) = &node.keeping else { return };
-    events::show(&node.registry, &exports);
+    exports::show(&node.registry, &exports::OF_USAGE, &exports);
     for export in exports {
-        jobs.spawn(events::run(export, keeping.usage.clone(), keeping.folder.join("usage")));
+        jobs.spawn(exports::run(export, keeping.usage.clone(), keeping.folder.join("usage")));
+    }
+}
+
+/// Tells others what happens in waiting rooms.
+pub(crate) fn export_rooms(node: &Node, exports: Vec<Export>, jobs: &mut JoinSet<()>) {
+    let Some(keeping) = &node.keeping else { return };
+    exports::show(&node.registry, &exports::OF_ROOMS, &exports);
+    for export in exports {
+        jobs.spawn(room_events::run(export, keeping.rooms.clone()));
     }
 }
 

@@ -270,7 +270,7 @@ pub enum NotRebuilt {
 
 /// Who reads the usage journal.
 fn consumers(settings: &Usage) -> Vec<String> {
-    let others = settings.events.keys().map(|name| events::consumer_of(name));
+    let others = settings.events.keys().map(|name| exports::consumer_of(name));
     [TOTALS.to_owned()].into_iter().chain(settings.keep.map(|_| KEPT.to_owned())).chain(others).collect()
 }
 

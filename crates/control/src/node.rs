@@ -29,7 +29,7 @@ use crate::jobs;
 use crate::keeping::{self, Keeping};
 use crate::observing::{self, Log, Shipments};
 use crate::receivers;
-use crate::rooms;
+use crate::{room_events, rooms};
 use crate::start_error::StartError;
 
 /// Label sets of one metric, beyond which exchanges are counted as `other`.
@@ -112,6 +112,7 @@ impl Node {
         let spans = document.tracing.as_ref().map(|_| SpanQueue::new(SPANS));
         let collector = document.tracing.as_ref().map(Collector::of).transpose().map_err(all)?;
         let exports = events::exports(document).map_err(all)?;
+        let room_exports = room_events::exports(document, keeping.as_ref()).map_err(all)?;
         let sampler = document.tracing.as_ref().map(|tracing| Sampler::new(tracing.sample, Callers::Decide));
 
         prepare(keeping.as_ref(), document).map_err(all)?;
@@ -151,6 +152,7 @@ impl Node {
         jobs::start(&node, &mut node.jobs.lock());
         node.jobs.lock().spawn(jobs::refresh(sources));
         jobs::export(&node, exports, &mut node.jobs.lock());
+        jobs::export_rooms(&node, room_exports, &mut node.jobs.lock());
         if let (Some(queue), Some(collector)) = (&node.spans, collector) {
             let service = node.configuration().document.tracing.as_ref().map(|tracing| tracing.service.clone());
             node.exporting.start(queue, collector, &service.unwrap_or_default());
@@ -390,6 +392,7 @@ fn warn_of_what_needs_a_restart(old: &Configuration, new: &Configuration) {
             ("admin", serde_json::to_value(&document.admin)),
             ("tracing", serde_json::to_value(&document.tracing)),
             ("usage", serde_json::to_value(&document.usage)),
+            ("room_events", serde_json::to_value(&document.room_events)),
             ("diagnostics", serde_json::to_value(&document.diagnostics)),
         ]
         .map(|(name, value)| (name, value.unwrap_or_default()))

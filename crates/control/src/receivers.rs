@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use alerts::{Dsn, Notice};
 use bytes::Bytes;
+use exports::{is_secret, rfc3339, signed_headers};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use lettre::message::Mailbox;
@@ -22,8 +23,6 @@ use problem::{Finding, Pointer};
 use serde_json::json;
 use store::UnixMicros;
 use upstream::{Address, Below, Recipient};
-
-use crate::webhooks::{is_secret, rfc3339, signed_headers};
 
 /// Receivers by name.
 pub(crate) type Receivers = BTreeMap<String, Arc<Receiver>>;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use model::Document;
-use model::rooms::{ExpiredTurns, Inlet, RoomCompatibility, RoomDurability, WaitingRoom};
+use model::rooms::{ExpiredTurns, Inlet, Moment, RoomCompatibility, RoomDurability, RoomSchedule, WaitingRoom};
 use parking_lot::Mutex;
 use partners::{Partners, Role};
 use policies::waiting_room_api::{Doing, Operators, WaitingRooms};
@@ -16,12 +16,12 @@ use rooms::{AccessKeys, KeptRoom, Reach, Settings, Unusable, Whereabouts};
 use secrets::Vault;
 use store::Unavailable;
 use store_redis::{Durability, RedisLog};
-use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Rules};
+use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Presence, Rules, Schedule, State};
 
 use crate::clock::now;
 
 /// How often it is looked for what is due in rooms.
-const TICK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// How often it is tried to have rooms that another process has.
 const TAKE: Duration = Duration::from_millis(20);
 
@@ -37,6 +37,8 @@ pub struct Rooms {
     opened: Mutex<Option<Arc<rooms::Rooms>>>,
     /// The names of rooms of the document that is compiled next or serves.
     named: Mutex<Vec<String>>,
+    /// Who reads their log beside this.
+    pub(crate) readers: Mutex<Vec<String>>,
 }
 
 impl Rooms {
@@ -49,6 +51,7 @@ impl Rooms {
             shared: None,
             opened: Mutex::default(),
             named: Mutex::default(),
+            readers: Mutex::default(),
         }
     }
 
@@ -130,12 +133,17 @@ impl Rooms {
         let rooms = self.opened().map(|rooms| rooms.all()).unwrap_or_default();
         let read = |room: Arc<KeptRoom>| {
             let (counters, active) = room.look(|room| (room.counters(), room.active(now))).ok()?;
-            (counters.queue > 0).then(|| rooms::metrics::Reading { room: room.name().to_string(), counters, active })
+            (counters.queue > 0 || counters.state != State::Open).then(|| rooms::metrics::Reading {
+                room: room.name().to_string(),
+                counters,
+                active,
+                happened: room.happened().read().filter(|(_, count)| *count > 0).collect(),
+            })
         };
         rooms.into_iter().filter_map(read).collect()
     }
 
-    fn opened(&self) -> Option<Arc<rooms::Rooms>> {
+    pub(crate) fn opened(&self) -> Option<Arc<rooms::Rooms>> {
         self.opened.lock().clone()
     }
 
@@ -147,7 +155,7 @@ impl Rooms {
         let vault = self.vault.clone();
         let rooms = Arc::new(match &self.shared {
             Some(shared) => rooms::Rooms::share(shared.clone(), vault)?,
-            None => rooms::Rooms::open(&self.folder, vault, now().0)?,
+            None => rooms::Rooms::open_with(&self.folder, vault, now().0, &self.readers.lock())?,
         });
         *opened = Some(rooms.clone());
         Ok(rooms)
@@ -312,6 +320,8 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         for (at, span) in [
             (at.at("token").at("validity"), Some(room.token.validity)),
             (at.at("position_expiry"), room.position_expiry),
+            (at.at("presence").at("absent_after"), room.presence.map(|presence| presence.absent_after)),
+            (at.at("presence").at("grace"), room.presence.map(|presence| presence.grace)),
         ] {
             if span.is_some_and(|span| !(1..=LONGEST).contains(&span.duration().as_secs())) {
                 wrong(&at, "is not between a second and ten years");
@@ -328,6 +338,9 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
                 wrong(&at.at("client_secret"), "is too short to be a secret: at least 16 characters");
             }
         }
+        if let Some(schedule) = room.schedule {
+            check_schedule(schedule, &at.at("schedule"), &mut wrong);
+        }
         if let Some(Inlet::Periodic(inlet)) = &room.inlet {
             let at = at.at("inlet").at("periodic");
             if inlet.every.duration().as_secs() == 0 {
@@ -339,6 +352,20 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Moments come in the order of what they begin.
+fn check_schedule(schedule: RoomSchedule, at: &Pointer, wrong: &mut impl FnMut(&Pointer, &str)) {
+    let RoomSchedule { pre_queue, opens, closes } = schedule;
+    if pre_queue.or(opens).or(closes).is_none() {
+        wrong(at, "says nothing: name at least one of `pre_queue`, `opens` and `closes`");
+    }
+    if pre_queue.zip(opens).is_some_and(|(pre_queue, opens)| opens <= pre_queue) {
+        wrong(&at.at("opens"), "is not after `pre_queue`");
+    }
+    if opens.or(pre_queue).zip(closes).is_some_and(|(before, closes)| closes <= before) {
+        wrong(&at.at("closes"), "is not after what it closes");
+    }
 }
 
 fn settings(document: &Document) -> Vec<(String, Settings)> {
@@ -359,6 +386,15 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
                 RoomCompatibility::Mended => Compatibility::Mended,
                 RoomCompatibility::Strict => Compatibility::Strict,
             },
+            presence: room.presence.map(|presence| Presence {
+                absent_after: whole(presence.absent_after),
+                grace: whole(presence.grace),
+            }),
+            schedule: room.schedule.map_or_else(Schedule::default, |schedule| Schedule {
+                pre_queue: schedule.pre_queue.map(Moment::seconds),
+                opens: schedule.opens.map(Moment::seconds),
+                closes: schedule.closes.map(Moment::seconds),
+            }),
         },
         issuer: room.token.issuer.as_deref().map_or_else(|| format!("vestibule:room:{name}").into(), Into::into),
         validity: whole(room.token.validity),
@@ -367,11 +403,12 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
             Some(Inlet::Periodic(inlet)) => rooms::Inlet::Periodic(Periodic {
                 by: inlet.by,
                 every: whole(inlet.every),
-                from: inlet.from.map_or(0, model::rooms::Moment::seconds),
-                until: inlet.until.map(model::rooms::Moment::seconds),
+                from: inlet.from.map_or(0, Moment::seconds),
+                until: inlet.until.map(Moment::seconds),
             }),
             Some(Inlet::MaxSize(inlet)) => rooms::Inlet::MaxSize(MaxSize { size: inlet.size }),
         },
+        metrics_events: room.metrics_events,
         openid: room.openid.as_ref().map(|openid| {
             Arc::new(rooms::OpenId {
                 issuer: openid.issuer.trim_end_matches('/').into(),

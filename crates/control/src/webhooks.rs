@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::{hmac, rand};
+use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use exports::{rfc3339, signed_headers};
 use http::{HeaderMap, Uri};
 use ipnet::IpNet;
 use model::upstream::ClientTls;
@@ -284,45 +284,8 @@ fn written(secrets: &Secrets) -> Vec<u8> {
 fn drawn() -> Result<String, WebhookError> {
     let mut secret = [0; 32];
     rand::fill(&mut secret).map_err(|_unspecified| WebhookError::NoRandomness)?;
-    Ok(format!("{PREFIX}{}", STANDARD.encode(secret)))
+    Ok(format!("whsec_{}", STANDARD.encode(secret)))
 }
-
-/// The headers of Standard Webhooks, with a signature by each of these secrets.
-pub(crate) fn signed_headers(secrets: &[&str], id: &str, now: UnixMicros, body: &str) -> Result<HeaderMap, String> {
-    let seconds = now.0 / 1_000_000;
-    let signed = format!("{id}.{seconds}.{body}");
-    let signature = |secret: &&str| format!("v1,{}", STANDARD.encode(sign(secret, signed.as_bytes())));
-    let signatures: Vec<String> = secrets.iter().map(signature).collect();
-    let text = |text: String| HeaderValue::try_from(text).map_err(|error| error.to_string());
-    Ok(HeaderMap::from_iter([
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (USER_AGENT, HeaderValue::from_static(concat!("Vestibule/", env!("CARGO_PKG_VERSION")))),
-        (HeaderName::from_static("webhook-id"), text(id.to_owned())?),
-        (HeaderName::from_static("webhook-timestamp"), HeaderValue::from(seconds)),
-        (HeaderName::from_static("webhook-signature"), text(signatures.join(" "))?),
-    ]))
-}
-
-/// Whether a text is a secret as Standard Webhooks write it, of a length that cannot be guessed.
-pub(crate) fn is_secret(text: &str) -> bool {
-    let key = text.trim().strip_prefix(PREFIX).and_then(|key| STANDARD.decode(key).ok());
-    key.is_some_and(|key| SHORTEST_KEY <= key.len())
-}
-
-fn sign(secret: &str, text: &[u8]) -> Vec<u8> {
-    let key = STANDARD.decode(secret.strip_prefix(PREFIX).unwrap_or_default()).unwrap_or_default();
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), text).as_ref().to_vec()
-}
-
-pub(crate) fn rfc3339(at: UnixMicros) -> String {
-    let micros = i64::try_from(at.0).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX).to_string()
-}
-
-const PREFIX: &str = "whsec_";
-
-/// Bytes of a key.
-const SHORTEST_KEY: usize = 16;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_ANSWER: usize = 64 * 1024;

@@ -11,6 +11,8 @@ use store::InMemory;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use aws_lc_rs::hmac;
+
 use super::*;
 
 const DAY: u64 = 86_400_000_000;

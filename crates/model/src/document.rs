@@ -19,6 +19,7 @@ use crate::logs::LogSink;
 use crate::named::Named;
 use crate::plan::Plan;
 use crate::requests::Requests;
+use crate::room_events::RoomEvents;
 use crate::rooms::WaitingRoom;
 use crate::units::Span;
 use crate::upstream::Upstream;
@@ -77,6 +78,9 @@ pub struct Document {
     /// Waiting rooms, by the names that `waiting-room-api` and `waiting-room-token` use.
     #[serde(default)]
     pub rooms: Named<WaitingRoom>,
+    /// Who is told what happens in waiting rooms, under names of your own. A change takes effect at the next start.
+    #[serde(default)]
+    pub room_events: Named<RoomEvents>,
     /// What companies pay.
     #[serde(default)]
     pub plans: Named<Plan>,

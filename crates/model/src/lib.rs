@@ -19,6 +19,7 @@ pub mod named;
 pub mod plan;
 pub mod read;
 pub mod requests;
+pub mod room_events;
 pub mod rooms;
 pub mod schema;
 pub mod share;

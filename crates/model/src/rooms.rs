@@ -1,6 +1,7 @@
 //! Waiting rooms.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -24,8 +25,14 @@ pub struct WaitingRoom {
     pub expired_turns: ExpiredTurns,
     /// What raises the serving number by itself. Left out, nothing does.
     pub inlet: Option<Inlet>,
+    /// When somebody who waits counts as absent, so that the next in line gets their turn. Left out, everybody counts as there.
+    pub presence: Option<RoomPresence>,
+    /// When the room opens and closes. Left out, it is open.
+    pub schedule: Option<RoomSchedule>,
     /// What the room is for OpenID clients. Left out, it is nothing for them.
     pub openid: Option<RoomOpenId>,
+    /// Whether what is counted is an event of `room_events` each minute, as with `EnableEventsGeneration`.
+    pub metrics_events: bool,
     /// When a place counts as given.
     pub durability: RoomDurability,
     /// Whether accidents of "Virtual Waiting Room on AWS" are repeated where a client can tell.
@@ -62,6 +69,37 @@ pub struct RoomOpenId {
     /// The page where people join. It gets `client_id`, `redirect_uri`, `response_type`, `state` and `scope`, and leads back
     /// to `redirect_uri` with `state` and the request id as `code`.
     pub login: String,
+}
+
+/// Who is there when their turn comes: whoever asks by their `request_id`, or by the cookie of `waiting-room`, or watches with
+/// their `request_id`. The turn of somebody absent goes to the next in line at once, when the room's inlet lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoomPresence {
+    /// After how long without a sign of them somebody is absent.
+    pub absent_after: Span,
+    /// For how long after their turn came somebody absent may come back and take it.
+    pub grace: Span,
+}
+
+impl Default for RoomPresence {
+    fn default() -> Self {
+        Self { absent_after: Span::seconds(90), grace: Span::seconds(300) }
+    }
+}
+
+/// When a waiting room opens and closes, such as `{opens: "2026-12-01T10:00:00Z"}`.
+///
+/// What an operator sets holds against it, until an operator sets something else or the room closes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoomSchedule {
+    /// Since when visitors gather: they join, and nobody is let in. Before that nobody can join. Left out, nobody gathers.
+    pub pre_queue: Option<Moment>,
+    /// Since when visitors are let in. Left out, an operator opens.
+    pub opens: Option<Moment>,
+    /// Since when it is over: nobody can join or is let in. Who is in stays in. Left out, an operator closes.
+    pub closes: Option<Moment>,
 }
 
 /// What becomes of turns that nobody takes in time.
@@ -141,6 +179,11 @@ pub enum RoomCompatibility {
 pub struct Moment(u32);
 
 impl Moment {
+    /// The moment that is so many seconds after the beginning of 1970.
+    pub const fn at(seconds: u32) -> Self {
+        Self(seconds)
+    }
+
     /// In seconds since 1970.
     pub const fn seconds(self) -> u32 {
         self.0
@@ -170,8 +213,14 @@ impl<'de> Deserialize<'de> for Moment {
 
 impl Serialize for Moment {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let moment = jiff::Timestamp::from_second(self.0.into()).map_err(serde::ser::Error::custom)?;
-        serializer.collect_str(&moment)
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // No moment of this type is beyond what can be written.
+        jiff::Timestamp::from_second(self.0.into()).map_err(|_beyond| fmt::Error)?.fmt(f)
     }
 }
 

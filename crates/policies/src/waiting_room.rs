@@ -1,6 +1,7 @@
 //! `waiting-room`: has visitors wait in line before they come to what is behind it, without any work on the site.
 
 mod page;
+mod states;
 
 use std::sync::Arc;
 
@@ -13,6 +14,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use waiting_room::RequestId;
 
+use self::states::{
+    Told, WAITING_ROOM_CLOSED, WAITING_ROOM_NOT_OPEN, WAITING_ROOM_PAUSED, WAITING_ROOM_PRE_QUEUE,
+};
 use crate::waiting_room_api::{NoRooms, room};
 use crate::waiting_room_token::bare;
 
@@ -36,7 +40,8 @@ pub static WAITING_ROOM_OUTSIDE: ProblemKind = ProblemKind {
 /// switched off, too. When the turn comes, the page first asked for is there. Programs that do not ask for HTML, and parts of
 /// pages, are told by a `problem+json` with `retry-after`; they get no place, unless there are turns that nobody waits for.
 /// An access token of the room in `authorization`, bare or behind `Bearer`, opens, too. As long as the serving number is
-/// ahead of the line, nobody waits.
+/// ahead of the line, nobody waits. Before the room opens, while it is paused and when it is closed, visitors are told so;
+/// who is in stays in.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -59,7 +64,14 @@ pub struct WaitingRoom {
 impl Policy for WaitingRoom {
     const NAME: &'static str = "waiting-room";
     const STAGE: Stage = Stage::Admit;
-    const PROBLEMS: &'static [&'static ProblemKind] = &[&WAITING_ROOM_WAIT, &WAITING_ROOM_OUTSIDE];
+    const PROBLEMS: &'static [&'static ProblemKind] = &[
+        &WAITING_ROOM_WAIT,
+        &WAITING_ROOM_OUTSIDE,
+        &WAITING_ROOM_NOT_OPEN,
+        &WAITING_ROOM_PRE_QUEUE,
+        &WAITING_ROOM_PAUSED,
+        &WAITING_ROOM_CLOSED,
+    ];
     type Config = Config;
 
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
@@ -78,13 +90,12 @@ impl AskOnRequest for WaitingRoom {
     fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
         let Some(room) = &self.room else { return Step::Now(Err(NoRooms.into())) };
         let shown = self.shown(room, &exchange.head.headers);
-        if let Some(known) = shown {
-            // Most requests are of those who are in, or who wait.
-            match room.admitted_already(known, seconds(exchange)) {
-                Ok(Some(Admission::In(_))) => return Step::Now(Ok(Flow::Next)),
-                Ok(Some(Admission::Waits(_, wait))) => return Step::Now(Ok(self.waits(room, exchange, wait))),
-                Ok(Some(Admission::Outside) | None) | Err(_) => {}
-            }
+        // Most requests are of those who are in, or who wait.
+        match room.admitted_already(shown, seconds(exchange)) {
+            Ok(Some(Admission::In(_) | Admission::Passes)) => return Step::Now(Ok(Flow::Next)),
+            Ok(Some(Admission::Waits(_, wait))) => return Step::Now(Ok(self.waits(room, exchange, wait))),
+            Ok(Some(Admission::Held(..) | Admission::Outside | Admission::TooEarly | Admission::TooLate) | None)
+            | Err(_) => {}
         }
         Step::Wait(Box::pin(self.decide(room, exchange, shown)))
     }
@@ -100,14 +111,19 @@ impl WaitingRoom {
         }
         let arrival = if wants_page(exchange) { Arrival::Page } else { Arrival::Other };
         let admission = room.admit(shown, seconds(exchange), arrival).await?;
-        if let Admission::In(id) | Admission::Waits(id, _) = admission
+        if let Admission::In(id) | Admission::Waits(id, _) | Admission::Held(id, ..) = admission
             && shown != Some(id)
             && let Some(cookie) = self.cookie(room, id, exchange.scheme)
         {
             exchange.note(self.given, cookie);
         }
+        let title = self.title.as_deref().unwrap_or_default();
+        let told = || Ok::<_, rooms::Trouble>(Told { exchange, title, timetable: room.timetable()?, now: seconds(exchange) });
         Ok(match admission {
-            Admission::In(_) => Flow::Next,
+            Admission::In(_) | Admission::Passes => Flow::Next,
+            Admission::Held(_, wait, state) => told()?.held(wait, state),
+            Admission::TooEarly => told()?.too_early(),
+            Admission::TooLate => told()?.too_late(),
             Admission::Waits(_, wait) => self.waits(room, exchange, wait),
             Admission::Outside => {
                 let detail = "Open the page in a browser to get a place, or join by the room's own API.";

@@ -171,11 +171,11 @@ impl WaitingRoomApi {
         if !operation.is_post()
             && let Some(response) = api.answer(operation, &question(exchange, &[])).now_or_never()
         {
-            return Step::Now(answered(api, operation, response));
+            return Step::Now(answered(api, operation, response, &question(exchange, &[])));
         }
         Step::Wait(Box::pin(async move {
             let response = api.answer(operation, &question(exchange, &[])).await;
-            answered(api, operation, response)
+            answered(api, operation, response, &question(exchange, &[]))
         }))
     }
 
@@ -307,11 +307,11 @@ fn question<'a>(exchange: &'a Exchange, body: &'a [u8]) -> Question<'a> {
 }
 
 /// An answer; to one who watches, what follows its head.
-fn answered(api: &Api, operation: Operation, response: Response<Bytes>) -> Verdict {
+fn answered(api: &Api, operation: Operation, response: Response<Bytes>, question: &Question<'_>) -> Verdict {
     if operation != Operation::Watch || response.status() != StatusCode::OK {
         return Ok(respond(response));
     }
-    let events = api.watched()?.map(|event| Ok(Frame::data(event)));
+    let events = api.watched(question)?.map(|event| Ok(Frame::data(event)));
     let body = Body::stream(StreamBody::new(events));
     Ok(Flow::Respond(Box::new(response.map(|_nothing| body))))
 }

@@ -1,6 +1,6 @@
 //! Who is let in by the place that they have, without any front end.
 
-use waiting_room::{Position, Refusal, RequestId, Room, Rules, Seconds, Turn};
+use waiting_room::{NotJoined, Position, Refusal, RequestId, Room, Rules, Seconds, State, Turn};
 
 use crate::{KeptRoom, Trouble, Wish};
 
@@ -11,8 +11,16 @@ pub enum Admission {
     In(RequestId),
     /// They wait, by this place.
     Waits(RequestId, Wait),
+    /// They have this place, and in this state nobody's turn comes: before the room opens, or while it is paused.
+    Held(RequestId, Wait, State),
     /// They have no place, and get none for this request.
     Outside,
+    /// Whoever comes passes, with a place or without.
+    Passes,
+    /// Nobody gets a place yet.
+    TooEarly,
+    /// Nobody gets a place any more.
+    TooLate,
 }
 
 /// How somebody waits.
@@ -39,6 +47,8 @@ enum Standing {
     Inside,
     MayEnter,
     Waits(Wait),
+    Held(Wait, State),
+    TooLate,
     /// Nobody has it, or what it was good for is over.
     None,
 }
@@ -46,31 +56,61 @@ enum Standing {
 impl KeptRoom {
     /// Lets a visitor in whose turn it is, and gives one a place who has none.
     pub async fn admit(&self, known: Option<RequestId>, now: Seconds, arrival: Arrival) -> Result<Admission, Trouble> {
+        self.be_on_time(now).await?;
+        if self.look(Room::state)? == State::PassingEverybody {
+            return Ok(Admission::Passes);
+        }
         if let Some(id) = known {
             self.seek(|room| room.find(id).is_some()).await?;
             match self.standing(id, now)? {
                 Standing::Inside => return Ok(Admission::In(id)),
                 Standing::MayEnter => return self.enter(id, now).await,
                 Standing::Waits(wait) => return Ok(Admission::Waits(id, wait)),
+                Standing::Held(wait, state) => {
+                    self.seen(wait.position, now);
+                    return Ok(Admission::Held(id, wait, state));
+                }
+                Standing::TooLate => return Ok(Admission::TooLate),
                 Standing::None => {}
             }
         }
-        if arrival == Arrival::Other && !self.look(has_turns_left)? {
-            return Ok(Admission::Outside);
+        match self.look(|room| (room.state(), has_turns_left(room)))? {
+            (State::Idle, _) => return Ok(Admission::TooEarly),
+            (State::Closed, _) => return Ok(Admission::TooLate),
+            (_, false) if arrival == Arrival::Other => return Ok(Admission::Outside),
+            (State::PreQueue | State::Open | State::Paused | State::PassingEverybody, _) => {}
         }
-        let id = self.join(None, now).await?;
+        let id = match self.join(None, now).await {
+            Ok(id) => id,
+            Err(Trouble::NotJoined(NotJoined::NotYet)) => return Ok(Admission::TooEarly),
+            Err(Trouble::NotJoined(NotJoined::Over)) => return Ok(Admission::TooLate),
+            Err(trouble) => return Err(trouble),
+        };
         match self.standing(id, now)? {
             Standing::Waits(wait) => Ok(Admission::Waits(id, wait)),
+            Standing::Held(wait, state) => Ok(Admission::Held(id, wait, state)),
+            Standing::TooLate => Ok(Admission::TooLate),
             Standing::Inside | Standing::MayEnter | Standing::None => self.enter(id, now).await,
         }
     }
 
     /// What becomes of somebody by the place that they have, if nothing has to happen for that.
-    pub fn admitted_already(&self, id: RequestId, now: Seconds) -> Result<Option<Admission>, Trouble> {
-        Ok(match self.standing(id, now)? {
-            Standing::Inside => Some(Admission::In(id)),
-            Standing::Waits(wait) => Some(Admission::Waits(id, wait)),
-            Standing::MayEnter | Standing::None => None,
+    pub fn admitted_already(&self, known: Option<RequestId>, now: Seconds) -> Result<Option<Admission>, Trouble> {
+        let rules = self.settings().rules;
+        self.look(|room| {
+            if room.state() == State::PassingEverybody {
+                return Some(Admission::Passes);
+            }
+            let id = known?;
+            match standing(room, id, now, &rules) {
+                Standing::Inside => Some(Admission::In(id)),
+                Standing::Waits(wait) => {
+                    self.seen(wait.position, now);
+                    Some(Admission::Waits(id, wait))
+                }
+                // It may be over by now.
+                Standing::Held(..) | Standing::TooLate | Standing::MayEnter | Standing::None => None,
+            }
         })
     }
 
@@ -84,6 +124,7 @@ impl KeptRoom {
             Ok(_) => Ok(Admission::In(id)),
             // The number was lowered, or the room was reset, a moment ago.
             Err(Refusal::NotServed | Refusal::Unknown | Refusal::Expired | Refusal::Ended) => Ok(Admission::Outside),
+            Err(Refusal::Closed) => Ok(Admission::TooLate),
         }
     }
 
@@ -103,23 +144,26 @@ fn standing(room: &Room, id: RequestId, now: Seconds, rules: &Rules) -> Standing
         return if token.ending.is_none() && now <= token.expires { Standing::Inside } else { Standing::None };
     }
     let Some((position, _)) = room.find(id) else { return Standing::None };
-    match room.turn_of(id, now, rules) {
-        Ok(None) if i64::from(position) > room.counters().serving => waits(room, position),
+    match room.served(position).and_then(|()| room.turn_of(id, now, rules)) {
         Ok(None | Some(Turn::Open(_))) => Standing::MayEnter,
-        Err(Refusal::NotServed) => waits(room, position),
+        Err(Refusal::NotServed) => match room.state() {
+            state @ (State::Idle | State::PreQueue | State::Paused) => Standing::Held(wait(room, position), state),
+            State::Open | State::Closed | State::PassingEverybody => Standing::Waits(wait(room, position)),
+        },
+        Err(Refusal::Closed) => Standing::TooLate,
         Ok(Some(Turn::Over)) | Err(Refusal::Unknown | Refusal::Expired | Refusal::Ended) => Standing::None,
     }
 }
 
-fn waits(room: &Room, position: Position) -> Standing {
+fn wait(room: &Room, position: Position) -> Wait {
     let ahead = i64::from(position).saturating_sub(1).saturating_sub(room.counters().serving);
-    Standing::Waits(Wait { position, ahead: u64::try_from(ahead).unwrap_or(0) })
+    Wait { position, ahead: u64::try_from(ahead).unwrap_or(0) }
 }
 
 /// Whether whoever joins next has a turn at once.
 fn has_turns_left(room: &Room) -> bool {
     let counters = room.counters();
-    i64::from(counters.queue) < counters.serving
+    counters.state == State::Open && i64::from(counters.queue) < counters.serving
 }
 
 #[cfg(test)]
@@ -178,5 +222,37 @@ mod tests {
         scene.room.reset(scene.now.get()).await.unwrap();
         let Admission::Waits(_, wait) = admit(Some(again)).await else { panic!() };
         assert_eq!(wait.position, 1);
+    }
+
+    #[tokio::test]
+    async fn each_state_has_its_own_answer_and_who_is_in_stays_in() {
+        let scene = Scene::new();
+        let admit = async |known, arrival| scene.room.admit(known, scene.now.get(), arrival).await.unwrap();
+        let set = async |state| scene.room.set_state(state, scene.now.get()).await.unwrap();
+        scene.increment(1).await;
+        let Admission::In(inside) = admit(None, Arrival::Page).await else { panic!() };
+        let Admission::Waits(waiting, wait) = admit(None, Arrival::Page).await else { panic!() };
+        for (state, of_waiting, of_new) in [
+            (State::Idle, Admission::Held(waiting, wait, State::Idle), Some(Admission::TooEarly)),
+            (State::PreQueue, Admission::Held(waiting, wait, State::PreQueue), None),
+            (State::Paused, Admission::Held(waiting, wait, State::Paused), None),
+            (State::Closed, Admission::TooLate, Some(Admission::TooLate)),
+        ] {
+            set(state).await;
+            assert_eq!(admit(Some(inside), Arrival::Page).await, Admission::In(inside), "{state:?}");
+            assert_eq!(admit(Some(waiting), Arrival::Page).await, of_waiting, "{state:?}");
+            let new = admit(None, Arrival::Page).await;
+            match of_new {
+                Some(expected) => assert_eq!(new, expected, "{state:?}"),
+                None => assert!(matches!(new, Admission::Held(_, _, held) if held == state), "{state:?}"),
+            }
+            if of_new.is_none() {
+                assert_eq!(admit(None, Arrival::Other).await, Admission::Outside, "{state:?}");
+            }
+        }
+        set(State::PassingEverybody).await;
+        for known in [None, Some(inside), Some(waiting)] {
+            assert_eq!(admit(known, Arrival::Other).await, Admission::Passes);
+        }
     }
 }

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use http::{Method, Response};
+use tokio::time::Instant;
 use waiting_room::Compatibility;
 
 pub use self::question::Question;
@@ -67,6 +68,8 @@ pub enum Operation {
     WaitTime,
     /// To be told what is counted, as it changes.
     Watch,
+    /// Whether the room lets visitors in.
+    RoomState,
     /// To move the serving number.
     IncrementServingCounter,
     /// To end a visit.
@@ -106,6 +109,7 @@ impl Operation {
             | Self::ExpiredTokens
             | Self::WaitTime
             | Self::Watch
+            | Self::RoomState
             | Self::OpenIdConfiguration
             | Self::Jwks
             | Self::Authorize
@@ -132,6 +136,7 @@ impl Operation {
             (Side::Public, "/queue_pos_expiry") => Self::QueuePosExpiry,
             (Side::Public, "/wait_time") => Self::WaitTime,
             (Side::Public, "/watch") => Self::Watch,
+            (Side::Public, "/room_state") => Self::RoomState,
             (Side::Private, "/increment_serving_counter") => Self::IncrementServingCounter,
             (Side::Private, "/update_session") => Self::UpdateSession,
             (Side::Private, "/num_active_tokens") => Self::NumActiveTokens,
@@ -174,8 +179,18 @@ impl Api {
     }
 
     /// What follows the head of an answer to [`Operation::Watch`] that is well.
-    pub fn watched(&self) -> Result<impl Stream<Item = Bytes> + Send + use<>, Trouble> {
-        Ok(self.room.watchers().watch(self.room.counters()?, &self.room.waits_told()))
+    /// Whoever says by `request_id` who they are is there for as long as they take what they are told.
+    pub fn watched(&self, question: &Question<'_>) -> Result<impl Stream<Item = Bytes> + Send + use<>, Trouble> {
+        let told = self.room.watchers().watch(self.room.counters()?, &self.room.waits_told());
+        let id = question.visitor(&self.room.settings());
+        let position = self.room.look(|room| Some(room.find(id?)?.0))?;
+        let (room, began, now) = (self.room.clone(), Instant::now(), question.now);
+        Ok(told.inspect(move |_| {
+            if let Some(position) = position {
+                let passed = u32::try_from(began.elapsed().as_secs()).unwrap_or(u32::MAX);
+                room.seen(position, now.saturating_add(passed));
+            }
+        }))
     }
 
     /// The answer to whoever asks what needs a credential and has none that allows it.
@@ -205,6 +220,7 @@ impl Api {
             Operation::QueuePosExpiry => public::queue_pos_expiry(room, question).await,
             Operation::WaitTime => public::wait_time(room, question).await,
             Operation::Watch => public::watch(room, question),
+            Operation::RoomState => public::room_state(room, question),
             Operation::IncrementServingCounter => private::increment(room, question).await,
             Operation::UpdateSession => private::update_session(room, question).await,
             Operation::NumActiveTokens => private::num_active_tokens(room, question),

@@ -1,6 +1,7 @@
 //! Where what happens is written down, so that it happened for good.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::FutureExt;
@@ -75,7 +76,7 @@ pub enum NotKept {
 
 /// A log in a folder of this machine, which one process has at a time.
 pub(crate) struct JournalLog {
-    journal: Journal,
+    journal: Arc<Journal>,
     /// None while rooms are in another process.
     writer: Mutex<Option<Writer>>,
     /// Who reads the log, which only the process does that has it.
@@ -87,8 +88,10 @@ pub(crate) struct JournalLog {
 }
 
 impl JournalLog {
-    pub(crate) fn open(folder: &Path, opened_at: u64) -> Result<Self, journal::Error> {
-        let settings = || Settings { consumers: vec![READER.to_owned()], reserve: 256 * 1024, ..Settings::default() };
+    /// A log that `others` read, too.
+    pub(crate) fn open(folder: &Path, opened_at: u64, others: &[String]) -> Result<Self, journal::Error> {
+        let consumers = || [READER.to_owned()].into_iter().chain(others.iter().cloned()).collect();
+        let settings = || Settings { consumers: consumers(), reserve: 256 * 1024, ..Settings::default() };
         let mut journal = Journal::open(folder, settings(), opened_at)?;
         // What is written from now on must come after what is there, also if somebody set the clock back.
         let latest = journal.segments()?.last().map_or(0, |id| u64::try_from(id.0 >> 64).unwrap_or(u64::MAX));
@@ -97,7 +100,7 @@ impl JournalLog {
             journal = Journal::open(folder, settings(), latest.saturating_add(1))?;
         }
         Ok(Self {
-            journal,
+            journal: Arc::new(journal),
             writer: Mutex::default(),
             reader: Mutex::default(),
             bytes: AtomicU64::new(0),
@@ -152,6 +155,11 @@ impl JournalLog {
         self.is_here.store(false, Ordering::Release);
         drop(self.writer.lock().take());
         drop(self.reader.lock().take());
+    }
+
+    /// The journal, for those who tell others what happens.
+    pub(crate) fn journal(&self) -> Arc<Journal> {
+        self.journal.clone()
     }
 
     /// How many bytes a start would have to read.

@@ -3,6 +3,8 @@
 use telemetry::metrics::{Definition, Registry, Unit};
 use waiting_room::Counters;
 
+use crate::events::Kind;
+
 /// What is known of a room now.
 #[derive(Clone, Debug)]
 pub struct Reading {
@@ -12,12 +14,14 @@ pub struct Reading {
     pub counters: Counters,
     /// Visits that have not ended, and whose token holds.
     pub active: u64,
+    /// What happened in it, and how often.
+    pub happened: Vec<(Kind, u64)>,
 }
 
 /// Shows, at every scrape, what `read` then knows of the rooms.
 pub fn show(registry: &Registry, read: impl Fn() -> Vec<Reading> + Send + Sync + 'static) {
     registry.collect_with(move |scrape| {
-        for Reading { room, counters, active } in read() {
+        for Reading { room, counters, active, happened } in read() {
             scrape.gauge(&PLACES, &[&room], f64::from(counters.queue));
             scrape.gauge(&SERVING, &[&room], signed(counters.serving));
             scrape.gauge(&WAITING, &[&room], signed(counters.waiting()));
@@ -26,6 +30,10 @@ pub fn show(registry: &Registry, read: impl Fn() -> Vec<Reading> + Send + Sync +
             scrape.gauge(&VISITS, &[&room, "active"], unsigned(active));
             scrape.gauge(&VISITS, &[&room, "completed"], f64::from(counters.completed));
             scrape.gauge(&VISITS, &[&room, "abandoned"], f64::from(counters.abandoned));
+            for (kind, count) in happened {
+                scrape.counter(&EVENTS, &[&room, kind.name()], unsigned(count));
+            }
+            scrape.gauge(&STATE, &[&room, counters.state.name()], 1.0);
         }
     });
 }
@@ -57,6 +65,13 @@ static PASSED_ON: Definition = define(
     "Turns in a waiting room that somebody else got because nobody took them, since its last reset.",
     &["room"],
 );
+static EVENTS: Definition = define(
+    "vestibule_room_events",
+    "What happened in a waiting room since this process has it.",
+    &["room", "type"],
+);
+static STATE: Definition =
+    define("vestibule_room_state", "1 with the state that a waiting room is in.", &["room", "state"]);
 static VISITS: Definition = define(
     "vestibule_room_visits",
     "Visits behind a waiting room: those that go on, and those that have ended since its last reset.",

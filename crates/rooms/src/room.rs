@@ -6,12 +6,14 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
 use parking_lot::Mutex;
 use waiting_room::{
-    Cause, Counters, Ending, Event, Issuing, JoinKey, Joining, NotJoined, Notice, Position, Refusal, RequestId, Room,
-    Seconds, Token, Turn,
+    Cause, Counters, Ending, Event, Issuing, JoinKey, Joining, NotJoined, Notice, Place, Position, Refusal, RequestId,
+    Room, Rules, Seconds, State, Token, Turn,
 };
 
+use crate::events::Tally;
 use crate::keys::{Desk, Keys, NoKeys};
 use crate::log::{Log, NotKept, Written};
+use crate::presence::Seen;
 use crate::settings::{Durability, Inlet, Settings};
 use crate::snapshot::Picture;
 use crate::ticket::Tickets;
@@ -47,6 +49,8 @@ pub struct KeptRoom {
     desk: Desk,
     watchers: Watchers,
     waits: Waits,
+    happened: Tally,
+    seen: Seen,
     held: Mutex<Held>,
 }
 
@@ -56,6 +60,8 @@ struct Held {
     record: Vec<u8>,
     /// The version of the last picture.
     pictured: u64,
+    /// When it was last looked at what is counted, for others.
+    measured: Seconds,
 }
 
 /// A turn that was taken.
@@ -103,7 +109,7 @@ pub struct Left {
 impl KeptRoom {
     pub(crate) fn new(name: &str, settings: Settings, log: Arc<dyn Log>, secrets: (Keys, Tickets, Desk)) -> Self {
         let (keys, tickets, desk) = secrets;
-        let held = Held { room: Room::default(), record: Vec::new(), pictured: 0 };
+        let held = Held { room: Room::default(), record: Vec::new(), pictured: 0, measured: 0 };
         Self {
             name: name.into(),
             settings: ArcSwap::from_pointee(settings),
@@ -113,6 +119,8 @@ impl KeptRoom {
             desk,
             watchers: Watchers::new(),
             waits: Waits::default(),
+            happened: Tally::default(),
+            seen: Seen::default(),
             held: Mutex::new(held),
         }
     }
@@ -142,6 +150,11 @@ impl KeptRoom {
     /// Whether several nodes have it together.
     pub(crate) fn is_shared(&self) -> bool {
         self.log.is_shared()
+    }
+
+    /// How often what happened in it since this process has it.
+    pub fn happened(&self) -> &Tally {
+        &self.happened
     }
 
     pub(crate) fn desk(&self) -> &Desk {
@@ -203,12 +216,13 @@ impl KeptRoom {
             rand::fill(&mut random).map_err(|_unspecified| Trouble::NoRandomness)?;
             let id = RequestId::of(random);
             let mut held = self.held.lock();
+            self.catch_up(&mut held, now)?;
             match held.room.join(id, key, now) {
                 Ok(Joining::New(event)) => break (id, self.happen(&mut held, &event)?),
                 // It may have been given a moment ago, and not be on the disk yet.
                 Ok(Joining::Known(id)) => break (id, self.log.so_far()?),
                 Err(NotJoined::IdTaken) => {}
-                Err(NotJoined::Full) => return Err(NotJoined::Full.into()),
+                Err(refused @ (NotJoined::Full | NotJoined::NotYet | NotJoined::Over)) => return Err(refused.into()),
             }
         };
         drop(turn);
@@ -245,6 +259,7 @@ impl KeptRoom {
         let settings = self.settings.load_full();
         let issuer = wish.issuer.as_ref().unwrap_or(&settings.issuer);
         let validity = wish.validity.unwrap_or(settings.validity);
+        self.be_on_time(now).await?;
         self.seek(|room| room.find(id).is_some()).await?;
         let now_or_before = self.look(|room| room.issue(id, now, (issuer, validity), &settings.rules))?;
         let turn = match now_or_before {
@@ -254,6 +269,7 @@ impl KeptRoom {
         };
         let (granted, written) = {
             let mut held = self.held.lock();
+            self.catch_up(&mut held, now)?;
             let (when, written) = match held.room.issue(id, now, (issuer, validity), &settings.rules) {
                 Ok(Issuing::New(event)) => (Taken::Now, Some(self.happen(&mut held, &event)?)),
                 Ok(Issuing::Known(_)) => (Taken::Before, None),
@@ -279,8 +295,8 @@ impl KeptRoom {
     }
 
     /// Ends a visit; whether there was one to end.
-    pub async fn end(&self, id: RequestId, ending: Ending) -> Result<bool, Trouble> {
-        let (changed, ()) = self.change(|room| room.end(id, ending).ok(), |_| ()).await?;
+    pub async fn end(&self, id: RequestId, ending: Ending, now: Seconds) -> Result<bool, Trouble> {
+        let (changed, ()) = self.change(|room| room.end(id, ending, now).ok(), |_| ()).await?;
         Ok(changed)
     }
 
@@ -305,16 +321,17 @@ impl KeptRoom {
             let (mut ended, mut written) = (0, None);
             let completed = left.completed.iter().map(|id| (id, Ending::Completed));
             for (id, ending) in completed.chain(left.abandoned.iter().map(|id| (id, Ending::Abandoned))) {
-                if let Ok(event) = held.room.end(*id, ending) {
+                if let Ok(event) = held.room.end(*id, ending, now) {
                     written = Some(self.happen(&mut held, &event)?);
                     ended += 1;
                 }
             }
-            if let Inlet::MaxSize(inlet) = settings.inlet {
+            // Who leaves while nobody can come in makes room for when that is over.
+            let lets_in = matches!(held.room.state(), State::Open | State::Paused);
+            if let (Inlet::MaxSize(inlet), true) = (settings.inlet, lets_in) {
                 let due = inlet.due(Notice { exited: left.exited, ended }, held.room.active(now));
-                let event = due.and_then(|by| held.room.move_by(by, now, Cause::Inlet, &settings.rules));
-                if let Some(event) = event {
-                    written = Some(self.happen(&mut held, &event)?);
+                if let Some(by) = due {
+                    written = self.let_in(&mut held, by, now, &settings.rules)?.or(written);
                 }
             }
             (held.room.counters().serving, written)
@@ -331,15 +348,22 @@ impl KeptRoom {
         let settings = self.settings.load();
         let mut held = self.held.lock();
         held.room.forget(now);
+        self.catch_up(&mut held, now)?;
         while let Some(event) = held.room.sweep(now, &settings.rules) {
             self.happen(&mut held, &event)?;
         }
         if let Inlet::Periodic(inlet) = settings.inlet {
-            let due = inlet.due(&held.room, now).map(i64::from);
-            let event = due.and_then(|by| held.room.move_by(by, now, Cause::Inlet, &settings.rules));
-            if let Some(event) = event {
-                self.happen(&mut held, &event)?;
+            if let Some(by) = inlet.due(&held.room, now) {
+                self.let_in(&mut held, by.into(), now, &settings.rules)?;
             }
+        }
+        if settings.metrics_events && now.saturating_sub(held.measured) >= MINUTE {
+            held.measured = now;
+            let event = held.room.measure(now);
+            self.happen(&mut held, &event)?;
+        }
+        if settings.rules.presence.is_some() {
+            self.seen.tend(&held.room, now);
         }
         let counters = held.room.counters();
         drop(held);
@@ -348,8 +372,33 @@ impl KeptRoom {
         Ok(())
     }
 
+    /// There is a sign of whoever has this place: they wait, and are there.
+    pub(crate) fn seen(&self, position: Position, now: Seconds) {
+        if self.settings.load().rules.presence.is_some() {
+            self.seen.note(position, now);
+        }
+    }
+
+    /// Lets so many more in by the room's own inlet, or, if the number is negative, so many fewer.
+    fn let_in(&self, held: &mut Held, by: i64, now: Seconds, rules: &Rules) -> Result<Option<Written>, NotKept> {
+        let events = match (u32::try_from(by), rules.presence) {
+            (Ok(by), Some(presence)) => {
+                let is_here = |position, place: &Place| {
+                    self.seen.is_here(position, place, now, presence.absent_after)
+                };
+                held.room.let_in(by, now, rules, is_here)
+            }
+            (Ok(_) | Err(_), _) => held.room.move_by(by, now, Cause::Inlet, rules).into_iter().collect(),
+        };
+        let mut written = None;
+        for event in &events {
+            written = Some(self.happen(held, event)?);
+        }
+        Ok(written)
+    }
+
     /// Has happen what is decided, if anything is; whether it is, and what can be told of the room then.
-    async fn change<R>(
+    pub(crate) async fn change<R>(
         &self,
         decide: impl FnOnce(&Room) -> Option<Event>,
         tell: impl FnOnce(&Room) -> R,
@@ -399,6 +448,31 @@ impl KeptRoom {
         if self.log.is_here() { Ok(()) } else { Err(NotKept::Elsewhere) }
     }
 
+    /// Has the state be what the schedule says by now.
+    pub(crate) fn catch_up_by(&self, now: Seconds) -> Result<(), NotKept> {
+        self.expect_here()?;
+        self.catch_up(&mut self.held.lock(), now)
+    }
+
+    /// As [`Self::catch_up_by`], once it is this node's turn where several have the room.
+    pub(crate) async fn be_on_time(&self, now: Seconds) -> Result<(), NotKept> {
+        match self.catch_up_by(now) {
+            Err(NotKept::NotOurTurn) => {
+                let _turn = self.may_write().await?;
+                self.catch_up_by(now)
+            }
+            done => done,
+        }
+    }
+
+    fn catch_up(&self, held: &mut Held, now: Seconds) -> Result<(), NotKept> {
+        let rules = self.settings.load().rules;
+        if let Some(event) = held.room.state_due(now, &rules) {
+            self.happen(held, &event)?;
+        }
+        Ok(())
+    }
+
     /// Writes down what happens, and has it happen.
     fn happen(&self, held: &mut Held, event: &Event) -> Result<Written, NotKept> {
         let Held { room, record, .. } = held;
@@ -406,6 +480,7 @@ impl KeptRoom {
         wire::put(record, &self.name, room.version() + 1, event);
         let written = self.log.append(record)?;
         room.apply(event);
+        self.happened.note(event);
         Ok(written)
     }
 
@@ -417,3 +492,6 @@ impl KeptRoom {
         }
     }
 }
+
+/// How often it is looked at what is counted, for others.
+const MINUTE: u32 = 60;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use journal::Journal;
 use parking_lot::{Mutex, RwLock};
 use secrets::Vault;
 use store::SharedLog;
@@ -63,7 +64,7 @@ pub struct Rooms {
 /// Where what happens in rooms is written down.
 enum Kept {
     /// In a folder of this machine, which one process has at a time.
-    Alone { log: Arc<JournalLog>, pictures: PathBuf },
+    Alone { log: Arc<JournalLog>, log_folder: PathBuf, pictures: PathBuf },
     /// In a server, by several nodes together.
     Shared(Arc<Turns>),
 }
@@ -71,8 +72,19 @@ enum Kept {
 impl Rooms {
     /// Rooms whose log and pictures are in a folder, which is made if need be. None is here before [`Self::take`].
     pub fn open(folder: &Path, vault: Arc<Vault>, opened_at: u64) -> Result<Self, Unusable> {
-        let log = Arc::new(JournalLog::open(&folder.join("log"), opened_at)?);
-        let kept = Kept::Alone { log: log.clone(), pictures: folder.join("pictures") };
+        Self::open_with(folder, vault, opened_at, &[])
+    }
+
+    /// As [`Self::open`], with a log that stays as long as these have not read it either.
+    pub fn open_with(
+        folder: &Path,
+        vault: Arc<Vault>,
+        opened_at: u64,
+        readers: &[String],
+    ) -> Result<Self, Unusable> {
+        let log_folder = folder.join("log");
+        let log = Arc::new(JournalLog::open(&log_folder, opened_at, readers)?);
+        let kept = Kept::Alone { log: log.clone(), log_folder, pictures: folder.join("pictures") };
         Self::of(kept, log, vault)
     }
 
@@ -96,6 +108,14 @@ impl Rooms {
             pictures: AtomicU64::new(0),
             has_left: Mutex::new(false),
         })
+    }
+
+    /// The log, for those who tell others what happens, and where it is. None: it is in a server.
+    pub fn log(&self) -> Option<(Arc<Journal>, PathBuf)> {
+        match &self.kept {
+            Kept::Alone { log, log_folder, .. } => Some((log.journal(), log_folder.clone())),
+            Kept::Shared(_) => None,
+        }
     }
 
     /// The room of this name, if the document has one.
@@ -146,7 +166,7 @@ impl Rooms {
         if self.whereabouts() == Whereabouts::Here || *has_left {
             return Ok(self.whereabouts());
         }
-        let Kept::Alone { log, pictures } = &self.kept else { return Ok(self.whereabouts()) };
+        let Kept::Alone { log, pictures, .. } = &self.kept else { return Ok(self.whereabouts()) };
         match self.read_again(log, pictures) {
             Ok(true) => Ok(Whereabouts::Here),
             Ok(false) => Ok(Whereabouts::Elsewhere),
@@ -229,7 +249,7 @@ impl Rooms {
 
     /// Takes pictures of all rooms that have changed, and forgets what happened before. It blocks.
     pub fn take_pictures(&self) -> Result<(), Unusable> {
-        let Kept::Alone { log, pictures } = &self.kept else { return Ok(()) };
+        let Kept::Alone { log, pictures, .. } = &self.kept else { return Ok(()) };
         let Some(here) = log.here() else { return Ok(()) };
         let mut bytes = 0;
         for room in self.known_ones() {

@@ -22,6 +22,8 @@ pub struct Settings {
     pub durability: Durability,
     /// What it is for OpenID clients, if it is anything.
     pub openid: Option<Arc<OpenId>>,
+    /// Whether what is counted is written down each minute, for those who are told.
+    pub metrics_events: bool,
 }
 
 /// What a room is for OpenID clients.
@@ -42,7 +44,8 @@ impl Settings {
     pub(crate) fn unused(name: &str) -> Self {
         let (event, rules, inlet, durability) =
             (name.into(), Rules::default(), Inlet::default(), Durability::default());
-        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid: None }
+        let (openid, metrics_events) = (None, false);
+        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid, metrics_events }
     }
 }
 

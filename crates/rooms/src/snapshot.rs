@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crc32fast::Hasher;
 use journal::wire::{Source, put_bytes, put_number};
-use waiting_room::{JoinKey, Keyed, Line, Place, RequestId, Room, Row, Seconds, Token};
+use waiting_room::{Course, JoinKey, Keyed, Line, Place, RequestId, Room, Row, Seconds, Token};
 
-use crate::wire::{ending_code, ending_of, put_signed, signed};
+use crate::wire::{by_code, by_of, ending_code, ending_of, put_signed, signed, state_code, state_of};
 
 /// What is written of a room: copied in no time, and written afterwards.
 pub(crate) struct Picture {
@@ -135,7 +135,57 @@ fn write_line(to: &mut impl Write, line: &Line) -> io::Result<()> {
         part.push(token.ending.map_or(0, ending_code));
         flush(to, &mut part)?;
     }
+    // What came later: parts of a number and a length each, so that there can be more of them.
+    put_number(&mut part, 2);
+    put_number(&mut part, SKIPPED);
+    put_bytes(&mut part, &skipped(line));
+    let mut course = Vec::new();
+    put_course(&mut course, &line.course);
+    put_number(&mut part, COURSE);
+    put_bytes(&mut part, &course);
     to.write_all(&part)
+}
+
+/// Who was passed over, and when, as places have it.
+fn skipped(line: &Line) -> Vec<u8> {
+    let mut part = Vec::new();
+    for (position, place) in (1_u32..).zip(line.places.iter()).filter(|(_, place)| place.skipped_at().is_some()) {
+        part.extend_from_slice(&position.to_le_bytes());
+        part.extend_from_slice(&place.token.to_le_bytes());
+    }
+    part
+}
+
+fn read_skipped(part: &[u8], line: &mut Line) -> Option<()> {
+    let mut source = Source(part);
+    while !source.0.is_empty() {
+        let (position, token) = (fixed(&mut source)?, fixed(&mut source)?);
+        line.places.get_mut(usize::try_from(position.checked_sub(1)?).ok()?)?.token = token;
+    }
+    Some(())
+}
+
+fn put_course(to: &mut Vec<u8>, course: &Course) {
+    to.extend_from_slice(&[state_code(course.state), by_code(course.by)]);
+    put_number(to, u64::from(course.since));
+    put_number(to, course.gathered_from.map_or(0, u64::from));
+    put_number(to, course.standstills.len() as u64);
+    for (begin, end) in &course.standstills {
+        put_number(to, u64::from(*begin));
+        put_number(to, u64::from(*end));
+    }
+}
+
+fn read_course(part: &[u8]) -> Option<Course> {
+    let mut source = Source(part);
+    let [state, by] = source.array()?;
+    let (since, gathered_from) = (source.small()?, source.small()?);
+    let mut standstills = Vec::new();
+    for _ in 0..source.number()? {
+        standstills.push((source.small()?, source.small()?));
+    }
+    let gathered_from = (gathered_from > 0).then_some(gathered_from);
+    Some(Course { state: state_of(state)?, since, by: by_of(by)?, gathered_from, standstills })
 }
 
 fn flush(to: &mut impl Write, part: &mut Vec<u8>) -> io::Result<()> {
@@ -187,6 +237,14 @@ fn read_line(source: &mut Source<'_>) -> Option<Line> {
         line.tokens.push(Token { position, issued, expires, issuer, ending });
         line.places.get_mut(usize::try_from(position.checked_sub(1)?).ok()?)?.token = number;
     }
+    for _ in 0..source.number()? {
+        match (source.number()?, source.bytes()?) {
+            (COURSE, part) => line.course = read_course(part)?,
+            (SKIPPED, part) => read_skipped(part, &mut line)?,
+            // It is of a later version, which this one must not forget.
+            _ => return None,
+        }
+    }
     Some(line)
 }
 
@@ -214,14 +272,18 @@ impl<W: Write> Write for Summed<W> {
     }
 }
 
-const MAGIC: &[u8] = b"vestibule room\x01";
+const MAGIC: &[u8] = b"vestibule room\x02";
+/// The part about those who were passed over.
+const SKIPPED: u64 = 41;
+/// The part about the state.
+const COURSE: u64 = 40;
 const EXTENSION: &str = ".room";
 /// So many bytes are written at once.
 const PART: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use waiting_room::{Cause, Ending, Expiry, Issuing, Joining, PassOn, Rules};
+    use waiting_room::{Cause, Ending, Expiry, Issuing, Joining, PassOn, Rules, State};
 
     use super::*;
 
@@ -231,6 +293,8 @@ mod tests {
         let id = |number: u8| RequestId::of([number; 16]);
         let mut room = Room::default();
         let life = |room: &mut Room| {
+            let opened = room.set_state(State::Open, 99).unwrap();
+            room.apply(&opened);
             for number in 1..=9 {
                 let key = (number % 2 == 0).then_some(JoinKey([number; 16]));
                 let Ok(Joining::New(event)) = room.join(id(number), key, 100) else { panic!() };
@@ -243,10 +307,14 @@ mod tests {
                 let Ok(Issuing::New(event)) = room.issue(id(number), 101, (&issuer, 60), &rules) else { panic!() };
                 room.apply(&event);
             }
-            let ended = room.end(id(2), Ending::Abandoned).unwrap();
+            let ended = room.end(id(2), Ending::Abandoned, 105).unwrap();
             room.apply(&ended);
             let swept = room.sweep(111, &rules).unwrap();
             room.apply(&swept);
+            for (state, at) in [(State::Paused, 112), (State::PreQueue, 113)] {
+                let changed = room.set_state(state, at).unwrap();
+                room.apply(&changed);
+            }
         };
         life(&mut room);
         room.apply(&room.reset(120));

@@ -39,12 +39,16 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    fn is(&self, status: u16, body: &Value) {
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(crate) fn is(&self, status: u16, body: &Value) {
         assert_eq!((self.status, &self.body), (status, body));
     }
 
     /// What a function says.
-    fn says(&self, status: u16, error: &str) {
+    pub(crate) fn says(&self, status: u16, error: &str) {
         self.is(status, &json!({ "error": error }));
     }
 
@@ -53,7 +57,7 @@ impl Reply {
         self.is(status, &json!({ "message": message }));
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
@@ -71,6 +75,7 @@ pub(crate) fn settings() -> Settings {
         inlet: Inlet::Manual,
         durability: Durability::Disk,
         openid: None,
+        metrics_events: false,
     }
 }
 
@@ -114,7 +119,7 @@ impl Scene {
     }
 
     /// As after the end of the process.
-    fn restarted(self) -> Self {
+    pub(crate) fn restarted(self) -> Self {
         let (settings, now) = (Settings::clone(&self.room.settings()), self.now.get());
         let Self { folder, rooms, room, .. } = self;
         drop((rooms, room));
@@ -146,7 +151,7 @@ impl Scene {
         Reply { status: head.status.as_u16(), body, headers: head.headers, text }
     }
 
-    async fn get(&self, target: &str) -> Reply {
+    pub(crate) async fn get(&self, target: &str) -> Reply {
         let side = if target.starts_with("/num_active") || target.starts_with("/expired") {
             Side::Private
         } else {
@@ -167,13 +172,32 @@ impl Scene {
         self.post(Side::Private, path, body).await
     }
 
-    async fn join(&self) -> String {
-        let reply = self.public("/assign_queue_num", json!({ "event_id": "Sample" })).await;
+    pub(crate) async fn join(&self) -> String {
+        let reply = self.try_join().await;
         assert_eq!(reply.status, StatusCode::OK);
         reply.text_of("api_request_id")
     }
 
-    async fn joined(&self, count: usize) -> Vec<String> {
+    pub(crate) async fn try_join(&self) -> Reply {
+        self.public("/assign_queue_num", json!({ "event_id": "Sample" })).await
+    }
+
+    /// Everything that was written down so far.
+    pub(crate) fn records(&self, mut read: impl FnMut(&[u8])) {
+        let (journal, _) = self.rooms.log();
+        for id in journal.segments().unwrap() {
+            let mut segment = journal.read(id, 0).unwrap().unwrap();
+            while let journal::Next::Record(record) = segment.next().unwrap() {
+                read(record);
+            }
+        }
+    }
+
+    pub(crate) fn tick(&self) {
+        self.rooms.tick(self.now.get());
+    }
+
+    pub(crate) async fn joined(&self, count: usize) -> Vec<String> {
         let mut ids = Vec::new();
         for _ in 0..count {
             ids.push(self.join().await);
@@ -193,7 +217,7 @@ impl Scene {
         self.private("/increment_serving_counter", json!({ "event_id": "Sample", "increment_by": by })).await
     }
 
-    async fn token(&self, id: &str) -> Reply {
+    pub(crate) async fn token(&self, id: &str) -> Reply {
         self.public("/generate_token", json!({ "event_id": "Sample", "request_id": id })).await
     }
 
@@ -201,7 +225,7 @@ impl Scene {
         self.private("/update_session", json!({ "event_id": "Sample", "request_id": id, "status": status })).await
     }
 
-    async fn serving(&self) -> String {
+    pub(crate) async fn serving(&self) -> String {
         self.get("/serving_num?event_id=Sample").await.text_of("serving_counter")
     }
 

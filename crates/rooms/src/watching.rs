@@ -60,11 +60,12 @@ impl Watchers {
 
 /// `waits` are forecasts for 1, 2, 4, ... places: arrays with the least and the most seconds.
 fn message(counters: Counters, waits: &str) -> Bytes {
-    let Counters { queue, serving, .. } = counters;
-    let waiting = counters.waiting();
+    let (queue, serving, waiting, state) = (counters.queue, counters.served(), counters.waiting(), counters.state.name());
     let waits = if waits.is_empty() { String::new() } else { format!(",\"waits\":[{waits}]") };
-    format!("data: {{\"serving_counter\":{serving},\"queue_counter\":{queue},\"waiting_num\":{waiting}{waits}}}\n\n")
-        .into()
+    format!(
+        "data: {{\"serving_counter\":{serving},\"queue_counter\":{queue},\"waiting_num\":{waiting},\"state\":\"{state}\"{waits}}}\n\n"
+    )
+    .into()
 }
 
 /// After so many ticks without a change everybody hears the same again, so that nobody takes the silence for the end.
@@ -84,8 +85,10 @@ mod tests {
     fn who_watches_hears_the_state_each_change_once_and_now_and_then_the_same() {
         let watchers = Watchers::new();
         let mut heard = Box::pin(watchers.watch(counters(1), ""));
-        let state =
-            |serving: i64| format!("data: {{\"serving_counter\":{serving},\"queue_counter\":9,\"waiting_num\":9}}\n\n");
+        let state = |serving: i64| {
+            let counted = format!("\"serving_counter\":{serving},\"queue_counter\":9,\"waiting_num\":9");
+            format!("data: {{{counted},\"state\":\"open\"}}\n\n")
+        };
         assert_eq!(heard.next().now_or_never().unwrap().unwrap(), format!("retry: 3000\n{}", state(1)));
 
         watchers.tick(counters(1), "");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use journal::wire::{Source, put_bytes, put_number};
-use waiting_room::{Cause, Ending, Event, JoinKey, Noting, RequestId};
+use waiting_room::{By, Cause, Counters, Ending, Event, JoinKey, Noting, RequestId, State};
 
 /// Writes what happened in a room as its change of this number.
 pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
@@ -19,36 +19,70 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
                 to.extend_from_slice(&key.0);
             }
         }
-        Event::Moved { by, at, noting, cause } => {
+        Event::Moved { by, at, noting, cause, serving } => {
             to.extend_from_slice(&[MOVED, noting_code(*noting), cause_code(*cause)]);
             put_signed(to, *by);
             put_number(to, u64::from(*at));
+            put_signed(to, *serving);
         }
-        Event::Issued { position, issued, expires, issuer, row } => {
+        Event::Issued { position, issued, expires, issuer, row, id } => {
             to.push(if row.is_some() { ISSUED_BY_ROW } else { ISSUED });
             put_number(to, u64::from(*position));
             put_number(to, u64::from(*issued));
             put_number(to, u64::from(*expires));
             put_bytes(to, issuer.as_bytes());
+            to.extend_from_slice(&id.0);
             if let Some(row) = row {
                 put_signed(to, *row);
             }
         }
-        Event::Ended { position, ending } => {
+        Event::Ended { position, ending, id, at } => {
             to.extend_from_slice(&[ENDED, ending_code(*ending)]);
             put_number(to, u64::from(*position));
+            put_number(to, u64::from(*at));
+            to.extend_from_slice(&id.0);
         }
-        Event::Swept { up_to, passed_on, at, noting } => {
+        Event::Swept { up_to, passed_on, at, noting, serving } => {
             to.extend_from_slice(&[SWEPT, noting_code(*noting)]);
             put_number(to, u64::from(*up_to));
             put_number(to, u64::from(*passed_on));
             put_number(to, u64::from(*at));
+            put_signed(to, *serving);
         }
         Event::Reset { at } => {
             to.push(RESET);
             put_number(to, u64::from(*at));
         }
-        Event::Restored => to.push(RESTORED),
+        Event::Restored { at } => {
+            to.push(RESTORED);
+            put_number(to, u64::from(*at));
+        }
+        Event::Skipped { positions, at, noting, serving } => {
+            to.extend_from_slice(&[SKIPPED, noting_code(*noting)]);
+            put_number(to, u64::from(*at));
+            put_signed(to, *serving);
+            put_number(to, positions.len() as u64);
+            // In order, so that most are a byte.
+            let mut last = 0;
+            for position in positions.iter() {
+                put_number(to, u64::from(position.saturating_sub(last)));
+                last = *position;
+            }
+        }
+        Event::Measured { counters, active, at } => {
+            to.push(MEASURED);
+            put_number(to, u64::from(*at));
+            put_number(to, *active);
+            put_counters(to, counters);
+        }
+        Event::Opened { by, at } => {
+            to.extend_from_slice(&[OPENED, by_code(*by)]);
+            put_number(to, u64::from(*at));
+        }
+        Event::StateChanged { state, by, at } => {
+            to.extend_from_slice(&[STATE_CHANGED, state_code(*state), by_code(*by)]);
+            put_number(to, u64::from(*at));
+        }
     }
 }
 
@@ -76,25 +110,49 @@ pub(crate) fn read(record: &[u8]) -> Option<Happened<'_>> {
         MOVED => {
             let [noting, cause] = source.array()?;
             let (noting, cause) = (noting_of(noting)?, cause_of(cause)?);
-            Event::Moved { by: signed(&mut source)?, at: source.small()?, noting, cause }
+            let (by, at) = (signed(&mut source)?, source.small()?);
+            Event::Moved { by, at, noting, cause, serving: signed(&mut source)? }
         }
         ISSUED | ISSUED_BY_ROW => {
             let (position, issued, expires) = (source.small()?, source.small()?, source.small()?);
-            let issuer = Arc::from(source.text()?);
+            let (issuer, id) = (Arc::from(source.text()?), RequestId(source.array()?));
             let row = if kind == ISSUED_BY_ROW { Some(signed(&mut source)?) } else { None };
-            Event::Issued { position, issued, expires, issuer, row }
+            Event::Issued { position, issued, expires, issuer, row, id }
         }
         ENDED => {
             let [ending] = source.array()?;
-            Event::Ended { position: source.small()?, ending: ending_of(ending)? }
+            let (position, at) = (source.small()?, source.small()?);
+            Event::Ended { position, ending: ending_of(ending)?, id: RequestId(source.array()?), at }
         }
         SWEPT => {
             let [noting] = source.array()?;
             let (up_to, passed_on, at) = (source.small()?, source.small()?, source.small()?);
-            Event::Swept { up_to, passed_on, at, noting: noting_of(noting)? }
+            Event::Swept { up_to, passed_on, at, noting: noting_of(noting)?, serving: signed(&mut source)? }
         }
         RESET => Event::Reset { at: source.small()? },
-        RESTORED => Event::Restored,
+        RESTORED => Event::Restored { at: source.small()? },
+        SKIPPED => {
+            let [noting] = source.array()?;
+            let (at, serving) = (source.small()?, signed(&mut source)?);
+            let (mut positions, mut last) = (Vec::new(), 0_u32);
+            for _ in 0..source.number()? {
+                last = last.checked_add(source.small()?)?;
+                positions.push(last);
+            }
+            Event::Skipped { positions: positions.into(), at, noting: noting_of(noting)?, serving }
+        }
+        MEASURED => {
+            let (at, active) = (source.small()?, source.number()?);
+            Event::Measured { counters: counters(&mut source)?, active, at }
+        }
+        OPENED => {
+            let [by] = source.array()?;
+            Event::Opened { by: by_of(by)?, at: source.small()? }
+        }
+        STATE_CHANGED => {
+            let [state, by] = source.array()?;
+            Event::StateChanged { state: state_of(state)?, by: by_of(by)?, at: source.small()? }
+        }
         _ => return None,
     };
     Some(Happened { room, number, event })
@@ -109,6 +167,24 @@ pub(crate) fn put_signed(to: &mut Vec<u8>, number: i64) {
 pub(crate) fn signed(source: &mut Source<'_>) -> Option<i64> {
     let number = source.number()?;
     Some((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
+}
+
+fn put_counters(to: &mut Vec<u8>, counters: &Counters) {
+    let Counters { queue, serving, tokens, expired, swept, completed, abandoned, state } = counters;
+    put_signed(to, *serving);
+    put_number(to, *expired);
+    for number in [queue, tokens, swept, completed, abandoned] {
+        put_number(to, u64::from(*number));
+    }
+    to.push(state_code(*state));
+}
+
+fn counters(source: &mut Source<'_>) -> Option<Counters> {
+    let (serving, expired) = (signed(source)?, source.number()?);
+    let (queue, tokens, swept) = (source.small()?, source.small()?, source.small()?);
+    let (completed, abandoned) = (source.small()?, source.small()?);
+    let [state] = source.array()?;
+    Some(Counters { queue, serving, tokens, expired, swept, completed, abandoned, state: state_of(state)? })
 }
 
 /// As it lies in files.
@@ -147,6 +223,36 @@ fn cause_of(code: u8) -> Option<Cause> {
     [Cause::Operator, Cause::Inlet].into_iter().find(|cause| cause_code(*cause) == code)
 }
 
+/// As it lies in files.
+pub(crate) fn state_code(state: State) -> u8 {
+    match state {
+        State::Idle => 0,
+        State::PreQueue => 1,
+        State::Open => 2,
+        State::Paused => 3,
+        State::Closed => 4,
+        State::PassingEverybody => 5,
+    }
+}
+
+/// As [`state_code`] wrote it.
+pub(crate) fn state_of(code: u8) -> Option<State> {
+    State::ALL.into_iter().find(|state| state_code(*state) == code)
+}
+
+/// As it lies in files.
+pub(crate) fn by_code(by: By) -> u8 {
+    match by {
+        By::Schedule => 0,
+        By::Operator => 1,
+    }
+}
+
+/// As [`by_code`] wrote it.
+pub(crate) fn by_of(code: u8) -> Option<By> {
+    [By::Schedule, By::Operator].into_iter().find(|by| by_code(*by) == code)
+}
+
 const JOINED: u8 = 1;
 const JOINED_BY_KEY: u8 = 2;
 const MOVED: u8 = 3;
@@ -156,6 +262,10 @@ const ENDED: u8 = 6;
 const SWEPT: u8 = 7;
 const RESET: u8 = 8;
 const RESTORED: u8 = 9;
+const OPENED: u8 = 40;
+const STATE_CHANGED: u8 = 41;
+const MEASURED: u8 = 42;
+const SKIPPED: u8 = 43;
 
 #[cfg(test)]
 mod tests {
@@ -167,26 +277,41 @@ mod tests {
         let noting = || prop_oneof![Just(Noting::Nothing), Just(Noting::Anew), Just(Noting::Renewed)];
         let cause = prop_oneof![Just(Cause::Operator), Just(Cause::Inlet)];
         let ending = prop_oneof![Just(Ending::Completed), Just(Ending::Abandoned)];
+        let by = || prop_oneof![Just(By::Schedule), Just(By::Operator)];
         prop_oneof![
             (any::<u32>(), any::<[u8; 16]>(), any::<Option<[u8; 16]>>(), any::<u32>()).prop_map(
                 |(position, id, key, at)| { Event::Joined { position, id: RequestId(id), key: key.map(JoinKey), at } }
             ),
-            (any::<i64>(), any::<u32>(), noting(), cause).prop_map(|(by, at, noting, cause)| Event::Moved {
-                by,
-                at,
-                noting,
-                cause
-            }),
-            (any::<u32>(), any::<u32>(), any::<u32>(), any::<String>(), any::<Option<i64>>()).prop_map(
-                |(position, issued, expires, issuer, row)| {
-                    Event::Issued { position, issued, expires, issuer: issuer.into(), row }
+            (any::<i64>(), any::<u32>(), noting(), cause, any::<i64>())
+                .prop_map(|(by, at, noting, cause, serving)| Event::Moved { by, at, noting, cause, serving }),
+            (any::<u32>(), any::<u32>(), any::<u32>(), any::<String>(), any::<Option<i64>>(), any::<[u8; 16]>()).prop_map(
+                |(position, issued, expires, issuer, row, id)| {
+                    Event::Issued { position, issued, expires, issuer: issuer.into(), row, id: RequestId(id) }
                 }
             ),
-            (any::<u32>(), ending).prop_map(|(position, ending)| Event::Ended { position, ending }),
-            (any::<u32>(), any::<u32>(), any::<u32>(), noting())
-                .prop_map(|(up_to, passed_on, at, noting)| Event::Swept { up_to, passed_on, at, noting }),
+            (any::<u32>(), ending, any::<[u8; 16]>(), any::<u32>())
+                .prop_map(|(position, ending, id, at)| Event::Ended { position, ending, id: RequestId(id), at }),
+            (any::<u32>(), any::<u32>(), any::<u32>(), noting(), any::<i64>()).prop_map(
+                |(up_to, passed_on, at, noting, serving)| Event::Swept { up_to, passed_on, at, noting, serving }
+            ),
             any::<u32>().prop_map(|at| Event::Reset { at }),
-            Just(Event::Restored),
+            any::<u32>().prop_map(|at| Event::Restored { at }),
+            (any::<std::collections::BTreeSet<u32>>(), any::<u32>(), noting(), any::<i64>()).prop_map(
+                |(positions, at, noting, serving)| {
+                    let positions = positions.into_iter().collect();
+                    Event::Skipped { positions, at, noting, serving }
+                }
+            ),
+            (any::<[u32; 5]>(), any::<i64>(), any::<[u64; 2]>(), any::<u32>()).prop_map(|(small, serving, big, at)| {
+                let [queue, tokens, swept, completed, abandoned] = small;
+                let [expired, active] = big;
+                let state = State::Paused;
+                let counters = Counters { queue, serving, tokens, expired, swept, completed, abandoned, state };
+                Event::Measured { counters, active, at }
+            }),
+            (by(), any::<u32>()).prop_map(|(by, at)| Event::Opened { by, at }),
+            (prop::sample::select(State::ALL.to_vec()), by(), any::<u32>())
+                .prop_map(|(state, by, at)| Event::StateChanged { state, by, at }),
         ]
     }
 

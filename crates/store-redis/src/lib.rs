@@ -11,6 +11,7 @@ mod leases;
 mod log_scripts;
 mod scripts;
 mod shared_log;
+mod stream;
 mod tend;
 
 use std::collections::HashMap;
@@ -29,6 +30,7 @@ use tokio::task::JoinHandle;
 pub use self::connect::{BadAddress, Settings};
 pub use self::leases::RedisLeases;
 pub use self::shared_log::{Durability, RedisLog};
+pub use self::stream::{NotAdded, Stream};
 use self::scripts::Scripts;
 
 /// What nobody waits for, and may wait to be done.

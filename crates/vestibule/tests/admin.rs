@@ -374,6 +374,15 @@ fn a_room_is_operated_and_takes_a_key_of_another_program() {
     assert_eq!(gateway.answers(&["room", "show", "sale"])["queue_counter"], 0);
     assert_eq!(gateway.prints(&["room", "move", "sale", "10"]), "the serving number is 10\n");
     assert_eq!(gateway.prints(&["room", "move", "sale", "-3"]), "the serving number is 7\n");
+    for (command, state) in [
+        ("pause", "paused"),
+        ("close", "closed"),
+        ("pass-everybody", "passing-everybody"),
+        ("open", "open"),
+        ("follow-schedule", "open"),
+    ] {
+        assert_eq!(gateway.prints(&["room", command, "sale"]), format!("the room is {state}\n"));
+    }
     gateway.prints(&["room", "reset", "sale"]);
     assert_eq!(gateway.answers(&["room", "show", "sale"])["serving_counter"], 0);
     gateway.prints(&["room", "undo-reset", "sale"]);

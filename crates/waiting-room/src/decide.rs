@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::event::{Cause, Noting};
 use crate::room::UNDOABLE;
 use crate::sweep::Turn;
-use crate::{Compatibility, Ending, Event, JoinKey, Position, RequestId, Room, Rules, Seconds, Token};
+use crate::{Compatibility, Ending, Event, JoinKey, Position, RequestId, Room, Rules, Seconds, State, Token};
 
 /// What becomes of a join.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,12 @@ pub enum NotJoined {
     /// The id is somebody else's: another one has to be made.
     #[error("the id is somebody else's")]
     IdTaken,
+    /// Nothing has begun.
+    #[error("the room has not opened yet")]
+    NotYet,
+    /// It is over.
+    #[error("the room is closed")]
+    Over,
 }
 
 /// What becomes of a turn that is asked for.
@@ -47,6 +53,8 @@ pub enum Refusal {
     Expired,
     /// It was taken, and the visit has ended.
     Ended,
+    /// The room is closed, and no turn comes any more.
+    Closed,
 }
 
 /// Why a visit cannot end: there is no token, or it has ended.
@@ -59,6 +67,11 @@ impl Room {
         let known = key.and_then(|key| self.index.position_of_key(&self.line, key));
         if let Some(place) = known.and_then(|position| self.line.place(position)) {
             return Ok(Joining::Known(place.id));
+        }
+        match self.state() {
+            State::Idle => return Err(NotJoined::NotYet),
+            State::Closed => return Err(NotJoined::Over),
+            State::PreQueue | State::Open | State::Paused | State::PassingEverybody => {}
         }
         if self.index.position(&self.line, id).is_some() {
             return Err(NotJoined::IdTaken);
@@ -76,7 +89,8 @@ impl Room {
         if by == 0 && rules.compatibility == Compatibility::Mended && cause == Cause::Operator {
             return None;
         }
-        Some(Event::Moved { by, at, noting: noting(rules), cause })
+        let serving = self.line.serving.saturating_add(by);
+        Some(Event::Moved { by, at, noting: noting(rules), cause, serving })
     }
 
     /// Has a visitor take their turn: the token holds for so many seconds.
@@ -89,14 +103,15 @@ impl Room {
     ) -> Result<Issuing, Refusal> {
         let (position, place) = self.find(id).ok_or(Refusal::Unknown)?;
         let known = self.line.token_of(&place);
-        let has_to_be_served = known.is_none() || rules.compatibility == Compatibility::Strict;
-        if has_to_be_served && i64::from(position) > self.line.serving {
-            return Err(Refusal::NotServed);
+        match (known, rules.compatibility) {
+            (None, _) => self.served(position)?,
+            (Some(_), Compatibility::Strict) if i64::from(position) > self.line.serving => return Err(Refusal::NotServed),
+            (Some(_), Compatibility::Strict | Compatibility::Mended) => {}
         }
         if let Some(token) = known {
             return if token.ending.is_some() { Err(Refusal::Ended) } else { Ok(Issuing::Known(*token)) };
         }
-        if self.turn(position, place.entered, now, rules) == Turn::Over {
+        if self.turn(position, &place, now, rules) == Turn::Over {
             return Err(Refusal::Expired);
         }
         let (issuer, validity) = token;
@@ -107,6 +122,7 @@ impl Room {
             expires: now.saturating_add(validity),
             issuer: issuer.clone(),
             row,
+            id,
         }))
     }
 
@@ -122,9 +138,14 @@ impl Room {
     }
 
     /// Ends a visit.
-    pub fn end(&self, id: RequestId, ending: Ending) -> Result<Event, Ended> {
+    pub fn end(&self, id: RequestId, ending: Ending, at: Seconds) -> Result<Event, Ended> {
         let (position, token) = self.token(id).ok_or(Ended)?;
-        if token.ending.is_some() { Err(Ended) } else { Ok(Event::Ended { position, ending }) }
+        if token.ending.is_some() { Err(Ended) } else { Ok(Event::Ended { position, ending, id, at }) }
+    }
+
+    /// Looks at what is counted, for others.
+    pub fn measure(&self, at: Seconds) -> Event {
+        Event::Measured { counters: self.counters(), active: self.active(at), at }
     }
 
     /// Begins everything anew.
@@ -135,7 +156,7 @@ impl Room {
     /// Takes a reset back, as long as that can be done.
     pub fn restore(&self, now: Seconds) -> Option<Event> {
         let before = self.before()?;
-        (now.saturating_sub(before.reset) < UNDOABLE).then_some(Event::Restored)
+        (now.saturating_sub(before.reset) < UNDOABLE).then_some(Event::Restored { at: now })
     }
 }
 

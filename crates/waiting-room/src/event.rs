@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{JoinKey, Position, RequestId, Seconds};
+use crate::{By, Counters, JoinKey, Position, RequestId, Seconds, State};
 
 /// Something that happened, with all that it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub enum Event {
         noting: Noting,
         /// Who did it.
         cause: Cause,
+        /// Where it is then.
+        serving: i64,
     },
     /// Somebody took their turn.
     Issued {
@@ -41,6 +43,8 @@ pub enum Event {
         issuer: Arc<str>,
         /// The row of the serving log that the turn belongs to.
         row: Option<i64>,
+        /// Who has the place.
+        id: RequestId,
     },
     /// A visit came to its end.
     Ended {
@@ -48,6 +52,10 @@ pub enum Event {
         position: Position,
         /// How.
         ending: Ending,
+        /// Who has the place.
+        id: RequestId,
+        /// When.
+        at: Seconds,
     },
     /// Turns were over that nobody took.
     Swept {
@@ -59,6 +67,8 @@ pub enum Event {
         at: Seconds,
         /// What is noted of that in the serving log.
         noting: Noting,
+        /// Where the serving number is then.
+        serving: i64,
     },
     /// Everything began anew.
     Reset {
@@ -66,7 +76,46 @@ pub enum Event {
         at: Seconds,
     },
     /// Everything is as it was before it began anew; who came since is behind those.
-    Restored,
+    Restored {
+        /// When.
+        at: Seconds,
+    },
+    /// The room came to be open for those who gathered before, if anybody did.
+    Opened {
+        /// Who opened it.
+        by: By,
+        /// When.
+        at: Seconds,
+    },
+    /// The room came to be in another state, or in the same by somebody else.
+    StateChanged {
+        /// Which.
+        state: State,
+        /// Who set it.
+        by: By,
+        /// When.
+        at: Seconds,
+    },
+    /// Those were passed over who were not there, and as many others get a turn instead.
+    Skipped {
+        /// Their places.
+        positions: Arc<[Position]>,
+        /// When.
+        at: Seconds,
+        /// What is noted of that in the serving log.
+        noting: Noting,
+        /// Where the serving number is then.
+        serving: i64,
+    },
+    /// It was looked at what is counted, for others. Nothing changes.
+    Measured {
+        /// What was counted.
+        counters: Counters,
+        /// Visits that had not ended, and whose token held.
+        active: u64,
+        /// When.
+        at: Seconds,
+    },
 }
 
 /// What is noted in the serving log of a serving number.

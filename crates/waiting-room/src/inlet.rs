@@ -1,6 +1,6 @@
 //! Inlets: what raises the serving number by itself.
 
-use crate::{Room, Seconds};
+use crate::{Room, Seconds, State};
 
 /// Lets so many in, every so often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Periodic {
     pub fn due(&self, room: &Room, now: Seconds) -> Option<u32> {
         let is_within = now > self.from && self.until.is_none_or(|until| now < until);
         let is_time = now.saturating_sub(room.line().inlet_at) >= self.every;
-        (is_within && is_time).then_some(self.by)
+        (is_within && is_time && room.state() == State::Open).then_some(self.by)
     }
 }
 

@@ -10,6 +10,7 @@
 //!
 //! Deliberately not here: the clock (the time is a parameter), chance (ids are given), files, and what is said over HTTP.
 
+mod adaptive;
 mod decide;
 mod event;
 mod forecast;
@@ -20,11 +21,14 @@ mod line;
 mod room;
 mod rules;
 mod shelf;
+mod skip;
+mod state;
 mod sweep;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::adaptive::{Adaptive, Signals, Steering, Turns};
 pub use self::decide::{Ended, Issuing, Joining, NotJoined, Refusal};
 pub use self::event::{Cause, Ending, Event, Noting};
 pub use self::forecast::{CONFIDENCE, Forecast, Interval};
@@ -34,6 +38,8 @@ pub use self::line::{Counters, Keyed, Line, Place, Row, Token};
 pub use self::room::{Before, Room, UNDOABLE};
 pub use self::rules::{Compatibility, Expiry, PassOn, Rules};
 pub use self::shelf::Shelf;
+pub use self::skip::Presence;
+pub use self::state::{By, Course, Schedule, State};
 pub use self::sweep::Turn;
 
 /// A place in the line, counted from 1.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{Ending, JoinKey, Position, RequestId, Seconds, Shelf};
+use crate::{Course, Ending, JoinKey, Position, RequestId, Seconds, Shelf, State};
 
 /// What is known of a room between two resets, without what can be found out from it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,6 +30,8 @@ pub struct Line {
     pub rows: BTreeMap<i64, Row>,
     /// When the room's own inlet moved the serving number last.
     pub inlet_at: Seconds,
+    /// The state that the room is in.
+    pub course: Course,
 }
 
 /// Somebody's place.
@@ -39,7 +41,7 @@ pub struct Place {
     pub id: RequestId,
     /// Since when.
     pub entered: Seconds,
-    /// The number of its token, counted from 1; 0 if it has none.
+    /// The number of its token, counted from 1; 0 if it has none. With the highest bit, when its holder was passed over.
     pub token: u32,
 }
 
@@ -93,9 +95,19 @@ pub struct Counters {
     pub completed: u32,
     /// Visits that came to another end.
     pub abandoned: u32,
+    /// Whether the room lets visitors in.
+    pub state: State,
 }
 
 impl Counters {
+    /// The serving number as visitors see it: when everybody passes, it is everybody's turn.
+    pub fn served(&self) -> i64 {
+        match self.state {
+            State::PassingEverybody => self.serving.max(self.queue.into()),
+            State::Idle | State::PreQueue | State::Open | State::Paused | State::Closed => self.serving,
+        }
+    }
+
     /// How many wait: Q - T - X.
     pub fn waiting(&self) -> i64 {
         let expired = i64::try_from(self.expired).unwrap_or(i64::MAX);
@@ -114,6 +126,7 @@ impl Line {
             swept: self.swept,
             completed: self.completed,
             abandoned: self.abandoned,
+            state: self.course.state,
         }
     }
 

@@ -93,14 +93,14 @@ impl Room {
                     self.index.note_key(&self.line, count(self.line.keys.len() - 1));
                 }
             }
-            Event::Moved { by, at, noting, cause } => {
+            Event::Moved { by, at, noting, cause, serving: _ } => {
                 self.line.serving = self.line.serving.saturating_add(*by);
                 self.note(*at, *noting);
                 if *cause == Cause::Inlet {
                     self.line.inlet_at = *at;
                 }
             }
-            Event::Issued { position, issued, expires, issuer, row } => {
+            Event::Issued { position, issued, expires, issuer, row, id: _ } => {
                 let issuer = self.index.issuer(&mut self.line, issuer);
                 let token = Token { position: *position, issued: *issued, expires: *expires, issuer, ending: None };
                 self.note_issued(token);
@@ -108,8 +108,8 @@ impl Room {
                     row.served = row.served.saturating_add(1);
                 }
             }
-            Event::Ended { position, ending } => self.note_ended(*position, *ending),
-            Event::Swept { up_to, passed_on, at, noting } => {
+            Event::Ended { position, ending, id: _, at: _ } => self.note_ended(*position, *ending),
+            Event::Swept { up_to, passed_on, at, noting, serving: _ } => {
                 self.line.swept = *up_to;
                 self.line.rows = self.line.rows.split_off(&(i64::from(*up_to) + 1));
                 if *passed_on > 0 {
@@ -119,10 +119,18 @@ impl Room {
                 }
             }
             Event::Reset { at } => {
-                let (line, index) = (std::mem::take(&mut self.line), std::mem::take(&mut self.index));
+                let anew = Line { course: self.line.course.after_reset(), ..Line::default() };
+                let (line, index) = (std::mem::replace(&mut self.line, anew), std::mem::take(&mut self.index));
                 self.before = Some(Box::new(Before { reset: *at, line, index }));
             }
-            Event::Restored => self.bring_back(),
+            Event::Restored { at: _ } => self.bring_back(),
+            Event::Skipped { positions, at, noting, serving: _ } => {
+                self.skip_over(positions, *at);
+                self.note(*at, *noting);
+            }
+            Event::Measured { .. } => {}
+            Event::Opened { by, at } => self.open(*by, *at),
+            Event::StateChanged { state, by, at } => self.enter_state(*state, *by, *at),
         }
     }
 
@@ -153,7 +161,12 @@ impl Room {
 
     fn note_issued(&mut self, token: Token) {
         let number = count(self.line.tokens.len()).saturating_add(1);
-        let Some(place) = self.line.place_mut(token.position).filter(|place| place.token == 0) else { return };
+        let Some(place) = self.line.place(token.position).filter(|place| !place.has_token()) else { return };
+        if place.skipped_at().is_some() {
+            // Somebody else got a turn instead; but this one is not lost any more.
+            self.line.expired = self.line.expired.saturating_sub(1);
+        }
+        let Some(place) = self.line.place_mut(token.position) else { return };
         place.token = number;
         self.line.tokens.push(token);
         self.index.note_active(&token);
@@ -179,6 +192,8 @@ impl Room {
         let since = std::mem::replace(&mut self.line, before.line);
         self.index = before.index;
         let moved = self.line.queue();
+        let course = std::mem::take(&mut self.line.course);
+        self.line.course = since.course.after_restore(course, moved.saturating_add(1));
         for place in since.places.iter() {
             self.take_place(place.id, place.entered);
         }

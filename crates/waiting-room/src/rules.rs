@@ -1,5 +1,7 @@
 //! What a room's operator decides.
 
+use crate::{Presence, Schedule};
+
 /// What decisions depend on beside the room itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -7,6 +9,10 @@ pub struct Rules {
     pub expiry: Option<Expiry>,
     /// Whether accidents of the original are repeated.
     pub compatibility: Compatibility,
+    /// When the room opens and closes.
+    pub schedule: Schedule,
+    /// When somebody who waits counts as absent, if anybody does.
+    pub presence: Option<Presence>,
 }
 
 /// When turns are over that nobody takes.

@@ -1,7 +1,7 @@
 //! When turns are over, and what becomes of those that nobody took.
 
 use crate::decide::noting;
-use crate::{Compatibility, Event, Expiry, PassOn, Position, RequestId, Room, Rules, Seconds};
+use crate::{Compatibility, Event, Expiry, PassOn, Place, Position, RequestId, Room, Rules, Seconds, State};
 
 /// How a turn stands that has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,25 +15,29 @@ pub enum Turn {
 impl Room {
     /// How the turn of a visitor stands. None: turns do not expire. An error: there is no place, or the turn has not come.
     pub fn turn_of(&self, id: RequestId, now: Seconds, rules: &Rules) -> Result<Option<Turn>, crate::Refusal> {
-        if rules.expiry.is_none() {
+        if rules.expiry.is_none() && rules.presence.is_none() {
             return Ok(None);
         }
         let (position, place) = self.find(id).ok_or(crate::Refusal::Unknown)?;
-        if i64::from(position) > self.line.serving {
-            return Err(crate::Refusal::NotServed);
-        }
-        Ok(Some(self.turn(position, place.entered, now, rules)))
+        self.served(position)?;
+        Ok(Some(self.turn(position, &place, now, rules)))
     }
 
     /// How the turn of a place stands that is served: it begins when its holder is there and the serving number is reached.
-    pub(crate) fn turn(&self, position: Position, entered: Seconds, now: Seconds, rules: &Rules) -> Turn {
+    pub(crate) fn turn(&self, position: Position, place: &Place, now: Seconds, rules: &Rules) -> Turn {
+        if let Some(grace) = self.grace_of(place, now, rules) {
+            return grace.map_or(Turn::Over, Turn::Open);
+        }
         let Some(Expiry { period, .. }) = rules.expiry else { return Turn::Open(u32::MAX) };
+        if self.state() == State::PassingEverybody {
+            return Turn::Open(period);
+        }
         if position <= self.line.swept {
             return Turn::Over;
         }
         // Whose turn came while turns did not expire has one without an end.
         let Some((_, row)) = self.line.row_of(position) else { return Turn::Open(period) };
-        let elapsed = now.saturating_sub(entered.max(row.issued));
+        let elapsed = self.elapsed(place.entered.max(row.issued), now);
         if elapsed > period { Turn::Over } else { Turn::Open(period - elapsed) }
     }
 
@@ -52,7 +56,7 @@ impl Room {
             return None;
         }
         let began = self.line.place(last)?.entered.max(row.issued);
-        let elapsed = now.saturating_sub(began);
+        let elapsed = self.elapsed(began, now);
         let is_over = match rules.compatibility {
             Compatibility::Strict => elapsed >= expiry.period,
             Compatibility::Mended => elapsed > expiry.period,
@@ -68,13 +72,14 @@ impl Room {
             PassOn::Lost => 0,
             PassOn::ToTheNext => unused,
         };
-        Some(Event::Swept { up_to: last, passed_on, at: now, noting: noting(rules) })
+        let serving = self.line.serving.saturating_add(passed_on.into());
+        Some(Event::Swept { up_to: last, passed_on, at: now, noting: noting(rules), serving })
     }
 
     /// How many turns between two places nobody took.
     fn unused(&self, after: Position, last: Position) -> u32 {
         let (after, last) = (after as usize, last as usize);
         let places = self.line.places.iter_from(after).take(last - after);
-        crate::line::count(places.filter(|place| place.token == 0).count())
+        crate::line::count(places.filter(|place| !place.has_token() && place.skipped_at().is_none()).count())
     }
 }

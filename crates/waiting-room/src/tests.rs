@@ -7,16 +7,16 @@ use proptest::prelude::*;
 
 use crate::{
     Cause, Compatibility, Ending, Event, Expiry, Issuing, JoinKey, Joining, Line, PassOn, Position, Refusal, RequestId,
-    Room, Rules, Seconds, Turn,
+    Room, Rules, Seconds, State, Turn,
 };
 
 const PERIOD: u32 = 100;
 
 fn rules(compatibility: Compatibility, pass_on: PassOn) -> Rules {
-    Rules { expiry: Some(Expiry { period: PERIOD, pass_on }), compatibility }
+    Rules { expiry: Some(Expiry { period: PERIOD, pass_on }), compatibility, ..Rules::default() }
 }
 
-fn mended() -> Rules {
+pub(crate) fn mended() -> Rules {
     rules(Compatibility::Mended, PassOn::ToTheNext)
 }
 
@@ -24,17 +24,17 @@ fn strict() -> Rules {
     rules(Compatibility::Strict, PassOn::ToTheNext)
 }
 
-fn id(number: u64) -> RequestId {
+pub(crate) fn id(number: u64) -> RequestId {
     let mut bytes = [7; 16];
     bytes[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
     RequestId::of(bytes)
 }
 
-fn issuer() -> Arc<str> {
+pub(crate) fn issuer() -> Arc<str> {
     "https://issuer.example".into()
 }
 
-fn join(room: &mut Room, number: u64, at: Seconds) -> Position {
+pub(crate) fn join(room: &mut Room, number: u64, at: Seconds) -> Position {
     match room.join(id(number), None, at).unwrap() {
         Joining::New(event) => room.apply(&event),
         Joining::Known(id) => panic!("{id} is there"),
@@ -42,19 +42,19 @@ fn join(room: &mut Room, number: u64, at: Seconds) -> Position {
     room.find(id(number)).unwrap().0
 }
 
-fn join_all(room: &mut Room, numbers: std::ops::RangeInclusive<u64>, at: Seconds) {
+pub(crate) fn join_all(room: &mut Room, numbers: std::ops::RangeInclusive<u64>, at: Seconds) {
     for number in numbers {
         join(room, number, at);
     }
 }
 
-fn move_by(room: &mut Room, by: i64, at: Seconds, rules: &Rules) {
+pub(crate) fn move_by(room: &mut Room, by: i64, at: Seconds, rules: &Rules) {
     if let Some(event) = room.move_by(by, at, Cause::Operator, rules) {
         room.apply(&event);
     }
 }
 
-fn issue(room: &mut Room, number: u64, now: Seconds, rules: &Rules) -> Result<Position, Refusal> {
+pub(crate) fn issue(room: &mut Room, number: u64, now: Seconds, rules: &Rules) -> Result<Position, Refusal> {
     let issuing = room.issue(id(number), now, (&issuer(), 3600), rules)?;
     if let Issuing::New(event) = issuing {
         room.apply(&event);
@@ -224,14 +224,14 @@ fn a_visit_ends_once() {
     let mut room = Room::default();
     join(&mut room, 1, 1000);
     move_by(&mut room, 1, 1000, &mended());
-    assert!(room.end(id(1), Ending::Completed).is_err(), "there is no token");
+    assert!(room.end(id(1), Ending::Completed, 9).is_err(), "there is no token");
     issue(&mut room, 1, 1000, &mended()).unwrap();
     assert_eq!((room.active(4600), room.active(4601), room.expired(4600).len()), (1, 0, 0));
 
-    let ended = room.end(id(1), Ending::Completed).unwrap();
+    let ended = room.end(id(1), Ending::Completed, 9).unwrap();
     room.apply(&ended);
 
-    assert!(room.end(id(1), Ending::Abandoned).is_err());
+    assert!(room.end(id(1), Ending::Abandoned, 9).is_err());
     assert_eq!(issue(&mut room, 1, 1001, &mended()), Err(Refusal::Ended));
     assert_eq!((room.active(1001), room.counters().completed, room.counters().abandoned), (0, 1, 0));
     assert_eq!(room.expired(4601), [id(1)]);
@@ -284,6 +284,7 @@ enum Step {
     Wait(u32),
     Reset,
     Restore,
+    SetState(State),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -297,6 +298,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..150_u32).prop_map(Step::Wait),
         1 => Just(Step::Reset),
         1 => Just(Step::Restore),
+        1 => prop::sample::select(State::ALL.to_vec()).prop_map(Step::SetState),
     ]
 }
 
@@ -312,12 +314,14 @@ struct Story {
     keyed: HashMap<u8, RequestId>,
     /// Whether no reset was undone.
     is_plain: bool,
+    /// Whether turns were taken once that were over, because everybody passed.
+    everybody_passed: bool,
 }
 
 impl Story {
     fn new(rules: Rules) -> Self {
         let (room, events, joined, keyed) = Default::default();
-        Self { room, rules, now: 1000, next: 1, events, moved: 0, joined, keyed, is_plain: true }
+        Self { room, rules, now: 1000, next: 1, events, moved: 0, joined, keyed, is_plain: true, everybody_passed: false }
     }
 
     fn happen(&mut self, event: Event) {
@@ -328,9 +332,10 @@ impl Story {
     fn join(&mut self, key: Option<u8>) {
         let id = id(self.next);
         self.next += 1;
-        match self.room.join(id, key.map(|key| JoinKey([key; 16])), self.now).unwrap() {
-            Joining::Known(known) => assert!(!self.is_plain || self.keyed.get(&key.unwrap()) == Some(&known)),
-            Joining::New(event) => {
+        match self.room.join(id, key.map(|key| JoinKey([key; 16])), self.now) {
+            Err(_) => assert!(matches!(self.room.state(), State::Idle | State::Closed)),
+            Ok(Joining::Known(known)) => assert!(!self.is_plain || self.keyed.get(&key.unwrap()) == Some(&known)),
+            Ok(Joining::New(event)) => {
                 self.happen(event);
                 self.joined.push(id);
                 if let Some(key) = key {
@@ -368,11 +373,11 @@ impl Story {
                     Ok(Issuing::Known(token)) => assert_eq!(Some(token), self.room.token(id).map(|(_, token)| token)),
                     Err(Refusal::Expired) => assert!(!had && turn == Ok(Some(Turn::Over))),
                     Err(Refusal::Ended) => assert!(had),
-                    Err(Refusal::NotServed | Refusal::Unknown) => {}
+                    Err(Refusal::NotServed | Refusal::Unknown | Refusal::Closed) => {}
                 }
             }
             Step::End(which) => {
-                let ended = self.someone(which).map(|id| self.room.end(id, Ending::Completed));
+                let ended = self.someone(which).map(|id| self.room.end(id, Ending::Completed, now));
                 if let Some(Ok(event)) = ended {
                     self.happen(event);
                 }
@@ -390,6 +395,12 @@ impl Story {
                 self.keyed.clear();
             }
             Step::Restore => {}
+            Step::SetState(state) => {
+                self.everybody_passed |= state == State::PassingEverybody;
+                if let Some(event) = self.room.set_state(state, now) {
+                    self.happen(event);
+                }
+            }
         }
     }
 
@@ -404,7 +415,8 @@ impl Story {
         assert_eq!((counters.tokens as usize, line.tokens.len()), (with_token, with_token));
         let passed_on = i64::try_from(counters.expired).unwrap();
         assert_eq!(counters.serving, self.moved + passed_on, "each turn was given by somebody or passed on");
-        if self.rules.compatibility == Compatibility::Mended && self.rules.expiry.is_some() {
+        let is_mended = self.rules.compatibility == Compatibility::Mended;
+        if is_mended && self.rules.expiry.is_some() && !self.everybody_passed {
             let swept = line.places.iter().take(counters.swept as usize);
             let unused = swept.filter(|place| place.token == 0).count() as u64;
             assert_eq!(counters.expired, unused, "a turn is passed on once, and only if nobody took it");
@@ -426,7 +438,7 @@ fn any_rules() -> impl Strategy<Value = Rules> {
         Just(Some(Expiry { period: PERIOD, pass_on: PassOn::ToTheNext })),
         Just(Some(Expiry { period: 1, pass_on: PassOn::ToTheNext })),
     ];
-    (compatibility, expiry).prop_map(|(compatibility, expiry)| Rules { expiry, compatibility })
+    (compatibility, expiry).prop_map(|(compatibility, expiry)| Rules { expiry, compatibility, ..Rules::default() })
 }
 
 proptest! {

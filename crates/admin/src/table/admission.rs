@@ -128,6 +128,13 @@ fn of_rooms() -> Operations {
             rooms::move_by,
         )
         .on(
+            Op::post("/rooms/{room}/state", "Opens, pauses or closes a waiting room, or has everybody pass")
+                .at_once()
+                .takes::<rooms::SetState>()
+                .answers::<rooms::Shown>(),
+            rooms::set_state,
+        )
+        .on(
             Op::post("/rooms/{room}/reset", "Begins everything in a waiting room anew")
                 .at_once()
                 .answers::<rooms::Shown>(),

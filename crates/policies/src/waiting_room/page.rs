@@ -8,21 +8,45 @@ use rooms::Wait;
 
 /// The page, which asks again after so many seconds.
 pub(super) fn waiting(title: &str, wait: Wait, pause: u64) -> Response<Body> {
-    let heading = if title.is_empty() { String::new() } else { format!("<p class=\"for\">{}</p>", escaped(title)) };
     let ahead = match wait.ahead {
         0 => "You are next.".to_owned(),
         1 => "1 visitor is before you.".to_owned(),
         many => format!("{} visitors are before you.", grouped(many)),
     };
+    let told = format!(
+        "<p>Your place is number <strong>{position}</strong>. {ahead}</p>\n\
+         <p>This page looks again by itself. When it is your turn, the page that you asked for appears here.</p>\n\
+         <p>You keep your place if you reload this page, or close it and come back.</p>\n",
+        position = grouped(wait.position.into()),
+    );
+    shown(title, "You are in line", &told, Some(pause))
+}
+
+/// A page that tells something else: each text is HTML already. Without a pause it does not look again.
+pub(super) fn notice(
+    title: &str,
+    heading: &str,
+    told: &[&str],
+    pause: Option<u32>,
+    status: StatusCode,
+) -> Response<Body> {
+    let told: String = told.iter().map(|text| format!("<p>{text}</p>\n")).collect();
+    let mut response = shown(title, heading, &told, pause.map(u64::from));
+    *response.status_mut() = status;
+    response
+}
+
+/// A page with a heading and what stands below it, which is HTML.
+fn shown(title: &str, heading: &str, told: &str, pause: Option<u64>) -> Response<Body> {
+    let title = if title.is_empty() { String::new() } else { format!("<p class=\"for\">{}</p>", escaped(title)) };
+    let refresh =
+        pause.map_or_else(String::new, |pause| format!("<meta http-equiv=\"refresh\" content=\"{pause}\">\n"));
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"robots\" content=\"noindex\">\n<meta http-equiv=\"refresh\" content=\"{pause}\">\n\
-         <title>You are in line</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{heading}\
-         <h1>You are in line</h1>\n<p>Your place is number <strong>{position}</strong>. {ahead}</p>\n\
-         <p>This page looks again by itself. When it is your turn, the page that you asked for appears here.</p>\n\
-         <p>You keep your place if you reload this page, or close it and come back.</p>\n</main>\n</body>\n</html>\n",
-        position = grouped(wait.position.into()),
+         <meta name=\"robots\" content=\"noindex\">\n{refresh}\
+         <title>{heading}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{title}\
+         <h1>{heading}</h1>\n{told}</main>\n</body>\n</html>\n",
     );
     let mut response = Response::new(Body::from(Bytes::from(page)));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -37,7 +61,7 @@ pub(super) fn waiting(title: &str, wait: Wait, pause: u64) -> Response<Body> {
 }
 
 /// A number with a thin space after each three digits.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {

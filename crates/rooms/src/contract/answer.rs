@@ -28,6 +28,8 @@ pub(super) enum Kept {
 pub(super) enum Failed {
     /// What a function says: its status, and a text as `error`.
     Said(StatusCode, &'static str),
+    /// As [`Self::Said`], and after how many seconds it may be different.
+    Later(StatusCode, &'static str, u32),
     /// What stands before functions says: its status, and a text as `message`.
     Refused(StatusCode, String),
     /// A plain text.
@@ -50,6 +52,11 @@ impl Failed {
     pub(super) fn into_response(self) -> Response<Bytes> {
         match self {
             Self::Said(status, text) => with(status, &json!({ "error": text }), Kept::Never),
+            Self::Later(status, text, pause) => {
+                let mut response = with(status, &json!({ "error": text }), Kept::Never);
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(pause));
+                response
+            }
             Self::Plain(status, said) => text(status, said),
             Self::Refused(status, text) => with(status, &json!({ "message": text }), Kept::Never),
             Self::Trouble(trouble) => {

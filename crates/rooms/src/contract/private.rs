@@ -30,7 +30,7 @@ pub(super) async fn update_session(room: &KeptRoom, question: &Question<'_>) -> 
         _ => return Err(Failed::Said(StatusCode::BAD_REQUEST, "Invalid session status: 1 or -1")),
     };
     let has_ended = match id {
-        Some(id) => room.end(id, ending).await?,
+        Some(id) => room.end(id, ending, question.now).await?,
         None => false,
     };
     if !has_ended {

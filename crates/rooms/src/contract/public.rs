@@ -6,12 +6,12 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
-use waiting_room::{CONFIDENCE, Compatibility, Interval, JoinKey, Refusal, RequestId, Turn};
+use waiting_room::{CONFIDENCE, Compatibility, Interval, JoinKey, NotJoined, Refusal, RequestId, Turn};
 
 use super::Side;
 use super::answer::{Failed, Kept, ok, text};
 use super::question::{Question, id, is_event};
-use crate::{Granted, KeptRoom, NoKeys, Taken, Trouble, Wish};
+use crate::{Granted, KeptRoom, NoKeys, Taken, Timetable, Trouble, Wish};
 
 type Answered = Result<Response<Bytes>, Failed>;
 
@@ -49,7 +49,15 @@ pub(super) async fn assign(room: &KeptRoom, question: &Question<'_>) -> Answered
         Some(key) if (16..=255).contains(&key.len()) => digest(&SHA256, key.as_bytes()).as_ref().first_chunk().copied(),
         Some(_) => return Err(Failed::Said(StatusCode::BAD_REQUEST, "Invalid idempotency key: 16 to 255 characters")),
     };
-    Ok(joined(room.join(key.map(JoinKey), question.now).await?))
+    match room.join(key.map(JoinKey), question.now).await {
+        Ok(id) => Ok(joined(id)),
+        Err(Trouble::NotJoined(NotJoined::NotYet)) => {
+            let pause = room.timetable()?.pause(question.now).unwrap_or(UNKNOWN_PAUSE);
+            Err(Failed::Later(StatusCode::SERVICE_UNAVAILABLE, "The waiting room has not opened yet", pause))
+        }
+        Err(Trouble::NotJoined(NotJoined::Over)) => Err(CLOSED),
+        Err(trouble) => Err(trouble.into()),
+    }
 }
 
 pub(super) async fn queue_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
@@ -64,19 +72,24 @@ pub(super) async fn queue_num(room: &KeptRoom, question: &Question<'_>) -> Answe
     };
     let (position, place) = found.ok_or(Failed::Said(StatusCode::ACCEPTED, "Request ID not found"))?;
     let settings = room.settings();
+    room.seen(position, question.now);
+    // Who asks is there, which nobody learns from a cache.
+    let kept = if settings.rules.presence.is_some() { Kept::Never } else { Kept::Long };
     let (queue_number, entry_time, event_id) = (position, place.entered, &*settings.event);
-    Ok(ok(&QueueNum { queue_number, entry_time, event_id, status: 1 }, Kept::Long))
+    Ok(ok(&QueueNum { queue_number, entry_time, event_id, status: 1 }, kept))
 }
 
 pub(super) fn serving_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
     of_event(room, question, "Invalid event ID")?;
+    let kept = heard_of(room, question)?;
     // A text: front ends parse it.
-    Ok(ok(&ServingNum { serving_counter: room.counters()?.serving.to_string() }, Kept::Briefly))
+    Ok(ok(&ServingNum { serving_counter: room.counters()?.served().to_string() }, kept))
 }
 
 pub(super) fn waiting_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
     of_event(room, question, "Invalid event ID")?;
-    Ok(ok(&json!({ "waiting_num": room.counters()?.waiting() }), Kept::Briefly))
+    let kept = heard_of(room, question)?;
+    Ok(ok(&json!({ "waiting_num": room.counters()?.waiting() }), kept))
 }
 
 pub(super) async fn generate_token(room: &KeptRoom, question: &Question<'_>, side: Side) -> Answered {
@@ -92,11 +105,13 @@ pub(super) async fn generate_token(room: &KeptRoom, question: &Question<'_>, sid
     };
     let unknown = Failed::Said(StatusCode::BAD_REQUEST, "Invalid request ID");
     let Some(id) = visitor(room, event, id)? else { return Err(unknown) };
+    note_sign(room, id, question.now)?;
     let granted = room.take_turn(id, question.now, wish).await?.map_err(|refusal| match refusal {
         Refusal::Unknown => unknown,
         Refusal::NotServed => Failed::Said(StatusCode::ACCEPTED, "Request ID not being served yet"),
         Refusal::Expired => Failed::Said(StatusCode::GONE, "Queue position has expired"),
         Refusal::Ended => Failed::Said(StatusCode::GONE, "Token corresponding to request id has expired"),
+        Refusal::Closed => CLOSED,
     })?;
     Ok(ok(&tokens(room, id, granted, question.now).await?, Kept::Never))
 }
@@ -121,10 +136,12 @@ pub(super) async fn queue_pos_expiry(room: &KeptRoom, question: &Question<'_>) -
     let unknown = Failed::Said(StatusCode::NOT_FOUND, "Invalid request ID");
     let Some(id) = id else { return Err(unknown) };
     room.seek(|room| room.find(id).is_some()).await?;
+    note_sign(room, id, question.now)?;
     match room.turn(id, question.now)? {
         Ok(Some(Turn::Open(seconds))) => Ok(ok(&json!({ "expires_in": seconds }), Kept::Briefly)),
         Ok(Some(Turn::Over)) => Err(Failed::Said(StatusCode::GONE, "Queue position has expired")),
         Err(Refusal::NotServed) => Err(Failed::Said(StatusCode::ACCEPTED, "Request ID not being served yet")),
+        Err(Refusal::Closed) => Err(CLOSED),
         Ok(None) | Err(Refusal::Unknown | Refusal::Expired | Refusal::Ended) => Err(unknown),
     }
 }
@@ -150,12 +167,51 @@ pub(super) async fn wait_time(room: &KeptRoom, question: &Question<'_>) -> Answe
     Ok(ok(&body, Kept::Briefly))
 }
 
+/// Whoever names their id beside what they ask is there; and their answer is for them alone.
+fn heard_of(room: &KeptRoom, question: &Question<'_>) -> Result<Kept, Failed> {
+    if room.settings().rules.presence.is_none() {
+        return Ok(Kept::Briefly);
+    }
+    match question.visitor(&room.settings()) {
+        Some(id) => {
+            note_sign(room, id, question.now)?;
+            Ok(Kept::Never)
+        }
+        None => Ok(Kept::Briefly),
+    }
+}
+
+/// There is a sign of somebody.
+fn note_sign(room: &KeptRoom, id: RequestId, now: u32) -> Result<(), Failed> {
+    if room.settings().rules.presence.is_some()
+        && let Some((position, _)) = room.look(|room| room.find(id))?
+    {
+        room.seen(position, now);
+    }
+    Ok(())
+}
+
 /// The head of the answer to somebody who watches.
 pub(super) fn watch(room: &KeptRoom, question: &Question<'_>) -> Answered {
     of_event(room, question, "Invalid event ID")?;
     let mut response = text(StatusCode::OK, "");
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     Ok(response)
+}
+
+/// Whether the room lets visitors in, and when that changes, in seconds since 1970.
+pub(super) fn room_state(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    of_event(room, question, "Invalid event ID")?;
+    let Timetable { state, schedule } = room.timetable()?;
+    let mut told = json!({ "state": state.name() });
+    for (name, moment) in
+        [("pre_queue", schedule.pre_queue), ("opens", schedule.opens), ("closes", schedule.closes)]
+    {
+        if let (Some(members), Some(moment)) = (told.as_object_mut(), moment) {
+            members.insert(name.to_owned(), moment.into());
+        }
+    }
+    Ok(ok(&told, Kept::Briefly))
 }
 
 /// The id of a visitor of this room's event: none if it is well-formed and nobody's.
@@ -214,3 +270,8 @@ pub(super) async fn tokens(room: &KeptRoom, id: RequestId, granted: Granted, now
         "expires_in": expires_in,
     }))
 }
+
+/// No turn comes any more.
+const CLOSED: Failed = Failed::Said(StatusCode::GONE, "The waiting room is closed");
+/// Seconds after which somebody asks again when nobody knows when it opens.
+const UNKNOWN_PAUSE: u32 = 60;

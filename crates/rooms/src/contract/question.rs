@@ -46,6 +46,11 @@ impl Question<'_> {
         found.map(|(_, value)| value).filter(|value| !value.trim().is_empty())
     }
 
+    /// Who asks, if they say so beside what they ask.
+    pub(super) fn visitor(&self, settings: &Settings) -> Sent {
+        id(settings, &self.parameter("request_id")?).flatten()
+    }
+
     /// The body, which is a JSON object.
     pub(super) fn object(&self) -> Result<Members, Failed> {
         let content_type = self.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());

@@ -25,6 +25,31 @@ pub(crate) enum Command {
         #[arg(allow_negative_numbers = true)]
         by: i64,
     },
+    /// Opens a room: visitors are let in.
+    Open {
+        /// The room's name in the configuration.
+        name: String,
+    },
+    /// Pauses a room: visitors keep their places and join, and nobody is let in for the moment.
+    Pause {
+        /// The room's name in the configuration.
+        name: String,
+    },
+    /// Closes a room: nobody can join or is let in any more. Who is in stays in.
+    Close {
+        /// The room's name in the configuration.
+        name: String,
+    },
+    /// Has everybody pass who comes, with or without a place.
+    PassEverybody {
+        /// The room's name in the configuration.
+        name: String,
+    },
+    /// Has the room's schedule decide again whether it is open; without one it is.
+    FollowSchedule {
+        /// The room's name in the configuration.
+        name: String,
+    },
     /// Begins everything in a room anew. It can be undone for an hour.
     Reset {
         /// The room's name in the configuration.
@@ -97,6 +122,11 @@ impl Command {
             Self::Move { name, by } => {
                 Call::post(&["rooms", name, "move"], Some(json!({ "by": by })), Answer::Special(moved))
             }
+            Self::Open { name } => set(name, "open"),
+            Self::Pause { name } => set(name, "paused"),
+            Self::Close { name } => set(name, "closed"),
+            Self::PassEverybody { name } => set(name, "passing-everybody"),
+            Self::FollowSchedule { name } => set(name, "scheduled"),
             Self::Reset { name } => Call::post(&["rooms", name, "reset"], None, Answer::One),
             Self::UndoReset { name } => Call::post(&["rooms", name, "undo-reset"], None, Answer::One),
             Self::ImportKey { name, jwk } => {
@@ -114,6 +144,15 @@ impl Command {
     }
 }
 
+fn set(name: &str, state: &str) -> Call {
+    Call::post(&["rooms", name, "state"], Some(json!({ "state": state })), Answer::Special(is_now))
+}
+
+fn is_now(answer: &Value) -> String {
+    let state = answer.get("state").and_then(Value::as_str).unwrap_or_default();
+    format!("the room is {state}\n")
+}
+
 fn moved(answer: &Value) -> String {
     let serving = answer.get("serving_counter").and_then(Value::as_i64).unwrap_or_default();
     format!("the serving number is {serving}\n")
@@ -129,4 +168,4 @@ fn rotated(answer: &Value) -> String {
     format!("tokens are signed with the key {} from {} on\n", member("id"), member("signs_from"))
 }
 
-const COLUMNS: &[&str] = &["name", "event", "queue_counter", "serving_counter", "token_counter", "waiting", "active"];
+const COLUMNS: &[&str] = &["name", "event", "state", "queue_counter", "serving_counter", "token_counter", "waiting", "active"];

@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use journal::{Consumer, Journal, Next, SegmentId, SegmentReader};
-use metering::UsageRecord;
-
-use super::lag::Lag;
-use super::{NotSent, consumer_of};
+use crate::export::{Begins, NotSent, consumer_of};
+use crate::lag::Lag;
+use crate::{Reading, Records};
 
 /// Where a sink has come to.
-pub(super) struct Progress {
-    pub(super) consumer: Consumer,
+pub(crate) struct Progress {
+    pub(crate) consumer: Consumer,
     file: PathBuf,
     sent: BTreeMap<SegmentId, u64>,
     /// What is known to wait.
     waiting: BTreeMap<SegmentId, Waiting>,
+    records: Reading,
     lag: Arc<Lag>,
 }
 
@@ -28,42 +28,51 @@ struct Waiting {
     /// Up to here it is counted.
     upto: u64,
     records: u64,
-    /// When the exchange of the first of them began, in microseconds since 1970.
+    /// When the first of them was, in microseconds since 1970.
     since: Option<u64>,
 }
 
 impl Progress {
     /// The place of the sink of this name; none, if another process of this store brings events to it.
-    pub(super) fn begin(name: &str, journal: &Journal, folder: &Path, lag: Arc<Lag>) -> Result<Option<Self>, NotSent> {
+    pub(crate) fn begin(
+        name: &str,
+        (journal, folder): (&Journal, &Path),
+        begins: Begins,
+        (records, lag): (Reading, Arc<Lag>),
+    ) -> Result<Option<Self>, NotSent> {
         let name = consumer_of(name);
-        let Some(consumer) = journal.consumer(&name)? else { return Ok(None) };
+        let Some(mut consumer) = journal.consumer(&name)? else { return Ok(None) };
         let file = folder.join(format!("{name}.cursor"));
-        let lines = match fs::read_to_string(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            read => read?,
+        let (lines, is_new) = match fs::read_to_string(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), true),
+            read => (read?, false),
         };
+        if is_new && begins == Begins::WithThisProcess {
+            let earlier = consumer.segments()?.into_iter().filter(|id| !journal.is_own(*id));
+            consumer.done(earlier)?;
+        }
         // A line that cannot be read is a segment from its beginning: rather twice than not at all.
         let sent = lines.lines().filter_map(|line| {
             let (id, offset) = line.split_once(' ')?;
             Some((id.parse().ok()?, offset.parse().ok()?))
         });
-        Ok(Some(Self { consumer, file, sent: sent.collect(), waiting: BTreeMap::new(), lag }))
+        let sent = sent.collect();
+        let mut progress = Self { consumer, file, sent, waiting: BTreeMap::new(), records, lag };
+        if is_new {
+            progress.write()?;
+        }
+        Ok(Some(progress))
     }
 
     /// Up to where a segment was confirmed.
-    pub(super) fn of(&self, id: SegmentId) -> u64 {
+    pub(crate) fn of(&self, id: SegmentId) -> u64 {
         self.sent.get(&id).copied().unwrap_or_default()
     }
 
     /// Remembers, also after a crash, that everything before a place was confirmed, so many events more than before.
-    pub(super) fn remember(&mut self, id: SegmentId, upto: u64, events: u64) -> io::Result<()> {
+    pub(crate) fn remember(&mut self, id: SegmentId, upto: u64, events: u64) -> io::Result<()> {
         self.sent.insert(id, upto);
-        let written = self.file.with_extension("cursor-new");
-        let mut file = File::create(&written)?;
-        let lines: Vec<_> = self.sent.iter().map(|(id, offset)| format!("{id} {offset}\n")).collect();
-        file.write_all(lines.concat().as_bytes())?;
-        file.sync_data()?;
-        fs::rename(&written, &self.file)?;
+        self.write()?;
         if let Some(waiting) = self.waiting.get_mut(&id) {
             waiting.since = None;
             if upto <= waiting.upto {
@@ -77,8 +86,17 @@ impl Progress {
         Ok(())
     }
 
+    fn write(&mut self) -> io::Result<()> {
+        let written = self.file.with_extension("cursor-new");
+        let mut file = File::create(&written)?;
+        let lines: Vec<_> = self.sent.iter().map(|(id, offset)| format!("{id} {offset}\n")).collect();
+        file.write_all(lines.concat().as_bytes())?;
+        file.sync_data()?;
+        fs::rename(&written, &self.file)
+    }
+
     /// This sink needs a segment no more.
-    pub(super) fn finish(&mut self, id: SegmentId) -> Result<(), NotSent> {
+    pub(crate) fn finish(&mut self, id: SegmentId) -> Result<(), NotSent> {
         self.consumer.done([id])?;
         self.sent.remove(&id);
         self.waiting.remove(&id);
@@ -86,23 +104,23 @@ impl Progress {
     }
 
     /// Everything that there was has been sent.
-    pub(super) fn is_done(&mut self) {
+    pub(crate) fn is_done(&mut self) {
         self.waiting.clear();
         self.tell();
     }
 
     /// Counts what waits. What was counted before is not read again.
-    pub(super) async fn look_ahead(&mut self) -> Result<(), NotSent> {
+    pub(crate) async fn look_ahead(&mut self) -> Result<(), NotSent> {
         for id in self.consumer.segments()? {
             let sent = self.of(id);
             let mut waiting = self.waiting.remove(&id).unwrap_or_default();
             waiting.upto = waiting.upto.max(sent);
             if waiting.records > 0 && waiting.since.is_none() {
                 let reader = self.consumer.read(id, sent)?;
-                waiting.since = reader.map(|mut reader| next_time(&mut reader)).transpose()?.flatten();
+                waiting.since = reader.map(|mut reader| next_time(&mut reader, &*self.records)).transpose()?.flatten();
             }
             let Some(mut reader) = self.consumer.read(id, waiting.upto)? else { continue };
-            while let Some(at) = next_time(&mut reader)? {
+            while let Some(at) = next_time(&mut reader, &*self.records)? {
                 waiting.since.get_or_insert(at);
                 waiting.records += 1;
                 if waiting.records.is_multiple_of(AT_ONCE) {
@@ -125,14 +143,13 @@ impl Progress {
     }
 }
 
-/// When the exchange of the next record began that a company is to pay for.
-fn next_time(reader: &mut SegmentReader) -> Result<Option<u64>, NotSent> {
+/// When the next record was that somebody is told of.
+fn next_time(reader: &mut SegmentReader, records: &dyn Records) -> Result<Option<u64>, NotSent> {
     loop {
         let id = reader.id();
         let Next::Record(record) = reader.next()? else { return Ok(None) };
-        let record = UsageRecord::decode(record).ok_or(NotSent::Strange(id))?;
-        if !record.company.is_empty() {
-            return Ok(Some(record.at));
+        if let Some(at) = records.at(record).map_err(|_strange| NotSent::Strange(id))? {
+            return Ok(Some(at));
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use upstream::socket::{Dialer, Socket};
 
 /// A stream.
-pub(super) struct JetStream {
+pub(crate) struct JetStream {
     servers: Vec<Dialer>,
     login: Login,
     subject: String,
@@ -45,7 +45,7 @@ struct Connection {
 
 /// Why messages were not published, or not acknowledged.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -64,7 +64,7 @@ pub(super) enum Trouble {
 
 impl JetStream {
     /// The stream that an operator wrote, or what is wrong with it.
-    pub(super) fn compile(settings: &EventNats, at: &Pointer) -> Result<Self, Vec<Finding>> {
+    pub(crate) fn compile(settings: &EventNats, at: &Pointer) -> Result<Self, Vec<Finding>> {
         let EventNats { servers, subject, stream, login, tls } = settings;
         let (mut dialers, mut findings) = (Vec::new(), Vec::new());
         for (index, address) in servers.iter().enumerate() {
@@ -103,7 +103,7 @@ impl JetStream {
     }
 
     /// Publishes events, and waits until the stream has acknowledged each.
-    pub(super) async fn publish(&self, events: &[Value]) -> Result<(), Trouble> {
+    pub(crate) async fn publish(&self, events: &[Value]) -> Result<(), Trouble> {
         let mut open = self.open.lock().await;
         // Taken out: after a failure it is of no use.
         let mut connection = match open.take().filter(Connection::is_of_use) {

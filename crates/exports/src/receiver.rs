@@ -11,14 +11,14 @@ use telemetry::export::Sent;
 use upstream::{Address, Below, Recipient};
 
 /// A service that is told something.
-pub(crate) struct Receiver {
+pub struct Receiver {
     recipient: Recipient,
     authorization: Option<HeaderValue>,
 }
 
 impl Receiver {
     /// The service at a URL, or what is wrong with that. `advice` says what to write.
-    pub(crate) fn of(
+    pub fn of(
         name: &str,
         url: &str,
         below: Below,
@@ -30,12 +30,12 @@ impl Receiver {
     }
 
     /// Presents this as `Authorization`.
-    pub(crate) fn authorized(self, authorization: HeaderValue) -> Self {
+    pub fn authorized(self, authorization: HeaderValue) -> Self {
         Self { authorization: Some(authorization), ..self }
     }
 
     /// Posts a body once, and says what became of it.
-    pub(crate) async fn post(&self, content_type: &'static str, body: Bytes) -> Sent {
+    pub async fn post(&self, content_type: &'static str, body: Bytes) -> Sent {
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
         if let Some(authorization) = &self.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());

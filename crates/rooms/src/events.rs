@@ -1,0 +1,338 @@
+//! What happens in rooms, as events for others and as figures.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+use waiting_room::{By, Cause, Counters, Ending, Event, Seconds};
+
+use crate::wire::{self, Happened};
+
+/// What kind of thing happens. The first four are those of "Virtual Waiting Room on AWS", with the same details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody took their turn.
+    TokenGenerated,
+    /// A visit came to its end.
+    SessionUpdated,
+    /// Turns that nobody took went to the next in line.
+    AutomaticServingCounterIncr,
+    /// It was looked at what is counted.
+    WaitingRoomMetrics,
+    /// Somebody joined.
+    VisitorJoined,
+    /// The serving number was moved.
+    ServingCounterMoved,
+    /// Turns were over that nobody took.
+    PositionsExpired,
+    /// Those were passed over who were not there.
+    VisitorsSkipped,
+    /// The room opened.
+    RoomOpened,
+    /// The room came to be in another state.
+    StateChanged,
+    /// Everything began anew.
+    RoomReset,
+    /// That was taken back.
+    ResetUndone,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::TokenGenerated,
+        Self::SessionUpdated,
+        Self::AutomaticServingCounterIncr,
+        Self::WaitingRoomMetrics,
+        Self::VisitorJoined,
+        Self::ServingCounterMoved,
+        Self::PositionsExpired,
+        Self::VisitorsSkipped,
+        Self::RoomOpened,
+        Self::StateChanged,
+        Self::RoomReset,
+        Self::ResetUndone,
+    ];
+
+    /// What others know it by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TokenGenerated => "token_generated",
+            Self::SessionUpdated => "session_updated",
+            Self::AutomaticServingCounterIncr => "automatic_serving_counter_incr",
+            Self::WaitingRoomMetrics => "waiting_room_metrics",
+            Self::VisitorJoined => "visitor_joined",
+            Self::ServingCounterMoved => "serving_counter_moved",
+            Self::PositionsExpired => "positions_expired",
+            Self::VisitorsSkipped => "visitors_skipped",
+            Self::RoomOpened => "room_opened",
+            Self::StateChanged => "state_changed",
+            Self::RoomReset => "room_reset",
+            Self::ResetUndone => "reset_undone",
+        }
+    }
+
+    /// Its place in [`Self::ALL`].
+    fn index(self) -> usize {
+        Self::ALL.iter().position(|kind| *kind == self).unwrap_or_default()
+    }
+}
+
+/// How often what happened in a room since this process has it.
+#[derive(Debug, Default)]
+pub struct Tally([AtomicU64; Kind::ALL.len()]);
+
+impl Tally {
+    pub(crate) fn note(&self, event: &Event) {
+        for kind in kinds(event).into_iter().flatten() {
+            if let Some(count) = self.0.get(kind.index()) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// What happened, and how often.
+    pub fn read(&self) -> impl Iterator<Item = (Kind, u64)> {
+        Kind::ALL.into_iter().zip(self.0.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+}
+
+/// What somebody wants to be told.
+pub trait Wanted {
+    /// Whether they want to be told this of a room.
+    fn is_wanted(&self, room: &str, kind: Kind) -> bool;
+    /// The id of a room's event.
+    fn event_of(&self, room: &str) -> Arc<str>;
+}
+
+/// A later version wrote a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unknown;
+
+/// Adds the `CloudEvents` 1.0 events that a record of the log is. Each has the same id whenever it is read.
+pub fn read(record: &[u8], wanted: &impl Wanted, events: &mut Vec<Value>) -> Result<(), Unknown> {
+    let Happened { room, number, event } = wire::read(record).ok_or(Unknown)?;
+    for kind in kinds(&event).into_iter().flatten().filter(|kind| wanted.is_wanted(room, *kind)) {
+        events.push(json!({
+            "specversion": "1.0",
+            "id": format!("{room}-{number}-{}", kind.name()),
+            "source": "custom.waitingroom",
+            "type": kind.name(),
+            "subject": room,
+            "time": rfc3339(at(&event)),
+            "datacontenttype": "application/json",
+            "data": detail(kind, &event, &wanted.event_of(room)),
+        }));
+    }
+    Ok(())
+}
+
+/// When what a record says was, in seconds since 1970, if anybody wants to be told of it.
+pub fn when(record: &[u8], wanted: &impl Wanted) -> Result<Option<Seconds>, Unknown> {
+    let Happened { room, event, .. } = wire::read(record).ok_or(Unknown)?;
+    let is_wanted = kinds(&event).into_iter().flatten().any(|kind| wanted.is_wanted(room, kind));
+    Ok(is_wanted.then(|| at(&event)))
+}
+
+fn kinds(event: &Event) -> [Option<Kind>; 2] {
+    match event {
+        Event::Joined { .. } => [Some(Kind::VisitorJoined), None],
+        Event::Moved { .. } => [Some(Kind::ServingCounterMoved), None],
+        Event::Issued { .. } => [Some(Kind::TokenGenerated), None],
+        Event::Ended { .. } => [Some(Kind::SessionUpdated), None],
+        Event::Swept { passed_on: 0, .. } => [Some(Kind::PositionsExpired), None],
+        Event::Swept { .. } => [Some(Kind::PositionsExpired), Some(Kind::AutomaticServingCounterIncr)],
+        Event::Skipped { .. } => [Some(Kind::VisitorsSkipped), None],
+        Event::Reset { .. } => [Some(Kind::RoomReset), None],
+        Event::Restored { .. } => [Some(Kind::ResetUndone), None],
+        Event::Opened { .. } => [Some(Kind::RoomOpened), None],
+        Event::StateChanged { .. } => [Some(Kind::StateChanged), None],
+        Event::Measured { .. } => [Some(Kind::WaitingRoomMetrics), None],
+    }
+}
+
+fn at(event: &Event) -> Seconds {
+    match event {
+        Event::Issued { issued: at, .. }
+        | Event::Joined { at, .. }
+        | Event::Moved { at, .. }
+        | Event::Ended { at, .. }
+        | Event::Swept { at, .. }
+        | Event::Skipped { at, .. }
+        | Event::Reset { at }
+        | Event::Restored { at }
+        | Event::Opened { at, .. }
+        | Event::StateChanged { at, .. }
+        | Event::Measured { at, .. } => *at,
+    }
+}
+
+fn detail(kind: Kind, event: &Event, event_id: &str) -> Value {
+    match event {
+        Event::Joined { position, id, at, .. } => {
+            json!({ "event_id": event_id, "request_id": id.to_string(), "queue_number": position, "entry_time": at })
+        }
+        Event::Moved { by, cause, serving, .. } => {
+            let cause = match cause {
+                Cause::Operator => "operator",
+                Cause::Inlet => "inlet",
+            };
+            json!({ "event_id": event_id, "increment_by": by, "serving_counter": serving, "cause": cause })
+        }
+        Event::Issued { id, .. } => json!({ "event_id": event_id, "request_id": id.to_string() }),
+        Event::Ended { id, ending, .. } => {
+            let status = match ending {
+                Ending::Completed => "completed",
+                Ending::Abandoned => "abandoned",
+            };
+            json!({ "event_id": event_id, "request_id": id.to_string(), "status": status })
+        }
+        Event::Swept { up_to, passed_on, serving, .. } => {
+            if kind == Kind::PositionsExpired {
+                return json!({ "event_id": event_id, "up_to": up_to, "passed_on": passed_on });
+            }
+            json!({
+                "previous_serving_counter_position": serving.saturating_sub(i64::from(*passed_on)),
+                "increment_by": passed_on,
+                "current_serving_counter_position": serving,
+            })
+        }
+        Event::Skipped { positions, serving, .. } => {
+            let places: Vec<_> = positions.iter().take(MOST_TOLD).collect();
+            let (count, serving) = (positions.len(), serving);
+            json!({ "event_id": event_id, "count": count, "queue_numbers": places, "serving_counter": serving })
+        }
+        Event::Reset { .. } | Event::Restored { .. } => json!({ "event_id": event_id }),
+        Event::Opened { by, .. } => json!({ "event_id": event_id, "by": by_name(*by) }),
+        Event::StateChanged { state, by, .. } => {
+            json!({ "event_id": event_id, "state": state.name(), "by": by_name(*by) })
+        }
+        Event::Measured { counters, active, .. } => measured(event_id, counters, *active),
+    }
+}
+
+/// All but one are texts: the original tells them as its memory has them.
+fn measured(event_id: &str, counters: &Counters, active: u64) -> Value {
+    json!({
+        "event_id": event_id,
+        "num_active_tokens": active,
+        "total_num_tokens": counters.tokens.to_string(),
+        "queue_counter": counters.queue.to_string(),
+        "serving_number": counters.serving.to_string(),
+        "completed_sessions": counters.completed.to_string(),
+        "abandoned_sessions": counters.abandoned.to_string(),
+    })
+}
+
+fn by_name(by: By) -> &'static str {
+    match by {
+        By::Schedule => "schedule",
+        By::Operator => "operator",
+    }
+}
+
+/// A moment as RFC 3339 writes it.
+fn rfc3339(at: Seconds) -> String {
+    jiff::Timestamp::from_second(at.into()).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+}
+
+/// So many places are named in one event at most.
+const MOST_TOLD: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{Scene, expiring};
+
+    use waiting_room::{PassOn, State};
+
+    /// Everything, of a room for `Sample`.
+    struct All;
+
+    impl Wanted for All {
+        fn is_wanted(&self, _: &str, _: Kind) -> bool {
+            true
+        }
+
+        fn event_of(&self, _: &str) -> Arc<str> {
+            "Sample".into()
+        }
+    }
+
+    fn told(scene: &Scene) -> Vec<Value> {
+        let mut events = Vec::new();
+        scene.records(|record| read(record, &All, &mut events).unwrap());
+        events
+    }
+
+    #[tokio::test]
+    async fn the_events_of_the_original_have_its_details() {
+        let mut settings = expiring(PassOn::ToTheNext);
+        settings.metrics_events = true;
+        let scene = Scene::with(settings);
+        let ids = scene.joined(3).await;
+        scene.increment(2).await;
+        scene.token(&ids[0]).await;
+        scene.end(&ids[0], 1).await;
+        scene.wait(901);
+        scene.tick();
+
+        let told = told(&scene);
+
+        let of = |kind: &str| told.iter().filter(|event| event["type"] == kind).collect::<Vec<_>>();
+        let data = |kind: &str| of(kind).into_iter().map(|event| event["data"].clone()).collect::<Vec<_>>();
+        assert_eq!(data("token_generated"), [json!({ "event_id": "Sample", "request_id": ids[0] })]);
+        let ended = json!({ "event_id": "Sample", "request_id": ids[0], "status": "completed" });
+        assert_eq!(data("session_updated"), [ended]);
+        let passed_on = json!({
+            "previous_serving_counter_position": 2, "increment_by": 1, "current_serving_counter_position": 3,
+        });
+        assert_eq!(data("automatic_serving_counter_incr"), [passed_on]);
+        let measured = json!({
+            "event_id": "Sample", "num_active_tokens": 0, "total_num_tokens": "1", "queue_counter": "3",
+            "serving_number": "3", "completed_sessions": "1", "abandoned_sessions": "0",
+        });
+        assert_eq!(data("waiting_room_metrics"), [measured]);
+        let first = of("token_generated")[0];
+        assert_eq!(
+            (&first["source"], &first["subject"], &first["time"], &first["id"]),
+            (&json!("custom.waitingroom"), &json!("sale"), &json!("2027-01-15T08:00:00Z"), &json!("sale-5-token_generated"))
+        );
+    }
+
+    #[tokio::test]
+    async fn everything_else_that_happens_is_told_too_in_order() {
+        let scene = Scene::with(expiring(PassOn::Lost));
+        let id = scene.join().await;
+        scene.increment(1).await;
+        scene.wait(901);
+        scene.tick();
+        scene.room.set_state(State::PreQueue, scene.now.get()).await.unwrap();
+        scene.room.set_state(State::Open, scene.now.get()).await.unwrap();
+        scene.room.reset(scene.now.get()).await.unwrap();
+        scene.room.restore(scene.now.get()).await.unwrap();
+
+        let told = told(&scene);
+
+        let seen: Vec<_> = told.iter().map(|event| event["type"].as_str().unwrap()).collect();
+        let expected = [
+            "visitor_joined",
+            "serving_counter_moved",
+            "positions_expired",
+            "state_changed",
+            "room_opened",
+            "room_reset",
+            "reset_undone",
+        ];
+        assert_eq!(seen, expected);
+        let joined = json!({
+            "event_id": "Sample", "request_id": id, "queue_number": 1, "entry_time": 1_800_000_000,
+        });
+        assert_eq!(told[0]["data"], joined);
+        let moved = json!({ "event_id": "Sample", "increment_by": 1, "serving_counter": 1, "cause": "operator" });
+        assert_eq!(told[1]["data"], moved);
+        assert_eq!(told[3]["data"], json!({ "event_id": "Sample", "state": "pre-queue", "by": "operator" }));
+        let counted: Vec<_> = scene.room.happened().read().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted.len(), expected.len(), "{counted:?}");
+    }
+}
