@@ -89,6 +89,10 @@ mod usage_events;
 #[cfg(test)]
 mod usage_nats;
 #[cfg(test)]
+mod room_activation;
+#[cfg(test)]
+mod room_events;
+#[cfg(test)]
 mod room_states;
 #[cfg(test)]
 mod waiting_room;

@@ -50,7 +50,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(looking::look(Arc::downgrade(node), keeping.alerts.clone()));
         jobs.spawn(looking::notify(keeping.clone()));
         jobs.spawn(looking::run_jobs(Arc::downgrade(node), keeping.jobs.clone()));
-        jobs.spawn(rooms::tend(keeping.rooms.clone()));
+        jobs.spawn(rooms::tend(keeping.rooms.clone(), keeping.alerts.clone()));
         show_keeping(node, keeping);
     }
     // What counts as known is what there is now, and not when the task first runs.

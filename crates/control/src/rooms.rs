@@ -16,8 +16,9 @@ use rooms::{AccessKeys, KeptRoom, Reach, Settings, Unusable, Whereabouts};
 use secrets::Vault;
 use store::Unavailable;
 use store_redis::{Durability, RedisLog};
-use waiting_room::{Compatibility, Expiry, MaxSize, PassOn, Periodic, Presence, Rules, Schedule, State};
+use waiting_room::{Adaptive, Compatibility, Expiry, MaxSize, PassOn, Periodic, Presence, Rules, Schedule, State};
 
+use crate::alerting::Alerts;
 use crate::clock::now;
 
 /// How often it is looked for what is due in rooms.
@@ -111,7 +112,7 @@ impl Rooms {
     }
 
     /// Lets another process of this store have the rooms.
-    pub(crate) fn let_go(&self) {
+    pub fn let_go(&self) {
         if let Some(rooms) = self.opened() {
             rooms.let_go();
         }
@@ -137,6 +138,8 @@ impl Rooms {
                 room: room.name().to_string(),
                 counters,
                 active,
+                inflow: room.inflow(),
+                is_active: room.is_active(),
                 happened: room.happened().read().filter(|(_, count)| *count > 0).collect(),
             })
         };
@@ -249,8 +252,8 @@ impl Operators for RoomOperators {
 }
 
 /// Does what is due in rooms, keeps their log short, and takes them over from another process that lets them go.
-pub(crate) async fn tend(kept: Arc<Rooms>) {
-    futures::future::join(take_turns(&kept), look(&kept)).await;
+pub(crate) async fn tend(kept: Arc<Rooms>, alerts: Arc<Alerts>) {
+    futures::future::join(take_turns(&kept), look(&kept, &alerts)).await;
 }
 
 /// Reads and writes what several nodes share, once a document has rooms.
@@ -267,13 +270,18 @@ async fn take_turns(kept: &Rooms) {
     }
 }
 
-async fn look(kept: &Rooms) {
+async fn look(kept: &Rooms, alerts: &Alerts) {
     loop {
         let Some(rooms) = kept.opened() else {
             tokio::time::sleep(TICK).await;
             continue;
         };
         let is_here = rooms.whereabouts() == Whereabouts::Here;
+        if is_here && rooms.heeds_alarms() {
+            // What is not known counts as fine.
+            let open = alerts.list(true).await.unwrap_or_default();
+            rooms.alarm(&open.into_iter().map(|alert| alert.rule).collect());
+        }
         let work = move || match rooms.whereabouts() {
             Whereabouts::Here => {
                 rooms.tick(seconds());
@@ -304,6 +312,13 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         let at = at_rooms.at(name);
         if document.store.is_none() {
             wrong(&at, "needs a place to be kept in: configure a `store`");
+        }
+        if document.store.as_ref().is_some_and(|store| store.postgres.is_some()) {
+            // What one node notices would be taken for all that there is.
+            let adaptive = room.inlet.as_ref().filter(|inlet| matches!(inlet, Inlet::Adaptive(_))).map(|_| "inlet");
+            for member in adaptive.into_iter().chain(room.presence.as_ref().map(|_| "presence")) {
+                wrong(&at.at(member), "goes by what one node notices, so that nodes which share rooms cannot have it");
+            }
         }
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
             wrong(&at, "has a name that cannot be that of a file: letters, digits, `-` and `_`");
@@ -341,10 +356,22 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         if let Some(schedule) = room.schedule {
             check_schedule(schedule, &at.at("schedule"), &mut wrong);
         }
+        if let Some(Inlet::Adaptive(inlet)) = &room.inlet {
+            let at = at.at("inlet").at("adaptive");
+            if inlet.latency.duration().is_zero() {
+                wrong(&at.at("latency"), "is no time at all");
+            }
+            if inlet.most_per_minute < inlet.least_per_minute.max(1) {
+                wrong(&at.at("most_per_minute"), "is less than `least_per_minute`, or nobody");
+            }
+        }
         if let Some(Inlet::Periodic(inlet)) = &room.inlet {
             let at = at.at("inlet").at("periodic");
             if inlet.every.duration().as_secs() == 0 {
                 wrong(&at.at("every"), "is less than a second");
+            }
+            if let Some(rule) = inlet.unless_alert.as_ref().filter(|rule| !is_rule(document, rule)) {
+                wrong(&at.at("unless_alert"), &format!("there is no rule `{rule}` in `alerts`"));
             }
             if inlet.from.zip(inlet.until).is_some_and(|(from, until)| until <= from) {
                 wrong(&at.at("until"), "is not after `from`");
@@ -352,6 +379,11 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether a document has a rule of alerts by this name.
+fn is_rule(document: &Document, name: &str) -> bool {
+    ::alerts::compile(document, &|_| false).is_ok_and(|rules| rules.rules.iter().any(|rule| rule.name == name))
 }
 
 /// Moments come in the order of what they begin.
@@ -407,6 +439,18 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
                 until: inlet.until.map(Moment::seconds),
             }),
             Some(Inlet::MaxSize(inlet)) => rooms::Inlet::MaxSize(MaxSize { size: inlet.size }),
+            Some(Inlet::Adaptive(inlet)) => rooms::Inlet::Adaptive(Adaptive {
+                target: u32::try_from(inlet.latency.duration().as_micros()).unwrap_or(u32::MAX),
+                failures: u32::from(inlet.failures.percent()) * 10,
+                least: inlet.least_per_minute,
+                most: inlet.most_per_minute,
+                in_flight: inlet.in_flight,
+                settles: whole(inlet.settles),
+            }),
+        },
+        alarm: match &room.inlet {
+            Some(Inlet::Periodic(inlet)) => inlet.unless_alert.as_deref().map(Into::into),
+            Some(Inlet::MaxSize(_) | Inlet::Adaptive(_)) | None => None,
         },
         metrics_events: room.metrics_events,
         openid: room.openid.as_ref().map(|openid| {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::share::Share;
 use crate::units::Span;
 
 /// A waiting room: visitors join a line, and get a signed token when their turn comes.
@@ -121,6 +122,9 @@ pub enum Inlet {
     Periodic(PeriodicInlet),
     /// So many are in at a time: the site tells the room's private API who left (`update_inlet`).
     MaxSize(MaxSizeInlet),
+    /// As many as what is behind the room bears, by what it answers to those whom `waiting-room` or `waiting-room-token` lets
+    /// through.
+    Adaptive(AdaptiveInlet),
 }
 
 /// So many come in every so often.
@@ -138,6 +142,9 @@ pub struct PeriodicInlet {
     /// Only before this one.
     #[serde(default)]
     pub until: Option<Moment>,
+    /// Nobody while an alert of this rule of `alerts` is open.
+    #[serde(default)]
+    pub unless_alert: Option<String>,
 }
 
 fn minute() -> Span {
@@ -150,6 +157,41 @@ fn minute() -> Span {
 pub struct MaxSizeInlet {
     /// How many.
     pub size: u32,
+}
+
+/// As many as what is behind the room bears: more while it answers faster than `latency`, fewer while it answers slower or fails,
+/// nobody while its circuit is open. Visitors who do not come when it is their turn are made up for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdaptiveInlet {
+    /// What 95 of 100 answers shall take at most, to their first byte.
+    pub latency: Span,
+    /// The part of answers that may fail, by a status of 5xx or because there is none.
+    #[serde(default = "five_percent")]
+    pub failures: Share,
+    /// Nobody comes in while so many requests are under way.
+    #[serde(default)]
+    pub in_flight: Option<u32>,
+    /// How many come in at least in a minute.
+    #[serde(default = "one_a_second")]
+    pub least_per_minute: u32,
+    /// How many come in at most in a minute.
+    pub most_per_minute: u32,
+    /// How long it takes until a visitor who comes in shows in what is answered: the longer a visit, the more slowly it is steered.
+    #[serde(default = "second")]
+    pub settles: Span,
+}
+
+fn five_percent() -> Share {
+    Share::from_percent(5)
+}
+
+fn one_a_second() -> u32 {
+    60
+}
+
+fn second() -> Span {
+    Span::seconds(1)
 }
 
 /// When a place counts as given.

@@ -1,5 +1,6 @@
 //! `waiting-room`: has visitors wait in line before they come to what is behind it, without any work on the site.
 
+pub(crate) mod activation;
 mod page;
 mod states;
 
@@ -7,13 +8,16 @@ use std::sync::Arc;
 
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
-use pipeline::{AskOnRequest, ChainBuilder, Exchange, Flow, OnResponse, Policy, Slot, Stage, Step, Verdict};
+use pipeline::{
+    AskOnRequest, ChainBuilder, Exchange, Figures, Flow, OnFinish, OnResponse, Outcome, Policy, Slot, Stage, Step, Verdict,
+};
 use problem::{Finding, Pointer, Problem, ProblemKind};
-use rooms::{Admission, Arrival, KeptRoom, Sessions, Wait};
+use rooms::{Activation, Admission, Arrival, KeptRoom, Sessions, Wait};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use waiting_room::RequestId;
 
+use self::activation::{Activates, Unavailable, WAITING_ROOM_UNAVAILABLE, ending, unasked};
 use self::states::{
     Told, WAITING_ROOM_CLOSED, WAITING_ROOM_NOT_OPEN, WAITING_ROOM_PAUSED, WAITING_ROOM_PRE_QUEUE,
 };
@@ -41,7 +45,7 @@ pub static WAITING_ROOM_OUTSIDE: ProblemKind = ProblemKind {
 /// pages, are told by a `problem+json` with `retry-after`; they get no place, unless there are turns that nobody waits for.
 /// An access token of the room in `authorization`, bare or behind `Bearer`, opens, too. As long as the serving number is
 /// ahead of the line, nobody waits. Before the room opens, while it is paused and when it is closed, visitors are told so;
-/// who is in stays in.
+/// who is in stays in. What is let through is measured, for `activates` and for a room's adaptive inlet.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -49,6 +53,11 @@ pub struct Config {
     room: String,
     /// What the page calls what is waited for. Left out, it is called nothing.
     title: Option<String>,
+    /// When visitors have to wait. Left out, always. While they need not, everybody passes without a place, and whoever came
+    /// by a page then need not wait when others have to, for as long as a token holds.
+    activates: Option<Activates>,
+    /// What becomes of requests while the room cannot be asked. Left out, the route's `on_failure` says.
+    unavailable: Option<Unavailable>,
 }
 
 /// The compiled policy.
@@ -59,6 +68,11 @@ pub struct WaitingRoom {
     cookie: String,
     /// What a browser is given to show next time.
     given: Slot<HeaderValue>,
+    /// None: visitors have to wait always.
+    activation: Option<Activation>,
+    unavailable: Option<Unavailable>,
+    /// 1 once a request was let through.
+    passed: Figures<1>,
 }
 
 impl Policy for WaitingRoom {
@@ -71,39 +85,91 @@ impl Policy for WaitingRoom {
         &WAITING_ROOM_PRE_QUEUE,
         &WAITING_ROOM_PAUSED,
         &WAITING_ROOM_CLOSED,
+        &WAITING_ROOM_UNAVAILABLE,
     ];
     type Config = Config;
 
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
         let kept = room(&config.room, &at.at("room"), chain)?;
         let cookie = format!("vestibule-room-{}", config.room);
-        Ok(Self { room: kept, title: config.title, cookie, given: chain.slot() })
+        let activation = config.activates.map(|activates| activates.compiled(&at.at("activates"))).transpose()?;
+        let (given, passed, unavailable) = (chain.slot(), chain.figures(), config.unavailable);
+        Ok(Self { room: kept, title: config.title, cookie, given, activation, unavailable, passed })
     }
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
         chain.ask_on_request(self.clone());
-        chain.on_response(self);
+        chain.on_response(self.clone());
+        chain.on_finish(self);
     }
 }
 
 impl AskOnRequest for WaitingRoom {
     fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
         let Some(room) = &self.room else { return Step::Now(Err(NoRooms.into())) };
+        if let Some(activation) = &self.activation
+            && !room.has_to_wait(activation, exchange.began_at)
+        {
+            return Step::Now(Ok(self.passes_by(room, exchange)));
+        }
         let shown = self.shown(room, &exchange.head.headers);
         // Most requests are of those who are in, or who wait.
         match room.admitted_already(shown, seconds(exchange)) {
-            Ok(Some(Admission::In(_) | Admission::Passes)) => return Step::Now(Ok(Flow::Next)),
+            Ok(Some(Admission::In(_) | Admission::Passes)) => return Step::Now(Ok(self.lets_through(room, exchange))),
             Ok(Some(Admission::Waits(_, wait))) => return Step::Now(Ok(self.waits(room, exchange, wait))),
             Ok(Some(Admission::Held(..) | Admission::Outside | Admission::TooEarly | Admission::TooLate) | None)
             | Err(_) => {}
         }
-        Step::Wait(Box::pin(self.decide(room, exchange, shown)))
+        Step::Wait(Box::pin(async move {
+            let verdict = match self.decide(room, exchange, shown).await {
+                Err(failure) => unasked(self.unavailable, room, seconds(exchange), failure),
+                decided => decided,
+            };
+            match verdict {
+                Ok(Flow::Next) => Ok(self.lets_through(room, exchange)),
+                other => other,
+            }
+        }))
     }
 }
 
 impl WaitingRoom {
+    /// Lets a request through, whose end is told.
+    fn lets_through(&self, room: &KeptRoom, exchange: &mut Exchange) -> Flow {
+        exchange.set_figures(self.passed, [1]);
+        room.passes();
+        Flow::Next
+    }
+
+    /// Lets a request through that needs no place, since nobody has to wait.
+    fn passes_by(&self, room: &KeptRoom, exchange: &mut Exchange) -> Flow {
+        let now = seconds(exchange);
+        if wants_page(exchange) {
+            let since = self.passed_since(room, &exchange.head.headers, now);
+            // Somebody who stays is given it anew in time.
+            let is_fresh = since.is_some_and(|since| now - since <= room.settings().validity / 2);
+            if !is_fresh && let Some(cookie) = self.cookie(&self.pass_name(), &room.pass(now), exchange.scheme) {
+                exchange.note(self.given, cookie);
+            }
+        }
+        self.lets_through(room, exchange)
+    }
+
+    /// Since when somebody has been let in without a place, if their browser shows that.
+    fn passed_since(&self, room: &KeptRoom, headers: &HeaderMap, now: u32) -> Option<u32> {
+        self.activation.as_ref()?;
+        cookies(headers, &self.pass_name()).find_map(|pass| room.read_pass(pass, now))
+    }
+
+    fn pass_name(&self) -> String {
+        format!("{}-pass", self.cookie)
+    }
+
     async fn decide(&self, room: &KeptRoom, exchange: &mut Exchange, shown: Option<RequestId>) -> Verdict {
         let now = exchange.began_at / 1_000_000;
+        if self.passed_since(room, &exchange.head.headers, seconds(exchange)).is_some() {
+            return Ok(Flow::Next);
+        }
         if let Some(token) = token(&exchange.head.headers)
             && room.admitted(token, now, Sessions::Checked).await?.is_ok()
         {
@@ -113,7 +179,7 @@ impl WaitingRoom {
         let admission = room.admit(shown, seconds(exchange), arrival).await?;
         if let Admission::In(id) | Admission::Waits(id, _) | Admission::Held(id, ..) = admission
             && shown != Some(id)
-            && let Some(cookie) = self.cookie(room, id, exchange.scheme)
+            && let Some(cookie) = self.cookie(&self.cookie, &room.ticket(id), exchange.scheme)
         {
             exchange.note(self.given, cookie);
         }
@@ -150,17 +216,22 @@ impl WaitingRoom {
 
     /// Whose place a request shows.
     fn shown(&self, room: &KeptRoom, headers: &HeaderMap) -> Option<RequestId> {
-        let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
-        let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let mut tickets = pairs.filter(|(name, _)| *name == self.cookie).map(|(_, ticket)| ticket);
-        tickets.find_map(|ticket| room.read_ticket(ticket))
+        cookies(headers, &self.cookie).find_map(|ticket| room.read_ticket(ticket))
     }
 
-    fn cookie(&self, room: &KeptRoom, id: RequestId, scheme: &str) -> Option<HeaderValue> {
+    fn cookie(&self, name: &str, ticket: &str, scheme: &str) -> Option<HeaderValue> {
         let secure = if scheme == "https" { "; Secure" } else { "" };
-        let (name, ticket) = (&self.cookie, room.ticket(id));
         let cookie = format!("{name}={ticket}; Path=/; Max-Age={KEPT}; HttpOnly; SameSite=Lax{secure}");
         HeaderValue::try_from(cookie).ok()
+    }
+}
+
+impl OnFinish for WaitingRoom {
+    fn on_finish(&self, exchange: &Exchange, outcome: &Outcome) {
+        let Some(room) = self.room.as_ref().filter(|_| exchange.figures(self.passed) == [1]) else { return };
+        let took = u64::try_from(outcome.took.as_micros()).unwrap_or(u64::MAX);
+        let activation = self.activation.unwrap_or_default();
+        room.passed(ending(outcome), &activation, exchange.began_at.saturating_add(took));
     }
 }
 
@@ -178,6 +249,13 @@ impl OnResponse for WaitingRoom {
             head.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         }
     }
+}
+
+/// The values of cookies of this name.
+fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
+    let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(known, _)| *known == name).map(|(_, value)| value)
 }
 
 /// How many seconds somebody need not ask again: the longer the line, the longer.

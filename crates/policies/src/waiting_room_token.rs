@@ -5,12 +5,15 @@ use std::sync::Arc;
 use futures::FutureExt;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, StatusCode};
-use pipeline::{AskOnRequest, ChainBuilder, Exchange, Flow, Policy, Stage, Step, Verdict};
+use pipeline::{
+    AskOnRequest, ChainBuilder, Exchange, Figures, Flow, OnFinish, Outcome, Policy, Stage, Step, Verdict,
+};
 use problem::{Finding, Pointer, Problem, ProblemKind};
-use rooms::{Denied, KeptRoom, Sessions};
+use rooms::{Activation, Denied, KeptRoom, Sessions};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::waiting_room::activation::ending;
 use crate::waiting_room_api::{NoRooms, room};
 
 /// The request has no token of the waiting room.
@@ -27,7 +30,8 @@ pub static WAITING_ROOM_TOKEN_REFUSED: ProblemKind = ProblemKind {
     title: "The token of the waiting room does not open",
 };
 
-/// Lets a request pass that holds an access token of a waiting room, bare or behind `Bearer`.
+/// Lets a request pass that holds an access token of a waiting room, bare or behind `Bearer`. What is let through is measured,
+/// for the room's adaptive inlet.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -61,6 +65,8 @@ pub struct WaitingRoomToken {
     room: Option<Arc<KeptRoom>>,
     header: HeaderName,
     sessions: Sessions,
+    /// 1 once a request was let through.
+    passed: Figures<1>,
 }
 
 impl Policy for WaitingRoomToken {
@@ -76,11 +82,13 @@ impl Policy for WaitingRoomToken {
             SessionsHeeded::Ignored => Sessions::Ignored,
             SessionsHeeded::Checked => Sessions::Checked,
         };
-        Ok(Self { room: room(&config.room, &at.at("room"), chain)?, header, sessions })
+        let kept = room(&config.room, &at.at("room"), chain)?;
+        Ok(Self { room: kept, header, sessions, passed: chain.figures() })
     }
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
-        chain.ask_on_request(self);
+        chain.ask_on_request(self.clone());
+        chain.on_finish(self);
     }
 }
 
@@ -95,14 +103,34 @@ impl AskOnRequest for WaitingRoomToken {
         let now = exchange.began_at / 1_000_000;
         // Keys are at hand but for the first time.
         if let Some(verdict) = self.judge(room, token, now).now_or_never() {
-            return Step::Now(verdict);
+            return Step::Now(self.noted(verdict, room, exchange));
         }
         let token = token.to_owned();
-        Step::Wait(Box::pin(async move { self.judge(room, &token, now).await }))
+        Step::Wait(Box::pin(async move {
+            let verdict = self.judge(room, &token, now).await;
+            self.noted(verdict, room, exchange)
+        }))
+    }
+}
+
+impl OnFinish for WaitingRoomToken {
+    fn on_finish(&self, exchange: &Exchange, outcome: &Outcome) {
+        let Some(room) = self.room.as_ref().filter(|_| exchange.figures(self.passed) == [1]) else { return };
+        let took = u64::try_from(outcome.took.as_micros()).unwrap_or(u64::MAX);
+        room.passed(ending(outcome), &Activation::default(), exchange.began_at.saturating_add(took));
     }
 }
 
 impl WaitingRoomToken {
+    /// What is let through is measured, for the room's adaptive inlet.
+    fn noted(&self, verdict: Verdict, room: &KeptRoom, exchange: &mut Exchange) -> Verdict {
+        if matches!(verdict, Ok(Flow::Next)) {
+            exchange.set_figures(self.passed, [1]);
+            room.passes();
+        }
+        verdict
+    }
+
     async fn judge(&self, room: &KeptRoom, token: &str, now: u64) -> Verdict {
         match room.admitted(token, now, self.sessions).await? {
             Ok(_) => Ok(Flow::Next),

@@ -135,6 +135,7 @@ fn settings(durability: Durability) -> Settings {
         inlet: Inlet::Manual,
         durability,
         openid: None,
+        alarm: None,
         metrics_events: false,
     }
 }

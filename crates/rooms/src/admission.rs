@@ -57,7 +57,7 @@ impl KeptRoom {
     /// Lets a visitor in whose turn it is, and gives one a place who has none.
     pub async fn admit(&self, known: Option<RequestId>, now: Seconds, arrival: Arrival) -> Result<Admission, Trouble> {
         self.be_on_time(now).await?;
-        if self.look(Room::state)? == State::PassingEverybody {
+        if self.state_now(now)? == State::PassingEverybody {
             return Ok(Admission::Passes);
         }
         if let Some(id) = known {

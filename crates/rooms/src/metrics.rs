@@ -16,12 +16,16 @@ pub struct Reading {
     pub active: u64,
     /// What happened in it, and how often.
     pub happened: Vec<(Kind, u64)>,
+    /// How many visitors a second its adaptive inlet lets in, if it has one.
+    pub inflow: Option<f64>,
+    /// Whether visitors have to wait, where the room activates by itself.
+    pub is_active: bool,
 }
 
 /// Shows, at every scrape, what `read` then knows of the rooms.
 pub fn show(registry: &Registry, read: impl Fn() -> Vec<Reading> + Send + Sync + 'static) {
     registry.collect_with(move |scrape| {
-        for Reading { room, counters, active, happened } in read() {
+        for Reading { room, counters, active, happened, inflow, is_active } in read() {
             scrape.gauge(&PLACES, &[&room], f64::from(counters.queue));
             scrape.gauge(&SERVING, &[&room], signed(counters.serving));
             scrape.gauge(&WAITING, &[&room], signed(counters.waiting()));
@@ -33,6 +37,10 @@ pub fn show(registry: &Registry, read: impl Fn() -> Vec<Reading> + Send + Sync +
             for (kind, count) in happened {
                 scrape.counter(&EVENTS, &[&room, kind.name()], unsigned(count));
             }
+            if let Some(inflow) = inflow {
+                scrape.gauge(&INFLOW, &[&room], inflow);
+            }
+            scrape.gauge(&ACTIVE, &[&room], f64::from(u8::from(is_active)));
             scrape.gauge(&STATE, &[&room, counters.state.name()], 1.0);
         }
     });
@@ -69,6 +77,16 @@ static EVENTS: Definition = define(
     "vestibule_room_events",
     "What happened in a waiting room since this process has it.",
     &["room", "type"],
+);
+static INFLOW: Definition = define(
+    "vestibule_room_inflow",
+    "Visitors a second that the adaptive inlet of a waiting room lets in.",
+    &["room"],
+);
+static ACTIVE: Definition = define(
+    "vestibule_room_active",
+    "1 while visitors have to wait in a waiting room that activates by itself.",
+    &["room"],
 );
 static STATE: Definition =
     define("vestibule_room_state", "1 with the state that a waiting room is in.", &["room", "state"]);

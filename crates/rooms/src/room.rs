@@ -1,16 +1,21 @@
 //! A room that is kept: what happens in it is written down first.
 
+mod due;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
 use parking_lot::Mutex;
 use waiting_room::{
-    Cause, Counters, Ending, Event, Issuing, JoinKey, Joining, NotJoined, Notice, Place, Position, Refusal, RequestId,
-    Room, Rules, Seconds, State, Token, Turn,
+    Cause, Counters, Ending, Event, Issuing, JoinKey, Joining, NotJoined, Position, Refusal, RequestId, Room, Seconds,
+    State, Token, Turn,
 };
 
 use crate::events::Tally;
+use crate::gate::Gate;
+use crate::inflow::Inflow;
 use crate::keys::{Desk, Keys, NoKeys};
 use crate::log::{Log, NotKept, Written};
 use crate::presence::Seen;
@@ -21,6 +26,8 @@ use crate::turns::MayWrite;
 use crate::waits::Waits;
 use crate::watching::Watchers;
 use crate::wire;
+
+pub use self::due::Left;
 
 /// Why something cannot be done now.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +58,9 @@ pub struct KeptRoom {
     waits: Waits,
     happened: Tally,
     seen: Seen,
+    gate: Gate,
+    /// Whether the alarm rings that the clock's inlet heeds.
+    is_alarmed: AtomicBool,
     held: Mutex<Held>,
 }
 
@@ -62,6 +72,7 @@ struct Held {
     pictured: u64,
     /// When it was last looked at what is counted, for others.
     measured: Seconds,
+    steering: Inflow,
 }
 
 /// A turn that was taken.
@@ -95,21 +106,10 @@ pub struct Wish {
     pub validity: Option<u32>,
 }
 
-/// Whose visits ended, as a site tells it.
-#[derive(Clone, Debug, Default)]
-pub struct Left {
-    /// How many left.
-    pub exited: Option<u64>,
-    /// Those who did what they came for.
-    pub completed: Vec<RequestId>,
-    /// Those who went away.
-    pub abandoned: Vec<RequestId>,
-}
-
 impl KeptRoom {
     pub(crate) fn new(name: &str, settings: Settings, log: Arc<dyn Log>, secrets: (Keys, Tickets, Desk)) -> Self {
         let (keys, tickets, desk) = secrets;
-        let held = Held { room: Room::default(), record: Vec::new(), pictured: 0, measured: 0 };
+        let held = Held { room: Room::default(), record: Vec::new(), pictured: 0, measured: 0, steering: Inflow::default() };
         Self {
             name: name.into(),
             settings: ArcSwap::from_pointee(settings),
@@ -121,6 +121,8 @@ impl KeptRoom {
             waits: Waits::default(),
             happened: Tally::default(),
             seen: Seen::default(),
+            gate: Gate::default(),
+            is_alarmed: AtomicBool::new(false),
             held: Mutex::new(held),
         }
     }
@@ -155,6 +157,20 @@ impl KeptRoom {
     /// How often what happened in it since this process has it.
     pub fn happened(&self) -> &Tally {
         &self.happened
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Whether the alarm rings that the clock's inlet heeds.
+    pub(crate) fn alarm(&self, rings: bool) {
+        self.is_alarmed.store(rings, Ordering::Relaxed);
+    }
+
+    /// How many visitors a second its adaptive inlet lets in, if it has one.
+    pub fn inflow(&self) -> Option<f64> {
+        matches!(self.settings.load().inlet, Inlet::Adaptive(_)).then(|| self.held.lock().steering.rate())
     }
 
     pub(crate) fn desk(&self) -> &Desk {
@@ -312,91 +328,6 @@ impl KeptRoom {
         Ok(changed)
     }
 
-    /// Ends visits, and lets in whoever fits if the room has an inlet of a size. Returns the serving number.
-    pub async fn left(&self, left: Left, now: Seconds) -> Result<i64, Trouble> {
-        let settings = self.settings.load_full();
-        let turn = self.may_write().await?;
-        let (serving, written) = {
-            let mut held = self.held.lock();
-            let (mut ended, mut written) = (0, None);
-            let completed = left.completed.iter().map(|id| (id, Ending::Completed));
-            for (id, ending) in completed.chain(left.abandoned.iter().map(|id| (id, Ending::Abandoned))) {
-                if let Ok(event) = held.room.end(*id, ending, now) {
-                    written = Some(self.happen(&mut held, &event)?);
-                    ended += 1;
-                }
-            }
-            // Who leaves while nobody can come in makes room for when that is over.
-            let lets_in = matches!(held.room.state(), State::Open | State::Paused);
-            if let (Inlet::MaxSize(inlet), true) = (settings.inlet, lets_in) {
-                let due = inlet.due(Notice { exited: left.exited, ended }, held.room.active(now));
-                if let Some(by) = due {
-                    written = self.let_in(&mut held, by, now, &settings.rules)?.or(written);
-                }
-            }
-            (held.room.counters().serving, written)
-        };
-        drop(turn);
-        if let Some(written) = written {
-            self.settled(&written).await?;
-        }
-        Ok(serving)
-    }
-
-    /// Does what is due by now: turns that are over, and the inlet of the clock.
-    pub(crate) fn tick(&self, now: Seconds) -> Result<(), NotKept> {
-        let settings = self.settings.load();
-        let mut held = self.held.lock();
-        held.room.forget(now);
-        self.catch_up(&mut held, now)?;
-        while let Some(event) = held.room.sweep(now, &settings.rules) {
-            self.happen(&mut held, &event)?;
-        }
-        if let Inlet::Periodic(inlet) = settings.inlet {
-            if let Some(by) = inlet.due(&held.room, now) {
-                self.let_in(&mut held, by.into(), now, &settings.rules)?;
-            }
-        }
-        if settings.metrics_events && now.saturating_sub(held.measured) >= MINUTE {
-            held.measured = now;
-            let event = held.room.measure(now);
-            self.happen(&mut held, &event)?;
-        }
-        if settings.rules.presence.is_some() {
-            self.seen.tend(&held.room, now);
-        }
-        let counters = held.room.counters();
-        drop(held);
-        let waits = self.waits.note(counters, now);
-        self.watchers.tick(counters, &waits);
-        Ok(())
-    }
-
-    /// There is a sign of whoever has this place: they wait, and are there.
-    pub(crate) fn seen(&self, position: Position, now: Seconds) {
-        if self.settings.load().rules.presence.is_some() {
-            self.seen.note(position, now);
-        }
-    }
-
-    /// Lets so many more in by the room's own inlet, or, if the number is negative, so many fewer.
-    fn let_in(&self, held: &mut Held, by: i64, now: Seconds, rules: &Rules) -> Result<Option<Written>, NotKept> {
-        let events = match (u32::try_from(by), rules.presence) {
-            (Ok(by), Some(presence)) => {
-                let is_here = |position, place: &Place| {
-                    self.seen.is_here(position, place, now, presence.absent_after)
-                };
-                held.room.let_in(by, now, rules, is_here)
-            }
-            (Ok(_) | Err(_), _) => held.room.move_by(by, now, Cause::Inlet, rules).into_iter().collect(),
-        };
-        let mut written = None;
-        for event in &events {
-            written = Some(self.happen(held, event)?);
-        }
-        Ok(written)
-    }
-
     /// Has happen what is decided, if anything is; whether it is, and what can be told of the room then.
     pub(crate) async fn change<R>(
         &self,
@@ -435,6 +366,16 @@ impl KeptRoom {
         Ok(())
     }
 
+    /// Has happen what is decided, if anything is, without waiting for it to be on the disk.
+    pub(crate) fn happens(&self, decide: impl FnOnce(&Room) -> Option<Event>) -> Result<(), NotKept> {
+        self.expect_here()?;
+        let mut held = self.held.lock();
+        if let Some(event) = decide(&held.room) {
+            self.happen(&mut held, &event)?;
+        }
+        Ok(())
+    }
+
     /// Waits until rooms are in this process.
     pub(crate) async fn here(&self) {
         self.log.here().await;
@@ -448,21 +389,26 @@ impl KeptRoom {
         if self.log.is_here() { Ok(()) } else { Err(NotKept::Elsewhere) }
     }
 
-    /// Has the state be what the schedule says by now.
-    pub(crate) fn catch_up_by(&self, now: Seconds) -> Result<(), NotKept> {
+    /// The state that it is in now, by what the schedule says.
+    pub(crate) fn state_now(&self, now: Seconds) -> Result<State, NotKept> {
         self.expect_here()?;
-        self.catch_up(&mut self.held.lock(), now)
+        let mut held = self.held.lock();
+        match self.catch_up(&mut held, now) {
+            // Whose turn it is notes it in a moment.
+            Ok(()) | Err(NotKept::NotOurTurn) => Ok(held.room.state()),
+            Err(cause) => Err(cause),
+        }
     }
 
-    /// As [`Self::catch_up_by`], once it is this node's turn where several have the room.
+    /// Has the state be what the schedule says by now, once it is this node's turn where several have the room.
     pub(crate) async fn be_on_time(&self, now: Seconds) -> Result<(), NotKept> {
-        match self.catch_up_by(now) {
-            Err(NotKept::NotOurTurn) => {
-                let _turn = self.may_write().await?;
-                self.catch_up_by(now)
-            }
-            done => done,
+        self.expect_here()?;
+        let due = self.catch_up(&mut self.held.lock(), now);
+        if due != Err(NotKept::NotOurTurn) {
+            return due;
         }
+        let _turn = self.may_write().await?;
+        self.catch_up(&mut self.held.lock(), now)
     }
 
     fn catch_up(&self, held: &mut Held, now: Seconds) -> Result<(), NotKept> {
@@ -492,6 +438,3 @@ impl KeptRoom {
         }
     }
 }
-
-/// How often it is looked at what is counted, for others.
-const MINUTE: u32 = 60;

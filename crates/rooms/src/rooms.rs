@@ -1,6 +1,6 @@
 //! All rooms of a store: which of them there are, who has them, and what a start reads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -231,6 +231,19 @@ impl Rooms {
             };
             told(&room, done);
         }
+    }
+
+    /// Lets rooms know for which rules alerts are open.
+    pub fn alarm(&self, open: &HashSet<String>) {
+        for room in self.all() {
+            let alarm = room.settings().alarm.clone();
+            room.alarm(alarm.is_some_and(|rule| open.contains(&*rule)));
+        }
+    }
+
+    /// Whether any room heeds an alarm.
+    pub fn heeds_alarms(&self) -> bool {
+        self.all().iter().any(|room| room.settings().alarm.is_some())
     }
 
     /// Takes pictures of rooms once the log is so long that a start would take long. It blocks.

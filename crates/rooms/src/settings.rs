@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use waiting_room::{MaxSize, Periodic, Rules};
+use waiting_room::{Adaptive, MaxSize, Periodic, Rules};
 
 /// What an operator says about a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Settings {
     pub durability: Durability,
     /// What it is for OpenID clients, if it is anything.
     pub openid: Option<Arc<OpenId>>,
+    /// The rule of alerts while whose alert is open the clock's inlet rests.
+    pub alarm: Option<Arc<str>>,
     /// Whether what is counted is written down each minute, for those who are told.
     pub metrics_events: bool,
 }
@@ -44,8 +46,8 @@ impl Settings {
     pub(crate) fn unused(name: &str) -> Self {
         let (event, rules, inlet, durability) =
             (name.into(), Rules::default(), Inlet::default(), Durability::default());
-        let (openid, metrics_events) = (None, false);
-        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid, metrics_events }
+        let (openid, alarm, metrics_events) = (None, None, false);
+        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid, alarm, metrics_events }
     }
 }
 
@@ -59,6 +61,8 @@ pub enum Inlet {
     Periodic(Periodic),
     /// Those who leave.
     MaxSize(MaxSize),
+    /// What is behind the room, by what it answers.
+    Adaptive(Adaptive),
 }
 
 /// When a change counts as made.

@@ -75,6 +75,7 @@ pub(crate) fn settings() -> Settings {
         inlet: Inlet::Manual,
         durability: Durability::Disk,
         openid: None,
+        alarm: None,
         metrics_events: false,
     }
 }

@@ -30,6 +30,7 @@ fn open(folder: &Path) -> (Rooms, Arc<KeptRoom>) {
         inlet: Inlet::Manual,
         durability: Durability::Process,
         openid: None,
+        alarm: None,
         metrics_events: false,
     };
     rooms.set([("sale".to_owned(), settings)]);

@@ -2,6 +2,7 @@
 //!
 //! A trial takes minutes and measures; what must hold on every change is in `crates/acceptance`.
 
+mod adaptive;
 mod billing;
 mod cluster;
 mod faults;
@@ -51,6 +52,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "sessions", run: sessions::run },
     Trial { name: "room", run: room::run },
     Trial { name: "room-cluster", run: room_cluster::run },
+    Trial { name: "adaptive", run: adaptive::run },
     Trial { name: "million-keys", run: keys::million },
     Trial { name: "key-timing", run: keys::timing },
 ];

@@ -1,0 +1,247 @@
+//! What is seen of what is behind a room: how much is under way, how long answers take, how many fail.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use waiting_room::Signals;
+
+/// How a request ended that was let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was answered after this time.
+    Answered(Duration),
+    /// It failed: there was no answer, or one that says so.
+    Failed(Option<Duration>),
+    /// It was not even sent: the circuit is open, or no target is in service.
+    NotSent,
+    /// The client went away before there was an answer, which says nothing.
+    Unknown,
+}
+
+/// What is seen of what is behind a room. Anybody may note at any time, without waiting for anybody.
+pub(crate) struct Sensor {
+    in_flight: AtomicU32,
+    finished: AtomicU32,
+    failed: AtomicU32,
+    unsent: AtomicU32,
+    took: Box<[AtomicU32]>,
+    /// Reads without enough to say something.
+    meager: AtomicU32,
+    recent: Recent,
+}
+
+/// What ended lately, as far as it decides whether visitors have to wait: counts that are halved twice a second.
+#[derive(Default)]
+struct Recent {
+    turn: AtomicU64,
+    finished: AtomicU32,
+    slow: AtomicU32,
+    failed: AtomicU32,
+}
+
+/// What of a thousand requests that ended lately was slow, and failed. None: too few ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    pub(crate) slow: u32,
+    pub(crate) failed: u32,
+}
+
+impl Default for Sensor {
+    fn default() -> Self {
+        let took = (0..BUCKETS).map(|_| AtomicU32::new(0)).collect();
+        let (in_flight, finished, failed, unsent, meager, recent) = Default::default();
+        Self { in_flight, finished, failed, unsent, took, meager, recent }
+    }
+}
+
+impl Sensor {
+    /// A request is let through; so many are under way then.
+    pub(crate) fn begin(&self) -> u32 {
+        self.in_flight.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// It came to its end. `slow` says from when on that counts as slow, and `turn` is the half second that it is.
+    pub(crate) fn end(&self, ending: Ending, slow: Option<Duration>, turn: u64) {
+        // Whoever began counted itself.
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let (took, is_failed) = match ending {
+            Ending::Unknown => return,
+            Ending::Answered(took) => (Some(took), false),
+            Ending::Failed(took) => (took, true),
+            Ending::NotSent => {
+                self.unsent.fetch_add(1, Ordering::Relaxed);
+                (None, true)
+            }
+        };
+        self.finished.fetch_add(1, Ordering::Relaxed);
+        self.turn(turn);
+        self.recent.finished.fetch_add(1, Ordering::Relaxed);
+        if is_failed {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            self.recent.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(took) = took {
+            let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+            if let Some(bucket) = self.took.get(bucket_of(micros)) {
+                bucket.fetch_add(1, Ordering::Relaxed);
+            }
+            if slow.is_some_and(|slow| took > slow) {
+                self.recent.slow.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// What was slow and failed lately.
+    pub(crate) fn parts(&self, turn: u64) -> Option<Parts> {
+        self.turn(turn);
+        let Recent { finished, slow, failed, .. } = &self.recent;
+        let finished = finished.load(Ordering::Relaxed);
+        let of_a_thousand = |count: &AtomicU32| {
+            let count = u64::from(count.load(Ordering::Relaxed)) * 1000 / u64::from(finished.max(1));
+            u32::try_from(count).unwrap_or(u32::MAX)
+        };
+        (finished >= ENOUGH).then(|| Parts { slow: of_a_thousand(slow), failed: of_a_thousand(failed) })
+    }
+
+    /// Halves what is remembered, once for each half second.
+    fn turn(&self, turn: u64) {
+        let before = self.recent.turn.fetch_max(turn, Ordering::Relaxed);
+        let passed = u32::try_from(turn.saturating_sub(before)).unwrap_or(u32::MAX);
+        if passed == 0 {
+            return;
+        }
+        for count in [&self.recent.finished, &self.recent.slow, &self.recent.failed] {
+            let halved = |count: u32| Some(count.checked_shr(passed).unwrap_or(0));
+            // It always says what to store.
+            drop(count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, halved));
+        }
+    }
+
+    /// What was seen since this was asked last; nothing, until there is enough to say something.
+    pub(crate) fn signals(&self) -> Signals {
+        let in_flight = self.in_flight();
+        let unsent = self.unsent.load(Ordering::Relaxed);
+        let counts: Vec<u32> = self.took.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
+        let answered: u32 = counts.iter().fold(0, |sum, count| sum.saturating_add(*count));
+        let (finished, failed) = (self.finished.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
+        let is_broken = unsent > 0 && finished <= unsent;
+        let is_meager = finished < ENOUGH && self.meager.fetch_add(1, Ordering::Relaxed) < MEAGER;
+        if is_meager && !is_broken {
+            return Signals { in_flight, ..Signals::default() };
+        }
+        self.meager.store(0, Ordering::Relaxed);
+        for (bucket, count) in self.took.iter().zip(&counts) {
+            bucket.fetch_sub(*count, Ordering::Relaxed);
+        }
+        self.finished.fetch_sub(finished, Ordering::Relaxed);
+        self.failed.fetch_sub(failed, Ordering::Relaxed);
+        self.unsent.fetch_sub(unsent, Ordering::Relaxed);
+        Signals { finished, failed, slow: slow(&counts, answered), in_flight, is_broken }
+    }
+}
+
+/// What 95 of 100 took at most.
+fn slow(counts: &[u32], all: u32) -> Option<u32> {
+    if all == 0 {
+        return None;
+    }
+    let within = u64::from(all) * 95 / 100;
+    let mut sum = 0_u64;
+    for (index, count) in counts.iter().enumerate() {
+        sum += u64::from(*count);
+        if sum > within {
+            return Some(middle_of(index));
+        }
+    }
+    None
+}
+
+/// Sixteen to each doubling: they are some four per cent from one to the next.
+fn bucket_of(micros: u32) -> usize {
+    let value = micros.max(STEPS);
+    let doublings = value.ilog2() - STEPS.ilog2();
+    let step = (value >> doublings) - STEPS;
+    (doublings * STEPS + step) as usize
+}
+
+/// What is in the middle of a bucket.
+fn middle_of(index: usize) -> u32 {
+    let index = u32::try_from(index).unwrap_or(u32::MAX);
+    let (doublings, step) = (index / STEPS, index % STEPS);
+    let lowest = u64::from(STEPS + step) << doublings;
+    u32::try_from(lowest + (1_u64 << doublings) / 2).unwrap_or(u32::MAX)
+}
+
+const STEPS: u32 = 16;
+/// Up to an hour and more.
+const BUCKETS: u32 = (32 - 4) * STEPS;
+/// So many requests say something.
+const ENOUGH: u32 = 20;
+/// So many times it is waited for enough of them.
+const MEAGER: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(millis: u64) -> Ending {
+        Ending::Answered(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn what_95_of_100_took_is_told_to_a_few_per_cent() {
+        for took in [1, 7, 50, 300, 2_000, 60_000] {
+            let sensor = Sensor::default();
+            for number in 0..100 {
+                sensor.begin();
+                sensor.end(millis(if number < 90 { took / 2 } else { took }), None, 0);
+            }
+            let told = f64::from(sensor.signals().slow.unwrap());
+            let expected = f64::from(u32::try_from(took).unwrap()) * 1000.0;
+            assert!((told / expected - 1.0).abs() < 0.05, "{told} for {expected}");
+        }
+        for micros in [0, 15, 16, 17, 31, 32, 1_000_000, u32::MAX] {
+            assert!(bucket_of(micros) < BUCKETS as usize);
+            let told = f64::from(middle_of(bucket_of(micros)));
+            assert!(micros < 16 || (told / f64::from(micros) - 1.0).abs() < 0.05, "{micros}: {told}");
+        }
+    }
+
+    #[test]
+    fn few_requests_are_gathered_until_they_say_something() {
+        let sensor = Sensor::default();
+        sensor.begin();
+        for _ in 0..10 {
+            sensor.begin();
+            sensor.end(millis(9), None, 0);
+        }
+        assert_eq!(sensor.signals(), Signals { in_flight: 1, ..Signals::default() });
+        for _ in 0..10 {
+            sensor.begin();
+            sensor.end(Ending::Failed(Some(Duration::from_millis(9))), None, 0);
+        }
+        let signals = sensor.signals();
+        assert_eq!((signals.finished, signals.failed, signals.in_flight, signals.is_broken), (20, 10, 1, false));
+        sensor.begin();
+        sensor.end(Ending::NotSent, None, 0);
+        assert!(sensor.signals().is_broken);
+        assert_eq!(sensor.signals(), Signals { in_flight: 1, ..Signals::default() });
+    }
+
+    #[test]
+    fn what_was_slow_is_forgotten_within_seconds() {
+        let sensor = Sensor::default();
+        let slow = Some(Duration::from_millis(100));
+        for took in [50, 150].repeat(20) {
+            sensor.begin();
+            sensor.end(millis(took), slow, 10);
+        }
+        assert_eq!(sensor.parts(10), Some(Parts { slow: 500, failed: 0 }));
+        assert_eq!(sensor.parts(11), Some(Parts { slow: 500, failed: 0 }));
+        assert_eq!(sensor.parts(13), None);
+    }
+}
