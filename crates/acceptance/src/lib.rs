@@ -63,9 +63,15 @@ mod records;
 #[cfg(test)]
 mod room;
 #[cfg(test)]
+mod room_activation;
+#[cfg(test)]
 mod room_cluster;
 #[cfg(test)]
+mod room_events;
+#[cfg(test)]
 mod room_signing;
+#[cfg(test)]
+mod room_states;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
@@ -88,12 +94,6 @@ mod tunnels;
 mod usage_events;
 #[cfg(test)]
 mod usage_nats;
-#[cfg(test)]
-mod room_activation;
-#[cfg(test)]
-mod room_events;
-#[cfg(test)]
-mod room_states;
 #[cfg(test)]
 mod waiting_room;
 #[cfg(test)]

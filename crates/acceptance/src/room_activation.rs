@@ -64,8 +64,7 @@ async fn failures_of_what_is_behind_activate_it_too() {
 #[tokio::test]
 async fn a_room_that_is_closed_lets_nobody_pass_though_nobody_has_to_wait() {
     let shop = Stub::saying("sold").await;
-    let gateway =
-        serving(&shop, "schedule: {closes: \"2020-01-01T00:00:00Z\"}", "activates: {in_flight: 1000}").await;
+    let gateway = serving(&shop, "schedule: {closes: \"2020-01-01T00:00:00Z\"}", "activates: {in_flight: 1000}").await;
     testkit::until("it is closed", async || browse(&gateway, "").await.status == 403).await;
 }
 

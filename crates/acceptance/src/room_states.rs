@@ -70,7 +70,9 @@ async fn before_it_opens_a_room_says_when_and_gives_no_places() {
 
     let page = scene.browse("").await;
     assert_eq!((page.status, page.header("set-cookie")), (503, None));
-    assert!(page.text().contains("It opens at <time datetime=\"2099-12-01T10:00:00Z\">2099-12-01 10:00:00 UTC</time>."));
+    assert!(
+        page.text().contains("It opens at <time datetime=\"2099-12-01T10:00:00Z\">2099-12-01 10:00:00 UTC</time>.")
+    );
     let problem = scene.ask("").await;
     assert_eq!((problem.status, problem.problem().as_str()), (503, "waiting-room-not-open"));
     assert_eq!(json_of(&problem)["opens_at"], "2099-12-01T10:00:00Z");
@@ -136,11 +138,18 @@ async fn a_room_that_is_paused_is_so_after_a_restart_until_somebody_opens_it() {
 async fn a_schedule_that_cannot_be_kept_is_a_finding() {
     for (schedule, expected) in [
         ("", "/rooms/sale/schedule: says nothing"),
-        ("opens: \"2026-12-01T10:00:00Z\", pre_queue: \"2026-12-01T10:00:00Z\"", "/schedule/opens: is not after `pre_queue`"),
-        ("opens: \"2026-12-01T10:00:00Z\", closes: \"2026-12-01T09:00:00Z\"", "/schedule/closes: is not after what it closes"),
+        (
+            "opens: \"2026-12-01T10:00:00Z\", pre_queue: \"2026-12-01T10:00:00Z\"",
+            "/schedule/opens: is not after `pre_queue`",
+        ),
+        (
+            "opens: \"2026-12-01T10:00:00Z\", closes: \"2026-12-01T09:00:00Z\"",
+            "/schedule/closes: is not after what it closes",
+        ),
     ] {
         let findings =
-            Gateway::refusing(&format!("store: {{embedded: ./data}}\nrooms: {{sale: {{schedule: {{{schedule}}}}}}}")).await;
+            Gateway::refusing(&format!("store: {{embedded: ./data}}\nrooms: {{sale: {{schedule: {{{schedule}}}}}}}"))
+                .await;
         assert!(findings.contains(expected), "{expected}: {findings}");
     }
 }

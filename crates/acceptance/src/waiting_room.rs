@@ -204,11 +204,10 @@ async fn who_watches_is_told_of_changes_and_comes_again_after_an_upgrade() {
         (head.header("access-control-allow-origin"), head.header("cache-control")),
         (Some("*"), Some("no-store"))
     );
-    let told =
-        |serving: u32| {
-            let counted = format!("\"serving_counter\":{serving},\"queue_counter\":1,\"waiting_num\":1");
-            format!("data: {{{counted},\"state\":\"open\"}}\n\n")
-        };
+    let told = |serving: u32| {
+        let counted = format!("\"serving_counter\":{serving},\"queue_counter\":1,\"waiting_num\":1");
+        format!("data: {{{counted},\"state\":\"open\"}}\n\n")
+    };
     assert_eq!(String::from_utf8(watcher.chunk().await).unwrap(), format!("retry: 3000\n{}", told(0)));
 
     scene.let_in(5).await;

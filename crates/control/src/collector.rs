@@ -14,7 +14,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use upstream::Below;
 
-
 /// A collector, and how it is asked.
 pub(crate) struct Collector(Receiver);
 

@@ -29,8 +29,8 @@ use crate::jobs;
 use crate::keeping::{self, Keeping};
 use crate::observing::{self, Log, Shipments};
 use crate::receivers;
-use crate::{room_events, rooms};
 use crate::start_error::StartError;
+use crate::{room_events, rooms};
 
 /// Label sets of one metric, beyond which exchanges are counted as `other`.
 const LABEL_SETS: usize = 20_000;
@@ -112,7 +112,7 @@ impl Node {
         let spans = document.tracing.as_ref().map(|_| SpanQueue::new(SPANS));
         let collector = document.tracing.as_ref().map(Collector::of).transpose().map_err(all)?;
         let exports = events::exports(document).map_err(all)?;
-        let room_exports = room_events::exports(document, keeping.as_ref()).map_err(all)?;
+        let room_exports = room_events::exports(document, keeping.as_deref()).map_err(all)?;
         let sampler = document.tracing.as_ref().map(|tracing| Sampler::new(tracing.sample, Callers::Decide));
 
         prepare(keeping.as_ref(), document).map_err(all)?;

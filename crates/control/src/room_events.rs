@@ -126,5 +126,4 @@ fn kind_of(kind: RoomEventType) -> Kind {
 }
 
 /// Two gigabytes wait for a sink, some fifty million joins: rooms must go on when a sink is away.
-const TERMS: Terms =
-    Terms { what: "waiting rooms", begins: Begins::WithThisProcess, most_segments: Some(512) };
+const TERMS: Terms = Terms { what: "waiting rooms", begins: Begins::WithThisProcess, most_segments: Some(512) };

@@ -356,29 +356,33 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         if let Some(schedule) = room.schedule {
             check_schedule(schedule, &at.at("schedule"), &mut wrong);
         }
-        if let Some(Inlet::Adaptive(inlet)) = &room.inlet {
-            let at = at.at("inlet").at("adaptive");
-            if inlet.latency.duration().is_zero() {
-                wrong(&at.at("latency"), "is no time at all");
-            }
-            if inlet.most_per_minute < inlet.least_per_minute.max(1) {
-                wrong(&at.at("most_per_minute"), "is less than `least_per_minute`, or nobody");
-            }
-        }
-        if let Some(Inlet::Periodic(inlet)) = &room.inlet {
-            let at = at.at("inlet").at("periodic");
-            if inlet.every.duration().as_secs() == 0 {
-                wrong(&at.at("every"), "is less than a second");
-            }
-            if let Some(rule) = inlet.unless_alert.as_ref().filter(|rule| !is_rule(document, rule)) {
-                wrong(&at.at("unless_alert"), &format!("there is no rule `{rule}` in `alerts`"));
-            }
-            if inlet.from.zip(inlet.until).is_some_and(|(from, until)| until <= from) {
-                wrong(&at.at("until"), "is not after `from`");
-            }
-        }
+        check_inlet(document, room, &at.at("inlet"), &mut wrong);
     }
     findings
+}
+
+fn check_inlet(document: &Document, room: &WaitingRoom, at: &Pointer, wrong: &mut impl FnMut(&Pointer, &str)) {
+    if let Some(Inlet::Adaptive(inlet)) = &room.inlet {
+        let at = at.at("adaptive");
+        if inlet.latency.duration().is_zero() {
+            wrong(&at.at("latency"), "is no time at all");
+        }
+        if inlet.most_per_minute < inlet.least_per_minute.max(1) {
+            wrong(&at.at("most_per_minute"), "is less than `least_per_minute`, or nobody");
+        }
+    }
+    if let Some(Inlet::Periodic(inlet)) = &room.inlet {
+        let at = at.at("periodic");
+        if inlet.every.duration().as_secs() == 0 {
+            wrong(&at.at("every"), "is less than a second");
+        }
+        if let Some(rule) = inlet.unless_alert.as_ref().filter(|rule| !is_rule(document, rule)) {
+            wrong(&at.at("unless_alert"), &format!("there is no rule `{rule}` in `alerts`"));
+        }
+        if inlet.from.zip(inlet.until).is_some_and(|(from, until)| until <= from) {
+            wrong(&at.at("until"), "is not after `from`");
+        }
+    }
 }
 
 /// Whether a document has a rule of alerts by this name.
@@ -405,7 +409,6 @@ fn settings(document: &Document) -> Vec<(String, Settings)> {
 }
 
 fn compiled(name: &str, room: &WaitingRoom) -> Settings {
-    let whole = |span: model::units::Span| u32::try_from(span.duration().as_secs()).unwrap_or(u32::MAX);
     let pass_on = match room.expired_turns {
         ExpiredTurns::PassedOn => PassOn::ToTheNext,
         ExpiredTurns::Lost => PassOn::Lost,
@@ -418,10 +421,9 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
                 RoomCompatibility::Mended => Compatibility::Mended,
                 RoomCompatibility::Strict => Compatibility::Strict,
             },
-            presence: room.presence.map(|presence| Presence {
-                absent_after: whole(presence.absent_after),
-                grace: whole(presence.grace),
-            }),
+            presence: room
+                .presence
+                .map(|presence| Presence { absent_after: whole(presence.absent_after), grace: whole(presence.grace) }),
             schedule: room.schedule.map_or_else(Schedule::default, |schedule| Schedule {
                 pre_queue: schedule.pre_queue.map(Moment::seconds),
                 opens: schedule.opens.map(Moment::seconds),
@@ -430,24 +432,7 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
         },
         issuer: room.token.issuer.as_deref().map_or_else(|| format!("vestibule:room:{name}").into(), Into::into),
         validity: whole(room.token.validity),
-        inlet: match &room.inlet {
-            None => rooms::Inlet::Manual,
-            Some(Inlet::Periodic(inlet)) => rooms::Inlet::Periodic(Periodic {
-                by: inlet.by,
-                every: whole(inlet.every),
-                from: inlet.from.map_or(0, Moment::seconds),
-                until: inlet.until.map(Moment::seconds),
-            }),
-            Some(Inlet::MaxSize(inlet)) => rooms::Inlet::MaxSize(MaxSize { size: inlet.size }),
-            Some(Inlet::Adaptive(inlet)) => rooms::Inlet::Adaptive(Adaptive {
-                target: u32::try_from(inlet.latency.duration().as_micros()).unwrap_or(u32::MAX),
-                failures: u32::from(inlet.failures.percent()) * 10,
-                least: inlet.least_per_minute,
-                most: inlet.most_per_minute,
-                in_flight: inlet.in_flight,
-                settles: whole(inlet.settles),
-            }),
-        },
+        inlet: inlet(room.inlet.as_ref()),
         alarm: match &room.inlet {
             Some(Inlet::Periodic(inlet)) => inlet.unless_alert.as_deref().map(Into::into),
             Some(Inlet::MaxSize(_) | Inlet::Adaptive(_)) | None => None,
@@ -466,6 +451,32 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
             RoomDurability::Process => rooms::Durability::Process,
         },
     }
+}
+
+fn inlet(written: Option<&Inlet>) -> rooms::Inlet {
+    match written {
+        None => rooms::Inlet::Manual,
+        Some(Inlet::Periodic(inlet)) => rooms::Inlet::Periodic(Periodic {
+            by: inlet.by,
+            every: whole(inlet.every),
+            from: inlet.from.map_or(0, Moment::seconds),
+            until: inlet.until.map(Moment::seconds),
+        }),
+        Some(Inlet::MaxSize(inlet)) => rooms::Inlet::MaxSize(MaxSize { size: inlet.size }),
+        Some(Inlet::Adaptive(inlet)) => rooms::Inlet::Adaptive(Adaptive {
+            target: u32::try_from(inlet.latency.duration().as_micros()).unwrap_or(u32::MAX),
+            failures: u32::from(inlet.failures.percent()) * 10,
+            least: inlet.least_per_minute,
+            most: inlet.most_per_minute,
+            in_flight: inlet.in_flight,
+            settles: whole(inlet.settles),
+        }),
+    }
+}
+
+/// In whole seconds.
+fn whole(span: model::units::Span) -> u32 {
+    u32::try_from(span.duration().as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Characters of a client's secret.

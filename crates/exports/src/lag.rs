@@ -99,12 +99,20 @@ pub static OF_USAGE: Names = Names {
         "How old the usage record is that a sink has to confirm next.",
         Unit::Seconds,
     ),
-    lost: define("vestibule_event_sink_lost_segments", "Parts of the usage journal that a sink never got.", Unit::Count),
+    lost: define(
+        "vestibule_event_sink_lost_segments",
+        "Parts of the usage journal that a sink never got.",
+        Unit::Count,
+    ),
 };
 
 /// Of what happens in waiting rooms.
 pub static OF_ROOMS: Names = Names {
-    events: define("vestibule_room_event_sink_events", "Events of waiting rooms that a sink has confirmed.", Unit::Count),
+    events: define(
+        "vestibule_room_event_sink_events",
+        "Events of waiting rooms that a sink has confirmed.",
+        Unit::Count,
+    ),
     failures: define(
         "vestibule_room_event_sink_failures",
         "Batches of events of waiting rooms that a sink did not take.",

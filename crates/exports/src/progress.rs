@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use journal::{Consumer, Journal, Next, SegmentId, SegmentReader};
 use crate::export::{Begins, NotSent, consumer_of};
 use crate::lag::Lag;
 use crate::{Reading, Records};
+use journal::{Consumer, Journal, Next, SegmentId, SegmentReader};
 
 /// Where a sink has come to.
 pub(crate) struct Progress {

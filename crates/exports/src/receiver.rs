@@ -18,12 +18,7 @@ pub struct Receiver {
 
 impl Receiver {
     /// The service at a URL, or what is wrong with that. `advice` says what to write.
-    pub fn of(
-        name: &str,
-        url: &str,
-        below: Below,
-        (at, advice): (&Pointer, &str),
-    ) -> Result<Self, Vec<Finding>> {
+    pub fn of(name: &str, url: &str, below: Below, (at, advice): (&Pointer, &str)) -> Result<Self, Vec<Finding>> {
         let tls = &ClientTls::default();
         let address = Address { name, url, url_at: at, below, tls, at, advice, patience: PATIENCE };
         Ok(Self { recipient: Recipient::compile(&address)?, authorization: None })

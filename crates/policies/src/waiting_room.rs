@@ -9,7 +9,8 @@ use std::sync::Arc;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use pipeline::{
-    AskOnRequest, ChainBuilder, Exchange, Figures, Flow, OnFinish, OnResponse, Outcome, Policy, Slot, Stage, Step, Verdict,
+    AskOnRequest, ChainBuilder, Exchange, Figures, Flow, OnFinish, OnResponse, Outcome, Policy, Slot, Stage, Step,
+    Verdict,
 };
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use rooms::{Activation, Admission, Arrival, KeptRoom, Sessions, Wait};
@@ -18,9 +19,7 @@ use serde::Deserialize;
 use waiting_room::RequestId;
 
 use self::activation::{Activates, Unavailable, WAITING_ROOM_UNAVAILABLE, ending, unasked};
-use self::states::{
-    Told, WAITING_ROOM_CLOSED, WAITING_ROOM_NOT_OPEN, WAITING_ROOM_PAUSED, WAITING_ROOM_PRE_QUEUE,
-};
+use self::states::{Told, WAITING_ROOM_CLOSED, WAITING_ROOM_NOT_OPEN, WAITING_ROOM_PAUSED, WAITING_ROOM_PRE_QUEUE};
 use crate::waiting_room_api::{NoRooms, room};
 use crate::waiting_room_token::bare;
 
@@ -184,7 +183,8 @@ impl WaitingRoom {
             exchange.note(self.given, cookie);
         }
         let title = self.title.as_deref().unwrap_or_default();
-        let told = || Ok::<_, rooms::Trouble>(Told { exchange, title, timetable: room.timetable()?, now: seconds(exchange) });
+        let told =
+            || Ok::<_, rooms::Trouble>(Told { exchange, title, timetable: room.timetable()?, now: seconds(exchange) });
         Ok(match admission {
             Admission::In(_) | Admission::Passes => Flow::Next,
             Admission::Held(_, wait, state) => told()?.held(wait, state),

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, StatusCode};
-use pipeline::{
-    AskOnRequest, ChainBuilder, Exchange, Figures, Flow, OnFinish, Outcome, Policy, Stage, Step, Verdict,
-};
+use pipeline::{AskOnRequest, ChainBuilder, Exchange, Figures, Flow, OnFinish, Outcome, Policy, Stage, Step, Verdict};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use rooms::{Activation, Denied, KeptRoom, Sessions};
 use schemars::JsonSchema;

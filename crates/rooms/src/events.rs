@@ -296,7 +296,12 @@ mod tests {
         let first = of("token_generated")[0];
         assert_eq!(
             (&first["source"], &first["subject"], &first["time"], &first["id"]),
-            (&json!("custom.waitingroom"), &json!("sale"), &json!("2027-01-15T08:00:00Z"), &json!("sale-5-token_generated"))
+            (
+                &json!("custom.waitingroom"),
+                &json!("sale"),
+                &json!("2027-01-15T08:00:00Z"),
+                &json!("sale-5-token_generated")
+            )
         );
     }
 

@@ -172,9 +172,8 @@ fn nobody_waits(room: &Room) -> bool {
     i64::from(counters.queue) <= counters.serving
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "it is less than four")]
 fn place_of(quarter: u64) -> usize {
-    (quarter % 4) as usize
+    usize::try_from(quarter % 4).unwrap_or_default()
 }
 
 /// In microseconds.

@@ -50,8 +50,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_is_let_in_as_fast_as_answers_come() {
-        let adaptive =
-            Adaptive { target: 200_000, failures: 50, least: 60, most: 6_000, in_flight: None, settles: 0 };
+        let adaptive = Adaptive { target: 200_000, failures: 50, least: 60, most: 6_000, in_flight: None, settles: 0 };
         let durability = Durability::Process;
         let scene = Scene::with(Settings { inlet: Inlet::Adaptive(adaptive), durability, ..settings() });
         scene.joined(10_000).await;

@@ -73,16 +73,10 @@ static PASSED_ON: Definition = define(
     "Turns in a waiting room that somebody else got because nobody took them, since its last reset.",
     &["room"],
 );
-static EVENTS: Definition = define(
-    "vestibule_room_events",
-    "What happened in a waiting room since this process has it.",
-    &["room", "type"],
-);
-static INFLOW: Definition = define(
-    "vestibule_room_inflow",
-    "Visitors a second that the adaptive inlet of a waiting room lets in.",
-    &["room"],
-);
+static EVENTS: Definition =
+    define("vestibule_room_events", "What happened in a waiting room since this process has it.", &["room", "type"]);
+static INFLOW: Definition =
+    define("vestibule_room_inflow", "Visitors a second that the adaptive inlet of a waiting room lets in.", &["room"]);
 static ACTIVE: Definition = define(
     "vestibule_room_active",
     "1 while visitors have to wait in a waiting room that activates by itself.",

@@ -109,7 +109,8 @@ pub struct Wish {
 impl KeptRoom {
     pub(crate) fn new(name: &str, settings: Settings, log: Arc<dyn Log>, secrets: (Keys, Tickets, Desk)) -> Self {
         let (keys, tickets, desk) = secrets;
-        let held = Held { room: Room::default(), record: Vec::new(), pictured: 0, measured: 0, steering: Inflow::default() };
+        let held =
+            Held { room: Room::default(), record: Vec::new(), pictured: 0, measured: 0, steering: Inflow::default() };
         Self {
             name: name.into(),
             settings: ArcSwap::from_pointee(settings),

@@ -1,5 +1,6 @@
 //! What is seen of what is behind a room: how much is under way, how long answers take, how many fail.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -19,12 +20,14 @@ pub enum Ending {
 }
 
 /// What is seen of what is behind a room. Anybody may note at any time, without waiting for anybody.
+#[derive(Default)]
 pub(crate) struct Sensor {
     in_flight: AtomicU32,
     finished: AtomicU32,
     failed: AtomicU32,
     unsent: AtomicU32,
-    took: Box<[AtomicU32]>,
+    /// How many took how long. Made when there is something to note: most rooms note nothing.
+    took: OnceLock<Box<[AtomicU32]>>,
     /// Reads without enough to say something.
     meager: AtomicU32,
     recent: Recent,
@@ -46,18 +49,10 @@ pub(crate) struct Parts {
     pub(crate) failed: u32,
 }
 
-impl Default for Sensor {
-    fn default() -> Self {
-        let took = (0..BUCKETS).map(|_| AtomicU32::new(0)).collect();
-        let (in_flight, finished, failed, unsent, meager, recent) = Default::default();
-        Self { in_flight, finished, failed, unsent, took, meager, recent }
-    }
-}
-
 impl Sensor {
-    /// A request is let through; so many are under way then.
-    pub(crate) fn begin(&self) -> u32 {
-        self.in_flight.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    /// A request is let through.
+    pub(crate) fn begin(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
     /// It came to its end. `slow` says from when on that counts as slow, and `turn` is the half second that it is.
@@ -82,7 +77,8 @@ impl Sensor {
         }
         if let Some(took) = took {
             let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
-            if let Some(bucket) = self.took.get(bucket_of(micros)) {
+            let buckets = self.took.get_or_init(|| (0..BUCKETS).map(|_| AtomicU32::new(0)).collect());
+            if let Some(bucket) = buckets.get(bucket_of(micros)) {
                 bucket.fetch_add(1, Ordering::Relaxed);
             }
             if slow.is_some_and(|slow| took > slow) {
@@ -117,7 +113,7 @@ impl Sensor {
         for count in [&self.recent.finished, &self.recent.slow, &self.recent.failed] {
             let halved = |count: u32| Some(count.checked_shr(passed).unwrap_or(0));
             // It always says what to store.
-            drop(count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, halved));
+            let _before = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, halved);
         }
     }
 
@@ -125,7 +121,8 @@ impl Sensor {
     pub(crate) fn signals(&self) -> Signals {
         let in_flight = self.in_flight();
         let unsent = self.unsent.load(Ordering::Relaxed);
-        let counts: Vec<u32> = self.took.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
+        let buckets = self.took.get().map(|buckets| &**buckets).unwrap_or_default();
+        let counts: Vec<u32> = buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
         let answered: u32 = counts.iter().fold(0, |sum, count| sum.saturating_add(*count));
         let (finished, failed) = (self.finished.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
         let is_broken = unsent > 0 && finished <= unsent;
@@ -134,7 +131,7 @@ impl Sensor {
             return Signals { in_flight, ..Signals::default() };
         }
         self.meager.store(0, Ordering::Relaxed);
-        for (bucket, count) in self.took.iter().zip(&counts) {
+        for (bucket, count) in buckets.iter().zip(&counts) {
             bucket.fetch_sub(*count, Ordering::Relaxed);
         }
         self.finished.fetch_sub(finished, Ordering::Relaxed);

@@ -60,7 +60,8 @@ impl Watchers {
 
 /// `waits` are forecasts for 1, 2, 4, ... places: arrays with the least and the most seconds.
 fn message(counters: Counters, waits: &str) -> Bytes {
-    let (queue, serving, waiting, state) = (counters.queue, counters.served(), counters.waiting(), counters.state.name());
+    let (queue, serving, waiting, state) =
+        (counters.queue, counters.served(), counters.waiting(), counters.state.name());
     let waits = if waits.is_empty() { String::new() } else { format!(",\"waits\":[{waits}]") };
     format!(
         "data: {{\"serving_counter\":{serving},\"queue_counter\":{queue},\"waiting_num\":{waiting},\"state\":\"{state}\"{waits}}}\n\n"

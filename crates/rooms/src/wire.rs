@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use journal::wire::{Source, put_bytes, put_number};
-use waiting_room::{By, Cause, Counters, Ending, Event, JoinKey, Noting, RequestId, State};
+use waiting_room::{By, Cause, Counters, Ending, Event, JoinKey, Noting, Position, RequestId, Seconds, State};
 
 /// Writes what happened in a room as its change of this number.
 pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
@@ -49,41 +49,47 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
             put_number(to, u64::from(*at));
             put_signed(to, *serving);
         }
-        Event::Reset { at } => {
-            to.push(RESET);
-            put_number(to, u64::from(*at));
-        }
-        Event::Restored { at } => {
-            to.push(RESTORED);
-            put_number(to, u64::from(*at));
+        Event::Reset { at } => put_at(to, &[RESET], *at),
+        Event::Restored { at } => put_at(to, &[RESTORED], *at),
+        Event::Opened { by, at } => put_at(to, &[OPENED, by_code(*by)], *at),
+        Event::StateChanged { state, by, at } => {
+            put_at(to, &[STATE_CHANGED, state_code(*state), by_code(*by)], *at);
         }
         Event::Skipped { positions, at, noting, serving } => {
-            to.extend_from_slice(&[SKIPPED, noting_code(*noting)]);
-            put_number(to, u64::from(*at));
+            put_at(to, &[SKIPPED, noting_code(*noting)], *at);
             put_signed(to, *serving);
-            put_number(to, positions.len() as u64);
-            // In order, so that most are a byte.
-            let mut last = 0;
-            for position in positions.iter() {
-                put_number(to, u64::from(position.saturating_sub(last)));
-                last = *position;
-            }
+            put_positions(to, positions);
         }
         Event::Measured { counters, active, at } => {
-            to.push(MEASURED);
-            put_number(to, u64::from(*at));
+            put_at(to, &[MEASURED], *at);
             put_number(to, *active);
             put_counters(to, counters);
         }
-        Event::Opened { by, at } => {
-            to.extend_from_slice(&[OPENED, by_code(*by)]);
-            put_number(to, u64::from(*at));
-        }
-        Event::StateChanged { state, by, at } => {
-            to.extend_from_slice(&[STATE_CHANGED, state_code(*state), by_code(*by)]);
-            put_number(to, u64::from(*at));
-        }
     }
+}
+
+fn put_at(to: &mut Vec<u8>, kind: &[u8], at: Seconds) {
+    to.extend_from_slice(kind);
+    put_number(to, u64::from(at));
+}
+
+/// They are in order, so that most are a byte.
+fn put_positions(to: &mut Vec<u8>, positions: &[Position]) {
+    put_number(to, positions.len() as u64);
+    let mut last = 0;
+    for position in positions {
+        put_number(to, u64::from(position.saturating_sub(last)));
+        last = *position;
+    }
+}
+
+fn positions(source: &mut Source<'_>) -> Option<Arc<[Position]>> {
+    let (mut positions, mut last) = (Vec::new(), 0_u32);
+    for _ in 0..source.number()? {
+        last = last.checked_add(source.small()?)?;
+        positions.push(last);
+    }
+    Some(positions.into())
 }
 
 /// Something that happened in a room.
@@ -134,12 +140,7 @@ pub(crate) fn read(record: &[u8]) -> Option<Happened<'_>> {
         SKIPPED => {
             let [noting] = source.array()?;
             let (at, serving) = (source.small()?, signed(&mut source)?);
-            let (mut positions, mut last) = (Vec::new(), 0_u32);
-            for _ in 0..source.number()? {
-                last = last.checked_add(source.small()?)?;
-                positions.push(last);
-            }
-            Event::Skipped { positions: positions.into(), at, noting: noting_of(noting)?, serving }
+            Event::Skipped { positions: positions(&mut source)?, at, noting: noting_of(noting)?, serving }
         }
         MEASURED => {
             let (at, active) = (source.small()?, source.number()?);
@@ -284,11 +285,10 @@ mod tests {
             ),
             (any::<i64>(), any::<u32>(), noting(), cause, any::<i64>())
                 .prop_map(|(by, at, noting, cause, serving)| Event::Moved { by, at, noting, cause, serving }),
-            (any::<u32>(), any::<u32>(), any::<u32>(), any::<String>(), any::<Option<i64>>(), any::<[u8; 16]>()).prop_map(
-                |(position, issued, expires, issuer, row, id)| {
+            (any::<u32>(), any::<u32>(), any::<u32>(), any::<String>(), any::<Option<i64>>(), any::<[u8; 16]>())
+                .prop_map(|(position, issued, expires, issuer, row, id)| {
                     Event::Issued { position, issued, expires, issuer: issuer.into(), row, id: RequestId(id) }
-                }
-            ),
+                }),
             (any::<u32>(), ending, any::<[u8; 16]>(), any::<u32>())
                 .prop_map(|(position, ending, id, at)| Event::Ended { position, ending, id: RequestId(id), at }),
             (any::<u32>(), any::<u32>(), any::<u32>(), noting(), any::<i64>()).prop_map(

@@ -105,7 +105,9 @@ impl Room {
         let known = self.line.token_of(&place);
         match (known, rules.compatibility) {
             (None, _) => self.served(position)?,
-            (Some(_), Compatibility::Strict) if i64::from(position) > self.line.serving => return Err(Refusal::NotServed),
+            (Some(_), Compatibility::Strict) if i64::from(position) > self.line.serving => {
+                return Err(Refusal::NotServed);
+            }
             (Some(_), Compatibility::Strict | Compatibility::Mended) => {}
         }
         if let Some(token) = known {

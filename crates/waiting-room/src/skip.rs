@@ -1,7 +1,7 @@
 //! Who is not there when their turn comes: the next in line gets it at once, and their place waits for them for a while.
 
 use crate::decide::noting;
-use crate::{Cause, Event, Place, Position, Room, Rules, Seconds, State};
+use crate::{Cause, Event, Place, Position, Room, Rules, Seconds, State, Turn};
 
 /// When somebody counts as absent, and what becomes of their turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,13 @@ impl Place {
 
 impl Room {
     /// Lets so many more in by the room's inlet, of those who are there: everybody else on the way is passed over. In order.
-    pub fn let_in(&self, by: u32, now: Seconds, rules: &Rules, is_here: impl Fn(Position, &Place) -> bool) -> Vec<Event> {
+    pub fn let_in(
+        &self,
+        by: u32,
+        now: Seconds,
+        rules: &Rules,
+        is_here: impl Fn(Position, &Place) -> bool,
+    ) -> Vec<Event> {
         let mut events = Vec::new();
         if rules.presence.is_some() {
             let skipped = self.absent(by, is_here);
@@ -52,7 +58,7 @@ impl Room {
         let first = Position::try_from(self.line.serving.max(0)).unwrap_or(Position::MAX).saturating_add(1);
         let (mut skipped, mut left) = (Vec::new(), by);
         let index = crate::line::index(first).unwrap_or(usize::MAX);
-        for (position, place) in (first..).zip(self.line.places.iter_from(index)) {
+        for (place, position) in self.line.places.iter_from(index).zip(first..) {
             if left == 0 || skipped.len() >= MOST_SKIPPED {
                 break;
             }
@@ -77,14 +83,14 @@ impl Room {
         self.line.serving = self.line.serving.saturating_add(passed.into());
     }
 
-    /// How long somebody who was passed over may still take their turn, in seconds. None: they were not.
-    pub(crate) fn grace_of(&self, place: &Place, now: Seconds, rules: &Rules) -> Option<Option<u32>> {
+    /// How the turn of somebody stands who was passed over. None: they were not.
+    pub(crate) fn grace_of(&self, place: &Place, now: Seconds, rules: &Rules) -> Option<Turn> {
         let at = place.skipped_at()?;
         if self.state() == State::PassingEverybody {
             return None;
         }
         let grace = rules.presence?.grace;
-        Some(grace.checked_sub(self.elapsed(at, now)))
+        Some(grace.checked_sub(self.elapsed(at, now)).map_or(Turn::Over, Turn::Open))
     }
 }
 
@@ -99,7 +105,7 @@ const MOST_SKIPPED: usize = 10_000;
 mod tests {
     use super::*;
     use crate::tests::{id, issue, join, join_all, mended};
-    use crate::{Refusal, Turn};
+    use crate::Refusal;
 
     const NOW: Seconds = 1_700_000_000;
 

@@ -25,8 +25,8 @@ impl Room {
 
     /// How the turn of a place stands that is served: it begins when its holder is there and the serving number is reached.
     pub(crate) fn turn(&self, position: Position, place: &Place, now: Seconds, rules: &Rules) -> Turn {
-        if let Some(grace) = self.grace_of(place, now, rules) {
-            return grace.map_or(Turn::Over, Turn::Open);
+        if let Some(turn) = self.grace_of(place, now, rules) {
+            return turn;
         }
         let Some(Expiry { period, .. }) = rules.expiry else { return Turn::Open(u32::MAX) };
         if self.state() == State::PassingEverybody {

@@ -280,12 +280,7 @@ fn tell(
     let worst = slow.iter().map(|part| (part - 1.0).abs()).fold(0.0, f64::max);
     let shown: Vec<String> = slow.iter().map(|part| milliseconds(TARGET.mul_f64(*part))).collect();
     let name = |what: &str| format!("{bears:.0} a second: {what}");
-    section.row(
-        name("p95"),
-        format!("within 15 % of {}", milliseconds(TARGET)),
-        shown.join(", "),
-        worst <= 0.15,
-    );
+    section.row(name("p95"), format!("within 15 % of {}", milliseconds(TARGET)), shown.join(", "), worst <= 0.15);
     let done = within(from, to).count();
     #[expect(clippy::cast_precision_loss, reason = "some thousands")]
     let throughput = done as f64 / Duration::from_secs(seconds).as_secs_f64();

@@ -32,11 +32,8 @@ pub static WAITING_ROOM_PAUSED: ProblemKind = ProblemKind {
 };
 
 /// It is over.
-pub static WAITING_ROOM_CLOSED: ProblemKind = ProblemKind {
-    code: "waiting-room-closed",
-    status: StatusCode::FORBIDDEN,
-    title: "The waiting room is closed",
-};
+pub static WAITING_ROOM_CLOSED: ProblemKind =
+    ProblemKind { code: "waiting-room-closed", status: StatusCode::FORBIDDEN, title: "The waiting room is closed" };
 
 /// Who is told something.
 pub(super) struct Told<'a> {
@@ -88,8 +85,10 @@ impl Told<'_> {
                     Some(opens) => format!("It opens at {}.", moment(opens)),
                     None => "It opens soon.".to_owned(),
                 };
-                let told =
-                    [text.as_str(), "You have a place already, and need not do anything: this page looks again by itself."];
+                let told = [
+                    text.as_str(),
+                    "You have a place already, and need not do anything: this page looks again by itself.",
+                ];
                 // Who waits here is seen to be here.
                 let pause = self.timetable.pause(self.now).map_or(LOOKED_AGAIN, |pause| pause.min(UNKNOWN)) + spread;
                 self.answer(&WAITING_ROOM_PRE_QUEUE, "You are early", &told, Some(pause), |problem| {

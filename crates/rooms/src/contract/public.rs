@@ -204,9 +204,7 @@ pub(super) fn room_state(room: &KeptRoom, question: &Question<'_>) -> Answered {
     of_event(room, question, "Invalid event ID")?;
     let Timetable { state, schedule } = room.timetable()?;
     let mut told = json!({ "state": state.name() });
-    for (name, moment) in
-        [("pre_queue", schedule.pre_queue), ("opens", schedule.opens), ("closes", schedule.closes)]
-    {
+    for (name, moment) in [("pre_queue", schedule.pre_queue), ("opens", schedule.opens), ("closes", schedule.closes)] {
         if let (Some(members), Some(moment)) = (told.as_object_mut(), moment) {
             members.insert(name.to_owned(), moment.into());
         }

@@ -98,9 +98,7 @@ impl KeptRoom {
     fn let_in(&self, held: &mut Held, by: i64, now: Seconds, rules: &Rules) -> Result<Option<Written>, NotKept> {
         let events = match (u32::try_from(by), rules.presence) {
             (Ok(by), Some(presence)) => {
-                let is_here = |position, place: &Place| {
-                    self.seen.is_here(position, place, now, presence.absent_after)
-                };
+                let is_here = |position, place: &Place| self.seen.is_here(position, place, now, presence.absent_after);
                 held.room.let_in(by, now, rules, is_here)
             }
             (Ok(_) | Err(_), _) => held.room.move_by(by, now, Cause::Inlet, rules).into_iter().collect(),

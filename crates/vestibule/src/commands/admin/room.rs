@@ -168,4 +168,5 @@ fn rotated(answer: &Value) -> String {
     format!("tokens are signed with the key {} from {} on\n", member("id"), member("signs_from"))
 }
 
-const COLUMNS: &[&str] = &["name", "event", "state", "queue_counter", "serving_counter", "token_counter", "waiting", "active"];
+const COLUMNS: &[&str] =
+    &["name", "event", "state", "queue_counter", "serving_counter", "token_counter", "waiting", "active"];
