@@ -61,7 +61,10 @@ async fn place(node: &Gateway, id: &str) -> Value {
 }
 
 async fn access(node: &Gateway, id: &str) -> String {
-    let reply = send(node, "/wait/generate_token", &json!({ "event_id": "Sample", "request_id": id })).await;
+    let ask = async || send(node, "/wait/generate_token", &json!({ "event_id": "Sample", "request_id": id })).await;
+    // A node is some milliseconds behind.
+    until("the turn has come", async || ask().await.status == 200).await;
+    let reply = ask().await;
     json_of(&reply)["access_token"].as_str().unwrap_or_else(|| panic!("{reply:?}")).to_owned()
 }
 
@@ -100,7 +103,8 @@ async fn whichever_node_a_visitor_comes_to_the_place_is_the_same_and_so_is_the_t
     for node in [two, one] {
         assert_eq!(node.get_with("/shop/checkout", &[("Authorization", &token)]).await.text(), "sold");
     }
-    let served = async |node: &Gateway| json_of(&node.get("/wait/serving_num?event_id=Sample").await)["serving_counter"] == "41";
+    let served =
+        async |node: &Gateway| json_of(&node.get("/wait/serving_num?event_id=Sample").await)["serving_counter"] == "41";
     until("both know the serving number", async || served(one).await && served(two).await).await;
 }
 

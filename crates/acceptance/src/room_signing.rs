@@ -72,8 +72,8 @@ impl Script {
         };
         let output = tokio::task::spawn_blocking(run).await.unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let answer: (u64, Value) = serde_json::from_str(&said)
-            .unwrap_or_else(|_| panic!("{said}{}", String::from_utf8_lossy(&output.stderr)));
+        let answer: (u64, Value) =
+            serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}{}", String::from_utf8_lossy(&output.stderr)));
         answer
     }
 

@@ -70,8 +70,11 @@ impl AccessKey {
 
     fn new(name: &str, reach: Reach, now: u64) -> Result<Self, NotMade> {
         let (mut id, mut secret) = ([0; 18], [0; 30]);
-        rand::fill(&mut id).and_then(|()| rand::fill(&mut secret)).map_err(|_unspecified| secrets::Error::NoRandomness)?;
-        let letters = id.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 32))).map(|letter| char::from(*letter));
+        rand::fill(&mut id)
+            .and_then(|()| rand::fill(&mut secret))
+            .map_err(|_unspecified| secrets::Error::NoRandomness)?;
+        let letters =
+            id.iter().filter_map(|byte| LETTERS.get(usize::from(byte % 32))).map(|letter| char::from(*letter));
         let (id, secret) = ("VK".chars().chain(letters).collect(), STANDARD.encode(secret));
         Ok(Self { id, name: name.to_owned(), reach, created: now, secret })
     }

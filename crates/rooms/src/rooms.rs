@@ -76,12 +76,7 @@ impl Rooms {
     }
 
     /// As [`Self::open`], with a log that stays as long as these have not read it either.
-    pub fn open_with(
-        folder: &Path,
-        vault: Arc<Vault>,
-        opened_at: u64,
-        readers: &[String],
-    ) -> Result<Self, Unusable> {
+    pub fn open_with(folder: &Path, vault: Arc<Vault>, opened_at: u64, readers: &[String]) -> Result<Self, Unusable> {
         let log_folder = folder.join("log");
         let log = Arc::new(JournalLog::open(&log_folder, opened_at, readers)?);
         let kept = Kept::Alone { log: log.clone(), log_folder, pictures: folder.join("pictures") };

@@ -185,7 +185,7 @@ impl Scene {
 
     /// Everything that was written down so far.
     pub(crate) fn records(&self, mut read: impl FnMut(&[u8])) {
-        let (journal, _) = self.rooms.log();
+        let (journal, _) = self.rooms.log().unwrap();
         for id in journal.segments().unwrap() {
             let mut segment = journal.read(id, 0).unwrap().unwrap();
             while let journal::Next::Record(record) = segment.next().unwrap() {
@@ -206,7 +206,7 @@ impl Scene {
         ids
     }
 
-    async fn queue_num(&self, id: &str) -> Reply {
+    pub(crate) async fn queue_num(&self, id: &str) -> Reply {
         self.get(&format!("/queue_num?event_id=Sample&request_id={id}")).await
     }
 

@@ -260,7 +260,10 @@ impl Writer {
             match outcome {
                 Ok(true) => {}
                 Ok(false) => {
-                    tracing::warn!(records, "another node had the turn; what was decided here meanwhile did not happen");
+                    tracing::warn!(
+                        records,
+                        "another node had the turn; what was decided here meanwhile did not happen"
+                    );
                     self.begin_anew();
                     return Ok(Wrote::Refused);
                 }

@@ -261,7 +261,8 @@ mod tests {
         let (ring, kept) = Ring::rotated(Some(&kept), Algorithm::Rs256, 60, 60).unwrap();
         assert!(ring.public_keys().iter().all(|key| key["kid"] != *new_id));
         assert!(Signer::new(ring).verified(&old_token).is_some());
-        let (later, _) = Ring::tended(Some(&kept), Algorithm::Rs256, Schedule { rotate: u64::MAX, overlap: 100 }, 160).unwrap();
+        let (later, _) =
+            Ring::tended(Some(&kept), Algorithm::Rs256, Schedule { rotate: u64::MAX, overlap: 100 }, 160).unwrap();
         assert!(Signer::new(later).verified(&old_token).is_none(), "after the overlap the old key is gone");
         let (first, _) = Ring::rotated(None, Algorithm::Es256, 0, 10).unwrap();
         assert!(Signer::new(first).sign("JWT", "{}", 0).is_ok(), "somebody signs until then");

@@ -29,8 +29,8 @@ use tokio::task::JoinHandle;
 
 pub use self::connect::{BadAddress, Settings};
 pub use self::leases::RedisLeases;
-pub use self::shared_log::{Durability, RedisLog};
 use self::scripts::Scripts;
+pub use self::shared_log::{Durability, RedisLog};
 pub use self::stream::{NotAdded, Stream};
 
 /// What nobody waits for, and may wait to be done.

@@ -99,13 +99,7 @@ pub trait SharedLog: Send + Sync {
     async fn take(&self, who: &str, known: Place) -> Result<Turn, Unavailable>;
 
     /// Writes a batch between two places, if it is somebody's turn and the log ends at the first one.
-    async fn write(
-        &self,
-        who: &str,
-        between: (Place, Place),
-        batch: &[u8],
-        then: Then,
-    ) -> Result<Wrote, Unavailable>;
+    async fn write(&self, who: &str, between: (Place, Place), batch: &[u8], then: Then) -> Result<Wrote, Unavailable>;
 
     /// Gives the turn to whoever asked for it, if it is somebody's.
     async fn pass(&self, who: &str) -> Result<(), Unavailable>;

@@ -104,8 +104,8 @@ const MOST_SKIPPED: usize = 10_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::{id, issue, join, join_all, mended};
     use crate::Refusal;
+    use crate::tests::{id, issue, join, join_all, mended};
 
     const NOW: Seconds = 1_700_000_000;
 

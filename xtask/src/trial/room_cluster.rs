@@ -107,8 +107,14 @@ fn compare(place: &Place, known: &HashMap<String, Option<u64>>, cut: u64, sectio
     let queue = member(&text, "waiting_num").context("no number")?;
     let untold = queue.saturating_sub(known.len() as u64);
     let last = places.last().copied().unwrap_or(0);
-    let measured = format!("{queue} places, {last} the last that was told, {untold} whose answer was cut, of {cut} that were");
-    section.row("places without a gap", "as many as were told, and at most those cut", measured, untold <= cut && last <= queue);
+    let measured =
+        format!("{queue} places, {last} the last that was told, {untold} whose answer was cut, of {cut} that were");
+    section.row(
+        "places without a gap",
+        "as many as were told, and at most those cut",
+        measured,
+        untold <= cut && last <= queue,
+    );
     Ok(())
 }
 
@@ -125,7 +131,11 @@ fn rate(place: &Place, section: &mut Section) -> Result<()> {
     }
     #[expect(clippy::cast_precision_loss, reason = "counts of joins")]
     let rate = joined as f64 / TIME.as_secs_f64();
-    let measured = format!("{rate:.0}/s by {} visitors, each of whom asks for their place, too; {} at the longest", 2 * VISITORS, milliseconds(longest));
+    let measured = format!(
+        "{rate:.0}/s by {} visitors, each of whom asks for their place, too; {} at the longest",
+        2 * VISITORS,
+        milliseconds(longest)
+    );
     section.row("joins at both nodes at once", "told", measured, true);
     Ok(())
 }
@@ -240,7 +250,8 @@ impl Place {
         let port = self.port(number)?;
         let mut command = pinned(GATEWAY_CORE, &program("vestibule")?);
         command.arg("run").arg(self.file(number)).current_dir(&self.folder);
-        let mut server = Server::start(command, &self.folder.join(format!("node-{number}-{}.log", clock().as_millis())))?;
+        let mut server =
+            Server::start(command, &self.folder.join(format!("node-{number}-{}.log", clock().as_millis())))?;
         server.wait_until_open(port)?;
         *self.nodes.get_mut(number).context("there is such a node")? = Some(server);
         Ok(())

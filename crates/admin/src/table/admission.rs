@@ -157,10 +157,13 @@ fn of_rooms() -> Operations {
             rooms::import_key,
         )
         .on(
-            Op::post("/rooms/{room}/rotate-key", "Makes another key, which signs a room's tokens at once or after a while")
-                .at_once()
-                .takes::<room_keys::Rotation>()
-                .answers::<room_keys::Rotated>(),
+            Op::post(
+                "/rooms/{room}/rotate-key",
+                "Makes another key, which signs a room's tokens at once or after a while",
+            )
+            .at_once()
+            .takes::<room_keys::Rotation>()
+            .answers::<room_keys::Rotated>(),
             room_keys::rotate,
         )
         .on(

@@ -47,7 +47,7 @@ impl Question<'_> {
     }
 
     /// Who asks, if they say so beside what they ask.
-    pub(super) fn visitor(&self, settings: &Settings) -> Sent {
+    pub(super) fn visitor(&self, settings: &Arc<Settings>) -> Sent {
         id(settings, &self.parameter("request_id")?).flatten()
     }
 

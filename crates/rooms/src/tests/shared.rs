@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -38,7 +39,12 @@ impl Flaky {
         (fails > 0 && asked % fails == 0, asked / fails.max(1) % 2 == 0)
     }
 
-    async fn ask<T>(&self, answer: impl AsyncFnOnce(Arc<InMemoryLog>) -> Result<T, Unavailable>) -> Result<T, Unavailable> {
+    async fn ask<T>(
+        &self,
+        answer: impl AsyncFnOnce(Arc<InMemoryLog>) -> Result<T, Unavailable>,
+    ) -> Result<T, Unavailable> {
+        // Nothing takes no time.
+        tokio::time::sleep(Duration::from_micros(300)).await;
         let ((fails, is_heard), log) = (self.fails(), self.log.lock().clone());
         if fails && !is_heard {
             return Err(Unavailable::because("it is away"));
@@ -82,13 +88,7 @@ impl SharedLog for Flaky {
         self.ask(async move |log| log.take(who, known).await).await
     }
 
-    async fn write(
-        &self,
-        who: &str,
-        between: (Place, Place),
-        batch: &[u8],
-        then: Then,
-    ) -> Result<Wrote, Unavailable> {
+    async fn write(&self, who: &str, between: (Place, Place), batch: &[u8], then: Then) -> Result<Wrote, Unavailable> {
         self.ask(async move |log| log.write(who, between, batch, then).await).await
     }
 
@@ -170,7 +170,10 @@ async fn agree(nodes: &[Node], told: &[RequestId]) -> u32 {
         assert!(places.insert(place), "place {place} was given twice");
     }
     let queue = nodes[0].room.counters().unwrap().queue;
-    nodes[0].room.look(|room| assert!(room.line().places.iter().all(|place| place.id != RequestId::default()))).unwrap();
+    nodes[0]
+        .room
+        .look(|room| assert!(room.line().places.iter().all(|place| place.id != RequestId::default())))
+        .unwrap();
     assert!(*places.last().unwrap() <= queue);
     queue
 }
@@ -212,12 +215,13 @@ async fn a_turn_is_taken_once_and_everything_done_at_one_node_holds_at_all() {
     let (id, other) = (nodes[0].join(None).await, nodes[0].join(None).await);
     nodes[1].room.here().await;
     assert_eq!(nodes[1].room.move_by(2, NOW).await.unwrap(), 2);
+    nodes[0].room.seek(|_| false).await.unwrap();
     let take = async |node: &Node, now| node.room.take_turn(id, now, Wish::default()).await.unwrap().unwrap();
     let (one, two) = tokio::join!(take(&nodes[0], NOW + 1), take(&nodes[1], NOW + 2));
     assert_eq!((one.position, one.token, one.issuer), (two.position, two.token, two.issuer));
 
-    assert!(nodes[1].room.end(id, Ending::Completed).await.unwrap());
-    assert!(!nodes[0].room.end(id, Ending::Abandoned).await.unwrap(), "it has ended");
+    assert!(nodes[1].room.end(id, Ending::Completed, NOW + 2).await.unwrap());
+    assert!(!nodes[0].room.end(id, Ending::Abandoned, NOW + 2).await.unwrap(), "it has ended");
     nodes[0].room.reset(NOW + 3).await.unwrap();
     assert!(nodes[1].room.restore(NOW + 4).await.unwrap());
     assert_eq!(nodes[0].place(other).await, 2);
@@ -266,11 +270,11 @@ async fn a_node_that_dies_in_its_turn_holds_nobody_up_and_takes_no_place_with_it
         };
         told.extend(rush(&nodes, 10).await);
         // At another moment each time.
-        tokio::time::sleep(std::time::Duration::from_micros(300 * life)).await;
+        tokio::time::sleep(Duration::from_micros(300 * life)).await;
         drop(dying);
         let begun = Instant::now();
         told.extend(rush(&nodes, 10).await);
-        assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
         visitors.await.unwrap();
         told.extend(told_by_it.lock().iter());
         nodes.push(Node::start(&log, settings()));
@@ -332,7 +336,7 @@ async fn a_long_log_is_made_short_and_a_start_reads_the_picture() {
         if is_short().await {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(is_short().await);
     told.insert(nodes[0].join(None).await, 301);

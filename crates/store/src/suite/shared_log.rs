@@ -74,9 +74,7 @@ pub async fn a_long_log_is_read_bit_by_bit(bench: &dyn Bench) {
 pub async fn only_whose_turn_it_is_writes_and_only_behind_the_last(bench: &dyn Bench) {
     let log = bench.log();
     written(log, 1..=2).await;
-    let write = async |who: &'static str, after, to| {
-        log.write(who, (after, to), b"x", Then::Keep).await.unwrap()
-    };
+    let write = async |who: &'static str, after, to| log.write(who, (after, to), b"x", Then::Keep).await.unwrap();
     assert_eq!(write("b", place(2), place(3)).await, Wrote::Refused, "it is nobody's turn");
     assert!(matches!(log.take("b", place(2)).await.unwrap(), Turn::Ours(_)));
     assert_eq!(write("b", place(1), place(3)).await, Wrote::Refused, "the log ends elsewhere");

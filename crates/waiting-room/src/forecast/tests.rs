@@ -122,9 +122,7 @@ fn held(pattern: &Pattern, chance: &mut Chance) -> (f64, usize) {
 
 #[test]
 fn four_of_five_intervals_hold_whatever_the_pattern() {
-    for (name, pattern) in
-        [("opening", opening as fn(&mut Chance) -> Pattern), ("steady", steady), ("waves", waves)]
-    {
+    for (name, pattern) in [("opening", opening as fn(&mut Chance) -> Pattern), ("steady", steady), ("waves", waves)] {
         let mut shares = Vec::new();
         for seed in 1..=5 {
             let mut chance = Chance(seed);

@@ -53,7 +53,8 @@ pub(super) fn run(section: &mut Section) -> Result<()> {
     let (came, asked) = (finish(joins)?, finish(polls)?);
     let given = place.waiting()? - before;
     let (answered, bad) = (came.number("answered"), came.number("failed") + came.number("refused"));
-    let measured = format!("{answered} answered, {given} places, {bad} failed; joins {}; polls {}", told(&came), told(&asked));
+    let measured =
+        format!("{answered} answered, {given} places, {bad} failed; joins {}; polls {}", told(&came), told(&asked));
     #[expect(clippy::cast_precision_loss, reason = "counts of visitors")]
     let is_whole = bad < 1.0 && (answered - given as f64).abs() < 1.0;
     section.row(format!("{POISSON} visitors/s by chance, beside the same"), "as above", measured, is_whole);

@@ -25,7 +25,9 @@ pub(super) fn run(section: &mut Section) -> Result<()> {
     }
     let (of_room, of_others) = (median(of_room), median(of_others));
     let change = (of_room / of_others - 1.0) * 100.0;
-    let measured = format!("{change:+.1} %: {of_room:.0} µs beside {RUSH} joins/s, {of_others:.0} µs beside {RUSH} static answers/s");
+    let measured = format!(
+        "{change:+.1} %: {of_room:.0} µs beside {RUSH} joins/s, {of_others:.0} µs beside {RUSH} static answers/s"
+    );
     section.row("p99 of polls of another room during a rush on one", "< 5 % more", measured, change < 5.0);
     place.end("TERM")
 }

@@ -44,4 +44,3 @@ pub(super) fn run(section: &mut Section) -> Result<()> {
     }
     place.end("TERM")
 }
-

@@ -68,14 +68,24 @@ fn watched(section: &mut Section, watchers: u64, together: Option<u64>) -> Resul
     }
     let scaled = Duration::from_micros(slowest).mul_f64(as_float(WATCHERS) / as_float(watchers));
     let measured = format!("{:.1} KiB each, {watchers} in one process", as_float(each) / 1024.0);
-    section.row(format!("memory of the process for an idle watcher, {by}"), "≤ 20 KiB", measured, each <= 20 * 1024 && ended == 0);
+    section.row(
+        format!("memory of the process for an idle watcher, {by}"),
+        "≤ 20 KiB",
+        measured,
+        each <= 20 * 1024 && ended == 0,
+    );
     let measured = format!(
         "{:.0} ms from the first to the last of {watchers} ({:.0} ms for {WATCHERS}), {:.0} ms of CPU of the gateway, {ended} cut",
         as_float(slowest) / 1000.0,
         scaled.as_secs_f64() * 1000.0,
         cpu.as_secs_f64() * 1000.0
     );
-    section.row(format!("a tick until it reached all watchers, {by}"), "< 1 s for 100,000 on one core", measured, scaled < Duration::from_secs(1));
+    section.row(
+        format!("a tick until it reached all watchers, {by}"),
+        "< 1 s for 100,000 on one core",
+        measured,
+        scaled < Duration::from_secs(1),
+    );
     drop(child.stdin.take());
     child.wait()?;
     place.end("TERM")
