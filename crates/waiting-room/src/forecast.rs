@@ -140,6 +140,10 @@ impl Forecast {
             let seen = self.errors(places);
             // Pairs of times that overlap tell the same more than once.
             let weight = (in_all / (2.0 * places)).min(precise(i64::try_from(seen.len()).unwrap_or(0)));
+            // What is known of fewer places says a little less of more.
+            for (error, unknown) in errors.iter_mut().zip(Level::default().errors) {
+                *error += (unknown - *error) * STRANGER;
+            }
             if let Some(quantiles) = quantiles(seen) {
                 for (error, seen) in errors.iter_mut().zip(quantiles) {
                     *error = (*error * PRIOR + seen * weight) / (PRIOR + weight);
@@ -261,9 +265,11 @@ const FEWEST: usize = 3;
 /// Serving numbers that are remembered.
 const MOST: usize = 1024;
 /// Times in the past at which it is looked what a forecast would have been wrong by.
-const ORIGINS: u32 = 64;
+const ORIGINS: u32 = 32;
 /// How many pairs of times what was assumed, or is known of fewer places, is worth.
 const PRIOR: f64 = 2.0;
+/// How much less what is known of forecasts says of those for twice as many places.
+const STRANGER: f64 = 0.18;
 /// Kinds of forecasts: for 1, 2, 4, ... places.
 const LEVELS: u32 = 28;
 /// Seconds between two forecasts of a kind that are looked after.
@@ -271,7 +277,7 @@ const PROBE: Seconds = 5;
 /// How many of a kind may not have come true.
 const PROBES: usize = 64;
 /// How much a forecast that failed widens others.
-const STEP: f64 = 0.08;
+const STEP: f64 = 0.2;
 const NARROWEST: f64 = 0.1;
 const WIDEST: f64 = 20.0;
 
