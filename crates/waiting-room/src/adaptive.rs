@@ -128,14 +128,20 @@ impl Steering {
         if settings.in_flight.is_some_and(|most| signals.in_flight >= most) {
             return 0.0;
         }
-        let Some(slow) = signals.slow else { return self.base };
         let (pace, target) = (1.0 / (1.0 + 0.5 * f64::from(settings.settles)), f64::from(settings.target.max(1)));
+        let Some(slow) = signals.slow else {
+            // At first so few come that nothing is said for seconds; but who came must not be stuck in there.
+            if self.phase == Phase::Seeking && f64::from(signals.in_flight) <= (2.0 * self.base).max(5.0) {
+                self.grow(SOUGHT * pace, turns, most);
+            }
+            return self.base;
+        };
         let seen = f64::from(slow);
         let smoothed = self.smoothed.map_or(seen, |before| 0.5 * before + 0.5 * seen);
         self.smoothed = Some(smoothed);
         let (left, left_now) = ((target - smoothed) / target, (target - seen) / target);
         if self.phase == Phase::Seeking && left >= NEAR {
-            self.grow(0.2 * pace, turns, most);
+            self.grow(SOUGHT * pace, turns, most);
             return self.base;
         }
         self.phase = Phase::Steering;
@@ -172,6 +178,8 @@ fn whole_number(value: f64) -> u32 {
 
 /// So many requests have to end before failures say anything.
 const ENOUGH: u32 = 10;
+/// How much more it lets in each second while it seeks, as a part.
+const SOUGHT: f64 = 0.35;
 /// So near the target seeking ends, as a part of it.
 const NEAR: f64 = 0.35;
 /// What remains of a count a second later: the last half minute matters.

@@ -176,7 +176,7 @@ fn those_who_do_not_come_are_made_up_for() {
 fn visits_of_several_requests_are_steered_more_slowly() {
     let visit = Visit { requests: 4, apart: 1e6, shown: 100 };
     let seen = run(&Adaptive { settles: 3, ..SETTINGS }, visit, 240, halves_and_recovers);
-    for (part, bears) in [(&seen[40..80], 200.0), (&seen[120..160], 100.0), (&seen[200..], 200.0)] {
+    for (part, bears) in [(&seen[60..80], 200.0), (&seen[120..160], 100.0), (&seen[200..], 200.0)] {
         let finished = mean(part.iter().map(|second| f64::from(second.finished)));
         assert!(finished > 0.9 * bears, "{finished} of {bears}");
         let slow = mean(part.iter().filter_map(|second| second.slow).map(f64::from));

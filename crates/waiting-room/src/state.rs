@@ -180,9 +180,8 @@ impl Room {
         match self.state() {
             State::Idle | State::PreQueue | State::Paused => Err(Refusal::NotServed),
             State::Closed => Err(Refusal::Closed),
-            State::PassingEverybody => Ok(()),
             State::Open if i64::from(position) > self.line.serving => Err(Refusal::NotServed),
-            State::Open => Ok(()),
+            State::Open | State::PassingEverybody => Ok(()),
         }
     }
 

@@ -60,10 +60,10 @@ impl KeptRoom {
         while let Some(event) = held.room.sweep(now, &settings.rules) {
             self.happen(&mut held, &event)?;
         }
-        if let (Inlet::Periodic(inlet), false) = (settings.inlet, self.is_alarmed.load(Ordering::Relaxed)) {
-            if let Some(by) = inlet.due(&held.room, now) {
-                self.let_in(&mut held, by.into(), now, &settings.rules)?;
-            }
+        if let (Inlet::Periodic(inlet), false) = (settings.inlet, self.is_alarmed.load(Ordering::Relaxed))
+            && let Some(by) = inlet.due(&held.room, now)
+        {
+            self.let_in(&mut held, by.into(), now, &settings.rules)?;
         }
         if let Inlet::Adaptive(inlet) = settings.inlet {
             let Held { room, steering, .. } = &mut *held;
