@@ -52,7 +52,11 @@ impl KeptRoom {
 
     /// Looks now and then whether another node has exchanged the keys. It blocks.
     pub(crate) fn tend_keys(&self, now: u64) {
-        if now % LOOK != 0 || !self.is_shared() || self.keys().at_hand().is_none() || !self.keys().may_look(now) {
+        if !now.is_multiple_of(LOOK)
+            || !self.is_shared()
+            || self.keys().at_hand().is_none()
+            || !self.keys().may_look(now)
+        {
             return;
         }
         if let Err(cause) = self.keys().look_again(now, self.tokens_until()) {

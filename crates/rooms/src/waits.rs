@@ -67,7 +67,7 @@ fn written(curve: &[(u32, Interval)]) -> String {
     for (places, Interval { low, high }) in curve {
         let comma = if text.is_empty() { "" } else { "," };
         // Formatting into a text does not fail.
-        let _ = write!(text, "{comma}[{places},{low},{high}]");
+        let _written = write!(text, "{comma}[{places},{low},{high}]");
     }
     text
 }

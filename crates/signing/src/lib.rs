@@ -250,7 +250,7 @@ mod tests {
         let (ring, kept) = Ring::rotated(kept.as_deref(), Algorithm::Rs256, 50, 150).unwrap();
         let (new_id, from) = ring.last().map(|(id, from)| (id.to_owned(), from)).unwrap();
         let signer = Signer::new(ring);
-        let kid = |now| decode_header(&signer.sign("JWT", "{}", now).unwrap()).unwrap().kid.unwrap();
+        let kid = |now| decode_header(signer.sign("JWT", "{}", now).unwrap()).unwrap().kid.unwrap();
         assert_eq!(from, 150);
         assert_eq!(signer.public_keys().len(), 2, "it is announced");
         assert_eq!(kid(149), decode_header(&old_token).unwrap().kid.unwrap());

@@ -22,9 +22,9 @@ pub(crate) fn request(request: Request<'_>, names: &str, hash: &str) -> Option<S
         values.peek()?;
         let values: Vec<_> = values.map(|value| value.to_str().map(spaced)).collect::<Result<_, _>>().ok()?;
         // Formatting into a text does not fail.
-        let _ = writeln!(canonical, "{name}:{}", values.join(","));
+        let _written = writeln!(canonical, "{name}:{}", values.join(","));
     }
-    let _ = write!(canonical, "\n{names}\n{hash}");
+    let _written = write!(canonical, "\n{names}\n{hash}");
     Some(canonical)
 }
 
@@ -47,7 +47,7 @@ fn spaced(value: &str) -> String {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
+        let _written = write!(text, "{byte:02x}");
         text
     })
 }

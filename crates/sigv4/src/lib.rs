@@ -64,7 +64,7 @@ pub struct Signature {
     scope: String,
     /// Names of headers that are covered, as they were written.
     headers: String,
-    signature: [u8; 32],
+    mac: [u8; 32],
 }
 
 /// Whether a header claims to be a signature of this kind.
@@ -96,7 +96,7 @@ impl Signature {
     pub fn verify(&self, secret: &str, request: Request<'_>, body: &[u8]) -> Result<(), Refused> {
         let hash = canonical::hex(digest(&SHA256, body).as_ref());
         // What a client says of the body is signed as it says it; it has to be true.
-        let said = request.headers.get(CONTENT_HASH).map(|value| value.as_bytes());
+        let said = request.headers.get(CONTENT_HASH).map(http::HeaderValue::as_bytes);
         if said.is_some_and(|said| said != hash.as_bytes()) {
             return Err(Refused::Different);
         }
@@ -107,7 +107,7 @@ impl Signature {
         for part in self.scope.split('/') {
             key = mac(&key, part);
         }
-        verify_slices_are_equal(&mac(&key, &text), &self.signature).map_err(|_unequal| Refused::Different)
+        verify_slices_are_equal(&mac(&key, &text), &self.mac).map_err(|_unequal| Refused::Different)
     }
 
     fn read(field: &str, headers: &HeaderMap) -> Option<Self> {
@@ -133,7 +133,7 @@ impl Signature {
             date: date.to_owned(),
             scope: scope.to_owned(),
             headers: names?.to_owned(),
-            signature: canonical::unhex(signature?)?,
+            mac: canonical::unhex(signature?)?,
         })
     }
 

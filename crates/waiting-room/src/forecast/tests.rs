@@ -77,14 +77,14 @@ fn steady(chance: &mut Chance) -> Pattern {
 fn waves(chance: &mut Chance) -> Pattern {
     let mut pattern = vec![(0, 0); 4 * HOUR];
     let mut rate = 120.0;
-    for second in 0..pattern.len() {
+    for (second, (arrive, admit)) in pattern.iter_mut().enumerate() {
         let phase = precise(i64::try_from(second).unwrap()) / 2400.0 * std::f64::consts::TAU;
-        pattern[second].0 = chance.poisson(2.4 + 1.6 * phase.sin());
+        *arrive = chance.poisson(2.4 + 1.6 * phase.sin());
         if second % 600 == 0 {
             rate = (rate * (0.35 * chance.normal()).exp()).clamp(60.0, 240.0);
         }
         if second % 60 == 30 {
-            pattern[second].1 = chance.poisson(rate);
+            *admit = chance.poisson(rate);
         }
     }
     pattern
@@ -179,6 +179,6 @@ fn any_history_is_taken_without_harm() {
         let serving = if chance.next() < 0.01 { i64::MIN } else { i64::from(serving) };
         forecast.note(serving.saturating_sub(5), whole(chance.next() * 4e9));
         let places = whole(chance.next() * 4e9);
-        drop(forecast.interval(places, whole(chance.next() * 4e9)).map(|interval| interval.low..interval.high));
+        let _interval = forecast.interval(places, whole(chance.next() * 4e9));
     }
 }

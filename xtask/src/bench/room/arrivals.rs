@@ -25,11 +25,11 @@ pub(super) fn run(section: &mut Section) -> Result<()> {
     let mut watchers = watch(&place)?;
     let polled = place.queue_num()?;
     let before = place.waiting()?;
-    let join = Some("{\"event_id\":\"Sample\"}");
+    let join = "{\"event_id\":\"Sample\"}";
     let mut command = pinned(LOAD_CORE, &program("bench-load")?);
     command.args(["count", &format!("127.0.0.1:{}", place.port), "/wait/assign_queue_num"]);
     command.args(["--requests", &BURST.to_string(), "--connections", &AT_ONCE.to_string()]);
-    command.args(["--body", join.unwrap_or_default()]);
+    command.args(["--body", join]);
     let polls = load(&place, "rate", &polled, POLLS, None)?;
     let came = finish(command.stdout(Stdio::piped()).spawn()?)?;
     let asked = finish(polls)?;
@@ -48,7 +48,7 @@ pub(super) fn run(section: &mut Section) -> Result<()> {
         is_whole,
     );
     let before = place.waiting()?;
-    let joins = load(&place, "poisson", "/wait/assign_queue_num", POISSON, join)?;
+    let joins = load(&place, "poisson", "/wait/assign_queue_num", POISSON, Some(join))?;
     let polls = load(&place, "rate", &polled, POLLS, None)?;
     let (came, asked) = (finish(joins)?, finish(polls)?);
     let given = place.waiting()? - before;

@@ -33,7 +33,7 @@ fn watched(section: &mut Section, watchers: u64, together: Option<u64>) -> Resul
     let mut place = Place::make("room-watchers")?;
     place.start()?;
     // What the first connections need once is not counted.
-    drop(place.rush("/wait/serving_num?event_id=Sample", "")?);
+    let _warm = place.rush("/wait/serving_num?event_id=Sample", "")?;
     let before = place.server()?.resident();
     let mut command = pinned(LOAD_CORE, &program("bench-watchers")?);
     command.arg(format!("127.0.0.1:{}", place.port)).arg("/wait/watch?event_id=Sample");
