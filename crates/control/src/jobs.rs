@@ -73,20 +73,15 @@ pub(crate) async fn refresh(sources: Arc<Sources>) {
     }
 }
 
-/// Brings usage records to the services that bill.
-pub(crate) fn export(node: &Node, exports: Vec<Export>, jobs: &mut JoinSet<()>) {
+/// Brings usage records to the services that bill, and what happens in waiting rooms to those who shall be told.
+pub(crate) fn export(node: &Node, exports: Vec<Export>, of_rooms: Vec<Export>, jobs: &mut JoinSet<()>) {
     let Some(keeping) = &node.keeping else { return };
     exports::show(&node.registry, &exports::OF_USAGE, &exports);
     for export in exports {
         jobs.spawn(exports::run(export, keeping.usage.clone(), keeping.folder.join("usage")));
     }
-}
-
-/// Tells others what happens in waiting rooms.
-pub(crate) fn export_rooms(node: &Node, exports: Vec<Export>, jobs: &mut JoinSet<()>) {
-    let Some(keeping) = &node.keeping else { return };
-    exports::show(&node.registry, &exports::OF_ROOMS, &exports);
-    for export in exports {
+    exports::show(&node.registry, &exports::OF_ROOMS, &of_rooms);
+    for export in of_rooms {
         jobs.spawn(room_events::run(export, keeping.rooms.clone()));
     }
 }

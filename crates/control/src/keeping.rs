@@ -31,7 +31,6 @@ use crate::authorities::Authorities;
 use crate::backends::{self, Backends};
 use crate::clock::now;
 use crate::cron::Jobs;
-use crate::events;
 use crate::everywhere::Everywhere;
 use crate::kept_usage::{KEPT, KeptUsage};
 use crate::quota_ledger::QuotaLedger;

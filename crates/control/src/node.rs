@@ -151,8 +151,7 @@ impl Node {
         node.publish_as(current, 1).map_err(StartError::Findings)?;
         jobs::start(&node, &mut node.jobs.lock());
         node.jobs.lock().spawn(jobs::refresh(sources));
-        jobs::export(&node, exports, &mut node.jobs.lock());
-        jobs::export_rooms(&node, room_exports, &mut node.jobs.lock());
+        jobs::export(&node, exports, room_exports, &mut node.jobs.lock());
         if let (Some(queue), Some(collector)) = (&node.spans, collector) {
             let service = node.configuration().document.tracing.as_ref().map(|tracing| tracing.service.clone());
             node.exporting.start(queue, collector, &service.unwrap_or_default());

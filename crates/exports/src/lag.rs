@@ -1,6 +1,5 @@
 //! How far a sink is behind, and what operators can measure of that.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 

@@ -25,6 +25,7 @@ impl Receiver {
     }
 
     /// Presents this as `Authorization`.
+    #[must_use]
     pub fn authorized(self, authorization: HeaderValue) -> Self {
         Self { authorization: Some(authorization), ..self }
     }

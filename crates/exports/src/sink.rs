@@ -27,7 +27,7 @@ enum Way {
     Http(Box<Receiver>, EventForm),
     Webhook(Box<Recipient>, String),
     Nats(Box<JetStream>),
-    Redis(Stream),
+    Redis(Box<Stream>),
     File(PathBuf),
     /// What the gateway says of itself.
     Diagnostics,
@@ -52,7 +52,7 @@ impl Sink {
                 let unfit = |unfit: store_redis::BadAddress| {
                     vec![Finding::new(&at.at("redis").at("address"), unfit.to_string())]
                 };
-                Way::Redis(Stream::open(address, stream, *longest).map_err(unfit)?)
+                Way::Redis(Box::new(Stream::open(address, stream, *longest).map_err(unfit)?))
             }
             RoomEventTarget::File(file) => Way::File(file.path.clone()),
             RoomEventTarget::Log => Way::Diagnostics,

@@ -147,7 +147,7 @@ impl WaitingRoom {
             let since = self.passed_since(room, &exchange.head.headers, now);
             // Somebody who stays is given it anew in time.
             let is_fresh = since.is_some_and(|since| now - since <= room.settings().validity / 2);
-            if !is_fresh && let Some(cookie) = self.cookie(&self.pass_name(), &room.pass(now), exchange.scheme) {
+            if !is_fresh && let Some(cookie) = cookie(&self.pass_name(), &room.pass(now), exchange.scheme) {
                 exchange.note(self.given, cookie);
             }
         }
@@ -178,7 +178,7 @@ impl WaitingRoom {
         let admission = room.admit(shown, seconds(exchange), arrival).await?;
         if let Admission::In(id) | Admission::Waits(id, _) | Admission::Held(id, ..) = admission
             && shown != Some(id)
-            && let Some(cookie) = self.cookie(&self.cookie, &room.ticket(id), exchange.scheme)
+            && let Some(cookie) = cookie(&self.cookie, &room.ticket(id), exchange.scheme)
         {
             exchange.note(self.given, cookie);
         }
@@ -218,12 +218,6 @@ impl WaitingRoom {
     fn shown(&self, room: &KeptRoom, headers: &HeaderMap) -> Option<RequestId> {
         cookies(headers, &self.cookie).find_map(|ticket| room.read_ticket(ticket))
     }
-
-    fn cookie(&self, name: &str, ticket: &str, scheme: &str) -> Option<HeaderValue> {
-        let secure = if scheme == "https" { "; Secure" } else { "" };
-        let cookie = format!("{name}={ticket}; Path=/; Max-Age={KEPT}; HttpOnly; SameSite=Lax{secure}");
-        HeaderValue::try_from(cookie).ok()
-    }
 }
 
 impl OnFinish for WaitingRoom {
@@ -249,6 +243,13 @@ impl OnResponse for WaitingRoom {
             head.headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         }
     }
+}
+
+/// What a browser keeps, and shows next time.
+fn cookie(name: &str, ticket: &str, scheme: &str) -> Option<HeaderValue> {
+    let secure = if scheme == "https" { "; Secure" } else { "" };
+    let cookie = format!("{name}={ticket}; Path=/; Max-Age={KEPT}; HttpOnly; SameSite=Lax{secure}");
+    HeaderValue::try_from(cookie).ok()
 }
 
 /// The values of cookies of this name.

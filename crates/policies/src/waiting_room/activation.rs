@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The room cannot be asked, and as many were let through as may be without it.
-pub static WAITING_ROOM_UNAVAILABLE: ProblemKind = ProblemKind {
+pub(super) static WAITING_ROOM_UNAVAILABLE: ProblemKind = ProblemKind {
     code: "waiting-room-unavailable",
     status: StatusCode::SERVICE_UNAVAILABLE,
     title: "The waiting room is not available at the moment",
@@ -20,7 +20,7 @@ pub static WAITING_ROOM_UNAVAILABLE: ProblemKind = ProblemKind {
 /// When visitors have to wait: when one of these is reached. It is over once none was for ten seconds and nobody waits.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Activates {
+pub(super) struct Activates {
     /// So many requests that were let through are under way.
     in_flight: Option<u32>,
     /// One of twenty answers takes longer, to its first byte.
@@ -34,7 +34,7 @@ pub struct Activates {
 /// What becomes of requests while the room cannot be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Unavailable {
+pub(super) enum Unavailable {
     /// They are refused (503).
     Refuse,
     /// They pass.
@@ -61,18 +61,17 @@ impl Activates {
 
 /// What becomes of a request whose room could not be asked.
 pub(super) fn unasked(unavailable: Option<Unavailable>, room: &KeptRoom, now: u32, failure: Failure) -> Verdict {
-    let refused = || {
-        let retry = HeaderValue::from_static("5");
-        Ok(Problem::new(&WAITING_ROOM_UNAVAILABLE).header(RETRY_AFTER, retry).into())
-    };
-    match unavailable {
+    let passes = match unavailable {
         // The route says what its policies' trouble means.
-        None => Err(failure),
-        Some(Unavailable::Refuse) => refused(),
-        Some(Unavailable::Pass) => Ok(Flow::Next),
-        Some(Unavailable::PassPerSecond(most)) if room.passes_unasked(most, now) => Ok(Flow::Next),
-        Some(Unavailable::PassPerSecond(_)) => refused(),
+        None => return Err(failure),
+        Some(Unavailable::Refuse) => false,
+        Some(Unavailable::Pass) => true,
+        Some(Unavailable::PassPerSecond(most)) => room.passes_unasked(most, now),
+    };
+    if passes {
+        return Ok(Flow::Next);
     }
+    Ok(Problem::new(&WAITING_ROOM_UNAVAILABLE).header(RETRY_AFTER, HeaderValue::from_static("5")).into())
 }
 
 /// How a request ended that was let through.

@@ -30,7 +30,7 @@ pub(super) fn notice(
     pause: Option<u32>,
     status: StatusCode,
 ) -> Response<Body> {
-    let told: String = told.iter().map(|text| format!("<p>{text}</p>\n")).collect();
+    let told = told.iter().fold(String::new(), |page, text| page + "<p>" + text + "</p>\n");
     let mut response = shown(title, heading, &told, pause.map(u64::from));
     *response.status_mut() = status;
     response

@@ -11,28 +11,28 @@ use waiting_room::State;
 use super::{page, wants_page};
 
 /// Nobody can join yet.
-pub static WAITING_ROOM_NOT_OPEN: ProblemKind = ProblemKind {
+pub(super) static WAITING_ROOM_NOT_OPEN: ProblemKind = ProblemKind {
     code: "waiting-room-not-open",
     status: StatusCode::SERVICE_UNAVAILABLE,
     title: "The waiting room has not opened yet",
 };
 
 /// The visitor has a place, and the room has not opened.
-pub static WAITING_ROOM_PRE_QUEUE: ProblemKind = ProblemKind {
+pub(super) static WAITING_ROOM_PRE_QUEUE: ProblemKind = ProblemKind {
     code: "waiting-room-pre-queue",
     status: StatusCode::SERVICE_UNAVAILABLE,
     title: "You are early, and nobody is let in before the waiting room opens",
 };
 
 /// The visitor has a place, and nobody is let in for the moment.
-pub static WAITING_ROOM_PAUSED: ProblemKind = ProblemKind {
+pub(super) static WAITING_ROOM_PAUSED: ProblemKind = ProblemKind {
     code: "waiting-room-paused",
     status: StatusCode::SERVICE_UNAVAILABLE,
     title: "Nobody is let in for the moment; you keep your place",
 };
 
 /// It is over.
-pub static WAITING_ROOM_CLOSED: ProblemKind =
+pub(super) static WAITING_ROOM_CLOSED: ProblemKind =
     ProblemKind { code: "waiting-room-closed", status: StatusCode::FORBIDDEN, title: "The waiting room is closed" };
 
 /// Who is told something.
@@ -57,7 +57,7 @@ impl Told<'_> {
             None => "It opens soon.".to_owned(),
         };
         let told = [text.as_str(), "This page looks again by itself."];
-        self.answer(&WAITING_ROOM_NOT_OPEN, "It has not opened yet", &told, Some(pause), |problem| match opens {
+        self.answer(&WAITING_ROOM_NOT_OPEN, ("It has not opened yet", &told), Some(pause), |problem| match opens {
             Some(opens) => problem.member("opens_at", Moment::at(opens).to_string()),
             None => problem,
         })
@@ -65,7 +65,7 @@ impl Told<'_> {
 
     /// It is over.
     pub(super) fn too_late(&self) -> Flow {
-        self.answer(&WAITING_ROOM_CLOSED, "It is over", &["Nobody is let in any more."], None, |problem| problem)
+        self.answer(&WAITING_ROOM_CLOSED, ("It is over", &["Nobody is let in any more."]), None, |problem| problem)
     }
 
     /// They have a place, and nobody's turn comes.
@@ -77,7 +77,7 @@ impl Told<'_> {
                 let place = format!("You keep your place, number {}.", page::grouped(wait.position.into()));
                 let told = [place.as_str(), "This page looks again by itself, and tells you when it goes on."];
                 let pause = Some(LOOKED_AGAIN + spread);
-                self.answer(&WAITING_ROOM_PAUSED, "Nobody is let in for the moment", &told, pause, with_place)
+                self.answer(&WAITING_ROOM_PAUSED, ("Nobody is let in for the moment", &told), pause, with_place)
             }
             State::Idle | State::PreQueue | State::Open | State::Closed | State::PassingEverybody => {
                 let opens = self.timetable.schedule.opens.filter(|opens| *opens > self.now);
@@ -91,7 +91,7 @@ impl Told<'_> {
                 ];
                 // Who waits here is seen to be here.
                 let pause = self.timetable.pause(self.now).map_or(LOOKED_AGAIN, |pause| pause.min(UNKNOWN)) + spread;
-                self.answer(&WAITING_ROOM_PRE_QUEUE, "You are early", &told, Some(pause), |problem| {
+                self.answer(&WAITING_ROOM_PRE_QUEUE, ("You are early", &told), Some(pause), |problem| {
                     let problem = with_place(problem);
                     match opens {
                         Some(opens) => problem.member("opens_at", Moment::at(opens).to_string()),
@@ -106,8 +106,7 @@ impl Told<'_> {
     fn answer(
         &self,
         kind: &'static ProblemKind,
-        heading: &str,
-        told: &[&str],
+        (heading, told): (&str, &[&str]),
         pause: Option<u32>,
         members: impl FnOnce(Problem) -> Problem,
     ) -> Flow {
