@@ -144,7 +144,7 @@ impl CountedBy {
         match self {
             Self::Api => "everybody".to_owned(),
             Self::Route => exchange.route.template.to_string(),
-            Self::Key => name(caller.map(|caller| &caller.credential)),
+            Self::Key => caller.map(|caller| caller.credential.to_string()).unwrap_or_default(),
             Self::App => {
                 let (company, app) =
                     caller.map(|caller| (caller.company.as_ref(), caller.app.as_ref())).unwrap_or_default();

@@ -218,8 +218,11 @@ impl Book {
     }
 
     fn subscribe(&mut self, id: SubscriptionId, state: SubscriptionState) {
+        // One name for all who subscribed to it.
+        let known = self.of_store.get_key_value(&id.product).or_else(|| self.of_file.get_key_value(&id.product));
+        let product = known.map_or(id.product, |(name, _)| name.clone());
         let subscriptions = &mut self.app(&id.app).subscriptions;
-        match subscriptions.binary_search_by(|(product, _)| product.cmp(&id.product)) {
+        match subscriptions.binary_search_by(|(known, _)| known.cmp(&product)) {
             Ok(at) => {
                 if let Some((_, known)) = subscriptions.get_mut(at).filter(|(_, known)| known.state != state) {
                     known.life.end(Over::Suspended);
@@ -229,7 +232,7 @@ impl Book {
             Err(at) => {
                 // As much as is needed: mostly it stays at one.
                 subscriptions.reserve_exact(1);
-                subscriptions.insert(at, (id.product, Subscribed { state, life: Arc::default() }));
+                subscriptions.insert(at, (product, Subscribed { state, life: Arc::default() }));
             }
         }
         self.stale_apps.insert(id.app);

@@ -40,7 +40,9 @@ impl Keys {
         let is_it = |facts: &Arc<KeyFacts>| {
             facts.mark == *mark && id.map_or(facts.imported, |id| !facts.imported && facts.id == id)
         };
-        shard.find(hash_of(mark), is_it).cloned().map(Found)
+        let facts = shard.find(hash_of(mark), is_it)?;
+        facts.tie.approach();
+        Some(Found(facts.clone()))
     }
 
     pub(crate) fn has_imported(&self) -> bool {

@@ -331,7 +331,7 @@ async fn an_app_has_a_bounded_number_of_living_keys() {
 }
 
 #[tokio::test]
-async fn uses_are_noted_about_once_a_minute() {
+async fn uses_are_noted_about_once_in_ten_minutes_and_those_of_a_rotated_key_once_a_minute() {
     let fixture = Fixture::new();
     let key = fixture.key(&fixture.app().await.id).await;
     let index = fixture.partners.index();
@@ -339,13 +339,17 @@ async fn uses_are_noted_about_once_a_minute() {
     assert_eq!(index.uses_since(UnixMicros(0)), []);
 
     found.used(UnixMicros(DAY));
-    found.used(UnixMicros(DAY + 59_999_999));
+    found.used(UnixMicros(DAY + 599_999_999));
     assert_eq!(index.uses_since(UnixMicros(0)), [(key.key.id.into(), UnixMicros(DAY))]);
-    found.used(UnixMicros(DAY + 60_000_000));
+    found.used(UnixMicros(DAY + 600_000_000));
+    assert_eq!(index.uses_since(UnixMicros(DAY)), [(key.key.id.into(), UnixMicros(DAY + 600_000_000))]);
+
+    fixture.partners.rotate_key(&key.key.id, Duration::from_hours(1)).await.unwrap();
+    index.find(key.secret.expose()).unwrap().used(UnixMicros(DAY + 660_000_000));
     // A change of the key keeps its uses.
     fixture.partners.revoke_key(&key.key.id).await.unwrap();
-    assert_eq!(index.uses_since(UnixMicros(DAY)), [(key.key.id.into(), UnixMicros(DAY + 60_000_000))]);
-    assert_eq!(index.uses_since(UnixMicros(DAY + 60_000_000)), []);
+    assert_eq!(index.uses_since(UnixMicros(DAY + 600_000_000)), [(key.key.id.into(), UnixMicros(DAY + 660_000_000))]);
+    assert_eq!(index.uses_since(UnixMicros(DAY + 660_000_000)), []);
 }
 
 #[tokio::test]

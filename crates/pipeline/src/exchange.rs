@@ -11,6 +11,7 @@ use alarm::{Lives, Over};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
+use smol_str::SmolStr;
 use tokio::time::Instant;
 
 /// The name of one exchange in logs, traces and usage records.
@@ -131,8 +132,9 @@ pub struct Route {
 pub struct Caller {
     /// The policy that found out, such as `api-key`.
     pub by: &'static str,
-    /// What identifies the credential and is no secret: a key's id, a user's name.
-    pub credential: Arc<str>,
+    /// What identifies the credential and is no secret: a key's id, a user's name. Mostly as short as a key's id, of which
+    /// there are as many as keys.
+    pub credential: SmolStr,
     /// The company, by name.
     pub company: Option<Arc<str>>,
     /// The app, by name.

@@ -269,7 +269,7 @@ fn tell(
     rates: &[(Duration, f64)],
 ) {
     let (from, to) = (begun + SETTLED, begun + PART);
-    let seconds = (PART - SETTLED).as_secs();
+    let seconds = PART.saturating_sub(SETTLED).as_secs();
     let bears = f64::from(slots) / TAKES.as_secs_f64();
     let within = |from: Duration, to: Duration| visits.iter().filter(move |(at, _)| *at >= from && *at < to);
     let slow: Vec<f64> = (0..seconds / 10)
@@ -283,7 +283,7 @@ fn tell(
     section.row(name("p95"), format!("within 15 % of {}", milliseconds(TARGET)), shown.join(", "), worst <= 0.15);
     let done = within(from, to).count();
     #[expect(clippy::cast_precision_loss, reason = "some thousands")]
-    let throughput = done as f64 / Duration::from_secs(seconds).as_secs_f64();
+    let throughput = done as f64 / PART.saturating_sub(SETTLED).as_secs_f64();
     section.row(
         name("throughput"),
         "≥ 90 % of what it bears",

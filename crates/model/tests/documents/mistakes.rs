@@ -10,7 +10,7 @@ const MISTAKES: &[(&str, &[&str])] = &[
     (
         "listners: {}",
         &[
-            "v.yaml:3:1: /listners: unknown key `listners`; what fits here: `admin`, `store`, `encryption`, `signing`, `certificate_authorities`, `imported_keys`, `workers`, `limits`, `requests`, `trusted_proxies`, `upstreams`, `apis`, `products`, `rooms`, `plans`, `usage`, `webhooks`, `alerts`, `jobs`, `logs`, `tracing`, `diagnostics` and `shutdown`",
+            "v.yaml:3:1: /listners: unknown key `listners`; what fits here: `admin`, `store`, `encryption`, `signing`, `certificate_authorities`, `imported_keys`, `workers`, `limits`, `requests`, `trusted_proxies`, `upstreams`, `apis`, `products`, `rooms`, `room_events`, `plans`, `usage`, `webhooks`, `alerts`, `jobs`, `logs`, `tracing`, `diagnostics` and `shutdown`",
         ],
     ),
     ("Upstreams: {}", &["v.yaml:3:1: /Upstreams: unknown key `Upstreams`; did you mean `upstreams`?"]),

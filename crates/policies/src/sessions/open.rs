@@ -91,7 +91,7 @@ impl Sessions {
             pool: self.pool.clone(),
             company: caller.and_then(|caller| caller.company.as_ref().map(text)),
             app: caller.and_then(|caller| caller.app.as_ref().map(text)),
-            credential: caller.map(|caller| text(&caller.credential)),
+            credential: caller.map(|caller| caller.credential.to_string()),
             api: text(&exchange.route.api),
             client: exchange.client.to_string(),
         }
