@@ -53,6 +53,8 @@ pub struct Steering {
     base: f64,
     smoothed: Option<f64>,
     phase: Phase,
+    /// Steps in which it was far from the target, one after the other.
+    easy: u32,
     /// The part of a visitor that was not let in yet.
     rest: f64,
     came: f64,
@@ -73,8 +75,9 @@ enum Phase {
 
 impl Default for Steering {
     fn default() -> Self {
-        let (rest, came, taken, cooling, rate) = (0.0, 0.0, 0.0, 0, 0.0);
-        Self { base: 0.0, smoothed: None, phase: Phase::Seeking, rest, came, taken, cooling, rate }
+        let (base, rest, came, taken, rate) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        let (smoothed, phase, easy, cooling) = (None, Phase::Seeking, 0, 0);
+        Self { base, smoothed, phase, easy, rest, came, taken, cooling, rate }
     }
 }
 
@@ -111,7 +114,7 @@ impl Steering {
         if signals.is_broken {
             // Whoever mends it should not be met by everybody at once.
             self.base = (self.base * 0.5).max(least);
-            (self.smoothed, self.phase) = (None, Phase::Steering);
+            (self.smoothed, self.phase, self.easy) = (None, Phase::Steering, 0);
             return 0.0;
         }
         self.cooling = self.cooling.saturating_sub(1);
@@ -122,7 +125,7 @@ impl Steering {
                 self.base = (self.base * 0.7).max(least);
                 self.cooling = 2 + settings.settles;
             }
-            self.phase = Phase::Steering;
+            (self.phase, self.easy) = (Phase::Steering, 0);
             return self.base * 0.7;
         }
         if settings.in_flight.is_some_and(|most| signals.in_flight >= most) {
@@ -140,6 +143,11 @@ impl Steering {
         let smoothed = self.smoothed.map_or(seen, |before| 0.5 * before + 0.5 * seen);
         self.smoothed = Some(smoothed);
         let (left, left_now) = ((target - smoothed) / target, (target - seen) / target);
+        self.easy = if left >= NEAR { self.easy.saturating_add(1) } else { 0 };
+        if self.easy > EASY + settings.settles {
+            // It bears much more than before, or one answer was late by chance when few came.
+            self.phase = Phase::Seeking;
+        }
         if self.phase == Phase::Seeking && left >= NEAR {
             self.grow(SOUGHT * pace, turns, most);
             return self.base;
@@ -180,6 +188,8 @@ fn whole_number(value: f64) -> u32 {
 const ENOUGH: u32 = 10;
 /// How much more it lets in each second while it seeks, as a part.
 const SOUGHT: f64 = 0.35;
+/// Beyond so many steps far from the target it seeks again.
+const EASY: u32 = 5;
 /// So near the target seeking ends, as a part of it.
 const NEAR: f64 = 0.35;
 /// What remains of a count a second later: the last half minute matters.

@@ -217,6 +217,16 @@ fn failures_and_too_many_requests_under_way_hold_visitors_back() {
 }
 
 #[test]
+fn one_late_answer_does_not_end_the_search_for_what_is_borne() {
+    let mut steering = Steering::default();
+    steps(&mut steering, &SETTINGS, FAST, 3);
+    let late = Signals { slow: Some(5_000_000), ..FAST };
+    steps(&mut steering, &SETTINGS, late, 1);
+    let then = steps(&mut steering, &SETTINGS, FAST, 40)[39];
+    assert!(then > 500, "{then}");
+}
+
+#[test]
 fn bounds_hold_and_nothing_grows_while_nobody_waits() {
     let mut steering = Steering::default();
     let settings = Adaptive { most: 600, ..SETTINGS };

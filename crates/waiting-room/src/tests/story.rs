@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::{PERIOD, id, issuer};
 use crate::{
-    Cause, Compatibility, Ending, Event, Expiry, Issuing, JoinKey, Joining, PassOn, Refusal, RequestId, Room, Rules,
-    Seconds, State, Turn,
+    Cause, Compatibility, Ending, Event, Expiry, Issuing, JoinKey, Joining, PassOn, Presence, Refusal, RequestId, Room,
+    Rules, Seconds, State, Turn,
 };
 
 /// Something that somebody does.
@@ -23,6 +23,8 @@ enum Step {
     Reset,
     Restore,
     SetState(State),
+    /// By the inlet, while every third place is absent.
+    LetIn(u32),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -37,6 +39,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Reset),
         1 => Just(Step::Restore),
         1 => prop::sample::select(State::ALL.to_vec()).prop_map(Step::SetState),
+        2 => (0..6_u32).prop_map(Step::LetIn),
     ]
 }
 
@@ -54,6 +57,8 @@ struct Story {
     is_plain: bool,
     /// Whether turns were taken once that were over, because everybody passed.
     everybody_passed: bool,
+    /// How many took their turn after they had been passed over.
+    returned: i64,
 }
 
 impl Story {
@@ -70,6 +75,7 @@ impl Story {
             keyed,
             is_plain: true,
             everybody_passed: false,
+            returned: 0,
         }
     }
 
@@ -117,6 +123,8 @@ impl Story {
                 match self.room.issue(id, now, (&issuer(), 60), &rules) {
                     Ok(Issuing::New(event)) => {
                         assert!(!had && matches!(turn, Ok(None | Some(Turn::Open(_)))), "{turn:?}");
+                        let (_, place) = self.room.find(id).unwrap();
+                        self.returned += i64::from(place.skipped_at().is_some());
                         self.happen(event);
                     }
                     Ok(Issuing::Known(token)) => assert_eq!(Some(token), self.room.token(id).map(|(_, token)| token)),
@@ -139,11 +147,17 @@ impl Story {
             Step::Wait(seconds) => self.now += seconds,
             Step::Reset => {
                 self.happen(self.room.reset(now));
-                self.moved = 0;
+                (self.moved, self.returned) = (0, 0);
                 self.joined.clear();
                 self.keyed.clear();
             }
             Step::Restore => {}
+            Step::LetIn(by) => {
+                self.moved += i64::from(by);
+                for event in self.room.let_in(by, now, &rules, |position, _| position % 3 > 0) {
+                    self.happen(event);
+                }
+            }
             Step::SetState(state) => {
                 self.everybody_passed |= state == State::PassingEverybody;
                 if let Some(event) = self.room.set_state(state, now) {
@@ -160,12 +174,14 @@ impl Story {
         for (position, id) in (1..).zip(&self.joined) {
             assert_eq!(self.room.find(*id).map(|(position, _)| position), Some(position));
         }
-        let with_token = line.places.iter().filter(|place| place.token > 0).count();
+        let with_token = line.places.iter().filter(|place| place.has_token()).count();
         assert_eq!((counters.tokens as usize, line.tokens.len()), (with_token, with_token));
         let passed_on = i64::try_from(counters.expired).unwrap();
-        assert_eq!(counters.serving, self.moved + passed_on, "each turn was given by somebody or passed on");
+        let turns = self.moved + passed_on + self.returned;
+        assert_eq!(counters.serving, turns, "each turn was given by somebody or passed on");
         let is_mended = self.rules.compatibility == Compatibility::Mended;
-        if is_mended && self.rules.expiry.is_some() && !self.everybody_passed {
+        let is_simple = self.rules.presence.is_none() && !self.everybody_passed;
+        if is_mended && self.rules.expiry.is_some() && is_simple {
             let swept = line.places.iter().take(counters.swept as usize);
             let unused = swept.filter(|place| place.token == 0).count() as u64;
             assert_eq!(counters.expired, unused, "a turn is passed on once, and only if nobody took it");
@@ -187,7 +203,13 @@ fn any_rules() -> impl Strategy<Value = Rules> {
         Just(Some(Expiry { period: PERIOD, pass_on: PassOn::ToTheNext })),
         Just(Some(Expiry { period: 1, pass_on: PassOn::ToTheNext })),
     ];
-    (compatibility, expiry).prop_map(|(compatibility, expiry)| Rules { expiry, compatibility, ..Rules::default() })
+    let presence = prop_oneof![Just(None), Just(Some(Presence { absent_after: 30, grace: 50 }))];
+    (compatibility, expiry, presence).prop_map(|(compatibility, expiry, presence)| Rules {
+        expiry,
+        compatibility,
+        presence,
+        ..Rules::default()
+    })
 }
 
 proptest! {
