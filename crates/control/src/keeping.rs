@@ -127,14 +127,13 @@ impl Keeping {
         let quotas = QuotaLedger::open(Ledger::new(quotas), folder)
             .map_err(|error| trouble("the ledger of quotas")(error.into()))?;
         let partners = Arc::new(Partners::new(registry.clone(), index.clone(), Arc::new(now)));
-        let webhooks = Webhooks::new(registry.clone(), partners.clone(), vault.clone(), Arc::new(now));
         let name = process_name();
         let alerts = Arc::new(Alerts::new(registry.clone(), name.clone(), Arc::new(now)));
         let rooms = Arc::new(Rooms::kept_in(folder, vault.clone()).shared_in(rooms));
         Ok(Self {
             folder: folder.to_owned(),
             accounts: Arc::new(Accounts::new(statements, totals.clone(), Arc::new(now))),
-            webhooks: Arc::new(webhooks),
+            webhooks: Arc::new(Webhooks::new(registry.clone(), partners.clone(), vault.clone(), Arc::new(now))),
             jobs: Arc::new(Jobs::new(registry.clone(), name.clone(), alerts.clone(), Arc::new(now))),
             alerts,
             totals,

@@ -104,7 +104,7 @@ mod tests {
         let presence = Some(Presence { absent_after: 30, grace: 60 });
         let inlet = Inlet::Periodic(Periodic { by: 1, every: 40, from: 0, until: None });
         let rules = Rules { presence, ..Rules::default() };
-        let scene = Scene::with(Settings { inlet, rules, ..settings() });
+        let scene = Scene::with(Settings { rules, inlet, ..settings() });
         scene.tick();
         assert_eq!(scene.serving().await, "1");
         let ids = scene.joined(4).await;

@@ -65,7 +65,7 @@ mod tests {
     #[tokio::test]
     async fn a_room_opens_and_closes_to_the_second_whoever_asks_first() {
         let scene = Scene::with(scheduled());
-        let (early, _) = (scene.try_join().await, scene.wait(100));
+        let (early, ()) = (scene.try_join().await, scene.wait(100));
         early.says(503, "The waiting room has not opened yet");
         assert_eq!(early.header("retry-after"), "100");
         let first = scene.join().await;
