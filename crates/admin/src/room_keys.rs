@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Json as Answer};
 use http::{StatusCode, header};
 use model::units::Span;
-use partners::TokenName;
-use problem::Problem;
+use partners::{Role, TokenName};
+use problem::{Finding, Pointer, Problem};
 use rooms::{AccessKey, NoKeys, NotMade, Reach};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,20 +49,7 @@ pub(crate) struct New {
     /// Its name, in kebab case.
     name: TokenName,
     /// `operator` looks at rooms and changes them, `auditor` looks.
-    #[serde(default)]
     role: Role,
-}
-
-/// How far an access key goes.
-#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(rename = "RoomAccessRole")]
-pub(crate) enum Role {
-    /// Rooms are looked at and changed.
-    #[default]
-    Operator,
-    /// Rooms are looked at.
-    Auditor,
 }
 
 /// An access key as it is shown.
@@ -122,7 +109,7 @@ pub(crate) async fn create(
     Asked(Nothing {}): Asked<Nothing>,
     Json(New { name, role }): Json<New>,
 ) -> Result<impl IntoResponse, Failure> {
-    let (keys, now, reach) = (storage.rooms.access_keys.clone(), now(&admin), reach(role));
+    let (keys, now, reach) = (storage.rooms.access_keys.clone(), now(&admin), reach(role)?);
     let made = beside_traffic(move || keys.create(name.as_str(), reach, now)).await?;
     let key = shown(&made);
     storage.partners.note("made", ("room-access-key", &key.name), json!(key)).await?;
@@ -164,10 +151,14 @@ fn shown(key: &AccessKey) -> Shown {
     Shown { name: key.name.clone(), id: key.id.clone(), role, created }
 }
 
-fn reach(role: Role) -> Reach {
+fn reach(role: Role) -> Result<Reach, Failure> {
     match role {
-        Role::Operator => Reach::Operator,
-        Role::Auditor => Reach::Auditor,
+        Role::Operator => Ok(Reach::Operator),
+        Role::Auditor => Ok(Reach::Auditor),
+        Role::Owner | Role::Billing | Role::Company => {
+            let message = "is neither `operator` nor `auditor`";
+            Err(Failure::invalid(&[Finding::new(&Pointer::default().at("role"), message)]))
+        }
     }
 }
 
@@ -181,11 +172,14 @@ mod tests {
     #[tokio::test]
     async fn an_access_key_tells_its_secret_once_and_goes() {
         let tester = Tester::new();
-        let made = tester.post("/room-access-keys", json!({ "name": "ci" })).await;
+        let made = tester.post("/room-access-keys", json!({ "name": "ci", "role": "operator" })).await;
         assert_eq!(made.status, StatusCode::CREATED);
         let secret = made.text_of("secret");
         assert_eq!((secret.len(), made.text_of("role").as_str()), (40, "operator"));
-        tester.post("/room-access-keys", json!({ "name": "ci" })).await.is_problem(StatusCode::CONFLICT, "name-taken");
+        tester
+            .post("/room-access-keys", json!({ "name": "ci", "role": "operator" }))
+            .await
+            .is_problem(StatusCode::CONFLICT, "name-taken");
         let listed = tester.get("/room-access-keys").await;
         assert_eq!(listed.names(), ["ci"]);
         assert!(!listed.text.contains(&secret) && !tester.get("/audit").await.text.contains(&secret));

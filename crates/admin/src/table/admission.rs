@@ -7,7 +7,12 @@ use crate::operation::{Lists, Operations};
 use crate::{certificate_rules, certificates, room_keys, rooms, sessions};
 
 pub(super) fn operations() -> Operations {
-    of_certificates().and(of_authorities()).and(of_certificate_rules()).and(of_sessions()).and(of_rooms())
+    of_certificates()
+        .and(of_authorities())
+        .and(of_certificate_rules())
+        .and(of_sessions())
+        .and(of_rooms())
+        .and(of_room_keys())
 }
 
 fn of_certificates() -> Operations {
@@ -156,14 +161,15 @@ fn of_rooms() -> Operations {
                 .answers::<rooms::Key>(),
             rooms::import_key,
         )
+}
+
+fn of_room_keys() -> Operations {
+    Operations::default()
         .on(
-            Op::post(
-                "/rooms/{room}/rotate-key",
-                "Makes another key, which signs a room's tokens at once or after a while",
-            )
-            .at_once()
-            .takes::<room_keys::Rotation>()
-            .answers::<room_keys::Rotated>(),
+            Op::post("/rooms/{room}/rotate-key", "Makes another key to sign a room's tokens, now or later")
+                .at_once()
+                .takes::<room_keys::Rotation>()
+                .answers::<room_keys::Rotated>(),
             room_keys::rotate,
         )
         .on(

@@ -48,12 +48,13 @@ impl Line {
         let body = "{\"event_id\":\"Sample\"}";
         let head = format!("POST /wait/assign_queue_num HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
         let joined = self.ask(&(head + body))?;
-        Ok(joined["api_request_id"].as_str().map(str::to_owned))
+        Ok(joined.get("api_request_id").and_then(Value::as_str).map(str::to_owned))
     }
 
     fn place(&mut self, id: &str) -> std::io::Result<Option<u64>> {
         let path = format!("/wait/queue_num?event_id=Sample&request_id={id}");
-        Ok(self.ask(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"))?["queue_number"].as_u64())
+        let answer = self.ask(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"))?;
+        Ok(answer.get("queue_number").and_then(Value::as_u64))
     }
 }
 
