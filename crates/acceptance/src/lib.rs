@@ -33,6 +33,8 @@ mod connections;
 #[cfg(test)]
 mod cutting;
 #[cfg(test)]
+mod firewall;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod http2;
@@ -68,6 +70,8 @@ mod room_activation;
 mod room_cluster;
 #[cfg(test)]
 mod room_events;
+#[cfg(test)]
+mod room_fairness;
 #[cfg(test)]
 mod room_signing;
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod failure;
 mod gateway;
 mod health;
 mod idempotency;
+mod invites;
 mod jobs;
 mod key_changes;
 mod keys;

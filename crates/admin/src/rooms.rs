@@ -59,6 +59,16 @@ pub(crate) struct Move {
     by: i64,
 }
 
+/// A value that nobody could know before a room opened.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RoomDraw")]
+pub(crate) struct Draw {
+    /// The value, exactly as everybody can read it.
+    #[schemars(length(max = 1024))]
+    public_value: String,
+}
+
 /// Whether a waiting room shall let visitors in.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -173,6 +183,22 @@ pub(crate) async fn set_state(
     told(&room, &admin, &storage, "set").await
 }
 
+/// `POST /rooms/{room}/draw`: has lots drawn that wait for a public value.
+pub(crate) async fn draw(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Named(name): Named<String>,
+    Asked(Nothing {}): Asked<Nothing>,
+    Json(Draw { public_value }): Json<Draw>,
+) -> Result<impl IntoResponse, Failure> {
+    let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
+    if !room.draw(&public_value, seconds(&admin)).await.map_err(unavailable)? {
+        let detail = "No lots wait to be drawn: the room has no lottery, has not opened, or they were drawn.";
+        return Err(Problem::new(&CONFLICT).detail(detail).into());
+    }
+    told(&room, &admin, &storage, "drawn").await
+}
+
 /// `POST /rooms/{room}/reset`: begins everything in a room anew.
 pub(crate) async fn reset(
     State(admin): State<Admin>,
@@ -228,7 +254,7 @@ pub(crate) fn no_room(name: &str) -> Failure {
     Failure::not_found(format!("room `{name}` in the configuration"))
 }
 
-fn unavailable(trouble: Trouble) -> Failure {
+pub(crate) fn unavailable(trouble: Trouble) -> Failure {
     Problem::new(&CONFLICT).detail("Waiting rooms are not in this process at the moment.").because(trouble).into()
 }
 
@@ -241,7 +267,7 @@ fn not_taken(error: NoKeys) -> Failure {
     }
 }
 
-fn seconds(admin: &Admin) -> u32 {
+pub(crate) fn seconds(admin: &Admin) -> u32 {
     u32::try_from(now(admin)).unwrap_or(u32::MAX)
 }
 

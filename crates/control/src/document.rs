@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use firewall::Waf;
 use limits::Plans;
 use model::Document;
 use model::alerts::{AlertReceiver, AlertSentry, AlertWebhook};
@@ -16,7 +17,7 @@ use model::room_events::RoomEventTarget;
 use model::upstream::ClientTls;
 use model::usage::EventSink;
 use partners::{Index, Pepper};
-use pipeline::{Kept, Services};
+use pipeline::{Kept, Policy, Services};
 use policies::CATALOG;
 use policies::backend_token::Signers;
 use policies::outside::{Background, NoBackground};
@@ -182,6 +183,16 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
+/// The files that a target of events of waiting rooms names.
+fn files_of_target(target: &mut RoomEventTarget) -> Vec<&mut PathBuf> {
+    match target {
+        RoomEventTarget::Webhook(webhook) => files_of(&mut webhook.tls).collect(),
+        RoomEventTarget::Nats(nats) => nats.tls.as_mut().map(files_of).into_iter().flatten().collect(),
+        RoomEventTarget::File(file) => vec![&mut file.path],
+        RoomEventTarget::Redis(_) | RoomEventTarget::Log => Vec::new(),
+    }
+}
+
 /// Makes relative paths mean what they mean to a reader of the file: beside it.
 fn anchor(document: &mut Document, file: &Path) {
     let Some(folder) = file.parent() else { return };
@@ -205,14 +216,7 @@ fn anchor(document: &mut Document, file: &Path) {
             EventSink::File(file) => paths.push(&mut file.path),
         }
     }
-    for events in document.room_events.values_mut() {
-        match &mut events.to {
-            RoomEventTarget::Webhook(webhook) => paths.extend(files_of(&mut webhook.tls)),
-            RoomEventTarget::Nats(nats) => paths.extend(nats.tls.as_mut().map(files_of).into_iter().flatten()),
-            RoomEventTarget::File(file) => paths.push(&mut file.path),
-            RoomEventTarget::Redis(_) | RoomEventTarget::Log => {}
-        }
-    }
+    paths.extend(document.room_events.values_mut().flat_map(|events| files_of_target(&mut events.to)));
     for receiver in document.alerts.to.values_mut() {
         match receiver {
             AlertReceiver::Mail(mail) => paths.extend(&mut mail.ca),
@@ -240,7 +244,17 @@ fn anchor(document: &mut Document, file: &Path) {
             *path = folder.join(&*path);
         }
     }
+    anchor_rules(document, folder);
     authorities::resolve(document);
+}
+
+fn anchor_rules(document: &mut Document, folder: &Path) {
+    let policies = document.apis.values_mut().flat_map(|api| {
+        api.policies.iter_mut().chain(api.operations.iter_mut().flat_map(|operation| &mut operation.policies))
+    });
+    for firewall in policies.filter(|used| used.policy == <Waf as Policy>::NAME) {
+        firewall::anchor(&mut firewall.settings, folder);
+    }
 }
 
 fn files_of_log(log: &mut LogSink) -> Vec<&mut PathBuf> {

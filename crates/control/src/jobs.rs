@@ -54,6 +54,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(looking::notify(keeping.clone()));
         jobs.spawn(looking::run_jobs(Arc::downgrade(node), keeping.jobs.clone()));
         jobs.spawn(rooms::tend(keeping.rooms.clone(), keeping.alerts.clone()));
+        jobs.spawn(share_collections(keeping.clone()));
         show_keeping(node, keeping);
     }
     // What counts as known is what there is now, and not when the task first runs.
@@ -103,6 +104,14 @@ async fn add_up(keeping: Arc<Keeping>) {
 
 async fn follow(keeping: Arc<Keeping>) {
     partners::follow(&keeping.index, &*keeping.registry, &*keeping.nodes, &keeping.name, EVERY).await;
+}
+
+/// Brings what rules of the firewall remember to other nodes, and learns what those remember.
+async fn share_collections(keeping: Arc<Keeping>) {
+    loop {
+        keeping.collections.share().await;
+        tokio::time::sleep(EVERY).await;
+    }
 }
 
 async fn compact(keeping: Arc<Keeping>) {
@@ -298,11 +307,13 @@ async fn watch_files(node: Weak<Node>, mut known: Watched) {
         let Some(node) = node.upgrade() else { return };
         let seen = Watched::of(&node);
         // A file that is being written is not read before it has rested for one look.
-        if seen.configuration != known.configuration && seen.rests() {
-            known.configuration = seen.configuration;
+        let has_changed = seen.configuration != known.configuration || seen.rules != known.rules;
+        if has_changed && seen.rests() {
+            (known.configuration, known.rules) = (seen.configuration, seen.rules);
             // What is wrong is told where it is found.
             drop(node.reload());
-            known.certificates = Watched::of(&node).certificates;
+            let now = Watched::of(&node);
+            (known.certificates, known.rules) = (now.certificates, now.rules);
         } else if seen.certificates != known.certificates && seen.rests() {
             known.certificates = seen.certificates;
             for finding in node.reload_certificates() {
@@ -317,6 +328,8 @@ async fn watch_files(node: Weak<Node>, mut known: Watched) {
 struct Watched {
     configuration: Option<SystemTime>,
     certificates: Vec<(PathBuf, Option<SystemTime>)>,
+    /// Rule files of the firewall.
+    rules: Vec<(PathBuf, Option<SystemTime>)>,
 }
 
 impl Watched {
@@ -333,11 +346,13 @@ impl Watched {
         Self {
             configuration: node.file.as_deref().and_then(changed),
             certificates: files.map(|file| (file.clone(), changed(file))).collect(),
+            rules: node.rule_files().into_iter().map(|file| (file.clone(), changed(&file))).collect(),
         }
     }
 
     fn rests(&self) -> bool {
-        let times = self.certificates.iter().map(|(_, time)| *time).chain([self.configuration]).flatten();
+        let times =
+            self.certificates.iter().chain(&self.rules).map(|(_, time)| *time).chain([self.configuration]).flatten();
         let now = SystemTime::UNIX_EPOCH + Duration::from_micros(now().0);
         times.max().is_none_or(|latest| now.duration_since(latest).map_or(true, |age| age > LOOK / 4))
     }

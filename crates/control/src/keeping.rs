@@ -4,6 +4,7 @@ use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use firewall::Collections;
 use journal::Journal;
 use limits::{Brink, Period, Plans};
 use metering::Rebuilt;
@@ -24,6 +25,7 @@ use sessions::Sessions;
 use store::{Nodes, Registry, UnixMicros, UsageQuery, UsageTotals};
 use store_redis::RedisCounts;
 use tokio::sync::{Mutex, RwLock};
+use waf::Persistence;
 
 use crate::accounts::Accounts;
 use crate::alerting::Alerts;
@@ -70,6 +72,8 @@ pub struct Keeping {
     pub rooms: Arc<Rooms>,
     /// Who may operate them.
     pub room_operators: Arc<RoomOperators>,
+    /// What rules of the firewall remember.
+    pub(crate) collections: Arc<Collections>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) nodes: Arc<dyn Nodes>,
     /// Whether all nodes know what is in the store.
@@ -141,6 +145,7 @@ impl Keeping {
             authorities: Arc::new(Authorities::kept_in(vault.clone(), folder)),
             room_operators: Arc::new(RoomOperators::new(partners.clone(), rooms.access_keys.clone())),
             rooms,
+            collections: Arc::new(Collections::shared(registry.clone(), Arc::new(now))),
             partners,
             vault,
             sessions: Arc::new(sessions),
@@ -195,7 +200,8 @@ impl Keeping {
             .with::<dyn Signers>(self.signers.clone())
             .with::<dyn Revocations>(self.authorities.clone())
             .with::<dyn WaitingRooms>(self.rooms.clone())
-            .with::<dyn Operators>(self.room_operators.clone());
+            .with::<dyn Operators>(self.room_operators.clone())
+            .with::<dyn Persistence>(self.collections.clone());
         // Either several nodes remember what quotas consumed, or this one does.
         match &self.counts {
             Some(counts) => services.with::<dyn limits::Shared>(counts.clone()),

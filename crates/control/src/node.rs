@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use firewall::Collections;
 use model::Document;
 use parking_lot::Mutex;
-use pipeline::{Kept, Services};
+use pipeline::Services;
 use policies::partner_record::Sources;
 use problem::Finding;
 use proxy::{Gateway, Inherited, Service};
@@ -17,11 +18,13 @@ use telemetry::metrics::Registry;
 use telemetry::sink::Sink;
 use telemetry::traceparent::{Callers, Sampler};
 use tokio::task::JoinSet;
+use waf::Persistence;
 use watch::{Failures, LinesReading, Vitals};
 
 use crate::authorities;
 use crate::backends;
 use crate::beside;
+use crate::clock::now;
 use crate::collector::{Collector, Exporting};
 use crate::document::{Configuration, and_the_rest};
 use crate::events;
@@ -103,10 +106,9 @@ impl Node {
         let all = |found| StartError::Findings(and_the_rest(&configuration, found));
         backends::expect(document).map_err(all)?;
         let keeping = keep(document).await.map_err(|error| error.or_findings(all))?;
-        let services = keeping.as_ref().map_or_else(Services::default, |keeping| keeping.lend(Services::default()));
+        let services = keeping.as_ref().map_or_else(alone, |keeping| keeping.lend(Services::default()));
         let sources = Arc::new(Sources::default());
-        let services = Arc::new(beside::lend(services, sources.clone()));
-        let lent = Lent { services, kept: Arc::new(Kept::default()) };
+        let lent = Lent { services: Arc::new(beside::lend(services, sources.clone())), kept: Arc::default() };
         let registry = Arc::new(Registry::new(LABEL_SETS));
         telemetry::metrics::describe_process(&registry);
         let spans = document.tracing.as_ref().map(|_| SpanQueue::new(SPANS));
@@ -212,6 +214,11 @@ impl Node {
         self.current.lock().clone()
     }
 
+    /// The rule files of the firewall, as far as they are in use.
+    pub(crate) fn rule_files(&self) -> Vec<PathBuf> {
+        firewall::Shelf::kept(&self.lent.kept).map_or_else(Vec::new, |shelf| shelf.files())
+    }
+
     /// What the node does at the moment.
     pub fn phase(&self) -> Phase {
         if self.phase.load(Ordering::Relaxed) == 0 { Phase::Serving } else { Phase::Draining }
@@ -283,6 +290,7 @@ impl Node {
             // What cannot be added up now stays in the journal.
             drop(keeping.add_up().await);
             keeping.note_uses().await;
+            keeping.collections.share().await;
             keeping.webhooks.let_go().await;
             keeping.alerts.post.let_go().await;
             keeping.jobs.let_go().await;
@@ -340,6 +348,11 @@ impl Node {
         *current = configuration;
         Ok(Published { generation, hash })
     }
+}
+
+/// What policies find where nothing is kept.
+fn alone() -> Services {
+    Services::default().with::<dyn Persistence>(Arc::new(Collections::alone(Arc::new(now))))
 }
 
 /// Opens the store of a document, if it has one.

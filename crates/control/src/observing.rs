@@ -61,6 +61,8 @@ pub(crate) fn logs(document: &Document, kept: &Kept) -> Result<Logs, Vec<Finding
         let form = match format {
             LineFormat::Json => Form::Json,
             LineFormat::Combined => Form::Combined,
+            LineFormat::Firewall => Form::Firewall,
+            LineFormat::Modsecurity => Form::Sections,
         };
         match open(&name, output, kept) {
             Ok(log) => logs.lines.push((log, form)),

@@ -1,5 +1,7 @@
 //! The waiting rooms of the document: opened once there are any, tended while they are in this process.
 
+mod fairness;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -282,6 +284,7 @@ async fn look(kept: &Rooms, alerts: &Alerts) {
             let open = alerts.list(true).await.unwrap_or_default();
             rooms.alarm(&open.into_iter().map(|alert| alert.rule).collect());
         }
+        let drawing = rooms.clone();
         let work = move || match rooms.whereabouts() {
             Whereabouts::Here => {
                 rooms.tick(seconds());
@@ -294,6 +297,7 @@ async fn look(kept: &Rooms, alerts: &Alerts) {
             tracing::error!(%error, "waiting rooms could not be tended; it is tried again");
             tokio::time::sleep(TICK).await;
         }
+        drawing.draw_lots(seconds()).await;
         tokio::time::sleep(if is_here { TICK } else { TAKE }).await;
     }
 }
@@ -342,6 +346,7 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
                 wrong(&at, "is not between a second and ten years");
             }
         }
+        fairness::check(room, &at, &mut wrong);
         if let Some(openid) = &room.openid {
             let at = at.at("openid");
             for (member, address) in [("issuer", &openid.issuer), ("login", &openid.login)] {
@@ -446,6 +451,7 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
                 login: openid.login.as_str().into(),
             })
         }),
+        fairness: fairness::compiled(room),
         durability: match room.durability {
             RoomDurability::Disk => rooms::Durability::Disk,
             RoomDurability::Process => rooms::Durability::Process,

@@ -176,7 +176,7 @@ fn evaluated(expression: &str, test: &Node) -> Option<String> {
     Some(text.repeat(count.trim().parse().ok()?))
 }
 
-fn expected(node: &Node) -> Expected {
+pub(crate) fn expected(node: &Node) -> Expected {
     let log = node.get("log");
     let ids = |key: &str| -> Vec<u64> {
         let list = log.and_then(|log| log.get(key)).map(Node::list).unwrap_or_default();

@@ -42,13 +42,23 @@ pub struct Report {
 
 /// Runs the tests of a file: how many passed, and those that did not.
 pub fn run(rules: &Arc<Rules>, file: &TestFile, evaluation: Evaluation) -> (usize, Vec<Failure>) {
+    run_with(rules, file, evaluation, &|_| {})
+}
+
+/// As [`run`], with something done to each transaction before its first phase.
+pub fn run_with(
+    rules: &Arc<Rules>,
+    file: &TestFile,
+    evaluation: Evaluation,
+    prepare: &dyn Fn(&mut Transaction),
+) -> (usize, Vec<Failure>) {
     let mut failures = Vec::new();
     let mut passed = 0;
     for test in &file.tests {
         let before = failures.len();
         for (stage, content) in test.stages.iter().enumerate() {
-            let report = report(rules, &content.input, evaluation);
-            failures.extend(wrong(&content.expected, &report).map(|what| Failure {
+            let report = report(rules, &content.input, evaluation, prepare);
+            failures.extend(judge(&content.expected, &report).map(|what| Failure {
                 rule: file.rule,
                 test: test.number,
                 stage,
@@ -66,18 +76,28 @@ pub fn setup() -> &'static str {
     SETUP
 }
 
-fn report(rules: &Arc<Rules>, input: &Input, evaluation: Evaluation) -> Report {
+fn report(rules: &Arc<Rules>, input: &Input, evaluation: Evaluation, prepare: &dyn Fn(&mut Transaction)) -> Report {
     match parse(&request::raw(input)) {
         Read::Refused(status) => Report { status: Some(status), ..Report::default() },
-        Read::Request(head) => transact(rules, &head, evaluation),
+        Read::Request(head) => transact_with(rules, &head, evaluation, prepare),
     }
 }
 
 /// Takes a request through all phases, and its answer.
 pub fn transact(rules: &Arc<Rules>, head: &Head, evaluation: Evaluation) -> Report {
+    transact_with(rules, head, evaluation, &|_| {})
+}
+
+fn transact_with(
+    rules: &Arc<Rules>,
+    head: &Head,
+    evaluation: Evaluation,
+    prepare: &dyn Fn(&mut Transaction),
+) -> Report {
     let environment =
         Environment { now: NOON, unique_id: "YmFhYWFhYWFhYWFhYWFh".into(), persistence: None, evaluation };
     let mut transaction = Transaction::new(Arc::clone(rules), environment);
+    prepare(&mut transaction);
     let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
     transaction.connection(local(50_000), local(80));
     transaction.request_line(&head.method, &head.target, if head.is_versioned { &head.protocol } else { b"" });
@@ -131,8 +151,21 @@ fn written(answer: &backend::Answer) -> Vec<u8> {
     [text.as_bytes(), answer.body.as_slice()].concat()
 }
 
+/// What the backend answers that tests expect, as it is sent: `/reflect` is asked for an answer in the body.
+pub fn reflect(method: &[u8], target: &[u8], body: &[u8]) -> Vec<u8> {
+    let head = Head {
+        method: method.to_vec(),
+        target: target.to_vec(),
+        protocol: b"HTTP/1.1".to_vec(),
+        is_versioned: true,
+        headers: Vec::new(),
+        body: body.to_vec(),
+    };
+    written(&backend::answer(&head))
+}
+
 /// What of a stage is not as it must be.
-fn wrong(expected: &Expected, report: &Report) -> Option<String> {
+pub fn judge(expected: &Expected, report: &Report) -> Option<String> {
     if let Some(error) = expected.expect_error
         && error != report.status.is_none()
     {

@@ -24,7 +24,7 @@ pub use self::encode::{
     write_response,
 };
 pub use self::refusal::{Place, Refusal};
-pub use self::request::{RequestHead, parse_request};
+pub use self::request::{NoPath, RequestHead, parse_request};
 pub use self::response::{ResponseHead, parse_response};
 
 use http::Version;

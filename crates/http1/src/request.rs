@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::uri::Scheme;
-use http::{HeaderMap, Method, Uri, Version};
+use http::{Extensions, HeaderMap, Method, Uri, Version};
 
 use crate::authority::Authority;
 use crate::fields::{Noted, collect, shared};
@@ -30,7 +30,13 @@ pub struct RequestHead {
     pub expect_continue: bool,
     /// Whether the client asks for another protocol by `Upgrade`.
     pub upgrade: bool,
+    /// [`NoPath`], if the target has none.
+    pub extensions: Extensions,
 }
+
+/// Says that the target has no path, as one in absolute form need not; its URI has `/` all the same.
+#[derive(Clone, Copy, Debug)]
+pub struct NoPath;
 
 /// Reads the head of a request from the beginning of `input`.
 ///
@@ -62,6 +68,11 @@ fn parse(input: &[u8], limits: &Limits) -> Result<Option<(RequestHead, usize)>, 
     let (headers, noted) = collect(&head, &fields)?;
     check_host(&line, &uri, noted.host)?;
     let framing = framing(&line, &noted)?;
+    let mut extensions = Extensions::new();
+    // Behind `http://`, a slash begins the path.
+    if uri.scheme().is_some() && line.target.splitn(4, |byte| *byte == b'/').count() < 4 {
+        extensions.insert(NoPath);
+    }
     let RequestLine { method, version, .. } = line;
     let head = RequestHead {
         method,
@@ -73,6 +84,7 @@ fn parse(input: &[u8], limits: &Limits) -> Result<Option<(RequestHead, usize)>, 
             && version == Version::HTTP_11
             && !matches!(framing, Framing::None | Framing::Length(0)),
         upgrade: noted.upgrades(version),
+        extensions,
         headers,
     };
     Ok(Some((head, end)))

@@ -36,7 +36,7 @@ pub enum LogSink {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogFormat {
-    /// `json` or `combined`.
+    /// `json`, `combined`, or one of the firewall's audit log: `firewall` or `modsecurity`.
     #[serde(default)]
     pub format: LineFormat,
 }
@@ -47,7 +47,7 @@ pub struct LogFormat {
 pub struct LogFile {
     /// The file; lines are added to its end.
     pub path: PathBuf,
-    /// `json` or `combined`.
+    /// `json`, `combined`, or one of the firewall's audit log: `firewall` or `modsecurity`.
     #[serde(default)]
     pub format: LineFormat,
     /// When the file is moved away for a new one. Left out, others do that and send SIGHUP.
@@ -85,6 +85,10 @@ pub enum LineFormat {
     Json,
     /// The combined format of Apache httpd.
     Combined,
+    /// The firewall's audit log, and nothing else: one JSON object for each exchange in which a rule of it matched.
+    Firewall,
+    /// The firewall's audit log as `ModSecurity` writes it, in sections by letters.
+    Modsecurity,
 }
 
 /// Records shipped by the Forward protocol of Fluentd, version 1.

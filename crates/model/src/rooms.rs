@@ -1,6 +1,7 @@
 //! Waiting rooms.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -30,6 +31,14 @@ pub struct WaitingRoom {
     pub presence: Option<RoomPresence>,
     /// When the room opens and closes. Left out, it is open.
     pub schedule: Option<RoomSchedule>,
+    /// Has those who come before the room opens draw lots for their places. Left out, they stand in the order in which they came.
+    pub lottery: Option<RoomLottery>,
+    /// Lanes beside everybody's, by name. Who has an invite to one joins by it.
+    pub lanes: BTreeMap<String, RoomLane>,
+    /// How large a share of everybody's lane one network may have. Left out, there is no bound.
+    pub caps: Option<RoomCaps>,
+    /// Has browsers compute something before they join. Left out, they need not.
+    pub proof_of_work: Option<RoomWork>,
     /// What the room is for OpenID clients. Left out, it is nothing for them.
     pub openid: Option<RoomOpenId>,
     /// Whether what is counted is an event of `room_events` each minute, as with `EnableEventsGeneration`.
@@ -112,6 +121,80 @@ pub enum ExpiredTurns {
     PassedOn,
     /// They are lost until somebody raises the serving number.
     Lost,
+}
+
+/// A lottery among those who come before a room opens: each of them is as likely to be first as any other.
+///
+/// What the order follows from is fixed before anybody comes, and told afterwards, so that everybody can check the draw.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoomLottery {
+    /// A public value that nobody can know before the room opens, in words, such as `drand, first round after 10:00 UTC`. The
+    /// draw then waits until an operator gives it. Left out, lots are drawn when the room opens.
+    pub waits_for: Option<String>,
+}
+
+/// A lane of a waiting room. A number in line is for one lane, and there is one serving number for all of them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoomLane {
+    /// Its share of turns, such as `10%`. What all lanes leave is everybody's. Turns that nobody of a lane wants are passed over.
+    pub share: Share,
+    /// How many visitors may come by it. Left out, there is no bound.
+    #[serde(default)]
+    pub quota: Option<u32>,
+}
+
+/// How large a share of everybody's lane one network may have. Who comes from one that has its share joins by the slow lane.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoomCaps {
+    /// The share of a /24 of IPv4 and of a /64 of IPv6, which is a house, a company or a part of a mobile network.
+    pub network: Share,
+    /// The share of a /16 of IPv4 and of a /48 of IPv6.
+    pub wide_network: Share,
+    /// So many may come from a network in any case.
+    pub allowance: u32,
+    /// The slow lane's share of turns.
+    pub slow_lane: Share,
+}
+
+impl Default for RoomCaps {
+    fn default() -> Self {
+        let [network, wide_network, slow_lane] = [1, 5, 5].map(Share::from_percent);
+        Self { network, wide_network, allowance: 20, slow_lane }
+    }
+}
+
+/// What a browser computes before it joins. It takes a moment for one place, and long for ten thousand.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoomWork {
+    /// How many bits of a digest have to be zero: each one more takes twice as long. 18 takes a second on a laptop, and a few on
+    /// a telephone.
+    #[schemars(range(min = 1, max = 32))]
+    pub difficulty: u8,
+    /// For how long a challenge can be answered.
+    pub valid: Span,
+    /// What becomes of those who compute nothing, because they cannot or do not want to.
+    pub without: RoomWithoutWork,
+}
+
+impl Default for RoomWork {
+    fn default() -> Self {
+        Self { difficulty: 18, valid: Span::seconds(300), without: RoomWithoutWork::SlowLane }
+    }
+}
+
+/// What becomes of those who compute nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoomWithoutWork {
+    /// They join by the slow lane, whose share of turns is said in `caps`, or else 5%.
+    #[default]
+    SlowLane,
+    /// They cannot join. Who has no scripts, or an old device, is left out then.
+    Refused,
 }
 
 /// What raises the serving number by itself.

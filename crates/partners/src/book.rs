@@ -161,7 +161,8 @@ impl Book {
             | Kind::Silence
             | Kind::Duty
             | Kind::Job
-            | Kind::Run => None,
+            | Kind::Run
+            | Kind::Collection => None,
             Kind::Product => {
                 self.note_product(read(&row)?);
                 None
@@ -253,7 +254,8 @@ impl Book {
             | Kind::Silence
             | Kind::Duty
             | Kind::Job
-            | Kind::Run => {}
+            | Kind::Run
+            | Kind::Collection => {}
             Kind::App => {
                 if let Some(app) = id.path().parse().ok().and_then(|id: AppId| self.apps.remove(&id)) {
                     // A request may hold one of its keys still.

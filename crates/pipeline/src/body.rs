@@ -33,27 +33,29 @@ impl Body {
     ///
     /// What it cannot be read for is an error here.
     pub async fn held(&mut self, most: usize) -> Result<Option<Bytes>, BoxError> {
+        let begun = self.begun(most.saturating_add(1)).await?;
+        Ok(Some(begun).filter(|begun| begun.len() <= most))
+    }
+
+    /// So many bytes of its beginning, or a few more, or all of it if it has no more; it still has everything in it.
+    pub async fn begun(&mut self, least: usize) -> Result<Bytes, BoxError> {
         let mut stream = match std::mem::take(self) {
-            Self::Empty => return Ok(Some(Bytes::new())),
+            Self::Empty => return Ok(Bytes::new()),
             Self::Full(bytes) => {
                 *self = Self::Full(bytes.clone());
-                return Ok(Some(bytes).filter(|bytes| bytes.len() <= most));
+                return Ok(bytes);
             }
             Self::Stream(stream) => stream,
         };
-        let (mut frames, mut whole) = (VecDeque::new(), BytesMut::new());
-        let mut is_whole = false;
-        while whole.len() <= most {
-            let Some(frame) = stream.frame().await else {
-                is_whole = true;
-                break;
-            };
+        let (mut frames, mut begun) = (VecDeque::new(), BytesMut::new());
+        while begun.len() < least {
+            let Some(frame) = stream.frame().await else { break };
             let frame = frame?;
-            whole.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+            begun.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
             frames.push_back(frame);
         }
         *self = Self::stream(Begun { frames, rest: stream });
-        Ok(is_whole.then(|| whole.freeze()))
+        Ok(begun.freeze())
     }
 
     /// A second body with the same content, if all of it is in memory.
@@ -178,6 +180,15 @@ mod tests {
         assert_eq!(full.held(3).now_or_never().unwrap().unwrap(), None);
         assert_eq!(full.held(4).now_or_never().unwrap().unwrap().unwrap(), "abcd");
         assert!(matches!(full, Body::Full(bytes) if bytes == "abcd"));
+    }
+
+    #[test]
+    fn its_beginning_is_seen_and_all_of_it_is_still_there() {
+        for (least, seen) in [(0, ""), (1, "ab"), (2, "ab"), (3, "abcd"), (99, "abcd")] {
+            let mut body = body();
+            assert_eq!(body.begun(least).now_or_never().unwrap().unwrap(), seen, "{least}");
+            assert_eq!(body.collect().now_or_never().unwrap().unwrap().to_bytes(), "abcd");
+        }
     }
 
     #[test]

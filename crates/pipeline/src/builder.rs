@@ -9,8 +9,8 @@ use problem::{Finding, Pointer};
 
 use crate::chain::{Gate, Placed, RequestBodyHook, RequestHook};
 use crate::{
-    AskOnAnswer, AskOnRequest, AskOnRequestBody, Chain, Condition, Figures, Kept, OnFailure, OnFinish, OnGiveBack,
-    OnRequest, OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Services, Slot, Stage,
+    AskOnAnswer, AskOnBodyBegun, AskOnRequest, AskOnRequestBody, Chain, Condition, Figures, Kept, OnFailure, OnFinish,
+    OnGiveBack, OnRequest, OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Services, Slot, Stage,
 };
 
 /// Conditional policies that one chain can have: a bit each.
@@ -29,6 +29,7 @@ pub struct ChainBuilder {
     on_failure: OnFailure,
     gate: Option<Gate>,
     gates: u32,
+    findings: Vec<Finding>,
 }
 
 impl ChainBuilder {
@@ -37,6 +38,7 @@ impl ChainBuilder {
         let chain = Chain {
             request: Vec::new(),
             give_back: Vec::new(),
+            body_begun: Vec::new(),
             request_body: Vec::new(),
             answer: Vec::new(),
             response: Vec::new(),
@@ -45,6 +47,7 @@ impl ChainBuilder {
             finish: Vec::new(),
             slots: 0,
             figures: 0,
+            keeps_arrivals: false,
             patience: Duration::from_secs(5),
         };
         Self {
@@ -59,6 +62,7 @@ impl ChainBuilder {
             on_failure: OnFailure::Close,
             gate: None,
             gates: 0,
+            findings: Vec::new(),
         }
     }
 
@@ -81,6 +85,23 @@ impl ChainBuilder {
             self.gates += 1;
             Gate { bit: 1_u64.checked_shl(self.gates - 1).unwrap_or(0), condition }
         });
+    }
+
+    /// Notes something more that is wrong with the policy being compiled, beside the finding that it ends with.
+    pub fn found(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    /// What was noted by [`Self::found`].
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
+    }
+
+    /// Has requests keep what they were before the gateway took anything out, see [`Exchange::arrived`].
+    ///
+    /// [`Exchange::arrived`]: crate::Exchange::arrived
+    pub fn keep_arrivals(&mut self) {
+        self.chain.keeps_arrivals = true;
     }
 
     /// What is wrong with the chain as a whole.
@@ -135,6 +156,12 @@ impl ChainBuilder {
     pub fn on_give_back(&mut self, hook: Arc<dyn OnGiveBack>) {
         let placed = self.placed(hook);
         self.chain.give_back.push((self.chain.request.len(), placed));
+    }
+
+    /// Places a hook on the beginnings of request bodies.
+    pub fn ask_on_body_begun(&mut self, hook: Arc<dyn AskOnBodyBegun>) {
+        let placed = self.placed(hook);
+        self.chain.body_begun.push(placed);
     }
 
     /// Places a hook in the request-body phase.

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 
 use crate::exchange::{Gates, Slots};
 use crate::{
-    AskOnAnswer, AskOnRequest, AskOnRequestBody, Body, BoxError, Condition, Exchange, Failure, Flow, OnFailure,
-    OnFinish, OnGiveBack, OnRequest, OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Outcome, Stage, Step,
-    Verdict,
+    AskOnAnswer, AskOnBodyBegun, AskOnRequest, AskOnRequestBody, Body, BoxError, Condition, Exchange, Failure, Flow,
+    OnFailure, OnFinish, OnGiveBack, OnRequest, OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Outcome,
+    Stage, Step, Verdict,
 };
 
 /// A policy could not decide and its route fails closed.
@@ -29,6 +29,7 @@ pub struct Chain {
     pub(crate) request: Vec<Placed<RequestHook>>,
     /// Each with the number of request hooks up to its own.
     pub(crate) give_back: Vec<(usize, Placed<Arc<dyn OnGiveBack>>)>,
+    pub(crate) body_begun: Vec<Placed<Arc<dyn AskOnBodyBegun>>>,
     pub(crate) request_body: Vec<Placed<RequestBodyHook>>,
     pub(crate) answer: Vec<Placed<Arc<dyn AskOnAnswer>>>,
     pub(crate) response: Vec<Placed<Arc<dyn OnResponse>>>,
@@ -37,6 +38,7 @@ pub struct Chain {
     pub(crate) finish: Vec<Arc<dyn OnFinish>>,
     pub(crate) slots: usize,
     pub(crate) figures: usize,
+    pub(crate) keeps_arrivals: bool,
     pub(crate) patience: Duration,
 }
 
@@ -105,6 +107,11 @@ impl Chain {
         exchange.gates = Gates::default();
     }
 
+    /// Whether any policy wants to know requests as they came.
+    pub fn keeps_arrivals(&self) -> bool {
+        self.keeps_arrivals
+    }
+
     /// Asks every request hook in order, up to the first that answers.
     pub async fn request(&self, exchange: &mut Exchange) -> Flow {
         for (number, placed) in self.request.iter().enumerate() {
@@ -151,6 +158,34 @@ impl Chain {
             }
         }
         story
+    }
+
+    /// Shows every hook that wants it the beginning of a body, up to the first that answers. The body stays whole.
+    pub async fn body_begun(&self, exchange: &mut Exchange, body: &mut Body) -> Result<Flow, BoxError> {
+        for placed in &self.body_begun {
+            match placed.applies(exchange) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(flow) => return Ok(flow),
+            }
+            let begun = match placed.hook.wants(exchange) {
+                0 => Bytes::new(),
+                wanted => body.begun(wanted).await?,
+            };
+            let verdict = match placed.hook.ask_on_body_begun(exchange, &begun) {
+                Step::Now(verdict) => verdict,
+                Step::Wait(answer) => self.wait(answer).await,
+            };
+            if let Flow::Respond(response) = placed.settle(verdict) {
+                return Ok(Flow::Respond(response));
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    /// Whether any hook judges beginnings of bodies.
+    pub fn sees_beginnings(&self) -> bool {
+        !self.body_begun.is_empty()
     }
 
     /// How much of a request body to hold back, if any hook asks for it.
@@ -203,6 +238,7 @@ impl Chain {
                 continue;
             }
             let seen = match placed.hook.wants(exchange, head) {
+                Some(most) if placed.hook.sees_beginnings() => Some(body.begun(most.saturating_add(1)).await?),
                 Some(most) => body.held(most).await?,
                 None => None,
             };

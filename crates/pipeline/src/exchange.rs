@@ -14,6 +14,8 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
+use crate::Audited;
+
 /// The name of one exchange in logs, traces and usage records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u128);
@@ -157,6 +159,17 @@ impl Record {
     }
 }
 
+/// A request's head before the gateway took anything out of it, or wrote it in another way.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    /// The target in the form in which it was sent.
+    pub target: Uri,
+    /// Whether the target has a path; if not, its URI has `/` all the same.
+    pub has_path: bool,
+    /// All headers, those about the connection included.
+    pub headers: HeaderMap,
+}
+
 /// One request and what is known about it.
 pub struct Exchange {
     /// Its name.
@@ -179,6 +192,8 @@ pub struct Exchange {
     pub host: Box<str>,
     /// The request head, as the upstream will see it.
     pub head: http::request::Parts,
+    /// The head as it came, if a policy of the configuration wants to know it.
+    pub arrived: Option<Box<Arrived>>,
     /// The route that won.
     pub route: Arc<Route>,
     /// The path's parameters, as the route's template names them, percent-decoded.
@@ -199,6 +214,8 @@ pub struct Exchange {
     pub body_limit: Option<u64>,
     /// Its place in a trace.
     pub trace: Trace,
+    /// What a firewall found in it, once all is known: for those who are told of its end.
+    pub audited: OnceLock<Box<dyn Audited>>,
     /// What the exchange depends on, up to its last byte: when one of these is over, the proxy cuts it.
     pub lives: Lives,
     /// What policies noted, see [`Self::note`].

@@ -106,12 +106,26 @@ pub trait AskOnRequestBody: Send + Sync {
     fn ask_on_request_body<'a>(&'a self, exchange: &'a mut Exchange, body: &'a mut Bytes) -> Step<'a>;
 }
 
+/// Judges the beginning of a request's body, all of which then goes on as it came, however long it is.
+///
+/// It is asked for every request that has a body, before those who judge whole bodies.
+pub trait AskOnBodyBegun: Send + Sync {
+    /// How many bytes it has to see; all of a shorter body is shown.
+    fn wants(&self, exchange: &Exchange) -> usize;
+    /// Called once per request that has a body.
+    fn ask_on_body_begun<'a>(&'a self, exchange: &'a mut Exchange, begun: &'a Bytes) -> Step<'a>;
+}
+
 /// Learns what is answered before the client does, and may have to tell others first.
 ///
 /// It sees an answer as the upstream gave it, or the gateway itself: before any [`OnResponse`].
 pub trait AskOnAnswer: Send + Sync {
     /// How much of the answer's body it has to see, if any of it: that much is held back, and longer ones are not shown.
     fn wants(&self, exchange: &Exchange, head: &response::Parts) -> Option<usize>;
+    /// Whether of a longer body the beginning is shown: as much as it wants, and at least one byte more.
+    fn sees_beginnings(&self) -> bool {
+        false
+    }
     /// Called once per answer. [`Flow::Respond`] takes the answer's place.
     fn ask_on_answer<'a>(
         &'a self,

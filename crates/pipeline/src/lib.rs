@@ -9,6 +9,7 @@
 //! Every response leaves by the same door: response hooks see the gateway's own answers too.
 //! Deliberately not here: sockets, stores and files. A hook gets what it needs when it is compiled.
 
+mod audit;
 mod body;
 mod builder;
 mod chain;
@@ -20,16 +21,17 @@ pub mod tester;
 
 pub use alarm::{Life, Lives, Over};
 
+pub use self::audit::{Audited, Reached};
 pub use self::body::{Body, BoxError};
 pub use self::builder::ChainBuilder;
 pub use self::chain::{Chain, Explained, POLICY_FAILED, tell};
 pub use self::exchange::{
-    Caller, Connection, Exchange, Figures, Gates, Outcome, PeerCertificate, Record, RequestId, Route, Said, Slot,
-    Slots, Tls, Told, Trace, Upstreamed,
+    Arrived, Caller, Connection, Exchange, Figures, Gates, Outcome, PeerCertificate, Record, RequestId, Route, Said,
+    Slot, Slots, Tls, Told, Trace, Upstreamed,
 };
 pub use self::hooks::{
-    AskOnAnswer, AskOnRequest, AskOnRequestBody, Condition, Failure, Flow, OnFailure, OnFinish, OnGiveBack, OnRequest,
-    OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Room, Step, Verdict,
+    AskOnAnswer, AskOnBodyBegun, AskOnRequest, AskOnRequestBody, Condition, Failure, Flow, OnFailure, OnFinish,
+    OnGiveBack, OnRequest, OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk, Room, Step, Verdict,
 };
 pub use self::kept::{Kept, Services};
 pub use self::policy::{Entry, Policy, Settings, Stage};

@@ -118,6 +118,7 @@ pub fn exchange(request: http::request::Builder) -> Exchange {
         target: head.uri.clone(),
         host: "example.com".into(),
         head,
+        arrived: None,
         route: Arc::new(Route { api: "test".into(), template: "/{path}".into(), base: 0 }),
         parameters: Vec::new(),
         caller: None,
@@ -128,6 +129,7 @@ pub fn exchange(request: http::request::Builder) -> Exchange {
         has_body: false,
         body_limit: None,
         trace: Trace::default(),
+        audited: OnceLock::new(),
         lives: Lives::new(),
         slots: Slots::default(),
         gates: Gates::default(),
@@ -244,6 +246,10 @@ impl Judged<'_> {
         let Self { chain, mut exchange, mut body } = self;
         chain.adopt(&mut exchange);
         let mut flow = chain.request(&mut exchange).await;
+        if matches!(flow, Flow::Next) && !body.is_empty() {
+            let mut begun = Body::from(body.clone());
+            flow = chain.body_begun(&mut exchange, &mut begun).await.expect("a body that can be read");
+        }
         if matches!(flow, Flow::Next) && !body.is_empty() {
             flow = match chain.request_body_limit() {
                 Some(limit) if body.len() > limit => panic!("{} bytes are over the limit of {limit}", body.len()),

@@ -1,6 +1,6 @@
 //! The policies that a route can be given, one file each, and the [`CATALOG`] of them. Those that limit are in `limiting`.
 //!
-//! Those that find out who calls are in `identity`.
+//! Those that find out who calls are in `identity`, and the firewall is in `firewall`.
 //!
 //! Deliberately not here: sockets, files and databases. A policy asks for what it needs when it is compiled, by type.
 
@@ -55,6 +55,7 @@ pub static CATALOG: &[Entry] = &[
     Entry::of::<spike_arrest::SpikeArrest>(),
     Entry::of::<token_exchange::TokenExchange>(),
     Entry::of::<token_keys::TokenKeys>(),
+    Entry::of::<firewall::Waf>(),
     Entry::of::<waiting_room::WaitingRoom>(),
     Entry::of::<waiting_room_api::WaitingRoomApi>(),
     Entry::of::<waiting_room_token::WaitingRoomToken>(),

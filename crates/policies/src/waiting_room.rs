@@ -1,7 +1,9 @@
 //! `waiting-room`: has visitors wait in line before they come to what is behind it, without any work on the site.
 
 pub(crate) mod activation;
+mod entrance;
 mod page;
+mod proving;
 mod states;
 
 use std::sync::Arc;
@@ -13,12 +15,14 @@ use pipeline::{
     Verdict,
 };
 use problem::{Finding, Pointer, Problem, ProblemKind};
-use rooms::{Activation, Admission, Arrival, KeptRoom, Sessions, Wait};
+use rooms::refused::{self, INVITE_REFUSED, LANE_FULL, PROOF_REFUSED};
+use rooms::{Activation, Admission, Arrival, Joiner, KeptRoom, NotLet, Sessions, Trouble, Wait};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use waiting_room::RequestId;
 
 use self::activation::{Activates, Unavailable, WAITING_ROOM_UNAVAILABLE, ending, unasked};
+use self::entrance::Entrance;
 use self::states::{Told, WAITING_ROOM_CLOSED, WAITING_ROOM_NOT_OPEN, WAITING_ROOM_PAUSED, WAITING_ROOM_PRE_QUEUE};
 use crate::waiting_room_api::{NoRooms, room};
 use crate::waiting_room_token::bare;
@@ -65,6 +69,8 @@ pub struct WaitingRoom {
     title: Option<String>,
     /// The name of the cookie.
     cookie: String,
+    /// The name of the cookie that a proof of work is in.
+    proof_cookie: String,
     /// What a browser is given to show next time.
     given: Slot<HeaderValue>,
     /// None: visitors have to wait always.
@@ -84,6 +90,9 @@ impl Policy for WaitingRoom {
         &WAITING_ROOM_PRE_QUEUE,
         &WAITING_ROOM_PAUSED,
         &WAITING_ROOM_CLOSED,
+        &INVITE_REFUSED,
+        &LANE_FULL,
+        &PROOF_REFUSED,
         &WAITING_ROOM_UNAVAILABLE,
     ];
     type Config = Config;
@@ -91,9 +100,10 @@ impl Policy for WaitingRoom {
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
         let kept = room(&config.room, &at.at("room"), chain)?;
         let cookie = format!("vestibule-room-{}", config.room);
+        let proof_cookie = format!("vestibule-proof-{}", config.room);
         let activation = config.activates.map(|activates| activates.compiled(&at.at("activates"))).transpose()?;
         let (given, passed, unavailable) = (chain.slot(), chain.figures(), config.unavailable);
-        Ok(Self { room: kept, title: config.title, cookie, given, activation, unavailable, passed })
+        Ok(Self { room: kept, title: config.title, cookie, proof_cookie, given, activation, unavailable, passed })
     }
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
@@ -112,11 +122,25 @@ impl AskOnRequest for WaitingRoom {
             return Step::Now(Ok(self.passes_by(room, exchange)));
         }
         let shown = self.shown(room, &exchange.head.headers);
+        if wants_page(exchange)
+            && let Some(entrance) = Entrance::of(exchange)
+        {
+            return Step::Wait(Box::pin(self.come_by(room, exchange, shown, entrance)));
+        }
         // Most requests are of those who are in, or who wait.
         match room.admitted_already(shown, seconds(exchange)) {
             Ok(Some(Admission::In(_) | Admission::Passes)) => return Step::Now(Ok(self.lets_through(room, exchange))),
             Ok(Some(Admission::Waits(_, wait))) => return Step::Now(Ok(self.waits(room, exchange, wait))),
-            Ok(Some(Admission::Held(..) | Admission::Outside | Admission::TooEarly | Admission::TooLate) | None)
+            Ok(
+                Some(
+                    Admission::Held(..)
+                    | Admission::Unproven
+                    | Admission::Outside
+                    | Admission::TooEarly
+                    | Admission::TooLate,
+                )
+                | None,
+            )
             | Err(_) => {}
         }
         Step::Wait(Box::pin(async move {
@@ -175,7 +199,16 @@ impl WaitingRoom {
             return Ok(Flow::Next);
         }
         let arrival = if wants_page(exchange) { Arrival::Page } else { Arrival::Other };
-        let admission = room.admit(shown, seconds(exchange), arrival).await?;
+        let proof = cookies(&exchange.head.headers, &self.proof_cookie).next();
+        let joiner = Joiner { client: Some(exchange.client), proof, ..Joiner::default() };
+        let admission = match room.admit_with(shown, seconds(exchange), arrival, joiner).await {
+            Ok(admission) => admission,
+            Err(Trouble::NotLet(NotLet::NoProof(_))) if arrival == Arrival::Page => Admission::Unproven,
+            Err(trouble) => match refused::told(&trouble) {
+                Some(problem) => return Ok(problem.into()),
+                None => return Err(trouble.into()),
+            },
+        };
         if let Admission::In(id) | Admission::Waits(id, _) | Admission::Held(id, ..) = admission
             && shown != Some(id)
             && let Some(cookie) = cookie(&self.cookie, &room.ticket(id), exchange.scheme)
@@ -183,10 +216,10 @@ impl WaitingRoom {
             exchange.note(self.given, cookie);
         }
         let title = self.title.as_deref().unwrap_or_default();
-        let told =
-            || Ok::<_, rooms::Trouble>(Told { exchange, title, timetable: room.timetable()?, now: seconds(exchange) });
+        let told = || Ok::<_, Trouble>(Told { exchange, title, timetable: room.timetable()?, now: seconds(exchange) });
         Ok(match admission {
             Admission::In(_) | Admission::Passes => Flow::Next,
+            Admission::Unproven => return self.unproven(room, exchange),
             Admission::Held(_, wait, state) => told()?.held(wait, state),
             Admission::TooEarly => told()?.too_early(),
             Admission::TooLate => told()?.too_late(),

@@ -13,7 +13,8 @@ use pipeline::{
     AskOnRequest, AskOnRequestBody, Body, ChainBuilder, Exchange, Figures, Flow, OnResponse, Policy, Slot, Stage, Step,
     Verdict,
 };
-use problem::{Finding, Pointer};
+use problem::{Finding, Pointer, ProblemKind};
+use rooms::refused::{INVITE_REFUSED, LANE_FULL, PROOF_REFUSED};
 use rooms::{Api, Begun, KeptRoom, Operation, Question, Side};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -111,6 +112,7 @@ pub(crate) fn room(name: &str, at: &Pointer, chain: &ChainBuilder) -> Result<Opt
 impl Policy for WaitingRoomApi {
     const NAME: &'static str = "waiting-room-api";
     const STAGE: Stage = Stage::Complete;
+    const PROBLEMS: &'static [&'static ProblemKind] = &[&INVITE_REFUSED, &LANE_FULL, &PROOF_REFUSED];
     type Config = Config;
 
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
@@ -303,6 +305,7 @@ fn question<'a>(exchange: &'a Exchange, body: &'a [u8]) -> Question<'a> {
         headers: &exchange.head.headers,
         body,
         now: u32::try_from(exchange.began_at / 1_000_000).unwrap_or(u32::MAX),
+        client: Some(exchange.client),
     }
 }
 

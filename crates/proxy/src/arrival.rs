@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request};
 use model::requests::{RepeatedSlashes, UnderscoreHeaders};
 use percent_encoding::percent_decode_str;
-use pipeline::Connection;
+use pipeline::{Arrived, Connection};
 use problem::Problem;
 use snapshot::{Lost, Snapshot, Wanted};
 
@@ -22,6 +22,8 @@ pub(crate) struct Arrival {
     pub(crate) scheme: &'static str,
     pub(crate) route: Option<usize>,
     pub(crate) parameters: Vec<(Arc<str>, String)>,
+    /// The head as it came, if a policy wants to know it.
+    pub(crate) arrived: Option<Box<Arrived>>,
 }
 
 /// Headers that concern one connection only (RFC 9110, section 7.6.1), beside those that `Connection` names.
@@ -46,6 +48,11 @@ impl Arrival {
         mut head: request::Parts,
         upgrade: bool,
     ) -> (Self, Option<Problem>) {
+        let arrived = snapshot.keeps_arrivals.then(|| Arrived {
+            target: head.uri.clone(),
+            has_path: head.extensions.get::<http1::NoPath>().is_none(),
+            headers: head.headers.clone(),
+        });
         let doubtful = settle_underscores(snapshot.document.requests.underscore_headers, &mut head.headers);
         let host = host(&head);
         let origin = forwarded::origin(snapshot, connection, &mut head.headers);
@@ -57,6 +64,7 @@ impl Arrival {
             scheme: origin.scheme,
             route: None,
             parameters: Vec::new(),
+            arrived: arrived.map(Box::new),
             head,
         };
         let slashes = snapshot.document.requests.repeated_slashes;

@@ -486,6 +486,7 @@ struct Sending {
 fn parts(head: RequestHead) -> http::request::Parts {
     let (mut parts, ()) = Request::new(()).into_parts();
     (parts.method, parts.uri, parts.version, parts.headers) = (head.method, head.uri, head.version, head.headers);
+    parts.extensions = head.extensions;
     parts
 }
 

@@ -136,6 +136,14 @@ async fn hold_body(underway: &mut Underway, body: &mut Body) -> Result<(), Box<R
             *body = Body::stream(refused::Capped::new(std::mem::take(body), limit));
         }
     }
+    if chain.sees_beginnings() && !matches!(body, Body::Empty) {
+        match chain.body_begun(&mut underway.exchange, body).await {
+            // Who waited to be told to go on has been.
+            Ok(Flow::Next) => drop(underway.exchange.head.headers.remove(http::header::EXPECT)),
+            Ok(Flow::Respond(response)) => return Err(response),
+            Err(error) => return Err(Box::new(refused::body(error.as_ref(), usize::MAX).into_response())),
+        }
+    }
     let Some(limit) = chain.request_body_limit() else { return Ok(()) };
     if matches!(body, Body::Empty) {
         return Ok(());

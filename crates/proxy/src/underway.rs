@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use alarm::Alarm;
 use futures::FutureExt;
@@ -181,7 +181,7 @@ impl Underway {
 /// What begins when a request has arrived.
 pub(crate) fn exchange(snapshot: &Snapshot, connection: &Arc<Connection>, arrival: Arrival, trace: Trace) -> Exchange {
     let (began, began_at) = clock::now();
-    let Arrival { head, host, client, scheme, route, parameters } = arrival;
+    let Arrival { head, host, client, scheme, route, parameters, arrived } = arrival;
     let target = snapshot.route(route);
     Exchange {
         id: pipeline::RequestId(telemetry::ids::request_id(began_at)),
@@ -194,6 +194,7 @@ pub(crate) fn exchange(snapshot: &Snapshot, connection: &Arc<Connection>, arriva
         target: head.uri.clone(),
         host,
         head,
+        arrived,
         route: target.names.clone(),
         parameters,
         caller: None,
@@ -204,6 +205,7 @@ pub(crate) fn exchange(snapshot: &Snapshot, connection: &Arc<Connection>, arriva
         has_body: false,
         body_limit: None,
         trace,
+        audited: OnceLock::new(),
         lives: Lives::new(),
         slots: target.chain.slots(),
         gates: pipeline::Gates::default(),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::join_all;
 use http::HeaderMap;
-use rooms::{Api, Durability, Inlet, KeptRoom, Operation, Question, Rooms, Settings, Side};
+use rooms::{Api, Durability, Fairness, Inlet, KeptRoom, Operation, Question, Rooms, Settings, Side};
 use rustix::time::ClockId;
 use secrets::{Masters, Vault};
 use waiting_room::Rules;
@@ -79,7 +79,7 @@ fn polls(room: &Arc<KeptRoom>) {
         (Operation::ServingNum, "event_id=Sample".to_owned()),
         (Operation::QueueNum, format!("event_id=Sample&request_id={id}")),
     ] {
-        let question = Question { query: &query, headers: &headers, body: &[], now: NOW };
+        let question = Question { query: &query, headers: &headers, body: &[], now: NOW, client: None };
         let busy = cpu();
         for _ in 0..POLLS {
             std::hint::black_box(api.answer(operation, &question).now_or_never().unwrap());
@@ -135,6 +135,7 @@ fn settings(durability: Durability) -> Settings {
         inlet: Inlet::Manual,
         durability,
         openid: None,
+        fairness: Fairness::default(),
         alarm: None,
         metrics_events: false,
     }

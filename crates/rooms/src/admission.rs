@@ -2,7 +2,7 @@
 
 use waiting_room::{NotJoined, Position, Refusal, RequestId, Room, Rules, Seconds, State, Turn};
 
-use crate::{KeptRoom, Trouble, Wish};
+use crate::{Joiner, KeptRoom, Trouble, Wish};
 
 /// What becomes of a visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Admission {
     Outside,
     /// Whoever comes passes, with a place or without.
     Passes,
+    /// They have no place, and have to prove work for one.
+    Unproven,
     /// Nobody gets a place yet.
     TooEarly,
     /// Nobody gets a place any more.
@@ -26,7 +28,7 @@ pub enum Admission {
 /// How somebody waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Their place.
+    /// Their place; 0 before lots are drawn for it.
     pub position: Position,
     /// How many are served before them.
     pub ahead: u64,
@@ -56,6 +58,17 @@ enum Standing {
 impl KeptRoom {
     /// Lets a visitor in whose turn it is, and gives one a place who has none.
     pub async fn admit(&self, known: Option<RequestId>, now: Seconds, arrival: Arrival) -> Result<Admission, Trouble> {
+        self.admit_with(known, now, arrival, Joiner::default()).await
+    }
+
+    /// As [`Self::admit`], by what a visitor shows beside a place.
+    pub async fn admit_with(
+        &self,
+        known: Option<RequestId>,
+        now: Seconds,
+        arrival: Arrival,
+        joiner: Joiner<'_>,
+    ) -> Result<Admission, Trouble> {
         self.be_on_time(now).await?;
         if self.state_now(now)? == State::PassingEverybody {
             return Ok(Admission::Passes);
@@ -80,7 +93,10 @@ impl KeptRoom {
             (_, false) if arrival == Arrival::Other => return Ok(Admission::Outside),
             (State::PreQueue | State::Open | State::Paused | State::PassingEverybody, _) => {}
         }
-        let id = match self.join(None, now).await {
+        if arrival == Arrival::Page && joiner.proof.is_none() && self.settings().fairness.work.is_some() {
+            return Ok(Admission::Unproven);
+        }
+        let id = match self.join_with(joiner, now).await {
             Ok(id) => id,
             Err(Trouble::NotJoined(NotJoined::NotYet)) => return Ok(Admission::TooEarly),
             Err(Trouble::NotJoined(NotJoined::Over)) => return Ok(Admission::TooLate),
@@ -114,6 +130,11 @@ impl KeptRoom {
         })
     }
 
+    /// Whether somebody is in or waits by the place that they have.
+    pub fn has_place(&self, id: RequestId, now: Seconds) -> Result<bool, Trouble> {
+        Ok(!matches!(self.standing(id, now)?, Standing::None))
+    }
+
     fn standing(&self, id: RequestId, now: Seconds) -> Result<Standing, Trouble> {
         let rules = self.settings().rules;
         self.look(|room| standing(room, id, now, &rules))
@@ -143,7 +164,14 @@ fn standing(room: &Room, id: RequestId, now: Seconds, rules: &Rules) -> Standing
     if let Some((_, token)) = room.token(id) {
         return if token.ending.is_none() && now <= token.expires { Standing::Inside } else { Standing::None };
     }
-    let Some((position, _)) = room.find(id) else { return Standing::None };
+    let Some((position, _)) = room.find(id) else {
+        // Who draws lots has no place before that is done, and waits for it.
+        return match (room.registered(id), room.state()) {
+            (None, _) => Standing::None,
+            (Some(_), State::Closed) => Standing::TooLate,
+            (Some(_), _) => Standing::Held(Wait { position: 0, ahead: 0 }, State::PreQueue),
+        };
+    };
     match room.served(position).and_then(|()| room.turn_of(id, now, rules)) {
         Ok(None | Some(Turn::Open(_))) => Standing::MayEnter,
         Err(Refusal::NotServed) => match room.state() {
@@ -163,7 +191,7 @@ fn wait(room: &Room, position: Position) -> Wait {
 /// Whether whoever joins next has a turn at once.
 fn has_turns_left(room: &Room) -> bool {
     let counters = room.counters();
-    counters.state == State::Open && i64::from(counters.queue) < counters.serving
+    counters.state == State::Open && counters.registered == 0 && i64::from(counters.last) < counters.serving
 }
 
 #[cfg(test)]

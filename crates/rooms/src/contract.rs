@@ -1,6 +1,7 @@
 //! What visitors and operators of "Virtual Waiting Room on AWS" ask, path for path, status for status, member for member.
 
 mod answer;
+mod fair;
 mod openid;
 mod private;
 mod public;
@@ -70,6 +71,14 @@ pub enum Operation {
     Watch,
     /// Whether the room lets visitors in.
     RoomState,
+    /// What is known of the lottery.
+    Lottery,
+    /// Who drew which lot.
+    LotteryPlaces,
+    /// Something to compute before joining.
+    Challenge,
+    /// What computes it in a browser.
+    ProofScript,
     /// To move the serving number.
     IncrementServingCounter,
     /// To end a visit.
@@ -110,6 +119,10 @@ impl Operation {
             | Self::WaitTime
             | Self::Watch
             | Self::RoomState
+            | Self::Lottery
+            | Self::LotteryPlaces
+            | Self::Challenge
+            | Self::ProofScript
             | Self::OpenIdConfiguration
             | Self::Jwks
             | Self::Authorize
@@ -137,6 +150,10 @@ impl Operation {
             (Side::Public, "/wait_time") => Self::WaitTime,
             (Side::Public, "/watch") => Self::Watch,
             (Side::Public, "/room_state") => Self::RoomState,
+            (Side::Public, "/lottery") => Self::Lottery,
+            (Side::Public, "/lottery_places") => Self::LotteryPlaces,
+            (Side::Public, "/challenge") => Self::Challenge,
+            (Side::Public, "/proof.js") => Self::ProofScript,
             (Side::Private, "/increment_serving_counter") => Self::IncrementServingCounter,
             (Side::Private, "/update_session") => Self::UpdateSession,
             (Side::Private, "/num_active_tokens") => Self::NumActiveTokens,
@@ -221,6 +238,10 @@ impl Api {
             Operation::WaitTime => public::wait_time(room, question).await,
             Operation::Watch => public::watch(room, question),
             Operation::RoomState => public::room_state(room, question),
+            Operation::Lottery => fair::lottery(room, question).await,
+            Operation::LotteryPlaces => fair::lottery_places(room, question),
+            Operation::Challenge => fair::challenge(room, question),
+            Operation::ProofScript => Ok(fair::proof_script()),
             Operation::IncrementServingCounter => private::increment(room, question).await,
             Operation::UpdateSession => private::update_session(room, question).await,
             Operation::NumActiveTokens => private::num_active_tokens(room, question),

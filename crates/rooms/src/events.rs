@@ -35,11 +35,13 @@ pub enum Kind {
     RoomReset,
     /// That was taken back.
     ResetUndone,
+    /// Those who came before the opening drew lots.
+    LotsDrawn,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::TokenGenerated,
         Self::SessionUpdated,
         Self::AutomaticServingCounterIncr,
@@ -52,6 +54,7 @@ impl Kind {
         Self::StateChanged,
         Self::RoomReset,
         Self::ResetUndone,
+        Self::LotsDrawn,
     ];
 
     /// What others know it by.
@@ -69,6 +72,7 @@ impl Kind {
             Self::StateChanged => "state_changed",
             Self::RoomReset => "room_reset",
             Self::ResetUndone => "reset_undone",
+            Self::LotsDrawn => "lots_drawn",
         }
     }
 
@@ -136,7 +140,7 @@ pub fn when(record: &[u8], wanted: &impl Wanted) -> Result<Option<Seconds>, Unkn
 
 fn kinds(event: &Event) -> [Option<Kind>; 2] {
     match event {
-        Event::Joined { .. } => [Some(Kind::VisitorJoined), None],
+        Event::Joined { .. } | Event::Registered { .. } | Event::Placed { .. } => [Some(Kind::VisitorJoined), None],
         Event::Moved { .. } => [Some(Kind::ServingCounterMoved), None],
         Event::Issued { .. } => [Some(Kind::TokenGenerated), None],
         Event::Ended { .. } => [Some(Kind::SessionUpdated), None],
@@ -148,6 +152,9 @@ fn kinds(event: &Event) -> [Option<Kind>; 2] {
         Event::Opened { .. } => [Some(Kind::RoomOpened), None],
         Event::StateChanged { .. } => [Some(Kind::StateChanged), None],
         Event::Measured { .. } => [Some(Kind::WaitingRoomMetrics), None],
+        Event::Drawn { .. } => [Some(Kind::LotsDrawn), None],
+        // What is secret, and what follows from the opening.
+        Event::Committed { .. } | Event::HallClosed => [None, None],
     }
 }
 
@@ -163,13 +170,17 @@ fn at(event: &Event) -> Seconds {
         | Event::Restored { at }
         | Event::Opened { at, .. }
         | Event::StateChanged { at, .. }
+        | Event::Registered { at, .. }
+        | Event::Placed { at, .. }
+        | Event::Drawn { at, .. }
         | Event::Measured { at, .. } => *at,
+        Event::Committed { .. } | Event::HallClosed => 0,
     }
 }
 
 fn detail(kind: Kind, event: &Event, event_id: &str) -> Value {
     match event {
-        Event::Joined { position, id, at, .. } => {
+        Event::Joined { position, id, at, .. } | Event::Placed { position, id, at, .. } => {
             json!({ "event_id": event_id, "request_id": id.to_string(), "queue_number": position, "entry_time": at })
         }
         Event::Moved { by, cause, serving, .. } => {
@@ -207,6 +218,11 @@ fn detail(kind: Kind, event: &Event, event_id: &str) -> Value {
         Event::StateChanged { state, by, .. } => {
             json!({ "event_id": event_id, "state": state.name(), "by": by_name(*by) })
         }
+        Event::Registered { id, at, .. } => {
+            json!({ "event_id": event_id, "request_id": id.to_string(), "queue_number": null, "entry_time": at })
+        }
+        Event::Drawn { public, .. } => json!({ "event_id": event_id, "public_value": &**public }),
+        Event::Committed { .. } | Event::HallClosed => Value::Null,
         Event::Measured { counters, active, .. } => measured(event_id, counters, *active),
     }
 }

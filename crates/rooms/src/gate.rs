@@ -130,7 +130,7 @@ impl KeptRoom {
         let rules = self.settings().rules;
         self.happens(|room| {
             let counters = room.counters();
-            let ahead = counters.serving.saturating_sub(counters.queue.into());
+            let ahead = counters.serving.saturating_sub(counters.last.into());
             if ahead > 0 { room.move_by(-ahead, now, Cause::Inlet, &rules) } else { None }
         })
     }
@@ -169,7 +169,7 @@ impl Gate {
 
 fn nobody_waits(room: &Room) -> bool {
     let counters = room.counters();
-    i64::from(counters.queue) <= counters.serving
+    i64::from(counters.last) <= counters.serving
 }
 
 fn place_of(quarter: u64) -> usize {

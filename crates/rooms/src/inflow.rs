@@ -18,19 +18,19 @@ impl Inflow {
         let signals = sensor.signals();
         let counters = room.counters();
         let served = u32::try_from(counters.serving.max(0)).unwrap_or(u32::MAX);
-        let (came, taken) = (served.min(counters.queue), counters.tokens);
+        let (came, taken) = (room.line().called(), counters.tokens);
         let (came_before, taken_before) = self.before.replace((came, taken)).unwrap_or((came, taken));
         if counters.state != State::Open {
             return 0;
         }
         let turns = Turns {
-            waiting: counters.queue.saturating_sub(served),
+            waiting: counters.queue.saturating_sub(came),
             came: came.saturating_sub(came_before),
             taken: taken.saturating_sub(taken_before),
         };
         let by = self.steering.step(settings, &signals, &turns);
         // What is ahead of the line already is let in already.
-        let ahead = served.saturating_sub(counters.queue);
+        let ahead = served.saturating_sub(counters.last);
         by.saturating_sub(ahead)
     }
 

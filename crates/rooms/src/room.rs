@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::rand;
 use parking_lot::Mutex;
 use waiting_room::{
-    Cause, Counters, Ending, Event, Issuing, JoinKey, Joining, NotJoined, Position, Refusal, RequestId, Room, Seconds,
-    State, Token, Turn,
+    Cause, Counters, Draft, Ending, Event, Issuing, NotJoined, Position, Refusal, RequestId, Room, Seconds, State,
+    Token, Turn,
 };
 
+use crate::caps::Origins;
 use crate::events::Tally;
 use crate::gate::Gate;
 use crate::inflow::Inflow;
+use crate::joining::NotLet;
 use crate::keys::{Desk, Keys, NoKeys};
 use crate::log::{Log, NotKept, Written};
 use crate::presence::Seen;
@@ -38,6 +39,9 @@ pub enum Trouble {
     /// There is no place left.
     #[error(transparent)]
     NotJoined(#[from] NotJoined),
+    /// They cannot join with what they have.
+    #[error(transparent)]
+    NotLet(#[from] NotLet),
     /// There are no keys.
     #[error(transparent)]
     NoKeys(#[from] NoKeys),
@@ -61,11 +65,13 @@ pub struct KeptRoom {
     gate: Gate,
     /// Whether the alarm rings that the clock's inlet heeds.
     is_alarmed: AtomicBool,
-    held: Mutex<Held>,
+    pub(crate) held: Mutex<Held>,
 }
 
-struct Held {
-    room: Room,
+pub(crate) struct Held {
+    pub(crate) room: Room,
+    /// Where those came from who joined.
+    pub(crate) origins: Origins,
     /// Where records are put together. It keeps its capacity.
     record: Vec<u8>,
     /// The version of the last picture.
@@ -109,8 +115,14 @@ pub struct Wish {
 impl KeptRoom {
     pub(crate) fn new(name: &str, settings: Settings, log: Arc<dyn Log>, secrets: (Keys, Tickets, Desk)) -> Self {
         let (keys, tickets, desk) = secrets;
-        let held =
-            Held { room: Room::default(), record: Vec::new(), pictured: 0, measured: 0, steering: Inflow::default() };
+        let held = Held {
+            room: Room::default(),
+            origins: Origins::default(),
+            record: Vec::new(),
+            pictured: 0,
+            measured: 0,
+            steering: Inflow::default(),
+        };
         Self {
             name: name.into(),
             settings: ArcSwap::from_pointee(settings),
@@ -223,28 +235,6 @@ impl KeptRoom {
 
     pub(crate) fn pictured(&self, version: u64) {
         self.held.lock().pictured = version;
-    }
-
-    /// Gives somebody the next place, or the one that they have by this key.
-    pub async fn join(&self, key: Option<JoinKey>, now: Seconds) -> Result<RequestId, Trouble> {
-        let mut random = [0; 16];
-        let turn = self.may_write().await?;
-        let (id, written) = loop {
-            rand::fill(&mut random).map_err(|_unspecified| Trouble::NoRandomness)?;
-            let id = RequestId::of(random);
-            let mut held = self.held.lock();
-            self.catch_up(&mut held, now)?;
-            match held.room.join(id, key, now) {
-                Ok(Joining::New(event)) => break (id, self.happen(&mut held, &event)?),
-                // It may have been given a moment ago, and not be on the disk yet.
-                Ok(Joining::Known(id)) => break (id, self.log.so_far()?),
-                Err(NotJoined::IdTaken) => {}
-                Err(refused @ (NotJoined::Full | NotJoined::NotYet | NotJoined::Over)) => return Err(refused.into()),
-            }
-        };
-        drop(turn);
-        self.settled(&written).await?;
-        Ok(id)
     }
 
     /// What can be told of it.
@@ -412,26 +402,57 @@ impl KeptRoom {
         self.catch_up(&mut self.held.lock(), now)
     }
 
-    fn catch_up(&self, held: &mut Held, now: Seconds) -> Result<(), NotKept> {
+    pub(crate) fn catch_up(&self, held: &mut Held, now: Seconds) -> Result<(), NotKept> {
         let rules = self.settings.load().rules;
         if let Some(event) = held.room.state_due(now, &rules) {
+            self.happen(held, &event)?;
+        }
+        while let Some(event) = self.hall_due(&held.room) {
             self.happen(held, &event)?;
         }
         Ok(())
     }
 
+    /// Has something happen by what was made ready before, unless the room is not as it was then.
+    pub(crate) fn happen_by(
+        &self,
+        event: &Event,
+        is_same: impl FnOnce(&Room) -> bool,
+        draft: Draft,
+    ) -> Result<Option<Written>, NotKept> {
+        self.expect_here()?;
+        let mut held = self.held.lock();
+        if !is_same(&held.room) {
+            return Ok(None);
+        }
+        self.happen_with(&mut held, event, Some(draft)).map(Some)
+    }
+
     /// Writes down what happens, and has it happen.
-    fn happen(&self, held: &mut Held, event: &Event) -> Result<Written, NotKept> {
+    pub(crate) fn happen(&self, held: &mut Held, event: &Event) -> Result<Written, NotKept> {
+        self.happen_with(held, event, None)
+    }
+
+    fn happen_with(&self, held: &mut Held, event: &Event, draft: Option<Draft>) -> Result<Written, NotKept> {
         let Held { room, record, .. } = held;
         record.clear();
         wire::put(record, &self.name, room.version() + 1, event);
         let written = self.log.append(record)?;
-        room.apply(event);
+        room.apply_with(event, draft);
         self.happened.note(event);
         Ok(written)
     }
 
-    async fn settled(&self, written: &Written) -> Result<(), NotKept> {
+    /// Waits until everything that happened is there for good.
+    pub(crate) async fn settled_so_far(&self) -> Result<(), NotKept> {
+        self.settled(&self.log_so_far()?).await
+    }
+
+    pub(crate) fn log_so_far(&self) -> Result<Written, NotKept> {
+        self.log.so_far()
+    }
+
+    pub(crate) async fn settled(&self, written: &Written) -> Result<(), NotKept> {
         match (written, self.settings.load().durability) {
             (Written::Journal(_), Durability::Process) => Ok(()),
             // What nodes share has not happened before they all can know of it.

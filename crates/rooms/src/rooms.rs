@@ -228,6 +228,18 @@ impl Rooms {
         }
     }
 
+    /// Has lots drawn where it is time.
+    pub async fn draw_lots(&self, now: Seconds) {
+        if self.whereabouts() == Whereabouts::Elsewhere {
+            return;
+        }
+        for room in self.all() {
+            if let Err(cause) = room.draw_if_due(now).await {
+                tracing::warn!(room = &**room.name(), %cause, "lots could not be drawn; it is tried again");
+            }
+        }
+    }
+
     /// Lets rooms know for which rules alerts are open.
     pub fn alarm(&self, open: &HashSet<String>) {
         for room in self.all() {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use waiting_room::{Adaptive, MaxSize, Periodic, Rules};
 
+use crate::Fairness;
+
 /// What an operator says about a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -22,6 +24,8 @@ pub struct Settings {
     pub durability: Durability,
     /// What it is for OpenID clients, if it is anything.
     pub openid: Option<Arc<OpenId>>,
+    /// Who comes before whom, beside the order in which they come.
+    pub fairness: Fairness,
     /// The rule of alerts while whose alert is open the clock's inlet rests.
     pub alarm: Option<Arc<str>>,
     /// Whether what is counted is written down each minute, for those who are told.
@@ -46,8 +50,19 @@ impl Settings {
     pub(crate) fn unused(name: &str) -> Self {
         let (event, rules, inlet, durability) =
             (name.into(), Rules::default(), Inlet::default(), Durability::default());
-        let (openid, alarm, metrics_events) = (None, None, false);
-        Self { event, rules, issuer: name.into(), validity: 0, inlet, durability, openid, alarm, metrics_events }
+        let (openid, alarm, metrics_events, fairness) = (None, None, false, Fairness::default());
+        Self {
+            event,
+            rules,
+            issuer: name.into(),
+            validity: 0,
+            inlet,
+            durability,
+            openid,
+            alarm,
+            metrics_events,
+            fairness,
+        }
     }
 }
 

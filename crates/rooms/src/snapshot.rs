@@ -9,6 +9,7 @@ use crc32fast::Hasher;
 use journal::wire::{Source, put_bytes, put_number};
 use waiting_room::{Course, JoinKey, Keyed, Line, Place, RequestId, Room, Row, Seconds, Token};
 
+use crate::wire::lots;
 use crate::wire::{by_code, by_of, ending_code, ending_of, put_signed, signed, state_code, state_of};
 
 /// What is written of a room: copied in no time, and written afterwards.
@@ -136,13 +137,15 @@ fn write_line(to: &mut impl Write, line: &Line) -> io::Result<()> {
         flush(to, &mut part)?;
     }
     // What came later: parts of a number and a length each, so that there can be more of them.
-    put_number(&mut part, 2);
-    put_number(&mut part, SKIPPED);
-    put_bytes(&mut part, &skipped(line));
     let mut course = Vec::new();
     put_course(&mut course, &line.course);
-    put_number(&mut part, COURSE);
-    put_bytes(&mut part, &course);
+    let parts: Vec<_> = [(COURSE, course), (SKIPPED, skipped(line))].into_iter().chain(lots::put_parts(line)).collect();
+    put_number(&mut part, parts.len() as u64);
+    for (number, bytes) in parts {
+        put_number(&mut part, number);
+        put_bytes(&mut part, &bytes);
+        flush(to, &mut part)?;
+    }
     to.write_all(&part)
 }
 
@@ -230,21 +233,21 @@ fn read_line(source: &mut Source<'_>) -> Option<Line> {
     for _ in 0..source.number()? {
         line.keys.push(Keyed { key: JoinKey(source.array()?), position: fixed(source)? });
     }
-    for number in 1..=source.small()? {
+    for _ in 0..source.number()? {
         let (position, issued, expires, issuer) = (fixed(source)?, fixed(source)?, fixed(source)?, fixed(source)?);
         let [ending] = source.array()?;
         let ending = if ending == 0 { None } else { Some(ending_of(ending)?) };
         line.tokens.push(Token { position, issued, expires, issuer, ending });
-        line.places.get_mut(usize::try_from(position.checked_sub(1)?).ok()?)?.token = number;
     }
     for _ in 0..source.number()? {
         match (source.number()?, source.bytes()?) {
             (COURSE, part) => line.course = read_course(part)?,
             (SKIPPED, part) => read_skipped(part, &mut line)?,
-            // It is of a later version, which this one must not forget.
-            _ => return None,
+            // One of a later version must not be forgotten.
+            (number, part) => lots::read_part(&mut line, number, part)?,
         }
     }
+    line.join_tokens()?;
     Some(line)
 }
 

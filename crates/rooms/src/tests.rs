@@ -1,6 +1,7 @@
 //! What clients of "Virtual Waiting Room on AWS" may depend on, row by row.
 
 mod durability;
+mod fairness;
 mod openid;
 mod private;
 mod public;
@@ -8,6 +9,7 @@ mod shared;
 mod tokens;
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,13 +19,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use waiting_room::{Compatibility, Expiry, PassOn, Rules};
 
-use crate::{Api, Begun, Durability, Inlet, KeptRoom, Question, Rooms, Settings, Side, Whereabouts};
+use crate::{Api, Begun, Durability, Fairness, Inlet, KeptRoom, Question, Rooms, Settings, Side, Whereabouts};
 
 /// A room for the event `Sample`, at a time that stands still.
 pub(crate) struct Scene {
     pub(crate) room: Arc<KeptRoom>,
     rooms: Rooms,
     pub(crate) now: Cell<u32>,
+    /// Where questions come from.
+    pub(crate) client: Cell<Option<IpAddr>>,
     folder: TempDir,
 }
 
@@ -75,6 +79,7 @@ pub(crate) fn settings() -> Settings {
         inlet: Inlet::Manual,
         durability: Durability::Disk,
         openid: None,
+        fairness: Fairness::default(),
         alarm: None,
         metrics_events: false,
     }
@@ -116,7 +121,13 @@ impl Scene {
         let rooms = open(&folder);
         rooms.set([("sale".to_owned(), settings)]);
         assert_eq!(rooms.take().unwrap(), Whereabouts::Here);
-        Self { room: rooms.named("sale").unwrap(), rooms, now: Cell::new(1_800_000_000), folder }
+        Self {
+            room: rooms.named("sale").unwrap(),
+            rooms,
+            now: Cell::new(1_800_000_000),
+            client: Cell::new(None),
+            folder,
+        }
     }
 
     /// As after the end of the process.
@@ -143,7 +154,13 @@ impl Scene {
             Begun::Answered(response) => response,
             Begun::Elsewhere => panic!("{target} is none of the API"),
             Begun::Asks(operation) => {
-                let question = Question { query, headers: &headers, body: body.as_bytes(), now: self.now.get() };
+                let question = Question {
+                    query,
+                    headers: &headers,
+                    body: body.as_bytes(),
+                    now: self.now.get(),
+                    client: self.client.get(),
+                };
                 api.answer(operation, &question).await
             }
         };

@@ -8,10 +8,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrets::Vault;
 use waiting_room::RequestId;
 
+use crate::invites::Invites;
+use crate::proof::Proofs;
+
 /// What makes and reads tickets of all rooms of a store.
 #[derive(Clone)]
 pub(crate) struct Tickets {
     key: Arc<hmac::Key>,
+    /// What else is given out and read again, by keys that follow from that one.
+    pub(crate) invites: Invites,
+    pub(crate) proofs: Proofs,
 }
 
 impl Tickets {
@@ -25,7 +31,11 @@ impl Tickets {
             aws_lc_rs::rand::fill(&mut key).map_err(|_unspecified| secrets::Error::NoRandomness)?;
             Ok::<_, secrets::Error>((key.clone(), Some(key)))
         })?;
-        Ok(Self { key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &key)) })
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+        // Shorter than whatever a ticket is a seal of.
+        let of = |name: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, name).as_ref());
+        let (invites, proofs) = (Invites::new(of(b"invites")), Proofs::new(of(b"proofs")));
+        Ok(Self { key: Arc::new(key), invites, proofs })
     }
 
     /// The ticket for somebody's place in a room.

@@ -1,9 +1,11 @@
 //! How what happened lies in the log.
 
+pub(crate) mod lots;
+
 use std::sync::Arc;
 
 use journal::wire::{Source, put_bytes, put_number};
-use waiting_room::{By, Cause, Counters, Ending, Event, JoinKey, Noting, Position, RequestId, Seconds, State};
+use waiting_room::{By, Cause, Counters, Ending, Event, JoinKey, Noting, Position, RequestId, State};
 
 /// Writes what happened in a room as its change of this number.
 pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
@@ -11,13 +13,10 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
     put_number(to, number);
     match event {
         Event::Joined { position, id, key, at } => {
-            to.push(if key.is_some() { JOINED_BY_KEY } else { JOINED });
-            put_number(to, u64::from(*position));
+            put_kind(to, &[if key.is_some() { JOINED_BY_KEY } else { JOINED }], *position);
             put_number(to, u64::from(*at));
             to.extend_from_slice(&id.0);
-            if let Some(key) = key {
-                to.extend_from_slice(&key.0);
-            }
+            to.extend(key.iter().flat_map(|key| key.0));
         }
         Event::Moved { by, at, noting, cause, serving } => {
             to.extend_from_slice(&[MOVED, noting_code(*noting), cause_code(*cause)]);
@@ -26,8 +25,7 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
             put_signed(to, *serving);
         }
         Event::Issued { position, issued, expires, issuer, row, id } => {
-            to.push(if row.is_some() { ISSUED_BY_ROW } else { ISSUED });
-            put_number(to, u64::from(*position));
+            put_kind(to, &[if row.is_some() { ISSUED_BY_ROW } else { ISSUED }], *position);
             put_number(to, u64::from(*issued));
             put_number(to, u64::from(*expires));
             put_bytes(to, issuer.as_bytes());
@@ -37,40 +35,44 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
             }
         }
         Event::Ended { position, ending, id, at } => {
-            to.extend_from_slice(&[ENDED, ending_code(*ending)]);
-            put_number(to, u64::from(*position));
+            put_kind(to, &[ENDED, ending_code(*ending)], *position);
             put_number(to, u64::from(*at));
             to.extend_from_slice(&id.0);
         }
         Event::Swept { up_to, passed_on, at, noting, serving } => {
-            to.extend_from_slice(&[SWEPT, noting_code(*noting)]);
-            put_number(to, u64::from(*up_to));
+            put_kind(to, &[SWEPT, noting_code(*noting)], *up_to);
             put_number(to, u64::from(*passed_on));
             put_number(to, u64::from(*at));
             put_signed(to, *serving);
         }
-        Event::Reset { at } => put_at(to, &[RESET], *at),
-        Event::Restored { at } => put_at(to, &[RESTORED], *at),
-        Event::Opened { by, at } => put_at(to, &[OPENED, by_code(*by)], *at),
+        Event::Reset { at } => put_kind(to, &[RESET], *at),
+        Event::Restored { at } => put_kind(to, &[RESTORED], *at),
+        Event::Opened { by, at } => put_kind(to, &[OPENED, by_code(*by)], *at),
         Event::StateChanged { state, by, at } => {
-            put_at(to, &[STATE_CHANGED, state_code(*state), by_code(*by)], *at);
+            put_kind(to, &[STATE_CHANGED, state_code(*state), by_code(*by)], *at);
         }
         Event::Skipped { positions, at, noting, serving } => {
-            put_at(to, &[SKIPPED, noting_code(*noting)], *at);
+            put_kind(to, &[SKIPPED, noting_code(*noting)], *at);
             put_signed(to, *serving);
             put_positions(to, positions);
         }
         Event::Measured { counters, active, at } => {
-            put_at(to, &[MEASURED], *at);
+            put_kind(to, &[MEASURED], *at);
             put_number(to, *active);
             put_counters(to, counters);
         }
+        Event::Committed { .. }
+        | Event::Registered { .. }
+        | Event::HallClosed
+        | Event::Drawn { .. }
+        | Event::Placed { .. } => lots::put(to, event),
     }
 }
 
-fn put_at(to: &mut Vec<u8>, kind: &[u8], at: Seconds) {
+/// What most records begin with.
+fn put_kind(to: &mut Vec<u8>, kind: &[u8], number: u32) {
     to.extend_from_slice(kind);
-    put_number(to, u64::from(at));
+    put_number(to, u64::from(number));
 }
 
 /// They are in order, so that most are a byte.
@@ -154,7 +156,7 @@ pub(crate) fn read(record: &[u8]) -> Option<Happened<'_>> {
             let [state, by] = source.array()?;
             Event::StateChanged { state: state_of(state)?, by: by_of(by)?, at: source.small()? }
         }
-        _ => return None,
+        other => lots::read(other, &mut source)?,
     };
     Some(Happened { room, number, event })
 }
@@ -171,10 +173,10 @@ pub(crate) fn signed(source: &mut Source<'_>) -> Option<i64> {
 }
 
 fn put_counters(to: &mut Vec<u8>, counters: &Counters) {
-    let Counters { queue, serving, tokens, expired, swept, completed, abandoned, state } = counters;
+    let Counters { queue, serving, tokens, expired, swept, completed, abandoned, state, last, registered } = counters;
     put_signed(to, *serving);
     put_number(to, *expired);
-    for number in [queue, tokens, swept, completed, abandoned] {
+    for number in [queue, tokens, swept, completed, abandoned, last, registered] {
         put_number(to, u64::from(*number));
     }
     to.push(state_code(*state));
@@ -183,9 +185,10 @@ fn put_counters(to: &mut Vec<u8>, counters: &Counters) {
 fn counters(source: &mut Source<'_>) -> Option<Counters> {
     let (serving, expired) = (signed(source)?, source.number()?);
     let (queue, tokens, swept) = (source.small()?, source.small()?, source.small()?);
-    let (completed, abandoned) = (source.small()?, source.small()?);
+    let (completed, abandoned, last, registered) = (source.small()?, source.small()?, source.small()?, source.small()?);
     let [state] = source.array()?;
-    Some(Counters { queue, serving, tokens, expired, swept, completed, abandoned, state: state_of(state)? })
+    let state = state_of(state)?;
+    Some(Counters { queue, serving, tokens, expired, swept, completed, abandoned, state, last, registered })
 }
 
 /// As it lies in files.
@@ -306,12 +309,15 @@ mod tests {
                 let [queue, tokens, swept, completed, abandoned] = small;
                 let [expired, active] = big;
                 let state = State::Paused;
-                let counters = Counters { queue, serving, tokens, expired, swept, completed, abandoned, state };
+                let (last, registered) = (queue, tokens);
+                let counters =
+                    Counters { queue, serving, tokens, expired, swept, completed, abandoned, state, last, registered };
                 Event::Measured { counters, active, at }
             }),
             (by(), any::<u32>()).prop_map(|(by, at)| Event::Opened { by, at }),
             (prop::sample::select(State::ALL.to_vec()), by(), any::<u32>())
                 .prop_map(|(state, by, at)| Event::StateChanged { state, by, at }),
+            lots::tests::event(),
         ]
     }
 

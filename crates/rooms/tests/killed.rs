@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use rooms::{Durability, Inlet, KeptRoom, Rooms, Settings, Whereabouts};
+use rooms::{Durability, Fairness, Inlet, KeptRoom, Rooms, Settings, Whereabouts};
 use secrets::{Masters, Vault};
 use tempfile::TempDir;
 use waiting_room::{JoinKey, RequestId, Rules};
@@ -30,6 +30,7 @@ fn open(folder: &Path) -> (Rooms, Arc<KeptRoom>) {
         inlet: Inlet::Manual,
         durability: Durability::Process,
         openid: None,
+        fairness: Fairness::default(),
         alarm: None,
         metrics_events: false,
     };

@@ -88,6 +88,7 @@ pub(crate) fn json_text(to: &mut Vec<u8>, value: &str) {
 pub(crate) fn json_value(to: &mut Vec<u8>, value: &Value<'_>) {
     match value {
         Value::Text(value) => json_text(to, value),
+        Value::Json(object) => to.extend_from_slice(object.as_bytes()),
         Value::Number(number) => text::number(to, *number),
         Value::Milliseconds(microseconds) => text::milliseconds(to, std::time::Duration::from_micros(*microseconds)),
         Value::Flag(flag) => to.extend_from_slice(if *flag { b"true" } else { b"false" }),
@@ -105,13 +106,13 @@ pub(crate) fn plain(to: &mut Vec<u8>, value: &Value<'_>) {
         Value::Time(microseconds) => text::time(to, *microseconds),
         Value::Id(id) => text::hex(to, id.to_be_bytes()),
         Value::Address(address) => text::address(to, *address),
-        Value::Text(_) | Value::Number(_) | Value::Milliseconds(_) | Value::Flag(_) => {}
+        Value::Text(_) | Value::Json(_) | Value::Number(_) | Value::Milliseconds(_) | Value::Flag(_) => {}
     }
 }
 
 fn pack_value(to: &mut Vec<u8>, value: &Value<'_>) {
     match value {
-        Value::Text(text) => pack_text(to, text),
+        Value::Text(text) | Value::Json(text) => pack_text(to, text),
         Value::Number(number) => drop(rmp::encode::write_uint(to, *number)),
         Value::Milliseconds(microseconds) => drop(rmp::encode::write_f64(to, milliseconds(*microseconds))),
         Value::Flag(flag) => drop(rmp::encode::write_bool(to, *flag)),

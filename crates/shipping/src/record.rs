@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use http::HeaderName;
 use http::header::USER_AGENT;
 use model::logs::Field;
-use pipeline::{Exchange, Outcome};
+use pipeline::{Audited, Exchange, Outcome};
 use watch::{Query, Secrets};
 
 use journal::wire::{Source, put_bytes, put_number};
@@ -18,6 +18,8 @@ use journal::wire::{Source, put_bytes, put_number};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
     Text(Cow<'a, str>),
+    /// An object in JSON.
+    Json(Cow<'a, str>),
     Number(u64),
     /// Microseconds, which are told as milliseconds.
     Milliseconds(u64),
@@ -102,6 +104,9 @@ pub(crate) fn encode(to: &mut Vec<u8>, exchange: &Exchange, outcome: &Outcome, s
     if exchange.trace.trace_id != 0 {
         fields.id(Field::TraceId, exchange.trace.trace_id);
     }
+    if let Some(audited) = exchange.audited.get().filter(|audited| audited.is_logged()) {
+        fields.audited(&**audited);
+    }
     headers(to, exchange, selection);
 }
 
@@ -166,6 +171,13 @@ impl Fields<'_> {
 
     fn text(&mut self, field: Field, value: &str) {
         self.bytes(field, value.as_bytes());
+    }
+
+    fn audited(&mut self, audited: &dyn Audited) {
+        let Some(to) = self.begin(Field::Firewall, Wire::Text) else { return };
+        let mut told = Vec::new();
+        audited.json(&mut told);
+        put_bytes(to, &told);
     }
 
     fn target(&mut self, target: &str) {
@@ -253,6 +265,11 @@ impl<'a> Record<'a> {
         match field {
             Field::Time => Some(Value::Time(self.time)),
             Field::Id => Some(Value::Id(self.id)),
+            // It may have been masked, and is no object then.
+            Field::Firewall => match self.values.get(usize::from(number(field)))?.clone()? {
+                Value::Text(text) if text.starts_with('{') => Some(Value::Json(text)),
+                value => Some(value),
+            },
             field => self.values.get(usize::from(number(field)))?.clone(),
         }
     }
@@ -264,7 +281,7 @@ pub(crate) fn time_of(record: &[u8]) -> u64 {
 }
 
 /// All fields with their own names. The place of a field here is its number on disk, which never changes.
-pub(crate) const FIELDS: [(Field, &str); 26] = [
+pub(crate) const FIELDS: [(Field, &str); 27] = [
     (Field::Time, "time"),
     (Field::Id, "id"),
     (Field::Client, "client"),
@@ -291,6 +308,7 @@ pub(crate) const FIELDS: [(Field, &str); 26] = [
     (Field::Problem, "problem"),
     (Field::UserAgent, "user_agent"),
     (Field::TraceId, "trace_id"),
+    (Field::Firewall, "firewall"),
 ];
 
 /// The number of a field on disk: its place in [`FIELDS`], which a test compares.

@@ -41,6 +41,7 @@ impl Snapshot {
             return Err(findings);
         }
         let document = document.clone();
+        let keeps_arrivals = routes.iter().any(|route| route.chain.keeps_arrivals());
         Ok(Self {
             generation,
             hash: hash.to_owned(),
@@ -50,6 +51,7 @@ impl Snapshot {
             unrouted,
             upstreams,
             limits,
+            keeps_arrivals,
             observers: Vec::new(),
         })
     }
@@ -198,6 +200,7 @@ impl<'a> Compiler<'a> {
             destination,
             mirror,
             forwarded: shared.api.forwarded,
+            operation: operation_at(&way.at),
             summary: way.summary.clone(),
         });
     }
@@ -246,6 +249,7 @@ impl<'a> Compiler<'a> {
             if let Err(finding) = (entry.install)(used.settings.clone(), &at.at(entry.name), &mut chain) {
                 self.findings.push(finding);
             }
+            self.findings.extend(chain.take_findings());
         }
         self.findings.extend(chain.finding(&at.at("policies")));
         // An API's findings would be told once more for each operation.
@@ -261,6 +265,7 @@ impl<'a> Compiler<'a> {
             destination: Destination::None,
             mirror: None,
             forwarded: ForwardedHeaders::None,
+            operation: None,
             summary: String::new(),
         }
     }
@@ -305,6 +310,13 @@ impl<'a> Compiler<'a> {
 fn places<'a>(uses: &'a [PolicyUse], at: &Pointer) -> impl Iterator<Item = (&'a PolicyUse, Pointer)> {
     let at = at.at("policies");
     uses.iter().enumerate().map(move |(index, used)| (used, at.at(index)))
+}
+
+/// The number of the operation that stands at this place of the document, if one does.
+fn operation_at(at: &Pointer) -> Option<usize> {
+    let parent = at.parent()?;
+    let (_, number) = at.as_str().rsplit_once('/')?;
+    if parent.as_str().ends_with("/operations") { number.parse().ok() } else { None }
 }
 
 /// The way to an operation below a way to its API.

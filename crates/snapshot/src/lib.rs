@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub upstreams: Named<Arc<Upstream>>,
     /// What clients are held to, by listener.
     pub limits: Named<Settled>,
+    /// Whether a policy of any route wants to know requests as they came.
+    pub keeps_arrivals: bool,
     /// What every exchange tells its end to, whichever route it took.
     pub observers: Vec<Arc<dyn OnFinish>>,
 }

@@ -21,6 +21,8 @@ pub struct Route {
     pub mirror: Option<Mirror>,
     /// What the backend is told about the client.
     pub forwarded: ForwardedHeaders,
+    /// The number of its operation among those of its API, if it is one's.
+    pub operation: Option<usize>,
     /// How an operator finds it: host, path and conditions as written.
     pub summary: String,
 }

@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Alert, AlertId, AppName, BadName, CompanyName, Contract, ContractId, Delivery, DeliveryId, Developer, DeveloperId,
-    Duty, DutyId, JobName, JobState, Key, KeyId, ProductName, Progress, ProgressId, Run, RunId, Silence, SilenceId,
-    TokenName, Webhook, WebhookName,
+    Alert, AlertId, AppName, BadName, Collection, CollectionId, CompanyName, Contract, ContractId, Delivery,
+    DeliveryId, Developer, DeveloperId, Duty, DutyId, JobName, JobState, Key, KeyId, ProductName, Progress, ProgressId,
+    Run, RunId, Silence, SilenceId, TokenName, Webhook, WebhookName,
 };
 
 /// A point in time, in microseconds since 1970.
@@ -279,6 +279,8 @@ pub enum Kind {
     Job,
     /// A run of a job.
     Run,
+    /// What rules of a firewall remember.
+    Collection,
 }
 
 /// Which entity: its kind, and the path of names that leads to it.
@@ -425,6 +427,7 @@ entities! {
     };
     Silence Silence by SilenceId as id;
     Duty Duty by DutyId as id;
+    Collection Collection by CollectionId as id;
     JobState Job by JobName as name;
     Run Run by RunId as id {
         fn parent(&self) -> Option<EntityId> {
@@ -489,6 +492,6 @@ words! {
         Certificate "certificate" CertificateRule "certificate-rule" Issuance "issuance" Token "token" Reply "reply"
         Developer "developer" Contract "contract" Webhook "webhook"
         Progress "progress" Delivery "delivery"
-        Alert "alert" Silence "silence" Duty "duty" Job "job" Run "run";
+        Alert "alert" Silence "silence" Duty "duty" Job "job" Run "run" Collection "collection";
     Role: Owner "owner" Operator "operator" Billing "billing" Auditor "auditor" Company "company";
 }

@@ -8,6 +8,7 @@
 
 mod alert;
 mod certificate;
+mod collection;
 mod entity;
 mod error;
 mod job;
@@ -35,6 +36,7 @@ pub use self::alert::{Alert, AlertId, AlertLevel, AlertStage, Duty, DutyId, Sile
 pub use self::certificate::{
     Certificate, CertificateId, CertificateName, CertificateRule, Issuance, IssuanceId, IssuerKey, Revocation,
 };
+pub use self::collection::{Collection, CollectionId, Remembered};
 pub use self::entity::{
     Answer, App, AppId, Company, Entity, EntityId, Environment, Kind, ManagedBy, Product, Reply, ReplyId, Role,
     Subscription, SubscriptionId, SubscriptionState, Token, UnixMicros, UnknownWord,

@@ -8,10 +8,12 @@ pub(crate) mod explain;
 pub(crate) mod fmt;
 pub(crate) mod hash_password;
 pub(crate) mod migrate;
+pub(crate) mod room;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod upgrade;
+pub(crate) mod waf;
 
 use std::path::Path;
 

@@ -12,7 +12,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{admin, check, demo, diff, explain, fmt, hash_password, migrate, run, schema, secrets, upgrade};
+use crate::commands::{
+    admin, check, demo, diff, explain, fmt, hash_password, migrate, room, run, schema, secrets, upgrade, waf,
+};
 
 /// An API gateway in one file.
 #[derive(Parser)]
@@ -32,10 +34,12 @@ enum Command {
     Fmt(fmt::Arguments),
     HashPassword(hash_password::Arguments),
     Migrate(migrate::Arguments),
+    Room(Box<room::Arguments>),
     Run(run::Arguments),
     Schema(schema::Arguments),
     Secrets(secrets::Arguments),
     Upgrade(Box<upgrade::Arguments>),
+    Waf(waf::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -51,10 +55,12 @@ fn main() -> ExitCode {
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::HashPassword(arguments) => hash_password::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
+        Command::Room(arguments) => room::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Secrets(arguments) => secrets::run(&arguments),
         Command::Upgrade(arguments) => upgrade::run(&arguments),
+        Command::Waf(arguments) => waf::run(&arguments),
     }
 }
 

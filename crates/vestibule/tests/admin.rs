@@ -94,7 +94,7 @@ fn document(admin: &str) -> String {
          upstreams: {{orders: {{targets: [\"http://127.0.0.1:9\"]}}}}\n\
          apis: {{orders: {{match: {{path: /orders}}, upstream: orders}}}}\n\
          products: {{gold: {{operations: [\"orders: GET /**\"]}}}}\n\
-         rooms: {{sale: {{event: Sample}}}}\n\
+         rooms: {{sale: {{event: Sample, lanes: {{vip: {{share: 10%}}}}}}}}\n\
          plans: {{gold: {{monthly: 49 EUR, charges: [{{meter: calls, price: 0.01 EUR}}]}}}}\n\
          alerts: {{to: {{ops: {{sentry: {{dsn: \"http://key@127.0.0.1:9/1\"}}}}}}, usual: off}}\n\
          jobs: {{tidy: {{at: \"0 3 * * *\", run: {{rotate-data-key: {{}}}}}}}}\n"
@@ -383,6 +383,11 @@ fn a_room_is_operated_and_takes_a_key_of_another_program() {
     ] {
         assert_eq!(gateway.prints(&["room", command, "sale"]), format!("the room is {state}\n"));
     }
+    let invites = gateway.prints(&["room", "invite", "sale", "--lane", "vip", "--count", "2"]);
+    assert!(invites.lines().count() == 2 && invites.lines().all(|invite| invite.len() > 40), "{invites}");
+    assert!(gateway.refuses(&["room", "invite", "sale", "--lane", "gold"]).contains("is no lane of the room"));
+    let early = ["room", "draw", "sale", "--public-value", "8430af"];
+    assert!(gateway.refuses(&early).contains("No lots wait to be drawn"));
     gateway.prints(&["room", "reset", "sale"]);
     assert_eq!(gateway.answers(&["room", "show", "sale"])["serving_counter"], 0);
     gateway.prints(&["room", "undo-reset", "sale"]);

@@ -155,6 +155,37 @@ fn fmt_writes_the_canonical_form_and_check_only_asks() {
     assert_eq!(fs::read_to_string(folder.path().join("c.yaml")).unwrap(), "a: [\n");
 }
 
+/// A draw as a program of others has it: Python's `hashlib` and `hmac`, and AES of `openssl`.
+const DRAW: &str = include_str!("draw.txt");
+
+#[test]
+fn a_published_draw_is_checked_without_a_gateway() {
+    let verify = |draw: &str, more: &[&str]| {
+        let (code, printed, _folder) =
+            vestibule(&[("draw.txt", draw)], &[&["room", "verify", "draw.txt"], more].concat());
+        (code, printed)
+    };
+    let commitment = "4bb06f8e4e3a7715d201d573d0aa423762e55dabd61a2c02278fa56cc6d294e0";
+    let (code, printed) =
+        verify(DRAW, &["--commitment", commitment, "--request-id", "00000000-0000-4000-8000-000000000005"]);
+    assert!(printed.starts_with("right: 5 visitors drew, and each has the place that follows"), "{printed}");
+    assert!(printed.ends_with("your lot came as number 1, and your place is 1\n"), "{printed}");
+    assert_eq!(code, 0);
+    for (draw, more, expected) in [
+        (DRAW.to_owned(), ["--commitment", "00"], "wrong: the seed is not the one that was committed to\n"),
+        (DRAW.replace("8430af", "8430ad"), ["--commitment", commitment], "wrong: the visitor "),
+        (
+            DRAW.replace("\n5 ", "\n6 "),
+            ["--commitment", commitment],
+            "wrong: the visitor 993224b4fe85990df64db926ca5c0346",
+        ),
+        (DRAW.replace("\n5 ", "\nx "), ["--commitment", commitment], ""),
+    ] {
+        let (code, printed) = verify(&draw, &more);
+        assert!(printed.starts_with(expected) && code == 1, "{printed}");
+    }
+}
+
 #[test]
 fn the_schema_that_is_checked_in_is_current() {
     let printed = String::from_utf8(run(root(), &["schema"]).stdout).unwrap();

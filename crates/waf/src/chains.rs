@@ -15,6 +15,10 @@ impl ChainSet {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
     pub(crate) fn contains(&self, chain: u32) -> bool {
         self.0.get(chain as usize / 64).is_some_and(|word| word >> (chain % 64) & 1 == 1)
     }

@@ -1,5 +1,7 @@
 //! What those need who read rules, whatever part of them.
 
+use std::path::PathBuf;
+
 use problem::Finding;
 
 use crate::seclang::Text;
@@ -13,11 +15,13 @@ pub(crate) struct Context {
     pub(crate) compatibility: Compatibility,
     /// What has no effect here, and why.
     pub(crate) notes: Vec<Finding>,
+    /// Files that rules refer to.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Context {
     pub(crate) fn new(compatibility: Compatibility) -> Self {
-        Self { slots: Slots::new(), compatibility, notes: Vec::new() }
+        Self { slots: Slots::new(), compatibility, notes: Vec::new(), files: Vec::new() }
     }
 
     /// Meets what cannot be done here: a finding, or a note that it is left out.

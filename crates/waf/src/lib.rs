@@ -9,6 +9,7 @@ mod action;
 mod chains;
 mod context;
 mod engine;
+mod exclusion;
 mod load;
 mod operator;
 mod pattern;
@@ -28,8 +29,9 @@ pub use self::engine::{
     Difference, Environment, Evaluation, Intervention, Kept, Matched, Moment, Persistence, Place, Response,
     Transaction, Verdict,
 };
+pub use self::exclusion::Exclusions;
 pub use self::rules::{Described, RuleAt, Rules, Source};
-pub use self::seclang::Spot;
+pub use self::seclang::{Spot, matching};
 pub use self::settings::{Beyond, Compatibility, CookieFormat, Engine, Settings};
 pub use self::variable::Variable;
 

@@ -1,6 +1,6 @@
 //! Compiled rules, which any number of transactions share.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use payload::transform::Transformation;
 use problem::Finding;
@@ -23,6 +23,7 @@ pub struct Rules {
     pub(crate) chains: Vec<Chain>,
     pub(crate) programs: [Program; Phase::COUNT],
     pub(crate) notes: Vec<Finding>,
+    pub(crate) files: Vec<PathBuf>,
     pub(crate) index: crate::prefilter::Index,
 }
 
@@ -99,6 +100,11 @@ impl Rules {
         &self.notes
     }
 
+    /// The files that were read, those that rules refer to included.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
     /// How many rules there are, links of chains included.
     pub fn len(&self) -> usize {
         self.chains.iter().map(|chain| chain.links.len()).sum()
@@ -151,6 +157,11 @@ pub struct RuleAt {
 impl RuleAt {
     /// No rule at all.
     pub(crate) const NOWHERE: Self = Self { chain: u32::MAX, link: 0 };
+
+    /// Whether the two stand in the same chain.
+    pub fn is_with(self, other: Self) -> bool {
+        self.chain == other.chain
+    }
 
     /// Whether it is the first of its chain.
     pub fn is_head(self) -> bool {

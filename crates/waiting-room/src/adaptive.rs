@@ -152,7 +152,11 @@ impl Steering {
             self.grow(SOUGHT * pace, turns, most);
             return self.base;
         }
-        self.phase = Phase::Steering;
+        if self.phase == Phase::Seeking {
+            // What the last step let in has not shown yet.
+            self.base = (self.base / (1.0 + SOUGHT * pace)).max(least);
+            self.phase = Phase::Steering;
+        }
         if left >= 0.0 {
             self.grow(pace * (0.10 * left).min(0.06), turns, most);
         } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::event::{Cause, Noting};
 use crate::room::UNDOABLE;
 use crate::sweep::Turn;
-use crate::{Compatibility, Ending, Event, JoinKey, Position, RequestId, Room, Rules, Seconds, State, Token};
+use crate::{Compatibility, Ending, Entry, Event, JoinKey, Position, RequestId, Room, Rules, Seconds, State, Token};
 
 /// What becomes of a join.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,15 @@ pub enum NotJoined {
     /// It is over.
     #[error("the room is closed")]
     Over,
+    /// There is no such lane.
+    #[error("there is no lane of this name")]
+    NoLane,
+    /// As many came by the lane as may.
+    #[error("the lane is full")]
+    LaneFull,
+    /// The invite was used as often as it can be.
+    #[error("the invite is used up")]
+    InviteUsed,
 }
 
 /// What becomes of a turn that is asked for.
@@ -64,23 +73,21 @@ pub struct Ended;
 impl Room {
     /// Joins somebody whose id this would be.
     pub fn join(&self, id: RequestId, key: Option<JoinKey>, at: Seconds) -> Result<Joining, NotJoined> {
-        let known = key.and_then(|key| self.index.position_of_key(&self.line, key));
-        if let Some(place) = known.and_then(|position| self.line.place(position)) {
-            return Ok(Joining::Known(place.id));
-        }
+        self.join_by(id, key, at, &Entry::default())
+    }
+
+    /// Sees to it that anybody can join at all.
+    pub(crate) fn expect_joins(&self) -> Result<(), NotJoined> {
         match self.state() {
-            State::Idle => return Err(NotJoined::NotYet),
-            State::Closed => return Err(NotJoined::Over),
-            State::PreQueue | State::Open | State::Paused | State::PassingEverybody => {}
+            State::Idle => Err(NotJoined::NotYet),
+            State::Closed => Err(NotJoined::Over),
+            State::PreQueue | State::Open | State::Paused | State::PassingEverybody => Ok(()),
         }
-        if self.index.position(&self.line, id).is_some() {
-            return Err(NotJoined::IdTaken);
-        }
-        let last = self.line.queue();
-        let position = last.checked_add(1).ok_or(NotJoined::Full)?;
-        // Who is behind somebody did not come earlier, whatever two clocks say.
-        let at = self.line.place(last).map_or(at, |last| last.entered.max(at));
-        Ok(Joining::New(Event::Joined { position, id, key, at }))
+    }
+
+    /// Why somebody has no turn who has no place.
+    pub(crate) fn without_place(&self, id: RequestId) -> Refusal {
+        if self.registered(id).is_some() { Refusal::NotServed } else { Refusal::Unknown }
     }
 
     /// Moves the serving number. None: nothing would change.
@@ -89,7 +96,7 @@ impl Room {
         if by == 0 && rules.compatibility == Compatibility::Mended && cause == Cause::Operator {
             return None;
         }
-        let serving = self.line.serving.saturating_add(by);
+        let serving = self.line.ahead(self.line.serving, by);
         Some(Event::Moved { by, at, noting: noting(rules), cause, serving })
     }
 
@@ -101,7 +108,7 @@ impl Room {
         token: (&Arc<str>, u32),
         rules: &Rules,
     ) -> Result<Issuing, Refusal> {
-        let (position, place) = self.find(id).ok_or(Refusal::Unknown)?;
+        let (position, place) = self.find(id).ok_or_else(|| self.without_place(id))?;
         let known = self.line.token_of(&place);
         match (known, rules.compatibility) {
             (None, _) => self.served(position)?,

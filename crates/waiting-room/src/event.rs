@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{By, Counters, JoinKey, Position, RequestId, Seconds, State};
+use crate::{By, Counters, InviteId, JoinKey, Position, RequestId, Seconds, Seed, State, Weighed};
 
 /// Something that happened, with all that it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +95,52 @@ pub enum Event {
         by: By,
         /// When.
         at: Seconds,
+    },
+    /// What a draw will follow from is fixed, before anybody comes.
+    Committed {
+        /// The seed.
+        seed: Seed,
+    },
+    /// Somebody came who draws lots for a place.
+    Registered {
+        /// Who.
+        id: RequestId,
+        /// By what the join is known, if it may be repeated.
+        key: Option<JoinKey>,
+        /// When.
+        at: Seconds,
+        /// By which lane.
+        lane: Arc<str>,
+        /// By which invite.
+        invite: Option<InviteId>,
+    },
+    /// Who comes from now on draws no lot.
+    HallClosed,
+    /// Lots were drawn.
+    Drawn {
+        /// What they followed from beside the seed.
+        public: Arc<str>,
+        /// Whose each number is.
+        lanes: Vec<Weighed>,
+        /// When.
+        at: Seconds,
+    },
+    /// Somebody took the next number of a lane.
+    Placed {
+        /// The number.
+        position: Position,
+        /// The lane whose number it is.
+        of: Arc<str>,
+        /// Who has it.
+        id: RequestId,
+        /// By what the join is known, if it may be repeated.
+        key: Option<JoinKey>,
+        /// When.
+        at: Seconds,
+        /// The lane by which they came.
+        lane: Arc<str>,
+        /// By which invite.
+        invite: Option<InviteId>,
     },
     /// Those were passed over who were not there, and as many others get a turn instead.
     Skipped {

@@ -24,17 +24,23 @@ impl RequestId {
         *variant = *variant & 0x3f | 0x80;
         Self(random)
     }
+
+    /// As it is written.
+    pub fn text(&self) -> [u8; 36] {
+        let mut text = [b'-'; 36];
+        let mut places = text.iter_mut().enumerate().filter(|(index, _)| !matches!(index, 8 | 13 | 18 | 23));
+        for half in self.0.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]) {
+            if let Some((_, place)) = places.next() {
+                *place = if half < 10 { b'0' + half } else { b'a' + half - 10 };
+            }
+        }
+        text
+    }
 }
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, byte) in self.0.iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashTable};
 
 use crate::line::count;
-use crate::{JoinKey, Line, Position, RequestId, Seconds, Token};
+use crate::{Hall, InviteId, JoinKey, Line, Position, RequestId, Seconds, Token};
 
 /// What can be found out from a line, kept at hand.
 #[derive(Debug, Default)]
@@ -16,12 +16,16 @@ pub(crate) struct Index {
     issuers: HashMap<Arc<str>, u32>,
     /// How many visits that have not ended have a token that holds until then.
     active: BTreeMap<Seconds, u32>,
+    /// Those who have no places yet, by ids and by keys.
+    registered: [Numbers; 2],
+    /// How often invites were used.
+    invited: HashMap<InviteId, u32>,
 }
 
 impl Index {
     pub(crate) fn of(line: &Line) -> Self {
         let mut index = Self::default();
-        for (number, place) in (1..).zip(line.places.iter()) {
+        for (number, place) in line.positions() {
             // One that the log lost is nobody's.
             if place.id != RequestId::default() {
                 index.note_place(line, number, place.id);
@@ -35,6 +39,12 @@ impl Index {
         }
         for token in line.tokens.iter().filter(|token| token.ending.is_none()) {
             index.note_active(token);
+        }
+        for (number, _) in line.hall.registered.iter().enumerate() {
+            index.note_registered(&line.hall, count(number));
+        }
+        for invite in line.invited.iter() {
+            index.note_use(*invite);
         }
         index
     }
@@ -58,6 +68,47 @@ impl Index {
     pub(crate) fn note_key(&mut self, line: &Line, number: u32) {
         let hash_of = |number: u32| line.keys.get(number as usize).map_or(0, |keyed| hash(&keyed.key.0));
         self.keys.insert(hash_of(number), number, hash_of);
+    }
+
+    /// Where in the hall somebody is.
+    pub(crate) fn registered(&self, hall: &Hall, id: RequestId) -> Option<u32> {
+        let [ids, _] = &self.registered;
+        ids.find(hash(&id.0), |number| hall.registered.get(number as usize).is_some_and(|there| there.id == id))
+    }
+
+    /// Who came to the hall by this key.
+    pub(crate) fn registered_by(&self, hall: &Hall, key: JoinKey) -> Option<RequestId> {
+        let [_, keys] = &self.registered;
+        let there = |number: u32| hall.registered.get(number as usize);
+        let found = keys.find(hash(&key.0), |number| there(number).is_some_and(|there| there.key == Some(key)))?;
+        there(found).map(|there| there.id)
+    }
+
+    /// Notes who came to the hall after so many others.
+    pub(crate) fn note_registered(&mut self, hall: &Hall, number: u32) {
+        let [ids, keys] = &mut self.registered;
+        let there = |number: u32| hall.registered.get(number as usize);
+        let hash_of = |number: u32| there(number).map_or(0, |there| hash(&there.id.0));
+        ids.insert(hash_of(number), number, hash_of);
+        let key = |number: u32| there(number).and_then(|there| there.key).map(|key| hash(&key.0));
+        if let Some(hash) = key(number) {
+            keys.insert(hash, number, |number| key(number).unwrap_or(0));
+        }
+    }
+
+    /// How often an invite was used.
+    pub(crate) fn uses(&self, invite: InviteId) -> u32 {
+        self.invited.get(&invite).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn note_use(&mut self, invite: InviteId) {
+        *self.invited.entry(invite).or_default() += 1;
+    }
+
+    /// Has the places of another index, and nobody in the hall.
+    pub(crate) fn take_places(&mut self, other: Self) {
+        (self.ids, self.keys) = (other.ids, other.keys);
+        self.registered = Default::default();
     }
 
     /// The number of an issuer, which is added to the line if need be.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{Course, Ending, JoinKey, Position, RequestId, Seconds, Shelf, State};
+use crate::{Course, Ending, Hall, InviteId, JoinKey, LaneLine, Position, RequestId, Seconds, Shelf, State};
 
 /// What is known of a room between two resets, without what can be found out from it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Line {
-    /// Everybody who ever joined, in the order of their places.
+    /// Everybody who ever got a place, in that order.
     pub places: Shelf<Place>,
     /// Everybody who took their turn, in that order.
     pub tokens: Shelf<Token>,
@@ -32,6 +32,14 @@ pub struct Line {
     pub inlet_at: Seconds,
     /// The state that the room is in.
     pub course: Course,
+    /// Those who draw lots for their places.
+    pub hall: Hall,
+    /// The lanes that anybody ever came by. Without any, a number is how many took a place, with the place itself.
+    pub lanes: Vec<LaneLine>,
+    /// Numbers up to this one were taken before there were lanes.
+    pub in_order: Position,
+    /// The invites that were used, each as often as it was.
+    pub invited: Shelf<InviteId>,
 }
 
 /// Somebody's place.
@@ -97,21 +105,25 @@ pub struct Counters {
     pub abandoned: u32,
     /// Whether the room lets visitors in.
     pub state: State,
+    /// The last number that was given. There may be numbers before it that nobody has, where there are lanes.
+    pub last: Position,
+    /// Visitors who draw lots, and have no places yet.
+    pub registered: u32,
 }
 
 impl Counters {
     /// The serving number as visitors see it: when everybody passes, it is everybody's turn.
     pub fn served(&self) -> i64 {
         match self.state {
-            State::PassingEverybody => self.serving.max(self.queue.into()),
+            State::PassingEverybody => self.serving.max(self.last.into()),
             State::Idle | State::PreQueue | State::Open | State::Paused | State::Closed => self.serving,
         }
     }
 
-    /// How many wait: Q - T - X.
+    /// How many wait: Q - T - X, and those who draw lots.
     pub fn waiting(&self) -> i64 {
         let expired = i64::try_from(self.expired).unwrap_or(i64::MAX);
-        (i64::from(self.queue) - i64::from(self.tokens)).saturating_sub(expired)
+        (i64::from(self.queue) + i64::from(self.registered) - i64::from(self.tokens)).saturating_sub(expired)
     }
 }
 
@@ -127,21 +139,32 @@ impl Line {
             completed: self.completed,
             abandoned: self.abandoned,
             state: self.course.state,
+            last: self.last(),
+            registered: count(self.hall.registered.len()),
         }
     }
 
-    /// Q: the last place that was given.
+    /// Q: how many places were given.
     pub(crate) fn queue(&self) -> Position {
         count(self.places.len())
     }
 
     /// The place of this number.
     pub fn place(&self, position: Position) -> Option<&Place> {
-        self.places.get(index(position)?)
+        self.places.get(self.order_of(position)?)
     }
 
     pub(crate) fn place_mut(&mut self, position: Position) -> Option<&mut Place> {
-        self.places.get_mut(index(position)?)
+        self.places.get_mut(self.order_of(position)?)
+    }
+
+    /// Has each place know its token, once both are there. None: one is of no place.
+    pub fn join_tokens(&mut self) -> Option<()> {
+        let owners: Vec<_> = self.tokens.iter().map(|token| token.position).collect();
+        for (number, position) in (1..).zip(owners) {
+            self.place_mut(position)?.token = number;
+        }
+        Some(())
     }
 
     /// The token of a place, if it has one.

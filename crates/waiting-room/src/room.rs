@@ -3,7 +3,9 @@
 use crate::event::{Cause, Noting};
 use crate::index::Index;
 use crate::line::{Keyed, Row, count};
-use crate::{Counters, Ending, Event, Line, Place, Position, RequestId, Seconds, Token};
+use crate::{
+    Counters, Draft, Ending, Event, InviteId, JoinKey, Line, Place, Position, Registered, RequestId, Seconds, Token,
+};
 
 /// For how many seconds a reset can be undone.
 pub const UNDOABLE: u32 = 3600;
@@ -83,18 +85,34 @@ impl Room {
 
     /// Has happen what happened.
     pub fn apply(&mut self, event: &Event) {
+        self.apply_with(event, None);
+    }
+
+    /// As [`Self::apply`], by what was made ready before if lots are drawn.
+    pub fn apply_with(&mut self, event: &Event, draft: Option<Draft>) {
         self.version += 1;
         match event {
             Event::Joined { position, id, key, at } => {
                 self.fill_up_to(*position, *at);
-                self.take_place(*id, *at);
-                if let Some(key) = key {
-                    self.line.keys.push(Keyed { key: *key, position: self.line.queue() });
-                    self.index.note_key(&self.line, count(self.line.keys.len() - 1));
-                }
+                let position = self.line.last().saturating_add(1);
+                self.take_place(position, 0, (*id, *at));
+                self.note_key(*key, position);
             }
+            Event::Placed { position, of, id, key, at, lane, invite } => {
+                self.came_by(lane, *invite);
+                let of = self.line.lane_number(of);
+                self.take_place(*position, of, (*id, *at));
+                self.note_key(*key, *position);
+            }
+            Event::Registered { id, key, at, lane, invite } => {
+                let lane = self.came_by(lane, *invite);
+                self.register(Registered { id: *id, entered: *at, key: *key, lane });
+            }
+            Event::Committed { seed } => self.line.hall.seed = Some(*seed),
+            Event::HallClosed => self.line.hall.close(),
+            Event::Drawn { public, lanes, at } => self.take_draft(draft, (public, lanes, *at)),
             Event::Moved { by, at, noting, cause, serving: _ } => {
-                self.line.serving = self.line.serving.saturating_add(*by);
+                self.line.serving = self.line.ahead(self.line.serving, *by);
                 self.note(*at, *noting);
                 if *cause == Cause::Inlet {
                     self.line.inlet_at = *at;
@@ -114,7 +132,7 @@ impl Room {
                 self.line.rows = self.line.rows.split_off(&(i64::from(*up_to) + 1));
                 if *passed_on > 0 {
                     self.line.expired = self.line.expired.saturating_add(u64::from(*passed_on));
-                    self.line.serving = self.line.serving.saturating_add(i64::from(*passed_on));
+                    self.line.serving = self.line.ahead(self.line.serving, i64::from(*passed_on));
                     self.note(*at, *noting);
                 }
             }
@@ -141,9 +159,28 @@ impl Room {
         }
     }
 
-    fn take_place(&mut self, id: RequestId, at: Seconds) {
-        self.line.places.push(Place { id, entered: at, token: 0 });
-        self.index.note_place(&self.line, self.line.queue(), id);
+    fn take_place(&mut self, position: Position, of: u8, (id, entered): (RequestId, Seconds)) {
+        self.line.put(position, of, Place { id, entered, token: 0 });
+        self.index.note_place(&self.line, position, id);
+    }
+
+    fn note_key(&mut self, key: Option<JoinKey>, position: Position) {
+        let Some(key) = key else { return };
+        self.line.keys.push(Keyed { key, position });
+        self.index.note_key(&self.line, count(self.line.keys.len() - 1));
+    }
+
+    /// Counts somebody who came by a lane; its number.
+    fn came_by(&mut self, lane: &str, invite: Option<InviteId>) -> u8 {
+        if let Some(invite) = invite {
+            self.line.invited.push(invite);
+            self.index.note_use(invite);
+        }
+        let number = self.line.lane_number(lane);
+        if let Some(lane) = self.line.lane_mut(number) {
+            lane.visitors = lane.visitors.saturating_add(1);
+        }
+        number
     }
 
     /// Notes in the serving log that the serving number was reached.
@@ -191,19 +228,48 @@ impl Room {
         let Some(before) = self.before.take() else { return };
         let since = std::mem::replace(&mut self.line, before.line);
         self.index = before.index;
-        let moved = self.line.queue();
+        let next = self.line.last().saturating_add(1);
         let course = std::mem::take(&mut self.line.course);
-        self.line.course = since.course.after_restore(course, moved.saturating_add(1));
-        for place in since.places.iter() {
-            self.take_place(place.id, place.entered);
+        self.line.course = since.course.clone().after_restore(course, next);
+        for lane in &since.lanes {
+            let number = self.line.lane_number(&lane.name);
+            if let Some(known) = self.line.lane_mut(number) {
+                known.visitors = known.visitors.saturating_add(lane.visitors);
+            }
+        }
+        for invite in since.invited.iter() {
+            self.line.invited.push(*invite);
+            self.index.note_use(*invite);
+        }
+        let mut came: Vec<_> = since.positions().map(|(position, place)| (position, place.id, place.entered)).collect();
+        came.sort_unstable_by_key(|(position, ..)| *position);
+        for (_, id, entered) in came {
+            self.take_place(self.line.last().saturating_add(1), 0, (id, entered));
         }
         for keyed in since.keys.iter() {
             // Who named the join of before names that one.
-            if self.index.position_of_key(&self.line, keyed.key).is_some() {
-                continue;
+            let is_known = self.index.position_of_key(&self.line, keyed.key).is_some();
+            let id = since.place(keyed.position).filter(|_| !is_known).map(|place| place.id);
+            let position = id.and_then(|id| self.index.position(&self.line, id));
+            if let Some(position) = position {
+                self.note_key(Some(keyed.key), position);
             }
-            self.line.keys.push(Keyed { position: moved.saturating_add(keyed.position), ..*keyed });
-            self.index.note_key(&self.line, count(self.line.keys.len() - 1));
+        }
+        self.bring_hall(&since);
+    }
+
+    /// Who was in the hall after a reset is in that of before, or behind the others if there is none.
+    fn bring_hall(&mut self, since: &Line) {
+        for there in since.hall.registered.iter() {
+            let name = since.lanes.get(usize::from(there.lane)).map(|lane| lane.name.clone());
+            let lane = name.map_or(0, |name| self.line.lane_number(&name));
+            if self.line.hall.is_waiting() {
+                self.register(Registered { lane, ..*there });
+            } else {
+                let position = self.line.last().saturating_add(1);
+                self.take_place(position, 0, (there.id, there.entered));
+                self.note_key(there.key, position);
+            }
         }
     }
 }

@@ -47,6 +47,18 @@ impl<T> Shelf<T> {
         let chunks = self.chunks.get(index / CHUNK..).unwrap_or_default();
         chunks.iter().flat_map(|chunk| chunk.iter()).skip(index % CHUNK)
     }
+
+    /// The last one.
+    pub fn last(&self) -> Option<&T> {
+        self.chunks.last()?.last()
+    }
+
+    /// How many of them come before the first that is not before, if all before that are.
+    pub fn partition_point(&self, is_before: impl Fn(&T) -> bool) -> usize {
+        let whole = self.chunks.partition_point(|chunk| chunk.last().is_some_and(&is_before));
+        let part = self.chunks.get(whole).map_or(0, |chunk| chunk.partition_point(is_before));
+        (whole * CHUNK + part).min(self.length)
+    }
 }
 
 impl<T: Clone> Shelf<T> {
@@ -100,6 +112,17 @@ mod tests {
         assert!(shelf.iter().copied().eq(0..10_000));
         assert!(shelf.iter_from(5_000).copied().eq(5_000..10_000));
         assert_eq!(shelf.iter_from(10_000).count() + shelf.iter_from(99_999).count(), 0);
+    }
+
+    #[test]
+    fn what_is_in_order_is_found_by_halves() {
+        let mut shelf = Shelf::default();
+        assert_eq!(shelf.partition_point(|_: &u32| true), 0);
+        shelf.extend((0..10_000).map(|item| item * 2));
+        for (number, place) in [(0, 0), (1, 1), (2, 1), (8191, 4096), (8192, 4096), (8193, 4097), (99_999, 10_000)] {
+            assert_eq!(shelf.partition_point(|item| *item < number), place, "{number}");
+        }
+        assert_eq!(shelf.last(), Some(&19_998));
     }
 
     #[test]

@@ -42,13 +42,13 @@ impl Room {
             let skipped = self.absent(by, is_here);
             if !skipped.is_empty() {
                 let passed = crate::line::count(skipped.len());
-                let serving = self.line.serving.saturating_add(passed.into());
+                let serving = self.line.ahead(self.line.serving, passed.into());
                 events.push(Event::Skipped { positions: skipped.into(), at: now, noting: noting(rules), serving });
             }
         }
         let skipped = if let Some(Event::Skipped { positions, .. }) = events.first() { positions.len() } else { 0 };
-        let before = self.line.serving.saturating_add(crate::line::count(skipped).into());
-        let serving = before.saturating_add(by.into());
+        let whole = i64::from(crate::line::count(skipped)) + i64::from(by);
+        let serving = self.line.ahead(self.line.serving, whole);
         events.push(Event::Moved { by: by.into(), at: now, noting: noting(rules), cause: Cause::Inlet, serving });
         events
     }
@@ -57,8 +57,7 @@ impl Room {
     fn absent(&self, by: u32, is_here: impl Fn(Position, &Place) -> bool) -> Vec<Position> {
         let first = Position::try_from(self.line.serving.max(0)).unwrap_or(Position::MAX).saturating_add(1);
         let (mut skipped, mut left) = (Vec::new(), by);
-        let index = crate::line::index(first).unwrap_or(usize::MAX);
-        for (place, position) in self.line.places.iter_from(index).zip(first..) {
+        for (position, place) in self.line.following(first) {
             if left == 0 || skipped.len() >= MOST_SKIPPED {
                 break;
             }
@@ -80,7 +79,7 @@ impl Room {
         }
         let passed = crate::line::count(positions.len());
         self.line.expired = self.line.expired.saturating_add(passed.into());
-        self.line.serving = self.line.serving.saturating_add(passed.into());
+        self.line.serving = self.line.ahead(self.line.serving, passed.into());
     }
 
     /// How the turn of somebody stands who was passed over. None: they were not.

@@ -155,10 +155,11 @@ impl Room {
     pub(crate) fn open(&mut self, by: By, at: Seconds) {
         self.enter_state(State::Open, by, at);
         self.line.course.gathered_from = None;
+        self.line.hall.close();
     }
 
     pub(crate) fn enter_state(&mut self, state: State, by: By, at: Seconds) {
-        let first = self.line.queue().saturating_add(1);
+        let first = self.line.last().saturating_add(1);
         let oldest = self.line.rows.values().map(|row| row.issued).min();
         let course = &mut self.line.course;
         if !course.state.has_turns() && at > course.since {

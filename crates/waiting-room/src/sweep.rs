@@ -18,7 +18,7 @@ impl Room {
         if rules.expiry.is_none() && rules.presence.is_none() {
             return Ok(None);
         }
-        let (position, place) = self.find(id).ok_or(crate::Refusal::Unknown)?;
+        let (position, place) = self.find(id).ok_or_else(|| self.without_place(id))?;
         self.served(position)?;
         Ok(Some(self.turn(position, &place, now, rules)))
     }
@@ -49,11 +49,14 @@ impl Room {
         let reached = Position::try_from(serving).unwrap_or(Position::MAX);
         // The original looks at the place of exactly this number, and waits for it if it must for ever.
         let last = match rules.compatibility {
-            Compatibility::Strict => reached,
-            Compatibility::Mended => reached.min(self.line.queue()),
+            Compatibility::Strict if self.line.lanes.is_empty() => reached,
+            Compatibility::Strict | Compatibility::Mended => self.line.last_up_to(reached),
         };
         if last <= swept {
-            return None;
+            // Nobody takes a number any more that others have passed.
+            let is_void = self.line.last() > reached;
+            let (passed_on, noting, serving) = (0, noting(rules), self.line.serving);
+            return is_void.then_some(Event::Swept { up_to: reached, passed_on, at: now, noting, serving });
         }
         let began = self.line.place(last)?.entered.max(row.issued);
         let elapsed = self.elapsed(began, now);
@@ -72,14 +75,13 @@ impl Room {
             PassOn::Lost => 0,
             PassOn::ToTheNext => unused,
         };
-        let serving = self.line.serving.saturating_add(passed_on.into());
+        let serving = self.line.ahead(self.line.serving, passed_on.into());
         Some(Event::Swept { up_to: last, passed_on, at: now, noting: noting(rules), serving })
     }
 
     /// How many turns between two places nobody took.
     fn unused(&self, after: Position, last: Position) -> u32 {
-        let (after, last) = (after as usize, last as usize);
-        let places = self.line.places.iter_from(after).take(last - after);
-        crate::line::count(places.filter(|place| !place.has_token() && place.skipped_at().is_none()).count())
+        let between = self.line.between(after, last);
+        crate::line::count(between.filter(|place| !place.has_token() && place.skipped_at().is_none()).count())
     }
 }

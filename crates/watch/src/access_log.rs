@@ -25,6 +25,10 @@ pub enum Form {
     Json,
     /// Apache's combined format, which many programs read.
     Combined,
+    /// What a firewall found, as a JSON object; of other exchanges nothing.
+    Firewall,
+    /// What a firewall found, in the sections of `ModSecurity`'s audit log.
+    Sections,
 }
 
 /// What becomes of the query of a request's target, and of a referrer's.
@@ -53,10 +57,21 @@ impl Default for Query {
 
 impl OnFinish for AccessLog {
     fn on_finish(&self, exchange: &Exchange, outcome: &Outcome) {
-        self.sink.append(|line| match self.form {
-            Form::Json => json::write(line, exchange, outcome, &self.query),
-            Form::Combined => combined::write(line, exchange, outcome, &self.query),
-        });
+        let audited = || exchange.audited.get().filter(|audited| audited.is_logged());
+        match self.form {
+            Form::Json => self.sink.append(|line| json::write(line, exchange, outcome, &self.query)),
+            Form::Combined => self.sink.append(|line| combined::write(line, exchange, outcome, &self.query)),
+            Form::Firewall => {
+                if let Some(audited) = audited() {
+                    self.sink.append(|line| audited.json(line));
+                }
+            }
+            Form::Sections => {
+                if let Some(audited) = audited() {
+                    self.sink.append(|line| audited.sections(line));
+                }
+            }
+        }
     }
 }
 

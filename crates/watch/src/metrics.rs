@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use http::{Method, StatusCode};
-use pipeline::{Exchange, OnFinish, Outcome, Room, Route, Upstreamed};
+use pipeline::{Audited, Exchange, OnFinish, Outcome, Room, Route, Upstreamed};
 use telemetry::metrics::{Counter, Definition, Family, Gauge, Histogram, Registry, Summary, Unit};
 
 /// Counts exchanges by route, method class and status class, and requests to upstreams by name.
@@ -109,6 +109,9 @@ impl OnFinish for Metrics {
         if let Some(upstream) = &outcome.upstream {
             self.count_upstream(upstream);
         }
+        if let Some(audited) = exchange.audited.get() {
+            self.families.count_audited(&exchange.route.api, &**audited);
+        }
         if let Some(over) = outcome.cut {
             self.families.cut.with(&[over.as_str()]).add(1);
         }
@@ -178,6 +181,8 @@ struct Families {
     failures: Family<Counter>,
     first_byte: Family<Histogram>,
     cut: Family<Counter>,
+    firewall: Family<Counter>,
+    firewall_matches: Family<Counter>,
 }
 
 impl Families {
@@ -190,6 +195,17 @@ impl Families {
             failures: registry.family(&UPSTREAM_FAILURES),
             first_byte: registry.family(&UPSTREAM_FIRST_BYTE),
             cut: registry.family(&CUT),
+            firewall: registry.family(&FIREWALL),
+            firewall_matches: registry.family(&FIREWALL_MATCHES),
+        }
+    }
+
+    /// Rules are counted by their groups: a set has hundreds of them, and who sends what would choose the labels.
+    #[cold]
+    fn count_audited(&self, api: &str, audited: &dyn Audited) {
+        self.firewall.with(&[api, audited.reached().name()]).add(1);
+        for group in audited.groups() {
+            self.firewall_matches.with(&[api, group]).add(1);
         }
     }
 
@@ -333,6 +349,20 @@ static UPSTREAM_FIRST_BYTE: Definition = Definition {
     labels: &["upstream"],
     unit: Unit::Seconds,
     bounds: TIMES,
+};
+static FIREWALL: Definition = Definition {
+    name: "vestibule_firewall_exchanges",
+    help: "Exchanges in which a rule of the firewall matched, by what became of them.",
+    labels: &["api", "action"],
+    unit: Unit::Count,
+    bounds: &[],
+};
+static FIREWALL_MATCHES: Definition = Definition {
+    name: "vestibule_firewall_matches",
+    help: "Matches of the firewall's rules, by group.",
+    labels: &["api", "group"],
+    unit: Unit::Count,
+    bounds: &[],
 };
 static CUT: Definition = Definition {
     name: "vestibule_exchanges_cut",

@@ -49,7 +49,7 @@ pub(crate) fn run() -> Result<Section> {
     let mut section = Section::new(
         "An adaptive inlet",
         format!(
-            "The release build on one core; backend and visitors on all. `inlet: {{adaptive: {{latency: {}}}}}`. The backend does \
+            "The release build on one core; backend and visitors on all. `inlet: {{adaptive: {{latency: {}, settles: 0s}}}}`. The backend does \
              {SLOTS:?} requests at a time, {} s each, and each takes 50 to 150 ms; whoever finds it busy waits. {VISITORS} \
              visitors wait in line; each asks once, within the second after their turn has come. Each part counts from its 30th second on; p95 is that \
              of each ten seconds.",
@@ -64,7 +64,7 @@ pub(crate) fn run() -> Result<Section> {
         "adaptive",
         &format!(
             "rooms: {{sale: {{event: Sample, durability: process, \
-             inlet: {{adaptive: {{latency: {}ms, most_per_minute: 60000}}}}}}}}\n\
+             inlet: {{adaptive: {{latency: {}ms, settles: 0s, most_per_minute: 60000}}}}}}}}\n\
              upstreams: {{shop: {{targets: [\"http://127.0.0.1:{port}\"]}}}}\n\
              apis:\n  wait: {{match: {{path: /wait}}, policies: [{{waiting-room-api: {{room: sale}}}}]}}\n  \
              shop: {{match: {{path: /shop}}, upstream: shop, policies: [{{waiting-room: {{room: sale}}}}]}}\n",

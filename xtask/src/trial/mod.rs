@@ -5,6 +5,7 @@
 mod adaptive;
 mod billing;
 mod cluster;
+mod fairness;
 mod faults;
 mod http2;
 mod keys;
@@ -21,6 +22,7 @@ mod sink;
 mod slow;
 mod stage;
 mod upstream;
+mod waf;
 mod websocket;
 
 use crate::run::root;
@@ -52,9 +54,11 @@ const TRIALS: &[Trial] = &[
     Trial { name: "sessions", run: sessions::run },
     Trial { name: "room", run: room::run },
     Trial { name: "room-cluster", run: room_cluster::run },
+    Trial { name: "fairness", run: fairness::run },
     Trial { name: "adaptive", run: adaptive::run },
     Trial { name: "million-keys", run: keys::million },
     Trial { name: "key-timing", run: keys::timing },
+    Trial { name: "waf", run: waf::run },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.

@@ -4,7 +4,7 @@ use openapi::Operation as Op;
 use partners::{NewCertificate, NewCertificateRule};
 
 use crate::operation::{Lists, Operations};
-use crate::{certificate_rules, certificates, room_keys, rooms, sessions};
+use crate::{certificate_rules, certificates, invites, room_keys, rooms, sessions};
 
 pub(super) fn operations() -> Operations {
     of_certificates()
@@ -138,6 +138,20 @@ fn of_rooms() -> Operations {
                 .takes::<rooms::SetState>()
                 .answers::<rooms::Shown>(),
             rooms::set_state,
+        )
+        .on(
+            Op::post("/rooms/{room}/invites", "Makes invites to a lane of a waiting room")
+                .at_once()
+                .takes::<invites::New>()
+                .answers::<invites::Made>(),
+            invites::make,
+        )
+        .on(
+            Op::post("/rooms/{room}/draw", "Has lots drawn that wait for a public value")
+                .at_once()
+                .takes::<rooms::Draw>()
+                .answers::<rooms::Shown>(),
+            rooms::draw,
         )
         .on(
             Op::post("/rooms/{room}/reset", "Begins everything in a waiting room anew")

@@ -89,4 +89,6 @@ pub enum Field {
     UserAgent,
     /// The trace.
     TraceId,
+    /// What the firewall found, as its audit log has it.
+    Firewall,
 }

@@ -71,7 +71,10 @@ impl Told<'_> {
     /// They have a place, and nobody's turn comes.
     pub(super) fn held(&self, wait: Wait, state: State) -> Flow {
         let spread = wait.position % LOOKED_AGAIN;
-        let with_place = |problem: Problem| problem.member("position", wait.position).member("ahead", wait.ahead);
+        let with_place = |problem: Problem| match wait.position {
+            0 => problem,
+            position => problem.member("position", position).member("ahead", wait.ahead),
+        };
         match state {
             State::Paused => {
                 let place = format!("You keep your place, number {}.", page::grouped(wait.position.into()));
@@ -85,10 +88,11 @@ impl Told<'_> {
                     Some(opens) => format!("It opens at {}.", moment(opens)),
                     None => "It opens soon.".to_owned(),
                 };
-                let told = [
-                    text.as_str(),
-                    "You have a place already, and need not do anything: this page looks again by itself.",
-                ];
+                let place = match wait.position {
+                    0 => DRAWN,
+                    _ => "You have a place already, and need not do anything: this page looks again by itself.",
+                };
+                let told = [text.as_str(), place];
                 // Who waits here is seen to be here.
                 let pause = self.timetable.pause(self.now).map_or(LOOKED_AGAIN, |pause| pause.min(UNKNOWN)) + spread;
                 self.answer(&WAITING_ROOM_PRE_QUEUE, ("You are early", &told), Some(pause), |problem| {
@@ -139,3 +143,7 @@ const UNKNOWN: u32 = 60;
 const LOOKED_AGAIN: u32 = 15;
 /// Seconds over which those come again who are sent away until the same moment.
 const SPREAD: u64 = 5;
+
+/// What those are told who draw lots.
+const DRAWN: &str = "Places are drawn by lot among all who are here by then, so that it does not matter who came first. \
+You need not do anything: this page looks again by itself.";

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use waiting_room::Compatibility;
 
 use super::Operation;
-use crate::{NotKept, Settings, Trouble};
+use crate::{NotKept, Settings, Trouble, refused};
 
 /// For how long an answer may be kept by caches, such as a content delivery network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,9 @@ impl Failed {
             Self::Plain(status, said) => text(status, said),
             Self::Refused(status, text) => with(status, &json!({ "message": text }), Kept::Never),
             Self::Trouble(trouble) => {
+                if let Some(problem) = refused::told(&trouble) {
+                    return every_site_may_read(problem.into_response());
+                }
                 if !matches!(trouble, Trouble::NotKept(NotKept::Elsewhere | NotKept::Away | NotKept::Lost)) {
                     tracing::warn!(cause = %trouble, "a waiting room could not do what it was asked");
                 }
@@ -70,6 +73,13 @@ impl Failed {
             }
         }
     }
+}
+
+fn every_site_may_read(mut response: Response<Bytes>) -> Response<Bytes> {
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// An answer with a body, which every site may read.

@@ -11,7 +11,7 @@ use waiting_room::{CONFIDENCE, Compatibility, Interval, JoinKey, NotJoined, Refu
 use super::Side;
 use super::answer::{Failed, Kept, ok, text};
 use super::question::{Question, id, is_event};
-use crate::{Granted, KeptRoom, NoKeys, Taken, Timetable, Trouble, Wish};
+use crate::{Granted, Joiner, KeptRoom, NoKeys, Taken, Timetable, Trouble, Wish};
 
 type Answered = Result<Response<Bytes>, Failed>;
 
@@ -49,7 +49,13 @@ pub(super) async fn assign(room: &KeptRoom, question: &Question<'_>) -> Answered
         Some(key) if (16..=255).contains(&key.len()) => digest(&SHA256, key.as_bytes()).as_ref().first_chunk().copied(),
         Some(_) => return Err(Failed::Said(StatusCode::BAD_REQUEST, "Invalid idempotency key: 16 to 255 characters")),
     };
-    match room.join(key.map(JoinKey), question.now).await {
+    let joiner = Joiner {
+        key: key.map(JoinKey),
+        client: question.client,
+        invite: members.optional_text("invite")?,
+        proof: members.optional_text("proof")?,
+    };
+    match room.join_with(joiner, question.now).await {
         Ok(id) => Ok(joined(id)),
         Err(Trouble::NotJoined(NotJoined::NotYet)) => {
             let pause = room.timetable()?.pause(question.now).unwrap_or(UNKNOWN_PAUSE);

@@ -1,6 +1,7 @@
 //! A question, and what it says.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
@@ -23,6 +24,8 @@ pub struct Question<'a> {
     pub body: &'a [u8],
     /// When, in seconds since 1970.
     pub now: Seconds,
+    /// Where it comes from, if anybody asks from somewhere.
+    pub client: Option<IpAddr>,
 }
 
 /// An id that was sent: well-formed, and perhaps nobody's.

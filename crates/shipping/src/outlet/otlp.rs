@@ -74,6 +74,10 @@ impl Otlp {
                 }
                 Value::Milliseconds(_) => typed(to, br#""doubleValue":"#, &value),
                 Value::Flag(_) => typed(to, br#""boolValue":"#, &value),
+                Value::Json(object) => {
+                    to.extend_from_slice(br#""stringValue":"#);
+                    json_text(to, object);
+                }
                 Value::Text(_) | Value::Time(_) | Value::Id(_) | Value::Address(_) => {
                     typed(to, br#""stringValue":"#, &value);
                 }

@@ -78,6 +78,7 @@ async fn tell(arguments: &Arguments, mut body: Bytes) -> Result<Story, Vec<Findi
     let arrived = head.headers.clone();
     let Rehearsal { mut exchange, route, refusal } =
         proxy::rehearse(&snapshot, &connection(arguments, &snapshot), head);
+    exchange.has_body = !body.is_empty();
     let (routes, other_routes) = routes(&snapshot, &exchange, &arrived, route);
 
     let mut policies = Vec::new();
@@ -196,6 +197,16 @@ async fn ask(
     policies.extend(left.map(|(stage, name)| Policy { stage, name, verdict: Verdict::NotAsked, took: None }));
     if given.is_some() || body.is_empty() {
         return given;
+    }
+    if chain.sees_beginnings() {
+        let began = tokio::time::Instant::now();
+        // What is in memory can be read.
+        let flow = chain.body_begun(exchange, &mut Body::from(body.clone())).await.unwrap_or(Flow::Next);
+        let verdict = if matches!(flow, Flow::Next) { Verdict::Passes } else { Verdict::Answers };
+        policies.push(Policy { stage: Stage::Body, name: "(its beginning)", verdict, took: Some(began.elapsed()) });
+        if let Flow::Respond(response) = flow {
+            return Some(answer(*response));
+        }
     }
     let limit = chain.request_body_limit()?;
     let began = tokio::time::Instant::now();

@@ -92,7 +92,7 @@ pub(crate) struct Controls {
     pub(super) response_limit: u64,
     pub(super) audit: Audit,
     pub(super) audit_parts: Box<str>,
-    pub(super) removed: ChainSet,
+    pub(crate) removed: ChainSet,
     pub(crate) removals: Vec<Arc<Removal>>,
     pub(super) allowed: Option<Scope>,
 }
@@ -258,6 +258,18 @@ impl Transaction {
     /// Whether rules are looked at, and whether they interrupt, as it stands now.
     pub fn engine(&self) -> Engine {
         self.control.engine
+    }
+
+    /// Says whether rules are looked at, and whether they interrupt, whatever `SecRuleEngine` says.
+    pub fn set_engine(&mut self, engine: Engine) {
+        self.control.engine = engine;
+    }
+
+    /// A variable of `TX`, such as a score, as it stands now.
+    pub fn tx(&self, name: &str) -> Option<&[u8]> {
+        let slot = self.rules.slots.find(name.as_bytes())?;
+        let value = self.variables.get(slot.0 as usize).copied().flatten()?;
+        Some(self.values.bytes(value))
     }
 
     /// What the audit log is to have of it, as it stands now.

@@ -51,7 +51,7 @@ impl Operator {
             "rx" => expression(parameter, context, false)?,
             "rxglobal" => expression(parameter, context, true)?,
             "pm" => compiled(phrases::of_parameter(parameter.bytes()), parameter)?,
-            "pmfromfile" | "pmf" => compiled(phrases_of_files(parameter)?, parameter)?,
+            "pmfromfile" | "pmf" => compiled(phrases_of_files(parameter, context)?, parameter)?,
             "eq" => Self::Compare(Comparison::Equal, template(context)?),
             "ge" => Self::Compare(Comparison::AtLeast, template(context)?),
             "gt" => Self::Compare(Comparison::Above, template(context)?),
@@ -65,7 +65,7 @@ impl Operator {
             "containsword" => Self::Text(Relation::ContainsWord, template(context)?),
             "within" => Self::Text(Relation::Within, template(context)?),
             "ipmatch" => Self::Networks(Box::new(read(parameter, Networks::parse)?)),
-            "ipmatchfromfile" | "ipmatchf" => networks_of_file(parameter)?,
+            "ipmatchfromfile" | "ipmatchf" => networks_of_file(parameter, context)?,
             "detectsqli" => Self::Sqli,
             "detectxss" => Self::Xss,
             "validatebyterange" => Self::ByteRange(Box::new(read(parameter, ByteRanges::parse)?)),
@@ -176,10 +176,10 @@ fn compiled(phrases: Vec<Vec<u8>>, text: &Text) -> Result<Operator, Finding> {
     Phrases::compile(phrases).map(Box::new).map(Operator::Phrases).map_err(|what| text.finding(0, what))
 }
 
-fn phrases_of_files(parameter: &Text) -> Result<Vec<Vec<u8>>, Finding> {
+fn phrases_of_files(parameter: &Text, context: &mut Context) -> Result<Vec<Vec<u8>>, Finding> {
     let mut all = Vec::new();
     for name in parameter.lossy().split_whitespace() {
-        all.extend(phrases::of_file(&content(parameter, name)?));
+        all.extend(phrases::of_file(&content(parameter, name, context)?));
     }
     if all.is_empty() {
         return Err(parameter.finding(0, "has no phrase in it: write at least one, of two bytes or more"));
@@ -187,18 +187,19 @@ fn phrases_of_files(parameter: &Text) -> Result<Vec<Vec<u8>>, Finding> {
     Ok(all)
 }
 
-fn networks_of_file(parameter: &Text) -> Result<Operator, Finding> {
-    let content = content(parameter, &parameter.lossy())?;
+fn networks_of_file(parameter: &Text, context: &mut Context) -> Result<Operator, Finding> {
+    let content = content(parameter, &parameter.lossy(), context)?;
     let networks = Networks::parse_file(&String::from_utf8_lossy(&content));
     networks.map(Box::new).map(Operator::Networks).map_err(|what| parameter.finding(0, what))
 }
 
 /// What stands in a file beside the rule.
-fn content(parameter: &Text, name: &str) -> Result<Vec<u8>, Finding> {
+fn content(parameter: &Text, name: &str, context: &mut Context) -> Result<Vec<u8>, Finding> {
     if name.contains("://") {
         return Err(parameter.finding(0, "must be a file: rules and their lists are never fetched over the network"));
     }
     let beside: PathBuf = Path::new(parameter.spot(0).file.as_ref()).parent().unwrap_or(Path::new("")).join(name);
+    context.files.push(beside.clone());
     std::fs::read(&beside)
         .map_err(|cause| parameter.finding(0, format!("{} cannot be read: {cause}", beside.display())))
 }

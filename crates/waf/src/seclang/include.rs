@@ -13,6 +13,8 @@ pub(crate) struct Reader {
     open: Vec<PathBuf>,
     pub(crate) lines: Vec<Text>,
     pub(crate) findings: Vec<Finding>,
+    /// What was read.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Reader {
@@ -41,6 +43,7 @@ impl Reader {
         if self.open.len() >= DEPTH || self.open.iter().any(|open| open == file) {
             return self.findings.push(of_file(file, "includes itself: take one of the Include lines out"));
         }
+        self.files.push(file.to_owned());
         match std::fs::read(file) {
             Ok(content) => {
                 self.open.push(file.to_owned());
@@ -81,8 +84,8 @@ fn included(line: &Text) -> Option<Include> {
     (optional || directive.is("Include")).then(|| Include { line: line.clone(), file: words.get(1).cloned(), optional })
 }
 
-/// The files that a path with wildcards in its last parts names, sorted.
-fn matching(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
+/// The files that a path with wildcards in its parts names, sorted.
+pub fn matching(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.components() {
         let text = part.as_os_str().to_string_lossy();

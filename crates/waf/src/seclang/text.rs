@@ -41,6 +41,15 @@ impl Text {
         Self { file: Arc::clone(file), bytes: Vec::new(), places: Vec::new(), end: (line, column) }
     }
 
+    /// A text that stands in no file.
+    pub(crate) fn of(file: &Path, content: &str) -> Self {
+        let mut text = Self::new(&file.to_string_lossy().into(), 1, 1);
+        for (column, byte) in (1..).zip(content.bytes()) {
+            text.push(byte, (1, column));
+        }
+        text
+    }
+
     pub(crate) fn push(&mut self, byte: u8, place: (u32, u32)) {
         self.bytes.push(byte);
         self.places.push(place);

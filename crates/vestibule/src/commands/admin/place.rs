@@ -134,20 +134,24 @@ impl Whereabouts {
 
     fn tls(&self, url: &Url, of: Option<&Configuration>) -> Result<(TlsConnector, ServerName<'static>), String> {
         let own = of.and_then(|of| of.document.admin.as_ref()?.tls.as_ref()?.certificates.first());
-        let roots = match (&self.ca, own) {
-            (Some(file), _) => roots(file)?,
-            // Whoever has the gateway's own files may believe the gateway's own certificate.
-            (None, Some(files)) => roots(&files.cert)?,
-            (None, None) => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
-        };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.map_err(|error| format!("TLS cannot be used: {error}"))?;
-        let config = config.with_root_certificates(roots).with_no_client_auth();
-        let name = url.host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(name).map_err(|error| format!("{} is no name for TLS: {error}", url.host))?;
-        Ok((TlsConnector::from(Arc::new(config)), name))
+        // Whoever has the gateway's own files may believe the gateway's own certificate.
+        connector(&url.host, self.ca.as_deref().or(own.map(|files| files.cert.as_path())))
     }
+}
+
+/// What connects to a host by TLS: certificates of a file are believed, or else those of the web.
+pub(crate) fn connector(host: &str, ca: Option<&Path>) -> Result<(TlsConnector, ServerName<'static>), String> {
+    let roots = match ca {
+        Some(file) => roots(file)?,
+        None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| format!("TLS cannot be used: {error}"))?;
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let name = ServerName::try_from(name).map_err(|error| format!("{host} is no name for TLS: {error}"))?;
+    Ok((TlsConnector::from(Arc::new(config)), name))
 }
 
 /// The admin listener of a configuration, as this machine reaches it.

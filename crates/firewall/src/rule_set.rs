@@ -1,0 +1,257 @@
+//! From settings to a compiled set of rules: which files, in which order, and what is said before, between and behind them.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use problem::{Finding, Pointer};
+use waf::{Rules, Source};
+
+use crate::settings::{BUILTIN, Beyond, Compatibility, Config, Switch};
+
+/// The rules that come with the gateway.
+pub const OWN: &str = include_str!("own.conf");
+
+/// What makes a set of rules: sets of the same are one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Recipe {
+    parts: Vec<Part>,
+    lenient: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Part {
+    /// Text under a name.
+    Text(&'static str, String),
+    File(PathBuf),
+}
+
+/// A compiled set of rules.
+pub struct RuleSet {
+    /// The rules.
+    pub rules: Arc<Rules>,
+    /// What they were read from, folders that names with wildcards look into included.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl RuleSet {
+    /// Reads the rules of these settings, or says everything that is wrong with them.
+    pub fn load(config: &Config, at: &Pointer) -> Result<Self, Vec<Finding>> {
+        let (recipe, folders) = Recipe::of(config, at)?;
+        recipe.load(folders)
+    }
+}
+
+impl Recipe {
+    /// What these settings are made of, and the folders that names with wildcards look into.
+    pub(crate) fn of(config: &Config, at: &Pointer) -> Result<(Self, Vec<PathBuf>), Vec<Finding>> {
+        let mut parts = vec![Part::Text("(before)", BEFORE.to_owned())];
+        let (mut folders, mut findings) = (Vec::new(), Vec::new());
+        let own = [BUILTIN.to_owned()];
+        let written = config.rules.as_deref().unwrap_or(&own);
+        if written.iter().all(|entry| entry == BUILTIN) && takes_scores(config) {
+            let message = "has no effect on the rules that come with the gateway, which know no scores: leave it out, or \
+                           write `rules` with the Core Rule Set";
+            let name =
+                if config.thresholds == crate::settings::Thresholds::default() { "paranoia" } else { "thresholds" };
+            findings.push(Finding::new(&at.at(name), message));
+        }
+        for (index, entry) in written.iter().enumerate() {
+            if entry == BUILTIN {
+                parts.push(Part::Text("(builtin)", OWN.to_owned()));
+                continue;
+            }
+            match files(Path::new(entry)) {
+                Ok(found) => parts.extend(found.into_iter().map(Part::File)),
+                Err(message) => findings.push(Finding::new(&at.at("rules").at(index), message)),
+            }
+            folders.extend(Path::new(entry).parent().filter(|_| has_wildcards(entry)).map(Path::to_owned));
+        }
+        if let Some(scores) = scores(config) {
+            // The Core Rule Set takes what is set when it begins, and its setup file may set it, too: what is written
+            // here stands between the two.
+            let begins = |part: &Part| matches!(part, Part::File(file) if is_initialization(file));
+            let place = parts.iter().position(begins).unwrap_or(1);
+            parts.insert(place, Part::Text("(scores)", scores));
+        }
+        parts.push(Part::Text("(after)", after(config)));
+        if let Some(directives) = &config.directives {
+            parts.push(Part::Text("(directives)", directives.clone()));
+        }
+        let lenient = config.compatibility == Compatibility::Lenient;
+        if findings.is_empty() { Ok((Self { parts, lenient }, folders)) } else { Err(findings) }
+    }
+
+    /// Compiles it.
+    pub(crate) fn load(&self, folders: Vec<PathBuf>) -> Result<RuleSet, Vec<Finding>> {
+        let sources: Vec<Source<'_>> = self
+            .parts
+            .iter()
+            .map(|part| match part {
+                Part::Text(name, content) => Source::Text { name, content: content.as_bytes() },
+                Part::File(file) => Source::Files(file),
+            })
+            .collect();
+        let compatibility = if self.lenient { waf::Compatibility::Lenient } else { waf::Compatibility::Strict };
+        let rules = Rules::read(&sources, compatibility)?;
+        for note in rules.notes() {
+            tracing::info!(%note, "a directive has no effect");
+        }
+        let files = rules.files().iter().cloned().chain(folders).collect();
+        Ok(RuleSet { rules: Arc::new(rules), files })
+    }
+}
+
+/// The files that an entry names: at least one.
+fn files(entry: &Path) -> Result<Vec<PathBuf>, String> {
+    match waf::matching(entry) {
+        Ok(found) if found.is_empty() => Err(format!("there is no file {}", entry.display())),
+        Ok(found) => Ok(found),
+        Err(cause) => Err(format!("{} cannot be listed: {cause}", entry.display())),
+    }
+}
+
+fn has_wildcards(entry: &str) -> bool {
+    entry.contains(['*', '?', '['])
+}
+
+fn is_initialization(file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("REQUEST-901-"))
+}
+
+fn takes_scores(config: &Config) -> bool {
+    scores(config).is_some()
+}
+
+/// The directive that sets what the Core Rule Set counts with, if anything is written of it.
+fn scores(config: &Config) -> Option<String> {
+    let mut set = String::new();
+    let mut put = |name: &str, value: Option<u32>| {
+        if let Some(value) = value {
+            // Writing into memory cannot fail.
+            write!(set, ",setvar:tx.{name}={value}").ok();
+        }
+    };
+    put("blocking_paranoia_level", config.paranoia.map(u32::from));
+    // The name that it had before version 4, which Debian still ships.
+    put("paranoia_level", config.paranoia.map(u32::from));
+    let detection = config.detection_paranoia.or(config.paranoia).map(u32::from);
+    put("detection_paranoia_level", detection);
+    put("executing_paranoia_level", detection);
+    put("inbound_anomaly_score_threshold", config.thresholds.inbound);
+    put("outbound_anomaly_score_threshold", config.thresholds.outbound);
+    (!set.is_empty()).then(|| format!("SecAction \"id:77090,phase:1,pass,nolog{set}\"\n"))
+}
+
+/// What settings say in the place of directives.
+fn after(config: &Config) -> String {
+    let mut text = String::new();
+    let mut put = |directive: &str, value: Option<String>| {
+        if let Some(value) = value {
+            // Writing into memory cannot fail.
+            writeln!(text, "{directive} {value}").ok();
+        }
+    };
+    let switch = |switch: Switch| if switch == Switch::On { "On" } else { "Off" }.to_owned();
+    let beyond = |beyond: Beyond| if beyond == Beyond::Refuse { "Reject" } else { "ProcessPartial" }.to_owned();
+    let size = |size: model::units::Size| size.bytes().to_string();
+    let (request, response) = (&config.request_body, &config.response_body);
+    put("SecRequestBodyAccess", request.inspect.map(switch));
+    put("SecRequestBodyLimit", request.limit.map(size));
+    put("SecRequestBodyLimitAction", request.beyond.map(beyond));
+    put("SecResponseBodyAccess", response.inspect.map(switch));
+    put("SecResponseBodyLimit", response.limit.map(size));
+    put("SecResponseBodyLimitAction", response.beyond.map(beyond));
+    if let Some(types) = &response.types {
+        put("SecResponseBodyMimeTypesClear", Some(String::new()));
+        let quoted: Vec<String> = types.iter().map(|kind| format!("\"{}\"", kind.replace(['"', '\\'], ""))).collect();
+        put("SecResponseBodyMimeType", Some(quoted.join(" ")));
+    }
+    text
+}
+
+/// What holds unless rule files say otherwise. Bodies of JSON and XML are read as such, which the Core Rule Set expects of
+/// the configuration around it.
+const BEFORE: &str = r#"
+SecRequestBodyAccess On
+SecRequestBodyLimit 1048576
+SecRequestBodyLimitAction Reject
+SecRule REQUEST_HEADERS:Content-Type "^(?:application(?:/soap\+|/)|text/)xml" \
+    "id:77001,phase:1,pass,nolog,t:none,t:lowercase,ctl:requestBodyProcessor=XML"
+SecRule REQUEST_HEADERS:Content-Type "^application/(?:[a-z0-9.-]+[+])?json" \
+    "id:77002,phase:1,pass,nolog,t:none,t:lowercase,ctl:requestBodyProcessor=JSON"
+"#;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config(written: serde_json::Value) -> Config {
+        serde_json::from_value(written).unwrap()
+    }
+
+    fn parts(recipe: &Recipe) -> Vec<String> {
+        let name = |part: &Part| match part {
+            Part::Text(name, _) => (*name).to_owned(),
+            Part::File(file) => file.file_name().unwrap().to_string_lossy().into_owned(),
+        };
+        recipe.parts.iter().map(name).collect()
+    }
+
+    #[test]
+    fn what_the_core_rule_set_counts_with_is_set_between_its_setup_and_its_rules() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["crs-setup.conf", "REQUEST-901-INITIALIZATION.conf", "REQUEST-999.conf"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let config = config(json!({"rules": [path("crs-setup.conf"), path("REQUEST-*.conf")], "paranoia": 2}));
+
+        let (recipe, folders) = Recipe::of(&config, &Pointer::default()).unwrap();
+
+        let expected = [
+            "(before)",
+            "crs-setup.conf",
+            "(scores)",
+            "REQUEST-901-INITIALIZATION.conf",
+            "REQUEST-999.conf",
+            "(after)",
+        ];
+        assert_eq!(parts(&recipe), expected);
+        assert_eq!(folders, [folder.path()]);
+    }
+
+    #[test]
+    fn the_same_settings_make_the_same_set() {
+        let of = |written| Recipe::of(&config(written), &Pointer::default()).unwrap().0;
+        assert_eq!(of(json!({})), of(json!({"rules": ["builtin"], "mode": "detect"})));
+        assert_ne!(of(json!({})), of(json!({"request_body": {"limit": "1KiB"}})));
+    }
+
+    #[test]
+    fn files_that_are_not_there_and_scores_without_effect_are_told() {
+        let config = config(json!({"rules": ["/nowhere/*.conf", "/nowhere/a.conf"]}));
+        let found = Recipe::of(&config, &Pointer::default()).unwrap_err();
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["/rules/0: there is no file /nowhere/*.conf", "/rules/1: there is no file /nowhere/a.conf"]);
+        let found = Recipe::of(&self::config(json!({"paranoia": 2})), &Pointer::default()).unwrap_err();
+        assert!(found[0].to_string().starts_with("/paranoia: has no effect"));
+    }
+
+    #[test]
+    fn settings_have_the_last_word_over_directives() {
+        let written = json!({
+            "request_body": {"limit": "2KiB", "beyond": "pass", "inspect": "on"},
+            "response_body": {"inspect": "on", "limit": "1KiB", "beyond": "refuse", "types": ["text/html"]},
+            "rules": ["builtin"],
+        });
+        let set = RuleSet::load(&config(written), &Pointer::default()).unwrap();
+        let settings = set.rules.settings();
+        assert_eq!((settings.request_body_limit, settings.response_body_limit), (2048, 1024));
+        assert_eq!(settings.request_body_beyond, waf::Beyond::ProcessPartial);
+        assert_eq!(settings.response_body_beyond, waf::Beyond::Reject);
+        assert_eq!(settings.response_types, ["text/html".into()]);
+    }
+}

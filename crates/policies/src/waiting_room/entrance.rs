@@ -1,0 +1,122 @@
+//! Ways into a waiting room beside the common one: an invite in the address, a proof of work, and going without it.
+
+use http::header::{CACHE_CONTROL, LOCATION};
+use http::{HeaderValue, Response, StatusCode};
+use pipeline::{Body, Exchange, Flow, Verdict};
+use rooms::{Joiner, KeptRoom, Trouble, refused};
+use waiting_room::{NotJoined, RequestId};
+
+use super::{WaitingRoom, cookie, proving, seconds};
+
+/// What the address of a page says for the room, and the address without that.
+pub(super) struct Entrance {
+    invite: Option<String>,
+    rest: String,
+}
+
+/// An invite in the address of a page.
+const INVITE: &str = "room-invite";
+/// That somebody joins without a proof of work.
+pub(super) const JOIN: &str = "room-join";
+
+impl Entrance {
+    /// What the address of a page says for the room, if it says anything.
+    pub(super) fn of(exchange: &Exchange) -> Option<Self> {
+        let query = exchange.head.uri.query().filter(|query| query.contains("room-"))?;
+        let named =
+            |pair: &str, name: &str| pair.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')).map(str::to_owned);
+        let invite = query.split('&').find_map(|pair| named(pair, INVITE));
+        let is_ours = |pair: &&str| named(pair, INVITE).is_some() || named(pair, JOIN).is_some();
+        if !query.split('&').any(|pair| is_ours(&pair)) {
+            return None;
+        }
+        let others: Vec<_> = query.split('&').filter(|pair| !is_ours(pair)).collect();
+        let mark = if others.is_empty() { "" } else { "?" };
+        Some(Self { invite, rest: format!("{}{mark}{}", exchange.head.uri.path(), others.join("&")) })
+    }
+}
+
+impl WaitingRoom {
+    /// Has somebody join by what the address says, and come again without that.
+    pub(super) async fn come_by(
+        &self,
+        room: &KeptRoom,
+        exchange: &mut Exchange,
+        shown: Option<RequestId>,
+        entrance: Entrance,
+    ) -> Verdict {
+        let now = seconds(exchange);
+        let has_place = match shown {
+            Some(id) => room.has_place(id, now)?,
+            None => false,
+        };
+        // Who goes without a proof does so once.
+        if has_place && entrance.invite.is_none() {
+            return Ok(again(&entrance.rest));
+        }
+        let joiner = Joiner { client: Some(exchange.client), invite: entrance.invite.as_deref(), ..Joiner::default() };
+        match room.join_with(joiner, now).await {
+            Ok(id) => {
+                if let Some(cookie) = cookie(&self.cookie, &room.ticket(id), exchange.scheme) {
+                    exchange.note(self.given, cookie);
+                }
+                Ok(again(&entrance.rest))
+            }
+            // Somebody who came by the invite opens its address once more.
+            Err(Trouble::NotJoined(NotJoined::InviteUsed)) if has_place => Ok(again(&entrance.rest)),
+            // The page itself says when it opens, or that it is over.
+            Err(Trouble::NotJoined(NotJoined::NotYet | NotJoined::Over)) => Ok(again(&entrance.rest)),
+            Err(trouble) => match refused::told(&trouble) {
+                Some(problem) => Ok(problem.into()),
+                None => Err(trouble.into()),
+            },
+        }
+    }
+
+    /// The page that has a browser compute, and leads on.
+    pub(super) fn unproven(&self, room: &KeptRoom, exchange: &Exchange) -> Verdict {
+        let Some((challenge, work)) = room.challenge(seconds(exchange))? else {
+            return Ok(again(exchange.head.uri.path()));
+        };
+        Ok(Flow::Respond(Box::new(proving::page(&exchange.head.uri, &self.proof_cookie, &challenge, work))))
+    }
+}
+
+/// Sends a browser to an address of the same site.
+fn again(rest: &str) -> Flow {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    // Two slashes at its beginning would be another site.
+    let rest = format!("/{}", rest.trim_start_matches('/'));
+    if let Ok(location) = HeaderValue::try_from(rest) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Flow::Respond(Box::new(response))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn asked(target: &str) -> Exchange {
+        pipeline::tester::exchange(Request::builder().uri(target))
+    }
+
+    #[test]
+    fn what_an_address_says_for_the_room_is_taken_out_of_it() {
+        for (target, invite, rest) in [
+            ("/a?room-invite=x", Some("x"), "/a"),
+            ("/a?b=1&room-invite=x-_y&c=room-2", Some("x-_y"), "/a?b=1&c=room-2"),
+            ("/a?room-join=slow-lane&b", None, "/a?b"),
+        ] {
+            let entrance = Entrance::of(&asked(target)).unwrap();
+            assert_eq!((entrance.invite.as_deref(), entrance.rest.as_str()), (invite, rest), "{target}");
+        }
+        for target in ["/a", "/a?b=room-invite", "/a?room-invited=1", "/room-invite=x"] {
+            assert!(Entrance::of(&asked(target)).is_none(), "{target}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Who gets a place, and by which lane: what a visitor shows, where they come from, and what they have done for it.
+
+use std::net::IpAddr;
+
+use aws_lc_rs::rand;
+use waiting_room::{Entry, Invite, JoinKey, Joining, NotJoined, RequestId, Seconds};
+
+use crate::caps::SLOW;
+use crate::invites::{NoInvite, Promise};
+use crate::proof::{NoProof, Without, Work};
+use crate::room::Held;
+use crate::{Fairness, KeptRoom, Trouble};
+
+/// What somebody joins with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Joiner<'a> {
+    /// What the join is known by, if it may be repeated.
+    pub key: Option<JoinKey>,
+    /// Where they come from.
+    pub client: Option<IpAddr>,
+    /// An invite.
+    pub invite: Option<&'a str>,
+    /// A proof of work.
+    pub proof: Option<&'a str>,
+}
+
+/// Why somebody cannot join with what they have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotLet {
+    /// The invite is none.
+    #[error(transparent)]
+    NoInvite(#[from] NoInvite),
+    /// The proof is none.
+    #[error(transparent)]
+    NoProof(#[from] NoProof),
+    /// There is no proof.
+    #[error("the room takes nobody without a proof of work")]
+    ProofNeeded,
+}
+
+/// By what somebody joins, once that is read.
+struct Way<'a> {
+    key: Option<JoinKey>,
+    client: Option<IpAddr>,
+    lane: Option<&'a str>,
+    invite: Option<Invite>,
+}
+
+impl KeptRoom {
+    /// Gives somebody the next place, or the one that they have by this key.
+    pub async fn join(&self, key: Option<JoinKey>, now: Seconds) -> Result<RequestId, Trouble> {
+        self.join_with(Joiner { key, ..Joiner::default() }, now).await
+    }
+
+    /// Gives somebody the place that what they have is good for, or the one that they got by it before.
+    pub async fn join_with(&self, joiner: Joiner<'_>, now: Seconds) -> Result<RequestId, Trouble> {
+        let settings = self.settings();
+        let fairness = &settings.fairness;
+        let invited = match joiner.invite {
+            Some(invite) => Some(self.tickets().invites.read(self.name(), invite, now).map_err(NotLet::from)?),
+            None => None,
+        };
+        let mut way = Way { key: joiner.key, client: joiner.client, lane: None, invite: None };
+        match (&invited, &fairness.work) {
+            (Some(invited), _) => (way.lane, way.invite) = (Some(&*invited.lane), Some(invited.invite)),
+            (None, Some(work)) => self.look_at_proof(joiner.proof, *work, &mut way, now)?,
+            (None, None) => {}
+        }
+        let mut random = [0; 16];
+        let turn = self.may_write().await?;
+        let (id, written) = loop {
+            rand::fill(&mut random).map_err(|_unspecified| Trouble::NoRandomness)?;
+            let id = RequestId::of(random);
+            let mut held = self.held.lock();
+            self.catch_up(&mut held, now)?;
+            match decide(&held, id, now, &way, fairness) {
+                (Ok(Joining::New(event)), lane) => {
+                    let written = self.happen(&mut held, &event)?;
+                    if let (Some(client), Some(_)) = (way.client, &fairness.caps) {
+                        held.origins.came(client, lane.unwrap_or_default());
+                    }
+                    break (id, written);
+                }
+                // It may have been given a moment ago, and not be on the disk yet.
+                (Ok(Joining::Known(id)), _) => break (id, self.log_so_far()?),
+                (Err(NotJoined::IdTaken), _) => {}
+                (Err(refused), _) => return Err(refused.into()),
+            }
+        };
+        drop(turn);
+        self.settled(&written).await?;
+        Ok(id)
+    }
+
+    fn look_at_proof(&self, proof: Option<&str>, work: Work, way: &mut Way<'_>, now: Seconds) -> Result<(), NotLet> {
+        match (proof, work.without) {
+            // Whatever else the join is known by, one proof is one place.
+            (Some(proof), _) => way.key = Some(self.tickets().proofs.read(self.name(), proof, work, now)?),
+            (None, Without::SlowLane) => way.lane = Some(SLOW),
+            (None, Without::Refused) => return Err(NotLet::ProofNeeded),
+        }
+        Ok(())
+    }
+
+    /// A challenge, and what it asks for. None: the room asks for no work.
+    pub fn challenge(&self, now: Seconds) -> Result<Option<(String, Work)>, Trouble> {
+        let Some(work) = self.settings().fairness.work else { return Ok(None) };
+        let challenge = self.tickets().proofs.challenge(self.name(), work, now).ok_or(Trouble::NoRandomness)?;
+        Ok(Some((challenge, work)))
+    }
+
+    /// Makes an invite. None: there is no such lane.
+    pub fn invite(&self, promise: &Promise) -> Result<Option<String>, Trouble> {
+        let settings = self.settings();
+        if &*promise.lane == SLOW || settings.fairness.lanes.lane(&promise.lane).is_none() {
+            return Ok(None);
+        }
+        self.tickets().invites.make(self.name(), promise).map(Some).ok_or(Trouble::NoRandomness)
+    }
+}
+
+/// What becomes of a join, and by which lane it comes.
+fn decide<'a>(
+    held: &Held,
+    id: RequestId,
+    now: Seconds,
+    way: &Way<'a>,
+    fairness: &'a Fairness,
+) -> (Result<Joining, NotJoined>, Option<&'a str>) {
+    let mut lane = way.lane;
+    if let (None, Some(client), Some(caps)) = (lane, way.client, &fairness.caps)
+        && held.origins.are_too_many(client, caps)
+    {
+        lane = Some(SLOW);
+    }
+    let entry = Entry { lanes: Some(&fairness.lanes), lane, invite: way.invite };
+    (held.room.join_by(id, way.key, now, &entry), lane)
+}
