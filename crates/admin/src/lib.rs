@@ -24,7 +24,6 @@ mod invites;
 mod jobs;
 mod key_changes;
 mod keys;
-mod listener;
 mod metrics;
 mod node;
 mod operation;
@@ -49,10 +48,10 @@ mod webhooks;
 #[cfg(test)]
 mod tester;
 
+pub use admin_listener::{Listener, Transport};
 pub use secrets::{Origin, Token, TokenError};
 
 pub use self::admin::{Admin, Storage};
-pub use self::listener::{Listener, Transport};
 pub use self::node::{
     Applied, Apply, Configuration, JournalStatus, ListenerStatus, Node, Readiness, Rebuilt, Refused, Serving, Status,
     TargetStatus, UpstreamStatus,

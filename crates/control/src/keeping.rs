@@ -111,11 +111,11 @@ impl Keeping {
         make_private(folder).map_err(|error| trouble("the folder")(error.into()))?;
         let Backends { registry, totals, statements, leases, nodes, counts, rooms } =
             backends::open(store).await.map_err(|(what, cause)| trouble(what)(cause))?;
-        let vault = backends::vault(store, encryption).map_err(|cause| {
+        let unopened = |cause| {
             transit::finding(cause)
                 .map_or_else(trouble("the vault of secrets"), |found| StartError::Findings(vec![found]))
-        });
-        let vault = Arc::new(vault?);
+        };
+        let vault = Arc::new(backends::vault(store, encryption).map_err(unopened)?);
         let pepper = Pepper::load_or_create(&vault).map_err(|error| trouble("the pepper")(error.into()))?;
         let sessions = crate::sessions::sessions(leases, &vault).map_err(|error| trouble("sessions")(error.into()))?;
         let index = Arc::new(Index::new(pepper));
@@ -124,8 +124,7 @@ impl Keeping {
         let journal = |name: &str, settings| Journal::open(&folder.join(name), settings, now().0).map(Arc::new);
         let settings = journal::Settings { consumers: consumers(usage_settings), ..journal::Settings::default() };
         let usage = journal("usage", settings).map_err(|error| trouble("the usage journal")(error.into()))?;
-        let kept =
-            keep(&usage, &folder.join("usage"), usage_settings, &*totals).await.map_err(trouble("kept usage"))?;
+        let kept = keep(&usage, &folder.join("usage"), usage_settings, &*totals).await;
         let settings = journal::Settings { segment: 1024 * 1024, reserve: 256 * 1024, ..journal::Settings::default() };
         let quotas = journal("quotas", settings).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
         let quotas = QuotaLedger::open(Ledger::new(quotas), folder)
@@ -160,7 +159,7 @@ impl Keeping {
             noted: Mutex::default(),
             aggregator: Mutex::new(None),
             usage,
-            kept,
+            kept: kept.map_err(trouble("kept usage"))?,
             index,
         })
     }

@@ -35,14 +35,13 @@ mod room_keys;
 mod rooms;
 mod sensor;
 mod settings;
+mod shared;
 mod snapshot;
 mod states;
 mod ticket;
-mod turns;
 mod waits;
 mod watching;
 mod wire;
-mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -64,4 +63,3 @@ pub use self::rooms::{Rooms, Unusable, Whereabouts};
 pub use self::sensor::Ending as PassEnding;
 pub use self::settings::{Durability, Inlet, OpenId, Settings};
 pub use self::states::Timetable;
-pub use self::turns::MayWrite;

@@ -9,8 +9,7 @@ use futures::future::{BoxFuture, ready};
 use journal::{Consumer, Journal, Mark, Next, SegmentId, Settings, Writer};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-
-use crate::turns::MayWrite;
+use turns::MayWrite;
 
 /// Where what happens in rooms is written down, in one order.
 pub trait Log: Send + Sync {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use turns::MayWrite;
 use waiting_room::{
     Cause, Counters, Draft, Ending, Event, Issuing, NotJoined, Position, Refusal, RequestId, Room, Seconds, State,
     Token, Turn,
@@ -23,7 +24,6 @@ use crate::presence::Seen;
 use crate::settings::{Durability, Inlet, Settings};
 use crate::snapshot::Picture;
 use crate::ticket::Tickets;
-use crate::turns::MayWrite;
 use crate::waits::Waits;
 use crate::watching::Watchers;
 use crate::wire;

@@ -9,18 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use journal::Journal;
 use parking_lot::{Mutex, RwLock};
 use secrets::Vault;
-use store::SharedLog;
 use tokio::runtime::Handle;
-use waiting_room::{Room, Seconds};
+use turns::Turns;
+use waiting_room::Seconds;
 
 use crate::keys::{Desk, Keys};
 use crate::log::{JournalLog, Log, NotKept};
 use crate::room::KeptRoom;
 use crate::settings::Settings;
-use crate::snapshot::Picture;
+use crate::shared::SharedLog;
 use crate::ticket::Tickets;
-use crate::turns::{SharedRooms, Turns};
-use crate::{snapshot, wire, writer};
+use crate::{snapshot, wire};
 
 /// Why rooms cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -84,11 +83,11 @@ impl Rooms {
     }
 
     /// Rooms whose log is in a server that several nodes share. None is here before [`Self::take_turns`] has read it.
-    pub fn share(server: Arc<dyn SharedLog>, vault: Arc<Vault>) -> Result<Self, Unusable> {
+    pub fn share(server: Arc<dyn store::SharedLog>, vault: Arc<Vault>) -> Result<Self, Unusable> {
         let mut name = [0; 16];
         aws_lc_rs::rand::fill(&mut name).map_err(|_unspecified| secrets::Error::NoRandomness)?;
         let turns = Arc::new(Turns::new(server, store::hex(&name)));
-        Self::of(Kept::Shared(turns.clone()), Arc::new(SharedRooms(turns)), vault)
+        Self::of(Kept::Shared(turns.clone()), Arc::new(SharedLog(turns)), vault)
     }
 
     fn of(kept: Kept, log: Arc<dyn Log>, vault: Arc<Vault>) -> Result<Self, Unusable> {
@@ -151,7 +150,7 @@ impl Rooms {
     pub async fn take_turns(self: &Arc<Self>) {
         match &self.kept {
             Kept::Alone { .. } => std::future::pending().await,
-            Kept::Shared(turns) => writer::run(self.clone(), turns.clone()).await,
+            Kept::Shared(turns) => turns::run(self.clone(), turns.clone()).await,
         }
     }
 
@@ -282,35 +281,12 @@ impl Rooms {
         Ok(())
     }
 
-    /// Pictures of all rooms in which anything ever happened, for a log that nodes share.
-    pub(crate) fn whole_pictures(&self) -> Vec<(Arc<str>, Picture)> {
-        self.known_ones().into_iter().map(|room| (room.name().clone(), room.whole_picture())).collect()
-    }
-
     /// There are pictures of so many bytes now.
     pub(crate) fn has_pictures(&self, bytes: u64) {
         self.pictures.store(bytes, Ordering::Relaxed);
     }
 
-    /// Rooms are as pictures together say, and no others have anything in them. False: the pictures are damaged.
-    pub(crate) fn become_again(&self, together: &[u8]) -> bool {
-        let Some(rooms) = snapshot::apart(together) else { return false };
-        self.forget_all();
-        self.has_pictures(together.len() as u64);
-        for (name, room) in rooms {
-            self.known(name).become_again(room);
-        }
-        true
-    }
-
-    /// Nothing is known of any room.
-    pub(crate) fn forget_all(&self) {
-        for room in self.known_ones() {
-            room.become_again(Room::default());
-        }
-    }
-
-    fn known_ones(&self) -> Vec<Arc<KeptRoom>> {
+    pub(crate) fn known_ones(&self) -> Vec<Arc<KeptRoom>> {
         let unused: Vec<_> = self.unused.lock().values().cloned().collect();
         self.all().into_iter().chain(unused).collect()
     }
@@ -334,7 +310,7 @@ impl Rooms {
     }
 
     /// The room of this name, of the document or not.
-    fn known(&self, name: &str) -> Arc<KeptRoom> {
+    pub(crate) fn known(&self, name: &str) -> Arc<KeptRoom> {
         if let Some(room) = self.named(name) {
             return room;
         }

@@ -48,7 +48,8 @@ impl Gateway {
             (node, admin)
         });
         let listener = Listener::adopt(socket, Transport::Plain, &Pointer::default()).unwrap();
-        runtime.spawn(listener.serve(admin, async move {
+        let routes = admin.routes_at(listener.address());
+        runtime.spawn(listener.serve(routes, async move {
             let _alive = node;
             std::future::pending::<()>().await;
         }));

@@ -1,26 +1,17 @@
-//! A log that several nodes write by turns: whoever has the turn knows all that happened, decides, and writes it down.
-//!
-//! Rules live in one place, the room itself, and each node has all rooms in memory. A node that wants to change anything asks
-//! for the turn, reads what others wrote, lets everybody decide who waits, writes all of that as one batch, and passes the turn
-//! on. Nothing depends on a clock: a turn that was lost shows in the batch being refused, and then the node begins anew with
-//! what the log has, and tells nobody of what it had decided.
+//! Whose turn it is to write, as those see it who have something to write.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use journal::wire::put_bytes;
 use parking_lot::Mutex;
 use store::SharedLog;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use crate::log::{Log, NotKept, Written};
-
 /// A log that several nodes write by turns, as those see it who change rooms.
-pub(crate) struct Turns {
+pub struct Turns {
     pub(crate) server: Arc<dyn SharedLog>,
     /// What this process is called among those that take turns.
     pub(crate) who: String,
@@ -70,7 +61,8 @@ pub(crate) struct Batch {
 }
 
 impl Turns {
-    pub(crate) fn new(server: Arc<dyn SharedLog>, who: String) -> Self {
+    /// Nobody's turn yet, in a log that this process knows nothing of.
+    pub fn new(server: Arc<dyn SharedLog>, who: String) -> Self {
         Self {
             server,
             who,
@@ -83,7 +75,8 @@ impl Turns {
         }
     }
 
-    pub(crate) fn is_here(&self) -> bool {
+    /// Whether everything is known, as it was a moment ago.
+    pub fn is_here(&self) -> bool {
         self.is_here.load(Ordering::Acquire)
     }
 
@@ -234,23 +227,23 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// What rooms see of it. It is of its own, because whoever may write holds on to it.
-pub(crate) struct SharedRooms(pub(crate) Arc<Turns>);
-
-impl SharedRooms {
-    fn try_write(&self) -> Option<MayWrite> {
-        let mut inside = self.0.inside.lock();
+impl Turns {
+    /// Leave to write, if it is this process's turn.
+    pub fn try_write(self: &Arc<Self>) -> Option<MayWrite> {
+        let mut inside = self.inside.lock();
         let has_room = inside.batch.len() < LONGEST;
-        (inside.is_open && has_room && self.0.is_here()).then(|| {
+        // Who waits already is not overtaken for ever: all of them decide before the turn ends.
+        (inside.is_open && has_room && self.is_here()).then(|| {
             inside.deciding += 1;
             drop(inside);
-            MayWrite(Some(self.0.clone()))
+            MayWrite(Some(self.clone()))
         })
     }
 
-    async fn turn_of_ours(&self) -> Result<MayWrite, NotKept> {
-        let mut opened = self.0.opened.subscribe();
-        let waiting = Waiting::new(&self.0);
+    /// Waits until it is this process's turn.
+    pub async fn may_write(self: &Arc<Self>) -> Result<MayWrite, NotWritten> {
+        let mut opened = self.opened.subscribe();
+        let waiting = Waiting::new(self);
         let ours = async {
             loop {
                 opened.borrow_and_update();
@@ -258,88 +251,84 @@ impl SharedRooms {
                     return Ok(may_write);
                 }
                 if opened.changed().await.is_err() {
-                    return Err(NotKept::Away);
+                    return Err(NotWritten::Away);
                 }
             }
         };
-        let ours = timeout(PATIENCE, ours).await.unwrap_or(Err(NotKept::Away));
+        let ours = timeout(PATIENCE, ours).await.unwrap_or(Err(NotWritten::Away));
         // Not before it may be written: otherwise nobody would seem to want it.
         drop(waiting);
         ours
     }
-}
 
-impl Log for SharedRooms {
-    fn is_here(&self) -> bool {
-        self.0.is_here()
-    }
-
-    fn is_shared(&self) -> bool {
-        true
-    }
-
-    fn here(&self) -> BoxFuture<'_, ()> {
-        let mut arrivals = self.0.arrivals.subscribe();
+    /// Waits until everything is known.
+    pub async fn here(&self) {
+        let mut arrivals = self.arrivals.subscribe();
         // It fails only without a sender, which `self` has.
-        async move { drop(arrivals.wait_for(|()| self.is_here()).await) }.boxed()
+        drop(arrivals.wait_for(|()| self.is_here()).await);
     }
 
-    fn at_once(&self) -> Option<MayWrite> {
-        // Who waits already is not overtaken for ever: all of them decide before the turn ends.
-        self.try_write()
+    /// Waits until what other processes wrote before now is known.
+    pub async fn catch_up(&self) {
+        let mut told = self.told.subscribe();
+        let number = {
+            let mut inside = self.inside.lock();
+            inside.wants_news = true;
+            inside.readings + 1
+        };
+        self.work.notify_one();
+        // Without the server what is known is what is told.
+        drop(timeout(CATCH_UP, told.wait_for(|told| told.read >= number)).await);
     }
 
-    fn turn(&self) -> BoxFuture<'_, Result<MayWrite, NotKept>> {
-        self.turn_of_ours().boxed()
-    }
-
-    fn catch_up(&self) -> BoxFuture<'_, ()> {
-        async {
-            let mut told = self.0.told.subscribe();
-            let number = {
-                let mut inside = self.0.inside.lock();
-                inside.wants_news = true;
-                inside.readings + 1
-            };
-            self.0.work.notify_one();
-            // Without the server what is known is what is told.
-            drop(timeout(CATCH_UP, told.wait_for(|told| told.read >= number)).await);
-        }
-        .boxed()
-    }
-
-    fn append(&self, record: &[u8]) -> Result<Written, NotKept> {
-        let mut inside = self.0.inside.lock();
+    /// Writes a record behind all others; says in which batch.
+    pub fn append(&self, record: &[u8]) -> Result<u64, NotWritten> {
+        let mut inside = self.inside.lock();
         if !self.is_here() {
-            return Err(NotKept::Elsewhere);
+            return Err(NotWritten::Elsewhere);
         }
         // Whoever may write is waited for before the batch is closed.
         if !inside.is_open && inside.deciding == 0 {
-            return Err(NotKept::NotOurTurn);
+            return Err(NotWritten::NotOurTurn);
         }
         put_bytes(&mut inside.batch, record);
         inside.records += 1;
-        Ok(Written::Batch(inside.number))
+        Ok(inside.number)
     }
 
-    fn so_far(&self) -> Result<Written, NotKept> {
-        let inside = self.0.inside.lock();
-        Ok(Written::Batch(if inside.records > 0 { inside.number } else { inside.number - 1 }))
+    /// The batch that was written to last.
+    pub fn so_far(&self) -> u64 {
+        let inside = self.inside.lock();
+        if inside.records > 0 { inside.number } else { inside.number - 1 }
     }
 
-    fn durable<'a>(&'a self, written: &'a Written) -> BoxFuture<'a, Result<(), NotKept>> {
-        async move {
-            let Written::Batch(number) = written else { return Ok(()) };
-            let mut told = self.0.told.subscribe();
-            let settled = timeout(PATIENCE, told.wait_for(|told| told.settled >= *number)).await;
-            match settled {
-                Ok(Ok(told)) if told.lost.contains(number) => Err(NotKept::Lost),
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(_)) | Err(_) => Err(NotKept::Away),
-            }
+    /// Waits until a batch is written, so that neither the end of this process nor another one takes it back.
+    pub async fn durable(&self, number: u64) -> Result<(), NotWritten> {
+        let mut told = self.told.subscribe();
+        let settled = timeout(PATIENCE, told.wait_for(|told| told.settled >= number)).await;
+        match settled {
+            Ok(Ok(told)) if told.lost.contains(&number) => Err(NotWritten::Lost),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(NotWritten::Away),
         }
-        .boxed()
     }
+}
+
+/// Why nothing is written, or may not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotWritten {
+    /// Nothing is known yet, or not any more.
+    #[error("what was written is not known at the moment")]
+    Elsewhere,
+    /// It is the turn of another node.
+    #[error("it is another node's turn")]
+    NotOurTurn,
+    /// Another node had the turn before this was written.
+    #[error("another node had the turn before this was written")]
+    Lost,
+    /// The server does not answer. It may have been written.
+    #[error("the server does not answer")]
+    Away,
 }
 
 /// How long somebody waits for the turn, or for what they did to be written.

@@ -1,4 +1,4 @@
-//! Who reads and writes a shared log for all rooms of a node.
+//! Who reads and writes a shared log for a node.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,14 +8,13 @@ use aws_lc_rs::rand;
 use journal::wire::Source;
 use store::{Base, Behind, Place, Then, Turn, Unavailable, Wrote};
 
-use crate::rooms::Rooms;
-use crate::snapshot;
+use crate::Kept;
 use crate::turns::{Batch, Turns};
 
-/// Reads and writes the log for these rooms, as long as it is polled.
-pub(crate) async fn run(rooms: Arc<Rooms>, turns: Arc<Turns>) {
+/// Reads and writes the log for what is kept by it, as long as it is polled.
+pub async fn run(kept: Arc<impl Kept>, turns: Arc<Turns>) {
     let mut writer = Writer {
-        rooms,
+        kept,
         turns,
         known: Place::default(),
         base: Place::default(),
@@ -43,8 +42,8 @@ pub(crate) async fn run(rooms: Arc<Rooms>, turns: Arc<Turns>) {
     }
 }
 
-struct Writer {
-    rooms: Arc<Rooms>,
+struct Writer<K> {
+    kept: Arc<K>,
     turns: Arc<Turns>,
     /// Up to where everything is known.
     known: Place,
@@ -61,7 +60,7 @@ struct Writer {
     is_away: bool,
 }
 
-impl Writer {
+impl<K: Kept> Writer<K> {
     async fn step(&mut self) -> Result<(), Unavailable> {
         if !self.turns.is_here() {
             return self.load().await;
@@ -79,8 +78,8 @@ impl Writer {
             let Some(piece) = self.turns.server.piece(place, number).await? else { return Ok(()) };
             content.extend(piece);
         }
-        let rooms = self.rooms.clone();
-        let read = tokio::task::spawn_blocking(move || rooms.become_again(&content)).await;
+        let kept = self.kept.clone();
+        let read = tokio::task::spawn_blocking(move || kept.become_again(&content)).await;
         if !read.unwrap_or(false) {
             return Err(Unavailable::because("what Redis has of waiting rooms is damaged, or of another version"));
         }
@@ -138,7 +137,7 @@ impl Writer {
                 tracing::error!("a batch of what happened in rooms is damaged");
                 return;
             };
-            self.rooms.replay(record);
+            self.kept.replay(record);
         }
     }
 
@@ -199,7 +198,7 @@ impl Writer {
     fn begin_anew(&mut self) {
         self.turns.leave();
         self.turns.lose();
-        self.rooms.forget_all();
+        self.kept.forget_all();
     }
 
     /// Takes the turn, and writes as long as it is this node's and somebody has something to write.
@@ -303,16 +302,16 @@ impl Writer {
     /// To be called while it is this node's turn, everything is known, and nothing is decided that is not written.
     fn picture_if_due(&mut self) {
         let is_under_way = self.picture.as_ref().is_some_and(|picture| !picture.is_finished());
-        if is_under_way || self.bytes < self.rooms.longest_log() {
+        if is_under_way || self.bytes < self.kept.longest_log() {
             return;
         }
         self.bytes = 0;
-        let (pictures, place, server) = (self.rooms.whole_pictures(), self.known, self.turns.server.clone());
-        let rooms = self.rooms.clone();
+        let (write, place, server) = (self.kept.picture(), self.known, self.turns.server.clone());
+        let kept = self.kept.clone();
         let laid_down = async move {
-            let written = tokio::task::spawn_blocking(move || snapshot::together(&pictures)).await;
+            let written = tokio::task::spawn_blocking(write).await;
             let Ok(Ok(content)) = written else { return Ok(()) };
-            rooms.has_pictures(content.len() as u64);
+            kept.has_picture(content.len() as u64);
             let mut pieces = 0;
             for piece in content.chunks(PIECE) {
                 server.lay_piece(place, pieces, piece).await?;
@@ -332,7 +331,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl<K> Drop for Writer<K> {
     fn drop(&mut self) {
         if let Some(picture) = &self.picture {
             picture.abort();
