@@ -21,15 +21,25 @@ struct Input<'a> {
     body: &'a [u8],
 }
 
+type Matches = Vec<(Option<u64>, Vec<u8>, Vec<u8>)>;
+
 fuzz_target!(|input: Input<'_>| {
-    let [fast, plain] = [Evaluation::Fast, Evaluation::Plain].map(|evaluation| matched(&input, evaluation));
-    assert_eq!(fast, plain);
+    let environment = |evaluation| Environment { evaluation, ..Environment::default() };
+    let new = |evaluation| Transaction::new(Arc::clone(&RULES), environment(evaluation));
+    let (plain, _) = matched(&input, new(Evaluation::Plain));
+    let mut used = new(Evaluation::Fast);
+    // The second and the third time, what was found out before is known.
+    for _ in 0..3 {
+        let (fast, transaction) = matched(&input, used);
+        assert_eq!(fast, plain);
+        used = transaction.renew(environment(Evaluation::Fast));
+    }
 });
 
-fn matched(input: &Input<'_>, evaluation: Evaluation) -> Vec<(Option<u64>, Vec<u8>, Vec<u8>)> {
-    let mut transaction = Transaction::new(Arc::clone(&RULES), Environment { evaluation, ..Environment::default() });
+fn matched(input: &Input<'_>, mut transaction: Transaction) -> (Matches, Transaction) {
     transaction.request_line(b"POST", input.target, b"HTTP/1.1");
-    let kinds = ["application/x-www-form-urlencoded", "application/json", "text/xml", "multipart/form-data; boundary=b"];
+    let kinds =
+        ["application/x-www-form-urlencoded", "application/json", "text/xml", "multipart/form-data; boundary=b"];
     transaction.request_header(b"Content-Type", kinds[usize::from(input.kind) % kinds.len()].as_bytes());
     for (name, value) in &input.headers {
         transaction.request_header(name, value);
@@ -39,8 +49,10 @@ fn matched(input: &Input<'_>, evaluation: Evaluation) -> Vec<(Option<u64>, Vec<u
     transaction.phase(Phase::RequestBody);
     transaction.phase(Phase::Logging);
     let all = transaction.matches();
-    all.map(|matched| (matched.rule().and_then(|rule| rule.id()), matched.original().to_vec(), matched.value().to_vec()))
-        .collect()
+    let all = all.map(|matched| {
+        (matched.rule().and_then(|rule| rule.id()), matched.original().to_vec(), matched.value().to_vec())
+    });
+    (all.collect(), transaction)
 }
 
 const CONTENT: &str = include_str!("firewall.conf");

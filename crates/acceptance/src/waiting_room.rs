@@ -298,11 +298,11 @@ async fn what_is_wrong_with_rooms_is_a_finding() {
 
 const ADMITTING: &str = "
 store: {embedded: ./data}
-rooms: {sale: {event: Sample}}
+rooms: {sale: {event: Sample, page: {title: \"Tickets & more\"}}}
 upstreams: {shop: {targets: [\"http://BACKEND\"]}}
 apis:
   operate: {match: {host: ops.example, path: /}, policies: [{waiting-room-api: {room: sale, serves: operators}}]}
-  shop: {match: {path: /shop}, upstream: shop, policies: [{waiting-room: {room: sale, title: \"Tickets & more\"}}]}
+  shop: {match: {path: /shop}, upstream: shop, policies: [{waiting-room: {room: sale}}]}
 ";
 
 async fn admitting() -> Scene {
@@ -322,18 +322,25 @@ impl Scene {
     }
 }
 
+/// What a page tells under a name.
+fn fact(page: &Reply, name: &str) -> String {
+    let text = page.text();
+    let told = text.split(&format!("<dd data-v=\"{name}\">")).nth(1).unwrap_or_else(|| panic!("{text}"));
+    told.split('<').next().unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn a_browser_waits_on_a_page_and_lands_where_it_wanted_to() {
     let scene = admitting().await;
     let (page, first) = scene.browse("theme=dark").await;
     assert_eq!((page.status, page.header("content-type")), (503, Some("text/html; charset=utf-8")));
-    assert!(page.text().contains("Your place is number <strong>1</strong>. You are next."), "{}", page.text());
+    assert_eq!((fact(&page, "place"), fact(&page, "ahead")), ("1".to_owned(), "0".to_owned()));
     assert!(page.text().contains("Tickets &amp; more"));
     let given = page.header("set-cookie").unwrap();
     assert!(given.contains("; HttpOnly; SameSite=Lax") && !given.contains("Secure"), "{given}");
     let (_, second) = scene.browse("").await;
     let (again, kept) = scene.browse(&format!("theme=dark; {second}")).await;
-    assert!(again.text().contains("<strong>2</strong>. 1 visitor is before you."), "a reload is the same place");
+    assert_eq!((fact(&again, "place"), fact(&again, "ahead")), ("2".into(), "1".into()), "a reload is the same place");
     assert_eq!((again.header("set-cookie"), kept), (None, format!("theme=dark; {second}")));
 
     scene.let_in(1).await;
@@ -342,6 +349,56 @@ async fn a_browser_waits_on_a_page_and_lands_where_it_wanted_to() {
     assert_eq!((entered.status, entered.text()), (200, "sold".to_owned()));
     assert_eq!(scene.browse(&second).await.0.status, 503);
     assert_eq!(scene.shop.request().line(), "GET /shop/tickets HTTP/1.1");
+}
+
+#[tokio::test]
+async fn what_a_page_asks_for_beside_itself_never_gets_to_the_shop() {
+    let scene = admitting().await;
+    let (_, cookie) = scene.browse("").await;
+    let ask = async |query: &str| {
+        let headers = [("Accept", "*/*"), ("Cookie", cookie.as_str())];
+        scene.gateway.get_with(&format!("/shop/tickets?a=1&vestibule-room={query}"), &headers).await
+    };
+
+    let place = json_of(&ask("place").await);
+    assert_eq!((&place["situation"], &place["position"]), (&json!("waiting"), &json!(1)));
+    let chosen = ask("in-de").await;
+    assert_eq!((chosen.status, chosen.header("location")), (303, Some("/shop/tickets?a=1")));
+    let wish = chosen.header("set-cookie").unwrap().split(';').next().unwrap();
+    let (page, _) = scene.browse(&format!("{cookie}; {wish}")).await;
+    assert!(page.text().contains("<html lang=\"de\" dir=\"ltr\">"), "{}", page.text());
+    scene.let_in(1).await;
+    assert_eq!(json_of(&ask("place").await)["turn"], true);
+    assert_eq!(ask("in-fr").await.status, 303, "nor when it is their turn");
+    assert_eq!(scene.shop.count(), 0);
+
+    let head = format!("GET /shop/tickets?vestibule-room=watch HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n");
+    let mut watching = scene.gateway.connect().await;
+    watching.send(&head).await;
+    assert_eq!(watching.head().await.header("content-type"), Some("text/event-stream"));
+    let told = String::from_utf8(watching.chunk().await).unwrap();
+    assert!(told.contains("\"serving_counter\":1,"), "{told}");
+}
+
+#[tokio::test]
+async fn a_page_that_no_browser_would_show_is_a_finding() {
+    let document = "
+store: {embedded: ./data}
+rooms:
+  sale:
+    page:
+      template: '<html lang=\"{{lang}}\" dir=\"{{dir}}\">{{head}}<script src=\"https://cdn.example/x.js\"></script><main>{{room}}</main>'
+      texts: {en: {wating: Soon}}
+";
+    let findings = Gateway::refusing(document).await;
+    for expected in [
+        "/rooms/sale/page/template: lacks `{{languages}}`",
+        "/rooms/sale/page/template: has a script, which no browser will run here",
+        "/rooms/sale/page/template: loads `https://cdn.example/x.js`",
+        "/rooms/sale/page/texts/en/wating: is no text of the page; those are `language`",
+    ] {
+        assert!(findings.contains(expected), "{expected}: {findings}");
+    }
 }
 
 #[tokio::test]
@@ -369,5 +426,5 @@ async fn a_cookie_that_nobody_gave_is_none() {
     let (_, cookie) = scene.browse("").await;
     let forged = cookie.replace("room-sale=", "room-sale=A");
     let (page, _) = scene.browse(&forged).await;
-    assert!(page.text().contains("<strong>2</strong>"), "{}", page.text());
+    assert_eq!(fact(&page, "place"), "2");
 }

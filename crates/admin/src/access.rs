@@ -5,7 +5,10 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use console::Who;
 use control::AccountError;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use partners::{CertificateId, CompanyName, KeyId, Role};
@@ -67,6 +70,20 @@ async fn asker(admin: &Admin, presented: &[u8]) -> Result<Option<Asker>, Failure
     let Some(storage) = &admin.storage else { return Ok(None) };
     let token = storage.partners.token(presented).await?;
     Ok(token.map(|token| Asker { name: token.name.shared().clone(), role: token.role, company: token.company }))
+}
+
+impl console::Check for Admin {
+    fn whose(&self, token: Box<str>) -> BoxFuture<'_, Option<Who>> {
+        async move {
+            let asker = asker(self, token.as_bytes()).await.ok()??;
+            Some(Who { name: asker.name.to_string(), role: asker.role.to_string() })
+        }
+        .boxed()
+    }
+
+    fn now(&self) -> u64 {
+        (self.clock)().0 / 1_000_000
+    }
 }
 
 /// Whether a role allows what is asked.

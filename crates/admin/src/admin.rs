@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use console::Console;
 use control::{Accounts, Alerts, Authorities, Everywhere, Jobs, Rooms, Webhooks};
 use partners::{Clock, Partners};
 use sessions::Sessions;
@@ -18,6 +19,7 @@ pub struct Admin {
     pub(crate) token: Token,
     pub(crate) clock: Clock,
     pub(crate) upgrade: Option<Upgrade>,
+    pub(crate) console: Console,
 }
 
 /// Starts a new process of the binary that is installed now, which takes the sockets over; returns its process id.
@@ -51,7 +53,12 @@ pub struct Storage {
 impl Admin {
     /// Answers for `node` to those who have the token. Without `storage`, partners and usage are not kept here.
     pub fn new(node: Arc<dyn Node>, storage: Option<Storage>, token: Token, clock: Clock) -> Self {
-        Self { node, storage, token, clock, upgrade: None }
+        Self { node, storage, token, clock, upgrade: None, console: Console::default() }
+    }
+
+    /// The page for people, and who is signed in there.
+    pub fn console(&self) -> &Console {
+        &self.console
     }
 
     /// Upgrades the binary in this way: a new process takes the sockets over, and its id is returned.

@@ -30,6 +30,7 @@ mod operation;
 mod page;
 mod parts;
 mod products;
+mod room_desk;
 mod room_keys;
 mod rooms;
 mod routes;
@@ -49,6 +50,7 @@ mod webhooks;
 mod tester;
 
 pub use admin_listener::{Listener, Transport};
+pub use console::Console;
 pub use secrets::{Origin, Token, TokenError};
 
 pub use self::admin::{Admin, Storage};

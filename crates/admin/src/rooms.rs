@@ -7,6 +7,7 @@ use rooms::{KeptRoom, NoKeys, Trouble};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use waiting_room::{Adaptive, MaxSize, PassOn, Periodic};
 
 use crate::body::Json;
 use crate::failure::{CONFLICT, FAILED, Failure};
@@ -39,6 +40,50 @@ pub(crate) struct Shown {
     completed: u32,
     /// Visits that came to another end.
     abandoned: u32,
+    /// For how many seconds a turn can be taken; absent where it is for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position_expiry: Option<u32>,
+    /// Whether turns that nobody takes go to the next in line.
+    passes_on: bool,
+    /// For how many seconds a token holds.
+    validity: u32,
+    /// What raises the serving number by itself.
+    inlet: ShownInlet,
+    /// Whether an operator set the inlet, whatever the document says.
+    is_tuned: bool,
+}
+
+/// What raises the serving number of a waiting room by itself.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "RoomInlet")]
+enum ShownInlet {
+    /// Nothing does.
+    Manual,
+    /// The clock.
+    Periodic {
+        /// So many come in,
+        by: u32,
+        /// every so many seconds,
+        every: u32,
+        /// after this moment, in seconds since 1970; 0: at once,
+        from: u32,
+        /// and before this one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<u32>,
+    },
+    /// Those who leave.
+    MaxSize {
+        /// So many are in at a time.
+        size: u32,
+    },
+    /// What is behind the room, by what it answers.
+    Adaptive {
+        /// At least so many come in a minute,
+        least: u32,
+        /// and at most so many.
+        most: u32,
+    },
 }
 
 /// A key that another program made.
@@ -226,7 +271,12 @@ pub(crate) async fn undo_reset(
 }
 
 /// Notes what was done with a room, and shows it.
-async fn told(room: &KeptRoom, admin: &Admin, storage: &Storage, change: &str) -> Result<Answer<Shown>, Failure> {
+pub(crate) async fn told(
+    room: &KeptRoom,
+    admin: &Admin,
+    storage: &Storage,
+    change: &str,
+) -> Result<Answer<Shown>, Failure> {
     let shown = shown(room, admin)?;
     storage.partners.note(change, ("room", room.name()), json!(shown)).await?;
     Ok(Answer(shown))
@@ -234,10 +284,11 @@ async fn told(room: &KeptRoom, admin: &Admin, storage: &Storage, change: &str) -
 
 fn shown(room: &KeptRoom, admin: &Admin) -> Result<Shown, Failure> {
     let counters = room.counters().map_err(unavailable)?;
-    let now = seconds(admin);
+    let (now, settings) = (seconds(admin), room.settings());
+    let (inlet, is_tuned) = room.inlet().map_err(unavailable)?;
     Ok(Shown {
         name: room.name().to_string(),
-        event: room.settings().event.to_string(),
+        event: settings.event.to_string(),
         state: counters.state.name(),
         queue_counter: counters.queue,
         serving_counter: counters.serving,
@@ -247,6 +298,18 @@ fn shown(room: &KeptRoom, admin: &Admin) -> Result<Shown, Failure> {
         active: room.look(|room| room.active(now)).map_err(unavailable)?,
         completed: counters.completed,
         abandoned: counters.abandoned,
+        position_expiry: settings.rules.expiry.map(|expiry| expiry.period),
+        passes_on: settings.rules.expiry.is_some_and(|expiry| expiry.pass_on == PassOn::ToTheNext),
+        validity: settings.validity,
+        is_tuned,
+        inlet: match inlet {
+            rooms::Inlet::Manual => ShownInlet::Manual,
+            rooms::Inlet::Periodic(Periodic { by, every, from, until }) => {
+                ShownInlet::Periodic { by, every, from, until }
+            }
+            rooms::Inlet::MaxSize(MaxSize { size }) => ShownInlet::MaxSize { size },
+            rooms::Inlet::Adaptive(Adaptive { least, most, .. }) => ShownInlet::Adaptive { least, most },
+        },
     })
 }
 

@@ -95,13 +95,17 @@ impl Admin {
         let once = middleware::from_fn_with_state(self.clone(), idempotency::once);
         let wait = middleware::from_fn_with_state(self.clone(), everywhere::wait);
         let closed = table::closed().router.fallback(no_such_path).layer(once).layer(wait).layer(with_token());
+        // Who is signed in with a browser asks for the same by another path.
+        let api = closed.clone().method_not_allowed_fallback(method_not_allowed).with_state(self.clone());
+        let console = self.console.routes(api, self.clone(), exposure == Exposure::Network);
         table::open()
             .router
             .merge(metrics)
             .merge(closed)
             .method_not_allowed_fallback(method_not_allowed)
-            .layer(middleware::from_fn(in_time))
             .with_state(self.clone())
+            .merge(console)
+            .layer(middleware::from_fn(in_time))
     }
 }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use model::Document;
-use model::rooms::{ExpiredTurns, Inlet, Moment, RoomCompatibility, RoomDurability, RoomSchedule, WaitingRoom};
+use model::rooms::{
+    ExpiredTurns, Inlet, Moment, RoomCompatibility, RoomDurability, RoomPage, RoomSchedule, WaitingRoom,
+};
 use parking_lot::Mutex;
 use partners::{Partners, Role};
 use policies::waiting_room_api::{Doing, Operators, WaitingRooms};
@@ -18,6 +20,7 @@ use rooms::{AccessKeys, KeptRoom, Reach, Settings, Unusable, Whereabouts};
 use secrets::Vault;
 use store::Unavailable;
 use store_redis::{Durability, RedisLog};
+use waiting_page::Page;
 use waiting_room::{Adaptive, Compatibility, Expiry, MaxSize, PassOn, Periodic, Presence, Rules, Schedule, State};
 
 use crate::alerting::Alerts;
@@ -349,7 +352,8 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         fairness::check(room, &at, &mut wrong);
         if let Some(openid) = &room.openid {
             let at = at.at("openid");
-            for (member, address) in [("issuer", &openid.issuer), ("login", &openid.login)] {
+            for (member, address) in [("issuer", Some(&openid.issuer)), ("login", openid.login.as_ref())] {
+                let Some(address) = address else { continue };
                 if !address.starts_with("https://") && !address.starts_with("http://") {
                     wrong(&at.at(member), "is no address; write one such as `https://wait.example/oidc`");
                 }
@@ -363,7 +367,16 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         }
         check_inlet(document, room, &at.at("inlet"), &mut wrong);
     }
+    for (name, room) in &document.rooms {
+        findings.extend(page(room, &at_rooms.at(name)).err().unwrap_or_default());
+    }
     findings
+}
+
+/// What visitors see who wait, or what is wrong with it.
+fn page(room: &WaitingRoom, at: &Pointer) -> Result<Page, Vec<Finding>> {
+    let RoomPage { title, logo, template, language, texts } = room.page.clone();
+    Page::compile(&waiting_page::Settings { title, logo, template, language, texts }, &at.at("page"))
 }
 
 fn check_inlet(document: &Document, room: &WaitingRoom, at: &Pointer, wrong: &mut impl FnMut(&Pointer, &str)) {
@@ -448,9 +461,11 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
                 issuer: openid.issuer.trim_end_matches('/').into(),
                 client_secret: openid.client_secret.as_str().into(),
                 redirect_uris: openid.redirect_uris.clone(),
-                login: openid.login.as_str().into(),
+                login: openid.login.as_deref().map(Into::into),
             })
         }),
+        // A document with findings has no rooms.
+        page: Arc::new(page(room, &Pointer::default()).unwrap_or_default()),
         fairness: fairness::compiled(room),
         durability: match room.durability {
             RoomDurability::Disk => rooms::Durability::Disk,

@@ -9,7 +9,7 @@ use waf::Evaluation;
 
 fn all_pass(evaluation: Evaluation) {
     let path = folder::path();
-    let rules = folder::rules(&path);
+    let rules = folder::rules(&path, 4);
     let mut passed = 0;
     let mut failures: Vec<Failure> = Vec::new();
     for file in folder::files(&path) {

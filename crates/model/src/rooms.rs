@@ -39,6 +39,8 @@ pub struct WaitingRoom {
     pub caps: Option<RoomCaps>,
     /// Has browsers compute something before they join. Left out, they need not.
     pub proof_of_work: Option<RoomWork>,
+    /// What visitors see while they wait.
+    pub page: RoomPage,
     /// What the room is for OpenID clients. Left out, it is nothing for them.
     pub openid: Option<RoomOpenId>,
     /// Whether what is counted is an event of `room_events` each minute, as with `EnableEventsGeneration`.
@@ -65,6 +67,24 @@ impl Default for RoomToken {
     }
 }
 
+/// What visitors see while they wait: a page in their language, which needs no scripts and loads nothing from elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoomPage {
+    /// What is waited for, such as `Tickets for the summer festival`. Left out, it is not named.
+    pub title: Option<String>,
+    /// A picture, at most 32 KiB: `${file:logo.svg}`, or an address such as `data:image/png;base64,...`.
+    pub logo: Option<String>,
+    /// The form of the page, best by `${file:...}`: HTML with `{{lang}}`, `{{dir}}`, `{{head}}`, `{{room}}` and
+    /// `{{languages}}`, and with `{{logo}}` and `{{title}}` if it wants to. It may have styles, and no scripts.
+    pub template: Option<String>,
+    /// The language of those who accept none of the page's, such as `de`. Left out, `en`.
+    pub language: Option<String>,
+    /// Texts that are otherwise, by language and name, such as `{de: {waiting: "Gleich geht es los"}}`. A language that the
+    /// page does not have is added if all its texts are given.
+    pub texts: BTreeMap<String, BTreeMap<String, String>>,
+}
+
 /// A waiting room as an OpenID provider with one client, whose name is the event.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -76,9 +96,11 @@ pub struct RoomOpenId {
     /// Where browsers may be sent back to, exactly as written.
     #[schemars(length(min = 1))]
     pub redirect_uris: Vec<String>,
-    /// The page where people join. It gets `client_id`, `redirect_uri`, `response_type`, `state` and `scope`, and leads back
-    /// to `redirect_uri` with `state` and the request id as `code`.
-    pub login: String,
+    /// A page of your own where people join. It gets `client_id`, `redirect_uri`, `response_type`, `state` and `scope`, and
+    /// leads back to `redirect_uri` with `state` and the request id as `code`. Left out, people wait on the room's own page,
+    /// which also does what a client may want that sends a `nonce`.
+    #[serde(default)]
+    pub login: Option<String>,
 }
 
 /// Who is there when their turn comes: whoever asks by their `request_id`, or by the cookie of `waiting-room`, or watches with

@@ -73,6 +73,13 @@ impl ByteSet {
         Self([a | other[0], b | other[1], c | other[2], d | other[3]])
     }
 
+    /// What is in this set and in the other one.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        let ([a, b, c, d], other) = (self.0, other.0);
+        Self([a & other[0], b & other[1], c & other[2], d & other[3]])
+    }
+
     /// All that is not in this set.
     #[must_use]
     pub const fn complement(self) -> Self {

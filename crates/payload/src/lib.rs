@@ -10,6 +10,7 @@ mod linear;
 
 pub mod addresses;
 pub mod arguments;
+pub mod candidates;
 pub mod cookies;
 pub mod json;
 pub mod multipart;

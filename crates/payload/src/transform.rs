@@ -9,6 +9,7 @@ mod unicode;
 mod urls;
 
 use crate::bytes::{ByteSet, NO_BREAK_SPACE, SPACE};
+use crate::scan::find_text;
 
 macro_rules! transformations {
     ($($(#[doc = $what:literal])+ $variant:ident $name:literal $(| $other:literal)*: $may_change:expr => $apply:expr,)+) => {
@@ -157,9 +158,23 @@ impl Transformation {
         matches!(self, Self::Length | Self::Md5 | Self::Sha1)
     }
 
-    /// Whether a value that holds these bytes, and has this many, is sure to stay as it is.
-    pub const fn leaves(self, held: &ByteSet, length: usize) -> bool {
-        if length == 0 { !self.may_change_empty() } else { !self.may_change().meets(held) }
+    /// Whether a value that holds these bytes is sure to stay as it is.
+    pub fn leaves(self, held: &ByteSet, value: &[u8]) -> bool {
+        if value.is_empty() {
+            return !self.may_change_empty();
+        }
+        if !self.may_change().meets(held) {
+            return true;
+        }
+        // Single spaces between words stay, which is what most texts have.
+        match self {
+            Self::CompressWhitespace => !held.meets(&BUT_SPACE) && find_text(value, b"  ").is_none(),
+            Self::CmdLine => {
+                !held.meets(&CMD_LINE_BUT_SPACE)
+                    && [b"  ", b" /", b" ("].iter().all(|pair| find_text(value, *pair).is_none())
+            }
+            _ => false,
+        }
     }
 
     /// Whether `ModSecurity` 2.9 takes the value for changed, which `multiMatch` depends on.
@@ -194,6 +209,10 @@ impl Transformation {
         ALWAYS.contains(&self) || input != output
     }
 }
+
+/// White space but for the space itself.
+const BUT_SPACE: ByteSet = SPACE.with(NO_BREAK_SPACE).and(ByteSet::new(b" ").complement());
+const CMD_LINE_BUT_SPACE: ByteSet = Transformation::CmdLine.may_change().and(ByteSet::new(b" ").complement());
 
 #[cfg(test)]
 mod tests;

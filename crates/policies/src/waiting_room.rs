@@ -2,29 +2,26 @@
 
 pub(crate) mod activation;
 mod entrance;
-mod page;
-mod proving;
 mod states;
 
 use std::sync::Arc;
 
-use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
+use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use pipeline::{
-    AskOnRequest, ChainBuilder, Exchange, Figures, Flow, OnFinish, OnResponse, Outcome, Policy, Slot, Stage, Step,
-    Verdict,
+    AskOnRequest, Body, ChainBuilder, Exchange, Figures, Flow, OnFinish, OnResponse, Outcome, Policy, Slot, Stage,
+    Step, Verdict,
 };
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use rooms::refused::{self, INVITE_REFUSED, LANE_FULL, PROOF_REFUSED};
-use rooms::{Activation, Admission, Arrival, Joiner, KeptRoom, NotLet, Sessions, Trouble, Wait};
+use rooms::{Activation, Admission, Arrival, Aside, Joiner, KeptRoom, Sessions, Ticket, Trouble, Visitor};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use waiting_room::RequestId;
 
 use self::activation::{Activates, Unavailable, WAITING_ROOM_UNAVAILABLE, ending, unasked};
 use self::entrance::Entrance;
 use self::states::{Told, WAITING_ROOM_CLOSED, WAITING_ROOM_NOT_OPEN, WAITING_ROOM_PAUSED, WAITING_ROOM_PRE_QUEUE};
-use crate::waiting_room_api::{NoRooms, room};
+use crate::waiting_room_api::{NoRooms, room, watched};
 use crate::waiting_room_token::bare;
 
 /// The visitor has a place, and it is not their turn.
@@ -52,10 +49,8 @@ pub static WAITING_ROOM_OUTSIDE: ProblemKind = ProblemKind {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The name of a room in `rooms`.
+    /// The name of a room in `rooms`, which says what the page is like.
     room: String,
-    /// What the page calls what is waited for. Left out, it is called nothing.
-    title: Option<String>,
     /// When visitors have to wait. Left out, always. While they need not, everybody passes without a place, and whoever came
     /// by a page then need not wait when others have to, for as long as a token holds.
     activates: Option<Activates>,
@@ -66,11 +61,6 @@ pub struct Config {
 /// The compiled policy.
 pub struct WaitingRoom {
     room: Option<Arc<KeptRoom>>,
-    title: Option<String>,
-    /// The name of the cookie.
-    cookie: String,
-    /// The name of the cookie that a proof of work is in.
-    proof_cookie: String,
     /// What a browser is given to show next time.
     given: Slot<HeaderValue>,
     /// None: visitors have to wait always.
@@ -99,11 +89,9 @@ impl Policy for WaitingRoom {
 
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
         let kept = room(&config.room, &at.at("room"), chain)?;
-        let cookie = format!("vestibule-room-{}", config.room);
-        let proof_cookie = format!("vestibule-proof-{}", config.room);
         let activation = config.activates.map(|activates| activates.compiled(&at.at("activates"))).transpose()?;
         let (given, passed, unavailable) = (chain.slot(), chain.figures(), config.unavailable);
-        Ok(Self { room: kept, title: config.title, cookie, proof_cookie, given, activation, unavailable, passed })
+        Ok(Self { room: kept, given, activation, unavailable, passed })
     }
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
@@ -116,21 +104,31 @@ impl Policy for WaitingRoom {
 impl AskOnRequest for WaitingRoom {
     fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
         let Some(room) = &self.room else { return Step::Now(Err(NoRooms.into())) };
+        let visitor = visitor(exchange);
+        if exchange.method == Method::GET
+            && let Some(aside) = room.aside(&visitor)
+        {
+            return Step::Now(aside.and_then(|aside| answered(room, &visitor, aside)).map_err(Into::into));
+        }
         if let Some(activation) = &self.activation
             && !room.has_to_wait(activation, exchange.began_at)
         {
             return Step::Now(Ok(self.passes_by(room, exchange)));
         }
-        let shown = self.shown(room, &exchange.head.headers);
+        let shown = room.shown(&visitor);
+        let now = visitor.now;
         if wants_page(exchange)
             && let Some(entrance) = Entrance::of(exchange)
         {
+            let shown = shown.map(|ticket| ticket.id);
             return Step::Wait(Box::pin(self.come_by(room, exchange, shown, entrance)));
         }
         // Most requests are of those who are in, or who wait.
-        match room.admitted_already(shown, seconds(exchange)) {
+        match room.admitted_already(shown.map(|ticket| ticket.id), now) {
             Ok(Some(Admission::In(_) | Admission::Passes)) => return Step::Now(Ok(self.lets_through(room, exchange))),
-            Ok(Some(Admission::Waits(_, wait))) => return Step::Now(Ok(self.waits(room, exchange, wait))),
+            Ok(Some(waits @ Admission::Waits(_, wait))) => {
+                return Step::Now(Told { room, exchange, ticket: shown }.waits(waits, wait));
+            }
             Ok(
                 Some(
                     Admission::Held(..)
@@ -168,10 +166,10 @@ impl WaitingRoom {
     fn passes_by(&self, room: &KeptRoom, exchange: &mut Exchange) -> Flow {
         let now = seconds(exchange);
         if wants_page(exchange) {
-            let since = self.passed_since(room, &exchange.head.headers, now);
+            let since = self.passed_since(room, &visitor(exchange));
             // Somebody who stays is given it anew in time.
             let is_fresh = since.is_some_and(|since| now - since <= room.settings().validity / 2);
-            if !is_fresh && let Some(cookie) = cookie(&self.pass_name(), &room.pass(now), exchange.scheme) {
+            if !is_fresh && let Some(cookie) = room.pass_cookie(&visitor(exchange)) {
                 exchange.note(self.given, cookie);
             }
         }
@@ -179,18 +177,14 @@ impl WaitingRoom {
     }
 
     /// Since when somebody has been let in without a place, if their browser shows that.
-    fn passed_since(&self, room: &KeptRoom, headers: &HeaderMap, now: u32) -> Option<u32> {
+    fn passed_since(&self, room: &KeptRoom, visitor: &Visitor<'_>) -> Option<u32> {
         self.activation.as_ref()?;
-        cookies(headers, &self.pass_name()).find_map(|pass| room.read_pass(pass, now))
+        room.passed_since(visitor)
     }
 
-    fn pass_name(&self) -> String {
-        format!("{}-pass", self.cookie)
-    }
-
-    async fn decide(&self, room: &KeptRoom, exchange: &mut Exchange, shown: Option<RequestId>) -> Verdict {
+    async fn decide(&self, room: &KeptRoom, exchange: &mut Exchange, ticket: Option<Ticket>) -> Verdict {
         let now = exchange.began_at / 1_000_000;
-        if self.passed_since(room, &exchange.head.headers, seconds(exchange)).is_some() {
+        if self.passed_since(room, &visitor(exchange)).is_some() {
             return Ok(Flow::Next);
         }
         if let Some(token) = token(&exchange.head.headers)
@@ -199,11 +193,10 @@ impl WaitingRoom {
             return Ok(Flow::Next);
         }
         let arrival = if wants_page(exchange) { Arrival::Page } else { Arrival::Other };
-        let proof = cookies(&exchange.head.headers, &self.proof_cookie).next();
-        let joiner = Joiner { client: Some(exchange.client), proof, ..Joiner::default() };
-        let admission = match room.admit_with(shown, seconds(exchange), arrival, joiner).await {
+        let (shown, visitor) = (ticket.map(|ticket| ticket.id), visitor(exchange));
+        let joiner = Joiner { client: Some(exchange.client), proof: room.proof(&visitor), ..Joiner::default() };
+        let admission = match room.admit_with(shown, visitor.now, arrival, joiner).await {
             Ok(admission) => admission,
-            Err(Trouble::NotLet(NotLet::NoProof(_))) if arrival == Arrival::Page => Admission::Unproven,
             Err(trouble) => match refused::told(&trouble) {
                 Some(problem) => return Ok(problem.into()),
                 None => return Err(trouble.into()),
@@ -211,45 +204,43 @@ impl WaitingRoom {
         };
         if let Admission::In(id) | Admission::Waits(id, _) | Admission::Held(id, ..) = admission
             && shown != Some(id)
-            && let Some(cookie) = cookie(&self.cookie, &room.ticket(id), exchange.scheme)
+            && let Some(cookie) = room.cookie(id, exchange.scheme == "https")
         {
             exchange.note(self.given, cookie);
         }
-        let title = self.title.as_deref().unwrap_or_default();
-        let told = || Ok::<_, Trouble>(Told { exchange, title, timetable: room.timetable()?, now: seconds(exchange) });
-        Ok(match admission {
-            Admission::In(_) | Admission::Passes => Flow::Next,
-            Admission::Unproven => return self.unproven(room, exchange),
-            Admission::Held(_, wait, state) => told()?.held(wait, state),
-            Admission::TooEarly => told()?.too_early(),
-            Admission::TooLate => told()?.too_late(),
-            Admission::Waits(_, wait) => self.waits(room, exchange, wait),
+        let told = Told { room, exchange, ticket };
+        match admission {
+            Admission::In(_) | Admission::Passes => Ok(Flow::Next),
+            Admission::Unproven => told.unproven(),
+            Admission::Held(_, wait, state) => told.held(admission, wait, state),
+            Admission::TooEarly => told.too_early(),
+            Admission::TooLate => told.too_late(),
+            Admission::Waits(_, wait) => told.waits(admission, wait),
             Admission::Outside => {
                 let detail = "Open the page in a browser to get a place, or join by the room's own API.";
                 let retry = HeaderValue::from_static("10");
-                Problem::new(&WAITING_ROOM_OUTSIDE).detail(detail).header(RETRY_AFTER, retry).into()
+                Ok(Problem::new(&WAITING_ROOM_OUTSIDE).detail(detail).header(RETRY_AFTER, retry).into())
             }
-        })
-    }
-
-    /// The page that tells somebody who waits, or the problem.
-    fn waits(&self, room: &KeptRoom, exchange: &Exchange, wait: Wait) -> Flow {
-        let pause = pause(wait);
-        let retry = HeaderValue::from(pause);
-        if !wants_page(exchange) {
-            let problem = Problem::new(&WAITING_ROOM_WAIT).header(RETRY_AFTER, retry);
-            return problem.member("position", wait.position).member("ahead", wait.ahead).into();
         }
-        let title = self.title.as_deref().unwrap_or_default();
-        let mut response = page::waiting(title, wait, pause);
-        response.headers_mut().insert(RETRY_AFTER, retry);
-        tracing::trace!(room = &**room.name(), position = wait.position, "somebody waits");
-        Flow::Respond(Box::new(response))
     }
+}
 
-    /// Whose place a request shows.
-    fn shown(&self, room: &KeptRoom, headers: &HeaderMap) -> Option<RequestId> {
-        cookies(headers, &self.cookie).find_map(|ticket| room.read_ticket(ticket))
+/// The answer to what a page asks for beside itself.
+pub(crate) fn answered(room: &Arc<KeptRoom>, visitor: &Visitor<'_>, aside: Aside) -> Result<Flow, Trouble> {
+    match aside {
+        Aside::Answered(response) => Ok(Flow::Respond(Box::new(response.map(Body::from)))),
+        Aside::Watches(id) => Ok(watched(room.watched(id, visitor.now)?)),
+    }
+}
+
+/// Who asks, as the room sees them.
+pub(crate) fn visitor(exchange: &Exchange) -> Visitor<'_> {
+    Visitor {
+        headers: &exchange.head.headers,
+        path: exchange.head.uri.path(),
+        query: exchange.head.uri.query().unwrap_or_default(),
+        is_secure: exchange.scheme == "https",
+        now: seconds(exchange),
     }
 }
 
@@ -278,32 +269,6 @@ impl OnResponse for WaitingRoom {
     }
 }
 
-/// What a browser keeps, and shows next time.
-fn cookie(name: &str, ticket: &str, scheme: &str) -> Option<HeaderValue> {
-    let secure = if scheme == "https" { "; Secure" } else { "" };
-    let cookie = format!("{name}={ticket}; Path=/; Max-Age={KEPT}; HttpOnly; SameSite=Lax{secure}");
-    HeaderValue::try_from(cookie).ok()
-}
-
-/// The values of cookies of this name.
-fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
-    let fields = headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
-    let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(move |(known, _)| *known == name).map(|(_, value)| value)
-}
-
-/// How many seconds somebody need not ask again: the longer the line, the longer.
-fn pause(wait: Wait) -> u64 {
-    let base = match wait.ahead {
-        0..=20 => 3,
-        21..=200 => 6,
-        201..=2_000 => 12,
-        _ => 24,
-    };
-    // Not all at once.
-    base + u64::from(wait.position) % (base / 3)
-}
-
 fn wants_page(exchange: &Exchange) -> bool {
     let is_read = matches!(exchange.method, Method::GET | Method::HEAD);
     let accepts = |field: &HeaderValue| field.to_str().is_ok_and(|accepted| accepted.contains("text/html"));
@@ -319,6 +284,3 @@ fn token(headers: &HeaderMap) -> Option<&str> {
 fn seconds(exchange: &Exchange) -> u32 {
     u32::try_from(exchange.began_at / 1_000_000).unwrap_or(u32::MAX)
 }
-
-/// For how many seconds a browser keeps a place.
-const KEPT: u32 = 24 * 60 * 60;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt};
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION};
+use futures::{FutureExt, Stream, StreamExt};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, response};
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -169,8 +169,17 @@ impl WaitingRoomApi {
             exchange.note(self.asked, operation);
             return Step::Now(Ok(Flow::Next));
         }
-        // Most questions are answered at once.
+        // Who waits there has the room's own page, which asks for more.
+        if operation == Operation::Authorize
+            && let Some(aside) = api.room().aside(&crate::waiting_room::visitor(exchange))
+        {
+            let visitor = crate::waiting_room::visitor(exchange);
+            let answered = aside.and_then(|aside| crate::waiting_room::answered(api.room(), &visitor, aside));
+            return Step::Now(answered.map_err(Into::into));
+        }
+        // Most questions are answered at once. To authorize may be to join, which must not be begun twice.
         if !operation.is_post()
+            && operation != Operation::Authorize
             && let Some(response) = api.answer(operation, &question(exchange, &[])).now_or_never()
         {
             return Step::Now(answered(api, operation, response, &question(exchange, &[])));
@@ -301,7 +310,9 @@ fn below(exchange: &Exchange) -> &str {
 
 fn question<'a>(exchange: &'a Exchange, body: &'a [u8]) -> Question<'a> {
     Question {
+        path: exchange.head.uri.path(),
         query: exchange.head.uri.query().unwrap_or_default(),
+        is_secure: exchange.scheme == "https",
         headers: &exchange.head.headers,
         body,
         now: u32::try_from(exchange.began_at / 1_000_000).unwrap_or(u32::MAX),
@@ -314,9 +325,20 @@ fn answered(api: &Api, operation: Operation, response: Response<Bytes>, question
     if operation != Operation::Watch || response.status() != StatusCode::OK {
         return Ok(respond(response));
     }
-    let events = api.watched(question)?.map(|event| Ok(Frame::data(event)));
-    let body = Body::stream(StreamBody::new(events));
+    let body = events(api.watched(question)?);
     Ok(Flow::Respond(Box::new(response.map(|_nothing| body))))
+}
+
+/// What is counted, as it changes, to a page of the gateway itself.
+pub(crate) fn watched(told: impl Stream<Item = Bytes> + Send + 'static) -> Flow {
+    let mut response = Response::new(events(told));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Flow::Respond(Box::new(response))
+}
+
+fn events(told: impl Stream<Item = Bytes> + Send + 'static) -> Body {
+    Body::stream(StreamBody::new(told.map(|event| Ok(Frame::data(event)))))
 }
 
 fn respond(response: Response<Bytes>) -> Flow {

@@ -79,7 +79,9 @@ fn polls(room: &Arc<KeptRoom>) {
         (Operation::ServingNum, "event_id=Sample".to_owned()),
         (Operation::QueueNum, format!("event_id=Sample&request_id={id}")),
     ] {
-        let question = Question { query: &query, headers: &headers, body: &[], now: NOW, client: None };
+        let (query, now) = (&*query, NOW);
+        let question =
+            Question { path: "/serving_num", query, is_secure: false, headers: &headers, body: &[], now, client: None };
         let busy = cpu();
         for _ in 0..POLLS {
             std::hint::black_box(api.answer(operation, &question).now_or_never().unwrap());
@@ -138,6 +140,7 @@ fn settings(durability: Durability) -> Settings {
         fairness: Fairness::default(),
         alarm: None,
         metrics_events: false,
+        page: Arc::default(),
     }
 }
 

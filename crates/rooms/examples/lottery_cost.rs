@@ -76,6 +76,7 @@ fn open(folder: &Path) -> (Rooms, Arc<KeptRoom>) {
         openid: None,
         alarm: None,
         metrics_events: false,
+        page: Arc::default(),
         fairness: Fairness { lottery: Some(Lots::default()), ..Fairness::default() },
     };
     rooms.set([("sale".to_owned(), settings)]);

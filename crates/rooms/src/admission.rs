@@ -2,7 +2,7 @@
 
 use waiting_room::{NotJoined, Position, Refusal, RequestId, Room, Rules, Seconds, State, Turn};
 
-use crate::{Joiner, KeptRoom, Trouble, Wish};
+use crate::{Joiner, KeptRoom, NotLet, Trouble, Wish};
 
 /// What becomes of a visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,15 @@ pub enum Arrival {
     Other,
 }
 
+/// What becomes of a turn that has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turns {
+    /// It is taken.
+    Taken,
+    /// It is left for who asks with its place.
+    Left,
+}
+
 /// How a place stands.
 enum Standing {
     Inside,
@@ -73,11 +82,32 @@ impl KeptRoom {
         if self.state_now(now)? == State::PassingEverybody {
             return Ok(Admission::Passes);
         }
+        self.line_up((known, now), arrival, joiner, Turns::Taken).await
+    }
+
+    /// As [`Self::admit`] for a page, but the turn is not taken: who is in has a place by which somebody else takes it.
+    pub(crate) async fn await_turn(
+        &self,
+        known: Option<RequestId>,
+        now: Seconds,
+        joiner: Joiner<'_>,
+    ) -> Result<Admission, Trouble> {
+        self.state_now(now)?;
+        self.line_up((known, now), Arrival::Page, joiner, Turns::Left).await
+    }
+
+    async fn line_up(
+        &self,
+        (known, now): (Option<RequestId>, Seconds),
+        arrival: Arrival,
+        joiner: Joiner<'_>,
+        turns: Turns,
+    ) -> Result<Admission, Trouble> {
         if let Some(id) = known {
             self.seek(|room| room.find(id).is_some()).await?;
             match self.standing(id, now)? {
                 Standing::Inside => return Ok(Admission::In(id)),
-                Standing::MayEnter => return self.enter(id, now).await,
+                Standing::MayEnter => return self.enter(id, now, turns).await,
                 Standing::Waits(wait) => return Ok(Admission::Waits(id, wait)),
                 Standing::Held(wait, state) => {
                     self.seen(wait.position, now);
@@ -100,13 +130,15 @@ impl KeptRoom {
             Ok(id) => id,
             Err(Trouble::NotJoined(NotJoined::NotYet)) => return Ok(Admission::TooEarly),
             Err(Trouble::NotJoined(NotJoined::Over)) => return Ok(Admission::TooLate),
+            // It is asked for another one.
+            Err(Trouble::NotLet(NotLet::NoProof(_))) if arrival == Arrival::Page => return Ok(Admission::Unproven),
             Err(trouble) => return Err(trouble),
         };
         match self.standing(id, now)? {
             Standing::Waits(wait) => Ok(Admission::Waits(id, wait)),
             Standing::Held(wait, state) => Ok(Admission::Held(id, wait, state)),
             Standing::TooLate => Ok(Admission::TooLate),
-            Standing::Inside | Standing::MayEnter | Standing::None => self.enter(id, now).await,
+            Standing::Inside | Standing::MayEnter | Standing::None => self.enter(id, now, turns).await,
         }
     }
 
@@ -130,6 +162,35 @@ impl KeptRoom {
         })
     }
 
+    /// How somebody stands by the place that they show, without that anything happens. None: to open the page brings them
+    /// in, or into the line.
+    pub(crate) fn stands(&self, known: Option<RequestId>, now: Seconds) -> Result<Option<Admission>, Trouble> {
+        self.state_now(now)?;
+        let rules = self.settings().rules;
+        self.look(|room| {
+            if room.state() == State::PassingEverybody {
+                return Some(Admission::Passes);
+            }
+            let known = known.map(|id| (id, standing(room, id, now, &rules)));
+            match (known, room.state()) {
+                (Some((id, Standing::Inside)), _) => Some(Admission::In(id)),
+                (Some((id, Standing::Waits(wait))), _) => {
+                    self.seen(wait.position, now);
+                    Some(Admission::Waits(id, wait))
+                }
+                (Some((id, Standing::Held(wait, state))), _) => {
+                    self.seen(wait.position, now);
+                    Some(Admission::Held(id, wait, state))
+                }
+                (None | Some((_, Standing::None)), State::Idle) => Some(Admission::TooEarly),
+                (None | Some((_, Standing::None)), State::Closed) | (Some((_, Standing::TooLate)), _) => {
+                    Some(Admission::TooLate)
+                }
+                (None | Some((_, Standing::None | Standing::MayEnter)), _) => None,
+            }
+        })
+    }
+
     /// Whether somebody is in or waits by the place that they have.
     pub fn has_place(&self, id: RequestId, now: Seconds) -> Result<bool, Trouble> {
         Ok(!matches!(self.standing(id, now)?, Standing::None))
@@ -140,7 +201,10 @@ impl KeptRoom {
         self.look(|room| standing(room, id, now, &rules))
     }
 
-    async fn enter(&self, id: RequestId, now: Seconds) -> Result<Admission, Trouble> {
+    async fn enter(&self, id: RequestId, now: Seconds, turns: Turns) -> Result<Admission, Trouble> {
+        if turns == Turns::Left {
+            return Ok(Admission::In(id));
+        }
         match self.take_turn(id, now, Wish::default()).await? {
             Ok(_) => Ok(Admission::In(id)),
             // The number was lowered, or the room was reset, a moment ago.

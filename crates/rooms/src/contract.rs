@@ -12,9 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use http::{Method, Response};
-use tokio::time::Instant;
 use waiting_room::Compatibility;
 
 pub use self::question::Question;
@@ -177,6 +176,11 @@ impl Api {
         Self { room, side }
     }
 
+    /// The room.
+    pub fn room(&self) -> &Arc<KeptRoom> {
+        &self.room
+    }
+
     /// What becomes of a request by its method and its path below the API's own.
     pub fn begin(&self, method: &Method, path: &str) -> Begun {
         let Some(operation) = Operation::named(self.side, path) else {
@@ -198,16 +202,7 @@ impl Api {
     /// What follows the head of an answer to [`Operation::Watch`] that is well.
     /// Whoever says by `request_id` who they are is there for as long as they take what they are told.
     pub fn watched(&self, question: &Question<'_>) -> Result<impl Stream<Item = Bytes> + Send + use<>, Trouble> {
-        let told = self.room.watchers().watch(self.room.counters()?, &self.room.waits_told());
-        let id = question.visitor(&self.room.settings());
-        let position = self.room.look(|room| Some(room.find(id?)?.0))?;
-        let (room, began, now) = (self.room.clone(), Instant::now(), question.now);
-        Ok(told.inspect(move |_| {
-            if let Some(position) = position {
-                let passed = u32::try_from(began.elapsed().as_secs()).unwrap_or(u32::MAX);
-                room.seen(position, now.saturating_add(passed));
-            }
-        }))
+        self.room.watched(question.visitor(&self.room.settings()), question.now)
     }
 
     /// The answer to whoever asks what needs a credential and has none that allows it.
@@ -251,7 +246,7 @@ impl Api {
             Operation::UpdateInlet => private::update_inlet(room, question).await,
             Operation::OpenIdConfiguration => openid::configuration(room),
             Operation::Jwks => openid::jwks(room, question).await,
-            Operation::Authorize => openid::authorize(room, question),
+            Operation::Authorize => openid::authorize(room, question).await,
             Operation::Token => openid::token(room, question).await,
             Operation::UserInfo => openid::user_info(room, question).await,
         };

@@ -152,6 +152,8 @@ fn kinds(event: &Event) -> [Option<Kind>; 2] {
         Event::Opened { .. } => [Some(Kind::RoomOpened), None],
         Event::StateChanged { .. } => [Some(Kind::StateChanged), None],
         Event::Measured { .. } => [Some(Kind::WaitingRoomMetrics), None],
+        // The audit log has it.
+        Event::Tuned { .. } => [None, None],
         Event::Drawn { .. } => [Some(Kind::LotsDrawn), None],
         // What is secret, and what follows from the opening.
         Event::Committed { .. } | Event::HallClosed => [None, None],
@@ -170,6 +172,7 @@ fn at(event: &Event) -> Seconds {
         | Event::Restored { at }
         | Event::Opened { at, .. }
         | Event::StateChanged { at, .. }
+        | Event::Tuned { at, .. }
         | Event::Registered { at, .. }
         | Event::Placed { at, .. }
         | Event::Drawn { at, .. }
@@ -213,7 +216,7 @@ fn detail(kind: Kind, event: &Event, event_id: &str) -> Value {
             let (count, serving) = (positions.len(), serving);
             json!({ "event_id": event_id, "count": count, "queue_numbers": places, "serving_counter": serving })
         }
-        Event::Reset { .. } | Event::Restored { .. } => json!({ "event_id": event_id }),
+        Event::Reset { .. } | Event::Restored { .. } | Event::Tuned { .. } => json!({ "event_id": event_id }),
         Event::Opened { by, .. } => json!({ "event_id": event_id, "by": by_name(*by) }),
         Event::StateChanged { state, by, .. } => {
             json!({ "event_id": event_id, "state": state.name(), "by": by_name(*by) })

@@ -117,7 +117,7 @@ pub(crate) fn solved(challenge: &str, difficulty: u8) -> String {
 }
 
 /// What solves challenges in a browser, beside the page: `docs/waiting-room.md` says how a page uses it.
-pub const SCRIPT: &str = include_str!("proof.js");
+pub(crate) const SCRIPT: &str = include_str!("proof.js");
 
 /// Bytes of a seal: 128 bits.
 const SEAL: usize = 16;

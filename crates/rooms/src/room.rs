@@ -16,6 +16,7 @@ use waiting_room::{
 use crate::caps::Origins;
 use crate::events::Tally;
 use crate::gate::Gate;
+use crate::history::History;
 use crate::inflow::Inflow;
 use crate::joining::NotLet;
 use crate::keys::{Desk, Keys, NoKeys};
@@ -60,6 +61,7 @@ pub struct KeptRoom {
     desk: Desk,
     watchers: Watchers,
     waits: Waits,
+    history: Mutex<History>,
     happened: Tally,
     seen: Seen,
     gate: Gate,
@@ -132,6 +134,7 @@ impl KeptRoom {
             desk,
             watchers: Watchers::new(),
             waits: Waits::default(),
+            history: Mutex::new(History::new()),
             happened: Tally::default(),
             seen: Seen::default(),
             gate: Gate::default(),
@@ -184,6 +187,10 @@ impl KeptRoom {
     /// How many visitors a second its adaptive inlet lets in, if it has one.
     pub fn inflow(&self) -> Option<f64> {
         matches!(self.settings.load().inlet, Inlet::Adaptive(_)).then(|| self.held.lock().steering.rate())
+    }
+
+    pub(crate) fn past(&self) -> &Mutex<History> {
+        &self.history
     }
 
     pub(crate) fn desk(&self) -> &Desk {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use waiting_page::Page;
 use waiting_room::{Adaptive, MaxSize, Periodic, Rules};
 
 use crate::Fairness;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub durability: Durability,
     /// What it is for OpenID clients, if it is anything.
     pub openid: Option<Arc<OpenId>>,
+    /// What visitors see who wait.
+    pub page: Arc<Page>,
     /// Who comes before whom, beside the order in which they come.
     pub fairness: Fairness,
     /// The rule of alerts while whose alert is open the clock's inlet rests.
@@ -41,8 +44,8 @@ pub struct OpenId {
     pub client_secret: Arc<str>,
     /// Where browsers may be sent back to.
     pub redirect_uris: Vec<String>,
-    /// The page where people join.
-    pub login: Arc<str>,
+    /// The page where people join. None: they wait where they are asked to authorize.
+    pub login: Option<Arc<str>>,
 }
 
 impl Settings {
@@ -50,7 +53,7 @@ impl Settings {
     pub(crate) fn unused(name: &str) -> Self {
         let (event, rules, inlet, durability) =
             (name.into(), Rules::default(), Inlet::default(), Durability::default());
-        let (openid, alarm, metrics_events, fairness) = (None, None, false, Fairness::default());
+        let (openid, page, alarm, metrics_events, fairness) = (None, Arc::default(), None, false, Fairness::default());
         Self {
             event,
             rules,
@@ -59,6 +62,7 @@ impl Settings {
             inlet,
             durability,
             openid,
+            page,
             alarm,
             metrics_events,
             fairness,

@@ -9,6 +9,7 @@ use crc32fast::Hasher;
 use journal::wire::{Source, put_bytes, put_number};
 use waiting_room::{Course, JoinKey, Keyed, Line, Place, RequestId, Room, Row, Seconds, Token};
 
+use crate::tuning;
 use crate::wire::lots;
 use crate::wire::{by_code, by_of, ending_code, ending_of, put_signed, signed, state_code, state_of};
 
@@ -137,9 +138,12 @@ fn write_line(to: &mut impl Write, line: &Line) -> io::Result<()> {
         flush(to, &mut part)?;
     }
     // What came later: parts of a number and a length each, so that there can be more of them.
+    let mut tuned = Vec::new();
+    tuning::put(&mut tuned, line.tuned);
     let mut course = Vec::new();
     put_course(&mut course, &line.course);
-    let parts: Vec<_> = [(COURSE, course), (SKIPPED, skipped(line))].into_iter().chain(lots::put_parts(line)).collect();
+    let parts = [(COURSE, course), (SKIPPED, skipped(line)), (TUNED, tuned)];
+    let parts: Vec<_> = parts.into_iter().chain(lots::put_parts(line)).collect();
     put_number(&mut part, parts.len() as u64);
     for (number, bytes) in parts {
         put_number(&mut part, number);
@@ -243,6 +247,7 @@ fn read_line(source: &mut Source<'_>) -> Option<Line> {
         match (source.number()?, source.bytes()?) {
             (COURSE, part) => line.course = read_course(part)?,
             (SKIPPED, part) => read_skipped(part, &mut line)?,
+            (TUNED, part) => line.tuned = tuning::read(&mut Source(part))?.0,
             // One of a later version must not be forgotten.
             (number, part) => lots::read_part(&mut line, number, part)?,
         }
@@ -280,13 +285,15 @@ const MAGIC: &[u8] = b"vestibule room\x02";
 const SKIPPED: u64 = 41;
 /// The part about the state.
 const COURSE: u64 = 40;
+/// The inlet that an operator set.
+const TUNED: u64 = 60;
 const EXTENSION: &str = ".room";
 /// So many bytes are written at once.
 const PART: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use waiting_room::{Cause, Ending, Expiry, Issuing, Joining, PassOn, Rules, State};
+    use waiting_room::{Cause, Ending, Expiry, Issuing, Joining, MaxSize, PassOn, Rules, State, Tuned};
 
     use super::*;
 
@@ -319,6 +326,8 @@ mod tests {
                 room.apply(&changed);
             }
         };
+        let tuned = room.tune(Some(Tuned::MaxSize(MaxSize { size: 300 })), 98).unwrap();
+        room.apply(&tuned);
         life(&mut room);
         room.apply(&room.reset(120));
         life(&mut room);

@@ -79,6 +79,7 @@ pub(crate) fn settings() -> Settings {
         inlet: Inlet::Manual,
         durability: Durability::Disk,
         openid: None,
+        page: Arc::default(),
         fairness: Fairness::default(),
         alarm: None,
         metrics_events: false,
@@ -154,13 +155,8 @@ impl Scene {
             Begun::Answered(response) => response,
             Begun::Elsewhere => panic!("{target} is none of the API"),
             Begun::Asks(operation) => {
-                let question = Question {
-                    query,
-                    headers: &headers,
-                    body: body.as_bytes(),
-                    now: self.now.get(),
-                    client: self.client.get(),
-                };
+                let (body, now, client) = (body.as_bytes(), self.now.get(), self.client.get());
+                let question = Question { path, query, is_secure: true, headers: &headers, body, now, client };
                 api.answer(operation, &question).await
             }
         };

@@ -56,6 +56,30 @@ impl Tickets {
         Some(id)
     }
 
+    /// What somebody's browser brings to an OpenID client, with what the client wants to find in the id token (its nonce).
+    pub(crate) fn code(&self, room: &str, id: RequestId, nonce: Option<&str>) -> String {
+        let Some(nonce) = nonce else { return id.to_string() };
+        let seal = self.seal_of_nonce(room, id, nonce);
+        let seal: Vec<_> = seal.as_ref().iter().copied().take(SEAL).collect();
+        format!("{id}.{}.{}", URL_SAFE_NO_PAD.encode(nonce), URL_SAFE_NO_PAD.encode(seal))
+    }
+
+    /// The id in a code, as it was sent, and the nonce. None: it has a nonce that nobody here gave it.
+    pub(crate) fn read_code<'a>(&self, room: &str, code: &'a str) -> Option<(&'a str, Option<String>)> {
+        let Some((id, sealed)) = code.split_once('.') else { return Some((code, None)) };
+        let (nonce, seal) = sealed.split_once('.')?;
+        let nonce = String::from_utf8(URL_SAFE_NO_PAD.decode(nonce).ok()?).ok()?;
+        let seal = URL_SAFE_NO_PAD.decode(seal).ok()?;
+        let expected = self.seal_of_nonce(room, id.parse().ok()?, &nonce);
+        aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_ref().get(..SEAL)?, &seal).ok()?;
+        Some((id, Some(nonce)))
+    }
+
+    /// No room has a name with a zero, so this is never the seal of a ticket.
+    fn seal_of_nonce(&self, room: &str, id: RequestId, nonce: &str) -> hmac::Tag {
+        hmac::sign(&self.key, &[&id.0[..], room.as_bytes(), &[0], nonce.as_bytes()].concat())
+    }
+
     fn seal(&self, room: &str, id: RequestId) -> hmac::Tag {
         hmac::sign(&self.key, &[&id.0[..], room.as_bytes()].concat())
     }
@@ -89,5 +113,26 @@ mod tests {
         for wrong in ["", "x", &shorter, &format!("{ticket}AAAA"), &swapped] {
             assert_eq!(tickets.read("sale", wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_code_has_the_nonce_that_it_was_given_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open(folder.path(), Masters::File(folder.path().join("master.key"))).unwrap();
+        let (tickets, id, other) = (Tickets::of(&vault).unwrap(), RequestId::of([7; 16]), RequestId::of([8; 16]));
+        let plain = tickets.code("sale", id, None);
+        assert_eq!(tickets.read_code("sale", &plain), Some((&*id.to_string(), None)));
+        let code = tickets.code("sale", id, Some("n-0S6_WzA2Mj"));
+        let nonce = Some("n-0S6_WzA2Mj".to_owned());
+        assert_eq!(tickets.read_code("sale", &code), Some((&*id.to_string(), nonce)));
+        let theirs = tickets.code("sale", other, Some("other"));
+        let swapped = code.replace(&id.to_string(), &other.to_string());
+        let mixed = format!("{id}.{}", theirs.split_once('.').unwrap().1);
+        for wrong in
+            [&swapped, &mixed, &format!("{code}A"), &format!("{id}."), &format!("{id}.x"), &format!("{id}.eA.")]
+        {
+            assert_eq!(tickets.read_code("sale", wrong), None, "{wrong}");
+        }
+        assert_eq!(tickets.read_code("other", &code), None);
     }
 }

@@ -1,9 +1,14 @@
 //! Watching a room: what is counted goes to everybody who watches, once for all of them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
 use tokio::sync::watch;
-use waiting_room::Counters;
+use tokio::time::Instant;
+use waiting_room::{Counters, RequestId, Seconds};
+
+use crate::{KeptRoom, Trouble};
 
 /// Those who watch a room.
 pub(crate) struct Watchers {
@@ -54,7 +59,26 @@ impl Watchers {
             let message = told.borrow_and_update().message.clone();
             (!message.is_empty()).then_some((message, told))
         });
-        stream::StreamExt::chain(stream::iter([Bytes::from(first)]), rest)
+        stream::iter([Bytes::from(first)]).chain(rest)
+    }
+}
+
+impl KeptRoom {
+    /// What is counted, as it changes. Whoever says who they are is there for as long as they take what they are told.
+    pub fn watched(
+        self: &Arc<Self>,
+        id: Option<RequestId>,
+        now: Seconds,
+    ) -> Result<impl Stream<Item = Bytes> + Send + use<>, Trouble> {
+        let told = self.watchers().watch(self.counters()?, &self.waits_told());
+        let position = self.look(|room| Some(room.find(id?)?.0))?;
+        let (room, began) = (self.clone(), Instant::now());
+        Ok(told.inspect(move |_| {
+            if let Some(position) = position {
+                let passed = u32::try_from(began.elapsed().as_secs()).unwrap_or(u32::MAX);
+                room.seen(position, now.saturating_add(passed));
+            }
+        }))
     }
 }
 

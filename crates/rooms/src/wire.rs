@@ -5,7 +5,9 @@ pub(crate) mod lots;
 use std::sync::Arc;
 
 use journal::wire::{Source, put_bytes, put_number};
-use waiting_room::{By, Cause, Counters, Ending, Event, JoinKey, Noting, Position, RequestId, State};
+use waiting_room::{By, Cause, Counters, Ending, Event, JoinKey, Noting, Position, RequestId, Seconds, State, Tuned};
+
+use crate::tuning;
 
 /// Writes what happened in a room as its change of this number.
 pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
@@ -51,6 +53,7 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
         Event::StateChanged { state, by, at } => {
             put_kind(to, &[STATE_CHANGED, state_code(*state), by_code(*by)], *at);
         }
+        Event::Tuned { tuned, at } => put_tuned(to, *tuned, *at),
         Event::Skipped { positions, at, noting, serving } => {
             put_kind(to, &[SKIPPED, noting_code(*noting)], *at);
             put_signed(to, *serving);
@@ -73,6 +76,11 @@ pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
 fn put_kind(to: &mut Vec<u8>, kind: &[u8], number: u32) {
     to.extend_from_slice(kind);
     put_number(to, u64::from(number));
+}
+
+fn put_tuned(to: &mut Vec<u8>, tuned: Option<Tuned>, at: Seconds) {
+    put_kind(to, &[TUNED], at);
+    tuning::put(to, tuned);
 }
 
 /// They are in order, so that most are a byte.
@@ -136,6 +144,10 @@ pub(crate) fn read(record: &[u8]) -> Option<Happened<'_>> {
             let [noting] = source.array()?;
             let (up_to, passed_on, at) = (source.small()?, source.small()?, source.small()?);
             Event::Swept { up_to, passed_on, at, noting: noting_of(noting)?, serving: signed(&mut source)? }
+        }
+        TUNED => {
+            let at = source.small()?;
+            Event::Tuned { at, tuned: tuning::read(&mut source)?.0 }
         }
         RESET => Event::Reset { at: source.small()? },
         RESTORED => Event::Restored { at: source.small()? },
@@ -270,10 +282,12 @@ const OPENED: u8 = 40;
 const STATE_CHANGED: u8 = 41;
 const MEASURED: u8 = 42;
 const SKIPPED: u8 = 43;
+const TUNED: u8 = 60;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use waiting_room::{MaxSize, Periodic};
 
     use super::*;
 
@@ -315,6 +329,14 @@ mod tests {
                 Event::Measured { counters, active, at }
             }),
             (by(), any::<u32>()).prop_map(|(by, at)| Event::Opened { by, at }),
+            (any::<Option<[u32; 3]>>(), any::<Option<u32>>(), any::<u32>()).prop_map(|(numbers, until, at)| {
+                let tuned = numbers.map(|[by, every, from]| Tuned::Periodic(Periodic { by, every, from, until }));
+                Event::Tuned { tuned, at }
+            }),
+            (0..2_usize, any::<u32>(), any::<u32>()).prop_map(|(which, size, at)| {
+                let tuned = [Tuned::Manual, Tuned::MaxSize(MaxSize { size })].get(which).copied();
+                Event::Tuned { tuned, at }
+            }),
             (prop::sample::select(State::ALL.to_vec()), by(), any::<u32>())
                 .prop_map(|(state, by, at)| Event::StateChanged { state, by, at }),
             lots::tests::event(),

@@ -33,6 +33,7 @@ fn open(folder: &Path) -> (Rooms, Arc<KeptRoom>) {
         fairness: Fairness::default(),
         alarm: None,
         metrics_events: false,
+        page: Arc::default(),
     };
     rooms.set([("sale".to_owned(), settings)]);
     assert_eq!(rooms.take().unwrap(), Whereabouts::Here);

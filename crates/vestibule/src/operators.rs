@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use admin::{Admin, Listener, Origin, Storage, Token, Transport};
+use admin::{Admin, Console, Listener, Origin, Storage, Token, Transport};
 use arc_swap::ArcSwap;
 use control::Node;
 use model::Document;
@@ -102,6 +102,8 @@ fn transport(node: &Node, settings: &model::document::Admin) -> Result<Transport
 
 /// An admin listener that answers.
 pub(crate) struct Serving {
+    /// The page for people, and who is signed in there.
+    pub(crate) console: Console,
     stop: oneshot::Sender<()>,
     task: JoinHandle<io::Result<()>>,
 }
@@ -113,12 +115,13 @@ impl Operators {
         let (stop, stopped) = oneshot::channel();
         let Self { listener, admin, .. } = self;
         tracing::info!(address = %listener.address(), "the admin listener is open");
+        let console = admin.console().clone();
         let routes = admin.upgrading_by(upgrade).routes_at(listener.address());
         let serving = listener.serve(routes, async {
             // Dropped or sent, it means the same.
             drop(stopped.await);
         });
-        Serving { stop, task: tokio::spawn(serving) }
+        Serving { console, stop, task: tokio::spawn(serving) }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use admin::Console;
 use control::{Configuration, Node, StartError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -62,6 +63,11 @@ impl Serving {
             operators.serve(move || handover.start_successor())
         });
         Ok(Self { node, operators, handover, signals })
+    }
+
+    /// The page for people who operate it, if there is an admin listener.
+    pub(crate) fn console(&self) -> Option<&Console> {
+        self.operators.as_ref().map(|operators| &operators.console)
     }
 
     /// Does what signals say, until one says to stop.

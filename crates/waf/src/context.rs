@@ -6,12 +6,13 @@ use problem::Finding;
 
 use crate::seclang::Text;
 use crate::settings::Compatibility;
-use crate::slots::Slots;
+use crate::slots::{Constants, Slots};
 
 /// What is known while rules are read.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) slots: Slots,
+    pub(crate) constants: Constants,
     pub(crate) compatibility: Compatibility,
     /// What has no effect here, and why.
     pub(crate) notes: Vec<Finding>,
@@ -21,7 +22,8 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(compatibility: Compatibility) -> Self {
-        Self { slots: Slots::new(), compatibility, notes: Vec::new(), files: Vec::new() }
+        let (slots, constants) = (Slots::new(), Constants::default());
+        Self { slots, constants, compatibility, notes: Vec::new(), files: Vec::new() }
     }
 
     /// Meets what cannot be done here: a finding, or a note that it is left out.

@@ -161,7 +161,8 @@ impl Loader {
         if !self.findings.is_empty() {
             return Err(self.findings);
         }
-        let Self { settings, context: Context { slots, notes, mut files, .. }, drafts, mut reader, .. } = self;
+        let Self { settings, context, drafts, mut reader, .. } = self;
+        let Context { slots, constants, notes, mut files, .. } = context;
         files.append(&mut reader.files);
         let mut chains = Vec::new();
         let mut rows: [Vec<Row>; Phase::COUNT] = std::array::from_fn(|_| Vec::new());
@@ -180,8 +181,9 @@ impl Loader {
         }
         resolve_controls(&mut chains);
         let programs = rows.map(|row| program(&row, &chains));
-        let index = crate::prefilter::Index::of(&chains);
-        Ok(Rules { settings, slots, chains, programs, notes, files, index })
+        let index = crate::prefilter::Index::of(&chains, &programs, &slots);
+        let constants = constants.into_texts();
+        Ok(Rules { settings, slots, constants, chains, programs, notes, files, index })
     }
 
     /// A skip to a marker that is nowhere skips all that is left of the phase: probably not what was meant.

@@ -13,6 +13,7 @@ use regex::bytes::Regex;
 use smallvec::SmallVec;
 
 pub(crate) use self::text::integer;
+use crate::pattern::Search;
 use crate::template::Template;
 
 /// An operator with what it compares with.
@@ -38,7 +39,7 @@ pub(crate) enum Operator {
 /// An expression and how many groups it has.
 #[derive(Debug)]
 pub(crate) struct Matcher {
-    pub(crate) regex: Regex,
+    pub(crate) search: Search,
     /// Whether captures come from every match, not from the first alone.
     pub(crate) global: bool,
 }
@@ -142,15 +143,16 @@ impl Operator {
 }
 
 fn matches(matcher: &Matcher, value: &[u8], captures: Option<&mut Captures>) -> bool {
-    let Some(captures) = captures else { return matcher.regex.is_match(value) };
     // The groups cost more than the answer, which is no most of the time.
-    if !matcher.regex.is_match(value) {
+    if !matcher.search.is_match(value) {
         return false;
     }
-    for found in matcher.regex.captures_iter(value).take(if matcher.global { Captures::LIMIT } else { 1 }) {
-        let last = (0..found.len()).rev().find(|group| found.get(*group).is_some()).unwrap_or_default();
-        let groups = (0..=last).map(|group| found.get(group).map_or(0..0, |group| group.range()));
-        captures.groups.extend(groups.take(Captures::LIMIT.saturating_sub(captures.groups.len())));
+    if let Some(captures) = captures {
+        for found in matcher.search.groups(value, if matcher.global { Captures::LIMIT } else { 1 }) {
+            let last = found.iter().rposition(Option::is_some).unwrap_or_default();
+            let groups = found.into_iter().take(last + 1).map(|group| group.unwrap_or(0..0));
+            captures.groups.extend(groups.take(Captures::LIMIT.saturating_sub(captures.groups.len())));
+        }
     }
     true
 }

@@ -2,12 +2,14 @@
 //! at the very end.
 
 mod pcre;
+mod search;
 
 use regex::bytes::{Regex, RegexBuilder};
 
 use self::pcre::translated;
+pub(crate) use self::search::Search;
 
-/// Compiles the expression of `@rx`.
+/// Compiles an expression that is not asked often.
 pub(crate) fn compile(pattern: &[u8]) -> Result<Regex, String> {
     build(pattern, false)
 }
@@ -24,14 +26,13 @@ fn build(pattern: &[u8], caseless: bool) -> Result<Regex, String> {
         .case_insensitive(caseless)
         .size_limit(SIZE_LIMIT)
         .build()
-        .map_err(|cause| explained(&cause))
+        .map_err(|cause| explained(&cause.to_string()))
 }
 
 /// What is wrong in one line, with what can be written instead of what no linear engine can do.
-fn explained(cause: &regex::Error) -> String {
-    let text = cause.to_string();
+fn explained(cause: &str) -> String {
     let last =
-        text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim_start_matches("error: ");
+        cause.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim_start_matches("error: ");
     format!("this expression cannot be read: {last}")
 }
 
@@ -46,6 +47,9 @@ const SIZE_LIMIT: usize = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::search::Groups;
     use super::*;
 
     #[test]
@@ -59,6 +63,7 @@ mod tests {
             (br"\e", b"\x1b"),
         ] {
             assert!(compile(pattern).unwrap().is_match(input), "{pattern:?}");
+            assert!(Search::compile(pattern).unwrap().is_match(input), "{pattern:?}");
         }
         assert!(!compile(br"\x{be}").unwrap().is_match("\u{be}".as_bytes().get(..1).unwrap()));
     }
@@ -75,5 +80,23 @@ mod tests {
         assert!(needs_backtracking(&compile(b"a(?=b)").unwrap_err()).is_some());
         assert!(needs_backtracking(&compile(br"(a)\1").unwrap_err()).is_some());
         assert!(needs_backtracking(&compile(b"(").unwrap_err()).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn both_engines_find_the_same(
+            pattern in prop::sample::select(vec![
+                "a(b*)c?", "^(a|b)+$", "(?i)x(y)?|(z)", r"\ba\b", "(a?)(b?)", "b*$", "[^a]{2,3}(a)", ".", "", "(?:ab|a)(c|bcd)(d*)",
+            ]),
+            value in "[abcdxyZ \n]{0,12}",
+        ) {
+            let (one, other) = (compile(pattern.as_bytes()).unwrap(), Search::compile(pattern.as_bytes()).unwrap());
+            prop_assert_eq!(one.is_match(value.as_bytes()), other.is_match(value.as_bytes()));
+            let expected: Vec<Groups> = one
+                .captures_iter(value.as_bytes())
+                .map(|found| found.iter().map(|group| group.map(|group| group.range())).collect())
+                .collect();
+            prop_assert_eq!(other.groups(value.as_bytes(), usize::MAX), expected);
+        }
     }
 }

@@ -1,29 +1,30 @@
 //! What makes most rules not worth asking: which bytes and which texts a value must have for an operator to hold.
 //!
 //! For each operator the loader works out what every match of it has: one of some literals, and bytes out of some sets.
-//! A value is scanned once for the literals of all operators together. What is left are candidates, which are asked; a
-//! rule none of whose values is a candidate cannot match, and has no effect. All of it only ever says "perhaps": the
-//! verdict always comes from the operator itself.
+//! A value is scanned once for the literals of all operators together. Before a phase runs, all values that its rules look
+//! at are gone through, those of many rules at once; what is left are rules that may match, and those of which nothing is
+//! known. Only they are asked. All of it only ever says "perhaps": the verdict always comes from the operator itself.
 
-mod needs;
-mod scan;
+mod memory;
+mod plan;
+mod reach;
 mod sieve;
-mod texts;
+mod values;
 
 use hashbrown::HashMap;
 use payload::ByteSet;
+pub(crate) use payload::candidates::Domain;
+use payload::candidates::{Demand, ROW, Scanner};
 use payload::transform::Transformation;
 
-pub(crate) use self::needs::Domain;
-use self::needs::Needs;
-use self::scan::Scanner;
-pub(crate) use self::sieve::Sieve;
+use self::plan::Plan;
+pub(crate) use self::sieve::{Settled, Sieve};
 use crate::Phase;
 use crate::action::Disruptive;
 use crate::engine::Found;
 use crate::operator::{Comparison, Operator, Relation, integer};
-use crate::rules::{Chain, Rule};
-use crate::slots::Slot;
+use crate::rules::{Chain, Program, Rule};
+use crate::slots::{Slot, Slots};
 use crate::target::{Manner, Selector, Target};
 use crate::variable::Variable;
 
@@ -34,25 +35,35 @@ pub(crate) struct Index {
     tests: Vec<Test>,
     /// By rule: its operator among those that values are sieved for.
     probes: Vec<Option<Probe>>,
-    /// Lists of targets, each once.
-    lists: Vec<Vec<Target>>,
-    groups: Vec<Group>,
+    /// Variables with what is taken out of them, each once.
+    atoms: Vec<Vec<Target>>,
+    parts: Vec<Part>,
+    /// The parts of rules, one rule after another.
+    spans: Vec<u32>,
+    plans: [Plan; Phase::COUNT],
     scanner: Scanner,
 }
 
 /// An operator that values are sieved for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Probe(u32);
+
+/// The parts of a rule: from one to another in [`Index::spans`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
 
 /// What says soon that a rule cannot match.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Test {
     /// Nothing does: it is asked.
     None,
-    /// The operator holds for no value of the group, which only its candidates are asked about.
-    Sieved { group: u32, probe: Probe },
-    /// A detector finds nothing in any value of the group.
-    Detected { group: u32, detector: Detector },
+    /// The operator holds for no value of the parts, which only their candidates are asked about.
+    Sieved { span: Span, probe: Probe },
+    /// A detector finds nothing in any value of the parts.
+    Detected { span: Span, detector: Detector },
     /// A number in `TX` does not compare as it must.
     Number(NumberTest),
 }
@@ -64,6 +75,8 @@ pub(crate) enum Foreseen {
     No,
     /// It matches with this value, and all that follows is where to go on.
     Gate(Found),
+    /// It matches with this value and no other.
+    Holds(Found),
     Perhaps,
 }
 
@@ -96,11 +109,11 @@ pub(crate) struct NumberTest {
     is_gate: bool,
 }
 
-/// Rules that look at the same values in the same way.
+/// The values of a variable, looked at in one way by many rules.
 #[derive(Debug)]
-pub(crate) struct Group {
-    /// The number of its list of targets.
-    list: u32,
+pub(crate) struct Part {
+    /// The number of its variable.
+    atom: u32,
     transformations: Vec<Transformation>,
     multi_match: bool,
     /// A value without any of these bytes is left as it is.
@@ -109,23 +122,27 @@ pub(crate) struct Group {
 }
 
 impl Index {
-    pub(crate) fn of(chains: &[Chain]) -> Self {
+    pub(crate) fn of(chains: &[Chain], programs: &[Program; Phase::COUNT], slots: &Slots) -> Self {
         let mut building = Building::default();
         let mut probes = Vec::new();
         let mut tests = Vec::new();
-        for chain in chains {
+        let reachable = reach::reachable(chains, programs, slots);
+        for (number, chain) in (0..).zip(chains) {
             for rule in &chain.links {
-                let probe = building.probe(rule, chain.phase);
+                // What no request comes to is not looked for in any value.
+                let probe = if reachable.contains(number) { building.probe(rule, chain.phase) } else { None };
                 probes.push(probe);
                 tests.push(building.test(rule, probe, chain.links.len()));
             }
         }
-        let Building { needs, lists, groups, .. } = building;
-        Self { tests, probes, lists, groups, scanner: Scanner::of(&needs) }
+        let Building { demands, atoms, parts, spans, .. } = building;
+        let known = plan::Known { chains, tests: &tests, spans: &spans, parts: &parts, reachable: &reachable };
+        let plans = programs.each_ref().map(|program| known.plan(program));
+        Self { tests, probes, atoms, parts, spans, plans, scanner: Scanner::of(&demands) }
     }
 
-    fn test(&self, rule: &Rule) -> Test {
-        self.tests.get(rule.number as usize).copied().unwrap_or(Test::None)
+    fn test(&self, rule: &Rule) -> &Test {
+        self.tests.get(rule.number as usize).unwrap_or(&Test::None)
     }
 
     pub(crate) fn probe(&self, rule: &Rule) -> Option<Probe> {
@@ -135,12 +152,13 @@ impl Index {
 
 #[derive(Default)]
 struct Building {
-    needs: Vec<Needs>,
+    demands: Vec<Demand>,
     by_text: HashMap<String, Probe>,
-    lists: Vec<Vec<Target>>,
+    atoms: Vec<Vec<Target>>,
     by_targets: HashMap<String, u32>,
-    groups: Vec<Group>,
+    parts: Vec<Part>,
     by_values: HashMap<(u32, Vec<Transformation>, bool), u32>,
+    spans: Vec<u32>,
 }
 
 impl Building {
@@ -150,20 +168,20 @@ impl Building {
             return None;
         }
         let domain = if phase <= Phase::RequestBody { Domain::Request } else { Domain::Answer };
-        let needs = Needs { domain, ..needs(&rule.operator)? };
         // The same expression is the same probe, wherever it stands.
         let text = match &rule.operator {
-            Operator::Matches(matcher) => Some(matcher.regex.as_str().to_owned()),
+            Operator::Matches(matcher) => Some(matcher.search.text().to_owned()),
             _ => None,
         };
         if let Some(probe) = text.as_ref().and_then(|text| self.by_text.get(text)).copied() {
-            if let Some(known) = self.needs.get_mut(probe.0 as usize).filter(|_| domain == Domain::Request) {
+            if let Some(known) = self.demands.get_mut(probe.0 as usize).filter(|_| domain == Domain::Request) {
                 known.domain = domain;
             }
             return Some(probe);
         }
-        let probe = Probe(u32::try_from(self.needs.len()).unwrap_or(u32::MAX));
-        self.needs.push(needs);
+        let demand = demand(&rule.operator, domain)?;
+        let probe = Probe(number(self.demands.len()));
+        self.demands.push(demand);
         if let Some(text) = text {
             self.by_text.insert(text, probe);
         }
@@ -178,48 +196,76 @@ impl Building {
             return Test::None;
         }
         match (probe, Detector::of(&rule.operator).filter(|_| !rule.negated)) {
-            (Some(probe), _) => Test::Sieved { group: self.group(rule), probe },
-            (None, Some(detector)) => Test::Detected { group: self.group(rule), detector },
+            (Some(probe), _) => Test::Sieved { span: self.span(rule), probe },
+            (None, Some(detector)) => Test::Detected { span: self.span(rule), detector },
             (None, None) => Test::None,
         }
     }
 
-    fn group(&mut self, rule: &Rule) -> u32 {
-        let next = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
-        let list = *self.by_targets.entry(format!("{:?}", rule.targets)).or_insert(next);
-        if list == next {
-            self.lists.push(rule.targets.clone());
+    fn span(&mut self, rule: &Rule) -> Span {
+        let start = number(self.spans.len());
+        for atom in atoms(&rule.targets) {
+            let next = number(self.atoms.len());
+            let place = *self.by_targets.entry(format!("{atom:?}")).or_insert(next);
+            if place == next {
+                self.atoms.push(atom);
+            }
+            let part = self.part(place, rule);
+            self.spans.push(part);
         }
+        Span { start, end: number(self.spans.len()) }
+    }
+
+    fn part(&mut self, atom: u32, rule: &Rule) -> u32 {
         let transformations = rule.actions.transformations.clone();
-        let next = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
-        let key = (list, transformations.clone(), rule.actions.multi_match);
-        let group = *self.by_values.entry(key).or_insert(next);
-        if group == next {
+        let multi_match = rule.actions.multi_match;
+        let next = number(self.parts.len());
+        let part = *self.by_values.entry((atom, transformations.clone(), multi_match)).or_insert(next);
+        if part == next {
             let may_change = transformations.iter().fold(ByteSet::EMPTY, |set, step| set.or(*step.may_change()));
             let may_change_empty = transformations.iter().any(|step| step.may_change_empty());
-            let multi_match = rule.actions.multi_match;
-            self.groups.push(Group { list, transformations, multi_match, may_change, may_change_empty });
+            self.parts.push(Part { atom, transformations, multi_match, may_change, may_change_empty });
         }
-        group
+        part
     }
 }
 
+/// The variables of a list of targets, each with what is taken out of it behind it.
+fn atoms(targets: &[Target]) -> Vec<Vec<Target>> {
+    let mut atoms = Vec::new();
+    let mut rest = targets;
+    while let [target, behind @ ..] = rest {
+        rest = behind;
+        if target.manner == Manner::Exclude {
+            continue;
+        }
+        let taken_out =
+            behind.iter().filter(|other| other.manner == Manner::Exclude && other.variable == target.variable);
+        atoms.push(std::iter::once(target).chain(taken_out).cloned().collect());
+    }
+    atoms
+}
+
+fn number(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 /// What a value must have for an operator to hold.
-fn needs(operator: &Operator) -> Option<Needs> {
+fn demand(operator: &Operator, domain: Domain) -> Option<Demand> {
     match operator {
-        Operator::Matches(matcher) => Some(needs::of_pattern(matcher.regex.as_str())),
-        Operator::Phrases(phrases) => Some(Needs::one_of(phrases.all())),
+        Operator::Matches(matcher) => Some(Demand::pattern(matcher.search.text(), domain)),
+        Operator::Phrases(phrases) => Some(Demand::texts(phrases.all(), domain)),
         Operator::Text(relation, template) => match relation {
             Relation::Equals
             | Relation::BeginsWith
             | Relation::EndsWith
             | Relation::Contains
-            | Relation::ContainsWord => template.constant().map(|text| Needs::one_of(&[text.to_vec()])),
+            | Relation::ContainsWord => template.constant().map(|text| Demand::texts(&[text.to_vec()], domain)),
             Relation::Within => None,
         },
-        Operator::ByteRange(ranges) => Some(Needs::a_byte_of(ranges.allowed().complement())),
-        Operator::UrlEncoding => Some(Needs::a_byte_of(ByteSet::new(b"%"))),
-        Operator::Utf8Encoding => Some(Needs::a_byte_of(ByteSet::EMPTY.with_range(0x80, 0xff))),
+        Operator::ByteRange(ranges) => Some(Demand::byte(ranges.allowed().complement(), domain)),
+        Operator::UrlEncoding => Some(Demand::byte(ByteSet::new(b"%"), domain)),
+        Operator::Utf8Encoding => Some(Demand::byte(ByteSet::EMPTY.with_range(0x80, 0xff), domain)),
         Operator::MatchesTemplate(_)
         | Operator::Compare(..)
         | Operator::Networks(_)
@@ -237,7 +283,7 @@ fn number_test(rule: &Rule, links: usize) -> Option<NumberTest> {
     let (Variable::Tx, Selector::Slot(slot)) = (target.variable, &target.selector) else { return None };
     let Operator::Compare(comparison, template) = &rule.operator else { return None };
     let actions = &rule.actions;
-    if !actions.transformations.is_empty() || target.manner == Manner::Exclude {
+    if !actions.transformations.is_empty() || actions.capture || target.manner == Manner::Exclude {
         return None;
     }
     let is_silent = !actions.log && !actions.audit_log && actions.effects.is_empty() && actions.severity.is_none();
@@ -251,3 +297,6 @@ fn number_test(rule: &Rule, links: usize) -> Option<NumberTest> {
         is_gate,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,8 @@ use crate::target::Target;
 pub struct Rules {
     pub(crate) settings: Settings,
     pub(crate) slots: Slots,
+    /// Texts without macros that rules set or compare with.
+    pub(crate) constants: Vec<Box<[u8]>>,
     /// All chains, in the order in which they are written, whatever their phase.
     pub(crate) chains: Vec<Chain>,
     pub(crate) programs: [Program; Phase::COUNT],

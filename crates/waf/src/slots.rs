@@ -48,3 +48,21 @@ impl Slots {
         self.names.len()
     }
 }
+
+/// Texts of rules that are the same in each transaction, by numbers, so that none is looked up while they run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Constants(HashMap<Box<[u8]>, u32>);
+
+impl Constants {
+    pub(crate) fn number(&mut self, text: &[u8]) -> u32 {
+        let next = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        *self.0.entry_ref(text).or_insert(next)
+    }
+
+    /// The texts by their numbers.
+    pub(crate) fn into_texts(self) -> Vec<Box<[u8]>> {
+        let mut texts: Vec<_> = self.0.into_iter().collect();
+        texts.sort_unstable_by_key(|(_, number)| *number);
+        texts.into_iter().map(|(text, _)| text).collect()
+    }
+}

@@ -37,8 +37,10 @@ pub(crate) enum Selector {
     Named(Box<[u8]>),
     /// By the place that a name of `TX` has.
     Slot(Slot),
-    /// By an expression over names.
-    Matching(Box<Regex>),
+    /// By a part of the name, in small letters; it is written as an expression.
+    Having(Box<[u8]>),
+    /// By an expression over names, and what all names begin with that it matches.
+    Matching(Box<(Regex, Box<[u8]>)>),
     /// By a path of `XPath`, as it is written and as it is read.
     Path(Box<(Box<[u8]>, Path)>),
 }
@@ -50,9 +52,12 @@ impl Selector {
             (Self::Every, Self::Every) => true,
             (Self::Named(a), Self::Named(b)) => a.eq_ignore_ascii_case(b),
             (Self::Slot(a), Self::Slot(b)) => a == b,
-            (Self::Matching(a), Self::Matching(b)) => a.as_str() == b.as_str(),
+            (Self::Having(a), Self::Having(b)) => a == b,
+            (Self::Matching(a), Self::Matching(b)) => a.0.as_str() == b.0.as_str(),
             (Self::Path(a), Self::Path(b)) => a.0 == b.0,
-            (Self::Every | Self::Named(_) | Self::Slot(_) | Self::Matching(_) | Self::Path(_), _) => false,
+            (Self::Every | Self::Named(_) | Self::Slot(_) | Self::Having(_) | Self::Matching(_) | Self::Path(_), _) => {
+                false
+            }
         }
     }
 
@@ -61,7 +66,11 @@ impl Selector {
         match self {
             Self::Every => true,
             Self::Named(wanted) => wanted.eq_ignore_ascii_case(name),
-            Self::Matching(pattern) => pattern.is_match(name),
+            Self::Having(part) => name.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part)),
+            Self::Matching(pattern) => {
+                let start = name.get(..pattern.1.len());
+                start.is_some_and(|start| start.eq_ignore_ascii_case(&pattern.1)) && pattern.0.is_match(name)
+            }
             Self::Path(path) => path.0.as_ref() == name,
             Self::Slot(_) => false,
         }
@@ -151,8 +160,11 @@ impl Target {
         if let [b'/', inner @ .., b'/'] = bytes
             && !inner.is_empty()
         {
+            if inner.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+                return Ok(Selector::Having(inner.to_ascii_lowercase().into()));
+            }
             let compiled = pattern::selector(inner).map_err(|what| text.finding(1, what))?;
-            return Ok(Selector::Matching(Box::new(compiled)));
+            return Ok(Selector::Matching(Box::new((compiled, start_of(inner).into()))));
         }
         if variable == Variable::Tx {
             return Ok(Selector::Slot(context.slots.of(bytes)));
@@ -163,5 +175,33 @@ impl Target {
     /// Whether two targets mean the same values.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.manner == other.manner && self.variable == other.variable && self.selector.is_same(&other.selector)
+    }
+}
+
+/// What every text begins with that an expression matches.
+fn start_of(pattern: &[u8]) -> &[u8] {
+    let Some(rest) = pattern.strip_prefix(b"^").filter(|rest| !rest.contains(&b'|')) else { return &[] };
+    let end = rest.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"_-".contains(byte)).unwrap_or(rest.len());
+    // The last sign of these may be there several times, or not at all.
+    let is_repeated = rest.get(end).is_some_and(|byte| b"?*+{".contains(byte));
+    rest.get(..end.saturating_sub(usize::from(is_repeated))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_of_an_expression_is_that_of_all_it_matches() {
+        for (pattern, start) in [
+            ("^_ga(?:_\\w+)?$", "_ga"),
+            ("^ab?c", "a"),
+            ("^a|b", ""),
+            ("ab", ""),
+            ("^pbjs-\\w+$", "pbjs-"),
+            ("^[a]", ""),
+        ] {
+            assert_eq!(start_of(pattern.as_bytes()), start.as_bytes(), "{pattern}");
+        }
     }
 }

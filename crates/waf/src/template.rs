@@ -10,6 +10,8 @@ use crate::target::Target;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Template {
     pub(crate) parts: Box<[Part]>,
+    /// The number of its text among those that need no macros.
+    pub(crate) constant: Option<u32>,
 }
 
 /// A piece of such a text.
@@ -22,7 +24,10 @@ pub(crate) enum Part {
 impl Template {
     /// A text as it is.
     pub(crate) fn plain(text: &[u8]) -> Self {
-        Self { parts: if text.is_empty() { Box::default() } else { Box::new([Part::Text(text.into())]) } }
+        Self {
+            parts: if text.is_empty() { Box::default() } else { Box::new([Part::Text(text.into())]) },
+            constant: None,
+        }
     }
 
     /// Reads a text and what its macros name.
@@ -50,7 +55,9 @@ impl Template {
         if !plain.is_empty() {
             parts.push(Part::Text(plain.into()));
         }
-        Ok(Self { parts: parts.into() })
+        let mut template = Self { parts: parts.into(), constant: None };
+        template.constant = template.constant().map(|text| context.constants.number(text));
+        Ok(template)
     }
 
     /// The text, if it has no macros.

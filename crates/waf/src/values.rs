@@ -4,6 +4,7 @@
 //! holds for every place where it stands: most of what a request carries, it carries several times.
 
 use std::hash::BuildHasher;
+use std::ops::Range;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use payload::ByteSet;
@@ -28,12 +29,17 @@ pub(crate) struct Values {
     entries: Vec<Entry>,
     table: HashTable<u32>,
     hasher: DefaultHashBuilder,
+    /// A part of a value, kept for its room.
+    part: Vec<u8>,
+    /// How many values stay.
+    staying: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
     start: usize,
     end: usize,
+    hash: u64,
     held: ByteSet,
 }
 
@@ -44,21 +50,34 @@ impl Values {
             entries: Vec::with_capacity(128),
             table: HashTable::with_capacity(128),
             hasher: DefaultHashBuilder::default(),
+            part: Vec::new(),
+            staying: 0,
         };
         values.intern(b"");
+        values.stay();
         values
     }
 
-    /// Forgets all values but the empty one, and keeps their room unless it is large.
+    /// The values so far are never forgotten.
+    pub(crate) fn stay(&mut self) {
+        self.staying = self.entries.len();
+    }
+
+    /// Forgets all values but those that stay, and keeps their room unless it is large.
     pub(crate) fn clear(&mut self) {
-        if self.bytes.capacity() > LARGE {
-            *self = Self::new();
-            return;
-        }
-        self.bytes.clear();
-        self.entries.clear();
+        let end = self.staying.checked_sub(1).and_then(|last| self.entries.get(last)).map_or(0, |last| last.end);
+        self.entries.truncate(self.staying);
+        self.bytes.truncate(end);
         self.table.clear();
-        self.intern(b"");
+        if self.bytes.capacity() > LARGE {
+            self.bytes.shrink_to(LARGE / 16);
+            self.entries.shrink_to(LARGE / 1024);
+            self.table = HashTable::with_capacity(128);
+        }
+        let Self { entries, table, .. } = self;
+        for (id, entry) in (0..).zip(entries.iter()) {
+            table.insert_unique(entry.hash, id, |id| entries.get(*id as usize).map_or(0, |entry| entry.hash));
+        }
     }
 
     /// The number of a value, which is kept if it is new.
@@ -72,17 +91,40 @@ impl Values {
         let id = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         let start = self.bytes.len();
         self.bytes.extend_from_slice(value);
-        self.entries.push(Entry { start, end: self.bytes.len(), held: ByteSet::of(value) });
-        let Self { bytes, entries, table, hasher } = self;
-        table.insert_unique(hash, id, |id| {
-            hasher.hash_one(entries.get(*id as usize).map_or(&[][..], |entry| bytes_of(bytes, entry)))
-        });
+        self.entries.push(Entry { start, end: self.bytes.len(), hash, held: ByteSet::of(value) });
+        let Self { entries, table, .. } = self;
+        table.insert_unique(hash, id, |id| entries.get(*id as usize).map_or(0, |entry| entry.hash));
         ValueId(id)
     }
 
     /// The number of a number as it is written.
     pub(crate) fn intern_number(&mut self, number: u64) -> ValueId {
-        self.intern(number.to_string().as_bytes())
+        match u8::try_from(number) {
+            Ok(digit @ 0..=9) => self.intern(&[b'0' + digit]),
+            _ => self.intern(number.to_string().as_bytes()),
+        }
+    }
+
+    /// The number of a part of a value.
+    pub(crate) fn intern_part(&mut self, id: ValueId, range: Range<usize>) -> ValueId {
+        if range.len() == self.bytes(id).len() {
+            return id;
+        }
+        let mut part = std::mem::take(&mut self.part);
+        part.clear();
+        part.extend_from_slice(self.bytes(id).get(range).unwrap_or_default());
+        let id = self.intern(&part);
+        self.part = part;
+        id
+    }
+
+    /// The number of a text that is nobody's value: it is kept anew each time, and nothing is known of its bytes.
+    pub(crate) fn append(&mut self, text: &[u8]) -> ValueId {
+        let id = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(text);
+        self.entries.push(Entry { start, end: self.bytes.len(), hash: 0, held: ByteSet::FULL });
+        ValueId(id)
     }
 
     pub(crate) fn bytes(&self, id: ValueId) -> &[u8] {
@@ -92,6 +134,11 @@ impl Values {
     /// The bytes that a value holds.
     pub(crate) fn held(&self, id: ValueId) -> &ByteSet {
         self.entries.get(id.index()).map_or(&ByteSet::EMPTY, |entry| &entry.held)
+    }
+
+    /// A number that is nearly always another one for another value. It is the same over transactions.
+    pub(crate) fn hash(&self, id: ValueId) -> u64 {
+        self.entries.get(id.index()).map_or(0, |entry| entry.hash)
     }
 
     pub(crate) fn len(&self) -> usize {

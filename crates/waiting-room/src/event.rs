@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{By, Counters, InviteId, JoinKey, Position, RequestId, Seconds, Seed, State, Weighed};
+use crate::{By, Counters, InviteId, JoinKey, Position, RequestId, Seconds, Seed, State, Tuned, Weighed};
 
 /// Something that happened, with all that it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +84,13 @@ pub enum Event {
     Opened {
         /// Who opened it.
         by: By,
+        /// When.
+        at: Seconds,
+    },
+    /// An operator set the inlet, or left it to the settings again.
+    Tuned {
+        /// Which.
+        tuned: Option<Tuned>,
         /// When.
         at: Seconds,
     },

@@ -29,6 +29,7 @@ mod shelf;
 mod skip;
 mod state;
 mod sweep;
+mod tuning;
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,7 @@ pub use self::shelf::Shelf;
 pub use self::skip::Presence;
 pub use self::state::{By, Course, Schedule, State};
 pub use self::sweep::Turn;
+pub use self::tuning::Tuned;
 
 /// A place in the line, counted from 1.
 pub type Position = u32;

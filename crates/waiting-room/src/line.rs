@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{Course, Ending, Hall, InviteId, JoinKey, LaneLine, Position, RequestId, Seconds, Shelf, State};
+use crate::{Course, Ending, Hall, InviteId, JoinKey, LaneLine, Position, RequestId, Seconds, Shelf, State, Tuned};
 
 /// What is known of a room between two resets, without what can be found out from it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +32,8 @@ pub struct Line {
     pub inlet_at: Seconds,
     /// The state that the room is in.
     pub course: Course,
+    /// The inlet that an operator set.
+    pub tuned: Option<Tuned>,
     /// Those who draw lots for their places.
     pub hall: Hall,
     /// The lanes that anybody ever came by. Without any, a number is how many took a place, with the place itself.

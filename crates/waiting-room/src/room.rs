@@ -137,7 +137,8 @@ impl Room {
                 }
             }
             Event::Reset { at } => {
-                let anew = Line { course: self.line.course.after_reset(), ..Line::default() };
+                let (course, tuned) = (self.line.course.after_reset(), self.line.tuned);
+                let anew = Line { course, tuned, ..Line::default() };
                 let (line, index) = (std::mem::replace(&mut self.line, anew), std::mem::take(&mut self.index));
                 self.before = Some(Box::new(Before { reset: *at, line, index }));
             }
@@ -147,6 +148,7 @@ impl Room {
                 self.note(*at, *noting);
             }
             Event::Measured { .. } => {}
+            Event::Tuned { tuned, at: _ } => self.line.tuned = *tuned,
             Event::Opened { by, at } => self.open(*by, *at),
             Event::StateChanged { state, by, at } => self.enter_state(*state, *by, *at),
         }
@@ -230,6 +232,7 @@ impl Room {
         self.index = before.index;
         let next = self.line.last().saturating_add(1);
         let course = std::mem::take(&mut self.line.course);
+        self.line.tuned = since.tuned;
         self.line.course = since.course.clone().after_restore(course, next);
         for lane in &since.lanes {
             let number = self.line.lane_number(&lane.name);

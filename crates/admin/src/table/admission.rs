@@ -4,7 +4,7 @@ use openapi::Operation as Op;
 use partners::{NewCertificate, NewCertificateRule};
 
 use crate::operation::{Lists, Operations};
-use crate::{certificate_rules, certificates, invites, room_keys, rooms, sessions};
+use crate::{certificate_rules, certificates, invites, room_desk, room_keys, rooms, sessions};
 
 pub(super) fn operations() -> Operations {
     of_certificates()
@@ -174,6 +174,41 @@ fn of_rooms() -> Operations {
                 .takes::<rooms::Imported>()
                 .answers::<rooms::Key>(),
             rooms::import_key,
+        )
+        .and(of_room_desks())
+}
+
+fn of_room_desks() -> Operations {
+    Operations::default()
+        .on(
+            Op::get("/rooms/{room}/history", "Shows what was counted in a waiting room from time to time")
+                .answers::<room_desk::History>(),
+            room_desk::history,
+        )
+        .on(
+            Op::get("/rooms/{room}/visits", "Lists visits behind a waiting room, the latest first")
+                .lists::<room_desk::ShownVisit>()
+                .asks::<room_desk::Question>(),
+            room_desk::visits,
+        )
+        .on(
+            Op::post("/rooms/{room}/inlet", "Sets what raises the serving number of a waiting room by itself")
+                .at_once()
+                .takes::<room_desk::SetInlet>()
+                .answers::<rooms::Shown>(),
+            room_desk::set_inlet,
+        )
+        .on(
+            Op::post("/rooms/{room}/visits/{visit}/end", "Ends a visit behind a waiting room")
+                .at_once()
+                .takes::<room_desk::End>()
+                .answers::<room_desk::Ended>(),
+            room_desk::end,
+        )
+        .on(
+            Op::get("/rooms/{room}/events", "Lists what operators did with a waiting room, the latest first")
+                .lists::<room_desk::Event>(),
+            room_desk::events,
         )
 }
 

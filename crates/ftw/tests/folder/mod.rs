@@ -16,14 +16,12 @@ pub(crate) fn path() -> PathBuf {
     named.expect("VESTIBULE_TEST_CRS must name a folder with the OWASP Core Rule Set and its tests")
 }
 
-/// The rule set as its tests want it.
-pub(crate) fn rules(folder: &Path) -> Arc<Rules> {
+/// The rule set as its tests want it, but for the level of paranoia, which is 4 there.
+pub(crate) fn rules(folder: &Path, paranoia: u8) -> Arc<Rules> {
+    let setup = ftw::setup().replace("blocking_paranoia_level=4", &format!("blocking_paranoia_level={paranoia}"));
     let (example, all) = (folder.join("crs-setup.conf.example"), folder.join("rules/*.conf"));
-    let sources = [
-        Source::Text { name: "setup.conf", content: ftw::setup().as_bytes() },
-        Source::Files(&example),
-        Source::Files(&all),
-    ];
+    let sources =
+        [Source::Text { name: "setup.conf", content: setup.as_bytes() }, Source::Files(&example), Source::Files(&all)];
     let loaded = Rules::read(&sources, Compatibility::Strict);
     Arc::new(loaded.unwrap_or_else(|findings| {
         let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();

@@ -3,10 +3,10 @@
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
 use pipeline::{Body, Exchange, Flow, Verdict};
-use rooms::{Joiner, KeptRoom, Trouble, refused};
+use rooms::{Joiner, KeptRoom, Trouble, WITHOUT_PROOF, refused};
 use waiting_room::{NotJoined, RequestId};
 
-use super::{WaitingRoom, cookie, proving, seconds};
+use super::{WaitingRoom, seconds};
 
 /// What the address of a page says for the room, and the address without that.
 pub(super) struct Entrance {
@@ -16,8 +16,6 @@ pub(super) struct Entrance {
 
 /// An invite in the address of a page.
 const INVITE: &str = "room-invite";
-/// That somebody joins without a proof of work.
-pub(super) const JOIN: &str = "room-join";
 
 impl Entrance {
     /// What the address of a page says for the room, if it says anything.
@@ -26,7 +24,7 @@ impl Entrance {
         let named =
             |pair: &str, name: &str| pair.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')).map(str::to_owned);
         let invite = query.split('&').find_map(|pair| named(pair, INVITE));
-        let is_ours = |pair: &&str| named(pair, INVITE).is_some() || named(pair, JOIN).is_some();
+        let is_ours = |pair: &&str| named(pair, INVITE).is_some() || named(pair, WITHOUT_PROOF).is_some();
         if !query.split('&').any(|pair| is_ours(&pair)) {
             return None;
         }
@@ -57,7 +55,7 @@ impl WaitingRoom {
         let joiner = Joiner { client: Some(exchange.client), invite: entrance.invite.as_deref(), ..Joiner::default() };
         match room.join_with(joiner, now).await {
             Ok(id) => {
-                if let Some(cookie) = cookie(&self.cookie, &room.ticket(id), exchange.scheme) {
+                if let Some(cookie) = room.cookie(id, exchange.scheme == "https") {
                     exchange.note(self.given, cookie);
                 }
                 Ok(again(&entrance.rest))
@@ -71,14 +69,6 @@ impl WaitingRoom {
                 None => Err(trouble.into()),
             },
         }
-    }
-
-    /// The page that has a browser compute, and leads on.
-    pub(super) fn unproven(&self, room: &KeptRoom, exchange: &Exchange) -> Verdict {
-        let Some((challenge, work)) = room.challenge(seconds(exchange))? else {
-            return Ok(again(exchange.head.uri.path()));
-        };
-        Ok(Flow::Respond(Box::new(proving::page(&exchange.head.uri, &self.proof_cookie, &challenge, work))))
     }
 }
 

@@ -3,12 +3,12 @@
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use model::rooms::Moment;
-use pipeline::{Exchange, Flow};
+use pipeline::{Body, Exchange, Flow, Verdict};
 use problem::{Problem, ProblemKind};
-use rooms::{Timetable, Wait};
+use rooms::{Admission, KeptRoom, Ticket, Wait};
 use waiting_room::State;
 
-use super::{page, wants_page};
+use super::{WAITING_ROOM_WAIT, wants_page};
 
 /// Nobody can join yet.
 pub(super) static WAITING_ROOM_NOT_OPEN: ProblemKind = ProblemKind {
@@ -37,70 +37,54 @@ pub(super) static WAITING_ROOM_CLOSED: ProblemKind =
 
 /// Who is told something.
 pub(super) struct Told<'a> {
+    pub(super) room: &'a KeptRoom,
     pub(super) exchange: &'a Exchange,
-    /// What is waited for.
-    pub(super) title: &'a str,
-    pub(super) timetable: Timetable,
-    /// Now, in seconds since 1970.
-    pub(super) now: u32,
+    /// The place that their browser showed.
+    pub(super) ticket: Option<Ticket>,
 }
 
 impl Told<'_> {
+    /// They have a place, and it is not their turn.
+    pub(super) fn waits(&self, admission: Admission, wait: Wait) -> Verdict {
+        tracing::trace!(room = &**self.room.name(), position = wait.position, "somebody waits");
+        self.answer(&WAITING_ROOM_WAIT, admission, |problem| with_pause(placed(problem, wait), wait.pause()))
+    }
+
+    /// They have no place, and have to prove work for one.
+    pub(super) fn unproven(&self) -> Verdict {
+        self.shown(Admission::Unproven)
+    }
+
     /// Nobody can join yet.
-    pub(super) fn too_early(&self) -> Flow {
+    pub(super) fn too_early(&self) -> Verdict {
+        let (timetable, now) = (self.room.timetable()?, super::seconds(self.exchange));
         // Not all of them come again in the same second.
-        let spread = u32::try_from(self.exchange.began_at % SPREAD).unwrap_or_default();
-        let pause = self.timetable.pause(self.now).unwrap_or(UNKNOWN) + spread;
-        let opens = self.timetable.schedule.opens;
-        let text = match opens {
-            Some(opens) => format!("It opens at {}.", moment(opens)),
-            None => "It opens soon.".to_owned(),
-        };
-        let told = [text.as_str(), "This page looks again by itself."];
-        self.answer(&WAITING_ROOM_NOT_OPEN, ("It has not opened yet", &told), Some(pause), |problem| match opens {
-            Some(opens) => problem.member("opens_at", Moment::at(opens).to_string()),
-            None => problem,
-        })
+        let spread = self.exchange.began_at % SPREAD;
+        let pause = u64::from(timetable.pause(now).unwrap_or(UNKNOWN)) + spread;
+        let opens = timetable.schedule.opens;
+        self.answer(&WAITING_ROOM_NOT_OPEN, Admission::TooEarly, |problem| with_pause(opening(problem, opens), pause))
     }
 
     /// It is over.
-    pub(super) fn too_late(&self) -> Flow {
-        self.answer(&WAITING_ROOM_CLOSED, ("It is over", &["Nobody is let in any more."]), None, |problem| problem)
+    pub(super) fn too_late(&self) -> Verdict {
+        self.answer(&WAITING_ROOM_CLOSED, Admission::TooLate, |problem| problem)
     }
 
     /// They have a place, and nobody's turn comes.
-    pub(super) fn held(&self, wait: Wait, state: State) -> Flow {
+    pub(super) fn held(&self, admission: Admission, wait: Wait, state: State) -> Verdict {
         let spread = wait.position % LOOKED_AGAIN;
-        let with_place = |problem: Problem| match wait.position {
-            0 => problem,
-            position => problem.member("position", position).member("ahead", wait.ahead),
-        };
         match state {
             State::Paused => {
-                let place = format!("You keep your place, number {}.", page::grouped(wait.position.into()));
-                let told = [place.as_str(), "This page looks again by itself, and tells you when it goes on."];
-                let pause = Some(LOOKED_AGAIN + spread);
-                self.answer(&WAITING_ROOM_PAUSED, ("Nobody is let in for the moment", &told), pause, with_place)
+                let pause = u64::from(LOOKED_AGAIN + spread);
+                self.answer(&WAITING_ROOM_PAUSED, admission, |problem| with_pause(placed(problem, wait), pause))
             }
             State::Idle | State::PreQueue | State::Open | State::Closed | State::PassingEverybody => {
-                let opens = self.timetable.schedule.opens.filter(|opens| *opens > self.now);
-                let text = match opens {
-                    Some(opens) => format!("It opens at {}.", moment(opens)),
-                    None => "It opens soon.".to_owned(),
-                };
-                let place = match wait.position {
-                    0 => DRAWN,
-                    _ => "You have a place already, and need not do anything: this page looks again by itself.",
-                };
-                let told = [text.as_str(), place];
+                let (timetable, now) = (self.room.timetable()?, super::seconds(self.exchange));
+                let opens = timetable.schedule.opens.filter(|opens| *opens > now);
                 // Who waits here is seen to be here.
-                let pause = self.timetable.pause(self.now).map_or(LOOKED_AGAIN, |pause| pause.min(UNKNOWN)) + spread;
-                self.answer(&WAITING_ROOM_PRE_QUEUE, ("You are early", &told), Some(pause), |problem| {
-                    let problem = with_place(problem);
-                    match opens {
-                        Some(opens) => problem.member("opens_at", Moment::at(opens).to_string()),
-                        None => problem,
-                    }
+                let pause = timetable.pause(now).map_or(LOOKED_AGAIN, |pause| pause.min(UNKNOWN)) + spread;
+                self.answer(&WAITING_ROOM_PRE_QUEUE, admission, |problem| {
+                    with_pause(opening(placed(problem, wait), opens), pause.into())
                 })
             }
         }
@@ -110,31 +94,37 @@ impl Told<'_> {
     fn answer(
         &self,
         kind: &'static ProblemKind,
-        (heading, told): (&str, &[&str]),
-        pause: Option<u32>,
-        members: impl FnOnce(Problem) -> Problem,
-    ) -> Flow {
-        let retry = pause.map(HeaderValue::from);
+        admission: Admission,
+        complete: impl FnOnce(Problem) -> Problem,
+    ) -> Verdict {
         if !wants_page(self.exchange) {
-            let problem = members(Problem::new(kind));
-            return match retry {
-                Some(retry) => problem.header(RETRY_AFTER, retry).into(),
-                None => problem.into(),
-            };
+            return Ok(complete(Problem::new(kind)).into());
         }
-        let mut response = page::notice(self.title, heading, told, pause, kind.status);
-        if let Some(retry) = retry {
-            response.headers_mut().insert(RETRY_AFTER, retry);
-        }
-        Flow::Respond(Box::new(response))
+        self.shown(admission)
+    }
+
+    fn shown(&self, admission: Admission) -> Verdict {
+        let page = self.room.page(&super::visitor(self.exchange), admission, self.ticket)?;
+        Ok(Flow::Respond(Box::new(page.map(Body::from))))
     }
 }
 
-/// A moment as a page shows it.
-fn moment(seconds: u32) -> String {
-    let text = Moment::at(seconds).to_string();
-    let shown = text.trim_end_matches('Z').replace('T', " ");
-    format!("<time datetime=\"{text}\">{shown} UTC</time>")
+fn placed(problem: Problem, wait: Wait) -> Problem {
+    match wait.position {
+        0 => problem,
+        position => problem.member("position", position).member("ahead", wait.ahead),
+    }
+}
+
+fn opening(problem: Problem, opens: Option<u32>) -> Problem {
+    match opens {
+        Some(opens) => problem.member("opens_at", Moment::at(opens).to_string()),
+        None => problem,
+    }
+}
+
+fn with_pause(problem: Problem, seconds: u64) -> Problem {
+    problem.header(RETRY_AFTER, HeaderValue::from(seconds))
 }
 
 /// Seconds after which somebody looks again when nobody knows when anything happens.
@@ -143,7 +133,3 @@ const UNKNOWN: u32 = 60;
 const LOOKED_AGAIN: u32 = 15;
 /// Seconds over which those come again who are sent away until the same moment.
 const SPREAD: u64 = 5;
-
-/// What those are told who draw lots.
-const DRAWN: &str = "Places are drawn by lot among all who are here by then, so that it does not matter who came first. \
-You need not do anything: this page looks again by itself.";

@@ -9,7 +9,8 @@ use super::answer::{Failed, Kept, ok};
 use super::public::of_event;
 use super::question::Question;
 use crate::lottery::put_lot;
-use crate::{KeptRoom, PROOF_SCRIPT, Without};
+use crate::proof::SCRIPT;
+use crate::{KeptRoom, Without};
 
 type Answered = Result<Response<Bytes>, Failed>;
 
@@ -51,7 +52,7 @@ pub(super) fn challenge(room: &KeptRoom, question: &Question<'_>) -> Answered {
 
 /// What computes it in a browser.
 pub(super) fn proof_script() -> Response<Bytes> {
-    plain(PROOF_SCRIPT.to_owned(), "text/javascript; charset=utf-8")
+    plain(SCRIPT.to_owned(), "text/javascript; charset=utf-8")
 }
 
 fn plain(text: String, media_type: &'static str) -> Response<Bytes> {

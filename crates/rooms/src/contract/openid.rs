@@ -6,18 +6,19 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use waiting_room::RequestId;
+use waiting_room::{RequestId, Seconds};
 
 use super::answer::{Failed, Kept, ok, text};
 use super::public::{tokens, visitor};
 use super::question::{Question, decoded, pairs};
 use super::text::cleaned;
+use crate::proving::WITHOUT_PROOF;
 use crate::settings::OpenId;
-use crate::{KeptRoom, Wish};
+use crate::{Admission, Joiner, KeptRoom, Trouble, Wish};
 
 type Answered = Result<Response<Bytes>, Failed>;
 
@@ -46,8 +47,8 @@ pub(super) async fn jwks(room: &KeptRoom, question: &Question<'_>) -> Answered {
     Ok(ok(&json!({ "keys": keys }), Kept::Briefly))
 }
 
-/// Sends a browser to the page where people join.
-pub(super) fn authorize(room: &KeptRoom, question: &Question<'_>) -> Answered {
+/// Sends a browser to the page where people join, or has it wait here until it can be sent back.
+pub(super) async fn authorize(room: &KeptRoom, question: &Question<'_>) -> Answered {
     let (openid, settings) = (of(room)?, room.settings());
     let sent = |name: &str| question.parameter(name).unwrap_or_default();
     let [client, redirect, kind, scope] = ["client_id", "redirect_uri", "response_type", "scope"].map(sent);
@@ -59,19 +60,74 @@ pub(super) fn authorize(room: &KeptRoom, question: &Question<'_>) -> Answered {
     if !is(&client, &settings.event) || !is(&kind, "code") || !is(&scope, "openid") {
         return Err(bad_request());
     }
-    let mark = if openid.login.contains('?') { '&' } else { '?' };
-    let encoded = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
+    let state = sent("state");
+    let Some(login) = &openid.login else { return wait(room, question, (redirect, &state)).await };
     let location = format!(
-        "{}{mark}client_id={}&redirect_uri={}&response_type=code&state={}&scope=openid",
-        openid.login,
+        "{login}{mark}client_id={}&redirect_uri={}&response_type=code&state={}&scope=openid",
         encoded(&settings.event),
         encoded(redirect),
-        encoded(&sent("state")),
+        encoded(&state),
+        mark = mark(login),
     );
+    found(location)
+}
+
+/// Shows the room's page to who waits, and sends who need not wait any more back with a code.
+async fn wait(room: &KeptRoom, question: &Question<'_>, (redirect, state): (&str, &str)) -> Answered {
+    let visitor = question.onlooker();
+    let nonce = question.parameter("nonce");
+    if nonce.as_ref().is_some_and(|nonce| nonce.len() > LONGEST_NONCE) {
+        return Err(bad_request());
+    }
+    let ticket = room.shown(&visitor);
+    let shown = ticket.map(|ticket| ticket.id);
+    // A turn that was taken otherwise has tokens of another issuer.
+    let openid = of(room)?;
+    let is_another = room.look(|room| {
+        let token = shown.and_then(|id| room.token(id)).map(|(_, token)| token);
+        token.is_some_and(|token| room.issuer(&token) != Some(&openid.issuer))
+    })?;
+    let mut known = shown.filter(|_| !is_another);
+    if question.parameter(WITHOUT_PROOF).is_some() && !has_place(room, known, question.now)? {
+        known = Some(room.join_with(Joiner { client: question.client, ..Joiner::default() }, question.now).await?);
+    }
+    let joiner = Joiner { client: question.client, proof: room.proof(&visitor), ..Joiner::default() };
+    let admission = room.await_turn(known, question.now, joiner).await?;
+    let mut response = match admission {
+        Admission::In(id) => {
+            let code = room.tickets().code(room.name(), id, nonce.as_deref());
+            let state = if state.is_empty() { String::new() } else { format!("&state={}", encoded(state)) };
+            found(format!("{redirect}{}code={}{state}", mark(redirect), encoded(&code)))?
+        }
+        other => room.page(&visitor, other, ticket)?,
+    };
+    if let Admission::In(id) | Admission::Waits(id, _) | Admission::Held(id, ..) = admission
+        && shown != Some(id)
+        && let Some(cookie) = room.cookie(id, question.is_secure)
+    {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+fn has_place(room: &KeptRoom, known: Option<RequestId>, now: Seconds) -> Result<bool, Trouble> {
+    known.map_or(Ok(false), |id| room.has_place(id, now))
+}
+
+fn found(location: String) -> Answered {
     let mut response = text(StatusCode::FOUND, "");
     let location = HeaderValue::try_from(location).map_err(|_unfit| bad_request())?;
     response.headers_mut().insert(LOCATION, location);
     Ok(response)
+}
+
+/// What stands before the first parameter that is added to an address.
+fn mark(address: &str) -> char {
+    if address.contains('?') { '&' } else { '?' }
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 /// Gives a client the tokens for a code, once its turn has come.
@@ -97,10 +153,11 @@ pub(super) async fn token(room: &KeptRoom, question: &Question<'_>) -> Answered 
         return Err(bad_request());
     }
     let code = member("code").unwrap_or_default();
-    let id = visitor(room, &settings.event, &code).ok().flatten().ok_or_else(bad_request)?;
+    let (code, nonce) = room.tickets().read_code(room.name(), &code).ok_or_else(bad_request)?;
+    let id = visitor(room, &settings.event, code).ok().flatten().ok_or_else(bad_request)?;
     let wish = Wish { issuer: Some(openid.issuer.clone()), validity: None };
     let granted = room.take_turn(id, question.now, wish).await?.map_err(|_refusal| bad_request())?;
-    Ok(ok(&tokens(room, id, granted, question.now).await?, Kept::Never))
+    Ok(ok(&tokens(room, (id, granted), nonce, question.now).await?, Kept::Never))
 }
 
 /// Tells what an access token says. Only one that this room signed, and that is as the room knows it.
@@ -153,3 +210,5 @@ fn bad_request() -> Failed {
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// Characters of a nonce, which comes back in each code.
+const LONGEST_NONCE: usize = 255;

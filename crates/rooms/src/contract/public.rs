@@ -119,7 +119,7 @@ pub(super) async fn generate_token(room: &KeptRoom, question: &Question<'_>, sid
         Refusal::Ended => Failed::Said(StatusCode::GONE, "Token corresponding to request id has expired"),
         Refusal::Closed => CLOSED,
     })?;
-    Ok(ok(&tokens(room, id, granted, question.now).await?, Kept::Never))
+    Ok(ok(&tokens(room, (id, granted), None, question.now).await?, Kept::Never))
 }
 
 pub(super) async fn public_key(room: &KeptRoom, question: &Question<'_>) -> Answered {
@@ -240,11 +240,16 @@ fn nobody() -> Result<RequestId, Failed> {
 
 /// Three tokens that differ in what they are for only. Each costs a part of a millisecond, which no thread of traffic should
 /// wait for.
-pub(super) async fn tokens(room: &KeptRoom, id: RequestId, granted: Granted, now: u32) -> Result<Value, Failed> {
+pub(super) async fn tokens(
+    room: &KeptRoom,
+    (id, granted): (RequestId, Granted),
+    nonce: Option<String>,
+    now: u32,
+) -> Result<Value, Failed> {
     let (settings, signer) = (room.settings(), room.signer(u64::from(now)).await?);
     let Granted { position, token, issuer, when } = granted;
     let claims = move |of_use: &str| {
-        json!({
+        let mut claims = json!({
             "aud": &*settings.event,
             "exp": token.expires,
             "iat": token.issued,
@@ -253,8 +258,11 @@ pub(super) async fn tokens(room: &KeptRoom, id: RequestId, granted: Granted, now
             "queue_position": position,
             "sub": id.to_string(),
             "token_use": of_use,
-        })
-        .to_string()
+        });
+        if let (Some(nonce), "id", Some(members)) = (&nonce, of_use, claims.as_object_mut()) {
+            members.insert("nonce".to_owned(), nonce.as_str().into());
+        }
+        claims.to_string()
     };
     let signed = room.desk().work(move || {
         let sign = |of_use| signer.sign("JWT", &claims(of_use), u64::from(now));

@@ -12,12 +12,16 @@ use waiting_room::{Compatibility, RequestId, Seconds};
 
 use super::answer::Failed;
 use super::text::{after_id, cleaned};
-use crate::Settings;
+use crate::{Settings, Visitor};
 
 /// What was asked with, beside method and path.
 pub struct Question<'a> {
+    /// The path, with that of the API.
+    pub path: &'a str,
     /// The query, without its question mark.
     pub query: &'a str,
+    /// Whether it came by TLS.
+    pub is_secure: bool,
     /// The headers.
     pub headers: &'a HeaderMap,
     /// The body.
@@ -32,6 +36,12 @@ pub struct Question<'a> {
 pub(super) type Sent = Option<RequestId>;
 
 impl Question<'_> {
+    /// Who asks, as somebody who looks at a page.
+    pub(super) fn onlooker(&self) -> Visitor<'_> {
+        let Self { path, query, headers, is_secure, now, .. } = *self;
+        Visitor { headers, path, query, is_secure, now }
+    }
+
     /// The values of query parameters, all of which have to be there.
     pub(super) fn parameters<const N: usize>(&self, names: [&str; N]) -> Result<[Cow<'_, str>; N], Failed> {
         let values = names.map(|name| self.parameter(name));
@@ -122,7 +132,7 @@ pub(super) fn is_event(settings: &Arc<Settings>, event: &str) -> bool {
 }
 
 /// The id that a text is, if it is well-formed: none if it can be nobody's.
-pub(super) fn id(settings: &Arc<Settings>, text: &str) -> Option<Sent> {
+pub(super) fn id(settings: &Settings, text: &str) -> Option<Sent> {
     let text: Cow<'_, str> = cleaned(text);
     let rest = after_id(&text)?;
     if !rest.is_empty() && settings.rules.compatibility == Compatibility::Mended {

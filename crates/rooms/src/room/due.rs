@@ -7,6 +7,7 @@ use waiting_room::{Cause, Ending, Notice, Place, Position, RequestId, Rules, Sec
 use super::{Held, KeptRoom, Trouble};
 use crate::log::{NotKept, Written};
 use crate::settings::Inlet;
+use crate::tuning::in_force;
 
 /// Whose visits ended, as a site tells it.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +37,7 @@ impl KeptRoom {
             }
             // Who leaves while nobody can come in makes room for when that is over.
             let lets_in = matches!(held.room.state(), State::Open | State::Paused);
-            if let (Inlet::MaxSize(inlet), true) = (settings.inlet, lets_in) {
+            if let (Inlet::MaxSize(inlet), true) = (in_force(settings.inlet, &held.room), lets_in) {
                 let due = inlet.due(Notice { exited: left.exited, ended }, held.room.active(now));
                 if let Some(by) = due {
                     written = self.let_in(&mut held, by, now, &settings.rules)?.or(written);
@@ -60,12 +61,13 @@ impl KeptRoom {
         while let Some(event) = held.room.sweep(now, &settings.rules) {
             self.happen(&mut held, &event)?;
         }
-        if let (Inlet::Periodic(inlet), false) = (settings.inlet, self.is_alarmed.load(Ordering::Relaxed))
+        let inlet = in_force(settings.inlet, &held.room);
+        if let (Inlet::Periodic(inlet), false) = (inlet, self.is_alarmed.load(Ordering::Relaxed))
             && let Some(by) = inlet.due(&held.room, now)
         {
             self.let_in(&mut held, by.into(), now, &settings.rules)?;
         }
-        if let Inlet::Adaptive(inlet) = settings.inlet {
+        if let Inlet::Adaptive(inlet) = inlet {
             let Held { room, steering, .. } = &mut *held;
             let by = steering.step(&inlet, room, &self.gate.sensor);
             if by > 0 {
@@ -82,6 +84,7 @@ impl KeptRoom {
         }
         let counters = held.room.counters();
         drop(held);
+        self.history.lock().note(now, counters);
         let waits = self.waits.note(counters, now);
         self.watchers.tick(counters, &waits);
         Ok(())

@@ -99,7 +99,9 @@ async fn a_question_waits_for_rooms_that_are_about_to_come() {
     let next = open(&scene.folder);
     next.set([("sale".to_owned(), settings())]);
     let (headers, api) = (HeaderMap::new(), Api::new(next.named("sale").unwrap(), Side::Public));
-    let question = Question { query: "event_id=Sample", headers: &headers, body: &[], now: 1, client: None };
+    let (query, now) = ("event_id=Sample", 1);
+    let question =
+        Question { path: "/watch", query, is_secure: false, headers: &headers, body: &[], now, client: None };
     let asked = api.answer(crate::Operation::ServingNum, &question);
     let taken = async {
         tokio::task::yield_now().await;

@@ -13,7 +13,7 @@ fn provider() -> Settings {
         issuer: "https://wait.example/oidc".into(),
         client_secret: SECRET.into(),
         redirect_uris: vec!["https://shop.example/oauth2/idpresponse".to_owned()],
-        login: "https://web.example/login.html".into(),
+        login: Some("https://web.example/login.html".into()),
     };
     Settings { openid: Some(Arc::new(openid)), ..settings() }
 }
@@ -144,4 +144,72 @@ async fn a_room_that_is_no_provider_is_none() {
     for target in ["/.well-known/openid-configuration", "/.well-known/jwks.json", "/authorize", "/userInfo"] {
         assert_eq!(scene.openid(target, &[]).await.status, 400, "{target}");
     }
+}
+
+/// What a browser is sent back with.
+fn back(reply: &Reply) -> (String, String) {
+    let location = reply.header("location");
+    let query =
+        location.strip_prefix("https://shop.example/oauth2/idpresponse?code=").unwrap_or_else(|| panic!("{location}"));
+    let (code, state) = query.split_once("&state=").unwrap();
+    (code.to_owned(), state.to_owned())
+}
+
+/// The claims of a token.
+fn claims(token: &str) -> Value {
+    let claims = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn without_a_page_of_their_own_people_wait_at_authorize_and_the_nonce_of_the_client_comes_back() {
+    let mut settings = provider();
+    let openid = OpenId { login: None, ..OpenId::clone(settings.openid.as_ref().unwrap()) };
+    settings.openid = Some(Arc::new(openid));
+    let scene = Scene::with(settings);
+    let query = "client_id=Sample&redirect_uri=https%3A%2F%2Fshop.example%2Foauth2%2Fidpresponse&response_type=code&scope=openid";
+    let target = format!("/authorize?{query}&state=a%26b&nonce=n%2B1");
+    let page = scene.openid(&target, &[("accept-language", "de")]).await;
+    assert_eq!((page.status, page.header("content-type")), (503, "text/html; charset=utf-8"));
+    assert!(page.text.windows(28).any(|part| part == "<h1 data-v=\"heading\">Sie sin".as_bytes()));
+    let cookie = page.header("set-cookie").split(';').next().unwrap().to_owned();
+    assert!(page.header("set-cookie").ends_with("; HttpOnly; SameSite=Lax; Secure"));
+    scene.increment(1).await;
+
+    let sent_back = scene.openid(&target, &[("cookie", &cookie)]).await;
+    assert_eq!((sent_back.status, scene.room.counters().unwrap().queue), (302, 1));
+    let (code, state) = back(&sent_back);
+    assert_eq!(state, "a%26b");
+    assert_eq!(scene.room.counters().unwrap().tokens, 0, "the client takes the turn");
+    let form =
+        |code: &str| format!("client_id=Sample&client_secret={SECRET}&code={code}&grant_type=authorization_code");
+    let tokens = scene.exchange(&[], &form(&code)).await;
+    let of_id = claims(&tokens.text_of("id_token"));
+    assert_eq!((&of_id["nonce"], &of_id["iss"]), (&json!("n+1"), &json!("https://wait.example/oidc")));
+    assert_eq!(claims(&tokens.text_of("access_token")).get("nonce"), None);
+    let other = code.replacen('.', ".eA", 1);
+    assert_eq!(scene.exchange(&[], &form(&other)).await.status, 400, "nobody else says what the nonce is");
+
+    let long = scene.openid(&format!("{target}{}", "x".repeat(255)), &[("cookie", &cookie)]).await;
+    assert_eq!(long.status, 400);
+    let again = scene.openid(&target.replace("n%2B1", "2"), &[("cookie", &cookie)]).await;
+    let again = scene.exchange(&[], &form(&back(&again).0)).await;
+    assert_eq!(claims(&again.text_of("id_token"))["nonce"], "2");
+    let plain = scene.openid(&format!("/authorize?{query}&state=x"), &[("cookie", &cookie)]).await;
+    assert_eq!(back(&plain).0.len(), 36, "without a nonce the code is the request id");
+}
+
+#[tokio::test]
+async fn who_came_in_otherwise_joins_anew_for_a_client_which_takes_no_tokens_of_another_issuer() {
+    let mut settings = provider();
+    settings.openid = settings.openid.map(|openid| Arc::new(OpenId { login: None, ..OpenId::clone(&openid) }));
+    let scene = Scene::with(settings);
+    let id = scene.join().await;
+    scene.increment(2).await;
+    assert_eq!(scene.token(&id).await.status, 200);
+    let cookie = scene.room.cookie(id.parse().unwrap(), true).unwrap();
+    let cookie = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
+    let query = "client_id=Sample&redirect_uri=https%3A%2F%2Fshop.example%2Foauth2%2Fidpresponse&response_type=code&scope=openid&state=x";
+    let reply = scene.openid(&format!("/authorize?{query}"), &[("cookie", &cookie)]).await;
+    assert!(back(&reply).0 != id && reply.header("set-cookie").contains("vestibule-room-sale="));
 }

@@ -1,6 +1,8 @@
 //! `vestibule demo`: a gateway with everything that belongs to it, to be tried out.
 
 mod backend;
+mod crowd;
+mod shop;
 mod welcome;
 
 use std::fs;
@@ -10,6 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use admin::Token;
 use clap::Args;
 use control::{Configuration, Node, StartError};
 use partners::{NewApp, NewCompany, NewKey, SubscriptionState};
@@ -20,7 +23,7 @@ use crate::handover::{Passed, Succession};
 use crate::output::{self, FOUND, GOOD};
 use crate::serving::Serving;
 
-/// Starts a gateway with a sample backend, a partner and a key, and says what to try.
+/// Starts a gateway with a sample backend, a partner, a key and a shop with a waiting room, and says what to try.
 ///
 /// Everything is in a temporary folder, which is removed in the end. Ctrl-C stops it.
 #[derive(Args)]
@@ -72,8 +75,13 @@ async fn demonstrate(arguments: &Arguments) -> Result<(), Trouble> {
     let serving = Serving::start(configuration, Some(file.clone()), Passed::default(), Succession::Impossible).await?;
     let key = admit_partner(&serving.node).await?;
     let token = folder.path().join("data").join("admin.token");
-    say(&Welcome { gateway, admin, key: &key, document: &file, token: &token }.to_string())?;
+    let room = serving.node.keeping.as_ref().and_then(|keeping| keeping.rooms.named(welcome::ROOM));
+    let crowd = crowd::gather(room.ok_or("the demo has no waiting room")?);
+    let link = serving.console().and_then(|console| console.invite(&Token::text(&token).ok()?, seconds()));
+    let link = link.ok_or("nobody can sign in")?;
+    say(&Welcome { gateway, admin, key: &key, document: &file, token: &token, link: &link }.to_string())?;
     serving.until_stopped().await;
+    crowd.abort();
     let place = folder.path().to_owned();
     folder.close()?;
     say(&farewell(&place))
@@ -102,6 +110,11 @@ async fn admit_partner(node: &Node) -> Result<String, Trouble> {
     partners.subscribe(&app.id, &product, SubscriptionState::Approved).await?;
     let issued = partners.create_key(&app.id, NewKey::default()).await?;
     Ok(issued.secret.expose().to_owned())
+}
+
+/// Now, in seconds since 1970.
+fn seconds() -> u64 {
+    control::now().0 / 1_000_000
 }
 
 fn farewell(folder: &Path) -> String {

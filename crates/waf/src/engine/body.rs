@@ -19,7 +19,7 @@ impl Transaction {
             return None;
         }
         self.body_state = BodyState::Read;
-        self.epoch += 1;
+        self.fed();
         self.decode_path();
         if !self.control.request_body {
             self.body = Bytes::new();

@@ -10,11 +10,41 @@ use crate::variable::Variable;
 impl Transaction {
     /// The text that a template gives.
     pub(super) fn expand(&mut self, template: &Template, at: Option<RuleAt>) -> ValueId {
+        if let Some(known) = template.constant.and_then(|number| self.constants.get(number as usize)) {
+            return *known;
+        }
         if let Some(text) = template.constant() {
             return self.values.intern(text);
         }
         let text = self.expanded(template, at, <[u8]>::to_vec);
         self.values.intern(&text)
+    }
+
+    /// The same for a text that is only shown: nobody looks for it among values.
+    pub(super) fn compose(&mut self, template: &Template, at: RuleAt) -> ValueId {
+        if let Some(text) = template.constant() {
+            return self.values.intern(text);
+        }
+        let mut text = std::mem::take(&mut self.composed);
+        text.clear();
+        for part in &template.parts {
+            match part {
+                Part::Text(plain) => text.extend_from_slice(plain),
+                Part::Macro(target) if target.variable == Variable::MatchedVarName => {
+                    if let Some((found, _)) = self.last_match {
+                        self.write_name(&found, &mut text);
+                    }
+                }
+                Part::Macro(target) => {
+                    if let Some(value) = self.first(target, Some(at)) {
+                        text.extend_from_slice(self.values.bytes(value));
+                    }
+                }
+            }
+        }
+        let composed = self.values.append(&text);
+        self.composed = text;
+        composed
     }
 
     /// The text of an expression: what macros stand for means nothing but itself there.

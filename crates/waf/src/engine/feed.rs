@@ -40,13 +40,13 @@ impl Transaction {
         self.set(Variable::RemotePort, client.port().to_string().as_bytes());
         self.set(Variable::ServerAddr, server.ip().to_canonical().to_string().as_bytes());
         self.set(Variable::ServerPort, server.port().to_string().as_bytes());
-        self.epoch += 1;
+        self.fed();
     }
 
     /// The name of whoever was identified.
     pub fn user(&mut self, name: &[u8]) {
         self.set(Variable::RemoteUser, name);
-        self.epoch += 1;
+        self.fed();
     }
 
     /// The line that the request begins with: its parts, as they were sent. Without a protocol it is one of HTTP/0.9.
@@ -63,7 +63,7 @@ impl Transaction {
             self.set(Variable::QueryString, query);
             self.query(query);
         }
-        self.epoch += 1;
+        self.fed();
     }
 
     fn path(&mut self, path: &[u8], query: Option<&[u8]>) {
@@ -127,7 +127,7 @@ impl Transaction {
             let scheme = value.split(|byte| *byte == b' ').next().unwrap_or_default();
             self.set(Variable::AuthType, scheme);
         }
-        self.epoch += 1;
+        self.fed();
     }
 
     fn cookie(&mut self, header: &[u8]) {
@@ -170,7 +170,7 @@ impl Transaction {
     pub fn request_body(&mut self, body: Bytes) {
         self.body = body;
         self.body_state = BodyState::Awaited;
-        self.epoch += 1;
+        self.fed();
     }
 
     /// How many bytes of the request's body are looked at, as it stands now.

@@ -245,15 +245,28 @@ impl Transaction {
 
     /// The name that a match is known by, such as `ARGS:q`.
     pub(super) fn full_name(&mut self, found: &Found) -> ValueId {
+        if let Name::Whole(name) = found.name {
+            return name;
+        }
+        let mut full = std::mem::take(&mut self.scratch);
+        full.clear();
+        self.write_name(found, &mut full);
+        let name = self.values.intern(&full);
+        self.scratch = full;
+        name
+    }
+
+    /// Writes this name.
+    pub(super) fn write_name(&self, found: &Found, out: &mut Vec<u8>) {
         let name = match found.name {
-            Name::None | Name::Counted => return self.values.intern(found.variable.name().as_bytes()),
-            Name::Whole(name) => return name,
+            Name::None | Name::Counted => return out.extend_from_slice(found.variable.name().as_bytes()),
+            Name::Whole(name) => return out.extend_from_slice(self.values.bytes(name)),
             Name::Is(name) => self.values.bytes(name),
             Name::Slot(slot) => self.rules.slots.name(slot),
         };
-        let mut full = format!("{}:", found.variable.name()).into_bytes();
-        escape_into(name, &mut full);
-        self.values.intern(&full)
+        out.extend_from_slice(found.variable.name().as_bytes());
+        out.push(b':');
+        escape_into(name, out);
     }
 }
 

@@ -28,7 +28,7 @@ impl Transaction {
         self.set(Variable::Status, status.as_bytes());
         let line = [response.protocol, b" ", status.as_bytes(), b" ", response.reason].concat();
         self.set(Variable::StatusLine, &line);
-        self.epoch += 1;
+        self.fed();
     }
 
     /// A header of the answer.
@@ -39,7 +39,7 @@ impl Transaction {
             let kind = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
             self.set(Variable::ResponseContentType, kind);
         }
-        self.epoch += 1;
+        self.fed();
     }
 
     /// Whether phase 4 looks at the body of the answer, whose head is known.
@@ -74,7 +74,7 @@ impl Transaction {
         }
         let looked_at = body.get(..limit.min(body.len())).unwrap_or_default();
         self.set(Variable::ResponseBody, looked_at);
-        self.epoch += 1;
+        self.fed();
         Verdict::Pass
     }
 }

@@ -9,7 +9,7 @@ use super::state::{Evaluation, Found, Transaction};
 use crate::Phase;
 use crate::action::{Actions, Disruptive, Scope};
 use crate::operator::{Answer, Captures, Operator};
-use crate::prefilter::{Domain, Foreseen};
+use crate::prefilter::{Domain, Foreseen, Settled};
 use crate::rules::{Rule, RuleAt, Rules};
 use crate::settings::Engine;
 use crate::values::ValueId;
@@ -77,24 +77,48 @@ impl Transaction {
         let rules = Arc::clone(&self.rules);
         self.domain = if phase <= Phase::RequestBody { Domain::Request } else { Domain::Answer };
         self.matched_vars.clear();
+        let settled = self.settled(phase);
+        self.foresee_phase(&rules, phase, settled);
         let steps = &rules.program(phase).steps;
         let mut next = 0;
-        while let Some(step) = steps.get(next) {
-            next += 1;
+        while let Some((place, step)) = self.sieve.next(next).and_then(|place| Some((place, steps.get(place)?))) {
+            next = place + 1;
             if self.control.removed.contains(step.chain) {
                 continue;
             }
             match self.chain(&rules, step.chain, phase) {
                 Came::Matched => next = step.then as usize,
                 Came::Not => {}
-                Came::Interrupted => break,
+                Came::Interrupted => return self.leave(phase),
             }
             self.matched_vars.clear();
             let allowed = self.control.allowed.is_some() && phase != Phase::Logging;
             if allowed || self.control.engine == Engine::Off {
-                break;
+                return self.leave(phase);
             }
         }
+        if settled == Settled::Yes {
+            self.completed = Some(phase);
+        }
+        self.leave(phase)
+    }
+
+    /// Whether every phase before this one ran to its end, from the very beginning on.
+    fn settled(&mut self, phase: Phase) -> Settled {
+        let completed = self.completed.take();
+        let is_first = || self.variables.iter().all(Option::is_none) && self.others.is_empty();
+        let is_settled = match phase {
+            Phase::RequestHead => is_first(),
+            Phase::RequestBody => completed == Some(Phase::RequestHead),
+            Phase::ResponseHead => completed == Some(Phase::RequestBody),
+            Phase::ResponseBody => completed == Some(Phase::ResponseHead),
+            // Its rules are all taken for such that may run.
+            Phase::Logging => true,
+        };
+        if is_settled { Settled::Yes } else { Settled::No }
+    }
+
+    fn leave(&mut self, phase: Phase) -> Verdict {
         if self.control.allowed == Some(Scope::Phase) {
             self.control.allowed = None;
         }
@@ -124,12 +148,17 @@ impl Transaction {
         let Some(chain) = rules.chains.get(number as usize) else { return Came::Not };
         for (link, rule) in (0..).zip(&chain.links) {
             let at = RuleAt { chain: number, link };
-            let came = match self.foresee(rules, rule) {
+            let came = match self.foresee(rules, rule, at) {
                 Foreseen::No => Came::Not,
                 Foreseen::Gate(found) => {
                     self.last_match = Some((found, found.value));
                     self.records.push(Record { at, found, value: found.value, ending: Some(Ending::SILENT) });
                     Came::Matched
+                }
+                Foreseen::Holds(found) => {
+                    self.matched(&Asked { rules, rule, links: &chain.links, at, phase }, &found, found.value);
+                    let is_over = self.intervention.is_some() && phase != Phase::Logging;
+                    if is_over { Came::Interrupted } else { Came::Matched }
                 }
                 Foreseen::Perhaps => self.link(&Asked { rules, rule, links: &chain.links, at, phase }),
             };
@@ -242,8 +271,8 @@ impl Transaction {
     /// What the last rule of a chain leads to.
     fn end(&mut self, actions: &Actions, at: RuleAt, phase: Phase) -> Ending {
         let shown = actions.log || actions.audit_log;
-        let message = actions.message.as_ref().filter(|_| shown).map(|text| self.expand(text, Some(at)));
-        let data = actions.data.as_ref().filter(|_| shown).map(|text| self.expand(text, Some(at)));
+        let message = actions.message.as_ref().filter(|_| shown).map(|text| self.compose(text, at));
+        let data = actions.data.as_ref().filter(|_| shown).map(|text| self.compose(text, at));
         let interrupted =
             phase != Phase::Logging && self.control.engine == Engine::On && self.disrupt(actions, at, phase);
         Ending { message, data, log: actions.log, audit: actions.audit_log, interrupted }
@@ -278,10 +307,7 @@ impl Transaction {
             return;
         }
         for number in 0..crate::slots::Slots::CAPTURES {
-            let captured = captures.groups.get(number).map(|group| {
-                let text = self.values.bytes(value).get(group.clone()).unwrap_or_default().to_vec();
-                self.values.intern(&text)
-            });
+            let captured = captures.groups.get(number).map(|group| self.values.intern_part(value, group.clone()));
             if let Some(place) = self.variables.get_mut(number) {
                 *place = captured;
             }

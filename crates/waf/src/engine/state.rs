@@ -10,6 +10,7 @@ use super::kept::{Collection, Persistence};
 use super::matched::Record;
 use super::run::Intervention;
 use super::transform::Memo;
+use crate::Phase;
 use crate::action::{Audit, Initialised, Masked, Processor, Removal, Scope};
 use crate::chains::ChainSet;
 use crate::prefilter::{Domain, Sieve};
@@ -74,9 +75,15 @@ pub struct Transaction {
     pub(super) records: Vec<Record>,
     pub(super) masked: Vec<Masked>,
     pub(super) intervention: Option<Intervention>,
+    /// The phase that ran to its end last, if all before it did.
+    pub(super) completed: Option<Phase>,
     /// Grows whenever something is fed, so that what was worked out before is known to be old.
     pub(crate) epoch: u32,
+    /// The values of texts without macros in rules.
+    pub(super) constants: Box<[ValueId]>,
     pub(super) scratch: Vec<u8>,
+    /// A text that is put together, kept for its room.
+    pub(super) composed: Vec<u8>,
     /// The values of the rule that is asked, kept for its room.
     pub(super) found: Vec<Found>,
 }
@@ -162,10 +169,13 @@ impl Transaction {
     pub fn new(rules: Arc<Rules>, environment: Environment) -> Self {
         let control = Self::controls(&rules);
         let variables = vec![None; rules.slots.len()];
+        let mut values = Values::new();
+        let constants = rules.constants.iter().map(|text| values.intern(text)).collect();
+        values.stay();
         let mut transaction = Self {
             rules,
             environment,
-            values: Values::new(),
+            values,
             memo: Memo::default(),
             sieve: Sieve::default(),
             domain: Domain::Request,
@@ -190,8 +200,11 @@ impl Transaction {
             records: Vec::new(),
             masked: Vec::new(),
             intervention: None,
+            completed: None,
             epoch: 1,
+            constants,
             scratch: Vec::new(),
+            composed: Vec::new(),
             found: Vec::new(),
         };
         transaction.begin();
@@ -202,6 +215,7 @@ impl Transaction {
     #[must_use]
     pub fn renew(mut self, environment: Environment) -> Self {
         let fresh = Self::controls(&self.rules);
+        self.remember();
         self.environment = environment;
         self.values.clear();
         self.memo.clear();
@@ -227,9 +241,16 @@ impl Transaction {
         self.records.clear();
         self.masked.clear();
         self.intervention = None;
-        self.epoch = 1;
+        self.completed = None;
+        // What was worked out for transactions before is old.
+        self.fed();
         self.begin();
         self
+    }
+
+    /// Forgets what earlier transactions, whose room this one has, found out about values.
+    pub fn forget(&mut self) {
+        self.sieve.forget();
     }
 
     fn controls(rules: &Rules) -> Controls {
@@ -286,6 +307,11 @@ impl Transaction {
     pub fn env(&self, name: &str) -> Option<&[u8]> {
         let found = self.env.iter().find(|set| self.values.bytes(set.name) == name.as_bytes());
         found.map(|set| self.values.bytes(set.value))
+    }
+
+    /// Notes that something was fed.
+    pub(super) fn fed(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1).max(1);
     }
 
     pub(super) fn set(&mut self, variable: Variable, value: &[u8]) {

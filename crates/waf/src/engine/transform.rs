@@ -27,12 +27,12 @@ impl Transaction {
 
     /// What one transformation makes of a value.
     pub(super) fn step(&mut self, value: ValueId, transformation: Transformation) -> ValueId {
-        let Self { values, memo, scratch, environment, .. } = self;
+        let Self { values, memo, scratch, environment, sieve, .. } = self;
         if environment.evaluation == Evaluation::Plain {
             scratch.clear();
             return if transformation.apply(values.bytes(value), scratch) { values.intern(scratch) } else { value };
         }
-        if transformation.leaves(values.held(value), values.bytes(value).len()) {
+        if transformation.leaves(values.held(value), values.bytes(value)) {
             return value;
         }
         if let Some(result) = memo.results.get(&(value, transformation)) {
@@ -41,6 +41,9 @@ impl Transaction {
         scratch.clear();
         let result = if transformation.apply(values.bytes(value), scratch) { values.intern(scratch) } else { value };
         memo.results.insert((value, transformation), result);
+        if matches!(transformation, Transformation::Lowercase | Transformation::Uppercase) {
+            sieve.is_like(result, value);
+        }
         result
     }
 

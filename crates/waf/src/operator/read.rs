@@ -90,7 +90,7 @@ impl Operator {
     pub(crate) fn shown(&self) -> String {
         let cut = |text: &str| text.chars().take(SHOWN).collect::<String>();
         match self {
-            Self::Matches(matcher) => format!("@rx {}", cut(matcher.regex.as_str())),
+            Self::Matches(matcher) => format!("@rx {}", cut(matcher.search.text())),
             Self::MatchesTemplate(template) => format!("@rx {}", cut(&template.shown())),
             Self::Phrases(phrases) => format!("@pm ({} phrases)", phrases.all().len()),
             Self::Compare(comparison, template) => format!("@{} {}", comparison.name(), template.shown()),
@@ -154,8 +154,8 @@ fn expression(text: &Text, context: &mut Context, global: bool) -> Result<Operat
     if names_variable {
         return Template::read(text, context).map(Operator::MatchesTemplate);
     }
-    match pattern::compile(text.bytes()) {
-        Ok(regex) => Ok(Operator::Matches(Box::new(Matcher { regex, global }))),
+    match pattern::Search::compile(text.bytes()) {
+        Ok(search) => Ok(Operator::Matches(Box::new(Matcher { search, global }))),
         Err(what) => match pattern::needs_backtracking(&what) {
             // It never holds.
             Some(why) => context.refuse(text, "this expression", why).map(|()| Operator::Never),

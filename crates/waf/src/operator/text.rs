@@ -1,7 +1,7 @@
 //! Comparisons that need more than a line.
 
 use super::{Answer, Captures, Matcher};
-use crate::pattern;
+use crate::pattern::Search;
 
 /// The number at the beginning of a text, as `atoi` reads it: 0 if there is none.
 pub(crate) fn integer(text: &[u8]) -> i64 {
@@ -36,8 +36,8 @@ pub(super) fn contains_word(text: &[u8], word: &[u8]) -> bool {
 /// It is compiled for this one value: whoever writes such a rule pays for it on each request. What the value of a macro
 /// means to an expression was taken away when it was expanded.
 pub(super) fn matches_expanded(pattern: &[u8], value: &[u8], captures: Option<&mut Captures>) -> Answer {
-    match pattern::compile(pattern) {
-        Ok(regex) => super::matches(&Matcher { regex, global: false }, value, captures).into(),
+    match Search::compile(pattern) {
+        Ok(search) => super::matches(&Matcher { search, global: false }, value, captures).into(),
         Err(_) => Answer::No,
     }
 }

@@ -1,36 +1,89 @@
 //! What a transaction knows of its values: of which operators they are candidates.
 
-use hashbrown::HashMap;
 use payload::ByteSet;
 use smallvec::{SmallVec, smallvec};
 
-use super::scan::{NONE, ROW, Row, add};
-use super::{Detector, Foreseen, Group, NumberTest, Probe, Test};
+use super::memory::Memory;
+use super::plan::{self, Planned};
+use super::{Detector, Foreseen, NumberTest, Part, Probe, Span, Test};
+use crate::Phase;
 use crate::engine::{Evaluation, Found, Name, Transaction};
 use crate::operator::{Answer, integer};
 use crate::rules::{Rule, RuleAt, Rules};
+use crate::template::Template;
 use crate::values::ValueId;
 use crate::variable::Variable;
+use payload::candidates::{NONE, ROW, Row, add, both};
 
 /// What is known of the values of a transaction.
 #[derive(Debug, Default)]
 pub(crate) struct Sieve {
-    /// By value: where its candidates begin, or [`NOWHERE`] if it was not scanned yet.
-    places: Vec<u32>,
-    candidates: Vec<Row>,
-    /// By list of targets, and by group.
-    lists: Vec<Gathered>,
-    groups: Vec<Gathered>,
-    /// What operators hold perhaps for some value of a list or a group.
+    /// By step of the phase that runs: whether it is asked.
+    pending: Vec<u64>,
+    /// By value: what is known of it.
+    pub(super) known: Vec<Of>,
+    /// The operators that values are candidates of, and those whose texts they have, one value after another.
+    pub(super) candidates: Vec<Row>,
+    pub(super) met: Vec<Row>,
+    /// By atom, and by part.
+    atoms: Vec<Gathered>,
+    parts: Vec<Gathered>,
+    /// What operators hold perhaps for some value of an atom or a part.
     together: Vec<Row>,
-    /// The values of lists and groups, one after another.
+    /// The values of atoms and parts, one after another.
     values: Vec<ValueId>,
-    /// By value: the last list that it was put into.
+    /// By value: the last atom that it was put into.
     seen: Vec<u32>,
     round: u32,
-    /// What the two detectors said of a value.
-    detected: HashMap<(ValueId, Detector), bool>,
     found: Vec<Found>,
+    pub(super) scratch: Vec<u8>,
+    /// What earlier transactions found out, and values about which this one found out more.
+    pub(super) memory: Memory,
+    pub(super) learned: Vec<ValueId>,
+}
+
+/// Whether what is in `TX` comes from nothing but rules that ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    Yes,
+    No,
+}
+
+/// What is known of a value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Of {
+    /// Where its candidates begin, or [`NOWHERE`] if it was not looked at yet.
+    pub(super) place: u32,
+    /// The value that it is in small letters, or itself.
+    pub(super) like: Option<ValueId>,
+    /// Whether texts were looked for in it, by this transaction or one before.
+    pub(super) searched: bool,
+    /// Whether it is known which ones it has.
+    pub(super) has_met: bool,
+    /// Whether it is among those that were learned about.
+    pub(super) learned: bool,
+    /// How many operators that need texts were asked about it all the same.
+    pub(super) asked: u8,
+    pub(super) detected: Detected,
+}
+
+impl Of {
+    const NOTHING: Self = Self {
+        place: NOWHERE,
+        like: None,
+        searched: false,
+        has_met: false,
+        learned: false,
+        asked: 0,
+        detected: Detected { sqli: None, xss: None },
+    };
+}
+
+/// What the two detectors said of a value, if they were asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Detected {
+    sqli: Option<bool>,
+    xss: Option<bool>,
 }
 
 /// Values that several rules look at.
@@ -50,64 +103,198 @@ struct Gathered {
 impl Sieve {
     /// Forgets everything but the room it took.
     pub(crate) fn clear(&mut self) {
-        self.places.clear();
+        self.known.clear();
         self.candidates.clear();
-        self.lists.fill(Gathered::default());
-        self.groups.fill(Gathered::default());
+        self.met.clear();
         self.together.clear();
         self.values.clear();
         self.seen.clear();
         self.round = 0;
-        self.detected.clear();
+        self.learned.clear();
+    }
+
+    pub(super) fn of(&self, value: ValueId) -> Of {
+        self.known.get(value.index()).copied().unwrap_or(Of::NOTHING)
+    }
+
+    pub(super) fn of_mut(&mut self, value: ValueId) -> &mut Of {
+        if self.known.len() <= value.index() {
+            self.known.resize(value.index() + 1, Of::NOTHING);
+        }
+        // It is long enough now.
+        #[expect(clippy::indexing_slicing, reason = "the list was made long enough")]
+        &mut self.known[value.index()]
+    }
+
+    /// Notes that something was found out about a value.
+    pub(super) fn learn(&mut self, value: ValueId) {
+        let of = self.of_mut(value);
+        if !std::mem::replace(&mut of.learned, true) {
+            self.learned.push(value);
+        }
+    }
+
+    /// Notes that a value is another one in small letters: both have the same texts.
+    pub(crate) fn is_like(&mut self, value: ValueId, other: ValueId) {
+        let root = self.of(other).like.unwrap_or(other);
+        if value != root {
+            self.of_mut(value).like = Some(root);
+        }
+    }
+
+    /// Forgets what earlier transactions found out.
+    pub(crate) fn forget(&mut self) {
+        self.memory.clear();
     }
 
     fn value(&self, at: u32) -> ValueId {
         self.values.get(at as usize).copied().unwrap_or_default()
     }
+
+    /// The first step from one on that is asked.
+    pub(crate) fn next(&self, from: usize) -> Option<usize> {
+        plan::next(&self.pending, from)
+    }
 }
 
 impl Transaction {
-    /// What is known of a rule before it is asked.
-    pub(crate) fn foresee(&mut self, rules: &Rules, rule: &Rule) -> Foreseen {
+    /// Works out which rules of a phase are asked.
+    ///
+    /// `settled` says that nothing but its rules decided what is in `TX`, which the plan relies on.
+    pub(crate) fn foresee_phase(&mut self, rules: &Rules, phase: Phase, settled: Settled) {
+        let Some(plan) = rules.index.plans.get(phase as usize) else { return };
+        self.sieve.pending.clear();
+        if self.environment.evaluation == Evaluation::Plain || settled == Settled::No {
+            self.sieve.pending.resize(plan.always.len(), u64::MAX);
+            return;
+        }
+        self.sieve.pending.extend_from_slice(&plan.always);
+        for (atom, ways) in &plan.atoms {
+            let atom = self.atom(rules, *atom as usize);
+            if atom.start == atom.end {
+                continue;
+            }
+            for planned in ways {
+                let part = self.part(rules, planned.part as usize);
+                self.foresee_part(rules, planned, &part);
+            }
+        }
+    }
+
+    /// Marks the rules that may match a value of a part.
+    fn foresee_part(&mut self, rules: &Rules, planned: &Planned, part: &Gathered) {
+        for (number, wanted) in planned.wanted.iter().enumerate() {
+            let together = self.sieve.together.get(part.together as usize + number).unwrap_or(&NONE);
+            let mut hit = both(wanted, together);
+            if hit == NONE {
+                continue;
+            }
+            let textual = rules.index.scanner.textual(self.domain).get(number).map_or(NONE, |all| both(all, wanted));
+            if both(&hit, &textual) != NONE {
+                hit = both(wanted, &self.searched_together(rules, part, number, &textual));
+            }
+            for (place, word) in hit.into_iter().enumerate() {
+                let mut word = word;
+                while word != 0 {
+                    let probe = number * ROW + place * 64 + word.trailing_zeros() as usize;
+                    word &= word - 1;
+                    self.foresee_probe(rules, planned, part, Probe(super::number(probe)));
+                }
+            }
+        }
+        for (detector, step) in &planned.detecting {
+            if self.any_detects(part, *detector) {
+                plan::mark(&mut self.sieve.pending, *step);
+            }
+        }
+    }
+
+    /// A row of what values of a part are candidates of, once texts were looked for where that matters.
+    fn searched_together(&mut self, rules: &Rules, part: &Gathered, number: usize, textual: &Row) -> Row {
+        let mut together = NONE;
+        let lists = rules.index.scanner.lists().get(number).unwrap_or(&NONE);
+        for at in part.start..part.end {
+            let value = self.sieve.value(at);
+            let place = self.scanned(rules, value) + number;
+            let row = self.sieve.candidates.get(place).unwrap_or(&NONE);
+            let needed = both(row, textual);
+            if needed != NONE {
+                let asked: u32 = needed.iter().map(|word| word.count_ones()).sum();
+                if u32::from(self.sieve.of(value).asked) + asked > DIRECTLY || both(&needed, lists) != NONE {
+                    self.search(rules, value);
+                }
+            }
+            add(&mut together, self.sieve.candidates.get(place).unwrap_or(&NONE));
+        }
+        together
+    }
+
+    fn foresee_probe(&mut self, rules: &Rules, planned: &Planned, part: &Gathered, probe: Probe) {
+        let first = planned.asking(probe).next();
+        let head = first.and_then(|(_, chain)| rules.chains.get(chain as usize)?.links.first());
+        if head.is_some_and(|rule| self.any_holds(rules, rule, part, probe)) {
+            for (step, _) in planned.asking(probe) {
+                plan::mark(&mut self.sieve.pending, step);
+            }
+        }
+    }
+
+    /// What is known of a rule before it is asked. Of the first one of a chain, all was found out before the phase.
+    pub(crate) fn foresee(&mut self, rules: &Rules, rule: &Rule, at: RuleAt) -> Foreseen {
         if self.environment.evaluation == Evaluation::Plain {
             return Foreseen::Perhaps;
         }
-        let may = match rules.index.test(rule) {
+        let may = match *rules.index.test(rule) {
+            Test::Number(test) => return self.compares(&test, at),
             Test::None => true,
-            Test::Number(test) => return self.compares(&test),
-            Test::Sieved { group, probe } => self.group_holds(rules, rule, group as usize, probe),
-            Test::Detected { group, detector } => self.group_detects(rules, group as usize, detector),
+            Test::Sieved { .. } | Test::Detected { .. } if at.is_head() => true,
+            Test::Sieved { span, probe } => {
+                self.any_part(rules, span, |this, part| this.any_holds(rules, rule, part, probe))
+            }
+            Test::Detected { span, detector } => {
+                self.any_part(rules, span, |this, part| this.any_detects(part, detector))
+            }
         };
         if may { Foreseen::Perhaps } else { Foreseen::No }
     }
 
-    fn compares(&self, test: &NumberTest) -> Foreseen {
+    fn any_part(&mut self, rules: &Rules, span: Span, holds: impl Fn(&mut Self, &Gathered) -> bool) -> bool {
+        let parts = rules.index.spans.get(span.start as usize..span.end as usize).unwrap_or_default();
+        parts.iter().any(|part| {
+            let part = self.part(rules, *part as usize);
+            holds(self, &part)
+        })
+    }
+
+    fn compares(&mut self, test: &NumberTest, at: RuleAt) -> Foreseen {
         let present = self.variables.get(test.slot.0 as usize).copied().flatten();
         let number = match (present, test.counted) {
             (present, true) => i64::from(present.is_some()),
             (Some(value), false) => integer(self.values.bytes(value)),
             (None, false) => return Foreseen::No,
         };
-        match present {
-            _ if test.comparison.holds(number, test.number) == test.negated => Foreseen::No,
-            Some(value) if test.is_gate && !test.counted && self.control.removals.is_empty() => {
-                Foreseen::Gate(Found { variable: Variable::Tx, name: Name::Slot(test.slot), value })
-            }
-            _ => Foreseen::Perhaps,
+        if test.comparison.holds(number, test.number) == test.negated {
+            return Foreseen::No;
         }
+        let loses_targets = self.control.removals.iter().any(|removal| removal.chains.contains(at.chain));
+        if loses_targets {
+            return Foreseen::Perhaps;
+        }
+        let found = if let Some(value) = present.filter(|_| !test.counted) {
+            Found { variable: Variable::Tx, name: Name::Slot(test.slot), value }
+        } else {
+            let value = self.values.intern_number(u64::from(present.is_some()));
+            Found { variable: Variable::Tx, name: Name::Counted, value }
+        };
+        if test.is_gate { Foreseen::Gate(found) } else { Foreseen::Holds(found) }
     }
 
-    /// Whether an operator holds for a value of a group.
-    fn group_holds(&mut self, rules: &Rules, rule: &Rule, group: usize, probe: Probe) -> bool {
-        let group = self.group(rules, group);
-        if !self.sieve.together.get(group.together as usize..).is_some_and(|rows| has(rows, probe)) {
+    /// Whether an operator holds for a value of a part.
+    fn any_holds(&mut self, rules: &Rules, rule: &Rule, part: &Gathered, probe: Probe) -> bool {
+        if !self.sieve.together.get(part.together as usize..).is_some_and(|rows| has(rows, probe)) {
             return false;
         }
-        // Some operators are only looked at one value at a time.
-        if rule.operator.template().is_some() {
-            return true;
-        }
-        (group.start..group.end).any(|at| {
+        (part.start..part.end).any(|at| {
             let value = self.sieve.value(at);
             self.holds(rules, rule, value, probe)
         })
@@ -115,86 +302,95 @@ impl Transaction {
 
     /// Whether an operator holds for a value, if that is a candidate; remembers if it does not.
     fn holds(&mut self, rules: &Rules, rule: &Rule, value: ValueId, probe: Probe) -> bool {
-        let place = self.scanned(rules, value);
-        if !self.sieve.candidates.get(place..).is_some_and(|candidates| has(candidates, probe)) {
+        if !self.is_candidate(rules, value, probe) {
             return false;
         }
-        let holds = rule.operator.ask(self.values.bytes(value), b"", None) == Answer::Yes;
+        // Only operators without macros are sieved for.
+        let parameter = rule.operator.template().and_then(Template::constant).unwrap_or_default();
+        let holds = rule.operator.ask(self.values.bytes(value), parameter, None) == Answer::Yes;
         if !holds {
             self.does_not_hold(rules, rule, value);
         }
         holds
     }
 
-    fn group_detects(&mut self, rules: &Rules, group: usize, detector: Detector) -> bool {
-        let group = self.group(rules, group);
-        (group.start..group.end).any(|at| {
+    fn any_detects(&mut self, part: &Gathered, detector: Detector) -> bool {
+        (part.start..part.end).any(|at| {
             let value = self.sieve.value(at);
             self.detects(value, detector)
         })
     }
 
-    fn detects(&mut self, value: ValueId, detector: Detector) -> bool {
-        if let Some(found) = self.sieve.detected.get(&(value, detector)) {
-            return *found;
+    pub(super) fn detects(&mut self, value: ValueId, detector: Detector) -> bool {
+        let detected = self.sieve.of(value).detected;
+        let known = match detector {
+            Detector::Sqli => detected.sqli,
+            Detector::Xss => detected.xss,
+        };
+        if let Some(known) = known {
+            return known;
         }
         let bytes = self.values.bytes(value);
         let found = match detector {
             Detector::Sqli => payload::sqli(bytes).is_some(),
             Detector::Xss => payload::xss(bytes),
         };
-        self.sieve.detected.insert((value, detector), found);
+        self.sieve.learn(value);
+        let detected = &mut self.sieve.of_mut(value).detected;
+        match detector {
+            Detector::Sqli => detected.sqli = Some(found),
+            Detector::Xss => detected.xss = Some(found),
+        }
         found
     }
 
-    /// What rules of a group see, and what that is a candidate of.
-    fn group(&mut self, rules: &Rules, at: usize) -> Gathered {
+    /// What rules see of a variable, and what that is a candidate of.
+    fn part(&mut self, rules: &Rules, at: usize) -> Gathered {
         let index = &rules.index;
-        if self.sieve.groups.len() < index.groups.len() {
-            self.sieve.groups.resize(index.groups.len(), Gathered::default());
-            self.sieve.lists.resize(index.lists.len(), Gathered::default());
+        if self.sieve.parts.len() < index.parts.len() {
+            self.sieve.parts.resize(index.parts.len(), Gathered::default());
+            self.sieve.atoms.resize(index.atoms.len(), Gathered::default());
         }
-        if let Some(known) = self.sieve.groups.get(at).filter(|known| known.when == self.epoch) {
+        if let Some(known) = self.sieve.parts.get(at).filter(|known| known.when == self.epoch) {
             return *known;
         }
-        let Some(group) = index.groups.get(at) else { return Gathered::default() };
-        let list = self.list(rules, group.list as usize);
-        let has_empty = (list.start..list.end).any(|at| self.sieve.value(at) == ValueId::EMPTY);
-        // Most values are left as they are by all transformations of a group.
-        let may_change = group.may_change.meets(&list.held) || (group.may_change_empty && has_empty);
-        let gathered = if may_change { self.transform_list(rules, group, &list) } else { list };
-        if let Some(place) = self.sieve.groups.get_mut(at) {
+        let Some(part) = index.parts.get(at) else { return Gathered::default() };
+        let atom = self.atom(rules, part.atom as usize);
+        let has_empty = || (atom.start..atom.end).any(|at| self.sieve.value(at) == ValueId::EMPTY);
+        // Most values are left as they are by all transformations.
+        let may_change = part.may_change.meets(&atom.held) || (part.may_change_empty && has_empty());
+        let gathered = if may_change { self.transform(rules, part, &atom) } else { atom };
+        if let Some(place) = self.sieve.parts.get_mut(at) {
             *place = gathered;
         }
         gathered
     }
 
-    fn transform_list(&mut self, rules: &Rules, group: &Group, list: &Gathered) -> Gathered {
+    fn transform(&mut self, rules: &Rules, part: &Part, atom: &Gathered) -> Gathered {
         let start = self.sieve.values.len();
-        for at in list.start..list.end {
+        for at in atom.start..atom.end {
             let value = self.sieve.value(at);
-            if !group.may_change.meets(self.values.held(value)) && (value != ValueId::EMPTY || !group.may_change_empty)
-            {
+            if !part.may_change.meets(self.values.held(value)) && (value != ValueId::EMPTY || !part.may_change_empty) {
                 self.sieve.values.push(value);
-            } else if group.multi_match {
-                let stages = self.stages(value, &group.transformations);
+            } else if part.multi_match {
+                let stages = self.stages(value, &part.transformations);
                 self.sieve.values.extend(stages);
             } else {
-                let last = self.transformed(value, &group.transformations);
+                let last = self.transformed(value, &part.transformations);
                 self.sieve.values.push(last);
             }
         }
         self.put_together(rules, start)
     }
 
-    /// The values that a list of targets gives, each once, and what they are candidates of.
-    fn list(&mut self, rules: &Rules, at: usize) -> Gathered {
-        if let Some(known) = self.sieve.lists.get(at).filter(|known| known.when == self.epoch) {
+    /// The values of a variable, each once, and what they are candidates of.
+    fn atom(&mut self, rules: &Rules, at: usize) -> Gathered {
+        if let Some(known) = self.sieve.atoms.get(at).filter(|known| known.when == self.epoch) {
             return *known;
         }
         let mut found = std::mem::take(&mut self.sieve.found);
         found.clear();
-        let targets = rules.index.lists.get(at).map(Vec::as_slice).unwrap_or_default();
+        let targets = rules.index.atoms.get(at).map(Vec::as_slice).unwrap_or_default();
         self.gather(targets, RuleAt::NOWHERE, &mut found);
         let sieve = &mut self.sieve;
         sieve.round += 1;
@@ -208,7 +404,7 @@ impl Transaction {
         }
         sieve.found = found;
         let gathered = self.put_together(rules, start);
-        if let Some(place) = self.sieve.lists.get_mut(at) {
+        if let Some(place) = self.sieve.atoms.get_mut(at) {
             *place = gathered;
         }
         gathered
@@ -234,59 +430,16 @@ impl Transaction {
         self.sieve.together.extend_from_slice(&together);
         Gathered { when: self.epoch, start: number(start), end: number(end), together: place, held }
     }
-
-    /// Where the candidates of a value begin; it is scanned if it was not yet.
-    fn scanned(&mut self, rules: &Rules, value: ValueId) -> usize {
-        match self.sieve.places.get(value.index()) {
-            Some(place) if *place != NOWHERE => *place as usize,
-            _ => self.scan(rules, value),
-        }
-    }
-
-    fn scan(&mut self, rules: &Rules, value: ValueId) -> usize {
-        let scanner = &rules.index.scanner;
-        let start = self.sieve.candidates.len();
-        self.sieve.candidates.resize(start + scanner.rows(), NONE);
-        if let Some(candidates) = self.sieve.candidates.get_mut(start..) {
-            scanner.scan(self.values.bytes(value), self.values.held(value), self.domain, candidates);
-        }
-        if self.sieve.places.len() <= value.index() {
-            self.sieve.places.resize(self.values.len().max(value.index() + 1), NOWHERE);
-        }
-        if let Some(place) = self.sieve.places.get_mut(value.index()) {
-            *place = u32::try_from(start).unwrap_or(NOWHERE);
-        }
-        start
-    }
-
-    /// Whether an operator may hold for a value.
-    pub(crate) fn can_match(&mut self, rules: &Rules, rule: &Rule, value: ValueId) -> bool {
-        if let Some(probe) = rules.index.probe(rule) {
-            let start = self.scanned(rules, value);
-            return self.sieve.candidates.get(start..).is_some_and(|candidates| has(candidates, probe));
-        }
-        match Detector::of(&rule.operator) {
-            Some(detector) => self.detects(value, detector) != rule.negated,
-            None => true,
-        }
-    }
-
-    /// Remembers that an operator does not hold for a value, so that it is not asked again.
-    pub(crate) fn does_not_hold(&mut self, rules: &Rules, rule: &Rule, value: ValueId) {
-        let Some(Probe(number)) = rules.index.probe(rule) else { return };
-        let place = self.scanned(rules, value) + number as usize / ROW;
-        let row = self.sieve.candidates.get_mut(place);
-        if let Some(word) = row.and_then(|row| row.get_mut(number as usize % ROW / 64)) {
-            *word &= !(1 << (number % 64));
-        }
-    }
 }
 
-fn has(candidates: &[Row], Probe(number): Probe) -> bool {
+pub(super) fn has(candidates: &[Row], Probe(number): Probe) -> bool {
     let number = number as usize;
     let word = candidates.get(number / ROW).and_then(|row| row.get(number % ROW / 64));
     word.is_some_and(|word| word >> (number % 64) & 1 == 1)
 }
 
 /// No place.
-const NOWHERE: u32 = u32::MAX;
+pub(super) const NOWHERE: u32 = u32::MAX;
+
+/// So many operators are asked about a value before texts are looked for in it.
+pub(super) const DIRECTLY: u32 = 4;

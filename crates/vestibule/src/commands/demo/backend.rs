@@ -55,6 +55,7 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
         Some(_) => not_allowed(),
         None => match path {
             "" => page(),
+            "/shop" => with(StatusCode::OK, "text/html; charset=utf-8", super::shop::PAGE.to_owned()),
             "/slow" => {
                 tokio::time::sleep(SLOW).await;
                 json(StatusCode::OK, &json!({ "took_seconds": SLOW.as_secs() }))
@@ -118,6 +119,7 @@ const PAGE: &str = r#"<!doctype html>
 <ul>
   <li><a href="/echo">/echo</a> shows the request as the backend sees it.</li>
   <li><a href="/slow">/slow</a> takes two seconds.</li>
+  <li><a href="/shop">/shop</a> is a shop that many want to visit. There is a waiting room.</li>
   <li><a href="/orders">/orders</a> is refused here: it needs a key. The terminal shows <code>curl</code> lines with one.</li>
 </ul>
 </html>

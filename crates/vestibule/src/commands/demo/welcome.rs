@@ -8,6 +8,8 @@ use std::path::Path;
 pub(super) const COMPANY: &str = "acme";
 pub(super) const APP: &str = "shop";
 pub(super) const PRODUCT: &str = "trial";
+/// The waiting room of the shop.
+pub(super) const ROOM: &str = "sale";
 
 /// What the demo begins with.
 pub(super) struct Welcome<'a> {
@@ -16,6 +18,8 @@ pub(super) struct Welcome<'a> {
     pub(super) key: &'a str,
     pub(super) document: &'a Path,
     pub(super) token: &'a Path,
+    /// By which one signs in to the page of operators.
+    pub(super) link: &'a str,
 }
 
 /// A document like one that an operator would write.
@@ -46,6 +50,18 @@ apis:
     match: [{{path: {{exact: /}}}}, {{path: /echo}}, {{path: /slow}}]
     upstream: sample
 
+  # A few people are let in at a time; the others wait in line.
+  shop:
+    match: {{path: /shop}}
+    upstream: sample
+    policies:
+      - waiting-room: {{room: {ROOM}}}
+
+rooms:
+  {ROOM}:
+    page: {{title: Umbrella sale}}
+    inlet: {{periodic: {{by: 1, every: 3s}}}}
+
 products:
   {PRODUCT}:
     operations: ["orders: * /**"]
@@ -60,7 +76,7 @@ shutdown: {{drain: 2s}}
 
 impl fmt::Display for Welcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { gateway, admin, key, document, token } = self;
+        let Self { gateway, admin, key, document, token, link } = self;
         let (document, token) = (document.display(), token.display());
         write!(
             f,
@@ -85,6 +101,13 @@ Try, in another terminal:
 
   # Each call was counted.
   curl -s -H "authorization: Bearer $(cat {token})" 'http://{admin}/usage?by=company,app,operation,status'
+
+And in a browser:
+
+  http://localhost:{port}/shop    a shop that lets in one visitor every three seconds: a minute in line with a
+                                simulated crowd. Reload, close, come back: the place is kept
+  http://{admin}{link}
+                                where its operator sees and changes that. The link is good once, within an hour
 
 Ctrl-C stops it.
 "#,

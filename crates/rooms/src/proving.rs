@@ -5,19 +5,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use http::{HeaderValue, Response, StatusCode, Uri};
-use pipeline::Body;
-use rooms::{PROOF_SCRIPT, Without, Work};
+use http::{HeaderValue, Response, StatusCode};
 
-use super::entrance::JOIN;
+use crate::proof::{SCRIPT, Without, Work};
+use crate::sight::Visitor;
+
+/// The parameter of an address by which somebody joins without a proof of work.
+pub const WITHOUT_PROOF: &str = "room-join";
 
 /// The page, for whoever asked for this address: the proof is to be in a cookie of this name.
-pub(super) fn page(uri: &Uri, cookie: &str, challenge: &str, work: Work) -> Response<Body> {
+pub(crate) fn page(visitor: &Visitor<'_>, cookie: &str, challenge: &str, work: Work) -> Response<Bytes> {
     let instead = match work.without {
-        Without::SlowLane => without(uri),
+        Without::SlowLane => without(visitor.path, visitor.query),
         Without::Refused => "<noscript><p>This page needs scripts.</p></noscript>".to_owned(),
     };
-    let script = format!("{PROOF_SCRIPT}{LEADS_ON}");
+    let script = format!("{SCRIPT}{LEADS_ON}");
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -30,7 +32,7 @@ pub(super) fn page(uri: &Uri, cookie: &str, challenge: &str, work: Work) -> Resp
          <script>{script}</script>\n</body>\n</html>\n",
         difficulty = work.difficulty,
     );
-    let mut response = Response::new(Body::from(Bytes::from(page)));
+    let mut response = Response::new(Bytes::from(page));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -47,15 +49,15 @@ pub(super) fn page(uri: &Uri, cookie: &str, challenge: &str, work: Work) -> Resp
 }
 
 /// The way for those who cannot compute, or do not want to.
-fn without(uri: &Uri) -> String {
+fn without(path: &str, query: &str) -> String {
     // A form leaves the query of its address out.
-    let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let fields: String = pairs.map(field).collect();
     format!(
-        "<form action=\"{path}\" method=\"get\">{fields}<input type=\"hidden\" name=\"{JOIN}\" value=\"slow-lane\">\n\
+        "<form action=\"{path}\" method=\"get\">{fields}<input type=\"hidden\" name=\"{WITHOUT_PROOF}\" value=\"slow-lane\">\n\
          <p>You can also join without it. Your turn comes later then, among the others who do so.</p>\n\
          <p><button>Join without it</button></p></form>\n",
-        path = escaped(uri.path()),
+        path = escaped(path),
     )
 }
 
@@ -92,12 +94,13 @@ const LEADS_ON: &str = r#"
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     #[test]
     fn an_address_is_text_in_the_way_without_a_proof() {
-        let uri: Uri = "/a%22b?x=%22%3E%3Cscript%3E&y=1+2".parse().unwrap();
-        let form = without(&uri);
+        let form = without("/a%22b", "x=%22%3E%3Cscript%3E&y=1+2");
         assert!(form.contains("name=\"x\" value=\"&quot;&gt;&lt;script&gt;\""), "{form}");
         assert!(form.contains("name=\"y\" value=\"1 2\"") && form.contains("action=\"/a%22b\""), "{form}");
     }
@@ -105,8 +108,9 @@ mod tests {
     #[test]
     fn a_browser_runs_the_script_of_the_page_and_no_other() {
         let work = Work { difficulty: 18, valid: 60, without: Without::Refused };
-        let (head, body) = page(&"/a".parse().unwrap(), "c", "challenge", work).into_parts();
-        let Body::Full(body) = body else { panic!() };
+        let headers = HeaderMap::new();
+        let visitor = Visitor { headers: &headers, path: "/a", query: "", is_secure: false, now: 0 };
+        let (head, body) = page(&visitor, "c", "challenge", work).into_parts();
         let text = String::from_utf8(body.to_vec()).unwrap();
         let (_, rest) = text.split_once("<script>").unwrap();
         let (script, _) = rest.split_once("</script>").unwrap();

@@ -1,0 +1,257 @@
+//! The reference: Apache with ModSecurity 2.9 as Debian ships them, and whether the same rules match there.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use ftw::{Head, Read, parse};
+use waf::{Rules, Transaction};
+
+use crate::requests::Chance;
+use crate::{environment, judge_head, tests};
+
+/// Sends mutated requests to both, and compares the rules that are in the logs.
+pub fn compare(folder: &Path, rules: &Arc<Rules>, count: usize) -> Result<()> {
+    let heads = tests::heads(folder)?;
+    let mut chance = Chance::new();
+    let mut requests = Vec::new();
+    while requests.len() < count {
+        let raw = tests::written(&tests::mutated(&heads, &mut chance));
+        // What is refused before any rule says nothing about rules.
+        if let Read::Request(head) = parse(&raw)
+            && head.protocol.starts_with(b"HTTP/1.")
+            && !matches!(head.method.as_slice(), b"CONNECT" | b"TRACE")
+            && head.target != b"*"
+        {
+            requests.push((raw, head));
+        }
+    }
+    let apache = Apache::start(folder)?;
+    let answers = apache.answers(&requests)?;
+    let logged = apache.stop()?;
+    report(rules, &requests, &answers, &logged)
+}
+
+fn report(
+    rules: &Arc<Rules>,
+    requests: &[(Vec<u8>, Box<Head>)],
+    answers: &[Answer],
+    logged: &HashMap<String, BTreeSet<u64>>,
+) -> Result<()> {
+    let mut compared = 0;
+    let mut refused: BTreeMap<u16, usize> = BTreeMap::new();
+    let mut different: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    let mut matches = 0;
+    for ((raw, head), answer) in requests.iter().zip(answers) {
+        let Some(id) = answer.id.as_ref().filter(|_| (200..300).contains(&answer.status)) else {
+            *refused.entry(answer.status).or_default() += 1;
+            continue;
+        };
+        compared += 1;
+        let theirs = logged.get(id).cloned().unwrap_or_default();
+        let ours = judge_head(Transaction::new(Arc::clone(rules), environment()), head)?;
+        let ours = ours.matches().filter(waf::Matched::is_logged).filter_map(|matched| matched.rule()?.id()).collect();
+        matches += theirs.len();
+        if ours != theirs {
+            let only = |one: &BTreeSet<u64>, other: &BTreeSet<u64>| {
+                one.difference(other).map(u64::to_string).collect::<Vec<_>>().join(" ")
+            };
+            let what = format!("only here: [{}] only there: [{}]", only(&ours, &theirs), only(&theirs, &ours));
+            let entry = different.entry(what).or_insert_with(|| (0, String::from_utf8_lossy(raw).into_owned()));
+            entry.0 += 1;
+        }
+    }
+    println!("{compared} compared, {matches} rules in the log of the reference, refused by it: {refused:?}");
+    println!("{} differ", different.values().map(|(count, _)| count).sum::<usize>());
+    for (what, (count, example)) in &different {
+        println!("{count} x {what}\n{example:?}");
+    }
+    ensure!(compared > requests.len() / 2, "too few requests came through");
+    Ok(())
+}
+
+/// What came back.
+#[derive(Clone, Debug, Default)]
+struct Answer {
+    status: u16,
+    id: Option<String>,
+}
+
+/// A running Apache, in a folder of its own.
+struct Apache {
+    child: Option<Child>,
+    place: PathBuf,
+    port: u16,
+}
+
+impl Apache {
+    fn start(folder: &Path) -> Result<Self> {
+        let place = std::env::temp_dir().join(format!("bench-waf-apache-{}", std::process::id()));
+        std::fs::create_dir_all(place.join("data"))?;
+        // Its workers are another user's when root starts it.
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(place.join("data"), all)?;
+        let (backend, port) = (backend()?, TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
+        let crs = folder.display();
+        let rules = format!("{}\nInclude {crs}/crs-setup.conf.example\nInclude {crs}/rules/*.conf\n", ftw::setup());
+        std::fs::write(place.join("rules.conf"), rules)?;
+        let configuration = CONFIGURATION
+            .replace("PLACE", &place.display().to_string())
+            .replace("BACKEND", &backend.to_string())
+            .replace("PORT", &port.to_string());
+        std::fs::write(place.join("apache.conf"), configuration)?;
+        let child = Command::new("apache2")
+            .args(["-d", "/etc/apache2", "-DFOREGROUND", "-f"])
+            .arg(place.join("apache.conf"))
+            .stdin(Stdio::null())
+            .spawn()
+            .context("apache2 is missing: install apache2 and libapache2-mod-security2")?;
+        let apache = Self { child: Some(child), place, port };
+        for _ in 0..600 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Ok(apache);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("Apache does not listen; see {}", apache.place.display())
+    }
+
+    fn answers(&self, requests: &[(Vec<u8>, Box<Head>)]) -> Result<Vec<Answer>> {
+        let half = requests.len().div_ceil(2);
+        std::thread::scope(|scope| {
+            let parts: Vec<_> = requests
+                .chunks(half.max(1))
+                .map(|part| scope.spawn(move || part.iter().map(|(raw, _)| self.ask(raw)).collect::<Vec<_>>()))
+                .collect();
+            let answers = parts.into_iter().map(|part| part.join().map_err(|_| anyhow::anyhow!("a sender panicked")));
+            Ok(answers.collect::<Result<Vec<_>>>()?.concat())
+        })
+    }
+
+    /// The status of the answer, and the number that the log has for the request; status 0 if there was no answer.
+    fn ask(&self, raw: &[u8]) -> Answer {
+        let ask = || -> std::io::Result<Vec<u8>> {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+            stream.write_all(raw)?;
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = ask().unwrap_or_default();
+        let text = String::from_utf8_lossy(&answer);
+        let heads = text.split("\r\n\r\n").find(|head| !head.starts_with("HTTP/1.1 100"));
+        let head = heads.unwrap_or_default();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+        let id = head.lines().find_map(|line| line.strip_prefix("X-Bench-Id: ")).map(|id| id.trim().to_owned());
+        Answer { status, id }
+    }
+
+    /// Ends it, and reads what it logged: rules by request.
+    fn stop(mut self) -> Result<HashMap<String, BTreeSet<u64>>> {
+        self.end();
+        let log = String::from_utf8_lossy(&std::fs::read(self.place.join("error.log"))?).into_owned();
+        let mut logged: HashMap<String, BTreeSet<u64>> = HashMap::new();
+        let field = |line: &str, name: &str| -> Option<String> {
+            let (_, rest) = line.rsplit_once(&format!("[{name} \""))?;
+            Some(rest.split('"').next()?.to_owned())
+        };
+        for line in log.lines().filter(|line| line.contains("ModSecurity: ")) {
+            if let (Some(id), Some(request)) = (field(line, "id"), field(line, "unique_id")) {
+                logged.entry(request).or_default().insert(id.parse()?);
+            }
+        }
+        Ok(logged)
+    }
+
+    fn end(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // So that its workers end too, and write what they have.
+            let _asked = Command::new("kill").arg(child.id().to_string()).status();
+            let _ended = child.wait();
+        }
+    }
+}
+
+impl Drop for Apache {
+    fn drop(&mut self) {
+        self.end();
+        if std::env::var_os("BENCH_WAF_KEEP").is_none() {
+            let _gone = std::fs::remove_dir_all(&self.place);
+        }
+    }
+}
+
+/// A backend that answers every request alike, and closes the connection.
+fn backend() -> Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || serve(stream));
+        }
+    });
+    Ok(port)
+}
+
+fn serve(mut stream: TcpStream) -> Result<()> {
+    let mut read = Vec::new();
+    let mut piece = [0; 16_384];
+    loop {
+        let count = stream.read(&mut piece)?;
+        if count == 0 {
+            return Ok(());
+        }
+        read.extend_from_slice(&piece[..count]);
+        let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8_lossy(&read[..end]).to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse::<usize>().ok());
+        if read.len() >= end + 4 + length.unwrap_or(0) {
+            let body = if read.starts_with(b"HEAD ") { "" } else { crate::ANSWER };
+            let head =
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\nConnection: close\r\n\r\n";
+            return Ok(stream.write_all(format!("{head}{body}").as_bytes())?);
+        }
+    }
+}
+
+const CONFIGURATION: &str = r#"
+ServerName localhost
+PidFile PLACE/pid
+ErrorLog PLACE/error.log
+LogLevel notice
+Mutex file:PLACE default
+Listen 127.0.0.1:PORT
+User www-data
+Group www-data
+KeepAlive Off
+Timeout 15
+AllowEncodedSlashes On
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule unique_id_module /usr/lib/apache2/modules/mod_unique_id.so
+LoadModule headers_module /usr/lib/apache2/modules/mod_headers.so
+LoadModule env_module /usr/lib/apache2/modules/mod_env.so
+LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
+LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so
+LoadModule security2_module /usr/lib/apache2/modules/mod_security2.so
+StartServers 1
+ServerLimit 1
+ThreadsPerChild 8
+MaxRequestWorkers 8
+Header always set X-Bench-Id "%{UNIQUE_ID}e"
+SetEnv proxy-sendcl 1
+ProxyPass / http://127.0.0.1:BACKEND/ nocanon disablereuse=on
+SecAuditEngine Off
+SecDataDir PLACE/data
+SecTmpDir PLACE/data
+SecPcreMatchLimit 1000000
+SecPcreMatchLimitRecursion 1000000
+SecUnicodeMapFile /etc/modsecurity/unicode.mapping 20127
+Include PLACE/rules.conf
+"#;

@@ -1,0 +1,10 @@
+//! Which of many operators a value can meet at all: what each of them needs, looked for in one go.
+
+mod facts;
+mod frequency;
+mod needs;
+mod scan;
+mod texts;
+
+pub use self::needs::{Demand, Domain};
+pub use self::scan::{NONE, ROW, Row, Scanner, add, both, keep};

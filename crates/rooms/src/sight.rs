@@ -1,0 +1,470 @@
+//! What a visitor sees who waits: which place their browser shows, the page, and what the page asks for by itself.
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, LOCATION, REFERRER_POLICY,
+    RETRY_AFTER, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use serde_json::json;
+use waiting_page::{ASKS, Expected, Place, Places, Situation, Update, View};
+use waiting_room::{RequestId, Seconds, State};
+
+use crate::{Admission, KeptRoom, Trouble, Wait, proving};
+
+/// Somebody who asks for a page.
+#[derive(Clone, Copy, Debug)]
+pub struct Visitor<'a> {
+    /// The headers of the request.
+    pub headers: &'a HeaderMap,
+    /// The path that is asked for.
+    pub path: &'a str,
+    /// The query.
+    pub query: &'a str,
+    /// Whether it came by TLS.
+    pub is_secure: bool,
+    /// Now, in seconds since 1970.
+    pub now: Seconds,
+}
+
+/// The place that a browser shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// Whose.
+    pub id: RequestId,
+    /// What the serving number was when it was given, as the browser says. It is only there to be shown.
+    pub since: i64,
+}
+
+/// What a page asks for beside itself.
+#[derive(Debug)]
+pub enum Aside {
+    /// This is the answer.
+    Answered(Response<Bytes>),
+    /// To be told what is counted, as it changes, by whoever this is.
+    Watches(Option<RequestId>),
+}
+
+/// What somebody wants pages to be.
+struct Wishes<'a> {
+    language: Option<&'a str>,
+    update: Update,
+}
+
+/// What a cookie says behind the language.
+fn mark(update: Update) -> &'static str {
+    match update {
+        Update::Live => "",
+        Update::Still => ".still",
+    }
+}
+
+impl Visitor<'_> {
+    fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
+        fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='))
+    }
+
+    fn wishes(&self) -> Wishes<'_> {
+        let said = self.cookies().find(|(name, _)| *name == WISHES).map_or("", |(_, said)| said);
+        let (language, update) = said.split_once('.').unwrap_or((said, ""));
+        let update = if update == "still" { Update::Still } else { Update::Live };
+        Wishes { language: Some(language).filter(|language| !language.is_empty()), update }
+    }
+
+    /// What is asked for beside the page.
+    fn asks(&self) -> Option<&str> {
+        if !self.query.contains(ASKS) {
+            return None;
+        }
+        let mut members = self.query.split('&').filter_map(|member| member.split_once('='));
+        members.find(|(name, _)| *name == ASKS).map(|(_, what)| what)
+    }
+
+    /// The query of the page itself.
+    fn own_query(&self) -> String {
+        let is_own = |member: &&str| member.split('=').next() != Some(ASKS);
+        self.query.split('&').filter(is_own).collect::<Vec<_>>().join("&")
+    }
+}
+
+impl KeptRoom {
+    /// The place that a browser shows, if it is one of this room.
+    pub fn shown(&self, visitor: &Visitor<'_>) -> Option<Ticket> {
+        let mut tickets = visitor.cookies().filter(|(name, _)| self.is_cookie(name)).map(|(_, ticket)| ticket);
+        tickets.find_map(|shown| {
+            let (ticket, since) = shown.split_once('.').unwrap_or((shown, "0"));
+            Some(Ticket { id: self.read_ticket(ticket)?, since: since.parse().unwrap_or(0) })
+        })
+    }
+
+    /// What a browser is given to show next time.
+    pub fn cookie(&self, id: RequestId, is_secure: bool) -> Option<HeaderValue> {
+        let since = self.counters().map_or(0, |counters| counters.serving.max(0));
+        let ticket = format!("{COOKIES}{}={}.{since}", self.name(), self.ticket(id));
+        set_cookie(&ticket, DAY, is_secure)
+    }
+
+    /// Since when somebody has been let in without a place, if their browser shows that.
+    pub fn passed_since(&self, visitor: &Visitor<'_>) -> Option<Seconds> {
+        let mut shown =
+            visitor.cookies().filter(|(name, _)| name.strip_suffix(PASSES).is_some_and(|name| self.is_cookie(name)));
+        shown.find_map(|(_, pass)| self.read_pass(pass, visitor.now))
+    }
+
+    /// What a browser is given that is let in without a place.
+    pub fn pass_cookie(&self, visitor: &Visitor<'_>) -> Option<HeaderValue> {
+        let pass = format!("{COOKIES}{}{PASSES}={}", self.name(), self.pass(visitor.now));
+        set_cookie(&pass, DAY, visitor.is_secure)
+    }
+
+    /// The proof of work that a browser shows.
+    pub fn proof<'a>(&self, visitor: &'a Visitor<'_>) -> Option<&'a str> {
+        let known = self.proof_name();
+        visitor.cookies().find(|(name, _)| *name == known).map(|(_, proof)| proof)
+    }
+
+    fn proof_name(&self) -> String {
+        format!("{PROOFS}{}", self.name())
+    }
+
+    fn is_cookie(&self, name: &str) -> bool {
+        name.strip_prefix(COOKIES).is_some_and(|name| *name == **self.name())
+    }
+
+    /// The page for a visitor who is not in, by this place if they have one.
+    pub fn page(
+        &self,
+        visitor: &Visitor<'_>,
+        admission: Admission,
+        ticket: Option<Ticket>,
+    ) -> Result<Response<Bytes>, Trouble> {
+        if admission == Admission::Unproven
+            && let Some((challenge, work)) = self.challenge(visitor.now)?
+        {
+            return Ok(proving::page(visitor, &self.proof_name(), &challenge, work));
+        }
+        let (page, wishes) = (self.settings().page.clone(), visitor.wishes());
+        let (situation, wait) = self.situation(admission)?;
+        let language = page.language(wishes.language, accepted(visitor.headers));
+        let place = wait.map(|wait| self.place(wait, ticket)).transpose()?;
+        let query = visitor.own_query();
+        let view = View {
+            situation,
+            place,
+            expected: wait.and_then(|wait| self.expected(wait, visitor.now)),
+            pause: self.pause(situation, wait, visitor.now),
+            update: wishes.update,
+            query: &query,
+            addition: None,
+        };
+        let mut response = Response::new(Bytes::from(page.render(&view, language)));
+        *response.status_mut() = match situation {
+            Situation::Closed => StatusCode::FORBIDDEN,
+            Situation::Waiting | Situation::Idle { .. } | Situation::Early { .. } | Situation::Paused => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        if let Ok(policy) = HeaderValue::try_from(page.policy(&view)) {
+            headers.insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        if situation != Situation::Closed {
+            headers.insert(RETRY_AFTER, HeaderValue::from(view.pause));
+        }
+        Ok(response)
+    }
+
+    /// The answer to what a page asks for beside itself, if that is what is asked for.
+    pub fn aside(&self, visitor: &Visitor<'_>) -> Option<Result<Aside, Trouble>> {
+        let what = visitor.asks()?;
+        let wishes = visitor.wishes();
+        let language = wishes.language.unwrap_or_default();
+        let wish = match what {
+            "watch" => return Some(Ok(Aside::Watches(self.shown(visitor).map(|ticket| ticket.id)))),
+            "place" => return Some(self.told(visitor).map(Aside::Answered)),
+            "still" => format!("{language}.still"),
+            "live" => language.to_owned(),
+            other => {
+                let (page, still) = (self.settings().page.clone(), mark(wishes.update));
+                let language = other.strip_prefix("in-").and_then(|tag| page.tagged(tag));
+                // Whatever else it is, it is not for what is behind the room.
+                language.map(|language| format!("{}{still}", page.tag(language))).unwrap_or_default()
+            }
+        };
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        // A path that begins with two slashes would be another host's.
+        let (path, query) = (visitor.path.trim_start_matches(['/', '\\']), visitor.own_query());
+        let mark = if query.is_empty() { "" } else { "?" };
+        let headers = response.headers_mut();
+        headers.insert(LOCATION, HeaderValue::try_from(format!("/{path}{mark}{query}")).ok()?);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(cookie) = set_cookie(&format!("{WISHES}={wish}"), YEAR, visitor.is_secure) {
+            headers.insert(SET_COOKIE, cookie);
+        }
+        Some(Ok(Aside::Answered(response)))
+    }
+
+    /// What a page is told that looks again without being loaded again. Nothing happens by it.
+    fn told(&self, visitor: &Visitor<'_>) -> Result<Response<Bytes>, Trouble> {
+        let stands = self.stands(self.shown(visitor).map(|ticket| ticket.id), visitor.now)?;
+        let told = match stands {
+            // To load the page is what brings them in, or into the line again.
+            None | Some(Admission::In(_) | Admission::Passes | Admission::Unproven | Admission::Outside) => {
+                json!({ "turn": true })
+            }
+            Some(admission) => {
+                let (situation, wait) = self.situation(admission)?;
+                let page = self.settings().page.clone();
+                let language = page.language(visitor.wishes().language, accepted(visitor.headers));
+                let expected = wait.and_then(|wait| self.expected(wait, visitor.now));
+                let (span, likely) = expected.map(|expected| page.expected(language, expected)).unzip();
+                json!({
+                    "situation": situation.name(),
+                    "opens": situation.opens(),
+                    "position": wait.map(|wait| wait.position),
+                    "serving": self.counters()?.serving,
+                    "wait": span,
+                    "likely": likely.flatten(),
+                    "pause": self.pause(situation, wait, visitor.now),
+                })
+            }
+        };
+        let mut response = Response::new(Bytes::from(told.to_string()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+
+    /// How the room stands to somebody.
+    fn situation(&self, admission: Admission) -> Result<(Situation, Option<Wait>), Trouble> {
+        let opens = self.timetable()?.schedule.opens;
+        Ok(match admission {
+            Admission::TooEarly => (Situation::Idle { opens }, None),
+            Admission::TooLate => (Situation::Closed, None),
+            // Who draws lots has no place before that is done.
+            Admission::Held(_, Wait { position: 0, .. }, _) => {
+                (Situation::Early { opens, places: Places::Drawn }, None)
+            }
+            Admission::Held(_, wait, State::Paused) => (Situation::Paused, Some(wait)),
+            Admission::Held(_, wait, _) => (Situation::Early { opens, places: Places::InOrder }, Some(wait)),
+            Admission::Waits(_, wait) => (Situation::Waiting, Some(wait)),
+            Admission::In(_) | Admission::Passes | Admission::Unproven | Admission::Outside => {
+                (Situation::Waiting, None)
+            }
+        })
+    }
+
+    fn place(&self, wait: Wait, ticket: Option<Ticket>) -> Result<Place, Trouble> {
+        let serving = self.counters()?.serving;
+        let since = ticket.map_or(serving, |ticket| ticket.since).clamp(0, serving.max(0));
+        Ok(Place { position: wait.position, ahead: wait.ahead, serving, since })
+    }
+
+    /// How many seconds somebody need not ask again: the longer the line, the longer.
+    fn pause(&self, situation: Situation, wait: Option<Wait>, now: Seconds) -> u64 {
+        let until_it_opens = self.timetable().ok().and_then(|timetable| timetable.pause(now)).map(u64::from);
+        match (situation, wait) {
+            (Situation::Waiting, Some(wait)) => wait.pause(),
+            (Situation::Early { .. }, _) => until_it_opens.map_or(15, |pause| pause.clamp(2, 60)),
+            (Situation::Idle { .. }, _) => until_it_opens.map_or(60, |pause| pause.clamp(2, 600)),
+            (Situation::Waiting | Situation::Paused | Situation::Closed, _) => 15,
+        }
+    }
+
+    /// How long somebody will wait, as far as that can be told from how fast turns come.
+    fn expected(&self, wait: Wait, now: Seconds) -> Option<Expected> {
+        let (turns, seconds) = self.pace(now)?;
+        let expected = wait.ahead.saturating_add(1).saturating_mul(u64::from(seconds)) / u64::from(turns.max(1));
+        let part = |tenths: u64| u32::try_from(expected.saturating_mul(tenths) / 10).unwrap_or(u32::MAX);
+        Some(Expected { least: part(7), most: part(14), likely: None })
+    }
+}
+
+impl Wait {
+    /// How many seconds somebody need not ask again: the longer the line, the longer.
+    pub fn pause(self) -> u64 {
+        let base = match self.ahead {
+            0..=20 => 3,
+            21..=200 => 6,
+            201..=2_000 => 12,
+            _ => 24,
+        };
+        // Not all at once.
+        base + u64::from(self.position) % (base / 3)
+    }
+}
+
+/// The languages that somebody accepts.
+fn accepted(headers: &HeaderMap) -> &str {
+    headers.get(ACCEPT_LANGUAGE).and_then(|field| field.to_str().ok()).unwrap_or_default()
+}
+
+fn set_cookie(pair: &str, seconds: u32, is_secure: bool) -> Option<HeaderValue> {
+    let secure = if is_secure { "; Secure" } else { "" };
+    HeaderValue::try_from(format!("{pair}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")).ok()
+}
+
+/// What the names of cookies begin with that keep places.
+const COOKIES: &str = "vestibule-room-";
+/// What follows that in names of cookies that let in without a place.
+const PASSES: &str = "-pass";
+/// What the names of cookies begin with that proofs of work are in.
+const PROOFS: &str = "vestibule-proof-";
+/// The cookie that keeps how somebody wants pages to be.
+const WISHES: &str = "vestibule-page";
+/// For how many seconds a browser keeps a place, and a wish.
+const DAY: u32 = 24 * 60 * 60;
+const YEAR: u32 = 365 * DAY;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use waiting_room::Schedule;
+
+    use super::*;
+    use crate::tests::{Scene, settings};
+    use crate::{Arrival, Settings};
+
+    /// Somebody with these headers who asks for a path and a query.
+    async fn with<R>(
+        scene: &Scene,
+        headers: &[(&'static str, &str)],
+        (path, query): (&str, &str),
+        look: impl AsyncFnOnce(&KeptRoom, &Visitor<'_>) -> R,
+    ) -> R {
+        let value = |value: &str| HeaderValue::from_str(value).unwrap();
+        let headers = headers.iter().map(|(name, text)| (name.parse().unwrap(), value(text))).collect();
+        let visitor = Visitor { headers: &headers, path, query, is_secure: false, now: scene.now.get() };
+        look(&scene.room, &visitor).await
+    }
+
+    async fn aside(scene: &Scene, cookie: &str, query: &str) -> Response<Bytes> {
+        with(scene, &[("cookie", cookie)], ("/shop", query), async |room, visitor| match room.aside(visitor) {
+            Some(Ok(Aside::Answered(response))) => response,
+            other => panic!("{query}: {other:?}"),
+        })
+        .await
+    }
+
+    async fn told(scene: &Scene, cookie: &str) -> Value {
+        serde_json::from_slice(aside(scene, cookie, "a=1&vestibule-room=place").await.body()).unwrap()
+    }
+
+    /// The cookie of somebody who joins.
+    async fn joined(scene: &Scene) -> String {
+        let admission = scene.room.admit(None, scene.now.get(), Arrival::Page).await.unwrap();
+        let (Admission::Waits(id, _) | Admission::Held(id, ..) | Admission::In(id)) = admission else { panic!() };
+        let cookie = scene.room.cookie(id, false).unwrap();
+        cookie.to_str().unwrap().split(';').next().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_cookie_keeps_a_place_and_what_was_served_then() {
+        let scene = Scene::new();
+        scene.increment(3).await;
+        scene.joined(3).await;
+        let cookie = joined(&scene).await;
+        let shown = async |cookie: &str| {
+            with(&scene, &[("cookie", cookie)], ("/", ""), async |room, visitor| room.shown(visitor)).await
+        };
+        let ticket = shown(&format!("theme=dark; {cookie}")).await.unwrap();
+        assert_eq!((scene.room.look(|room| room.find(ticket.id)).unwrap().unwrap().0, ticket.since), (4, 3));
+        assert_eq!(shown(&cookie.replace(".3", "")).await.unwrap().since, 0);
+        assert_eq!(shown(&cookie.replace(".3", ".nonsense")).await.unwrap().since, 0);
+        for other in ["", "x=y", &cookie.replace("sale=", "sale=A"), &cookie.replace("sale=", "other=")] {
+            assert_eq!(shown(other).await, None, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_that_looks_again_is_told_how_it_stands_and_nothing_happens_by_it() {
+        let scene = Scene::new();
+        assert_eq!(told(&scene, "").await["turn"], true, "to open the page gives a place");
+        scene.joined(2).await;
+        let cookie = joined(&scene).await;
+        let waits = told(&scene, &cookie).await;
+        assert_eq!(
+            (&waits["situation"], &waits["position"], &waits["serving"]),
+            (&"waiting".into(), &3.into(), &0.into())
+        );
+        for (state, situation) in [(State::Paused, "paused"), (State::PreQueue, "early"), (State::Closed, "closed")] {
+            scene.room.set_state(state, scene.now.get()).await.unwrap();
+            assert_eq!(told(&scene, &cookie).await["situation"], situation);
+        }
+        scene.room.set_state(State::Idle, scene.now.get()).await.unwrap();
+        assert_eq!(told(&scene, "").await["situation"], "idle");
+        scene.room.set_state(State::Open, scene.now.get()).await.unwrap();
+        scene.increment(3).await;
+        assert_eq!(told(&scene, &cookie).await["turn"], true);
+        let counters = scene.room.counters().unwrap();
+        assert_eq!((counters.queue, counters.tokens), (3, 0));
+    }
+
+    #[tokio::test]
+    async fn what_somebody_wants_pages_to_be_is_kept_beside_what_they_wanted_before() {
+        let scene = Scene::new();
+        for (cookie, query, location, kept) in [
+            ("", "vestibule-room=in-de", "/shop", "de"),
+            ("", "a=1&vestibule-room=in-PT&b=2", "/shop?a=1&b=2", "pt"),
+            ("vestibule-page=de", "a=%2F&vestibule-room=still", "/shop?a=%2F", "de.still"),
+            ("vestibule-page=de.still", "vestibule-room=in-fr", "/shop", "fr.still"),
+            ("vestibule-page=fr.still", "vestibule-room=live", "/shop", "fr"),
+            ("vestibule-page=fr", "vestibule-room=nonsense", "/shop", ""),
+        ] {
+            let response = aside(&scene, cookie, query).await;
+            let headers = response.headers();
+            assert_eq!((response.status(), headers[LOCATION].to_str().unwrap()), (StatusCode::SEE_OTHER, location));
+            assert!(headers[SET_COOKIE].to_str().unwrap().starts_with(&format!("vestibule-page={kept}; ")), "{query}");
+        }
+        let location = with(&scene, &[], ("//evil.example/x", "vestibule-room=live"), async |room, visitor| {
+            let Some(Ok(Aside::Answered(response))) = room.aside(visitor) else { panic!() };
+            response.headers()[LOCATION].clone()
+        });
+        assert_eq!(location.await, "/evil.example/x", "nobody is sent elsewhere");
+        with(&scene, &[], ("/", "a=vestibule-room&vestibule-rooms=1"), async |room, visitor| {
+            assert!(room.aside(visitor).is_none());
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_page_is_in_the_language_that_somebody_chose_or_accepts() {
+        let scene = Scene::new();
+        let page = async |headers: &[(&'static str, &str)]| {
+            with(&scene, headers, ("/shop", "a=1"), async |room, visitor| {
+                let response = room.page(visitor, Admission::TooEarly, None).unwrap();
+                String::from_utf8(response.body().to_vec()).unwrap()
+            })
+            .await
+        };
+        assert!(page(&[("accept-language", "fr-CA")]).await.contains("<html lang=\"fr\""));
+        let chosen = page(&[("accept-language", "fr"), ("cookie", "vestibule-page=ar.still")]).await;
+        assert!(chosen.contains("<html lang=\"ar\" dir=\"rtl\"") && chosen.contains("?a=1&amp;vestibule-room=live"));
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_told_for_how_long_once_turns_come_regularly() {
+        let scene = Scene::new();
+        scene.joined(30).await;
+        let cookie = joined(&scene).await;
+        assert_eq!(told(&scene, &cookie).await["wait"], Value::Null);
+        for _ in 0..10 {
+            scene.wait(6);
+            scene.increment(1).await;
+            scene.tick();
+        }
+        // Twenty before this one, and one in six seconds.
+        assert_eq!(told(&scene, &cookie).await["wait"], "1\u{2013}3 min");
+        let scheduled = Schedule { opens: Some(scene.now.get() + 100), ..Schedule::default() };
+        let rules = waiting_room::Rules { schedule: scheduled, ..waiting_room::Rules::default() };
+        let scene = Scene::with(Settings { rules, ..settings() });
+        let early = told(&scene, "").await;
+        assert_eq!((&early["situation"], &early["opens"]), (&"idle".into(), &1_800_000_160.into()));
+    }
+}

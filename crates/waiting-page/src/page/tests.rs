@@ -1,0 +1,149 @@
+use super::*;
+use crate::{Addition, Expected, Place, Places, Situation};
+
+fn page(settings: &Settings) -> Page {
+    Page::compile(settings, &Pointer::default()).unwrap()
+}
+
+fn view(situation: Situation) -> View<'static> {
+    let place = Place { position: 1_234_567, ahead: 1_000, serving: 1_233_566, since: 1_230_000 };
+    let expected = Some(Expected { least: 240, most: 360, likely: Some(80) });
+    let update = Update::Live;
+    View { situation, place: Some(place), expected, pause: 7, update, query: "a=1&b=\"><script>", addition: None }
+}
+
+fn rendered(settings: &Settings, view: &View<'_>, tag: &str) -> String {
+    let page = page(settings);
+    page.render(view, page.tagged(tag).unwrap())
+}
+
+#[test]
+fn a_page_tells_the_place_what_is_ahead_and_how_long_it_takes() {
+    let page = rendered(&Settings::default(), &view(Situation::Waiting), "en");
+    for part in [
+        "<html lang=\"en\" dir=\"ltr\">",
+        "<h1 data-v=\"heading\">You are in line</h1>",
+        "<dd data-v=\"place\">1,234,567</dd>",
+        "<dd data-v=\"ahead\">1,000</dd>",
+        "<span data-v=\"wait\">4\u{2013}6 min</span> <small data-v=\"likely\">80 % likely</small>",
+        "max=\"4567\" value=\"3566\"></progress>",
+        "<noscript><meta http-equiv=\"refresh\" content=\"7\"></noscript>",
+        "<a href=\"?a=1&amp;b=&quot;&gt;&lt;script&gt;&amp;vestibule-room=in-de\" hreflang=\"de\"",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    assert!(!page.contains("<script>alert") && !page.contains("\"><script>\""));
+}
+
+#[test]
+fn each_state_of_a_room_has_texts_of_its_own_in_every_language() {
+    let page = page(&Settings::default());
+    let situations = [
+        Situation::Waiting,
+        Situation::Idle { opens: Some(1_800_000_000) },
+        Situation::Early { opens: None, places: Places::InOrder },
+        Situation::Early { opens: Some(1_800_000_000), places: Places::Drawn },
+        Situation::Paused,
+        Situation::Closed,
+    ];
+    for (tag, texts) in page.languages.all() {
+        let language = page.tagged(tag).unwrap();
+        let pages: Vec<_> = situations.iter().map(|situation| page.render(&view(*situation), language)).collect();
+        for (page, about) in pages.iter().zip([
+            &texts.waiting_about,
+            &texts.idle_about,
+            &texts.early_about,
+            &texts.draw_about,
+            &texts.paused_about,
+            &texts.closed_about,
+        ]) {
+            assert!(page.contains(&escaped(about)), "{tag}: {about}");
+        }
+        assert!(
+            pages[1].contains("<time datetime=\"2027-01-15T08:00:00Z\">2027-01-15 08:00 UTC</time>"),
+            "{}",
+            pages[1]
+        );
+        assert!(!pages[5].contains("data-v=\"facts\""), "who is not let in any more has no place");
+    }
+    let arabic = page.render(&view(Situation::Waiting), page.tagged("ar").unwrap());
+    assert!(arabic.contains("<html lang=\"ar\" dir=\"rtl\">"));
+}
+
+#[test]
+fn who_does_not_want_it_to_update_by_itself_has_a_page_that_stays() {
+    let still = View { update: Update::Still, ..view(Situation::Waiting) };
+    let page = rendered(&Settings::default(), &still, "en");
+    assert!(!page.contains("http-equiv=\"refresh\""));
+    assert!(page.contains("vestibule-room=live") && page.contains("\"live\":false"));
+}
+
+#[test]
+fn what_an_operator_says_is_text_and_a_picture() {
+    let settings = Settings {
+        title: Some("<b>Tickets & \"more\"</script>".into()),
+        logo: Some("<svg xmlns=\"http://www.w3.org/2000/svg\"/>".into()),
+        ..Settings::default()
+    };
+    let page = rendered(&settings, &view(Situation::Waiting), "en");
+    assert!(page.contains("<p class=\"v-for\">&lt;b&gt;Tickets &amp; &quot;more&quot;&lt;/script&gt;</p>"), "{page}");
+    assert!(page.contains("<img src=\"data:image/svg+xml;base64,PHN2Zy"), "{page}");
+    assert!(page.contains("\\u003cb>Tickets"), "{page}");
+}
+
+#[test]
+fn findings_name_what_an_operator_has_to_change() {
+    let settings = Settings {
+        logo: Some("logo.svg".into()),
+        template: Some("<main>{{room}}</main>".into()),
+        language: Some("tlh".into()),
+        texts: BTreeMap::from([("en".into(), BTreeMap::from([("x".into(), "y".into())]))]),
+        title: None,
+    };
+    let findings = Page::compile(&settings, &Pointer::default().at("page")).unwrap_err();
+    let places: Vec<_> = findings.iter().map(|finding| finding.at.as_str()).collect();
+    assert_eq!(
+        places,
+        [
+            "/page/texts/en/x",
+            "/page/template",
+            "/page/template",
+            "/page/template",
+            "/page/template",
+            "/page/logo",
+            "/page/language"
+        ]
+    );
+    let large = Settings { logo: Some(format!("data:image/png;base64,{}", "A".repeat(40_000))), ..Settings::default() };
+    assert_eq!(Page::compile(&large, &Pointer::default()).unwrap_err().len(), 1);
+}
+
+#[test]
+fn a_browser_may_run_what_the_page_has_and_nothing_else() {
+    let template = "<html lang='{{lang}}' dir='{{dir}}'>{{head}}<style>p{}</style><main>{{room}}{{languages}}</main>";
+    let page = page(&Settings { template: Some(template.into()), ..Settings::default() });
+    let addition = Addition { html: "<p>work</p>".into(), script: "work()".into(), policy: "worker-src blob:".into() };
+    let view = View { addition: Some(&addition), ..view(Situation::Waiting) };
+    let (policy, html) = (page.policy(&view), page.render(&view, Language(0)));
+    // Each script and style of the page is in the policy.
+    let contents = |open: &str, close: &str| {
+        html.split(open).skip(1).map(|rest| source(rest.split(close).next().unwrap())).collect::<Vec<_>>()
+    };
+    let [scripts, styles] = [contents("<script>", "</script>"), contents("<style>", "</style>")];
+    assert_eq!((scripts.len(), styles.len()), (2, 2));
+    for source in scripts.iter().chain(&styles) {
+        assert!(policy.contains(source), "{policy}");
+    }
+    assert!(policy.starts_with("default-src 'none'; ") && policy.ends_with("; worker-src blob:"), "{policy}");
+    assert!(!policy.contains("unsafe"));
+}
+
+#[test]
+fn a_page_is_small_and_brings_nothing_from_elsewhere() {
+    let page = rendered(&Settings::default(), &view(Situation::Waiting), "en");
+    assert!(page.len() < 16 * 1024, "{}", page.len());
+    let without_names = page.replace("http://www.w3.org/2000/svg", "");
+    assert!(
+        !without_names.contains("http://") && !without_names.contains("https://") && !without_names.contains("src=\"")
+    );
+}

@@ -1,0 +1,188 @@
+//! The part of a page that tells how it stands, and what its script needs to know.
+
+use serde_json::json;
+
+use crate::page::{SCRIPT, address, escaped, put};
+use crate::texts::Texts;
+use crate::view::Places;
+use crate::{Expected, Place, Situation, Update, View};
+
+/// What it is about, in a few words.
+pub(crate) fn heading(situation: Situation, texts: &Texts) -> &str {
+    match situation {
+        Situation::Waiting => &texts.waiting,
+        Situation::Idle { .. } => &texts.idle,
+        Situation::Early { .. } => &texts.early,
+        Situation::Paused => &texts.paused,
+        Situation::Closed => &texts.closed,
+    }
+}
+
+/// Writes that part.
+pub(crate) fn room(page: &mut String, view: &View<'_>, texts: &Texts, title: &str) {
+    let heading = escaped(heading(view.situation, texts));
+    let about = match view.situation {
+        Situation::Waiting => &texts.waiting_about,
+        Situation::Idle { .. } => &texts.idle_about,
+        Situation::Early { places: Places::InOrder, .. } => &texts.early_about,
+        Situation::Early { places: Places::Drawn, .. } => &texts.draw_about,
+        Situation::Paused => &texts.paused_about,
+        Situation::Closed => &texts.closed_about,
+    };
+    put(page, format_args!("<h1 data-v=\"heading\">{heading}</h1>\n"));
+    put(page, format_args!("<p data-v=\"said\" class=\"v-said\" role=\"status\"></p>\n"));
+    let enter = escaped(&texts.enter);
+    put(page, format_args!("<p data-v=\"enter\" hidden><a class=\"v-enter\" href=\"\">{enter}</a></p>\n"));
+    let is_over = view.situation == Situation::Closed;
+    if !is_over {
+        facts(page, view, texts);
+        put(page, format_args!("<h2 data-v=\"next\">{}</h2>\n", escaped(&texts.next)));
+    }
+    put(page, format_args!("<p data-v=\"about\">{}</p>\n", escaped(about)));
+    if let Some(addition) = view.addition {
+        put(page, format_args!("{}\n<script>{}</script>\n", addition.html, addition.script));
+    }
+    put(page, format_args!("<div data-v=\"rest\">\n"));
+    if view.place.is_some() && !is_over {
+        put(page, format_args!("<p class=\"v-note\">{}</p>\n", escaped(&texts.keep)));
+    }
+    if view.update == Update::Still && !is_over {
+        put(page, format_args!("<p class=\"v-note\">{}</p>\n", escaped(&texts.stopped)));
+    }
+    put(page, format_args!("<p data-v=\"offline\" role=\"alert\" hidden>{}</p>\n", escaped(&texts.offline)));
+    alerts(page, texts);
+    ways(page, view, texts);
+    put(page, format_args!("</div>\n"));
+    script(page, view, texts, title);
+}
+
+/// How long somebody will wait, and how likely that is.
+pub(crate) fn expected(texts: &Texts, expected: Expected) -> (String, Option<String>) {
+    let likely = expected.likely.map(|likely| texts.likely.replace("{percent}", &likely.to_string()));
+    (texts.span(expected.least, expected.most), likely)
+}
+
+fn facts(page: &mut String, view: &View<'_>, texts: &Texts) {
+    let opens = view.situation.opens();
+    if view.place.is_none() && opens.is_none() {
+        return;
+    }
+    put(page, format_args!("<dl class=\"v-facts\" data-v=\"facts\">\n"));
+    if let Some(opens) = opens {
+        let (name, exact) = (escaped(&texts.opens), moment(opens));
+        put(page, format_args!("<div class=\"v-wide\"><dt>{name}</dt><dd data-v=\"opens\">{exact}</dd></div>\n"));
+        put(
+            page,
+            format_args!(
+                "<div class=\"v-wide v-place\" data-v=\"countdown-is\" hidden><dt>{}</dt><dd data-v=\"countdown\" dir=\"ltr\"></dd></div>\n",
+                escaped(&texts.countdown)
+            ),
+        );
+    }
+    if let Some(place) = view.place {
+        let is_moving = view.situation == Situation::Waiting;
+        let fact = |page: &mut String, class: &str, (name, text, value): (&str, &str, String)| {
+            let text = escaped(text);
+            put(page, format_args!("<div class=\"{class}\"><dt>{text}</dt><dd data-v=\"{name}\">{value}</dd></div>\n"));
+        };
+        fact(page, "v-wide v-place", ("place", &texts.place, texts.number(place.position.into())));
+        if opens.is_none() {
+            let ahead = i64::try_from(place.ahead).unwrap_or(i64::MAX);
+            fact(page, "", ("ahead", &texts.ahead, texts.number(ahead)));
+            fact(page, "", ("serving", &texts.serving, texts.number(place.serving.max(0))));
+        }
+        if is_moving {
+            wait(page, view.expected, texts);
+        }
+    }
+    put(page, format_args!("</dl>\n"));
+    if let Some(place) = view.place.filter(|_| opens.is_none()) {
+        progress(page, place, texts);
+    }
+}
+
+fn wait(page: &mut String, known: Option<Expected>, texts: &Texts) {
+    let (span, likely) = known.map_or_else(|| (texts.unknown.to_string(), None), |known| expected(texts, known));
+    put(
+        page,
+        format_args!(
+            "<div class=\"v-wide\"><dt>{}</dt><dd><span data-v=\"wait\">{}</span> <small data-v=\"likely\">{}</small></dd></div>\n",
+            escaped(&texts.wait),
+            escaped(&span),
+            escaped(&likely.unwrap_or_default()),
+        ),
+    );
+}
+
+fn progress(page: &mut String, place: Place, texts: &Texts) {
+    let most = i64::from(place.position).saturating_sub(place.since).max(1);
+    let value = place.serving.max(0).saturating_sub(place.since).clamp(0, most);
+    let label = escaped(&texts.progress);
+    put(
+        page,
+        format_args!(
+            "<progress data-v=\"progress\" aria-label=\"{label}\" max=\"{most}\" value=\"{value}\"></progress>\n"
+        ),
+    );
+}
+
+/// What only a script can do, which shows it.
+fn alerts(page: &mut String, texts: &Texts) {
+    put(
+        page,
+        format_args!(
+            "<div class=\"v-alerts\" data-v=\"alerts\" hidden>\n\
+             <label><input type=\"checkbox\" data-v=\"sound\" autocomplete=\"off\"> {}</label>\n\
+             <label><input type=\"checkbox\" data-v=\"notify\" autocomplete=\"off\"> {}</label>\n\
+             <p data-v=\"denied\" role=\"alert\" hidden>{}</p>\n</div>\n",
+            escaped(&texts.sound),
+            escaped(&texts.notify),
+            escaped(&texts.denied),
+        ),
+    );
+}
+
+fn ways(page: &mut String, view: &View<'_>, texts: &Texts) {
+    let (what, text) = match view.update {
+        Update::Live => ("still", &texts.still),
+        Update::Still => ("live", &texts.live),
+    };
+    let (again, other) = (escaped(&texts.again), escaped(text));
+    put(page, format_args!("<p class=\"v-ways\"><a href=\"\">{again}</a>"));
+    if view.situation != Situation::Closed {
+        put(page, format_args!(" <a href=\"{}\" rel=\"nofollow\">{other}</a>", address(view.query, what)));
+    }
+    put(page, format_args!("</p>\n"));
+}
+
+fn script(page: &mut String, view: &View<'_>, texts: &Texts, title: &str) {
+    let told = json!({
+        "situation": view.situation.name(),
+        "opens": view.situation.opens(),
+        "position": view.place.map(|place| place.position),
+        "ahead": view.place.map(|place| place.ahead),
+        "since": view.place.map_or(0, |place| place.since),
+        "pause": view.pause,
+        "live": view.update == Update::Live,
+        "title": title,
+        "texts": {
+            "group": texts.separator(),
+            "waiting": texts.waiting,
+            "turn": texts.turn,
+            "turn_about": texts.turn_about,
+            "ahead": texts.ahead,
+        },
+    });
+    // Nothing in it can end the element that it stands in.
+    let told = told.to_string().replace('<', "\\u003c");
+    put(
+        page,
+        format_args!("<script type=\"application/json\" id=\"v-room\">{told}</script>\n<script>{SCRIPT}</script>\n"),
+    );
+}
+
+/// A moment as it is written everywhere; a script shows it as it is where the visitor is.
+fn moment(seconds: u32) -> String {
+    let moment = jiff::Timestamp::from_second(seconds.into()).unwrap_or_default();
+    format!("<time datetime=\"{moment}\">{}</time>", moment.strftime("%Y-%m-%d %H:%M UTC"))
+}

@@ -1,0 +1,118 @@
+//! What is to be seen at a moment.
+
+/// What is to be seen at a moment.
+#[derive(Clone, Debug)]
+pub struct View<'a> {
+    /// How it stands.
+    pub situation: Situation,
+    /// The visitor's place, if they have one.
+    pub place: Option<Place>,
+    /// How long they will wait, if that is known.
+    pub expected: Option<Expected>,
+    /// After so many seconds the page looks again.
+    pub pause: u64,
+    /// Whether it does so by itself.
+    pub update: Update,
+    /// The query of the page that is waited for.
+    pub query: &'a str,
+    /// What else has to be done while waiting.
+    pub addition: Option<&'a Addition>,
+}
+
+/// How a room stands to a visitor. Moments are seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Situation {
+    /// They wait, and the line moves.
+    Waiting,
+    /// The room has not opened, and nobody can join.
+    Idle {
+        /// When it opens, if that is known.
+        opens: Option<u32>,
+    },
+    /// The room has not opened; who is here has joined.
+    Early {
+        /// When it opens, if that is known.
+        opens: Option<u32>,
+        /// How places come about.
+        places: Places,
+    },
+    /// Nobody is let in for the time being.
+    Paused,
+    /// Nobody is let in any more.
+    Closed,
+}
+
+/// How places come about that are given before a room opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Places {
+    /// In the order in which people came.
+    InOrder,
+    /// By lot.
+    Drawn,
+}
+
+/// Where somebody is in a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The number of their place.
+    pub position: u32,
+    /// How many are served before them.
+    pub ahead: u64,
+    /// The serving number.
+    pub serving: i64,
+    /// What the serving number was when they came.
+    pub since: i64,
+}
+
+/// How long somebody will wait, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Hardly less.
+    pub least: u32,
+    /// Hardly more.
+    pub most: u32,
+    /// How likely it is between the two, in percent, if that is known.
+    pub likely: Option<u8>,
+}
+
+/// Whether a page updates by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Update {
+    /// It does.
+    #[default]
+    Live,
+    /// The visitor does not want it to.
+    Still,
+}
+
+/// Something that has to be done while waiting, such as a proof of work: a part of the page with a script of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addition {
+    /// What is seen of it. It stands between what is known of the place and what happens next.
+    pub html: String,
+    /// What runs.
+    pub script: String,
+    /// What the page's policy allows beside that, such as `worker-src blob:`.
+    pub policy: String,
+}
+
+impl Situation {
+    /// Its name in what scripts are told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Idle { .. } => "idle",
+            Self::Early { .. } => "early",
+            Self::Paused => "paused",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// When the room opens.
+    pub fn opens(self) -> Option<u32> {
+        match self {
+            Self::Idle { opens } | Self::Early { opens, .. } => opens,
+            Self::Waiting | Self::Paused | Self::Closed => None,
+        }
+    }
+}
