@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use room_files::wire::{self, Happened};
 use serde_json::{Value, json};
 use waiting_room::{By, Cause, Counters, Ending, Event, Seconds};
-
-use crate::wire::{self, Happened};
 
 /// What kind of thing happens. The first four are those of "Virtual Waiting Room on AWS", with the same details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,11 +151,9 @@ fn kinds(event: &Event) -> [Option<Kind>; 2] {
         Event::Opened { .. } => [Some(Kind::RoomOpened), None],
         Event::StateChanged { .. } => [Some(Kind::StateChanged), None],
         Event::Measured { .. } => [Some(Kind::WaitingRoomMetrics), None],
-        // The audit log has it.
-        Event::Tuned { .. } => [None, None],
         Event::Drawn { .. } => [Some(Kind::LotsDrawn), None],
-        // What is secret, and what follows from the opening.
-        Event::Committed { .. } | Event::HallClosed => [None, None],
+        // What is secret, what follows from the opening, and what the audit log has.
+        Event::Committed { .. } | Event::HallClosed | Event::Tuned { .. } => [None, None],
     }
 }
 

@@ -6,10 +6,9 @@ use aws_lc_rs::rand;
 use waiting_room::{Entry, Invite, JoinKey, Joining, NotJoined, RequestId, Seconds};
 
 use crate::caps::SLOW;
-use crate::invites::{NoInvite, Promise};
-use crate::proof::{NoProof, Without, Work};
 use crate::room::Held;
 use crate::{Fairness, KeptRoom, Trouble};
+use room_tickets::{NoInvite, NoProof, Promise, Without, Work};
 
 /// What somebody joins with.
 #[derive(Clone, Copy, Debug, Default)]

@@ -12,7 +12,6 @@
 //!
 //! Deliberately not here: the arithmetic, which is `waiting_room`, and the sockets.
 
-mod access_keys;
 mod admission;
 mod authorizer;
 mod caps;
@@ -22,14 +21,12 @@ mod fairness;
 mod gate;
 mod history;
 mod inflow;
-mod invites;
 mod joining;
 mod keys;
 mod log;
 pub mod lottery;
 pub mod metrics;
 mod presence;
-mod proof;
 mod proving;
 pub mod refused;
 mod room;
@@ -39,19 +36,17 @@ mod sensor;
 mod settings;
 mod shared;
 mod sight;
-mod snapshot;
 mod states;
-mod ticket;
 mod tuning;
 mod visits;
 mod waits;
 mod watching;
-mod wire;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::access_keys::{AccessKey, AccessKeys, NotMade, Reach};
+pub use room_tickets::{AccessKey, AccessKeys, NoInvite, NoProof, NotMade, Promise, Reach, Without, Work};
+
 pub use self::admission::{Admission, Arrival, Wait};
 pub use self::authorizer::{Denied, Sessions};
 pub use self::caps::{Caps, SLOW};
@@ -59,11 +54,9 @@ pub use self::contract::{Api, Begun, Operation, Question, Side};
 pub use self::fairness::{Fairness, Lots};
 pub use self::gate::Activation;
 pub use self::history::Sample;
-pub use self::invites::{NoInvite, Promise};
 pub use self::joining::{Joiner, NotLet};
 pub use self::keys::{NoKeys, Rotated};
 pub use self::log::{Log, NotKept, Written};
-pub use self::proof::{NoProof, Without, Work};
 pub use self::proving::WITHOUT_PROOF;
 pub use self::room::{Granted, KeptRoom, Left, Taken, Trouble, Wish};
 pub use self::rooms::{Rooms, Unusable, Whereabouts};

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use room_files::pictures::Picture;
+use room_files::wire;
 use turns::MayWrite;
 use waiting_room::{
     Cause, Counters, Draft, Ending, Event, Issuing, NotJoined, Position, Refusal, RequestId, Room, Seconds, State,
@@ -23,11 +25,9 @@ use crate::keys::{Desk, Keys, NoKeys};
 use crate::log::{Log, NotKept, Written};
 use crate::presence::Seen;
 use crate::settings::{Durability, Inlet, Settings};
-use crate::snapshot::Picture;
-use crate::ticket::Tickets;
 use crate::waits::Waits;
 use crate::watching::Watchers;
-use crate::wire;
+use room_tickets::Tickets;
 
 pub use self::due::Left;
 

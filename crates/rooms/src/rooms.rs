@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use journal::Journal;
 use parking_lot::{Mutex, RwLock};
+use room_files::{pictures, wire};
 use secrets::Vault;
 use tokio::runtime::Handle;
 use turns::Turns;
@@ -18,8 +19,7 @@ use crate::log::{JournalLog, Log, NotKept};
 use crate::room::KeptRoom;
 use crate::settings::Settings;
 use crate::shared::SharedLog;
-use crate::ticket::Tickets;
-use crate::{snapshot, wire};
+use room_tickets::Tickets;
 
 /// Why rooms cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -291,9 +291,9 @@ impl Rooms {
         self.all().into_iter().chain(unused).collect()
     }
 
-    fn read_pictures(&self, pictures: &Path) -> io::Result<()> {
+    fn read_pictures(&self, folder: &Path) -> io::Result<()> {
         let mut bytes = 0;
-        for (name, room, length) in snapshot::read_all(pictures)? {
+        for (name, room, length) in pictures::read_all(folder)? {
             bytes += length;
             self.known(&name).become_again(room);
         }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use room_files::pictures;
 use turns::{Kept, MayWrite, NotWritten, Turns, WritePicture};
 use waiting_room::Room;
 
+use crate::Rooms;
 use crate::log::{Log, NotKept, Written};
-use crate::{Rooms, snapshot};
 
 /// The log as rooms see it.
 pub(crate) struct SharedLog(pub(crate) Arc<Turns>);
@@ -74,7 +75,7 @@ impl Kept for Rooms {
     }
 
     fn become_again(&self, picture: &[u8]) -> bool {
-        let Some(rooms) = snapshot::apart(picture) else { return false };
+        let Some(rooms) = pictures::apart(picture) else { return false };
         self.forget_all();
         self.has_picture(picture.len() as u64);
         for (name, room) in rooms {
@@ -96,7 +97,7 @@ impl Kept for Rooms {
     fn picture(&self) -> WritePicture {
         let rooms = self.known_ones();
         let pictures: Vec<_> = rooms.into_iter().map(|room| (room.name().clone(), room.whole_picture())).collect();
-        Box::new(move || snapshot::together(&pictures))
+        Box::new(move || pictures::together(&pictures))
     }
 
     fn has_picture(&self, bytes: u64) {

@@ -139,13 +139,12 @@ impl KeptRoom {
         admission: Admission,
         ticket: Option<Ticket>,
     ) -> Result<Response<Bytes>, Trouble> {
-        if admission == Admission::Unproven
-            && let Some((challenge, work)) = self.challenge(visitor.now)?
-        {
-            return Ok(proving::page(visitor, &self.proof_name(), &challenge, work));
-        }
+        let challenge = if admission == Admission::Unproven { self.challenge(visitor.now)? } else { None };
+        let cookie = self.proof_name();
+        let work = challenge.as_ref().map(|(challenge, work)| proving::shown(challenge, *work, &cookie));
         let (page, wishes) = (self.settings().page.clone(), visitor.wishes());
         let (situation, wait) = self.situation(admission)?;
+        let situation = if work.is_some() { Situation::Joining } else { situation };
         let language = page.language(wishes.language, accepted(visitor.headers));
         let place = wait.map(|wait| self.place(wait, ticket)).transpose()?;
         let query = visitor.own_query();
@@ -156,14 +155,16 @@ impl KeptRoom {
             pause: self.pause(situation, wait, visitor.now),
             update: wishes.update,
             query: &query,
-            addition: None,
+            work,
         };
         let mut response = Response::new(Bytes::from(page.render(&view, language)));
         *response.status_mut() = match situation {
             Situation::Closed => StatusCode::FORBIDDEN,
-            Situation::Waiting | Situation::Idle { .. } | Situation::Early { .. } | Situation::Paused => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Situation::Waiting
+            | Situation::Joining
+            | Situation::Idle { .. }
+            | Situation::Early { .. }
+            | Situation::Paused => StatusCode::SERVICE_UNAVAILABLE,
         };
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -273,7 +274,7 @@ impl KeptRoom {
             (Situation::Waiting, Some(wait)) => wait.pause(),
             (Situation::Early { .. }, _) => until_it_opens.map_or(15, |pause| pause.clamp(2, 60)),
             (Situation::Idle { .. }, _) => until_it_opens.map_or(60, |pause| pause.clamp(2, 600)),
-            (Situation::Waiting | Situation::Paused | Situation::Closed, _) => 15,
+            (Situation::Waiting | Situation::Joining | Situation::Paused | Situation::Closed, _) => 15,
         }
     }
 

@@ -108,16 +108,15 @@ impl Page {
     /// What a browser may do with a page (Content Security Policy Level 3).
     pub fn policy(&self, view: &View<'_>) -> String {
         let (script, styles) = (source(SCRIPT), &self.styles);
-        let mut policy = format!(
+        // Work is done beside the page, by what its script makes.
+        let (added, worker) = match view.work {
+            Some(work) => (format!(" {}", source(work.script)), "; worker-src blob:"),
+            None => Default::default(),
+        };
+        format!(
             "default-src 'none'; script-src {script}{added}; style-src {styles}; img-src data:; connect-src 'self'; \
-             base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
-            added = view.addition.map(|addition| format!(" {}", source(&addition.script))).unwrap_or_default(),
-        );
-        if let Some(more) = view.addition.map(|addition| &*addition.policy).filter(|more| !more.is_empty()) {
-            policy.push_str("; ");
-            policy.push_str(more);
-        }
-        policy
+             base-uri 'none'; form-action 'none'; frame-ancestors 'self'{worker}"
+        )
     }
 
     /// The page, in a language.
@@ -155,7 +154,7 @@ impl Page {
                 escaped(&self.title),
             ),
         );
-        if view.update == Update::Live && view.situation != Situation::Closed {
+        if view.update == Update::Live && !matches!(view.situation, Situation::Closed | Situation::Joining) {
             // Where scripts run, they do it better.
             let pause = view.pause;
             put(page, format_args!("<noscript><meta http-equiv=\"refresh\" content=\"{pause}\"></noscript>\n"));

@@ -5,12 +5,13 @@ use serde_json::json;
 use crate::page::{SCRIPT, address, escaped, put};
 use crate::texts::Texts;
 use crate::view::Places;
-use crate::{Expected, Place, Situation, Update, View};
+use crate::{Expected, Place, Situation, Update, View, Work};
 
 /// What it is about, in a few words.
 pub(crate) fn heading(situation: Situation, texts: &Texts) -> &str {
     match situation {
         Situation::Waiting => &texts.waiting,
+        Situation::Joining => &texts.joining,
         Situation::Idle { .. } => &texts.idle,
         Situation::Early { .. } => &texts.early,
         Situation::Paused => &texts.paused,
@@ -23,6 +24,7 @@ pub(crate) fn room(page: &mut String, view: &View<'_>, texts: &Texts, title: &st
     let heading = escaped(heading(view.situation, texts));
     let about = match view.situation {
         Situation::Waiting => &texts.waiting_about,
+        Situation::Joining => &texts.joining_about,
         Situation::Idle { .. } => &texts.idle_about,
         Situation::Early { places: Places::InOrder, .. } => &texts.early_about,
         Situation::Early { places: Places::Drawn, .. } => &texts.draw_about,
@@ -39,8 +41,8 @@ pub(crate) fn room(page: &mut String, view: &View<'_>, texts: &Texts, title: &st
         put(page, format_args!("<h2 data-v=\"next\">{}</h2>\n", escaped(&texts.next)));
     }
     put(page, format_args!("<p data-v=\"about\">{}</p>\n", escaped(about)));
-    if let Some(addition) = view.addition {
-        put(page, format_args!("{}\n<script>{}</script>\n", addition.html, addition.script));
+    if let Some(work) = view.work {
+        joins(page, view.query, work, texts);
     }
     put(page, format_args!("<div data-v=\"rest\">\n"));
     if view.place.is_some() && !is_over {
@@ -53,7 +55,34 @@ pub(crate) fn room(page: &mut String, view: &View<'_>, texts: &Texts, title: &st
     alerts(page, texts);
     ways(page, view, texts);
     put(page, format_args!("</div>\n"));
-    script(page, view, texts, title);
+    if view.situation != Situation::Joining {
+        script(page, view, texts, title);
+    }
+}
+
+/// What has a browser work, and leads on.
+fn joins(page: &mut String, query: &str, work: Work<'_>, texts: &Texts) {
+    let Work { challenge, difficulty, cookie, script, without } = work;
+    put(
+        page,
+        format_args!(
+            "<progress id=\"proof\" max=\"1\" value=\"0\" aria-label=\"{}\" data-challenge=\"{}\" \
+             data-difficulty=\"{difficulty}\" data-cookie=\"{}\"></progress>\n",
+            escaped(&texts.joining),
+            escaped(challenge),
+            escaped(cookie),
+        ),
+    );
+    match without {
+        Some(member) => {
+            let and = if query.is_empty() { "" } else { "&amp;" };
+            let address = format!("?{}{and}{}", escaped(query), escaped(member));
+            let (about, join) = (escaped(&texts.slower), escaped(&texts.slower_join));
+            put(page, format_args!("<p>{about}</p>\n<p><a href=\"{address}\" rel=\"nofollow\">{join}</a></p>\n"));
+        }
+        None => put(page, format_args!("<noscript><p role=\"alert\">{}</p></noscript>\n", escaped(&texts.scripts))),
+    }
+    put(page, format_args!("<script>{script}</script>\n"));
 }
 
 /// How long somebody will wait, and how likely that is.
@@ -149,7 +178,7 @@ fn ways(page: &mut String, view: &View<'_>, texts: &Texts) {
     };
     let (again, other) = (escaped(&texts.again), escaped(text));
     put(page, format_args!("<p class=\"v-ways\"><a href=\"\">{again}</a>"));
-    if view.situation != Situation::Closed {
+    if !matches!(view.situation, Situation::Closed | Situation::Joining) {
         put(page, format_args!(" <a href=\"{}\" rel=\"nofollow\">{other}</a>", address(view.query, what)));
     }
     put(page, format_args!("</p>\n"));

@@ -15,8 +15,8 @@ pub struct View<'a> {
     pub update: Update,
     /// The query of the page that is waited for.
     pub query: &'a str,
-    /// What else has to be done while waiting.
-    pub addition: Option<&'a Addition>,
+    /// What has to be done before.
+    pub work: Option<Work<'a>>,
 }
 
 /// How a room stands to a visitor. Moments are seconds since 1970.
@@ -24,6 +24,8 @@ pub struct View<'a> {
 pub enum Situation {
     /// They wait, and the line moves.
     Waiting,
+    /// They have no place, and get one by work.
+    Joining,
     /// The room has not opened, and nobody can join.
     Idle {
         /// When it opens, if that is known.
@@ -85,15 +87,19 @@ pub enum Update {
     Still,
 }
 
-/// Something that has to be done while waiting, such as a proof of work: a part of the page with a script of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Addition {
-    /// What is seen of it. It stands between what is known of the place and what happens next.
-    pub html: String,
-    /// What runs.
-    pub script: String,
-    /// What the page's policy allows beside that, such as `worker-src blob:`.
-    pub policy: String,
+/// Work that a browser does before somebody has a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work<'a> {
+    /// What it answers.
+    pub challenge: &'a str,
+    /// How hard it is.
+    pub difficulty: u8,
+    /// The name of the cookie that the answer is kept in.
+    pub cookie: &'a str,
+    /// The script that does it. It finds the others in the element `proof`.
+    pub script: &'a str,
+    /// What stands in the query of who joins without it; None: nobody can.
+    pub without: Option<&'a str>,
 }
 
 impl Situation {
@@ -101,6 +107,7 @@ impl Situation {
     pub fn name(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
+            Self::Joining => "joining",
             Self::Idle { .. } => "idle",
             Self::Early { .. } => "early",
             Self::Paused => "paused",
@@ -112,7 +119,7 @@ impl Situation {
     pub fn opens(self) -> Option<u32> {
         match self {
             Self::Idle { opens } | Self::Early { opens, .. } => opens,
-            Self::Waiting | Self::Paused | Self::Closed => None,
+            Self::Waiting | Self::Joining | Self::Paused | Self::Closed => None,
         }
     }
 }

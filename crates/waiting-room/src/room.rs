@@ -136,12 +136,7 @@ impl Room {
                     self.note(*at, *noting);
                 }
             }
-            Event::Reset { at } => {
-                let (course, tuned) = (self.line.course.after_reset(), self.line.tuned);
-                let anew = Line { course, tuned, ..Line::default() };
-                let (line, index) = (std::mem::replace(&mut self.line, anew), std::mem::take(&mut self.index));
-                self.before = Some(Box::new(Before { reset: *at, line, index }));
-            }
+            Event::Reset { at } => self.begin_anew(*at),
             Event::Restored { at: _ } => self.bring_back(),
             Event::Skipped { positions, at, noting, serving: _ } => {
                 self.skip_over(positions, *at);
@@ -223,6 +218,13 @@ impl Room {
             Ending::Abandoned => &mut self.line.abandoned,
         };
         *counter = counter.saturating_add(1);
+    }
+
+    fn begin_anew(&mut self, reset: Seconds) {
+        let (course, tuned) = (self.line.course.after_reset(), self.line.tuned);
+        let anew = Line { course, tuned, ..Line::default() };
+        let (line, index) = (std::mem::replace(&mut self.line, anew), std::mem::take(&mut self.index));
+        self.before = Some(Box::new(Before { reset, line, index }));
     }
 
     /// Who came after the reset comes behind those who were there before, in order.

@@ -4,7 +4,7 @@ use openapi::Operation as Op;
 use partners::{NewCertificate, NewCertificateRule};
 
 use crate::operation::{Lists, Operations};
-use crate::{certificate_rules, certificates, invites, room_desk, room_keys, rooms, sessions};
+use crate::{certificate_rules, certificates, invites, room_keys, room_visits, rooms, sessions};
 
 pub(super) fn operations() -> Operations {
     of_certificates()
@@ -121,42 +121,42 @@ fn of_certificate_rules() -> Operations {
 fn of_rooms() -> Operations {
     Operations::default()
         .on(
-            Op::get("/rooms", "Lists waiting rooms with what is counted in them, by name").lists::<rooms::Shown>(),
+            Op::get("/rooms", "Lists waiting rooms with what is counted in them, by name").lists::<room_desk::Shown>(),
             rooms::list,
         )
-        .on(Op::get("/rooms/{room}", "Shows a waiting room").answers::<rooms::Shown>(), rooms::show)
+        .on(Op::get("/rooms/{room}", "Shows a waiting room").answers::<room_desk::Shown>(), rooms::show)
         .on(
             Op::post("/rooms/{room}/move", "Moves the serving number of a waiting room up or down")
                 .at_once()
-                .takes::<rooms::Move>()
-                .answers::<rooms::Shown>(),
+                .takes::<room_desk::Move>()
+                .answers::<room_desk::Shown>(),
             rooms::move_by,
         )
         .on(
             Op::post("/rooms/{room}/state", "Opens, pauses or closes a waiting room, or has everybody pass")
                 .at_once()
-                .takes::<rooms::SetState>()
-                .answers::<rooms::Shown>(),
+                .takes::<room_desk::SetState>()
+                .answers::<room_desk::Shown>(),
             rooms::set_state,
         )
         .on(
             Op::post("/rooms/{room}/invites", "Makes invites to a lane of a waiting room")
                 .at_once()
-                .takes::<invites::New>()
-                .answers::<invites::Made>(),
+                .takes::<room_desk::New>()
+                .answers::<room_desk::Made>(),
             invites::make,
         )
         .on(
             Op::post("/rooms/{room}/draw", "Has lots drawn that wait for a public value")
                 .at_once()
-                .takes::<rooms::Draw>()
-                .answers::<rooms::Shown>(),
+                .takes::<room_desk::Draw>()
+                .answers::<room_desk::Shown>(),
             rooms::draw,
         )
         .on(
             Op::post("/rooms/{room}/reset", "Begins everything in a waiting room anew")
                 .at_once()
-                .answers::<rooms::Shown>(),
+                .answers::<room_desk::Shown>(),
             rooms::reset,
         )
         .on(
@@ -165,14 +165,14 @@ fn of_rooms() -> Operations {
                 "Takes a reset of the last hour back; who came since is behind the others",
             )
             .at_once()
-            .answers::<rooms::Shown>(),
+            .answers::<room_desk::Shown>(),
             rooms::undo_reset,
         )
         .on(
             Op::post("/rooms/{room}/keys", "Has a key that another program made sign a room's tokens from now on")
                 .at_once()
-                .takes::<rooms::Imported>()
-                .answers::<rooms::Key>(),
+                .takes::<room_desk::Imported>()
+                .answers::<room_desk::Key>(),
             rooms::import_key,
         )
         .and(of_room_desks())
@@ -183,32 +183,32 @@ fn of_room_desks() -> Operations {
         .on(
             Op::get("/rooms/{room}/history", "Shows what was counted in a waiting room from time to time")
                 .answers::<room_desk::History>(),
-            room_desk::history,
+            room_visits::history,
         )
         .on(
             Op::get("/rooms/{room}/visits", "Lists visits behind a waiting room, the latest first")
                 .lists::<room_desk::ShownVisit>()
-                .asks::<room_desk::Question>(),
-            room_desk::visits,
+                .asks::<room_visits::Question>(),
+            room_visits::visits,
         )
         .on(
             Op::post("/rooms/{room}/inlet", "Sets what raises the serving number of a waiting room by itself")
                 .at_once()
                 .takes::<room_desk::SetInlet>()
-                .answers::<rooms::Shown>(),
-            room_desk::set_inlet,
+                .answers::<room_desk::Shown>(),
+            room_visits::set_inlet,
         )
         .on(
             Op::post("/rooms/{room}/visits/{visit}/end", "Ends a visit behind a waiting room")
                 .at_once()
                 .takes::<room_desk::End>()
                 .answers::<room_desk::Ended>(),
-            room_desk::end,
+            room_visits::end,
         )
         .on(
             Op::get("/rooms/{room}/events", "Lists what operators did with a waiting room, the latest first")
-                .lists::<room_desk::Event>(),
-            room_desk::events,
+                .lists::<room_visits::Event>(),
+            room_visits::events,
         )
 }
 

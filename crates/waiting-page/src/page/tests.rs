@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Addition, Expected, Place, Places, Situation};
+use crate::{Expected, Place, Places, Situation, Work};
 
 fn page(settings: &Settings) -> Page {
     Page::compile(settings, &Pointer::default()).unwrap()
@@ -9,7 +9,7 @@ fn view(situation: Situation) -> View<'static> {
     let place = Place { position: 1_234_567, ahead: 1_000, serving: 1_233_566, since: 1_230_000 };
     let expected = Some(Expected { least: 240, most: 360, likely: Some(80) });
     let update = Update::Live;
-    View { situation, place: Some(place), expected, pause: 7, update, query: "a=1&b=\"><script>", addition: None }
+    View { situation, place: Some(place), expected, pause: 7, update, query: "a=1&b=\"><script>", work: None }
 }
 
 fn rendered(settings: &Settings, view: &View<'_>, tag: &str) -> String {
@@ -40,6 +40,7 @@ fn each_state_of_a_room_has_texts_of_its_own_in_every_language() {
     let page = page(&Settings::default());
     let situations = [
         Situation::Waiting,
+        Situation::Joining,
         Situation::Idle { opens: Some(1_800_000_000) },
         Situation::Early { opens: None, places: Places::InOrder },
         Situation::Early { opens: Some(1_800_000_000), places: Places::Drawn },
@@ -51,6 +52,7 @@ fn each_state_of_a_room_has_texts_of_its_own_in_every_language() {
         let pages: Vec<_> = situations.iter().map(|situation| page.render(&view(*situation), language)).collect();
         for (page, about) in pages.iter().zip([
             &texts.waiting_about,
+            &texts.joining_about,
             &texts.idle_about,
             &texts.early_about,
             &texts.draw_about,
@@ -60,9 +62,9 @@ fn each_state_of_a_room_has_texts_of_its_own_in_every_language() {
             assert!(page.contains(&escaped(about)), "{tag}: {about}");
         }
         assert!(
-            pages[1].contains("<time datetime=\"2027-01-15T08:00:00Z\">2027-01-15 08:00 UTC</time>"),
+            pages[2].contains("<time datetime=\"2027-01-15T08:00:00Z\">2027-01-15 08:00 UTC</time>"),
             "{}",
-            pages[1]
+            pages[2]
         );
         assert!(!pages[5].contains("data-v=\"facts\""), "who is not let in any more has no place");
     }
@@ -122,15 +124,16 @@ fn findings_name_what_an_operator_has_to_change() {
 fn a_browser_may_run_what_the_page_has_and_nothing_else() {
     let template = "<html lang='{{lang}}' dir='{{dir}}'>{{head}}<style>p{}</style><main>{{room}}{{languages}}</main>";
     let page = page(&Settings { template: Some(template.into()), ..Settings::default() });
-    let addition = Addition { html: "<p>work</p>".into(), script: "work()".into(), policy: "worker-src blob:".into() };
-    let view = View { addition: Some(&addition), ..view(Situation::Waiting) };
-    let (policy, html) = (page.policy(&view), page.render(&view, Language(0)));
+    let work = Work { challenge: "challenge", difficulty: 8, cookie: "proof", script: "work()", without: None };
+    let [waiting, joining] = [view(Situation::Waiting), View { work: Some(work), ..view(Situation::Joining) }];
+    let policy = page.policy(&joining);
+    let html = [waiting, joining].map(|view| page.render(&view, Language(0))).concat();
     // Each script and style of the page is in the policy.
     let contents = |open: &str, close: &str| {
         html.split(open).skip(1).map(|rest| source(rest.split(close).next().unwrap())).collect::<Vec<_>>()
     };
     let [scripts, styles] = [contents("<script>", "</script>"), contents("<style>", "</style>")];
-    assert_eq!((scripts.len(), styles.len()), (2, 2));
+    assert_eq!((scripts.len(), styles.len()), (2, 4));
     for source in scripts.iter().chain(&styles) {
         assert!(policy.contains(source), "{policy}");
     }
@@ -146,4 +149,19 @@ fn a_page_is_small_and_brings_nothing_from_elsewhere() {
     assert!(
         !without_names.contains("http://") && !without_names.contains("https://") && !without_names.contains("src=\"")
     );
+}
+
+#[test]
+fn who_need_not_work_is_told_how_they_join_without_it_and_who_must_needs_scripts() {
+    let shown = |without| {
+        let work = Work { challenge: "a-b", difficulty: 18, cookie: "proof-sale", script: "work()", without };
+        let view = View { work: Some(work), place: None, ..view(Situation::Joining) };
+        rendered(&Settings::default(), &view, "de")
+    };
+    let (either, must) = (shown(Some("slower=1")), shown(None));
+    assert!(either.contains("href=\"?a=1&amp;b=&quot;&gt;&lt;script&gt;&amp;slower=1\""), "{either}");
+    assert!(either.contains("data-challenge=\"a-b\" data-difficulty=\"18\" data-cookie=\"proof-sale\""), "{either}");
+    assert!(!either.contains("JavaScript") && must.contains("JavaScript") && !must.contains("slower=1"), "{must}");
+    // It goes on once that is done, and not before.
+    assert!(!either.contains("http-equiv=\"refresh\"") && !either.contains("id=\"v-room\""), "{either}");
 }

@@ -2,12 +2,13 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Json as Answer};
-use problem::{Finding, Pointer, Problem};
-use rooms::{Visit, VisitState};
+use problem::Problem;
+use room_desk::{End, Ended, History, SetInlet, ShownVisit};
+use rooms::VisitState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use waiting_room::{Ending, MaxSize, Periodic, RequestId, Tuned};
+use waiting_room::RequestId;
 
 use crate::body::Json;
 use crate::failure::Failure;
@@ -15,31 +16,6 @@ use crate::page::{Listed, Page};
 use crate::parts::{Asked, BAD_QUERY, Named, Nothing, Stored};
 use crate::rooms::{no_room, seconds, told, unavailable};
 use crate::{Admin, Storage, time};
-
-/// How a room went.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "RoomHistory")]
-pub(crate) struct History {
-    /// What was counted from time to time, oldest first, since this process has the room: closer at first, and coarser the
-    /// longer it goes.
-    samples: Vec<Sample>,
-}
-
-/// What was counted at a moment.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "RoomSample")]
-struct Sample {
-    /// When, in seconds since 1970.
-    at: u32,
-    /// Places that were given.
-    queue: u32,
-    /// The serving number.
-    serving: i64,
-    /// Visitors who took their turn.
-    tokens: u32,
-    /// Visitors who wait.
-    waiting: i64,
-}
 
 /// Which visits are asked for.
 #[derive(Deserialize, JsonSchema)]
@@ -52,77 +28,6 @@ pub(crate) struct Question {
     after: Option<String>,
     /// At most so many.
     limit: Option<usize>,
-}
-
-/// A visit as it is shown.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "RoomVisit")]
-pub(crate) struct ShownVisit {
-    request_id: String,
-    /// The place by which the visitor came.
-    position: u32,
-    /// Since when, in seconds since 1970.
-    issued: u32,
-    /// Until when the token holds.
-    expires: u32,
-    /// `active`, `completed`, `abandoned` or `expired`.
-    state: &'static str,
-}
-
-/// How a visit ended.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "RoomVisitEnd")]
-pub(crate) struct End {
-    how: How,
-}
-
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(rename = "RoomVisitEnding")]
-enum How {
-    /// The visitor did what they came for.
-    Completed,
-    /// The visitor went away.
-    Abandoned,
-}
-
-/// What the inlet of a waiting room shall be.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "RoomInletSet")]
-pub(crate) struct SetInlet {
-    /// Left out, what the document says holds again.
-    inlet: Option<NewInlet>,
-}
-
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[schemars(rename = "NewRoomInlet")]
-enum NewInlet {
-    /// Nothing raises the serving number by itself.
-    Manual,
-    /// The clock does.
-    Periodic {
-        /// So many come in,
-        by: u32,
-        /// every so many seconds.
-        every: u32,
-    },
-    /// Those who leave do.
-    MaxSize {
-        /// So many are in at a time.
-        size: u32,
-    },
-}
-
-/// What became of a visit.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "RoomVisitEnded")]
-pub(crate) struct Ended {
-    request_id: String,
-    /// `completed` or `abandoned`.
-    state: &'static str,
 }
 
 /// What an operator did with a room.
@@ -146,8 +51,7 @@ pub(crate) async fn history(
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<impl IntoResponse, Failure> {
     let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
-    let sample = |rooms::Sample { at, queue, serving, tokens, waiting }| Sample { at, queue, serving, tokens, waiting };
-    Ok(Answer(History { samples: room.history().into_iter().map(sample).collect() }))
+    Ok(Answer(History::of(&room)))
 }
 
 /// `GET /rooms/{room}/visits`: lists visits, the latest first.
@@ -162,7 +66,7 @@ pub(crate) async fn visits(
     let state = state.map(|state| VisitState::ALL.into_iter().find(|known| known.name() == state).ok_or_else(no_state));
     let (state, before) = (state.transpose()?, page.after(|after| after.parse().ok())?);
     let (found, next) = room.visits(state, before, page.shown()?, seconds(&admin)).map_err(unavailable)?;
-    Ok(Listed::new(found.into_iter().map(shown).collect(), next.map(|next| next.to_string())))
+    Ok(Listed::new(found.into_iter().map(ShownVisit::from).collect(), next.map(|next| next.to_string())))
 }
 
 /// `POST /rooms/{room}/visits/{visit}/end`: ends a visit; its token opens nothing any more where sessions are checked.
@@ -171,19 +75,16 @@ pub(crate) async fn end(
     Stored(storage): Stored,
     Named((name, id)): Named<(String, String)>,
     Asked(Nothing {}): Asked<Nothing>,
-    Json(End { how }): Json<End>,
+    Json(end): Json<End>,
 ) -> Result<impl IntoResponse, Failure> {
     let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
     let no_visit = || Failure::not_found(format!("visit `{id}` of the room `{name}` that has not ended"));
     let visit: RequestId = id.parse().map_err(|_none| no_visit())?;
-    let (ending, state) = match how {
-        How::Completed => (Ending::Completed, "completed"),
-        How::Abandoned => (Ending::Abandoned, "abandoned"),
-    };
+    let (ending, state) = end.ending();
     if !room.end(visit, ending, seconds(&admin)).await.map_err(unavailable)? {
         return Err(no_visit());
     }
-    let ended = Ended { request_id: visit.to_string(), state };
+    let ended = Ended::of(visit, state);
     storage.partners.note("ended", ("room", &name), json!(ended)).await?;
     Ok(Answer(ended))
 }
@@ -194,19 +95,10 @@ pub(crate) async fn set_inlet(
     Stored(storage): Stored,
     Named(name): Named<String>,
     Asked(Nothing {}): Asked<Nothing>,
-    Json(SetInlet { inlet }): Json<SetInlet>,
+    Json(set): Json<SetInlet>,
 ) -> Result<impl IntoResponse, Failure> {
     let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
-    let tuned = match inlet {
-        None => None,
-        Some(NewInlet::Manual) => Some(Tuned::Manual),
-        Some(NewInlet::Periodic { every: 0, .. }) => {
-            let at = Pointer::default().at("inlet").at("periodic").at("every");
-            return Err(Failure::invalid(&[Finding::new(&at, "is less than a second")]));
-        }
-        Some(NewInlet::Periodic { by, every }) => Some(Tuned::Periodic(Periodic { by, every, from: 0, until: None })),
-        Some(NewInlet::MaxSize { size }) => Some(Tuned::MaxSize(MaxSize { size })),
-    };
+    let tuned = set.tuned().map_err(|finding| Failure::invalid(&[finding]))?;
     room.tune(tuned, seconds(&admin)).await.map_err(unavailable)?;
     told(&room, &admin, &storage, "tuned").await
 }
@@ -253,11 +145,6 @@ async fn last_entry(storage: &Storage) -> Result<u64, Failure> {
         if is_there(middle).await? { there = middle } else { beyond = middle }
     }
     Ok(there)
-}
-
-fn shown(visit: Visit) -> ShownVisit {
-    let Visit { position, id, issued, expires, state } = visit;
-    ShownVisit { request_id: id.to_string(), position, issued, expires, state: state.name() }
 }
 
 fn no_state() -> Failure {

@@ -10,7 +10,7 @@ use waiting_room::{By, Cause, Counters, Ending, Event, JoinKey, Noting, Position
 use crate::tuning;
 
 /// Writes what happened in a room as its change of this number.
-pub(crate) fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
+pub fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
     put_bytes(to, room.as_bytes());
     put_number(to, number);
     match event {
@@ -104,15 +104,17 @@ fn positions(source: &mut Source<'_>) -> Option<Arc<[Position]>> {
 
 /// Something that happened in a room.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Happened<'a> {
-    pub(crate) room: &'a str,
+pub struct Happened<'a> {
+    /// The room.
+    pub room: &'a str,
     /// The number of the change.
-    pub(crate) number: u64,
-    pub(crate) event: Event,
+    pub number: u64,
+    /// What.
+    pub event: Event,
 }
 
 /// What a record says. None: nothing that this version knows.
-pub(crate) fn read(record: &[u8]) -> Option<Happened<'_>> {
+pub fn read(record: &[u8]) -> Option<Happened<'_>> {
     let mut source = Source(record);
     let (room, number) = (source.text()?, source.number()?);
     let [kind] = source.array()?;

@@ -14,20 +14,22 @@ use crate::wire::lots;
 use crate::wire::{by_code, by_of, ending_code, ending_of, put_signed, signed, state_code, state_of};
 
 /// What is written of a room: copied in no time, and written afterwards.
-pub(crate) struct Picture {
-    pub(crate) version: u64,
+pub struct Picture {
+    /// So many events made the room what it is.
+    pub version: u64,
     line: Line,
     before: Option<(Seconds, Line)>,
 }
 
 impl Picture {
-    pub(crate) fn of(room: &Room) -> Self {
+    /// That of a room.
+    pub fn of(room: &Room) -> Self {
         let before = room.before().map(|before| (before.reset, before.line.clone()));
         Self { version: room.version(), line: room.line().clone(), before }
     }
 
     /// Puts it in place of the last one of this room; returns how long it is.
-    pub(crate) fn write(&self, folder: &Path, room: &str) -> io::Result<u64> {
+    pub fn write(&self, folder: &Path, room: &str) -> io::Result<u64> {
         let path = file(folder, room);
         let unfinished = path.with_extension("new");
         let mut to = BufWriter::new(File::create(&unfinished)?);
@@ -58,7 +60,7 @@ impl Picture {
 }
 
 /// Pictures of several rooms, one behind the other, each with its name.
-pub(crate) fn together(pictures: &[(Arc<str>, Picture)]) -> io::Result<Vec<u8>> {
+pub fn together(pictures: &[(Arc<str>, Picture)]) -> io::Result<Vec<u8>> {
     let mut together = Vec::new();
     for (name, picture) in pictures {
         let mut content = Vec::new();
@@ -70,7 +72,7 @@ pub(crate) fn together(pictures: &[(Arc<str>, Picture)]) -> io::Result<Vec<u8>> 
 }
 
 /// The rooms of which [`together`] wrote pictures. None: it is damaged.
-pub(crate) fn apart(together: &[u8]) -> Option<Vec<(&str, Room)>> {
+pub fn apart(together: &[u8]) -> Option<Vec<(&str, Room)>> {
     let mut source = Source(together);
     let mut rooms = Vec::new();
     while !source.0.is_empty() {
@@ -80,7 +82,7 @@ pub(crate) fn apart(together: &[u8]) -> Option<Vec<(&str, Room)>> {
 }
 
 /// The rooms of which there are pictures, and how long those are.
-pub(crate) fn read_all(folder: &Path) -> io::Result<Vec<(String, Room, u64)>> {
+pub fn read_all(folder: &Path) -> io::Result<Vec<(String, Room, u64)>> {
     fs::create_dir_all(folder)?;
     let mut rooms = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -298,7 +300,7 @@ mod tests {
     use super::*;
 
     /// A room in which everything has happened.
-    pub(crate) fn lived_in() -> Room {
+    fn lived_in() -> Room {
         let rules = Rules { expiry: Some(Expiry { period: 10, pass_on: PassOn::ToTheNext }), ..Rules::default() };
         let id = |number: u8| RequestId::of([number; 16]);
         let mut room = Room::default();

@@ -1,0 +1,220 @@
+//! What operators are shown.
+
+use model::rooms::Moment;
+use rooms::{KeptRoom, Trouble, Visit};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+use waiting_room::{Adaptive, MaxSize, PassOn, Periodic, RequestId, Seconds};
+
+/// A waiting room as it is shown.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WaitingRoom")]
+pub struct Shown {
+    name: String,
+    /// The event that it is for.
+    event: String,
+    /// Whether it lets visitors in: `idle`, `pre-queue`, `open`, `paused`, `closed` or `passing-everybody`.
+    state: &'static str,
+    /// Places that were given.
+    queue_counter: u32,
+    /// Every place up to this one may take its turn.
+    serving_counter: i64,
+    /// Visitors who took their turn.
+    token_counter: u32,
+    /// Turns that somebody else got because nobody took them.
+    expired_queue_counter: u64,
+    /// Visitors who wait.
+    waiting: i64,
+    /// Visits that have not ended, and whose token holds.
+    active: u64,
+    /// Visits that came to a good end.
+    completed: u32,
+    /// Visits that came to another end.
+    abandoned: u32,
+    /// For how many seconds a turn can be taken; absent where it is for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position_expiry: Option<u32>,
+    /// Whether turns that nobody takes go to the next in line.
+    passes_on: bool,
+    /// For how many seconds a token holds.
+    validity: u32,
+    /// What raises the serving number by itself.
+    inlet: ShownInlet,
+    /// Whether an operator set the inlet, whatever the document says.
+    is_tuned: bool,
+}
+
+/// What raises the serving number of a waiting room by itself.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "RoomInlet")]
+enum ShownInlet {
+    /// Nothing does.
+    Manual,
+    /// The clock.
+    Periodic {
+        /// So many come in,
+        by: u32,
+        /// every so many seconds,
+        every: u32,
+        /// after this moment, in seconds since 1970; 0: at once,
+        from: u32,
+        /// and before this one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<u32>,
+    },
+    /// Those who leave.
+    MaxSize {
+        /// So many are in at a time.
+        size: u32,
+    },
+    /// What is behind the room, by what it answers.
+    Adaptive {
+        /// At least so many come in a minute,
+        least: u32,
+        /// and at most so many.
+        most: u32,
+    },
+}
+
+impl Shown {
+    /// A room as it is at this moment.
+    pub fn of(room: &KeptRoom, now: Seconds) -> Result<Self, Trouble> {
+        let counters = room.counters()?;
+        let settings = room.settings();
+        let (inlet, is_tuned) = room.inlet()?;
+        Ok(Self {
+            name: room.name().to_string(),
+            event: settings.event.to_string(),
+            state: counters.state.name(),
+            queue_counter: counters.queue,
+            serving_counter: counters.serving,
+            token_counter: counters.tokens,
+            expired_queue_counter: counters.expired,
+            waiting: counters.waiting(),
+            active: room.look(|room| room.active(now))?,
+            completed: counters.completed,
+            abandoned: counters.abandoned,
+            position_expiry: settings.rules.expiry.map(|expiry| expiry.period),
+            passes_on: settings.rules.expiry.is_some_and(|expiry| expiry.pass_on == PassOn::ToTheNext),
+            validity: settings.validity,
+            is_tuned,
+            inlet: match inlet {
+                rooms::Inlet::Manual => ShownInlet::Manual,
+                rooms::Inlet::Periodic(Periodic { by, every, from, until }) => {
+                    ShownInlet::Periodic { by, every, from, until }
+                }
+                rooms::Inlet::MaxSize(MaxSize { size }) => ShownInlet::MaxSize { size },
+                rooms::Inlet::Adaptive(Adaptive { least, most, .. }) => ShownInlet::Adaptive { least, most },
+            },
+        })
+    }
+
+    /// The name of the room.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// The key that signs a room's tokens.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RoomKey")]
+pub struct Key {
+    /// Its public half as a JWK.
+    pub public_key: Value,
+}
+
+/// How a room went.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RoomHistory")]
+pub struct History {
+    /// What was counted from time to time, oldest first, since this process has the room: closer at first, and coarser the
+    /// longer it goes.
+    samples: Vec<Sample>,
+}
+
+/// What was counted at a moment.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RoomSample")]
+struct Sample {
+    /// When, in seconds since 1970.
+    at: u32,
+    /// Places that were given.
+    queue: u32,
+    /// The serving number.
+    serving: i64,
+    /// Visitors who took their turn.
+    tokens: u32,
+    /// Visitors who wait.
+    waiting: i64,
+}
+
+impl History {
+    /// How a room went.
+    pub fn of(room: &KeptRoom) -> Self {
+        let sample =
+            |rooms::Sample { at, queue, serving, tokens, waiting }| Sample { at, queue, serving, tokens, waiting };
+        Self { samples: room.history().into_iter().map(sample).collect() }
+    }
+}
+
+/// A visit as it is shown.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RoomVisit")]
+pub struct ShownVisit {
+    request_id: String,
+    /// The place by which the visitor came.
+    position: u32,
+    /// Since when, in seconds since 1970.
+    issued: u32,
+    /// Until when the token holds.
+    expires: u32,
+    /// `active`, `completed`, `abandoned` or `expired`.
+    state: &'static str,
+}
+
+impl From<Visit> for ShownVisit {
+    fn from(visit: Visit) -> Self {
+        let Visit { position, id, issued, expires, state } = visit;
+        Self { request_id: id.to_string(), position, issued, expires, state: state.name() }
+    }
+}
+
+/// What became of a visit.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RoomVisitEnded")]
+pub struct Ended {
+    request_id: String,
+    /// `completed` or `abandoned`.
+    state: &'static str,
+}
+
+impl Ended {
+    /// That the visit of somebody ended.
+    pub fn of(visit: RequestId, state: &'static str) -> Self {
+        Self { request_id: visit.to_string(), state }
+    }
+}
+
+/// Invites. They are told once, and nobody can find them again.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RoomInvites")]
+pub struct Made {
+    /// Each to be given to somebody.
+    invites: Vec<String>,
+    /// Until when they can be used.
+    expires: String,
+}
+
+impl Made {
+    /// Invites that can be used until this moment.
+    pub fn of(invites: Vec<String>, expires: Seconds) -> Self {
+        Self { invites, expires: Moment::at(expires).to_string() }
+    }
+
+    /// Until when they can be used.
+    pub fn expires(&self) -> &str {
+        &self.expires
+    }
+}
