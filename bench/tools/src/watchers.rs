@@ -80,13 +80,14 @@ async fn watch_together(address: SocketAddr, path: &str, each: u32, heard: &Rc<H
     while number < heard.watchers {
         let (mut ask, connection) = h2::client::handshake(connected(address, number / each).await?).await?;
         tokio::task::spawn_local(async move { drop(connection.await) });
-        for _ in number..heard.watchers.min(number + each) {
+        let some = each.min(heard.watchers - number);
+        for _ in 0..some {
             ask = ask.ready().await?;
             let request = http::Request::get(format!("http://{address}{path}")).body(())?;
             let (answer, _nothing) = ask.send_request(request, true)?;
             tokio::task::spawn_local(listen_together(answer, heard.clone()));
-            number += 1;
         }
+        number += some;
         // What was asked goes out before more is.
         tokio::task::yield_now().await;
     }

@@ -69,13 +69,9 @@ mod room;
 #[cfg(test)]
 mod room_activation;
 #[cfg(test)]
-mod room_cluster;
-#[cfg(test)]
 mod room_events;
 #[cfg(test)]
 mod room_fairness;
-#[cfg(test)]
-mod room_signing;
 #[cfg(test)]
 mod room_states;
 #[cfg(test)]

@@ -3,22 +3,18 @@
 mod fairness;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use model::Document;
 use model::rooms::{
     ExpiredTurns, Inlet, Moment, RoomCompatibility, RoomDurability, RoomPage, RoomSchedule, WaitingRoom,
 };
 use parking_lot::Mutex;
-use partners::{Partners, Role};
-use policies::waiting_room_api::{Doing, Operators, WaitingRooms};
+use policies::waiting_room_api::WaitingRooms;
 use problem::{Finding, Pointer};
-use rooms::{AccessKeys, KeptRoom, Reach, Settings, Unusable, Whereabouts};
+use rooms::{AccessKeys, KeptRoom, Settings, Unusable, Whereabouts};
 use secrets::Vault;
-use store::Unavailable;
 use store_redis::{Durability, RedisLog};
 use waiting_page::Page;
 use waiting_room::{Adaptive, Compatibility, Expiry, MaxSize, PassOn, Periodic, Presence, Rules, Schedule, State};
@@ -196,63 +192,6 @@ impl WaitingRooms for NamedRooms {
 
     fn names(&self) -> Vec<String> {
         self.0.clone()
-    }
-}
-
-/// Who may operate rooms by the traffic's listeners: those who may by the admin listener.
-pub struct RoomOperators {
-    partners: Arc<Partners>,
-    access_keys: Arc<AccessKeys>,
-    /// Whether a secret is the bootstrap token, once there is an admin listener.
-    is_bootstrap: OnceLock<IsBootstrap>,
-}
-
-type IsBootstrap = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
-
-impl RoomOperators {
-    pub(crate) fn new(partners: Arc<Partners>, access_keys: Arc<AccessKeys>) -> Self {
-        Self { partners, access_keys, is_bootstrap: OnceLock::new() }
-    }
-
-    /// Has the bootstrap token count, too.
-    pub fn know_bootstrap(&self, is_bootstrap: impl Fn(&[u8]) -> bool + Send + Sync + 'static) {
-        // Whoever was first may stay.
-        drop(self.is_bootstrap.set(Box::new(is_bootstrap)));
-    }
-}
-
-impl Operators for RoomOperators {
-    fn may<'a>(&'a self, secret: &'a [u8], doing: Doing) -> BoxFuture<'a, Result<bool, Unavailable>> {
-        async move {
-            if self.is_bootstrap.get().is_some_and(|is_bootstrap| is_bootstrap(secret)) {
-                return Ok(true);
-            }
-            let token = match self.partners.token(secret).await {
-                Ok(token) => token,
-                Err(partners::Error::Unavailable(cause)) => return Err(cause),
-                Err(other) => return Err(Unavailable::because(other.to_string())),
-            };
-            Ok(token.is_some_and(|token| match token.role {
-                Role::Owner | Role::Operator => true,
-                Role::Auditor => doing == Doing::Look,
-                Role::Billing | Role::Company => false,
-            }))
-        }
-        .boxed()
-    }
-
-    fn access_key<'a>(&'a self, id: &'a str, now: u64) -> BoxFuture<'a, Result<Option<(String, Doing)>, Unavailable>> {
-        async move {
-            let found = self.access_keys.find(id, now).await.map_err(Unavailable::because)?;
-            Ok(found.map(|key| {
-                let most = match key.reach {
-                    Reach::Operator => Doing::Change,
-                    Reach::Auditor => Doing::Look,
-                };
-                (key.expose().to_owned(), most)
-            }))
-        }
-        .boxed()
     }
 }
 
