@@ -92,7 +92,7 @@ async fn what_becomes_of_requests_while_the_room_cannot_be_asked_is_said() {
 async fn an_adaptive_inlet_lets_in_whoever_waits() {
     let shop = Stub::saying("sold").await;
     let inlet = "durability: process, inlet: {adaptive: {latency: 200ms, most_per_minute: 6000}}";
-    let gateway = serving(&shop, inlet, "title: Tickets").await;
+    let gateway = serving(&shop, inlet, "unavailable: refuse").await;
     let waiting = cookie(&browse(&gateway, "").await);
     testkit::until("the turn comes", async || browse(&gateway, &waiting).await.text() == "sold").await;
 }

@@ -4,7 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
-use crate::OpenId;
+use waiting_room::{Lane, LaneKind, Lanes};
+
+use crate::{OpenId, SLOW, Without, Work};
 
 const SECRET: &str = "0123456789abcdefghij";
 
@@ -212,4 +214,34 @@ async fn who_came_in_otherwise_joins_anew_for_a_client_which_takes_no_tokens_of_
     let query = "client_id=Sample&redirect_uri=https%3A%2F%2Fshop.example%2Foauth2%2Fidpresponse&response_type=code&scope=openid&state=x";
     let reply = scene.openid(&format!("/authorize?{query}"), &[("cookie", &cookie)]).await;
     assert!(back(&reply).0 != id && reply.header("set-cookie").contains("vestibule-room-sale="));
+}
+
+#[tokio::test]
+async fn who_joins_at_authorize_works_for_a_place_or_comes_by_the_slow_lane() {
+    let mut settings = provider();
+    settings.openid = settings.openid.map(|openid| Arc::new(OpenId { login: None, ..OpenId::clone(&openid) }));
+    let slow = Lane { name: SLOW.into(), weight: 5, quota: None, kind: LaneKind::Slow };
+    settings.fairness = Fairness {
+        lanes: Arc::new(Lanes::of(vec![slow])),
+        work: Some(Work { difficulty: 1, valid: 60, without: Without::SlowLane }),
+        ..Fairness::default()
+    };
+    let scene = Scene::with(settings);
+    let query = "client_id=Sample&redirect_uri=https%3A%2F%2Fshop.example%2Foauth2%2Fidpresponse&response_type=code&scope=openid&state=x";
+    let target = format!("/authorize?{query}");
+
+    let page = scene.openid(&target, &[]).await;
+    let text = String::from_utf8(page.text.to_vec()).unwrap();
+    assert_eq!((page.status, scene.room.counters().unwrap().queue), (503, 0));
+    assert!(text.contains("state=x&amp;room-join=slow-lane"), "{text}");
+    let (_, rest) = text.split_once("data-challenge=\"").unwrap();
+    let proof = crate::proof::solved(rest.split('"').next().unwrap(), 1);
+
+    let worked = scene.openid(&target, &[("cookie", &format!("vestibule-proof-sale={proof}"))]).await;
+    assert!(worked.header("set-cookie").starts_with("vestibule-room-sale="));
+    let slower = format!("{target}&room-join=slow-lane");
+    let without = scene.openid(&slower, &[]).await;
+    let cookie = without.header("set-cookie").split(';').next().unwrap().to_owned();
+    assert_eq!(scene.openid(&slower, &[("cookie", &cookie)]).await.status, 503);
+    assert_eq!(scene.room.counters().unwrap().queue, 2, "who has a place gets no other");
 }

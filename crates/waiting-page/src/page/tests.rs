@@ -66,7 +66,7 @@ fn each_state_of_a_room_has_texts_of_its_own_in_every_language() {
             "{}",
             pages[2]
         );
-        assert!(!pages[5].contains("data-v=\"facts\""), "who is not let in any more has no place");
+        assert!(!pages[6].contains("data-v=\"facts\""), "who is not let in any more has no place");
     }
     let arabic = page.render(&view(Situation::Waiting), page.tagged("ar").unwrap());
     assert!(arabic.contains("<html lang=\"ar\" dir=\"rtl\">"));
