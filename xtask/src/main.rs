@@ -28,6 +28,7 @@ usage: cargo xtask COMMAND
     --rounds N       other than 7
     --out FILE       other than above
     cases: plain tls handshake large post http2 partner routes latency reload idle instructions chain
+  bench room [joins arrivals watchers idle beside]  waiting rooms under load, into bench/ROOM.md (some 5 minutes)
   fuzz [SECONDS] [TARGET...]  unknown input, 600 seconds a target
   trial NAME...    hard times for a gateway, each its section of bench/TRIALS.md (minutes each)
 ";
@@ -50,6 +51,7 @@ fn obey(words: &[&str]) -> Result<()> {
         ["layers"] => layers::layers(),
         ["docs"] => docs::write(),
         ["docs", "--check"] => docs::check(),
+        ["bench", "room", cases @ ..] => bench::room::bench(cases),
         ["bench", words @ ..] => bench::bench(words),
         ["fuzz", words @ ..] => fuzz::fuzz(words),
         ["trial", names @ ..] => trial::trial(names),

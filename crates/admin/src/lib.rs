@@ -24,13 +24,13 @@ mod invites;
 mod jobs;
 mod key_changes;
 mod keys;
-mod listener;
 mod metrics;
 mod node;
 mod operation;
 mod page;
 mod parts;
 mod products;
+mod room_keys;
 mod room_visits;
 mod rooms;
 mod routes;
@@ -49,11 +49,11 @@ mod webhooks;
 #[cfg(test)]
 mod tester;
 
+pub use admin_listener::{Listener, Transport};
 pub use console::Console;
 pub use secrets::{Origin, Token, TokenError};
 
 pub use self::admin::{Admin, Storage};
-pub use self::listener::{Listener, Transport};
 pub use self::node::{
     Applied, Apply, Configuration, JournalStatus, ListenerStatus, Node, Readiness, Rebuilt, Refused, Serving, Status,
     TargetStatus, UpstreamStatus,

@@ -159,7 +159,7 @@ pub(crate) fn seconds(admin: &Admin) -> u32 {
 }
 
 /// In seconds since 1970.
-fn now(admin: &Admin) -> u64 {
+pub(crate) fn now(admin: &Admin) -> u64 {
     (admin.clock)().0 / 1_000_000
 }
 

@@ -1,5 +1,6 @@
 //! Which path leads to which operation, and what holds for all of them.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -77,6 +78,11 @@ pub enum Exposure {
 }
 
 impl Admin {
+    /// All paths, for a listener at this address.
+    pub fn routes_at(&self, address: SocketAddr) -> Router {
+        self.routes(if address.ip().is_loopback() { Exposure::Loopback } else { Exposure::Network })
+    }
+
     /// All paths, for a listener that can be reached so.
     pub fn routes(&self, exposure: Exposure) -> Router {
         let with_token = || middleware::from_fn_with_state(self.clone(), access::with_token);

@@ -122,10 +122,6 @@ impl Tester {
         Self { routes: admin.routes(Exposure::Loopback), admin, ..self }
     }
 
-    pub(crate) fn admin(self) -> Admin {
-        self.admin
-    }
-
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, "", "").await
     }

@@ -14,7 +14,7 @@ use rustls_pki_types::pem::PemObject;
 use secrets::{Masters, Vault};
 use store::{Alone, Leases, Nodes, Registry, Statements, UsageTotals};
 use store_postgres::{Notices, PostgresStore, Sealed};
-use store_redis::{RedisCounts, RedisLeases};
+use store_redis::{RedisCounts, RedisLeases, RedisLog};
 use store_sqlite::{SqliteLeases, SqliteStore};
 
 use crate::clock::now;
@@ -38,6 +38,8 @@ pub(crate) struct Backends {
     pub(crate) nodes: Arc<dyn Nodes>,
     /// Where limits are counted, if several nodes do.
     pub(crate) counts: Option<Arc<RedisCounts>>,
+    /// Where waiting rooms are written down, if several nodes have them.
+    pub(crate) rooms: Option<Arc<RedisLog>>,
 }
 
 /// Says that nothing is wrong with the settings of a store.
@@ -140,6 +142,7 @@ pub(crate) async fn open(store: &Store) -> Result<Backends, (&'static str, Cause
             leases: Arc::new(SqliteLeases::new(sqlite, Arc::new(now))),
             nodes: Arc::new(Alone),
             counts: None,
+            rooms: None,
         });
     };
     let opened = PostgresStore::open(settings).await;
@@ -148,6 +151,7 @@ pub(crate) async fn open(store: &Store) -> Result<Backends, (&'static str, Cause
     let settings = redis(store, address).map_err(|cause| ("Redis", cause))?;
     // A session that opens waits for longer than a request that is counted: it has no other way.
     let patient = store_redis::Settings { patience: LEASES, ..settings.clone() };
+    let rooms = RedisLog::open(patient.clone()).map_err(|error| ("Redis", error.into()))?;
     let leases = RedisLeases::open(patient).map_err(|error| ("Redis", error.into()))?;
     let counts = RedisCounts::open(settings).map_err(|error| ("Redis", error.into()))?;
     // Whether it came is told where it is looked for.
@@ -159,6 +163,7 @@ pub(crate) async fn open(store: &Store) -> Result<Backends, (&'static str, Cause
         leases: Arc::new(leases),
         nodes: Arc::new(Notices::of(postgres)),
         counts: Some(Arc::new(counts)),
+        rooms: Some(Arc::new(rooms)),
     })
 }
 

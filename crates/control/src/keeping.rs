@@ -36,7 +36,8 @@ use crate::cron::Jobs;
 use crate::everywhere::Everywhere;
 use crate::kept_usage::{KEPT, KeptUsage};
 use crate::quota_ledger::QuotaLedger;
-use crate::rooms::{RoomOperators, Rooms};
+use crate::room_operators::RoomOperators;
+use crate::rooms::Rooms;
 use crate::signers::KeptSigners;
 use crate::start_error::StartError;
 use crate::transit;
@@ -109,13 +110,13 @@ impl Keeping {
             move |cause: Box<dyn std::error::Error + Send + Sync>| StartError::Store { folder, what, cause }
         };
         make_private(folder).map_err(|error| trouble("the folder")(error.into()))?;
-        let Backends { registry, totals, statements, leases, nodes, counts } =
+        let Backends { registry, totals, statements, leases, nodes, counts, rooms } =
             backends::open(store).await.map_err(|(what, cause)| trouble(what)(cause))?;
-        let vault = backends::vault(store, encryption).map_err(|cause| {
+        let unopened = |cause| {
             transit::finding(cause)
                 .map_or_else(trouble("the vault of secrets"), |found| StartError::Findings(vec![found]))
-        });
-        let vault = Arc::new(vault?);
+        };
+        let vault = Arc::new(backends::vault(store, encryption).map_err(unopened)?);
         let pepper = Pepper::load_or_create(&vault).map_err(|error| trouble("the pepper")(error.into()))?;
         let sessions = crate::sessions::sessions(leases, &vault).map_err(|error| trouble("sessions")(error.into()))?;
         let index = Arc::new(Index::new(pepper));
@@ -124,8 +125,7 @@ impl Keeping {
         let journal = |name: &str, settings| Journal::open(&folder.join(name), settings, now().0).map(Arc::new);
         let settings = journal::Settings { consumers: consumers(usage_settings), ..journal::Settings::default() };
         let usage = journal("usage", settings).map_err(|error| trouble("the usage journal")(error.into()))?;
-        let kept =
-            keep(&usage, &folder.join("usage"), usage_settings, &*totals).await.map_err(trouble("kept usage"))?;
+        let kept = keep(&usage, &folder.join("usage"), usage_settings, &*totals).await;
         let settings = journal::Settings { segment: 1024 * 1024, reserve: 256 * 1024, ..journal::Settings::default() };
         let quotas = journal("quotas", settings).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
         let quotas = QuotaLedger::open(Ledger::new(quotas), folder)
@@ -133,6 +133,7 @@ impl Keeping {
         let partners = Arc::new(Partners::new(registry.clone(), index.clone(), Arc::new(now)));
         let name = process_name();
         let alerts = Arc::new(Alerts::new(registry.clone(), name.clone(), Arc::new(now)));
+        let rooms = Arc::new(Rooms::kept_in(folder, vault.clone()).shared_in(rooms));
         Ok(Self {
             folder: folder.to_owned(),
             accounts: Arc::new(Accounts::new(statements, totals.clone(), Arc::new(now))),
@@ -142,8 +143,8 @@ impl Keeping {
             totals,
             signers: Arc::new(KeptSigners::new(vault.clone())),
             authorities: Arc::new(Authorities::kept_in(vault.clone(), folder)),
-            rooms: Arc::new(Rooms::kept_in(folder, vault.clone())),
-            room_operators: Arc::new(RoomOperators::new(partners.clone())),
+            room_operators: Arc::new(RoomOperators::new(partners.clone(), rooms.access_keys.clone())),
+            rooms,
             collections: Arc::new(Collections::shared(registry.clone(), Arc::new(now))),
             partners,
             vault,
@@ -159,7 +160,7 @@ impl Keeping {
             noted: Mutex::default(),
             aggregator: Mutex::new(None),
             usage,
-            kept,
+            kept: kept.map_err(trouble("kept usage"))?,
             index,
         })
     }

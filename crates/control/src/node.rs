@@ -359,6 +359,9 @@ fn alone() -> Services {
 async fn keep(document: &Document) -> Result<Option<Arc<Keeping>>, StartError> {
     let Some(store) = &document.store else { return Ok(None) };
     let keeping = Keeping::open(store, &document.usage, &document.encryption).await?;
+    if !document.rooms.is_empty() {
+        keeping.rooms.expect_kept().await.map_err(StartError::Findings)?;
+    }
     Ok(Some(Arc::new(keeping)))
 }
 

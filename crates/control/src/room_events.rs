@@ -65,13 +65,15 @@ pub(crate) fn exports(document: &Document, keeping: Option<&Keeping>) -> Result<
 
 /// Brings events to a sink for as long as the node runs, once there are rooms.
 pub(crate) async fn run(export: Export, rooms: Arc<Rooms>) {
-    let (journal, folder) = loop {
+    let log = loop {
         match rooms.opened() {
             Some(rooms) => break rooms.log(),
             None => sleep(TICK).await,
         }
     };
-    exports::run(export, journal, folder).await;
+    if let Some((journal, folder)) = log {
+        exports::run(export, journal, folder).await;
+    }
 }
 
 type Sinks<'a> = Vec<(&'a String, Sink, &'a RoomEvents)>;
@@ -83,6 +85,10 @@ fn sinks(document: &Document) -> Result<Sinks<'_>, Vec<Finding>> {
         let is_name = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
         if name.is_empty() || !name.chars().all(is_name) {
             let message = format!("`{name}` cannot be a name here: write lower case letters, digits and `-`");
+            findings.push(Finding::new(&at, message));
+        }
+        if document.store.as_ref().is_some_and(|store| store.postgres.is_some()) {
+            let message = "is told by the log of one node, which nodes that share rooms do not have yet";
             findings.push(Finding::new(&at, message));
         }
         if document.store.is_none() {

@@ -3,22 +3,19 @@
 mod fairness;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use model::Document;
 use model::rooms::{
     ExpiredTurns, Inlet, Moment, RoomCompatibility, RoomDurability, RoomPage, RoomSchedule, WaitingRoom,
 };
 use parking_lot::Mutex;
-use partners::{Partners, Role};
-use policies::waiting_room_api::{Doing, Operators, WaitingRooms};
+use policies::waiting_room_api::WaitingRooms;
 use problem::{Finding, Pointer};
-use rooms::{Durability, KeptRoom, Settings, Unusable, Whereabouts};
+use rooms::{AccessKeys, KeptRoom, Settings, Unusable, Whereabouts};
 use secrets::Vault;
-use store::Unavailable;
+use store_redis::{Durability, RedisLog};
 use waiting_page::Page;
 use waiting_room::{Adaptive, Compatibility, Expiry, MaxSize, PassOn, Periodic, Presence, Rules, Schedule, State};
 
@@ -34,6 +31,10 @@ const TAKE: Duration = Duration::from_millis(20);
 pub struct Rooms {
     folder: PathBuf,
     vault: Arc<Vault>,
+    /// What programs sign with that operate rooms.
+    pub access_keys: Arc<AccessKeys>,
+    /// Where several nodes have them together, if they do.
+    shared: Option<Arc<RedisLog>>,
     /// None before a document has rooms: they cost threads and files.
     opened: Mutex<Option<Arc<rooms::Rooms>>>,
     /// The names of rooms of the document that is compiled next or serves.
@@ -45,8 +46,44 @@ pub struct Rooms {
 impl Rooms {
     /// Rooms of a store, of which no document has named any.
     pub fn kept_in(store: &Path, vault: Arc<Vault>) -> Self {
-        let (opened, named, readers) = Default::default();
-        Self { folder: store.join(FOLDER), vault, opened, named, readers }
+        Self {
+            folder: store.join(FOLDER),
+            access_keys: Arc::new(AccessKeys::kept_in(vault.clone())),
+            vault,
+            shared: None,
+            opened: Mutex::default(),
+            named: Mutex::default(),
+            readers: Mutex::default(),
+        }
+    }
+
+    /// The same, had together by all nodes that share this log, if there is one.
+    pub(crate) fn shared_in(self, shared: Option<Arc<RedisLog>>) -> Self {
+        Self { shared, ..self }
+    }
+
+    /// Says that what is written in a server stays there, as far as that can be told.
+    pub(crate) async fn expect_kept(&self) -> Result<(), Vec<Finding>> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let wrong = match shared.durability().await {
+            Ok(Durability::Nothing) => {
+                "writes nothing down, and waiting rooms are nowhere else: have Redis write (`appendonly yes`), and best with \
+                 `appendfsync always`"
+            }
+            Ok(Durability::Moments) => {
+                tracing::warn!(
+                    "Redis writes down every second (`appendfsync everysec`): if its machine loses power, places in waiting \
+                     rooms of the last moments are those that gateways which go on remember; `appendfsync always` loses none"
+                );
+                return Ok(());
+            }
+            Ok(Durability::Disk | Durability::Unknown) => return Ok(()),
+            Err(cause) => {
+                tracing::warn!(%cause, "Redis does not say whether it writes down what happens in waiting rooms");
+                return Ok(());
+            }
+        };
+        Err(vec![Finding::new(&Pointer::default().at("store").at("redis"), wrong)])
     }
 
     /// Has the rooms at hand that a document names, before it is compiled. Those that serve stay as they are. It blocks.
@@ -119,8 +156,11 @@ impl Rooms {
         if let Some(rooms) = &*opened {
             return Ok(rooms.clone());
         }
-        let readers = self.readers.lock().clone();
-        let rooms = Arc::new(rooms::Rooms::open_with(&self.folder, self.vault.clone(), now().0, &readers)?);
+        let vault = self.vault.clone();
+        let rooms = Arc::new(match &self.shared {
+            Some(shared) => rooms::Rooms::share(shared.clone(), vault)?,
+            None => rooms::Rooms::open_with(&self.folder, vault, now().0, &self.readers.lock())?,
+        });
         *opened = Some(rooms.clone());
         Ok(rooms)
     }
@@ -155,50 +195,26 @@ impl WaitingRooms for NamedRooms {
     }
 }
 
-/// Who may operate rooms by the traffic's listeners: those who may by the admin listener.
-pub struct RoomOperators {
-    partners: Arc<Partners>,
-    /// Whether a secret is the bootstrap token, once there is an admin listener.
-    is_bootstrap: OnceLock<IsBootstrap>,
-}
-
-type IsBootstrap = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
-
-impl RoomOperators {
-    pub(crate) fn new(partners: Arc<Partners>) -> Self {
-        Self { partners, is_bootstrap: OnceLock::new() }
-    }
-
-    /// Has the bootstrap token count, too.
-    pub fn know_bootstrap(&self, is_bootstrap: impl Fn(&[u8]) -> bool + Send + Sync + 'static) {
-        // Whoever was first may stay.
-        drop(self.is_bootstrap.set(Box::new(is_bootstrap)));
-    }
-}
-
-impl Operators for RoomOperators {
-    fn may<'a>(&'a self, secret: &'a [u8], doing: Doing) -> BoxFuture<'a, Result<bool, Unavailable>> {
-        async move {
-            if self.is_bootstrap.get().is_some_and(|is_bootstrap| is_bootstrap(secret)) {
-                return Ok(true);
-            }
-            let token = match self.partners.token(secret).await {
-                Ok(token) => token,
-                Err(partners::Error::Unavailable(cause)) => return Err(cause),
-                Err(other) => return Err(Unavailable::because(other.to_string())),
-            };
-            Ok(token.is_some_and(|token| match token.role {
-                Role::Owner | Role::Operator => true,
-                Role::Auditor => doing == Doing::Look,
-                Role::Billing | Role::Company => false,
-            }))
-        }
-        .boxed()
-    }
-}
-
 /// Does what is due in rooms, keeps their log short, and takes them over from another process that lets them go.
 pub(crate) async fn tend(kept: Arc<Rooms>, alerts: Arc<Alerts>) {
+    futures::future::join(take_turns(&kept), look(&kept, &alerts)).await;
+}
+
+/// Reads and writes what several nodes share, once a document has rooms.
+async fn take_turns(kept: &Rooms) {
+    loop {
+        if let Some(rooms) = kept.opened() {
+            match kept.expect_kept().await {
+                Ok(()) => return rooms.take_turns().await,
+                Err(findings) => tracing::error!(?findings, "waiting rooms cannot be had"),
+            }
+            tokio::time::sleep(TICK).await;
+        }
+        tokio::time::sleep(TAKE).await;
+    }
+}
+
+async fn look(kept: &Rooms, alerts: &Alerts) {
     loop {
         let Some(rooms) = kept.opened() else {
             tokio::time::sleep(TICK).await;
@@ -238,18 +254,17 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
     let mut findings = Vec::new();
     let at_rooms = Pointer::default().at("rooms");
     let mut wrong = |at: &Pointer, message: &str| findings.push(Finding::new(at, message));
-    if let (false, Some(store)) = (document.rooms.is_empty(), &document.store)
-        && store.postgres.is_some()
-    {
-        wrong(
-            &at_rooms,
-            "are kept by one node: several nodes of a store cannot share them yet, so configure `store: {embedded: ...}`",
-        );
-    }
     for (name, room) in &document.rooms {
         let at = at_rooms.at(name);
         if document.store.is_none() {
             wrong(&at, "needs a place to be kept in: configure a `store`");
+        }
+        if document.store.as_ref().is_some_and(|store| store.postgres.is_some()) {
+            // What one node notices would be taken for all that there is.
+            let adaptive = room.inlet.as_ref().filter(|inlet| matches!(inlet, Inlet::Adaptive(_))).map(|_| "inlet");
+            for member in adaptive.into_iter().chain(room.presence.as_ref().map(|_| "presence")) {
+                wrong(&at.at(member), "goes by what one node notices, so that nodes which share rooms cannot have it");
+            }
         }
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
             wrong(&at, "has a name that cannot be that of a file: letters, digits, `-` and `_`");
@@ -392,8 +407,8 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
         page: Arc::new(page(room, &Pointer::default()).unwrap_or_default()),
         fairness: fairness::compiled(room),
         durability: match room.durability {
-            RoomDurability::Disk => Durability::Disk,
-            RoomDurability::Process => Durability::Process,
+            RoomDurability::Disk => rooms::Durability::Disk,
+            RoomDurability::Process => rooms::Durability::Process,
         },
     }
 }

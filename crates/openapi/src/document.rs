@@ -229,7 +229,7 @@ fn group(operation: &Operation) -> &'static str {
         ["statements", ..] => "Statements",
         ["usage", ..] => "Usage",
         ["webhooks", ..] => "Webhooks",
-        ["rooms", ..] => "Waiting rooms",
+        ["rooms" | "room-access-keys", ..] => "Waiting rooms",
         ["alerts" | "silences", ..] => "Alerts",
         ["jobs", ..] => "Jobs",
         ["tokens" | "audit", ..] => "Operators",

@@ -18,6 +18,7 @@ use rooms::refused::{INVITE_REFUSED, LANE_FULL, PROOF_REFUSED};
 use rooms::{Api, Begun, KeptRoom, Operation, Question, Side};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use sigv4::{Refused, Signature};
 use store::Unavailable;
 
 /// Answers what visitors ask a waiting room, or what its operators and their programs ask.
@@ -26,7 +27,8 @@ use store::Unavailable;
 /// `assign_queue_num`, `queue_num`, `serving_num`, `waiting_num`, `generate_token`, `public_key`, `queue_pos_expiry` and
 /// `watch`, which tells what is counted as it changes (server-sent events), for visitors; `increment_serving_counter`, `generate_token`, `update_session`, `num_active_tokens`, `expired_tokens`,
 /// `reset_initial_state`, `undo_reset` and `update_inlet` for operators, who send `Authorization: Bearer` with a token of
-/// the Admin API: of the role `owner` or `operator`, or `auditor` to look; and `authorize`, `token`, `userInfo` and what is
+/// the Admin API: of the role `owner` or `operator`, or `auditor` to look; or who sign by AWS Signature Version 4 with an access
+/// key of rooms; and `authorize`, `token`, `userInfo` and what is
 /// below `.well-known` for OpenID clients, if the room has `openid`. Everything else goes on, unless the room is strict.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +65,8 @@ pub trait WaitingRooms: Send + Sync {
 pub trait Operators: Send + Sync {
     /// Whether whoever presents this secret may do so.
     fn may<'a>(&'a self, secret: &'a [u8], doing: Doing) -> BoxFuture<'a, Result<bool, Unavailable>>;
+    /// The secret of the access key of this id, at a time in seconds since 1970, and the most that may be done with it.
+    fn access_key<'a>(&'a self, id: &'a str, now: u64) -> BoxFuture<'a, Result<Option<(String, Doing)>, Unavailable>>;
 }
 
 /// What is done with a room.
@@ -86,6 +90,8 @@ pub struct WaitingRoomApi {
     operators: Option<Arc<dyn Operators>>,
     /// What is asked for by a body that is to come.
     asked: Slot<Operation>,
+    /// Who signed a request whose body is to come.
+    signed: Slot<Signed>,
     /// 1 once it is known that a request is the room's.
     is_ours: Figures<1>,
 }
@@ -121,6 +127,7 @@ impl Policy for WaitingRoomApi {
             side,
             operators: chain.service::<dyn Operators>(),
             asked: chain.slot(),
+            signed: chain.slot(),
             is_ours: chain.figures(),
         })
     }
@@ -144,8 +151,8 @@ impl AskOnRequest for WaitingRoomApi {
         match self.side {
             Side::Public | Side::OpenId => self.ask(api, operation, exchange),
             Side::Private => Step::Wait(Box::pin(async move {
-                if !self.may(&exchange.head.headers, operation).await? {
-                    return Ok(respond(Api::forbidden()));
+                if let Err(refused) = self.expect_allowed(exchange, operation).await? {
+                    return Ok(respond(refused));
                 }
                 match self.ask(api, operation, exchange) {
                     Step::Now(verdict) => verdict,
@@ -183,12 +190,54 @@ impl WaitingRoomApi {
         }))
     }
 
+    /// Whether an operator may do this, by a token or by a signature. What a body is signed with is looked at when it is there.
+    async fn expect_allowed(
+        &self,
+        exchange: &mut Exchange,
+        operation: Operation,
+    ) -> Result<Result<(), Response<Bytes>>, Unavailable> {
+        let field = exchange.head.headers.get(AUTHORIZATION);
+        if field.is_some_and(|field| sigv4::is_claimed(field.as_bytes())) {
+            return self.expect_signed(exchange, operation).await;
+        }
+        let may = self.may(&exchange.head.headers, operation).await?;
+        Ok(if may { Ok(()) } else { Err(Api::forbidden()) })
+    }
+
+    async fn expect_signed(
+        &self,
+        exchange: &mut Exchange,
+        operation: Operation,
+    ) -> Result<Result<(), Response<Bytes>>, Unavailable> {
+        let now = exchange.began_at / 1_000_000;
+        let signature = match Signature::of(signed(exchange), now) {
+            Ok(signature) => signature,
+            Err(refused) => return Ok(Err(Api::not_signed(&refused.to_string()))),
+        };
+        let Some(operators) = &self.operators else { return Ok(Err(Api::forbidden())) };
+        let Some((secret, most)) = operators.access_key(&signature.key_id, now).await? else {
+            return Ok(Err(Api::not_signed("The security token included in the request is invalid.")));
+        };
+        let signer = Signed { signature, secret };
+        if operation.is_post() && exchange.has_body {
+            // Nothing is done before the body is there; who may not do it need not send it.
+            exchange.note(self.signed, signer);
+        } else if exchange.has_body {
+            // Nobody reads it, so nobody can tell whether it is what was signed.
+            return Ok(Err(Api::not_signed(&Refused::Different.to_string())));
+        } else if let Err(refused) = signer.verify(exchange, &[]) {
+            return Ok(Err(refused));
+        }
+        let may = most == Doing::Change || doing(operation) == Doing::Look;
+        Ok(if may { Ok(()) } else { Err(Api::forbidden()) })
+    }
+
     async fn may(&self, headers: &HeaderMap, operation: Operation) -> Result<bool, Unavailable> {
         let Some(operators) = &self.operators else { return Ok(false) };
         let mut fields = headers.get_all(AUTHORIZATION).iter();
         let (Some(field), None) = (fields.next(), fields.next()) else { return Ok(false) };
         let Some(secret) = bearer(field.as_bytes()) else { return Ok(false) };
-        operators.may(secret, if operation.is_post() { Doing::Change } else { Doing::Look }).await
+        operators.may(secret, doing(operation)).await
     }
 }
 
@@ -204,6 +253,11 @@ impl AskOnRequestBody for WaitingRoomApi {
         let (Some(api), Some(operation)) = (&self.api, exchange.take(self.asked)) else {
             return Step::Now(Ok(Flow::Next));
         };
+        if let Some(signer) = exchange.take(self.signed)
+            && let Err(refused) = signer.verify(exchange, body)
+        {
+            return Step::Now(Ok(respond(refused)));
+        }
         Step::Wait(Box::pin(async move { Ok(respond(api.answer(*operation, &question(exchange, body)).await)) }))
     }
 }
@@ -215,6 +269,33 @@ impl OnResponse for WaitingRoomApi {
             head.headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));
         }
     }
+}
+
+/// Whose secret signed a request.
+struct Signed {
+    signature: Signature,
+    secret: String,
+}
+
+impl Signed {
+    fn verify(&self, exchange: &Exchange, body: &[u8]) -> Result<(), Response<Bytes>> {
+        let verified = self.signature.verify(&self.secret, signed(exchange), body);
+        verified.map_err(|refused| Api::not_signed(&refused.to_string()))
+    }
+}
+
+/// What is signed of a request: as it was sent, whatever became of it since.
+fn signed(exchange: &Exchange) -> sigv4::Request<'_> {
+    sigv4::Request {
+        method: &exchange.method,
+        path: exchange.target.path(),
+        query: exchange.target.query().unwrap_or_default(),
+        headers: &exchange.head.headers,
+    }
+}
+
+fn doing(operation: Operation) -> Doing {
+    if operation.is_post() { Doing::Change } else { Doing::Look }
 }
 
 /// The path below the API's own.

@@ -32,7 +32,18 @@ impl Picture {
     pub fn write(&self, folder: &Path, room: &str) -> io::Result<u64> {
         let path = file(folder, room);
         let unfinished = path.with_extension("new");
-        let mut to = Summed { to: BufWriter::new(File::create(&unfinished)?), sum: Hasher::new(), length: 0 };
+        let mut to = BufWriter::new(File::create(&unfinished)?);
+        let length = self.put(&mut to)?;
+        let file = to.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        File::open(folder)?.sync_all()?;
+        Ok(length)
+    }
+
+    /// Writes it somewhere; returns how long it is.
+    fn put(&self, to: impl Write) -> io::Result<u64> {
+        let mut to = Summed { to, sum: Hasher::new(), length: 0 };
         to.write_all(MAGIC)?;
         let mut head = Vec::new();
         put_number(&mut head, self.version);
@@ -44,12 +55,30 @@ impl Picture {
         }
         let sum = to.sum.clone().finalize();
         to.write_all(&sum.to_le_bytes())?;
-        let file = to.to.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &path)?;
-        File::open(folder)?.sync_all()?;
         Ok(to.length)
     }
+}
+
+/// Pictures of several rooms, one behind the other, each with its name.
+pub fn together(pictures: &[(Arc<str>, Picture)]) -> io::Result<Vec<u8>> {
+    let mut together = Vec::new();
+    for (name, picture) in pictures {
+        let mut content = Vec::new();
+        picture.put(&mut content)?;
+        put_bytes(&mut together, name.as_bytes());
+        put_bytes(&mut together, &content);
+    }
+    Ok(together)
+}
+
+/// The rooms of which [`together`] wrote pictures. None: it is damaged.
+pub fn apart(together: &[u8]) -> Option<Vec<(&str, Room)>> {
+    let mut source = Source(together);
+    let mut rooms = Vec::new();
+    while !source.0.is_empty() {
+        rooms.push((source.text()?, read(source.bytes()?)?));
+    }
+    Some(rooms)
 }
 
 /// The rooms of which there are pictures, and how long those are.
@@ -320,6 +349,19 @@ mod tests {
             assert_eq!((room.version(), room.line()), (written.version(), written.line()));
             assert_eq!(room.before().map(|before| &before.line), written.before().map(|before| &before.line));
         }
+    }
+
+    #[test]
+    fn pictures_of_several_rooms_go_together_and_come_apart() {
+        let rooms = [("sale", lived_in()), ("empty", Room::default()), ("other", lived_in())];
+        let pictures: Vec<_> = rooms.iter().map(|(name, room)| (Arc::from(*name), Picture::of(room))).collect();
+        let together = together(&pictures).unwrap();
+        let apart = apart(&together).unwrap();
+        assert_eq!(apart.len(), rooms.len());
+        for ((name, room), (expected, written)) in apart.iter().zip(&rooms) {
+            assert_eq!((name, room.version(), room.line()), (expected, written.version(), written.line()));
+        }
+        assert!(super::apart(&together[..together.len() - 1]).is_none());
     }
 
     #[test]

@@ -78,6 +78,7 @@ impl KeptRoom {
         arrival: Arrival,
         joiner: Joiner<'_>,
     ) -> Result<Admission, Trouble> {
+        self.be_on_time(now).await?;
         if self.state_now(now)? == State::PassingEverybody {
             return Ok(Admission::Passes);
         }
@@ -103,6 +104,7 @@ impl KeptRoom {
         turns: Turns,
     ) -> Result<Admission, Trouble> {
         if let Some(id) = known {
+            self.seek(|room| room.find(id).is_some()).await?;
             match self.standing(id, now)? {
                 Standing::Inside => return Ok(Admission::In(id)),
                 Standing::MayEnter => return self.enter(id, now, turns).await,

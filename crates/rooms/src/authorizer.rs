@@ -54,9 +54,8 @@ impl KeptRoom {
         now: u64,
         sessions: Sessions,
     ) -> Result<Result<RequestId, Denied>, Trouble> {
-        let signer = self.signer(now).await?;
         let settings = self.settings();
-        let Some(claims) = signer.verified(token) else { return Ok(Err(Denied::Forged)) };
+        let Some(claims) = self.verified(token, now).await? else { return Ok(Err(Denied::Forged)) };
         let Ok(claims) = serde_json::from_slice::<Claims>(&claims) else { return Ok(Err(Denied::Forged)) };
         let Ok(id) = claims.sub.parse::<RequestId>() else { return Ok(Err(Denied::Forged)) };
         if claims.aud != *settings.event || claims.iss != *settings.issuer {
@@ -69,6 +68,7 @@ impl KeptRoom {
             return Ok(Err(Denied::Expired));
         }
         if sessions == Sessions::Checked {
+            self.seek(|room| room.token(id).is_some()).await?;
             let token = self.look(|room| room.token(id))?;
             if token.is_none_or(|(_, token)| token.ending.is_some()) {
                 return Ok(Err(Denied::Ended));

@@ -64,6 +64,8 @@ pub enum Operation {
     PublicKey,
     /// For how long a turn can be taken.
     QueuePosExpiry,
+    /// For how long a visitor will wait.
+    WaitTime,
     /// To be told what is counted, as it changes.
     Watch,
     /// Whether the room lets visitors in.
@@ -113,6 +115,7 @@ impl Operation {
             | Self::QueuePosExpiry
             | Self::NumActiveTokens
             | Self::ExpiredTokens
+            | Self::WaitTime
             | Self::Watch
             | Self::RoomState
             | Self::Lottery
@@ -143,6 +146,7 @@ impl Operation {
             (Side::Public | Side::Private, "/generate_token") => Self::GenerateToken,
             (Side::Public, "/public_key") => Self::PublicKey,
             (Side::Public, "/queue_pos_expiry") => Self::QueuePosExpiry,
+            (Side::Public, "/wait_time") => Self::WaitTime,
             (Side::Public, "/watch") => Self::Watch,
             (Side::Public, "/room_state") => Self::RoomState,
             (Side::Public, "/lottery") => Self::Lottery,
@@ -206,6 +210,11 @@ impl Api {
         answer::forbidden()
     }
 
+    /// The answer to whoever asks with a signature that does not allow it, for this reason.
+    pub fn not_signed(reason: &str) -> Response<Bytes> {
+        answer::not_signed(reason)
+    }
+
     /// Answers. It waits for a moment if rooms are about to come to this process.
     pub async fn answer(&self, operation: Operation, question: &Question<'_>) -> Response<Bytes> {
         let room = &*self.room;
@@ -215,12 +224,13 @@ impl Api {
         }
         let answered = match operation {
             Operation::AssignQueueNum => public::assign(room, question).await,
-            Operation::QueueNum => public::queue_num(room, question),
+            Operation::QueueNum => public::queue_num(room, question).await,
             Operation::ServingNum => public::serving_num(room, question),
             Operation::WaitingNum => public::waiting_num(room, question),
             Operation::GenerateToken => public::generate_token(room, question, self.side).await,
             Operation::PublicKey => public::public_key(room, question).await,
-            Operation::QueuePosExpiry => public::queue_pos_expiry(room, question),
+            Operation::QueuePosExpiry => public::queue_pos_expiry(room, question).await,
+            Operation::WaitTime => public::wait_time(room, question).await,
             Operation::Watch => public::watch(room, question),
             Operation::RoomState => public::room_state(room, question),
             Operation::Lottery => fair::lottery(room, question).await,

@@ -6,10 +6,9 @@ use aws_lc_rs::rand;
 use waiting_room::{Entry, Invite, JoinKey, Joining, NotJoined, RequestId, Seconds};
 
 use crate::caps::SLOW;
-use crate::invites::{NoInvite, Promise};
-use crate::proof::{NoProof, Without, Work};
 use crate::room::Held;
 use crate::{Fairness, KeptRoom, Trouble};
+use room_tickets::{NoInvite, NoProof, Promise, Without, Work};
 
 /// What somebody joins with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,6 +66,7 @@ impl KeptRoom {
             (None, None) => {}
         }
         let mut random = [0; 16];
+        let turn = self.may_write().await?;
         let (id, written) = loop {
             rand::fill(&mut random).map_err(|_unspecified| Trouble::NoRandomness)?;
             let id = RequestId::of(random);
@@ -86,6 +86,7 @@ impl KeptRoom {
                 (Err(refused), _) => return Err(refused.into()),
             }
         };
+        drop(turn);
         self.settled(&written).await?;
         Ok(id)
     }

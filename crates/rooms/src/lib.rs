@@ -7,7 +7,8 @@
 //! ```
 //!
 //! [`Api`] answers what visitors and operators of "Virtual Waiting Room on AWS" ask, path for path. One process of a store
-//! has the rooms at a time; one that takes over from it waits for a moment until they are let go.
+//! has the rooms at a time; one that takes over from it waits for a moment until they are let go. Or several nodes have them
+//! together, and write one log by turns ([`Rooms::share`]).
 //!
 //! Deliberately not here: the arithmetic, which is `waiting_room`, and the sockets.
 
@@ -20,29 +21,31 @@ mod fairness;
 mod gate;
 mod history;
 mod inflow;
-mod invites;
 mod joining;
 mod keys;
 mod log;
 pub mod lottery;
 pub mod metrics;
 mod presence;
-mod proof;
 mod proving;
 pub mod refused;
 mod room;
+mod room_keys;
 mod rooms;
 mod sensor;
 mod settings;
+mod shared;
 mod sight;
 mod states;
-mod ticket;
 mod tuning;
 mod visits;
+mod waits;
 mod watching;
 
 #[cfg(test)]
 mod tests;
+
+pub use room_tickets::{AccessKey, AccessKeys, NoInvite, NoProof, NotMade, Promise, Reach, Without, Work};
 
 pub use self::admission::{Admission, Arrival, Wait};
 pub use self::authorizer::{Denied, Sessions};
@@ -51,11 +54,9 @@ pub use self::contract::{Api, Begun, Operation, Question, Side};
 pub use self::fairness::{Fairness, Lots};
 pub use self::gate::Activation;
 pub use self::history::Sample;
-pub use self::invites::{NoInvite, Promise};
 pub use self::joining::{Joiner, NotLet};
-pub use self::keys::NoKeys;
+pub use self::keys::{NoKeys, Rotated};
 pub use self::log::{Log, NotKept, Written};
-pub use self::proof::{NoProof, Without, Work};
 pub use self::proving::WITHOUT_PROOF;
 pub use self::room::{Granted, KeptRoom, Left, Taken, Trouble, Wish};
 pub use self::rooms::{Rooms, Unusable, Whereabouts};

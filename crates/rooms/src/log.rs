@@ -5,18 +5,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use journal::{Consumer, Journal, Mark, Next, SegmentId, Settings, Writer};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use turns::MayWrite;
 
 /// Where what happens in rooms is written down, in one order.
 pub trait Log: Send + Sync {
     /// Whether rooms are in this process.
     fn is_here(&self) -> bool;
 
+    /// Whether several processes have them together.
+    fn is_shared(&self) -> bool;
+
     /// Waits until they are.
     fn here(&self) -> BoxFuture<'_, ()>;
+
+    /// Leave to write, if this process may write now.
+    fn at_once(&self) -> Option<MayWrite>;
+
+    /// Waits until this process may write, and knows all that happened.
+    fn turn(&self) -> BoxFuture<'_, Result<MayWrite, NotKept>>;
+
+    /// Waits until what other processes wrote before now has happened here, too.
+    fn catch_up(&self) -> BoxFuture<'_, ()>;
 
     /// Writes a record behind all others. When this returns, the end of this process cannot undo it.
     fn append(&self, record: &[u8]) -> Result<Written, NotKept>;
@@ -30,7 +43,12 @@ pub trait Log: Send + Sync {
 
 /// A place in a log: everything up to it.
 #[derive(Clone, Debug)]
-pub struct Written(Mark);
+pub enum Written {
+    /// In the journal of this machine.
+    Journal(Mark),
+    /// In a batch for the log that nodes share: the one of this number.
+    Batch(u64),
+}
 
 /// Why nothing happened, or may not have happened for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +62,15 @@ pub enum NotKept {
     /// The disk failed to take it.
     #[error("the disk failed to take what happened in a room")]
     Failed,
+    /// Several nodes share rooms, and it is the turn of another one.
+    #[error("it is another node's turn to change rooms")]
+    NotOurTurn,
+    /// Several nodes share rooms, and another one had the turn before this was written. It did not happen.
+    #[error("another node changed rooms before this was written, so it did not happen")]
+    Lost,
+    /// The server that nodes share does not answer. It may have happened.
+    #[error("the server that keeps waiting rooms does not answer")]
+    Away,
 }
 
 /// A log in a folder of this machine, which one process has at a time.
@@ -168,10 +195,26 @@ impl Log for JournalLog {
         self.is_here.load(Ordering::Acquire)
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn here(&self) -> BoxFuture<'_, ()> {
         let mut arrivals = self.arrivals.subscribe();
         // It fails only without a sender, which `self` has.
         async move { drop(arrivals.wait_for(|()| self.is_here()).await) }.boxed()
+    }
+
+    fn at_once(&self) -> Option<MayWrite> {
+        self.is_here().then(MayWrite::default)
+    }
+
+    fn turn(&self) -> BoxFuture<'_, Result<MayWrite, NotKept>> {
+        ready(self.at_once().ok_or(NotKept::Elsewhere)).boxed()
+    }
+
+    fn catch_up(&self) -> BoxFuture<'_, ()> {
+        ready(()).boxed()
     }
 
     fn append(&self, record: &[u8]) -> Result<Written, NotKept> {
@@ -183,16 +226,20 @@ impl Log for JournalLog {
         }
         writer.append(record).map_err(|_no_room| NotKept::NoRoom)?;
         self.bytes.fetch_add(record.len() as u64, Ordering::Relaxed);
-        writer.mark().map(Written).ok_or(NotKept::Failed)
+        writer.mark().map(Written::Journal).ok_or(NotKept::Failed)
     }
 
     fn so_far(&self) -> Result<Written, NotKept> {
         let writer = self.writer.lock();
-        writer.as_ref().ok_or(NotKept::Elsewhere)?.mark().map(Written).ok_or(NotKept::Failed)
+        writer.as_ref().ok_or(NotKept::Elsewhere)?.mark().map(Written::Journal).ok_or(NotKept::Failed)
     }
 
     fn durable<'a>(&'a self, written: &'a Written) -> BoxFuture<'a, Result<(), NotKept>> {
-        async { self.journal.committed(&written.0).await.map_err(|_not_committed| NotKept::Failed) }.boxed()
+        async move {
+            let Written::Journal(mark) = written else { return Ok(()) };
+            self.journal.committed(mark).await.map_err(|_not_committed| NotKept::Failed)
+        }
+        .boxed()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::proof::{SCRIPT, Without, Work};
+use room_tickets::{SCRIPT, Without, Work};
 
 /// The parameter of an address by which somebody joins without a proof of work.
 pub const WITHOUT_PROOF: &str = "room-join";

@@ -9,8 +9,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use room_files::pictures::Picture;
 use room_files::wire;
-use serde_json::Value;
-use signing::Signer;
+use turns::MayWrite;
 use waiting_room::{
     Cause, Counters, Draft, Ending, Event, Issuing, NotJoined, Position, Refusal, RequestId, Room, Seconds, State,
     Token, Turn,
@@ -26,8 +25,9 @@ use crate::keys::{Desk, Keys, NoKeys};
 use crate::log::{Log, NotKept, Written};
 use crate::presence::Seen;
 use crate::settings::{Durability, Inlet, Settings};
-use crate::ticket::Tickets;
+use crate::waits::Waits;
 use crate::watching::Watchers;
+use room_tickets::Tickets;
 
 pub use self::due::Left;
 
@@ -60,6 +60,7 @@ pub struct KeptRoom {
     tickets: Tickets,
     desk: Desk,
     watchers: Watchers,
+    waits: Waits,
     history: Mutex<History>,
     happened: Tally,
     seen: Seen,
@@ -132,6 +133,7 @@ impl KeptRoom {
             tickets,
             desk,
             watchers: Watchers::new(),
+            waits: Waits::default(),
             history: Mutex::new(History::new()),
             happened: Tally::default(),
             seen: Seen::default(),
@@ -153,6 +155,19 @@ impl KeptRoom {
 
     pub(crate) fn watchers(&self) -> &Watchers {
         &self.watchers
+    }
+
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
+    pub(crate) fn keys(&self) -> &Arc<Keys> {
+        &self.keys
+    }
+
+    /// Whether several nodes have it together.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.log.is_shared()
     }
 
     /// How often what happened in it since this process has it.
@@ -220,14 +235,21 @@ impl KeptRoom {
         (held.pictured < held.room.version()).then(|| Picture::of(&held.room))
     }
 
+    /// What is to be written of it, whether or not that was done before.
+    pub(crate) fn whole_picture(&self) -> Picture {
+        Picture::of(&self.held.lock().room)
+    }
+
     pub(crate) fn pictured(&self, version: u64) {
         self.held.lock().pictured = version;
     }
 
     /// What can be told of it.
     pub fn look<R>(&self, look: impl FnOnce(&Room) -> R) -> Result<R, Trouble> {
+        let held = self.held.lock();
+        // Not before: a room that is to be read again is forgotten only after it is not here any more.
         self.expect_here()?;
-        Ok(look(&self.held.lock().room))
+        Ok(look(&held.room))
     }
 
     /// Everything that is counted.
@@ -251,7 +273,14 @@ impl KeptRoom {
         let settings = self.settings.load_full();
         let issuer = wish.issuer.as_ref().unwrap_or(&settings.issuer);
         let validity = wish.validity.unwrap_or(settings.validity);
-        self.expect_here()?;
+        self.be_on_time(now).await?;
+        self.seek(|room| room.find(id).is_some()).await?;
+        let now_or_before = self.look(|room| room.issue(id, now, (issuer, validity), &settings.rules))?;
+        let turn = match now_or_before {
+            Err(refusal) => return Ok(Err(refusal)),
+            Ok(Issuing::Known(_)) => None,
+            Ok(Issuing::New(_)) => Some(self.may_write().await?),
+        };
         let (granted, written) = {
             let mut held = self.held.lock();
             self.catch_up(&mut held, now)?;
@@ -264,6 +293,7 @@ impl KeptRoom {
             let issuer = held.room.issuer(&token).cloned().unwrap_or_else(|| settings.issuer.clone());
             (Granted { position, token, issuer, when }, written)
         };
+        drop(turn);
         if let Some(written) = written {
             self.settled(&written).await?;
         }
@@ -296,31 +326,13 @@ impl KeptRoom {
         Ok(changed)
     }
 
-    /// What signs its tokens, and verifies them.
-    pub async fn signer(&self, now: u64) -> Result<Arc<Signer>, Trouble> {
-        if let Some(signer) = self.keys.at_hand() {
-            return Ok(signer);
-        }
-        let keys = self.keys.clone();
-        let made = tokio::task::spawn_blocking(move || keys.signer(now)).await;
-        Ok(made.unwrap_or(Err(NoKeys::BrokenOff))?)
-    }
-
-    /// Signs with a key that somebody else made from now on: a private RSA key as a JWK. Returns its public half.
-    pub async fn import_key(&self, jwk: Value, now: u64) -> Result<Value, NoKeys> {
-        let keys = self.keys.clone();
-        let imported = tokio::task::spawn_blocking(move || keys.import(&jwk, now)).await;
-        let signer = imported.unwrap_or(Err(NoKeys::BrokenOff))?;
-        Ok(signer.public_key(now).unwrap_or_default())
-    }
-
     /// Has happen what is decided, if anything is; whether it is, and what can be told of the room then.
     pub(crate) async fn change<R>(
         &self,
         decide: impl FnOnce(&Room) -> Option<Event>,
         tell: impl FnOnce(&Room) -> R,
     ) -> Result<(bool, R), Trouble> {
-        self.expect_here()?;
+        let turn = self.may_write().await?;
         let (written, told) = {
             let mut held = self.held.lock();
             let written = match decide(&held.room) {
@@ -329,10 +341,27 @@ impl KeptRoom {
             };
             (written, tell(&held.room))
         };
+        drop(turn);
         if let Some(written) = &written {
             self.settled(written).await?;
         }
         Ok((written.is_some(), told))
+    }
+
+    /// Waits until this process may change rooms, and knows all that happened. What is returned is to be dropped in a moment.
+    pub(crate) async fn may_write(&self) -> Result<MayWrite, NotKept> {
+        match self.log.at_once() {
+            Some(may_write) => Ok(may_write),
+            None => self.log.turn().await,
+        }
+    }
+
+    /// If something is not known here, waits until everything is that other nodes did before now.
+    pub(crate) async fn seek(&self, is_known: impl Fn(&Room) -> bool) -> Result<(), Trouble> {
+        if !self.look(is_known)? {
+            self.log.catch_up().await;
+        }
+        Ok(())
     }
 
     /// Has happen what is decided, if anything is, without waiting for it to be on the disk.
@@ -362,8 +391,22 @@ impl KeptRoom {
     pub(crate) fn state_now(&self, now: Seconds) -> Result<State, NotKept> {
         self.expect_here()?;
         let mut held = self.held.lock();
-        self.catch_up(&mut held, now)?;
-        Ok(held.room.state())
+        match self.catch_up(&mut held, now) {
+            // Whose turn it is notes it in a moment.
+            Ok(()) | Err(NotKept::NotOurTurn) => Ok(held.room.state()),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    /// Has the state be what the schedule says by now, once it is this node's turn where several have the room.
+    pub(crate) async fn be_on_time(&self, now: Seconds) -> Result<(), NotKept> {
+        self.expect_here()?;
+        let due = self.catch_up(&mut self.held.lock(), now);
+        if due != Err(NotKept::NotOurTurn) {
+            return due;
+        }
+        let _turn = self.may_write().await?;
+        self.catch_up(&mut self.held.lock(), now)
     }
 
     pub(crate) fn catch_up(&self, held: &mut Held, now: Seconds) -> Result<(), NotKept> {
@@ -417,9 +460,10 @@ impl KeptRoom {
     }
 
     pub(crate) async fn settled(&self, written: &Written) -> Result<(), NotKept> {
-        match self.settings.load().durability {
-            Durability::Disk => self.log.durable(written).await,
-            Durability::Process => Ok(()),
+        match (written, self.settings.load().durability) {
+            (Written::Journal(_), Durability::Process) => Ok(()),
+            // What nodes share has not happened before they all can know of it.
+            (Written::Journal(_), Durability::Disk) | (Written::Batch(_), _) => self.log.durable(written).await,
         }
     }
 }

@@ -10,13 +10,16 @@ use journal::Journal;
 use parking_lot::{Mutex, RwLock};
 use room_files::{pictures, wire};
 use secrets::Vault;
+use tokio::runtime::Handle;
+use turns::Turns;
 use waiting_room::Seconds;
 
 use crate::keys::{Desk, Keys};
-use crate::log::{JournalLog, Log as _};
+use crate::log::{JournalLog, Log, NotKept};
 use crate::room::KeptRoom;
 use crate::settings::Settings;
-use crate::ticket::Tickets;
+use crate::shared::SharedLog;
+use room_tickets::Tickets;
 
 /// Why rooms cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -43,12 +46,11 @@ pub enum Whereabouts {
 
 /// All rooms of a store.
 pub struct Rooms {
-    folder: PathBuf,
-    log_folder: PathBuf,
+    kept: Kept,
     vault: Arc<Vault>,
     tickets: Tickets,
     desk: Desk,
-    log: Arc<JournalLog>,
+    log: Arc<dyn Log>,
     used: RwLock<HashMap<String, Arc<KeptRoom>>>,
     /// Rooms that something happened in and that no document has.
     unused: Mutex<HashMap<String, Arc<KeptRoom>>>,
@@ -56,6 +58,14 @@ pub struct Rooms {
     pictures: AtomicU64,
     /// Whether this process let rooms go for good. It is held while they are taken.
     has_left: Mutex<bool>,
+}
+
+/// Where what happens in rooms is written down.
+enum Kept {
+    /// In a folder of this machine, which one process has at a time.
+    Alone { log: Arc<JournalLog>, log_folder: PathBuf, pictures: PathBuf },
+    /// In a server, by several nodes together.
+    Shared(Arc<Turns>),
 }
 
 impl Rooms {
@@ -66,10 +76,24 @@ impl Rooms {
 
     /// As [`Self::open`], with a log that stays as long as these have not read it either.
     pub fn open_with(folder: &Path, vault: Arc<Vault>, opened_at: u64, readers: &[String]) -> Result<Self, Unusable> {
+        let log_folder = folder.join("log");
+        let log = Arc::new(JournalLog::open(&log_folder, opened_at, readers)?);
+        let kept = Kept::Alone { log: log.clone(), log_folder, pictures: folder.join("pictures") };
+        Self::of(kept, log, vault)
+    }
+
+    /// Rooms whose log is in a server that several nodes share. None is here before [`Self::take_turns`] has read it.
+    pub fn share(server: Arc<dyn store::SharedLog>, vault: Arc<Vault>) -> Result<Self, Unusable> {
+        let mut name = [0; 16];
+        aws_lc_rs::rand::fill(&mut name).map_err(|_unspecified| secrets::Error::NoRandomness)?;
+        let turns = Arc::new(Turns::new(server, store::hex(&name)));
+        Self::of(Kept::Shared(turns.clone()), Arc::new(SharedLog(turns)), vault)
+    }
+
+    fn of(kept: Kept, log: Arc<dyn Log>, vault: Arc<Vault>) -> Result<Self, Unusable> {
         Ok(Self {
-            log: Arc::new(JournalLog::open(&folder.join("log"), opened_at, readers)?),
-            log_folder: folder.join("log"),
-            folder: folder.join("pictures"),
+            kept,
+            log,
             tickets: Tickets::of(&vault)?,
             desk: Desk::new(),
             vault,
@@ -80,9 +104,12 @@ impl Rooms {
         })
     }
 
-    /// The log, for those who tell others what happens, and where it is.
-    pub fn log(&self) -> (Arc<Journal>, PathBuf) {
-        (self.log.journal(), self.log_folder.clone())
+    /// The log, for those who tell others what happens, and where it is. None: it is in a server.
+    pub fn log(&self) -> Option<(Arc<Journal>, PathBuf)> {
+        match &self.kept {
+            Kept::Alone { log, log_folder, .. } => Some((log.journal(), log_folder.clone())),
+            Kept::Shared(_) => None,
+        }
     }
 
     /// The room of this name, if the document has one.
@@ -119,39 +146,50 @@ impl Rooms {
         }
     }
 
+    /// Reads and writes what several nodes share, as long as it is polled. Nothing else is needed of rooms of one node.
+    pub async fn take_turns(self: &Arc<Self>) {
+        match &self.kept {
+            Kept::Alone { .. } => std::future::pending().await,
+            Kept::Shared(turns) => turns::run(self.clone(), turns.clone()).await,
+        }
+    }
+
     /// Has rooms here, as they are by now, unless they are in another process. It reads for up to a second, and blocks.
     pub fn take(&self) -> Result<Whereabouts, Unusable> {
         let has_left = self.has_left.lock();
         if self.whereabouts() == Whereabouts::Here || *has_left {
             return Ok(self.whereabouts());
         }
-        match self.read_again() {
+        let Kept::Alone { log, pictures, .. } = &self.kept else { return Ok(self.whereabouts()) };
+        match self.read_again(log, pictures) {
             Ok(true) => Ok(Whereabouts::Here),
             Ok(false) => Ok(Whereabouts::Elsewhere),
             Err(error) => {
                 // So that it can be tried again.
-                self.log.let_go();
+                log.let_go();
                 Err(error)
             }
         }
     }
 
     /// Reads pictures and log, if the log can be had.
-    fn read_again(&self) -> Result<bool, Unusable> {
-        if !self.log.take()? {
+    fn read_again(&self, log: &JournalLog, pictures: &Path) -> Result<bool, Unusable> {
+        if !log.take()? {
             return Ok(false);
         }
         // Not before: until then another process may take pictures.
-        self.read_pictures()?;
-        self.log.read(|record| self.replay(record))?;
-        self.log.begin()?;
+        self.read_pictures(pictures)?;
+        log.read(|record| self.replay(record))?;
+        log.begin()?;
         Ok(true)
     }
 
-    /// Lets another process have the rooms, for good.
+    /// Lets another process have the rooms, for good. Where nodes share them, it goes on until it ends.
     pub fn let_go(&self) {
-        *self.has_left.lock() = true;
-        self.log.let_go();
+        if let Kept::Alone { log, .. } = &self.kept {
+            *self.has_left.lock() = true;
+            log.let_go();
+        }
         for room in self.all() {
             room.watchers().dismiss();
         }
@@ -162,15 +200,30 @@ impl Rooms {
         if self.log.is_here() { Whereabouts::Here } else { Whereabouts::Elsewhere }
     }
 
-    /// Does what is due by now in all rooms.
+    /// Does what is due by now in all rooms. It blocks where nodes share them, until it is this one's turn.
     pub fn tick(&self, now: Seconds) {
         if self.whereabouts() == Whereabouts::Elsewhere {
             return;
         }
+        let mut waiting = Vec::new();
         for room in self.all() {
-            if let Err(cause) = room.tick(now) {
-                tracing::warn!(room = &**room.name(), %cause, "what is due in a room could not be written down");
+            room.tend_keys(now.into());
+            match room.tick(now) {
+                // Something is due.
+                Err(NotKept::NotOurTurn) => waiting.push(room),
+                done => told(&room, done),
             }
+        }
+        if waiting.is_empty() {
+            return;
+        }
+        let turn = Handle::try_current().map_or(Err(NotKept::NotOurTurn), |runtime| runtime.block_on(self.log.turn()));
+        for room in waiting {
+            let done = match &turn {
+                Ok(_turn) => room.tick(now),
+                Err(cause) => Err(*cause),
+            };
+            told(&room, done);
         }
     }
 
@@ -201,28 +254,46 @@ impl Rooms {
 
     /// Takes pictures of rooms once the log is so long that a start would take long. It blocks.
     pub fn shorten_log(&self) -> Result<(), Unusable> {
-        let most = LONGEST_LOG.max(self.pictures.load(Ordering::Relaxed) / 2);
-        if self.log.bytes() < most { Ok(()) } else { self.take_pictures() }
+        match &self.kept {
+            Kept::Alone { log, .. } if log.bytes() >= self.longest_log() => self.take_pictures(),
+            // Whoever writes the shared log sees to it.
+            Kept::Alone { .. } | Kept::Shared(_) => Ok(()),
+        }
+    }
+
+    /// Bytes of a log that is made short.
+    pub(crate) fn longest_log(&self) -> u64 {
+        LONGEST_LOG.max(self.pictures.load(Ordering::Relaxed) / 2)
     }
 
     /// Takes pictures of all rooms that have changed, and forgets what happened before. It blocks.
     pub fn take_pictures(&self) -> Result<(), Unusable> {
-        let Some(here) = self.log.here() else { return Ok(()) };
+        let Kept::Alone { log, pictures, .. } = &self.kept else { return Ok(()) };
+        let Some(here) = log.here() else { return Ok(()) };
         let mut bytes = 0;
-        let unused: Vec<_> = self.unused.lock().values().cloned().collect();
-        for room in self.all().into_iter().chain(unused) {
+        for room in self.known_ones() {
             let Some(picture) = room.picture() else { continue };
-            bytes += picture.write(&self.folder, room.name())?;
+            bytes += picture.write(pictures, room.name())?;
             room.pictured(picture.version);
         }
-        self.log.shorten(&here)?;
+        log.shorten(&here)?;
         self.pictures.fetch_max(bytes, Ordering::Relaxed);
         Ok(())
     }
 
-    fn read_pictures(&self) -> io::Result<()> {
+    /// There are pictures of so many bytes now.
+    pub(crate) fn has_pictures(&self, bytes: u64) {
+        self.pictures.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn known_ones(&self) -> Vec<Arc<KeptRoom>> {
+        let unused: Vec<_> = self.unused.lock().values().cloned().collect();
+        self.all().into_iter().chain(unused).collect()
+    }
+
+    fn read_pictures(&self, folder: &Path) -> io::Result<()> {
         let mut bytes = 0;
-        for (name, room, length) in pictures::read_all(&self.folder)? {
+        for (name, room, length) in pictures::read_all(folder)? {
             bytes += length;
             self.known(&name).become_again(room);
         }
@@ -230,7 +301,7 @@ impl Rooms {
         Ok(())
     }
 
-    fn replay(&self, record: &[u8]) {
+    pub(crate) fn replay(&self, record: &[u8]) {
         let Some(happened) = wire::read(record) else {
             tracing::error!("something happened in a room that this version does not understand");
             return;
@@ -239,7 +310,7 @@ impl Rooms {
     }
 
     /// The room of this name, of the document or not.
-    fn known(&self, name: &str) -> Arc<KeptRoom> {
+    pub(crate) fn known(&self, name: &str) -> Arc<KeptRoom> {
         if let Some(room) = self.named(name) {
             return room;
         }
@@ -255,6 +326,12 @@ impl Rooms {
     fn empty(&self, name: &str, settings: Settings) -> KeptRoom {
         let secrets = (Keys::of(self.vault.clone(), name), self.tickets.clone(), self.desk.clone());
         KeptRoom::new(name, settings, self.log.clone(), secrets)
+    }
+}
+
+fn told(room: &KeptRoom, done: Result<(), NotKept>) {
+    if let Err(cause) = done {
+        tracing::warn!(room = &**room.name(), %cause, "what is due in a room could not be written down");
     }
 }
 

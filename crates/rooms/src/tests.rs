@@ -5,6 +5,7 @@ mod fairness;
 mod openid;
 mod private;
 mod public;
+mod shared;
 mod tokens;
 
 use std::cell::Cell;
@@ -197,7 +198,7 @@ impl Scene {
 
     /// Everything that was written down so far.
     pub(crate) fn records(&self, mut read: impl FnMut(&[u8])) {
-        let (journal, _) = self.rooms.log();
+        let (journal, _) = self.rooms.log().unwrap();
         for id in journal.segments().unwrap() {
             let mut segment = journal.read(id, 0).unwrap().unwrap();
             while let journal::Next::Record(record) = segment.next().unwrap() {

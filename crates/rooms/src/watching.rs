@@ -29,11 +29,11 @@ impl Watchers {
     }
 
     /// Tells everybody what is counted now, if it changed or they have heard nothing for a while. To be called each second.
-    pub(crate) fn tick(&self, counters: Counters) {
+    pub(crate) fn tick(&self, counters: Counters, waits: &str) {
         if self.told.receiver_count() == 0 {
             return;
         }
-        let message = message(counters);
+        let message = message(counters, waits);
         self.told.send_if_modified(|told| {
             let is_due = told.message != message || told.still >= STILL;
             told.still = if is_due { 0 } else { told.still + 1 };
@@ -50,10 +50,10 @@ impl Watchers {
     }
 
     /// What is counted now, and each change, as events of a stream (WHATWG HTML, section 9.2).
-    pub(crate) fn watch(&self, counters: Counters) -> impl Stream<Item = Bytes> + Send + use<> {
+    pub(crate) fn watch(&self, counters: Counters, waits: &str) -> impl Stream<Item = Bytes> + Send + use<> {
         let mut told = self.told.subscribe();
         told.mark_unchanged();
-        let first = [b"retry: 3000\n", &*message(counters)].concat();
+        let first = [b"retry: 3000\n", &*message(counters, waits)].concat();
         let rest = stream::unfold(told, |mut told| async move {
             told.changed().await.ok()?;
             let message = told.borrow_and_update().message.clone();
@@ -70,7 +70,7 @@ impl KeptRoom {
         id: Option<RequestId>,
         now: Seconds,
     ) -> Result<impl Stream<Item = Bytes> + Send + use<>, Trouble> {
-        let told = self.watchers().watch(self.counters()?);
+        let told = self.watchers().watch(self.counters()?, &self.waits_told());
         let position = self.look(|room| Some(room.find(id?)?.0))?;
         let (room, began) = (self.clone(), Instant::now());
         Ok(told.inspect(move |_| {
@@ -82,11 +82,13 @@ impl KeptRoom {
     }
 }
 
-fn message(counters: Counters) -> Bytes {
+/// `waits` are forecasts for 1, 2, 4, ... places: arrays with the least and the most seconds.
+fn message(counters: Counters, waits: &str) -> Bytes {
     let (queue, serving, waiting, state) =
         (counters.queue, counters.served(), counters.waiting(), counters.state.name());
+    let waits = if waits.is_empty() { String::new() } else { format!(",\"waits\":[{waits}]") };
     format!(
-        "data: {{\"serving_counter\":{serving},\"queue_counter\":{queue},\"waiting_num\":{waiting},\"state\":\"{state}\"}}\n\n"
+        "data: {{\"serving_counter\":{serving},\"queue_counter\":{queue},\"waiting_num\":{waiting},\"state\":\"{state}\"{waits}}}\n\n"
     )
     .into()
 }
@@ -107,23 +109,25 @@ mod tests {
     #[test]
     fn who_watches_hears_the_state_each_change_once_and_now_and_then_the_same() {
         let watchers = Watchers::new();
-        let mut heard = Box::pin(watchers.watch(counters(1)));
+        let mut heard = Box::pin(watchers.watch(counters(1), ""));
         let state = |serving: i64| {
             let counted = format!("\"serving_counter\":{serving},\"queue_counter\":9,\"waiting_num\":9");
             format!("data: {{{counted},\"state\":\"open\"}}\n\n")
         };
         assert_eq!(heard.next().now_or_never().unwrap().unwrap(), format!("retry: 3000\n{}", state(1)));
 
-        watchers.tick(counters(1));
-        watchers.tick(counters(2));
-        watchers.tick(counters(3));
+        watchers.tick(counters(1), "");
+        watchers.tick(counters(2), "");
+        watchers.tick(counters(3), "");
         assert_eq!(heard.next().now_or_never().unwrap().unwrap(), state(3), "only how it is matters");
         for _ in 0..STILL {
-            watchers.tick(counters(3));
+            watchers.tick(counters(3), "");
         }
         assert!(heard.next().now_or_never().is_none());
-        watchers.tick(counters(3));
+        watchers.tick(counters(3), "");
         assert_eq!(heard.next().now_or_never().unwrap().unwrap(), state(3));
+        watchers.tick(counters(3), "[1,0,9]");
+        assert!(heard.next().now_or_never().unwrap().unwrap().ends_with(b",\"waits\":[[1,0,9]]}\n\n"));
         watchers.dismiss();
         assert_eq!(heard.next().now_or_never(), Some(None));
     }

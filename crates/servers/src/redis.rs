@@ -1,5 +1,7 @@
 //! Redis, or Valkey.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -42,6 +44,15 @@ impl Redis {
     /// What keys of this test begin with.
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// Changes a setting while it runs.
+    pub fn set(&self, name: &str, value: &str) {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        write!(stream, "CONFIG SET {name} {value}\r\n").unwrap();
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"+OK\r\n", "{name} cannot be set");
     }
 
     /// Stops it, which ends all connections. What it knew is written down.

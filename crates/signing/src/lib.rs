@@ -242,6 +242,33 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_exchanged_by_command_and_what_the_old_one_signed_stays_verified() {
+        let (ring, kept) = Ring::tended(None, Algorithm::Rs256, SCHEDULE, 0).unwrap();
+        let old = Signer::new(ring);
+        let old_token = old.sign("JWT", "{}", 0).unwrap();
+
+        let (ring, kept) = Ring::rotated(kept.as_deref(), Algorithm::Rs256, 50, 150).unwrap();
+        let (new_id, from) = ring.last().map(|(id, from)| (id.to_owned(), from)).unwrap();
+        let signer = Signer::new(ring);
+        let kid = |now| decode_header(signer.sign("JWT", "{}", now).unwrap()).unwrap().kid.unwrap();
+        assert_eq!(from, 150);
+        assert_eq!(signer.public_keys().len(), 2, "it is announced");
+        assert_eq!(kid(149), decode_header(&old_token).unwrap().kid.unwrap());
+        assert_eq!(kid(150), new_id);
+        assert!(signer.verified(&old_token).is_some());
+
+        // Another one at once: the one that was announced is not, and whoever signed until now is still verified.
+        let (ring, kept) = Ring::rotated(Some(&kept), Algorithm::Rs256, 60, 60).unwrap();
+        assert!(ring.public_keys().iter().all(|key| key["kid"] != *new_id));
+        assert!(Signer::new(ring).verified(&old_token).is_some());
+        let (later, _) =
+            Ring::tended(Some(&kept), Algorithm::Rs256, Schedule { rotate: u64::MAX, overlap: 100 }, 160).unwrap();
+        assert!(Signer::new(later).verified(&old_token).is_none(), "after the overlap the old key is gone");
+        let (first, _) = Ring::rotated(None, Algorithm::Es256, 0, 10).unwrap();
+        assert!(Signer::new(first).sign("JWT", "{}", 0).is_ok(), "somebody signs until then");
+    }
+
+    #[test]
     fn what_is_no_private_rsa_key_is_not_taken() {
         let whole = private_jwk();
         let mut cases = vec![json!({}), json!("text"), json!({ "kty": "EC" })];

@@ -77,6 +77,27 @@ impl Ring {
         Ok((Self::read(&state)?, serde_json::to_vec(&state).unwrap_or_default()))
     }
 
+    /// The ring with another key, which is published from now on and signs from a time on. One that was to do so later is not.
+    ///
+    /// The keys before it are published as long as their tokens may be around. Returns what is to be kept.
+    pub fn rotated(kept: Option<&[u8]>, algorithm: Algorithm, now: u64, from: u64) -> Result<(Self, Vec<u8>), Error> {
+        let mut state = Kept::read(kept)?;
+        state.keys.retain(|key| key.from <= now);
+        // Somebody has to sign until then.
+        if state.keys.is_empty() && from > now {
+            let pkcs8 = STANDARD.encode(generate(algorithm)?);
+            state.keys.push(KeptKey { algorithm, from: now, pkcs8, id: None });
+        }
+        let pkcs8 = STANDARD.encode(generate(algorithm)?);
+        state.keys.push(KeptKey { algorithm, from, pkcs8, id: None });
+        Ok((Self::read(&state)?, serde_json::to_vec(&state).unwrap_or_default()))
+    }
+
+    /// The name of the key that is made last, and since when it signs, or from when on.
+    pub fn last(&self) -> Option<(&str, u64)> {
+        self.keys.last().map(|(from, key)| (key.id(), *from))
+    }
+
     fn read(state: &Kept) -> Result<Self, Error> {
         let keys = state.keys.iter().map(|key| {
             let pkcs8 = STANDARD.decode(&key.pkcs8).map_err(|_error| Error::Damaged)?;

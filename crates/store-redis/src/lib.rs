@@ -1,4 +1,5 @@
-//! What several nodes share in Redis or Valkey: counts of quotas and rates, and leases; one script a decision.
+//! What several nodes share in Redis or Valkey: counts of quotas and rates, leases, and a log that they write by turns; one
+//! script a step.
 //!
 //! No request waits for longer than [`Settings::patience`]; after one that did, none waits at all until the server answers
 //! again. What nodes granted by themselves meanwhile is added then, before anybody asks again. Rates go by the server's
@@ -7,7 +8,9 @@
 mod connect;
 mod lease_scripts;
 mod leases;
+mod log_scripts;
 mod scripts;
+mod shared_log;
 mod stream;
 mod tend;
 
@@ -27,6 +30,7 @@ use tokio::task::JoinHandle;
 pub use self::connect::{BadAddress, Settings};
 pub use self::leases::RedisLeases;
 use self::scripts::Scripts;
+pub use self::shared_log::{Durability, RedisLog};
 pub use self::stream::{NotAdded, Stream};
 
 /// What nobody waits for, and may wait to be done.

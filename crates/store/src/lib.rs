@@ -1,8 +1,9 @@
 //! What a node remembers of its partners, behind traits: entities in [`Registry`], sums of usage in [`UsageTotals`], what
-//! they are to pay in [`Statements`], places that are held for as long as somebody needs them in [`Leases`].
+//! they are to pay in [`Statements`], places that are held for as long as somebody needs them in [`Leases`], and what several
+//! nodes write down by turns in [`SharedLog`].
 //!
 //! Each trait has a version in memory and one conformance suite ([`registry_suite!`], [`usage_totals_suite!`],
-//! [`statements_suite!`], [`leases_suite!`]); a backend proves itself by one line per suite.
+//! [`statements_suite!`], [`leases_suite!`], [`shared_log_suite!`]); a backend proves itself by one line per suite.
 //! Deliberately not here: databases, and what the entities mean to a request. Both stand one level up.
 
 mod alert;
@@ -15,12 +16,14 @@ mod key;
 mod lease;
 mod memory;
 mod memory_leases;
+mod memory_log;
 mod memory_statements;
 mod memory_usage;
 mod name;
 mod nodes;
 mod people;
 mod registry;
+mod shared_log;
 mod statement;
 pub mod suite;
 mod usage;
@@ -47,6 +50,7 @@ pub use self::lease::{
 };
 pub use self::memory::InMemory;
 pub use self::memory_leases::InMemoryLeases;
+pub use self::memory_log::InMemoryLog;
 pub use self::memory_statements::InMemoryStatements;
 pub use self::memory_usage::InMemoryTotals;
 pub use self::name::{
@@ -57,6 +61,7 @@ pub use self::people::{Contract, ContractId, Developer, DeveloperId};
 pub use self::registry::{
     Change, Changed, Commit, Listing, Mode, Noted, Registry, Revision, Row, Stored, Write, chained, hex,
 };
+pub use self::shared_log::{Base, Behind, Place, SharedLog, Then, Turn, Wrote};
 pub use self::statement::{
     Closed, Credited, Discarded, Drafted, NewCredit, NewStatement, StatementQuery, StatementRow, Statements,
 };

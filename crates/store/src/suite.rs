@@ -13,6 +13,7 @@
 
 pub mod leases;
 pub mod registry;
+pub mod shared_log;
 pub mod statements;
 pub mod usage;
 
@@ -102,6 +103,23 @@ macro_rules! statements_suite {
             credit_notes_give_back_no_more_than_was_paid
             only_a_closed_statement_is_corrected
             statements_are_listed_by_number_in_pages
+        }
+    };
+}
+
+/// Runs the suite of [`crate::SharedLog`] against a backend, which the expression opens as a
+/// [`suite::shared_log::Bench`](crate::suite::shared_log::Bench).
+#[macro_export]
+macro_rules! shared_log_suite {
+    ($backend:ident, $open:expr) => {
+        $crate::suite_of! { $backend, $open, shared_log:
+            what_is_written_is_read_in_order
+            a_long_log_is_read_bit_by_bit
+            only_whose_turn_it_is_writes_and_only_behind_the_last
+            the_turn_goes_to_whoever_asked_first
+            a_turn_that_nobody_uses_ends_and_its_batch_is_refused
+            a_place_that_the_log_never_had_is_gone
+            a_log_that_is_shortened_has_a_base_instead
         }
     };
 }

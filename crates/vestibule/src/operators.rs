@@ -116,7 +116,8 @@ impl Operators {
         let Self { listener, admin, .. } = self;
         tracing::info!(address = %listener.address(), "the admin listener is open");
         let console = admin.console().clone();
-        let serving = listener.serve(admin.upgrading_by(upgrade), async {
+        let routes = admin.upgrading_by(upgrade).routes_at(listener.address());
+        let serving = listener.serve(routes, async {
             // Dropped or sent, it means the same.
             drop(stopped.await);
         });

@@ -48,7 +48,8 @@ impl Gateway {
             (node, admin)
         });
         let listener = Listener::adopt(socket, Transport::Plain, &Pointer::default()).unwrap();
-        runtime.spawn(listener.serve(admin, async move {
+        let routes = admin.routes_at(listener.address());
+        runtime.spawn(listener.serve(routes, async move {
             let _alive = node;
             std::future::pending::<()>().await;
         }));
@@ -406,6 +407,13 @@ fn a_room_is_operated_and_takes_a_key_of_another_program() {
             .refuses(&["room", "import-key", "sale", "--jwk", none.to_str().unwrap()])
             .contains("no private RSA key")
     );
+    let told = gateway.prints(&["room", "rotate-key", "sale", "--signs-in", "1d"]);
+    assert!(told.starts_with("tokens are signed with the key ") && told.contains(" from 20"), "{told}");
+    let told = gateway.prints(&["room", "access-key", "create", "ci"]);
+    assert!(told.contains("VK") && told.contains("shown now and never again"), "{told}");
+    assert!(gateway.prints(&["room", "access-key", "list"]).contains("operator"));
+    gateway.prints(&["room", "access-key", "delete", "ci"]);
+    assert!(gateway.refuses(&["room", "access-key", "delete", "ci"]).contains("access key `ci`"));
     assert!(gateway.refuses(&["room", "import-key", "sail", "--jwk", file.to_str().unwrap()]).contains("room `sail`"));
     assert!(gateway.prints(&["audit"]).contains("room-key"));
 }

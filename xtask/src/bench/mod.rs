@@ -11,6 +11,7 @@ mod peers;
 pub(crate) mod process;
 mod reload;
 mod report;
+pub(crate) mod room;
 mod rotation;
 mod site;
 mod successor;

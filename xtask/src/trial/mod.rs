@@ -12,10 +12,11 @@ mod keys;
 mod kill;
 mod overload;
 mod record_source;
-mod report;
+pub(crate) mod report;
 mod revoke;
 mod room;
-mod scene;
+mod room_cluster;
+pub(crate) mod scene;
 mod sessions;
 mod sink;
 mod slow;
@@ -52,6 +53,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "cluster", run: cluster::run },
     Trial { name: "sessions", run: sessions::run },
     Trial { name: "room", run: room::run },
+    Trial { name: "room-cluster", run: room_cluster::run },
     Trial { name: "fairness", run: fairness::run },
     Trial { name: "adaptive", run: adaptive::run },
     Trial { name: "million-keys", run: keys::million },

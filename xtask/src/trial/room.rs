@@ -1,27 +1,17 @@
-//! `cargo xtask trial room`: a rush on a waiting room, kills in the middle of it, and a start with a million places.
+//! `cargo xtask trial room`: kills in the middle of a rush on a waiting room, and a start with a million places.
 
 use super::report::Section;
-use super::scene::{GATEWAY_CORE, ask, build, clock, folder, milliseconds, program};
-use crate::bench::load::Figures;
-use crate::bench::process::{LOAD_CORE, Server, free_ports, pinned};
-use crate::run::{installed, output, root};
-use anyhow::{Context, Result, bail};
+use super::scene::{ask, build, clock, milliseconds};
+use crate::bench::room::place::{JOIN, Line, Place, member, waiting};
+use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::collections::HashMap;
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{sleep, spawn};
 use std::time::Duration;
 
-/// Connections of each rush.
-const CONNECTIONS: usize = 256;
-/// How long each rush is measured.
-const SECONDS: u64 = 8;
 /// How often the gateway is killed, and how long visitors come before each time.
 const KILLS: u32 = 10;
 const FIRST: Duration = Duration::from_millis(400);
@@ -31,79 +21,25 @@ const VISITORS: usize = 64;
 /// Places that a start has to read.
 const PLACES: u64 = 1_000_000;
 
-/// What a rush came to.
-struct Rush {
-    rate: f64,
-    /// CPU of the gateway for each answer.
-    cpu: Duration,
-    p99: Duration,
-    bad: f64,
-}
-
-/// A gateway that is started again and again in one folder.
-struct Place {
-    folder: PathBuf,
-    port: u16,
-    server: Option<Server>,
-}
-
 pub(crate) fn run() -> Result<Section> {
     build()?;
     let mut section = Section::new(
-        "A rush on a waiting room",
+        "Kills in a rush on a waiting room",
         format!(
-            "The release build on one core, with one worker; load on the other core by wrk, {CONNECTIONS} connections that ask \
-             as fast as they are answered, {SECONDS} s each. Kills: {VISITORS} visitors join one after the other, and \
-             `kill -9` comes in the middle, {KILLS} times in one folder; every place that was told is compared after each start."
+            "The release build on one core, with one worker; clients have the other core. {VISITORS} visitors join one after the \
+             other, and `kill -9` comes in the middle, {KILLS} times in one folder; every place that was told is compared after each \
+             start. What joins and polls cost is measured by `cargo xtask bench room`."
         ),
     );
-    rushes(&mut section)?;
+    starts(&mut section)?;
     kills(&mut section)?;
     Ok(section)
 }
 
-fn rushes(section: &mut Section) -> Result<()> {
+/// Fills a room until it has a million places, kills, and starts again.
+fn starts(section: &mut Section) -> Result<()> {
     let mut place = Place::make("room-rush")?;
     place.start()?;
-    let still = place.rush("/still", "")?;
-    let process = place.rush("/fast/assign_queue_num", JOIN)?;
-    let polls = [("/wait/serving_num?event_id=Sample".to_owned(), "serving_num"), (place.queue_num()?, "queue_num")];
-    let disk = place.rush("/wait/assign_queue_num", JOIN)?;
-    let told = |rush: &Rush| {
-        format!(
-            "{:.0}/s, p99 {}, {:.1} µs of CPU each, {} bad",
-            rush.rate,
-            milliseconds(rush.p99),
-            micros(rush),
-            rush.bad
-        )
-    };
-    section.row(
-        "joins, on the disk before they are answered",
-        "≥ 20,000/s on one core",
-        told(&disk),
-        is_good(&disk, 20_000.0),
-    );
-    section.row("joins, `durability: process`", "≥ 60,000/s on one core", told(&process), is_good(&process, 60_000.0));
-    let ratio = micros(&disk) / micros(&still);
-    let measured = format!("{ratio:.2} times ({:.1} µs for a static answer)", micros(&still));
-    section.row("CPU of a durable join, beside a static answer", "≤ 3 times", measured, ratio <= 3.0);
-    for (path, name) in polls {
-        let poll = place.rush(&path, "")?;
-        let ratio = poll.rate / still.rate;
-        let measured = format!("{ratio:.2} of {:.0}/s: {}", still.rate, told(&poll));
-        section.row(
-            format!("polls of `{name}`"),
-            "≥ 0.7 of the rate of a static answer",
-            measured,
-            ratio >= 0.7 && poll.bad < 1.0,
-        );
-    }
-    starts(section, &mut place)
-}
-
-/// Fills a room until it has a million places, kills, and starts again.
-fn starts(section: &mut Section, place: &mut Place) -> Result<()> {
     while place.waiting()? < PLACES {
         place.rush("/fast/assign_queue_num", JOIN)?;
     }
@@ -212,152 +148,7 @@ fn come(port: u16, known: &Mutex<HashMap<String, u64>>, is_over: &AtomicBool) ->
     Ok(())
 }
 
-/// A connection that stays.
-struct Line(BufReader<TcpStream>);
-
-impl Line {
-    fn open(port: u16) -> Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    fn ask(&mut self, request: &str) -> Result<Value> {
-        self.0.get_mut().write_all(request.as_bytes())?;
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if self.0.read_line(&mut line)? == 0 {
-                bail!("it was closed");
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse()?;
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
-        Ok(serde_json::from_slice(&body)?)
-    }
-}
-
 fn place_of(port: u16, id: &str) -> Result<Option<u64>> {
     let (_, text) = ask(port, &format!("GET /wait/queue_num?event_id=Sample&request_id={id}"), "")?;
     Ok(member(&text, "queue_number"))
 }
-
-fn waiting(port: u16) -> Result<u64> {
-    let (_, text) = ask(port, "GET /wait/waiting_num?event_id=Sample", "")?;
-    member(&text, "waiting_num").context("no number")
-}
-
-/// A number in an answer's body.
-fn member(text: &str, name: &str) -> Option<u64> {
-    let (_, body) = text.split_once("\r\n\r\n")?;
-    serde_json::from_str::<Value>(body).ok()?.get(name)?.as_u64()
-}
-
-impl Place {
-    fn make(name: &str) -> Result<Self> {
-        let folder = folder(name)?;
-        let [port, admin] = free_ports()?;
-        let document = format!(
-            "version: 1\nworkers: 1\nlisteners: {{public: {{bind: \"127.0.0.1:{port}\"}}}}\n\
-             admin: {{bind: \"127.0.0.1:{admin}\"}}\nstore: {{embedded: ./data}}\n\
-             rooms:\n  sale: {{event: Sample, position_expiry: 15m}}\n  fast: {{event: Sample, durability: process}}\n\
-             apis:\n  wait: {{match: {{path: /wait}}, policies: [{{waiting-room-api: {{room: sale}}}}]}}\n  \
-             fast: {{match: {{path: /fast}}, policies: [{{waiting-room-api: {{room: fast}}}}]}}\n  \
-             still: {{match: {{path: /still}}, policies: [{{respond: {{json: {{serving_counter: \"0\"}}}}}}]}}\n"
-        );
-        fs::write(folder.join("vestibule.yaml"), document)?;
-        fs::write(
-            folder.join("join.lua"),
-            "dofile(\"bench/figures.lua\")\nwrk.method = \"POST\"\nwrk.body = '{\"event_id\":\"Sample\"}'\n\
-             wrk.headers[\"content-type\"] = \"application/json\"\n",
-        )?;
-        Ok(Self { folder, port, server: None })
-    }
-
-    fn start(&mut self) -> Result<()> {
-        let mut command = pinned(GATEWAY_CORE, &program("vestibule")?);
-        command.arg("run").arg(self.folder.join("vestibule.yaml")).current_dir(&self.folder);
-        let mut server = Server::start(command, &self.folder.join("gateway.log"))?;
-        server.wait_until_open(self.port)?;
-        self.server = Some(server);
-        Ok(())
-    }
-
-    fn server(&self) -> Result<&Server> {
-        self.server.as_ref().context("it does not run")
-    }
-
-    fn end(&mut self, signal: &str) -> Result<()> {
-        self.server.take().map_or(Ok(()), |mut server| server.stop(signal))
-    }
-
-    /// Asks as fast as it is answered; `script` is a file of the folder, or nothing for GET.
-    fn rush(&self, path: &str, script: &str) -> Result<Rush> {
-        let figures_only = root()?.join("bench/figures.lua");
-        let script = if script.is_empty() { figures_only } else { self.folder.join(script) };
-        let wrk = installed("wrk").context("wrk is not installed")?;
-        let core = LOAD_CORE.0.to_string();
-        let words = [
-            "-c".to_owned(),
-            core,
-            wrk.display().to_string(),
-            "-t1".to_owned(),
-            format!("-c{CONNECTIONS}"),
-            format!("-d{SECONDS}s"),
-            "-s".to_owned(),
-            script.display().to_string(),
-            format!("http://127.0.0.1:{}{path}", self.port),
-        ];
-        let before = self.server()?.cpu();
-        let said = output("taskset", &words.iter().map(String::as_str).collect::<Vec<_>>())?;
-        let spent = self.server()?.cpu().saturating_sub(before);
-        let figures = Figures::read(&said)?;
-        let answered = figures.number("answered").max(1.0);
-        let rush = Rush {
-            rate: answered / figures.number("seconds"),
-            cpu: spent.div_f64(answered),
-            p99: Duration::from_secs_f64(figures.number("p99_us") / 1e6),
-            bad: figures.number("refused") + figures.number("failed"),
-        };
-        println!("{path}: {:.0}/s, {:.2} µs, {} bad", rush.rate, micros(&rush), rush.bad);
-        Ok(rush)
-    }
-
-    /// The path by which somebody asks for a place.
-    fn queue_num(&self) -> Result<String> {
-        let body = "{\"event_id\":\"Sample\"}";
-        let head = format!("POST /wait/assign_queue_num HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
-        let joined = Line::open(self.port)?.ask(&(head + body))?;
-        let id = joined.get("api_request_id").and_then(Value::as_str).context("no id")?;
-        Ok(format!("/wait/queue_num?event_id=Sample&request_id={id}"))
-    }
-
-    /// How many wait in both rooms.
-    fn waiting(&self) -> Result<u64> {
-        let (_, text) = ask(self.port, "GET /fast/waiting_num?event_id=Sample", "")?;
-        Ok(waiting(self.port)? + member(&text, "waiting_num").context("no number")?)
-    }
-
-    /// As [`waiting`], if it is answered.
-    fn waiting_now(&self) -> Option<u64> {
-        waiting(self.port).ok()
-    }
-}
-
-fn is_good(rush: &Rush, rate: f64) -> bool {
-    rush.rate >= rate && rush.bad < 1.0
-}
-
-fn micros(rush: &Rush) -> f64 {
-    rush.cpu.as_secs_f64() * 1e6
-}
-
-/// The script that joins.
-const JOIN: &str = "join.lua";

@@ -15,7 +15,7 @@ mod steady;
 
 use anyhow::{Result, bail};
 use client::{Answer, Client};
-use options::Options;
+use options::{Arrivals, Options};
 use serde_json::json;
 use std::io::Read;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ fn together(options: &Arc<Options>, work: fn(&Options, u64, Instant) -> Tally) -
 
 /// Sends this connection's share of the rate, at its times.
 fn paced(options: &Options, index: u64, start: Instant) -> Tally {
-    let mut tally = Tally::default();
+    let (mut tally, mut chance) = (Tally::default(), index);
     let mut client = None;
     let step = Duration::from_secs_f64(1.0 / options.rate).mul_f64(as_float(options.connections));
     let mut due = start + Duration::from_secs_f64(as_float(index) / options.rate);
@@ -87,9 +87,23 @@ fn paced(options: &Options, index: u64, start: Instant) -> Tally {
         }
         let begun = if early.is_zero() { due } else { now() };
         ask((options, &options.request), &mut client, &mut tally, begun);
-        due += step;
+        due += match options.arrivals {
+            Arrivals::Even => step,
+            Arrivals::Poisson => {
+                chance = mixed(chance);
+                step.mul_f64(-(as_float((chance >> 11) + 1) / 2_f64.powi(53)).ln())
+            }
+        };
     }
     tally
+}
+
+/// Something that looks like chance, and is the same each time.
+fn mixed(before: u64) -> u64 {
+    let mut mixed = before.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
 }
 
 /// Sends this connection's share of the requests, one after the other, until one fails.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 const USAGE: &str = "usage: bench-load MODE ADDRESS PATH [--rate N] [--seconds N] [--requests N] [--connections N] \
-                     [--tls CERTIFICATE] [--header LINE]...";
+                     [--tls CERTIFICATE] [--header LINE]... [--body JSON] [--arrivals poisson]";
 
 /// What to send, where to and how.
 pub(crate) struct Options {
@@ -20,14 +20,26 @@ pub(crate) struct Options {
     pub(crate) seconds: f64,
     pub(crate) requests: u64,
     pub(crate) connections: u64,
+    /// How the times lie at which requests leave.
+    pub(crate) arrivals: Arrivals,
     /// Set when TLS is to be spoken.
     pub(crate) tls: Option<Arc<ClientConfig>>,
+}
+
+/// How the times lie at which requests leave.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrivals {
+    /// As far from each other as the rate says.
+    Even,
+    /// By chance, on average as often as the rate says.
+    Poisson,
 }
 
 impl Options {
     pub(crate) fn read(words: &[String]) -> Result<Self> {
         let [mode, address, path, rest @ ..] = words else { bail!("{USAGE}") };
-        let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n");
+        let mut request = format!("{path} HTTP/1.1\r\nHost: {address}\r\n");
+        let mut body = None;
         let mut options = Self {
             mode: mode.clone(),
             address: address.parse().with_context(|| format!("`{address}` is not an address with port"))?,
@@ -36,6 +48,7 @@ impl Options {
             seconds: 1.0,
             requests: 1,
             connections: 1,
+            arrivals: Arrivals::Even,
             tls: None,
         };
         for pair in rest.chunks(2) {
@@ -47,11 +60,18 @@ impl Options {
                 "--connections" => options.connections = value.parse()?,
                 "--tls" => options.tls = Some(trusting(value)?),
                 "--header" => request.extend([value, "\r\n"]),
+                "--arrivals" if value == "poisson" => options.arrivals = Arrivals::Poisson,
+                "--body" => body = Some(value),
                 _ => bail!("{USAGE}"),
             }
         }
-        request.push_str("\r\n");
-        options.request = request.into_bytes();
+        options.request = match body {
+            None => format!("GET {request}\r\n").into_bytes(),
+            Some(body) => {
+                let head = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+                format!("POST {request}{head}{body}").into_bytes()
+            }
+        };
         Ok(options)
     }
 }

@@ -4,10 +4,15 @@ use openapi::Operation as Op;
 use partners::{NewCertificate, NewCertificateRule};
 
 use crate::operation::{Lists, Operations};
-use crate::{certificate_rules, certificates, invites, room_visits, rooms, sessions};
+use crate::{certificate_rules, certificates, invites, room_keys, room_visits, rooms, sessions};
 
 pub(super) fn operations() -> Operations {
-    of_certificates().and(of_authorities()).and(of_certificate_rules()).and(of_sessions()).and(of_rooms())
+    of_certificates()
+        .and(of_authorities())
+        .and(of_certificate_rules())
+        .and(of_sessions())
+        .and(of_rooms())
+        .and(of_room_keys())
 }
 
 fn of_certificates() -> Operations {
@@ -204,6 +209,33 @@ fn of_room_desks() -> Operations {
             Op::get("/rooms/{room}/events", "Lists what operators did with a waiting room, the latest first")
                 .lists::<room_visits::Event>(),
             room_visits::events,
+        )
+}
+
+fn of_room_keys() -> Operations {
+    Operations::default()
+        .on(
+            Op::post("/rooms/{room}/rotate-key", "Makes another key to sign a room's tokens, now or later")
+                .at_once()
+                .takes::<room_keys::Rotation>()
+                .answers::<room_keys::Rotated>(),
+            room_keys::rotate,
+        )
+        .on(
+            Op::get("/room-access-keys", "Lists what programs sign with that operate rooms as those of AWS, by name")
+                .lists::<room_keys::Shown>(),
+            room_keys::list,
+        )
+        .on(
+            Op::post("/room-access-keys", "Makes an access key, whose secret is in the answer and shown never again")
+                .at_once()
+                .takes::<room_keys::New>()
+                .makes::<room_keys::Made>(),
+            room_keys::create,
+        )
+        .on(
+            Op::delete("/room-access-keys/{name}", "Deletes an access key: what it signs is refused").at_once(),
+            room_keys::delete,
         )
 }
 

@@ -63,7 +63,7 @@ impl Failed {
                 if let Some(problem) = refused::told(&trouble) {
                     return every_site_may_read(problem.into_response());
                 }
-                if !matches!(trouble, Trouble::NotKept(NotKept::Elsewhere)) {
+                if !matches!(trouble, Trouble::NotKept(NotKept::Elsewhere | NotKept::Away | NotKept::Lost)) {
                     tracing::warn!(cause = %trouble, "a waiting room could not do what it was asked");
                 }
                 let body = json!({ "message": "Service Unavailable" });
@@ -144,6 +144,11 @@ pub(super) fn method_not_allowed() -> Response<Bytes> {
 /// There is no credential that allows it.
 pub(super) fn forbidden() -> Response<Bytes> {
     Failed::Refused(StatusCode::FORBIDDEN, "Forbidden".to_owned()).into_response()
+}
+
+/// The signature of a request does not allow it.
+pub(super) fn not_signed(reason: &str) -> Response<Bytes> {
+    Failed::Refused(StatusCode::FORBIDDEN, reason.to_owned()).into_response()
 }
 
 const HEADERS: &str = "Content-Type,X-Amz-Date,Authorization,X-Api-Key,X-Amz-Security-Token";

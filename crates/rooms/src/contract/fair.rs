@@ -9,8 +9,8 @@ use super::answer::{Failed, Kept, ok};
 use super::public::of_event;
 use super::question::Question;
 use crate::lottery::put_lot;
-use crate::proof::SCRIPT;
 use crate::{KeptRoom, Without};
+use room_tickets::SCRIPT;
 
 type Answered = Result<Response<Bytes>, Failed>;
 

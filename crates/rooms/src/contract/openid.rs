@@ -171,7 +171,7 @@ pub(super) async fn user_info(room: &KeptRoom, question: &Question<'_>) -> Answe
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return Ok(response);
     };
-    let claims = room.signer(question.now.into()).await?.verified(token.trim()).ok_or_else(bad_request)?;
+    let claims = room.verified(token.trim(), question.now.into()).await?.ok_or_else(bad_request)?;
     let claims: Value = serde_json::from_slice(&claims).map_err(|_no_json| bad_request())?;
     if is_as_known(room, &claims, question.now)? { Ok(ok(&claims, Kept::Never)) } else { Err(bad_request()) }
 }

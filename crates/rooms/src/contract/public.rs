@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
-use waiting_room::{Compatibility, JoinKey, NotJoined, Refusal, RequestId, Turn};
+use waiting_room::{CONFIDENCE, Compatibility, Interval, JoinKey, NotJoined, Refusal, RequestId, Turn};
 
 use super::Side;
 use super::answer::{Failed, Kept, ok, text};
@@ -66,11 +66,14 @@ pub(super) async fn assign(room: &KeptRoom, question: &Question<'_>) -> Answered
     }
 }
 
-pub(super) fn queue_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
+pub(super) async fn queue_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
     let [event, id] = question.parameters(["event_id", "request_id"])?;
     let id = visitor(room, &event, &id)?;
     let found = match id {
-        Some(id) => room.look(|room| room.find(id))?,
+        Some(id) => {
+            room.seek(|room| room.find(id).is_some()).await?;
+            room.look(|room| room.find(id))?
+        }
         None => None,
     };
     let (position, place) = found.ok_or(Failed::Said(StatusCode::ACCEPTED, "Request ID not found"))?;
@@ -130,7 +133,7 @@ pub(super) async fn public_key(room: &KeptRoom, question: &Question<'_>) -> Answ
     Ok(ok(&key, Kept::Long))
 }
 
-pub(super) fn queue_pos_expiry(room: &KeptRoom, question: &Question<'_>) -> Answered {
+pub(super) async fn queue_pos_expiry(room: &KeptRoom, question: &Question<'_>) -> Answered {
     let [event, id] = question.parameters(["event_id", "request_id"])?;
     let id = visitor(room, &event, &id)?;
     if room.settings().rules.expiry.is_none() {
@@ -138,6 +141,7 @@ pub(super) fn queue_pos_expiry(room: &KeptRoom, question: &Question<'_>) -> Answ
     }
     let unknown = Failed::Said(StatusCode::NOT_FOUND, "Invalid request ID");
     let Some(id) = id else { return Err(unknown) };
+    room.seek(|room| room.find(id).is_some()).await?;
     note_sign(room, id, question.now)?;
     match room.turn(id, question.now)? {
         Ok(Some(Turn::Open(seconds))) => Ok(ok(&json!({ "expires_in": seconds }), Kept::Briefly)),
@@ -146,6 +150,27 @@ pub(super) fn queue_pos_expiry(room: &KeptRoom, question: &Question<'_>) -> Answ
         Err(Refusal::Closed) => Err(CLOSED),
         Ok(None) | Err(Refusal::Unknown | Refusal::Expired | Refusal::Ended) => Err(unknown),
     }
+}
+
+/// For how long a visitor will wait: what the original does not tell.
+pub(super) async fn wait_time(room: &KeptRoom, question: &Question<'_>) -> Answered {
+    let [event, id] = question.parameters(["event_id", "request_id"])?;
+    let unknown = Failed::Said(StatusCode::ACCEPTED, "Request ID not found");
+    let Some(id) = visitor(room, &event, &id)? else { return Err(unknown) };
+    room.seek(|room| room.find(id).is_some()).await?;
+    let (found, serving) = room.look(|room| (room.find(id), room.counters().serving))?;
+    let Some((position, _)) = found else { return Err(unknown) };
+    let interval = room.wait_of(position, question.now)?;
+    let is_served = i64::from(position) <= serving;
+    let bound = |of: fn(Interval) -> u32| if is_served { Some(0) } else { interval.map(of) };
+    let body = json!({
+        "queue_number": position,
+        "serving_counter": serving,
+        "wait_at_least": bound(|interval| interval.low),
+        "wait_at_most": bound(|interval| interval.high),
+        "confidence": CONFIDENCE,
+    });
+    Ok(ok(&body, Kept::Briefly))
 }
 
 /// Whoever names their id beside what they ask is there; and their answer is for them alone.

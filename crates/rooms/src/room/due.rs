@@ -24,7 +24,7 @@ impl KeptRoom {
     /// Ends visits, and lets in whoever fits if the room has an inlet of a size. Returns the serving number.
     pub async fn left(&self, left: Left, now: Seconds) -> Result<i64, Trouble> {
         let settings = self.settings.load_full();
-        self.expect_here()?;
+        let turn = self.may_write().await?;
         let (serving, written) = {
             let mut held = self.held.lock();
             let (mut ended, mut written) = (0, None);
@@ -45,6 +45,7 @@ impl KeptRoom {
             }
             (held.room.counters().serving, written)
         };
+        drop(turn);
         if let Some(written) = written {
             self.settled(&written).await?;
         }
@@ -84,7 +85,8 @@ impl KeptRoom {
         let counters = held.room.counters();
         drop(held);
         self.history.lock().note(now, counters);
-        self.watchers.tick(counters);
+        let waits = self.waits.note(counters, now);
+        self.watchers.tick(counters, &waits);
         Ok(())
     }
 

@@ -211,7 +211,7 @@ async fn a_room_that_asks_for_work_has_those_who_do_it_come_first_and_each_proof
     assert!(scene.place(&without[2]).await.unwrap() > 40, "the slow lane has a number of twenty");
     let asked = scene.get("/challenge?event_id=Sample").await;
     assert_eq!((asked.header("cache-control"), &asked.body["difficulty"]), ("no-store", &json!(6)));
-    let proof = crate::proof::solved(asked.body["challenge"].as_str().unwrap(), 6);
+    let proof = room_tickets::solved(asked.body["challenge"].as_str().unwrap(), 6).unwrap();
 
     let id = scene.join_with("proof", &proof).await.text_of("api_request_id");
     assert_eq!(scene.place(&id).await, Some(1));

@@ -235,7 +235,7 @@ async fn who_joins_at_authorize_works_for_a_place_or_comes_by_the_slow_lane() {
     assert_eq!((page.status, scene.room.counters().unwrap().queue), (503, 0));
     assert!(text.contains("state=x&amp;room-join=slow-lane"), "{text}");
     let (_, rest) = text.split_once("data-challenge=\"").unwrap();
-    let proof = crate::proof::solved(rest.split('"').next().unwrap(), 1);
+    let proof = room_tickets::solved(rest.split('"').next().unwrap(), 1).unwrap();
 
     let worked = scene.openid(&target, &[("cookie", &format!("vestibule-proof-sale={proof}"))]).await;
     assert!(worked.header("set-cookie").starts_with("vestibule-room-sale="));

@@ -270,3 +270,25 @@ async fn a_path_that_there_is_not_is_the_next_one_s_or_strictly_refused() {
         strict.ask_with(side, Method::GET, path, (&[], "")).await.refuses(403, "Missing Authentication Token");
     }
 }
+
+#[tokio::test]
+async fn wait_time_is_an_interval_once_turns_have_come() {
+    let scene = Scene::new();
+    let ids = scene.joined(200).await;
+    let (first, last) = (&ids[0], &ids[199]);
+    let told = async |id: &str| scene.get(&format!("/wait_time?event_id=Sample&request_id={id}")).await;
+    let unknown = told(last).await;
+    assert_eq!((&unknown.body["wait_at_least"], &unknown.body["wait_at_most"]), (&Value::Null, &Value::Null));
+    for _ in 0..60 {
+        scene.wait(1);
+        scene.increment(2).await;
+        scene.rooms.tick(scene.now.get());
+    }
+    let known = told(last).await;
+    let bound = |name: &str| known.body[name].as_u64().unwrap_or_else(|| panic!("{}", known.body));
+    assert!(bound("wait_at_least") <= 40 && 40 <= bound("wait_at_most"), "{}", known.body);
+    assert_eq!((bound("queue_number"), &known.body["serving_counter"]), (200, &json!(120)));
+    assert_eq!(told(first).await.body["wait_at_most"], 0);
+    told(NOBODY).await.says(202, "Request ID not found");
+    told("nonsense").await.says(400, "Invalid event or request ID");
+}

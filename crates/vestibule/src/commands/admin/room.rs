@@ -93,6 +93,50 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         jwk: PathBuf,
     },
+    /// Makes another key that signs a room's tokens. Those that were signed before stay valid until they expire.
+    RotateKey {
+        /// The room's name in the configuration.
+        name: String,
+        /// After which time it signs, such as `1d`, for verifiers that keep public keys. Left out, at once.
+        #[arg(long, value_name = "SPAN")]
+        signs_in: Option<String>,
+    },
+    /// What programs sign their requests with that operate rooms as those of AWS (Signature Version 4).
+    #[command(subcommand)]
+    AccessKey(AccessKey),
+}
+
+/// Access keys.
+#[derive(Subcommand)]
+pub(crate) enum AccessKey {
+    /// Lists access keys, without their secrets.
+    List,
+    /// Makes an access key, and shows its secret once.
+    Create {
+        /// Its name, in kebab case.
+        name: String,
+        /// What it may do: `operator` look at rooms and change them, `auditor` look.
+        #[arg(long, value_parser = ["operator", "auditor"], default_value = "operator")]
+        role: String,
+    },
+    /// Has what an access key signs be refused from now on.
+    Delete {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl AccessKey {
+    fn call(&self) -> Call {
+        const KEYS: &str = "room-access-keys";
+        match self {
+            Self::List => Call::get(&[KEYS], Answer::List(&["name", "id", "role", "created"])),
+            Self::Create { name, role } => {
+                Call::post(&[KEYS], Some(json!({ "name": name, "role": role })), Answer::Key)
+            }
+            Self::Delete { name } => Call::delete(&[KEYS, name], format!("access key {name} is deleted")),
+        }
+    }
 }
 
 impl Command {
@@ -123,6 +167,11 @@ impl Command {
                 let key: Value = serde_json::from_str(&text).map_err(|error| unread(&error))?;
                 Call::post(&["rooms", name, "keys"], Some(json!({ "key": key })), Answer::Special(imported))
             }
+            Self::RotateKey { name, signs_in } => {
+                let body = json!({ "signs_in": signs_in });
+                Call::post(&["rooms", name, "rotate-key"], Some(body), Answer::Special(rotated))
+            }
+            Self::AccessKey(command) => command.call(),
         })
     }
 }
@@ -149,6 +198,11 @@ fn moved(answer: &Value) -> String {
 fn imported(answer: &Value) -> String {
     let id = answer.pointer("/public_key/kid").and_then(Value::as_str).unwrap_or_default();
     format!("tokens are signed with the key {id} from now on\n")
+}
+
+fn rotated(answer: &Value) -> String {
+    let member = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+    format!("tokens are signed with the key {} from {} on\n", member("id"), member("signs_from"))
 }
 
 const COLUMNS: &[&str] =

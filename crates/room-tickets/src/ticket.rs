@@ -13,16 +13,17 @@ use crate::proof::Proofs;
 
 /// What makes and reads tickets of all rooms of a store.
 #[derive(Clone)]
-pub(crate) struct Tickets {
+pub struct Tickets {
     key: Arc<hmac::Key>,
     /// What else is given out and read again, by keys that follow from that one.
-    pub(crate) invites: Invites,
-    pub(crate) proofs: Proofs,
+    pub invites: Invites,
+    /// Challenges, and proofs of work.
+    pub proofs: Proofs,
 }
 
 impl Tickets {
     /// Those of a store, whose key is made at the first start.
-    pub(crate) fn of(vault: &Vault) -> Result<Self, secrets::Error> {
+    pub fn of(vault: &Vault) -> Result<Self, secrets::Error> {
         let key = vault.update(KEY, |kept| {
             if let Some(key) = kept {
                 return Ok((key, None));
@@ -39,14 +40,14 @@ impl Tickets {
     }
 
     /// The ticket for somebody's place in a room.
-    pub(crate) fn ticket(&self, room: &str, id: RequestId) -> String {
+    pub fn ticket(&self, room: &str, id: RequestId) -> String {
         let mut ticket = id.0.to_vec();
         ticket.extend(self.seal(room, id).as_ref().iter().take(SEAL));
         URL_SAFE_NO_PAD.encode(ticket)
     }
 
     /// Whose ticket for a room this is, if it is one.
-    pub(crate) fn read(&self, room: &str, ticket: &str) -> Option<RequestId> {
+    pub fn read(&self, room: &str, ticket: &str) -> Option<RequestId> {
         let bytes = URL_SAFE_NO_PAD.decode(ticket).ok()?;
         let (id, seal) = bytes.split_first_chunk::<16>()?;
         let id = RequestId(*id);
@@ -57,7 +58,7 @@ impl Tickets {
     }
 
     /// What somebody's browser brings to an OpenID client, with what the client wants to find in the id token (its nonce).
-    pub(crate) fn code(&self, room: &str, id: RequestId, nonce: Option<&str>) -> String {
+    pub fn code(&self, room: &str, id: RequestId, nonce: Option<&str>) -> String {
         let Some(nonce) = nonce else { return id.to_string() };
         let seal = self.seal_of_nonce(room, id, nonce);
         let seal: Vec<_> = seal.as_ref().iter().copied().take(SEAL).collect();
@@ -65,7 +66,7 @@ impl Tickets {
     }
 
     /// The id in a code, as it was sent, and the nonce. None: it has a nonce that nobody here gave it.
-    pub(crate) fn read_code<'a>(&self, room: &str, code: &'a str) -> Option<(&'a str, Option<String>)> {
+    pub fn read_code<'a>(&self, room: &str, code: &'a str) -> Option<(&'a str, Option<String>)> {
         let Some((id, sealed)) = code.split_once('.') else { return Some((code, None)) };
         let (nonce, seal) = sealed.split_once('.')?;
         let nonce = String::from_utf8(URL_SAFE_NO_PAD.decode(nonce).ok()?).ok()?;

@@ -34,7 +34,7 @@ pub enum Without {
 
 /// What makes challenges and looks at proofs, for all rooms of a store.
 #[derive(Clone)]
-pub(crate) struct Proofs {
+pub struct Proofs {
     key: Arc<hmac::Key>,
 }
 
@@ -53,12 +53,13 @@ pub enum NoProof {
 }
 
 impl Proofs {
-    pub(crate) fn new(key: hmac::Key) -> Self {
+    /// Challenges that this key seals.
+    pub fn new(key: hmac::Key) -> Self {
         Self { key: Arc::new(key) }
     }
 
     /// A challenge of a room. None: the system gives no randomness.
-    pub(crate) fn challenge(&self, room: &str, work: Work, now: Seconds) -> Option<String> {
+    pub fn challenge(&self, room: &str, work: Work, now: Seconds) -> Option<String> {
         let mut nonce = [0; 12];
         rand::fill(&mut nonce).ok()?;
         let mut text = [work.difficulty].to_vec();
@@ -70,7 +71,7 @@ impl Proofs {
     }
 
     /// What a join is known by that shows this proof.
-    pub(crate) fn read(&self, room: &str, proof: &str, work: Work, now: Seconds) -> Result<JoinKey, NoProof> {
+    pub fn read(&self, room: &str, proof: &str, work: Work, now: Seconds) -> Result<JoinKey, NoProof> {
         let (challenge, digits) = proof.split_once('.').filter(|_| proof.len() <= LONGEST).ok_or(NoProof::Unknown)?;
         let bytes = URL_SAFE_NO_PAD.decode(challenge).map_err(|_no_challenge| NoProof::Unknown)?;
         let (text, seal) = bytes.split_last_chunk::<SEAL>().ok_or(NoProof::Unknown)?;
@@ -110,14 +111,13 @@ fn zeros(text: &str) -> u32 {
 }
 
 /// Solves a challenge, as a browser does.
-#[cfg(test)]
-pub(crate) fn solved(challenge: &str, difficulty: u8) -> String {
-    let proofs = (0_u64..).map(|number| format!("{challenge}.{number}"));
-    proofs.into_iter().find(|proof| zeros(proof) >= u32::from(difficulty)).unwrap()
+pub fn solved(challenge: &str, difficulty: u8) -> Option<String> {
+    let mut proofs = (0_u64..).map(|number| format!("{challenge}.{number}"));
+    proofs.find(|proof| zeros(proof) >= u32::from(difficulty))
 }
 
 /// What solves challenges in a browser, beside the page: `docs/waiting-room.md` says how a page uses it.
-pub(crate) const SCRIPT: &str = include_str!("proof.js");
+pub const SCRIPT: &str = include_str!("proof.js");
 
 /// Bytes of a seal: 128 bits.
 const SEAL: usize = 16;
@@ -135,7 +135,7 @@ mod tests {
         let of = |key: u8| Proofs::new(hmac::Key::new(hmac::HMAC_SHA256, &[key; 32]));
         let proofs = of(1);
         let challenge = proofs.challenge("sale", WORK, 1000).unwrap();
-        let proof = solved(&challenge, 8);
+        let proof = solved(&challenge, 8).unwrap();
 
         let key = proofs.read("sale", &proof, WORK, 1060).unwrap();
         assert_eq!(proofs.read("sale", &proof, WORK, 1000), Ok(key), "the same join, whenever it is sent");
@@ -161,7 +161,7 @@ mod tests {
         let mut solutions = solutions.filter(|proof| zeros(proof) >= 8);
         let [one, other] = [solutions.next().unwrap(), solutions.next().unwrap()];
         assert_eq!(proofs.read("sale", &one, WORK, 1000), proofs.read("sale", &other, WORK, 1000));
-        let another = solved(&proofs.challenge("sale", WORK, 1000).unwrap(), 8);
+        let another = solved(&proofs.challenge("sale", WORK, 1000).unwrap(), 8).unwrap();
         assert_ne!(proofs.read("sale", &one, WORK, 1000), proofs.read("sale", &another, WORK, 1000));
     }
 }

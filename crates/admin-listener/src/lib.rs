@@ -23,8 +23,6 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use crate::{Admin, Exposure};
-
 /// How bytes travel.
 #[derive(Clone)]
 pub enum Transport {
@@ -69,11 +67,9 @@ impl Listener {
     }
 
     /// Answers until `stop`, and ends what has begun by then, within a few seconds. To be called on a runtime.
-    pub async fn serve(self, admin: Admin, stop: impl Future<Output = ()> + Send) -> io::Result<()> {
-        let Self { socket, address, transport } = self;
+    pub async fn serve(self, routes: Router, stop: impl Future<Output = ()> + Send) -> io::Result<()> {
+        let Self { socket, transport, .. } = self;
         let listener = TcpListener::from_std(socket)?;
-        let exposure = if address.ip().is_loopback() { Exposure::Loopback } else { Exposure::Network };
-        let routes = admin.routes(exposure);
         let (stopping, stopped) = watch::channel(());
         let mut connections = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
@@ -194,7 +190,6 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::tester::Tester;
 
     fn bind(address: &str, transport: Transport) -> Result<Listener, Finding> {
         Listener::bind(address.parse().unwrap(), transport, &Pointer::default().at("admin"))
@@ -204,9 +199,9 @@ mod tests {
     fn serve(listener: Listener) -> (SocketAddr, oneshot::Sender<()>, JoinSet<io::Result<()>>) {
         let address = listener.address();
         let (stop, stopped) = oneshot::channel::<()>();
-        let admin = Tester::new().admin();
+        let routes = Router::new().route("/healthz", axum::routing::get(async || "well"));
         let mut serving = JoinSet::new();
-        serving.spawn(listener.serve(admin, async {
+        serving.spawn(listener.serve(routes, async {
             drop(stopped.await);
         }));
         (address, stop, serving)

@@ -10,7 +10,7 @@ use waiting_room::{Invite, InviteId, Seconds};
 
 /// What makes and reads invites of all rooms of a store.
 #[derive(Clone)]
-pub(crate) struct Invites {
+pub struct Invites {
     key: Arc<hmac::Key>,
 }
 
@@ -27,9 +27,11 @@ pub struct Promise {
 
 /// An invite that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Invited {
-    pub(crate) lane: Arc<str>,
-    pub(crate) invite: Invite,
+pub struct Invited {
+    /// For which lane.
+    pub lane: Arc<str>,
+    /// What is used of it.
+    pub invite: Invite,
 }
 
 /// Why an invite is none.
@@ -44,12 +46,13 @@ pub enum NoInvite {
 }
 
 impl Invites {
-    pub(crate) fn new(key: hmac::Key) -> Self {
+    /// Those that this key seals.
+    pub fn new(key: hmac::Key) -> Self {
         Self { key: Arc::new(key) }
     }
 
     /// Makes one for a room. None: the system gives no randomness.
-    pub(crate) fn make(&self, room: &str, promise: &Promise) -> Option<String> {
+    pub fn make(&self, room: &str, promise: &Promise) -> Option<String> {
         let mut id = [0; 16];
         rand::fill(&mut id).ok()?;
         let mut text = id.to_vec();
@@ -61,7 +64,7 @@ impl Invites {
     }
 
     /// Reads one for a room.
-    pub(crate) fn read(&self, room: &str, text: &str, now: Seconds) -> Result<Invited, NoInvite> {
+    pub fn read(&self, room: &str, text: &str, now: Seconds) -> Result<Invited, NoInvite> {
         let bytes = if text.len() > LONGEST { None } else { URL_SAFE_NO_PAD.decode(text.trim()).ok() };
         let bytes = bytes.ok_or(NoInvite::Unknown)?;
         let (promise, seal) = bytes.split_last_chunk::<SEAL>().ok_or(NoInvite::Unknown)?;

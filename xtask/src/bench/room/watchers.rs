@@ -1,0 +1,97 @@
+//! Visitors who watch a room, each on a connection: what one costs, and how soon a tick reaches all.
+
+use super::place::Place;
+use crate::bench::process::{LOAD_CORE, pinned};
+use crate::run::output;
+use crate::trial::report::Section;
+use crate::trial::scene::program;
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// As many as are promised, if this machine allows so many descriptors of a process.
+const WATCHERS: u64 = 100_000;
+/// Descriptors that the gateway needs beside.
+const BESIDE: u64 = 200;
+/// Ticks that are measured.
+const TICKS: u32 = 5;
+/// Watchers on a connection of HTTP/2.
+const EACH: u64 = 100;
+
+pub(super) fn run(section: &mut Section) -> Result<()> {
+    let allowed: u64 = output("sh", &["-c", "ulimit -Hn"])?.trim().parse().unwrap_or(u64::MAX);
+    watched(section, WATCHERS.min(allowed.saturating_sub(BESIDE)), None)?;
+    // More than this machine may have connections.
+    watched(section, WATCHERS, Some(EACH))
+}
+
+fn watched(section: &mut Section, watchers: u64, together: Option<u64>) -> Result<()> {
+    let by = together.map_or_else(|| "a connection each".to_owned(), |each| format!("HTTP/2, {each} on a connection"));
+    let mut place = Place::make("room-watchers")?;
+    place.start()?;
+    // What the first connections need once is not counted.
+    let _warm = place.rush("/wait/serving_num?event_id=Sample", "")?;
+    let before = place.server()?.resident();
+    let mut command = pinned(LOAD_CORE, &program("bench-watchers")?);
+    command.arg(format!("127.0.0.1:{}", place.port)).arg("/wait/watch?event_id=Sample");
+    command.args(["--watchers", &watchers.to_string()]);
+    if let Some(each) = together {
+        command.args(["--each", &each.to_string()]);
+    }
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut told = BufReader::new(child.stdout.take().context("it has an output")?);
+    let mut next = || -> Result<Value> {
+        let mut line = String::new();
+        if told.read_line(&mut line)? == 0 {
+            bail!("the watchers ended");
+        }
+        Ok(serde_json::from_str(&line)?)
+    };
+    next()?;
+    sleep(Duration::from_secs(2));
+    let each = place.server()?.resident().saturating_sub(before) / watchers;
+    let (mut slowest, mut cpu, mut ended) = (0, Duration::ZERO, 0);
+    for serving in 1..=TICKS {
+        let spent = place.server()?.cpu();
+        place.move_by("sale", 1)?;
+        let heard = next()?;
+        let number = |name: &str| heard.get(name).and_then(Value::as_u64).unwrap_or_default();
+        if number("serving") != u64::from(serving) {
+            bail!("they heard of {heard}");
+        }
+        slowest = slowest.max(number("last") - number("first"));
+        cpu = cpu.max(place.server()?.cpu().saturating_sub(spent));
+        ended = number("ended");
+    }
+    let scaled = Duration::from_micros(slowest).mul_f64(as_float(WATCHERS) / as_float(watchers));
+    let measured = format!("{:.1} KiB each, {watchers} in one process", as_float(each) / 1024.0);
+    section.row(
+        format!("memory of the process for an idle watcher, {by}"),
+        "≤ 20 KiB",
+        measured,
+        each <= 20 * 1024 && ended == 0,
+    );
+    let measured = format!(
+        "{:.0} ms from the first to the last of {watchers} ({:.0} ms for {WATCHERS}), {:.0} ms of CPU of the gateway, {ended} cut",
+        as_float(slowest) / 1000.0,
+        scaled.as_secs_f64() * 1000.0,
+        cpu.as_secs_f64() * 1000.0
+    );
+    section.row(
+        format!("a tick until it reached all watchers, {by}"),
+        "< 1 s for 100,000 on one core",
+        measured,
+        scaled < Duration::from_secs(1),
+    );
+    drop(child.stdin.take());
+    child.wait()?;
+    place.end("TERM")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn as_float(count: u64) -> f64 {
+    count as f64
+}
