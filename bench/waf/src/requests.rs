@@ -31,7 +31,9 @@ impl Chance {
     /// Another row than that of all others.
     pub fn begun(turn: u64) -> Self {
         let mut chance = Self::new();
-        (0..turn * 7).for_each(|_| drop(chance.below(2)));
+        for _ in 0..turn * 7 {
+            chance.below(2);
+        }
         chance
     }
 

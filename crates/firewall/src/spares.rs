@@ -61,7 +61,9 @@ mod tests {
         let rules = Arc::new(Rules::parse("a.conf", b"", Compatibility::Strict).unwrap());
         let spares = Spares::default();
         let taken: Vec<_> = (0..MOST + 3).map(|_| spares.take(&rules, Environment::default())).collect();
-        taken.into_iter().for_each(|transaction| spares.give(transaction));
+        for transaction in taken {
+            spares.give(transaction);
+        }
         assert_eq!(spares.0.lock().len(), MOST);
     }
 }

@@ -23,8 +23,12 @@ pub(crate) fn beginnings(settings: &Settings, fixed: &mut Fixed) -> Box<[Option<
     set(&Variable::ModsecBuild, fixed.intern(b"020900000"));
     set(&Variable::Webappid, fixed.intern(settings.application.as_bytes()));
     let zero = fixed.intern(b"0");
-    FLAGS.iter().for_each(|variable| set(variable, zero));
-    NOTHING.iter().for_each(|variable| set(variable, ValueId::EMPTY));
+    for variable in FLAGS {
+        set(variable, zero);
+    }
+    for variable in NOTHING {
+        set(variable, ValueId::EMPTY);
+    }
     scalars.into()
 }
 
