@@ -182,6 +182,9 @@ impl Loader {
             }
         }
         resolve_controls(&mut chains);
+        for target in chains.iter_mut().flat_map(|chain| &mut chain.links).flat_map(|rule| &mut rule.targets) {
+            target.resolve(&slots);
+        }
         let programs = rows.map(|row| program(&row, &chains));
         let mut fixed = Fixed::new();
         let constants = constants.into_texts().iter().map(|text| fixed.intern(text)).collect();
