@@ -6,6 +6,7 @@ use payload::ByteSet;
 use smallvec::{SmallVec, smallvec};
 
 use super::plan::{self, Planned};
+use super::values::has_more;
 use super::{Detector, Foreseen, NumberTest, Probe, Span, Test, Way};
 use crate::Phase;
 use crate::engine::{Evaluation, Found, Name, Transaction};
@@ -478,22 +479,6 @@ pub(super) fn has(candidates: &[Row], Probe(number): Probe) -> bool {
     let number = number as usize;
     let word = candidates.get(number / ROW).and_then(|row| row.get(number % ROW / 64));
     word.is_some_and(|word| word >> (number % 64) & 1 == 1)
-}
-
-/// Whether a set has more operators than so many.
-fn has_more(row: &Row, most: u32) -> bool {
-    let mut left = most;
-    for word in row {
-        let mut word = *word;
-        while word != 0 {
-            if left == 0 {
-                return true;
-            }
-            left -= 1;
-            word &= word - 1;
-        }
-    }
-    false
 }
 
 /// What is known of more values than these is not kept room for.
