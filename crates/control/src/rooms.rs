@@ -298,14 +298,7 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
             wrong(&at, "needs a place to be kept in: configure a `store`");
         }
         if document.store.as_ref().is_some_and(|store| store.postgres.is_some()) {
-            let is_short = |presence: RoomPresence| presence.absent_after.duration() < SOON_KNOWN;
-            if room.presence.is_some_and(is_short) {
-                let at = at.at("presence").at("absent_after");
-                wrong(
-                    &at,
-                    "is less than ten seconds, in which nodes that share rooms may not have heard of each other's visitors",
-                );
-            }
+            check_shared(room, &at, &mut wrong);
         }
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
             wrong(&at, "has a name that cannot be that of a file: letters, digits, `-` and `_`");
@@ -351,6 +344,16 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         findings.extend(page(room, &at_rooms.at(name)).err().unwrap_or_default());
     }
     findings
+}
+
+/// What a room cannot have that several nodes share.
+fn check_shared(room: &WaitingRoom, at: &Pointer, wrong: &mut impl FnMut(&Pointer, &str)) {
+    let is_short = |presence: RoomPresence| presence.absent_after.duration() < SOON_KNOWN;
+    if room.presence.is_some_and(is_short) {
+        let message =
+            "is less than ten seconds, in which nodes that share rooms may not have heard of each other's visitors";
+        wrong(&at.at("presence").at("absent_after"), message);
+    }
 }
 
 /// What visitors see who wait, or what is wrong with it.

@@ -45,7 +45,7 @@ pub fn show(registry: &Registry, read: impl Fn() -> Vec<Reading> + Send + Sync +
             for LaneCounters { name, visitors, waiting } in lanes {
                 let lane = if &*name == EVERYBODY { NO_LANE } else { &name };
                 scrape.gauge(&LANE_VISITORS, &[&room, lane], f64::from(visitors));
-                scrape.gauge(&LANE_WAITING, &[&room, lane], f64::from(waiting));
+                scrape.gauge(&LANE_NUMBERS, &[&room, lane], f64::from(waiting));
             }
             scrape.gauge(&ACTIVE, &[&room], f64::from(u8::from(is_active)));
             scrape.gauge(&STATE, &[&room, counters.state.name()], 1.0);
@@ -97,9 +97,9 @@ static LANE_VISITORS: Definition = define(
     "Visitors who came to a waiting room by a lane since its last reset.",
     &["room", "lane"],
 );
-static LANE_WAITING: Definition = define(
-    "vestibule_room_lane_waiting",
-    "Numbers of a lane of a waiting room that are taken, and whose turn has not come.",
+static LANE_NUMBERS: Definition = define(
+    "vestibule_room_lane_numbers_waiting",
+    "Numbers for a lane of a waiting room that are taken, and whose turn has not come, whoever took them.",
     &["room", "lane"],
 );
 static STATE: Definition =

@@ -108,6 +108,14 @@ impl Room {
     /// As [`Self::apply`], by what was made ready before if lots are drawn.
     pub fn apply_with(&mut self, event: &Event, draft: Option<Draft>) {
         self.version += 1;
+        self.have_happen(event, draft);
+        if let Some(at) = event.at() {
+            let counters = self.counters();
+            self.history.note(at, &counters);
+        }
+    }
+
+    fn have_happen(&mut self, event: &Event, draft: Option<Draft>) {
         match event {
             Event::Joined { position, id, key, at } => {
                 self.fill_up_to(*position, *at);
@@ -164,10 +172,6 @@ impl Room {
             Event::Opened { by, at } => self.open(*by, *at),
             Event::StateChanged { state, by, at } => self.enter_state(*state, *by, *at),
             Event::Beside { what, at } => self.happen_beside(what, *at),
-        }
-        if let Some(at) = event.at() {
-            let counters = self.counters();
-            self.history.note(at, &counters);
         }
     }
 
