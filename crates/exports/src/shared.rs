@@ -196,8 +196,8 @@ impl Waiting {
     async fn first(&self, reader: &Reader<'_>, from: Cursor) -> Option<u64> {
         let batches = reader.log.after(from.place).await.ok()?;
         let known = usize::try_from(from.records).unwrap_or(usize::MAX);
-        let all = batches.iter().flat_map(|(place, batch)| records(batch, *place)).skip(known);
-        all.filter_map(|record| reader.time(record)).next()
+        let mut all = batches.iter().flat_map(|(place, batch)| records(batch, *place)).skip(known);
+        all.find_map(|record| reader.time(record))
     }
 }
 

@@ -188,7 +188,7 @@ pub struct RoomCaps {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoomAsn {
-    /// A file of AS numbers in the format of MaxMind, such as `GeoLite2-ASN.mmdb`. It is read again when it changes.
+    /// A file of AS numbers in the format of `MaxMind`, such as `GeoLite2-ASN.mmdb`. It is read again when it changes.
     pub file: PathBuf,
     /// The share of what one of them announces: a company, or a large provider.
     #[serde(default = "twenty_per_cent")]

@@ -134,7 +134,7 @@ fn telling(place: &Place, known: &HashMap<String, Option<u64>>, section: &mut Se
             told.insert(text("/data/request_id"));
         }
         let is_whole = known.keys().all(|id| told.contains(id));
-        if is_whole || clock() - begun > TOLD_WITHIN {
+        if is_whole || clock().saturating_sub(begun) > TOLD_WITHIN {
             break (told, twice);
         }
         sleep(Duration::from_millis(100));
@@ -143,7 +143,7 @@ fn telling(place: &Place, known: &HashMap<String, Option<u64>>, section: &mut Se
     let measured = format!(
         "{missing} missing of {}, {twice} told twice with the same id; complete {} after the last kill's end",
         known.len(),
-        milliseconds(clock() - begun)
+        milliseconds(clock().saturating_sub(begun))
     );
     section.row("joins that others are told of, while whoever tells is killed", "0 missing", measured, missing == 0);
     Ok(())
