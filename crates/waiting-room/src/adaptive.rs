@@ -138,9 +138,9 @@ impl Steering {
         whole_number(whole).min(turns.waiting.saturating_add(whole_number(self.rate.ceil())))
     }
 
-    /// Goes on where another one was, which let in so many a second.
+    /// Goes on where another one was, which let in so many a second, and finds out from there what the backend bears.
     pub fn go_on_at(&mut self, rate: f64) {
-        (self.base, self.rate, self.phase) = (rate, rate, Phase::Steering);
+        (self.base, self.rate) = (rate, rate);
     }
 
     /// How many a second it lets in, of those who take their turn.
