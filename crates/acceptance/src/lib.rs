@@ -51,8 +51,6 @@ mod neighbours;
 #[cfg(test)]
 mod nginx;
 #[cfg(test)]
-mod openid_clients;
-#[cfg(test)]
 mod overload;
 #[cfg(test)]
 mod panics;

@@ -63,15 +63,6 @@ impl History {
     pub(crate) fn samples(&self) -> &[Sample] {
         &self.samples
     }
-
-    /// How many turns came in how many seconds lately, if any did.
-    pub(crate) fn pace(&self, now: Seconds) -> Option<(u32, u32)> {
-        let last = self.samples.last()?;
-        let since = self.samples.iter().find(|sample| sample.at.saturating_add(LATELY) >= now)?;
-        let turns = u32::try_from(last.serving.saturating_sub(since.serving)).ok().filter(|turns| *turns > 0)?;
-        let seconds = now.saturating_sub(since.at);
-        (seconds >= SHORTEST).then_some((turns, seconds))
-    }
 }
 
 impl KeptRoom {
@@ -79,21 +70,12 @@ impl KeptRoom {
     pub fn history(&self) -> Vec<Sample> {
         self.past().lock().samples().to_vec()
     }
-
-    /// How many turns came in how many seconds lately, if any did.
-    pub(crate) fn pace(&self, now: Seconds) -> Option<(u32, u32)> {
-        self.past().lock().pace(now)
-    }
 }
 
 /// Seconds between two samples at first.
 const STEP: Seconds = 5;
 /// So many samples at most.
 const MOST: usize = 720;
-/// What counts as lately.
-const LATELY: Seconds = 300;
-/// In fewer seconds nothing can be learned.
-const SHORTEST: Seconds = 20;
 
 #[cfg(test)]
 mod tests {
@@ -128,17 +110,5 @@ mod tests {
         assert_eq!(samples.first().map(|sample| sample.at), Some(0));
         assert!(samples.last().unwrap().at + history.step >= 7 * day - 1);
         assert!(samples.is_sorted_by_key(|sample| sample.at));
-    }
-
-    #[test]
-    fn the_pace_is_that_of_the_last_minutes() {
-        let mut history = History::new();
-        for now in 1000..2000 {
-            history.note(now, counters(5000, i64::from(now / 10)));
-        }
-        let (turns, seconds) = history.pace(2000).unwrap();
-        assert!((28..=31).contains(&turns) && (295..=300).contains(&seconds), "{turns} in {seconds}");
-        assert_eq!(history.pace(9999), None, "nothing is known of lately");
-        assert_eq!(History::new().pace(100), None);
     }
 }

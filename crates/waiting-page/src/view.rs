@@ -66,15 +66,13 @@ pub struct Place {
     pub since: i64,
 }
 
-/// How long somebody will wait, in seconds.
+/// How long somebody will wait, in seconds: in four of five cases at least, and at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expected {
     /// Hardly less.
     pub least: u32,
     /// Hardly more.
     pub most: u32,
-    /// How likely it is between the two, in percent, if that is known.
-    pub likely: Option<u8>,
 }
 
 /// Whether a page updates by itself.

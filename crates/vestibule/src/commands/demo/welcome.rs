@@ -105,9 +105,12 @@ Try, in another terminal:
 And in a browser:
 
   http://localhost:{port}/shop    a shop that lets in one visitor every three seconds: a minute in line with a
-                                simulated crowd. Reload, close, come back: the place is kept
+                                simulated crowd, and then an umbrella to buy. Reload, close, come back: the
+                                place is kept
   http://{admin}{link}
-                                where its operator sees and changes that. The link is good once, within an hour
+                                where its operator sees and changes that, best beside a window that waits: pause,
+                                open, raise the serving number. The link is good once, within an hour; after that
+                                one signs in with the token in {token}
 
 Ctrl-C stops it.
 "#,
