@@ -23,6 +23,7 @@ async function ask(path, method = "GET", body, others = {}) {
   const headers = { "x-vestibule-console": "1", accept: "application/json", ...others };
   if (body !== undefined) headers["content-type"] = "application/json";
   const answer = await fetch(`/console/${path}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" });
+  gateway.answered = Date.now();
   const date = Date.parse(answer.headers.get("date") ?? "");
   // It is told to the second, so less than that is no difference.
   if (date) gateway.ahead = Math.abs(date - Date.now()) > 1500 ? date - Date.now() : 0;
@@ -190,7 +191,6 @@ async function look(everything) {
     room = chosen ? await ask(of()) : null;
     rooms = rooms.map((known) => (known.name === chosen ? room : known));
     list();
-    gateway.answered = Date.now();
     if (!room) return;
     text("title", room.name);
     text("event", room.event === room.name ? "" : `Event ${room.event}`);
@@ -432,4 +432,9 @@ if (link) {
 }
 setInterval(() => { if (!document.hidden) look(false); }, 2000);
 setInterval(() => { status(); pulse(); }, 1000);
-document.addEventListener("visibilitychange", () => { if (!document.hidden) look(true); });
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  // It was not asked meanwhile.
+  gateway.answered = Date.now();
+  look(true);
+});

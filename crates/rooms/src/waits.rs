@@ -15,12 +15,6 @@ pub(crate) struct Waits(Mutex<Option<Box<Known>>>);
 #[derive(Default)]
 struct Known {
     forecast: Forecast,
-    /// For how many seconds whoever joins now will wait, if that is known, and what became of such forecasts lately.
-    pub fn outlook(&self, now: Seconds) -> Result<(Option<Interval>, Record), Trouble> {
-        let next = self.counters()?.last.saturating_add(1);
-        Ok((self.wait_of(next, now)?, self.waits().record()))
-    }
-
     /// The forecasts as everybody who watches is told them.
     told: Arc<str>,
     told_at: Seconds,

@@ -39,7 +39,9 @@ impl Languages {
                     findings.push(Finding::new(&at.at(name), format!("is no text of the page; those are `{known}`")));
                 }
             }
-            for (name, slot) in SLOTS.iter().filter(|(name, slot)| texts.get(*name).is_some_and(|text| !text.contains(slot))) {
+            for (name, slot) in
+                SLOTS.iter().filter(|(name, slot)| texts.get(*name).is_some_and(|text| !text.contains(slot)))
+            {
                 findings.push(Finding::new(&at.at(name), format!("lacks `{slot}`, where a number or its unit stands")));
             }
             let missing = all.missing();
@@ -210,8 +212,11 @@ mod tests {
         let (own, findings) = languages(&[("da", &whole)]);
         assert_eq!((own.tagged("da").is_some(), findings), (true, vec![]));
 
-        let (_, findings) =
-            languages(&[("da", &[("waiting", "x")]), ("en", &[("wating", "x"), ("group", "x"), ("more", "x")]), ("E n", &[])]);
+        let (_, findings) = languages(&[
+            ("da", &[("waiting", "x")]),
+            ("en", &[("wating", "x"), ("group", "x"), ("more", "x")]),
+            ("E n", &[]),
+        ]);
         for (finding, start) in findings.iter().zip([
             "/E n: is no language",
             "/da: is a language of its own that lacks `language`, `direction`",

@@ -63,7 +63,10 @@ impl Template {
                 let known = SLOTS.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join("}}`, `{{");
                 findings.extend(unknown.into_iter().map(|(place, name)| {
                     let place = place_of(html, place);
-                    Finding::new(at, format!("has `{{{{{name}}}}}`, which is no slot; those are `{{{{{known}}}}}`{place}"))
+                    Finding::new(
+                        at,
+                        format!("has `{{{{{name}}}}}`, which is no slot; those are `{{{{{known}}}}}`{place}"),
+                    )
                 }));
                 Vec::new()
             }

@@ -128,11 +128,10 @@ impl Texts {
             return self.soon.to_string();
         }
         let (unit, name) = if most <= LONG { (MINUTE, &self.minutes) } else { (HOUR, &self.hours) };
-        let step = |units: u32| match units {
-            _ if unit == HOUR => 1,
-            0..20 => 1,
-            20..60 => 5,
-            _ => 10,
+        let step = |units: u32| match (unit, units) {
+            (MINUTE, 60..) => 10,
+            (MINUTE, 20..) => 5,
+            _ => 1,
         };
         let (from, to) = (least / unit, most.div_ceil(unit));
         let to = to.next_multiple_of(step(to));

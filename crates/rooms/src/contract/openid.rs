@@ -83,11 +83,7 @@ pub(super) async fn authorize(room: &KeptRoom, question: &Question<'_>) -> Answe
 }
 
 /// Sends somebody back to the client with a code.
-fn sent_back(
-    room: &KeptRoom,
-    (redirect, state): (&str, &str),
-    (id, nonce): (RequestId, Option<&str>),
-) -> Answered {
+fn sent_back(room: &KeptRoom, (redirect, state): (&str, &str), (id, nonce): (RequestId, Option<&str>)) -> Answered {
     let code = room.tickets().code(room.name(), id, nonce);
     let state = if state.is_empty() { String::new() } else { format!("&state={}", encoded(state)) };
     found(format!("{redirect}{}code={}{state}", mark(redirect), encoded(&code)))

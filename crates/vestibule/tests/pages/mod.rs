@@ -47,8 +47,16 @@ fn gateway(many: usize) -> Running {
     }
     document.push_str("apis:\n");
     for (name, _) in ROOMS {
-        writeln!(document, "  {name}: {{match: {{path: /{name}}}, upstream: shop, policies: [{{waiting-room: {{room: {name}}}}}]}}").unwrap();
-        writeln!(document, "  of-{name}: {{match: {{path: /of-{name}}}, policies: [{{waiting-room-api: {{room: {name}}}}}]}}").unwrap();
+        writeln!(
+            document,
+            "  {name}: {{match: {{path: /{name}}}, upstream: shop, policies: [{{waiting-room: {{room: {name}}}}}]}}"
+        )
+        .unwrap();
+        writeln!(
+            document,
+            "  of-{name}: {{match: {{path: /of-{name}}}, policies: [{{waiting-room-api: {{room: {name}}}}}]}}"
+        )
+        .unwrap();
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let document = document.replace("GATHERS", &moment(now - 60)).replace("OPENS", &moment(now + 86_400 - 5));

@@ -83,9 +83,14 @@ fn how_long_it_takes_is_told_in_every_language_and_not_before_anything_is_known(
         (wait.to_owned(), after.split("</small>").next().unwrap().to_owned())
     };
     assert_eq!(wait("en", None), ("not known yet".into(), String::new()));
-    assert_eq!(wait("de", Some((610, 830))), ("zwischen 10 und 14 Minuten".into(), "bei vier von fünf Menschen".into()));
+    assert_eq!(
+        wait("de", Some((610, 830))),
+        ("zwischen 10 und 14 Minuten".into(), "bei vier von fünf Menschen".into())
+    );
     for (tag, _) in page.languages.all() {
-        for (least, most, shows) in [(610, 830, "10 14"), (0, 14_300, "4"), (20_000, 90_000, "5"), (7_200, 14_400, "2 4")] {
+        for (least, most, shows) in
+            [(610, 830, "10 14"), (0, 14_300, "4"), (20_000, 90_000, "5"), (7_200, 14_400, "2 4")]
+        {
             let (said, likely) = wait(tag, Some((least, most)));
             let digits = said.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
             assert_eq!(digits.collect::<Vec<_>>().join(" "), shows, "{tag}: {said}");
