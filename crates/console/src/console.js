@@ -34,7 +34,7 @@ async function ask(path, method = "GET", body, others = {}) {
     text("refused", "You are signed out: the gateway was started anew, your token ended, or half an hour went by. The rooms go on meanwhile. Sign in again, and you are where you were.");
   }
   const may = answer.status === 403 ? " Your token's role does not allow it: an operator's or owner's does." : "";
-  throw new Error((said.detail || said.title || `The gateway answered with ${answer.status}.`) + may);
+  throw Object.assign(new Error((said.detail || said.title || `The gateway answered with ${answer.status}.`) + may), { type: said.type });
 }
 
 const now = () => Date.now() + gateway.ahead;
@@ -323,7 +323,7 @@ async function act(what, body, said) {
         await ask(of(what), "POST", body, { "idempotency-key": key });
         break;
       } catch (error) {
-        if (!(error instanceof TypeError)) throw error;
+        if (!(error instanceof TypeError) && !/not-answered-yet$/.test(error.type)) throw error;
         if (tries === 4) throw new Error("The gateway did not answer, so it is not known whether that was done. Look at what is shown once it answers again, before you do it once more.");
         await new Promise((resolve) => setTimeout(resolve, tries * 1000));
       }

@@ -7,7 +7,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::json;
-use waiting_page::{ASKS, Expected, Place, Places, Situation, Update, View};
+use waiting_page::{ASKS, Expected, Place, Places, Situation, Unseen, Update, View};
 use waiting_room::{Interval, RequestId, Seconds, State};
 
 use crate::{Admission, KeptRoom, Trouble, Wait, proving};
@@ -154,6 +154,7 @@ impl KeptRoom {
             expected: self.expected(wait, visitor.now)?,
             pause: self.pause(situation, wait, visitor.now),
             update: wishes.update,
+            unseen: if self.settings().rules.presence.is_some() { Unseen::Asks } else { Unseen::Rests },
             query: &query,
             work,
         };
@@ -263,15 +264,18 @@ impl KeptRoom {
         Ok(Place { position: wait.position, ahead: wait.ahead, serving, since })
     }
 
-    /// How many seconds somebody need not ask again: the longer the line, the longer.
+    /// How many seconds somebody need not ask again: the longer the line, the longer. Each look is a sign of them.
     fn pause(&self, situation: Situation, wait: Option<Wait>, now: Seconds) -> u64 {
         let until_it_opens = self.timetable().ok().and_then(|timetable| timetable.pause(now)).map(u64::from);
-        match (situation, wait) {
+        let most =
+            self.settings().rules.presence.map_or(u64::MAX, |presence| (presence.absent_after / 2).max(1).into());
+        let pause = match (situation, wait) {
             (Situation::Waiting, Some(wait)) => wait.pause(),
             (Situation::Early { .. }, _) => until_it_opens.map_or(15, |pause| pause.clamp(2, 60)),
             (Situation::Idle { .. }, _) => until_it_opens.map_or(60, |pause| pause.clamp(2, 600)),
             (Situation::Waiting | Situation::Joining | Situation::Paused | Situation::Closed, _) => 15,
-        }
+        };
+        pause.min(most)
     }
 
     /// How long somebody will wait, as far as that can be told.

@@ -57,7 +57,7 @@
     show("serving", number(Math.max(0, serving)));
     const bar = part("progress");
     if (bar) { bar.max = Math.max(1, position - told.since); bar.value = Math.max(0, serving - told.since); }
-    document.title = `(${number(now)}) ${texts.waiting}`;
+    document.title = `(${number(now)}) ${texts.waiting}${told.title && ` \u2013 ${told.title}`}`;
     if (now !== ahead) { ahead = now; say(`${texts.ahead}: ${number(now)}`); }
   };
 
@@ -95,10 +95,10 @@
     setTimeout(again, 30000);
   };
 
-  // A page that nobody sees asks nothing, unless it is to tell its visitor or hears of everything anyway.
+  // A page that nobody sees asks nothing, unless it is to tell its visitor, is missed, or hears of everything anyway.
   const later = (pause) => {
     clearTimeout(timer);
-    timer = setTimeout(() => document.hidden && !wanted() && !hears ? undefined : look(), pause * 1000 + chance(pause / 3));
+    timer = setTimeout(() => document.hidden && !told.unseen && !wanted() && !hears ? undefined : look(), pause * 1000 + chance(pause / 3));
   };
   const wanted = () => ["sound", "notify"].some((name) => part(name)?.checked);
   // A change that everybody hears of at once does not bring everybody at once.

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::page::{SCRIPT, address, escaped, put};
 use crate::texts::Texts;
 use crate::view::Places;
-use crate::{Expected, Place, Situation, Update, View, Work};
+use crate::{Expected, Place, Situation, Unseen, Update, View, Work};
 
 /// What it is about, in a few words.
 pub(crate) fn heading(situation: Situation, texts: &Texts) -> &str {
@@ -189,6 +189,7 @@ fn script(page: &mut String, view: &View<'_>, texts: &Texts, title: &str) {
         "wait": view.expected.map(|Expected { least, most }| [least, most]),
         "pause": view.pause,
         "live": view.update == Update::Live,
+        "unseen": view.unseen == Unseen::Asks,
         "title": title,
         "texts": {
             "group": texts.separator(),

@@ -29,7 +29,7 @@ async function wait() {
   await page.evaluate(() => { window.isTheSame = true; });
   await page.waitForFunction((was) => document.querySelector('[data-v="ahead"]').textContent !== was, {}, await told(page, "ahead"));
   assert.ok(await page.evaluate(() => window.isTheSame));
-  assert.match(await page.title(), /^\(\d+\) You are in line$/);
+  assert.match(await page.title(), /^\(\d+\) You are in line – Umbrella sale$/);
   // How long it takes is told once something is known, and then in words.
   await page.waitForFunction(() => /minute|hour/.test(document.querySelector('[data-v="wait"]').textContent));
   assert.equal(await told(page, "likely"), "for four out of five people");

@@ -95,6 +95,12 @@ async function polls() {
   await passes();
   assert.equal(asked.count, before + 2);
   await hide(false);
+  // Where who is absent is passed over, a page goes on to give signs.
+  const missed = await withoutStream("/missed");
+  assert.equal(await rounded(missed.next()), jittered(2), "half of the time after which somebody is absent");
+  await missed.page.evaluate(() => Object.defineProperty(document, "hidden", { value: true }));
+  await missed.passes();
+  await missed.page.browserContext().close();
   return { page, passes, says, is };
 }
 

@@ -12,6 +12,7 @@ use crate::given::{Backend, Running};
 const ROOMS: &[(&str, &str)] = &[
     ("plain", "{}"),
     ("moving", "{inlet: {periodic: {by: 1, every: 1s}}}"),
+    ("missed", "{presence: {absent_after: 4s, grace: 1m}}"),
     ("worked", "{proof_of_work: {difficulty: 12}}"),
     ("hard", "{proof_of_work: {difficulty: 32}}"),
     ("strict", "{proof_of_work: {difficulty: 12, without: refused}}"),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Expected, Place, Places, Situation, Work};
+use crate::{Expected, Place, Places, Situation, Unseen, Work};
 
 fn page(settings: &Settings) -> Page {
     Page::compile(settings, &Pointer::default()).unwrap()
@@ -8,8 +8,8 @@ fn page(settings: &Settings) -> Page {
 fn view(situation: Situation) -> View<'static> {
     let place = Place { position: 1_234_567, ahead: 1_000, serving: 1_233_566, since: 1_230_000 };
     let expected = Some(Expected { least: 610, most: 830 });
-    let update = Update::Live;
-    View { situation, place: Some(place), expected, pause: 7, update, query: "a=1&b=\"><script>", work: None }
+    let (update, unseen) = (Update::Live, Unseen::Rests);
+    View { situation, place: Some(place), expected, pause: 7, update, unseen, query: "a=1&b=\"><script>", work: None }
 }
 
 fn rendered(settings: &Settings, view: &View<'_>, tag: &str) -> String {
