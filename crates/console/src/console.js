@@ -349,6 +349,8 @@ function sure({ title, affected, does, isNamed }) {
   at("sure-yes").disabled = Boolean(isNamed);
   at("sure").returnValue = "";
   at("sure").showModal();
+  // Who presses a key once more has not said yes by that.
+  if (isNamed) at("confirm").focus();
   const asked = chosen;
   return new Promise((resolve) => {
     at("sure").addEventListener("close", () => resolve(at("sure").returnValue === "yes" && chosen === asked), { once: true });
@@ -362,7 +364,7 @@ function effect() {
   if (!room || !(by > 0)) return text("effect", "Fill in a number from 1 to 1,000,000.");
   const comes = Math.min(by, Math.max(0, room.waiting));
   const rest = by - comes;
-  text("effect", `Raise: ${number(comes)} of ${number(Math.max(0, room.waiting))} who wait come in${rest ? `, and the next ${number(rest)} who join need not wait` : ""}.`);
+  text("effect", `Raise: ${number(comes)} of ${number(Math.max(0, room.waiting))} who wait come in${rest ? `, and the next ${number(rest)} who join need not wait` : ""}${room.state === "open" ? "" : ", once it is open"}.`);
 }
 at("by").addEventListener("input", effect);
 at("move").addEventListener("submit", async (event) => {

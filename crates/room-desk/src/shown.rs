@@ -139,8 +139,10 @@ impl Shown {
         let counters = room.counters()?;
         let settings = room.settings();
         let (inlet, is_tuned) = room.inlet()?;
-        let (course, reset) =
-            room.look(|room| (room.line().course.clone(), room.before().map(|before| before.reset)))?;
+        let (by, since, reset) = room.look(|room| {
+            let course = &room.line().course;
+            (course.by, course.since, room.before().map(|before| before.reset))
+        })?;
         let (forecast, record) = room.outlook(now)?;
         let Schedule { pre_queue, opens, closes } = settings.rules.schedule;
         Ok(Self {
@@ -160,8 +162,8 @@ impl Shown {
             validity: settings.validity,
             is_tuned,
             registered: counters.registered,
-            state_since: course.since,
-            state_by: match course.by {
+            state_since: since,
+            state_by: match by {
                 By::Schedule => "schedule",
                 By::Operator => "operator",
             },
