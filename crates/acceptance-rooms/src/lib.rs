@@ -1,4 +1,4 @@
-//! Tests only: what is noticed of waiting rooms that several nodes share, by scripts that sign, and by clients of `OpenID`.
+//! Tests only: what is noticed of waiting rooms that several nodes share, by scripts that sign, by clients of `OpenID`, and of visits that end.
 
 #[cfg(test)]
 mod cluster;
@@ -6,3 +6,5 @@ mod cluster;
 mod openid_clients;
 #[cfg(test)]
 mod signing;
+#[cfg(test)]
+mod visits;

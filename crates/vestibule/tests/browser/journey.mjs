@@ -113,6 +113,7 @@ async function enters({ page }) {
   await Promise.all([page.waitForNavigation(), page.click("main li button")]);
   assert.equal(await heading(page), "Thank you: the umbrella is yours");
   await inspected(page, "bought-desktop");
+  assert.ok((await ask("/rooms/sale")).completed > 0);
 }
 
 async function operates() {

@@ -56,8 +56,8 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
         None => match path {
             "" => page(PAGE),
             "/shop" => page(super::shop::PAGE),
-            "/shop/orders" if reads => page(super::shop::THANKS),
-            "/shop/orders" => bought(),
+            "/shop/orders" if head.method == Method::POST => bought(),
+            "/thanks" => page(super::shop::THANKS),
             "/slow" => {
                 tokio::time::sleep(SLOW).await;
                 json(StatusCode::OK, &json!({ "took_seconds": SLOW.as_secs() }))
@@ -99,7 +99,7 @@ fn not_allowed() -> Answer {
 /// Whoever loads what comes then again buys nothing again.
 fn bought() -> Answer {
     let mut answer = with(StatusCode::SEE_OTHER, "text/plain", String::new());
-    answer.headers_mut().insert(LOCATION, HeaderValue::from_static("/shop/orders"));
+    answer.headers_mut().insert(LOCATION, HeaderValue::from_static("/thanks"));
     answer
 }
 

@@ -60,8 +60,9 @@ pub(super) const THANKS: &str = r##"<!doctype html>
 <body>
 <main>
   <h1>Thank you: the umbrella is yours</h1>
-  <p>It is a sample, so nothing is sent and nothing is paid. That was the whole way of a visitor: in line, in, and done.</p>
-  <p><a href="/shop">Back to the shop</a>, for as long as your turn lasts, which is an hour.</p>
+  <p>It is a sample, so nothing is sent and nothing is paid. That was the whole way of a visitor: in line, in, and done. The
+    operator's page counts your visit as completed: the policy <code>waiting-room-visit</code> saw what the shop answered.</p>
+  <p><a href="/shop">Back to the shop</a>: your visit is over, so you wait in line again.</p>
 </main>
 </body>
 </html>

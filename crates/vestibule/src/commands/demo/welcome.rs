@@ -47,7 +47,7 @@ apis:
       - quota: {{from: product}}
   # Open to everybody.
   welcome:
-    match: [{{path: {{exact: /}}}}, {{path: /echo}}, {{path: /slow}}]
+    match: [{{path: {{exact: /}}}}, {{path: /echo}}, {{path: /slow}}, {{path: /thanks}}]
     upstream: sample
 
   # A few people are let in at a time; the others wait in line.
@@ -56,6 +56,12 @@ apis:
     upstream: sample
     policies:
       - waiting-room: {{room: {ROOM}}}
+      # Whoever has bought something is done.
+      - waiting-room-visit:
+          room: {ROOM}
+          completed:
+            - when: request.method == 'POST' && request.path == '/shop/orders'
+              answered: {{status: [303]}}
 
 rooms:
   {ROOM}:
