@@ -14,7 +14,7 @@ const make = (name, content, attributes = {}) => {
 };
 
 let chosen = decodeURIComponent(location.hash.startsWith("#room=") ? location.hash.slice(6) : "");
-let rooms = [], room = null, me = null, mayChange = false, points = [];
+let rooms = [], room = null, me = null, mayChange = false, samples = [], points = [];
 /** What is known of the gateway: by how much its clock is ahead of this one, and when it answered last. */
 const gateway = { ahead: 0, answered: Date.now() };
 
@@ -134,7 +134,7 @@ function status() {
   const { state, state_by: by, state_since: since, schedule } = room;
   text("state", state);
   at("status").dataset.state = state;
-  const lets = state === "open" ? ` Let in: ${inletOf(room)}.` : "";
+  const lets = state !== "open" ? "" : room.inlet === "manual" ? " Nobody by itself: raise the serving number." : ` The inlet: ${inletOf(room)}.`;
   text("means", `${MEANS[state] ?? ""}${lets}`);
   const isByHand = by === "operator";
   text("by-whom", `${isByHand ? "Set by an operator" : schedule.opens || schedule.pre_queue || schedule.closes ? "By its schedule" : "It has no schedule"}${since ? `, since ${moment(since)}` : ""}.`);
@@ -168,7 +168,7 @@ function facts() {
 /** How long whoever joins now will wait, and how good such forecasts were. */
 function outlook({ wait }) {
   const { at_least: least, at_most: most, judged, held } = wait;
-  const is = room.waiting <= 0 ? "none: nobody waits" : most === undefined ? "not known yet: too few turns have come" : `${lasts(least)} to ${lasts(most)}`;
+  const is = inLine() <= 0 ? "none: nobody is in line" : most === undefined ? "not known yet: too few turns have come" : `${lasts(least)} to ${lasts(most)}`;
   text("expected", is);
   text("accuracy", judged < 20 ? "For whoever joins now. Four of five such forecasts are to hold; too few have come true or failed to say." : `For whoever joins now. Four of five such forecasts are to hold: of the last ${number(judged)} it was ${Math.round((held / judged) * 100)} %.`);
 }
@@ -228,14 +228,14 @@ function pulse() {
 }
 
 async function lookCloser(isNew) {
-  const { samples } = await ask(of("/history"));
+  ({ samples } = await ask(of("/history")));
   points = draw(at("plot"), samples);
   table(points);
   facts();
   await visits();
   await events();
   if (!isNew) return;
-  at("sim-line").value = Math.max(0, room.waiting);
+  at("sim-line").value = inLine();
   if (pace() >= 0.1) at("sim-rate").value = pace().toFixed(1);
   simulate();
   const { periodic, "max-size": size } = room.inlet;
@@ -244,6 +244,8 @@ async function lookCloser(isNew) {
   if (size) at("inlet-size").value = size.size;
   isInlet();
 }
+
+addEventListener("resize", () => { if (room && !at("room").hidden) draw(at("plot"), samples); });
 
 /** How many were let in per minute lately. */
 const pace = () => (points.length ? points.slice(-24).reduce((sum, point) => sum + point.admitted, 0) / Math.min(24, points.length) : 0);
@@ -358,13 +360,16 @@ function sure({ title, affected, does, isNamed }) {
 }
 at("confirm").addEventListener("input", () => { at("sure-yes").disabled = at("confirm").value !== chosen; });
 
+/** Those whose turn has not come. Others who wait have not taken theirs yet. */
+const inLine = () => Math.max(0, room.queue_counter - room.serving_counter);
+
 /** Says what raising would do, before it does it. */
 function effect() {
   const by = at("by").valueAsNumber;
   if (!room || !(by > 0)) return text("effect", "Fill in a number from 1 to 1,000,000.");
-  const comes = Math.min(by, Math.max(0, room.waiting));
+  const comes = Math.min(by, inLine());
   const rest = by - comes;
-  text("effect", `Raise: ${number(comes)} of ${number(Math.max(0, room.waiting))} who wait come in${rest ? `, and the next ${number(rest)} who join need not wait` : ""}${room.state === "open" ? "" : ", once it is open"}.`);
+  text("effect", `Raise: ${number(comes)} of ${number(inLine())} whose turn has not come may come in${rest ? `, and the next ${number(rest)} who join need not wait` : ""}${room.state === "open" ? "" : ", once it is open"}.`);
 }
 at("by").addEventListener("input", effect);
 at("move").addEventListener("submit", async (event) => {

@@ -143,7 +143,7 @@ impl Page {
             page,
             format_args!(
                 "<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-                 <meta name=\"robots\" content=\"noindex\">\n<title>{}{separator}{}</title>\n\
+                 <meta name=\"robots\" content=\"noindex,nofollow\">\n<title>{}{separator}{}</title>\n\
                  <link rel=\"icon\" href=\"{ICON}\">\n<style>{STYLE}</style>\n",
                 escaped(heading),
                 escaped(&self.title),
@@ -168,7 +168,7 @@ impl Page {
             put(
                 page,
                 format_args!(
-                    "<li><a href=\"{address}\" hreflang=\"{tag}\" lang=\"{tag}\" dir=\"{direction}\" rel=\"nofollow\"{mark}>{name}</a></li>\n"
+                    "<li><a href=\"{address}\" hreflang=\"{tag}\" lang=\"{tag}\" dir=\"{direction}\"{mark}>{name}</a></li>\n"
                 ),
             );
         }

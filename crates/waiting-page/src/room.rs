@@ -73,6 +73,7 @@ fn joins(page: &mut String, query: &str, work: Work<'_>, texts: &Texts) {
             escaped(cookie),
         ),
     );
+    put(page, format_args!("<p id=\"proof-failed\" role=\"alert\" hidden>{}</p>\n", escaped(&texts.failed)));
     match without {
         Some(member) => {
             let and = if query.is_empty() { "" } else { "&amp;" };
@@ -82,8 +83,7 @@ fn joins(page: &mut String, query: &str, work: Work<'_>, texts: &Texts) {
         }
         None => put(page, format_args!("<noscript><p role=\"alert\">{}</p></noscript>\n", escaped(&texts.scripts))),
     }
-    let failed = escaped(&texts.failed);
-    put(page, format_args!("<p id=\"proof-failed\" role=\"alert\" hidden>{failed}</p>\n<script>{script}</script>\n"));
+    put(page, format_args!("<script>{script}</script>\n"));
 }
 
 fn facts(page: &mut String, view: &View<'_>, texts: &Texts) {

@@ -15,6 +15,7 @@ export async function start(own, pictures) {
   const browser = await puppeteer.launch({
     executablePath: "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--mute-audio"],
+    protocolTimeout: 60_000,
   });
 
   /** A page of somebody who was never here. */

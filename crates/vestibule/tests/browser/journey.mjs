@@ -33,11 +33,8 @@ async function wait() {
   // How long it takes is told once something is known, and then in words.
   await page.waitForFunction(() => /minute|hour/.test(document.querySelector('[data-v="wait"]').textContent));
   assert.equal(await told(page, "likely"), "for four out of five people");
-  // Who wishes a sound still does when the page is loaded again.
   await page.click('[data-v="sound"]');
   assert.ok(await page.$eval('[data-v="sound"]', (box) => box.checked));
-  await page.reload();
-  await page.waitForFunction(() => document.querySelector('[data-v="sound"]').checked);
   return { page, place };
 }
 
@@ -135,7 +132,9 @@ async function operates() {
   await page.waitForFunction((least) => Number(document.querySelector("#is-serving_counter").textContent.replaceAll(",", "")) >= least, {}, before + 5000);
   await page.waitForFunction(() => document.querySelector("#events").textContent.includes("moved the serving number"));
   await page.select("#inlet", "periodic");
+  assert.equal(await page.$eval("#inlet-every", (input) => input.value), "3", "it begins with what is");
   await page.$eval("#inlet-by", (input) => { input.value = "7"; });
+  await page.$eval("#inlet-every", (input) => { input.value = "60"; });
   await page.click("#set-inlet button");
   await page.waitForFunction(() => document.querySelector("#settings").textContent.includes("7 every 1 min"));
   assert.match(await page.$eval("#outcome", (at) => at.textContent), /The line is empty after/);

@@ -16,7 +16,11 @@ async function withoutStream(path) {
   const page = await somebody();
   await page.evaluateOnNewDocument(() => {
     window.waits = [];
-    window.setTimeout = (does, after) => window.waits.push({ does, after });
+    const { setTimeout } = window;
+    const noted = (does, after) => window.waits.push({ does, after });
+    window.setTimeout = noted;
+    /** Has the clock go while something else is looked at. */
+    window.goes = (is) => { window.setTimeout = is ? setTimeout : noted; };
     window.clearTimeout = (id) => { if (window.waits[id - 1]) window.waits[id - 1].does = null; };
     window.pass = () => {
       const wait = window.waits.findLast(({ does }) => does);
@@ -68,7 +72,9 @@ async function polls() {
   asked.answer = "away";
   for (const times of [1, 2, 4, 8]) assert.equal(await rounded(passes()), jittered(pause * times), "it is away");
   assert.ok(await isOffline(page));
+  await page.evaluate(() => window.goes(true));
   await inspected(page, "offline-desktop");
+  await page.evaluate(() => window.goes(false));
   asked.answer = { status: 503, headers: { "retry-after": "77" }, body: "" };
   assert.equal(await rounded(passes()), jittered(77));
   asked.answer = { status: 429, headers: { "retry-after": "99999" }, body: "" };
