@@ -136,8 +136,8 @@ function status() {
   at("status").dataset.state = state;
   const lets = state !== "open" ? "" : room.inlet === "manual" ? " Nobody by itself: raise the serving number." : ` The inlet: ${inletOf(room)}.`;
   text("means", `${MEANS[state] ?? ""}${lets}`);
-  const isByHand = by === "operator";
-  text("by-whom", `${isByHand ? "Set by an operator" : schedule.opens || schedule.pre_queue || schedule.closes ? "By its schedule" : "It has no schedule"}${since ? `, since ${moment(since)}` : ""}.`);
+  const isByHand = by === "operator", isScheduled = Object.keys(schedule).length > 0;
+  text("by-whom", `${isByHand ? "Set by an operator" : isScheduled ? "By its schedule" : "It has no schedule"}${since ? `, since ${moment(since)}` : ""}.`);
   const [what, when] = [["Visitors can join", schedule.pre_queue], ["It opens", schedule.opens], ["It closes", schedule.closes]].find(([, when]) => when * 1000 > now()) ?? [];
   const left = when ? Math.ceil(when - now() / 1000) : 0;
   const two = (value) => String(value).padStart(2, "0");
@@ -148,7 +148,7 @@ function status() {
   at("next").classList.toggle("warns", Boolean(when && holds));
   at("pause").hidden = !["open", "passing-everybody"].includes(state);
   at("open").hidden = state === "open";
-  at("follow").hidden = !isByHand;
+  at("follow").hidden = !(isByHand && isScheduled);
   const undoable = room.undoable_until && room.undoable_until * 1000 > now();
   at("undoing").hidden = !(undoable && mayChange);
   if (undoable) text("undoable", `This room was reset at ${moment(room.undoable_until - 3600)}. Until ${moment(room.undoable_until)} that can be undone.`);
@@ -374,6 +374,7 @@ function effect() {
 at("by").addEventListener("input", effect);
 at("move").addEventListener("submit", async (event) => {
   event.preventDefault();
+  effect();
   const by = at("by").valueAsNumber * Number(event.submitter?.value ?? 1);
   const usual = Math.max(100, Math.round(pace() * 10));
   if (by > usual) {
