@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(heard.next().now_or_never().unwrap().unwrap(), state(3));
         watchers.tick(counters(3), "[1,0,9]");
         assert!(heard.next().now_or_never().unwrap().unwrap().ends_with(b",\"waits\":[[1,0,9]]}\n\n"));
-        let other = watchers.watch(counters(1), "").next().now_or_never().unwrap().unwrap();
+        let other = Box::pin(watchers.watch(counters(1), "")).next().now_or_never().unwrap().unwrap();
         assert!(other.starts_with(b"retry: 3001\n"), "{other:?}");
         watchers.dismiss();
         assert_eq!(heard.next().now_or_never(), Some(None));
