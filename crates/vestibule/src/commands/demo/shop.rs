@@ -43,7 +43,7 @@ pub(super) const PAGE: &str = r##"<!doctype html>
 "##;
 
 /// What somebody sees who bought something.
-pub(super) const THANKS: &str = r##"<!doctype html>
+pub(super) const THANKS: &str = r#"<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -66,4 +66,4 @@ pub(super) const THANKS: &str = r##"<!doctype html>
 </main>
 </body>
 </html>
-"##;
+"#;
