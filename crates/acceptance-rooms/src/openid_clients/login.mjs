@@ -17,7 +17,7 @@ const login = () => `<!doctype html><title>Wait</title><p id="place"></p><script
 const wait = "${new URL("/wait", issuer)}", authorize = "${issuer}/authorize" + location.search;
 const ask = async (path, body) => {
   const answer = await fetch(wait + path, body && { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } });
-  return { status: answer.status, ...(await answer.json()) };
+  return { ...(await answer.json()), status: answer.status };
 };
 (async () => {
   sessionStorage.id ??= (await ask("/assign_queue_num", { event_id: "Sample" })).api_request_id;
