@@ -6,6 +6,7 @@ mod browser;
 mod given;
 mod pages;
 mod room_cluster;
+mod room_events;
 mod sessions;
 mod told;
 
