@@ -1,4 +1,5 @@
-//! Tests only: what is noticed of waiting rooms that several nodes share, by scripts that sign, and of what lies around rooms.
+//! Tests only: what is noticed of waiting rooms that several nodes share, by scripts that sign, by clients of `OpenID`, of visits
+//! that end, and of what lies around rooms.
 
 #[cfg(test)]
 mod alarm;
@@ -9,6 +10,8 @@ mod cluster;
 #[cfg(test)]
 mod moving;
 #[cfg(test)]
+mod openid_clients;
+#[cfg(test)]
 mod past;
 #[cfg(test)]
 mod signing;
@@ -16,3 +19,5 @@ mod signing;
 mod telling;
 #[cfg(test)]
 mod together;
+#[cfg(test)]
+mod visits;

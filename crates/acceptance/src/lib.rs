@@ -47,8 +47,6 @@ mod mail;
 #[cfg(test)]
 mod nginx;
 #[cfg(test)]
-mod openid_clients;
-#[cfg(test)]
 mod overload;
 #[cfg(test)]
 mod panics;

@@ -142,7 +142,8 @@ pub(crate) fn no_room(name: &str) -> Failure {
 }
 
 pub(crate) fn unavailable(trouble: Trouble) -> Failure {
-    Problem::new(&CONFLICT).detail("Waiting rooms are not in this process at the moment.").because(trouble).into()
+    let detail = "Waiting rooms are not in this process at the moment. Try again in a few seconds; its log says why.";
+    Problem::new(&CONFLICT).detail(detail).because(trouble).into()
 }
 
 fn not_taken(error: NoKeys) -> Failure {

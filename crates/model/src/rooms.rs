@@ -98,8 +98,9 @@ pub struct RoomOpenId {
     #[schemars(length(min = 1))]
     pub redirect_uris: Vec<String>,
     /// A page of your own where people join. It gets `client_id`, `redirect_uri`, `response_type`, `state` and `scope`, and
-    /// leads back to `redirect_uri` with `state` and the request id as `code`. Left out, people wait on the room's own page,
-    /// which also does what a client may want that sends a `nonce`.
+    /// leads back to `redirect_uri` with `state` and the request id as `code`. From a client that sends a `nonce` it gets that,
+    /// too, and leads to `authorize` with all that it got and the `request_id`, which leads back. Left out, people wait on the
+    /// room's own page.
     #[serde(default)]
     pub login: Option<String>,
 }

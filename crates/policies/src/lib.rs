@@ -26,6 +26,7 @@ pub mod token_keys;
 pub mod waiting_room;
 pub mod waiting_room_api;
 pub mod waiting_room_token;
+pub mod waiting_room_visit;
 
 use identity::{api_key, basic_auth, client_certificate};
 pub use limiting::{concurrency, quota, spike_arrest};
@@ -59,6 +60,7 @@ pub static CATALOG: &[Entry] = &[
     Entry::of::<waiting_room::WaitingRoom>(),
     Entry::of::<waiting_room_api::WaitingRoomApi>(),
     Entry::of::<waiting_room_token::WaitingRoomToken>(),
+    Entry::of::<waiting_room_visit::WaitingRoomVisit>(),
 ];
 
 #[cfg(test)]

@@ -21,8 +21,9 @@ use store::LeaseId;
 
 pub use self::close::Close;
 use self::close::{ByBackends, Closes};
+pub(crate) use self::rules::Ends;
+use self::rules::Opens;
 pub use self::rules::{EndRule, OpenRule};
-use self::rules::{Ends, Opens};
 use crate::outside::{Backends, Background};
 
 /// There are as many sessions as there may be.

@@ -56,11 +56,6 @@ impl KeptRoom {
     pub fn history(&self, now: Seconds) -> Vec<Sample> {
         self.held.lock().room.history().until(now)
     }
-
-    /// How many turns came in how many seconds lately, if any did.
-    pub(crate) fn pace(&self, now: Seconds) -> Option<(u32, u32)> {
-        self.held.lock().room.history().pace(now)
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what helps a test may fail like one")]
 
+mod browser;
 mod given;
+mod pages;
 mod room_cluster;
 mod room_events;
 mod sessions;

@@ -41,7 +41,7 @@ pub use self::adaptive::{Adaptive, Signals, Steering, Turns};
 pub use self::beside::Beside;
 pub use self::decide::{Ended, Issuing, Joining, NotJoined, Refusal};
 pub use self::event::{Cause, Ending, Event, Noting};
-pub use self::forecast::{CONFIDENCE, Forecast, Interval};
+pub use self::forecast::{CONFIDENCE, Forecast, Interval, Record};
 pub use self::hall::{Draft, Drawn, Hall, Lot, Registered, Unfair, Weighed};
 pub use self::history::{History, Sample};
 pub use self::ids::{JoinKey, RequestId};
