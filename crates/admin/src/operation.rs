@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use crate::page::{Listed, Page};
-use crate::{Admin, table};
+use crate::{Admin, parts, table};
 
 /// What is described of an operation that answers a page of a list.
 pub(crate) trait Lists {

@@ -6,11 +6,12 @@ use axum::extract::{FromRequestParts, Path, Query};
 use http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH};
 use http::request::Parts;
 use http::{Method, StatusCode};
-use partners::{Act, At, Mode, Revision};
+use partners::{Act, At, Mode, Partners, Revision};
 use problem::{Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::access::Asker;
 use crate::failure::Failure;
