@@ -271,7 +271,8 @@ fn sum_of(lines: &[Line]) -> Result<i64, TooLarge> {
     lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.units).ok_or(TooLarge))
 }
 
-fn hour_text(hour: u32) -> String {
+/// An hour, counted since 1970, as a time.
+pub fn hour_text(hour: u32) -> String {
     Timestamp::from_second(i64::from(hour) * 3600).unwrap_or(Timestamp::MAX).to_string()
 }
 
