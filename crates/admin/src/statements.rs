@@ -466,7 +466,7 @@ impl From<AccountError> for Failure {
             AccountError::Period(_) => at("period"),
             AccountError::Credit(_) | AccountError::TooMuch(_) => at("lines"),
             AccountError::NoStatement(_) => told(&NOT_FOUND).into(),
-            AccountError::Overlaps(_) => told(&OVERLAPS).into(),
+            AccountError::Overlaps(_) | AccountError::Stated(_) => told(&OVERLAPS).into(),
             AccountError::Closed(_) => told(&CLOSED).into(),
             AccountError::Changed(_) | AccountError::Outdated(_) => told(&STALE).into(),
             AccountError::NotOver(_) | AccountError::NotClosed(_) | AccountError::TooLarge(_) => told(&CONFLICT).into(),
