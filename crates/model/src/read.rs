@@ -16,6 +16,7 @@ use serde_json::Value;
 pub use self::references::{Known, Machine, References};
 pub use self::rest::{Rest, Wrong};
 pub use self::source::Source;
+pub(crate) use self::source::steps;
 pub use self::suggest::advice;
 pub use self::typed::part;
 use crate::Document;

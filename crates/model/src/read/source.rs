@@ -161,7 +161,7 @@ impl fmt::Debug for Source {
 }
 
 /// The keys and indexes of a pointer.
-pub(super) fn steps(at: &Pointer) -> impl Iterator<Item = String> {
+pub(crate) fn steps(at: &Pointer) -> impl Iterator<Item = String> {
     at.as_str().split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"))
 }
 
