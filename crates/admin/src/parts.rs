@@ -82,15 +82,23 @@ impl FromRequestParts<Admin> for Stored {
 /// Who asks, and how.
 fn act(parts: &Parts) -> Result<Act, Failure> {
     let actor = parts.extensions.get::<Asker>().map_or_else(|| "nobody".into(), |asker| asker.name.clone());
-    let query = parts.uri.query().unwrap_or_default();
-    let mode = match query.split('&').find_map(|member| member.strip_prefix("dry_run=")) {
-        None | Some("false") => Mode::Real,
-        Some("true") if parts.method == Method::GET => Mode::Real,
-        Some("true") => Mode::Rehearsal,
-        Some(_) => return Err(Problem::new(&BAD_QUERY).detail("`dry_run` is `true` or `false`.").into()),
+    let mode = match parts.method {
+        Method::GET | Method::HEAD => Mode::Real,
+        _ => mode(parts.uri.query().unwrap_or_default())?,
     };
     let expected = parts.headers.get(IF_MATCH).map(HeaderValue::as_bytes).filter(|tag| *tag != b"*").map(revision);
     Ok(Act { actor, mode, expected })
+}
+
+/// Whether a change is done, or only tried. Whoever wrote that otherwise meant something by it, and it must not be done for real.
+fn mode(query: &str) -> Result<Mode, Failure> {
+    match query {
+        "" | "dry_run=false" => Ok(Mode::Real),
+        "dry_run=true" => Ok(Mode::Rehearsal),
+        _ => Err(Problem::new(&BAD_QUERY)
+            .detail("A change may have `dry_run=true`, and `wait=all`, and nothing else.")
+            .into()),
+    }
 }
 
 /// An entity's revision as an entity-tag (RFC 9110, section 8.8.3).
@@ -149,10 +157,15 @@ mod tests {
         let key = tester.post("/companies/acme/apps/shop/keys?dry_run=true", json!({})).await;
         assert_eq!((key.status, key.json.get("secret")), (StatusCode::CREATED, None), "{}", key.text);
         assert!(tester.get("/companies/acme/apps/shop/keys").await.names().is_empty());
-        tester
-            .post("/companies?dry_run=yes", json!({ "name": "b" }))
-            .await
-            .is_problem(StatusCode::BAD_REQUEST, "bad-query");
+        for misspelt in
+            ["dry_run", "dry_run=", "dry_run=yes", "dry-run=true", "dryrun=true", "dry_run=true&dry_run=false", "x"]
+        {
+            let refused = tester.delete(&format!("/companies/acme?{misspelt}")).await;
+            refused.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+            let refused = tester.post(&format!("/companies?{misspelt}"), json!({ "name": "b" })).await;
+            refused.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+        }
+        assert_eq!(tester.get("/companies/acme").await.status, StatusCode::OK);
     }
 
     #[tokio::test]
