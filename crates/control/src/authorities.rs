@@ -2,6 +2,7 @@
 //! back.
 
 mod keeper;
+mod renewal;
 
 use std::collections::HashMap;
 use std::fs;
