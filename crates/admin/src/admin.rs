@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use admin_listener::Pace;
 use console::Console;
 use control::{Accounts, Alerts, Authorities, Everywhere, Jobs, Rooms, Webhooks};
 use partners::{Clock, Partners};

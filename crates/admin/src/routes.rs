@@ -51,6 +51,7 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &failure::IN_USE,
     &failure::CHANGED,
     &failure::MANAGED_BY_FILE,
+    &failure::TOO_OFTEN,
     &failure::TOO_MANY_KEYS,
     &failure::TOO_MANY_TOKENS,
     &failure::TOO_MANY_CERTIFICATES,
