@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use aws_lc_rs::rand;
 use problem::Pointer;
-use store::{AppId, Environment, Key, KeyHash, KeyId, Kind, Listing, ProductName, Replaced, Row, UnixMicros, Write};
+use store::{
+    AppId, Environment, Key, KeyHash, KeyId, KeyMark, KeyMarkId, Kind, Listing, ProductName, Replaced, Row, StoreError,
+    UnixMicros, Write,
+};
 
 use crate::input::{Checking, ImportedKey, NewKey};
 use crate::key::NoRandomness;
@@ -92,16 +95,24 @@ impl Partners {
             checking.wrong(&at, format!("has {} keys; 1 to {MOST_KEYS} are imported at a time", imported.len()));
             return checking.done(None);
         }
-        let peppers = self.index.peppers();
+        let (peppers, mut marks) = (self.index.peppers(), Vec::new());
         for (position, import) in imported.into_iter().enumerate() {
             let at = at.at(position);
             checking.import(&at, &import, self.now());
             match import.known.hash(self.index.pepper(), &peppers, &at) {
                 Err(finding) => checking.found(finding),
-                Ok(hash) if self.index.has(&hash) || keys.iter().any(|key: &Key| key.hash == hash) => {
-                    checking.wrong(&at, "is a key already");
+                Ok(hash) => {
+                    let hashes = [vec![hash.clone()], import.known.others(&peppers)].concat();
+                    let found_by: Vec<_> = hashes.iter().filter_map(|hash| self.index.mark(hash)).collect();
+                    let is_known = |mark: &KeyMarkId| marks.iter().any(|(_, known): &(_, KeyMark)| known.id == *mark);
+                    if hashes.iter().any(|hash| self.index.has(hash)) || found_by.iter().any(is_known) {
+                        checking.wrong(&at, IS_KNOWN);
+                        continue;
+                    }
+                    let key = self.imported(app, import, hash)?;
+                    marks.extend(found_by.into_iter().map(|id| (at.clone(), KeyMark { id, key: key.id })));
+                    keys.push(key);
                 }
-                Ok(hash) => keys.push(self.imported(app, import, hash)?),
             }
         }
         checking.done(Some(()))?;
@@ -288,7 +299,8 @@ impl Partners {
     /// Sees to it that an app may have more keys than it has, and forgets those that have been dead for long.
     async fn make_room_for_keys(&self, app: &AppId, more: usize) -> Result<Vec<Key>, Error> {
         let now = self.now();
-        let living = self.keys(app).await?.iter().filter(|key| key.is_alive(now)).count();
+        let keys = self.keys(app).await?;
+        let living = keys.iter().filter(|key| key.is_alive(now)).count();
         if MOST_KEYS < living.saturating_add(more) {
             return Err(Error::TooManyKeys { app: app.clone(), most: MOST_KEYS });
         }
@@ -314,6 +326,9 @@ fn seen(mut key: At<Key>) -> At<Key> {
     key.entity.last_used = key.used;
     key
 }
+
+/// Said of a key that is imported and is there.
+const IS_KNOWN: &str = "is a key already";
 
 /// Keys that are looked at together in search of those that still work.
 const LISTED: usize = 1_000;

@@ -1,5 +1,6 @@
 //! Keys that are rotated and imported, as an operator and a request see them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use store::{Key, UnixMicros};
