@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::body::{self, MALFORMED};
 use crate::failure::Failure;
-use crate::parts::{Asked, Nothing};
+use crate::parts::{Asked, Log, Nothing};
 use crate::{Admin, Applied, Apply, Configuration};
 
 /// A configuration as it is shown.
@@ -54,15 +54,25 @@ pub(crate) async fn show(State(admin): State<Admin>) -> Result<impl IntoResponse
 /// `POST /config/reload`: reads the file again and serves by it, or goes on as before.
 pub(crate) async fn reload(
     State(admin): State<Admin>,
+    log: Log,
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<impl IntoResponse, Failure> {
-    Ok(shown(admin.node.reload().await?))
+    let applied = admin.node.reload().await?;
+    note(&log, "reloaded", &applied).await?;
+    Ok(shown(applied))
+}
+
+async fn note(log: &Log, change: &str, applied: &Applied) -> Result<(), Failure> {
+    let Applied { generation, hash, .. } = applied;
+    log.note(change, ("configuration", &generation.to_string()), json!({ "generation": generation, "hash": hash }))
+        .await
 }
 
 /// `PUT /config`: says what the document that is sent, YAML or JSON, would change (`dry_run`), or serves by it. The latter is
 /// refused where the configuration comes from a file: what is meant to stay is written there.
 pub(crate) async fn replace(
     State(admin): State<Admin>,
+    log: Log,
     Asked(How { dry_run }): Asked<How>,
     request: Request,
 ) -> Result<impl IntoResponse, Failure> {
@@ -71,7 +81,11 @@ pub(crate) async fn replace(
     let document = std::str::from_utf8(&document)
         .map_err(|error| Problem::new(&MALFORMED).detail(format!("This is no UTF-8: {error}.")))?;
     let apply = if dry_run { Apply::DryRun } else { Apply::Now };
-    Ok(shown(admin.node.apply(document, apply).await?))
+    let applied = admin.node.apply(document, apply).await?;
+    if apply == Apply::Now {
+        note(&log, "replaced", &applied).await?;
+    }
+    Ok(shown(applied))
 }
 
 fn shown(applied: Applied) -> Json<Changed> {
@@ -85,58 +99,7 @@ fn shown(applied: Applied) -> Json<Changed> {
         }
         told
     };
-    Json(Changed { generation, hash, changes: changes.iter().map(masked).collect() })
-}
-
-/// Hides what is secret though it was written into the document itself and not referred to: hashes of passwords, and
-/// names with passwords in URLs.
-fn mask(value: &mut Value) {
-    match value {
-        Value::String(text) if text.starts_with(PASSWORD_HASH) => MASK.clone_into(text),
-        Value::String(text) => {
-            if let Some((scheme, rest)) = text.split_once("://")
-                && let Some((_, host)) = rest.split('/').next().and_then(|authority| authority.rsplit_once('@'))
-            {
-                let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
-                *text = format!("{scheme}://{MASK}@{host}{path}");
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(mask),
-        Value::Object(members) => members.values_mut().for_each(mask),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-/// Hides what log sinks are opened with: keys that are shared with them, and headers, any of which may be a token.
-fn mask_sinks(document: &mut Value) {
-    let sinks = document.get_mut("logs").and_then(Value::as_array_mut).into_iter().flatten();
-    for settings in sinks.filter_map(Value::as_object_mut).flat_map(|sink| sink.values_mut()) {
-        let (mut secrets, mut headers) = (Vec::new(), None);
-        for (name, value) in settings.as_object_mut().into_iter().flatten() {
-            match name.as_str() {
-                "shared_key" => secrets.push(value),
-                "headers" => headers = value.as_object_mut(),
-                _ => {}
-            }
-        }
-        secrets.extend(headers.into_iter().flat_map(|headers| headers.values_mut()));
-        for secret in secrets {
-            // A reference is none.
-            if secret.as_str().is_some_and(|text| !text.starts_with("${")) {
-                *secret = MASK.into();
-            }
-        }
-    }
-}
-
-/// Hides what other programs hashed their keys with: every text that is no reference.
-fn mask_peppers(value: &mut Value) {
-    match value {
-        Value::String(text) if text.starts_with("${") => {}
-        Value::String(text) => MASK.clone_into(text),
-        Value::Object(members) => members.values_mut().for_each(mask_peppers),
-        Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
+    Json(Changed { generation, hash, changes: changes.iter().map(hidden).collect() })
 }
 
 pub(crate) const TYPES: &[&str] =
@@ -152,29 +115,6 @@ mod tests {
 
     use super::*;
     use crate::tester::Tester;
-
-    #[test]
-    fn what_opens_a_log_sink_is_hidden_unless_it_is_a_reference() {
-        let mut document = json!({"logs": [
-            {"fluent": {"address": "a:1", "shared_key": "s3cret"}},
-            {"http": {"url": "http://a/", "headers": {"authorization": "s3cret", "x-team": "${env:TEAM}"}}},
-        ]});
-
-        mask_sinks(&mut document);
-
-        let expected = json!({"logs": [
-            {"fluent": {"address": "a:1", "shared_key": "***"}},
-            {"http": {"url": "http://a/", "headers": {"authorization": "***", "x-team": "${env:TEAM}"}}},
-        ]});
-        assert_eq!(document, expected);
-    }
-
-    #[test]
-    fn a_pepper_of_another_program_is_hidden_unless_it_is_a_reference() {
-        let mut settings = json!({ "peppers": { "legacy": "s3cret", "older": "${file:older.pepper}" } });
-        mask_peppers(&mut settings);
-        assert_eq!(settings, json!({ "peppers": { "legacy": "***", "older": "${file:older.pepper}" } }));
-    }
 
     #[tokio::test]
     async fn the_document_is_shown_without_its_secrets() {

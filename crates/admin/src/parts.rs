@@ -79,6 +79,36 @@ impl FromRequestParts<Admin> for Stored {
     }
 }
 
+/// The audit log, for what is done to the gateway itself; nothing is noted where nothing is kept.
+pub(crate) struct Log(Option<Arc<Partners>>);
+
+impl FromRequestParts<Admin> for Log {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Self, Failure> {
+        let Some(storage) = &admin.storage else { return Ok(Self(None)) };
+        Ok(Self(Some(Arc::new(storage.partners.acting(act(parts)?)))))
+    }
+}
+
+impl Log {
+    /// Notes what was done. Where that fails, the answer says that nobody knows what was done.
+    pub(crate) async fn note(&self, change: &str, of: (&str, &str), now: Value) -> Result<(), Failure> {
+        match &self.0 {
+            Some(partners) => Ok(partners.note(change, of, now).await?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Refuses a condition where none is heeded: whoever wrote it means that nothing is done otherwise.
+pub(crate) async fn without_condition(request: Request, next: Next) -> Result<Response, Failure> {
+    if request.headers().contains_key(IF_MATCH) {
+        return Err(Problem::new(&NO_TAG).detail("Leave `If-Match` out, if you mean it.").into());
+    }
+    Ok(next.run(request).await)
+}
+
 /// Who asks, and how.
 fn act(parts: &Parts) -> Result<Act, Failure> {
     let actor = parts.extensions.get::<Asker>().map_or_else(|| "nobody".into(), |asker| asker.name.clone());

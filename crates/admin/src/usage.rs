@@ -11,11 +11,11 @@ use partners::UnixMicros;
 use problem::{Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use store::{UsageQuery, UsageRow, UsageTotals};
+use serde_json::{Map, Value, json};
+use store::{UsageQuery, UsageTotals};
 
 use crate::failure::Failure;
-use crate::parts::{Asked, BAD_QUERY, Nothing, Stored};
+use crate::parts::{Asked, BAD_QUERY, Log, Nothing, Stored};
 use crate::{Admin, Rebuilt, Storage, time};
 
 /// The answer would be longer than anybody reads.
@@ -133,10 +133,13 @@ pub(crate) struct Remade {
 pub(crate) async fn rebuild(
     State(admin): State<Admin>,
     Stored(_): Stored,
+    log: Log,
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<impl IntoResponse, Failure> {
     let Rebuilt { from_hour, records, rows, changed } = admin.node.rebuild_usage().await?;
-    Ok(Json(Remade { from: hour_text(from_hour), records, rows, changed }))
+    let remade = Remade { from: hour_text(from_hour), records, rows, changed };
+    log.note("rebuilt", ("usage", &remade.from), json!(remade)).await?;
+    Ok(Json(remade))
 }
 
 pub(crate) fn named((by, of): (&str, Arc<str>)) -> (String, Value) {
