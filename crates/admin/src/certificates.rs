@@ -366,6 +366,11 @@ mod tests {
 
         let renewed = tester.post(&format!("{path}/renew"), json!({ "request": request() })).await;
         renewed.is_made();
+        let asked = http::Request::post(format!("{path}/renew")).header("if-match", "\"r99\"");
+        let asked = asked.header("content-type", "application/json");
+        let body = axum::body::Body::from(json!({ "request": request() }).to_string());
+        let changed = tester.answer(asked.body(body).unwrap()).await;
+        changed.is_problem(StatusCode::PRECONDITION_FAILED, "changed-meanwhile");
         assert_ne!(renewed.json["fingerprint"], made.json["fingerprint"]);
         let revoked = tester.post(&format!("{path}/revoke"), json!({ "reason": "superseded" })).await;
         assert_eq!((&revoked.json["state"], &revoked.json["reason"]), (&json!("revoked"), &json!("superseded")));

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequestParts, Path, Query, Request};
+use axum::middleware::Next;
+use axum::response::Response;
 use http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH};
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -20,6 +22,13 @@ use crate::{Admin, Storage};
 /// The query is not one that the operation reads.
 pub(crate) static BAD_QUERY: ProblemKind =
     ProblemKind { code: "bad-query", status: StatusCode::BAD_REQUEST, title: "The query cannot be read" };
+
+/// The request has a condition that cannot be looked at.
+pub(crate) static NO_TAG: ProblemKind = ProblemKind {
+    code: "no-entity-tag",
+    status: StatusCode::PRECONDITION_FAILED,
+    title: "What is changed here has no entity-tag",
+};
 
 /// The gateway has no store.
 pub(crate) static NO_STORE: ProblemKind = ProblemKind {
@@ -170,6 +179,16 @@ mod tests {
         assert_eq!(tester.put_with("/products/silver", "if-match", "*", change).await.status, StatusCode::OK);
         let now = tester.get("/products/silver").await.headers["etag"].to_str().unwrap().to_owned();
         assert_eq!(tester.delete_with("/products/silver", "if-match", &now).await.status, StatusCode::NO_CONTENT);
+    }
+
+    #[tokio::test]
+    async fn a_condition_is_heeded_or_refused() {
+        let tester = Tester::with_app().await;
+        for path in ["/statements/1", "/sessions/00000000000000000000000000000000"] {
+            let refused = tester.delete_with(path, "if-match", "\"r1\"").await;
+            refused.is_problem(StatusCode::PRECONDITION_FAILED, "no-entity-tag");
+        }
+        assert_eq!(tester.get_with("/statements", "if-match", "\"r1\"".to_owned()).await.status, StatusCode::OK);
     }
 
     #[tokio::test]

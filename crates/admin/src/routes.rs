@@ -45,6 +45,7 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &idempotency::KEY_REUSED,
     &idempotency::NOT_ANSWERED,
     &parts::NO_STORE,
+    &parts::NO_TAG,
     &failure::INVALID,
     &failure::NOT_FOUND,
     &failure::NAME_TAKEN,

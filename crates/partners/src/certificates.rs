@@ -104,6 +104,9 @@ impl Partners {
     /// As [`Self::issue_certificate`], in the place of another one, which works on until it is over or revoked.
     pub async fn renew_certificate(&self, id: &CertificateId, issue: Issue<'_>) -> Result<At<Certificate>, Error> {
         let before = self.certificate(id).await?;
+        if self.records.expected().is_some_and(|expected| expected != before.revision) {
+            return Err(Error::Changed(id.into()));
+        }
         if before.revoked.is_some() {
             return Err(Error::CertificateIsDead(*id));
         }
