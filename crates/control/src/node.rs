@@ -331,6 +331,7 @@ impl Node {
             keeping.index.set_file_products(products);
             keeping.index.set_peppers(&document.imported_keys.peppers);
             keeping.index.set_apis(document.apis.keys().cloned().collect());
+            keeping.authorities.publish();
             keeping.accounts.set_plans(plans);
             keeping.webhooks.set(document.webhooks.clone());
             keeping.alerts.set(rules, receivers);

@@ -77,6 +77,7 @@ pub struct AlertWebhook {
     /// Its URL, such as `https://ops.example/alerts`.
     pub url: String,
     /// What events are signed with, as Standard Webhooks write it: `whsec_` and a key in base64, best by `${file:...}`.
+    #[schemars(extend("writeOnly" = true))]
     pub secret: String,
     /// TLS towards it.
     #[serde(default)]
@@ -105,6 +106,7 @@ pub struct AlertMail {
     pub user: Option<String>,
     /// The user's password, best by `${file:...}`.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     pub password: Option<String>,
 }
 

@@ -93,6 +93,7 @@ pub struct RoomOpenId {
     /// The address of the API with `waiting-room-api` that serves `openid`. Tokens that it gets name it as their issuer.
     pub issuer: String,
     /// What the client proves itself with, best by `${env:...}` or `${file:...}`.
+    #[schemars(extend("writeOnly" = true))]
     pub client_secret: String,
     /// Where browsers may be sent back to, exactly as written.
     #[schemars(length(min = 1))]

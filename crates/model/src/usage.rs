@@ -49,6 +49,7 @@ pub struct EventHttp {
     pub form: EventForm,
     /// What is sent as `Authorization`, such as `Bearer ${file:token}`.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     pub authorization: Option<String>,
 }
 
@@ -78,6 +79,7 @@ pub struct EventNats {
     pub stream: Option<String>,
     /// Who logs in. Left out, servers must let anybody in.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     pub login: Option<NatsLogin>,
     /// TLS. Left out, plain TCP; `{}` trusts the authorities that browsers trust.
     #[serde(default)]
@@ -103,6 +105,7 @@ pub struct NatsUser {
     /// The name.
     pub name: String,
     /// The password, best by `${file:...}`.
+    #[schemars(extend("writeOnly" = true))]
     pub password: String,
 }
 

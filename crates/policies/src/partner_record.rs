@@ -65,6 +65,7 @@ pub struct Config {
     headers: BTreeMap<String, String>,
     /// Values that `headers` name as `{secret.NAME}`, such as `${file:token.txt}`.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     secrets: BTreeMap<String, String>,
     /// What the record's members are called, and where in the answer (JSON) they are: by `JSONPath` (RFC 9535), such as
     /// `$.account.tier`, or by a program in jq, such as `{jq: .account.tier // "none"}`, whose first value counts. What is no text

@@ -281,6 +281,8 @@ pub enum Kind {
     Run,
     /// What rules of a firewall remember.
     Collection,
+    /// What an imported key is found by.
+    KeyMark,
 }
 
 /// Which entity: its kind, and the path of names that leads to it.
@@ -492,6 +494,7 @@ words! {
         Certificate "certificate" CertificateRule "certificate-rule" Issuance "issuance" Token "token" Reply "reply"
         Developer "developer" Contract "contract" Webhook "webhook"
         Progress "progress" Delivery "delivery"
-        Alert "alert" Silence "silence" Duty "duty" Job "job" Run "run" Collection "collection";
+        Alert "alert" Silence "silence" Duty "duty" Job "job" Run "run" Collection "collection"
+        KeyMark "key-mark";
     Role: Owner "owner" Operator "operator" Billing "billing" Auditor "auditor" Company "company";
 }

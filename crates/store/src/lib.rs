@@ -44,7 +44,7 @@ pub use self::entity::{
 };
 pub use self::error::{StoreError, Unavailable};
 pub use self::job::{JobState, Run, RunId, RunState, Running};
-pub use self::key::{Key, KeyHash, Replaced};
+pub use self::key::{Key, KeyHash, KeyMark, KeyMarkId, Replaced};
 pub use self::lease::{
     Clock, Done, Ending, Group, Lease, LeaseId, LeaseListing, LeaseState, Leases, NewLease, Opened, Taken, WhenFull,
     Which, Why,

@@ -41,6 +41,7 @@ pub struct Close {
     body: String,
     /// Values that templates name as `{secret.NAME}`, such as `${file:token.txt}`.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     secrets: BTreeMap<String, String>,
     /// Statuses of answers after which the session is closed. Left out: 200, 202, 204, 205, and 404 and 410, which say
     /// that there is none any more.
