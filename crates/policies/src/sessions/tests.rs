@@ -160,6 +160,31 @@ fn who_belongs_to_no_session_is_refused_or_passes_as_configured() {
 }
 
 #[test]
+fn a_request_cannot_show_one_session_and_use_another() {
+    let id = json!([{ "header": "x-session" }, { "cookie": "sid" }, { "query": "s" }]);
+    for with in [json!({ "id": id }), json!({ "id": id, "missing": "pass", "unknown": "pass" })] {
+        let bench = bench(self::with(&with));
+        bench.opens("own");
+        let ask = |target: &str, headers: &[(&'static str, &'static str)]| {
+            headers.iter().fold(bench.request(target), |request, (name, value)| request.header(*name, *value))
+        };
+        for (target, headers) in [
+            ("/x", &[("x-session", "own"), ("x-session", "victim")][..]),
+            ("/x", &[("x-session", ""), ("x-session", "own"), ("x-session", "victim")]),
+            ("/x", &[("x-session", "own"), ("cookie", "sid=victim")]),
+            ("/x", &[("cookie", "sid=own; sid=victim")]),
+            ("/x", &[("cookie", "sid=own"), ("cookie", "a=b; sid=victim")]),
+            ("/x?s=own&s=victim", &[]),
+            ("/x?s=own&%73=victim", &[]),
+            ("/x?s=victim", &[("x-session", "own")]),
+        ] {
+            ask(target, headers).is_refused_with("session-ambiguous");
+        }
+        ask("/x?s=own&s=own", &[("x-session", "own"), ("cookie", "sid=own")]).passes();
+    }
+}
+
+#[test]
 fn templates_and_conditions_know_the_session() {
     let bench = bench(with(&json!({})));
     bench.opens("s1");
