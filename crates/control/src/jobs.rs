@@ -55,6 +55,7 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
         jobs.spawn(looking::run_jobs(Arc::downgrade(node), keeping.jobs.clone()));
         jobs.spawn(rooms::tend(keeping.rooms.clone(), keeping.alerts.clone()));
         jobs.spawn(share_collections(keeping.clone()));
+        jobs.spawn(keep_records(keeping.clone()));
         show_keeping(node, keeping);
     }
     // What counts as known is what there is now, and not when the task first runs.
@@ -110,6 +111,14 @@ async fn follow(keeping: Arc<Keeping>) {
 async fn share_collections(keeping: Arc<Keeping>) {
     loop {
         keeping.collections.share().await;
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Keeps what other services said of partners.
+async fn keep_records(keeping: Arc<Keeping>) {
+    loop {
+        keeping.records.write().await;
         tokio::time::sleep(EVERY).await;
     }
 }

@@ -291,6 +291,7 @@ impl Node {
             drop(keeping.add_up().await);
             keeping.note_uses().await;
             keeping.collections.share().await;
+            keeping.records.write().await;
             keeping.webhooks.let_go().await;
             keeping.alerts.post.let_go().await;
             keeping.jobs.let_go().await;

@@ -162,7 +162,8 @@ impl Book {
             | Kind::Duty
             | Kind::Job
             | Kind::Run
-            | Kind::Collection => None,
+            | Kind::Collection
+            | Kind::Record => None,
             Kind::Product => {
                 self.note_product(read(&row)?);
                 None
@@ -255,7 +256,8 @@ impl Book {
             | Kind::Duty
             | Kind::Job
             | Kind::Run
-            | Kind::Collection => {}
+            | Kind::Collection
+            | Kind::Record => {}
             Kind::App => {
                 if let Some(app) = id.path().parse().ok().and_then(|id: AppId| self.apps.remove(&id)) {
                     // A request may hold one of its keys still.

@@ -22,6 +22,7 @@ mod memory_usage;
 mod name;
 mod nodes;
 mod people;
+mod record;
 mod registry;
 mod shared_log;
 mod statement;
@@ -58,6 +59,7 @@ pub use self::name::{
 };
 pub use self::nodes::{Alone, Nodes, SILENCE};
 pub use self::people::{Contract, ContractId, Developer, DeveloperId};
+pub use self::record::{KeptRecord, KeptRecordId};
 pub use self::registry::{
     Change, Changed, Commit, Listing, Mode, Noted, Registry, Revision, Row, Stored, Write, chained, hex,
 };

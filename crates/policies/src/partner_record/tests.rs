@@ -40,18 +40,27 @@ impl Background for Here {
     }
 }
 
-type Asked = Arc<Mutex<Vec<Request<Bytes>>>>;
+pub(super) type Asked = Arc<Mutex<Vec<Request<Bytes>>>>;
 
 fn record(status: u16, body: &'static str, more: &Value) -> (PolicyUnderTest<PartnerRecord>, Asked) {
+    record_with(status, body, more, Services::default())
+}
+
+pub(super) fn record_with(
+    status: u16,
+    body: &'static str,
+    more: &Value,
+    services: Services,
+) -> (PolicyUnderTest<PartnerRecord>, Asked) {
     let mut with = json!({ "upstream": "crm", "path": "/p/{caller.company}?full", "members": { "tier": "$.tier" } });
     with.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let asked = Asked::default();
     let source = Source { status, body, asked: asked.clone() };
-    let services = Services::default().with::<dyn Backends>(Arc::new(source)).with::<dyn Background>(Arc::new(Here));
+    let services = services.with::<dyn Backends>(Arc::new(source)).with::<dyn Background>(Arc::new(Here));
     (policy_with(with, services), asked)
 }
 
-fn acme() -> Caller {
+pub(super) fn acme() -> Caller {
     Caller { company: Some("a/cme".into()), ..Caller::default() }
 }
 
