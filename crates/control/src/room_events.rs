@@ -64,7 +64,7 @@ pub(crate) fn exports(document: &Document, keeping: Option<&Keeping>) -> Result<
 }
 
 /// Brings events to a sink for as long as the node runs, once there are rooms.
-pub(crate) async fn run(export: Export, rooms: Arc<Rooms>) {
+pub(crate) async fn run(export: Arc<Export>, rooms: Arc<Rooms>) {
     let log = loop {
         match rooms.opened() {
             Some(rooms) => break rooms.log(),
@@ -72,7 +72,7 @@ pub(crate) async fn run(export: Export, rooms: Arc<Rooms>) {
         }
     };
     if let Some((journal, folder)) = log {
-        exports::run(export, journal, folder).await;
+        exports::run(&export, journal, folder).await;
     }
 }
 

@@ -88,10 +88,10 @@ pub(crate) enum NotSent {
 }
 
 /// Brings records to a sink for as long as the node runs. `folder` is the journal's.
-pub async fn run(export: Export, journal: Arc<Journal>, folder: PathBuf) {
+pub async fn run(export: &Export, journal: Arc<Journal>, folder: PathBuf) {
     let (mut progress, mut failures) = (None, 0_u32);
     loop {
-        let pause = match round(&export, &journal, &folder, &mut progress).await {
+        let pause = match round(export, &journal, &folder, &mut progress).await {
             Ok(()) => {
                 if failures > 0 {
                     tracing::info!(sink = export.name, what = export.terms.what, "events are taken again");
