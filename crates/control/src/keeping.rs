@@ -131,11 +131,11 @@ impl Keeping {
         index.refresh(&*registry).await.map_err(|error| trouble("the keys")(error.into()))?;
 
         let journal = |name: &str, settings| Journal::open(&folder.join(name), settings, now().0).map(Arc::new);
-        let settings = journal::Settings { consumers: consumers(usage_settings), ..journal::Settings::default() };
-        let usage = journal("usage", settings).map_err(|error| trouble("the usage journal")(error.into()))?;
+        let usage =
+            journal("usage", journal_of(usage_settings)).map_err(|error| trouble("the usage journal")(error.into()))?;
         let kept = keep(&usage, &folder.join("usage"), usage_settings, &*totals).await;
-        let settings = journal::Settings { segment: 1024 * 1024, reserve: 256 * 1024, ..journal::Settings::default() };
-        let quotas = journal("quotas", settings).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
+        let quotas =
+            journal("quotas", journal_of_quotas()).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
         let quotas = QuotaLedger::open(Ledger::new(quotas), folder)
             .map_err(|error| trouble("the ledger of quotas")(error.into()))?;
         let partners = Arc::new(Partners::new(registry.clone(), index.clone(), Arc::new(now)));
@@ -280,6 +280,16 @@ pub enum NotRebuilt {
     /// What adds them up failed, or is in another process.
     #[error(transparent)]
     NotAddedUp(#[from] NotAddedUp),
+}
+
+/// How usage is written down.
+fn journal_of(usage: &Usage) -> journal::Settings {
+    journal::Settings { consumers: consumers(usage), ..journal::Settings::default() }
+}
+
+/// How it is written down what quotas consumed.
+fn journal_of_quotas() -> journal::Settings {
+    journal::Settings { segment: 1024 * 1024, reserve: 256 * 1024, ..journal::Settings::default() }
 }
 
 /// Who reads the usage journal.

@@ -168,6 +168,7 @@ impl<V: Send + Sync + 'static> Lookups<V> {
     }
 
     /// Has answers remembered beyond this process, too: whatever is asked, the memory is asked first.
+    #[must_use]
     pub fn with_memory(self, memory: Box<dyn Memory<V>>) -> Self {
         Self { memory: Some(memory), ..self }
     }
@@ -216,9 +217,7 @@ impl<V: Send + Sync + 'static> Lookups<V> {
         for shard in &self.shards {
             let shard = shard.lock();
             let is_due = |entry: &Entry<V>| {
-                self.is_in_use(entry)
-                    && entry.state(&self.terms, now).is_due
-                    && self.may_ask(entry, now)
+                self.is_in_use(entry) && entry.state(&self.terms, now).is_due && self.may_ask(entry, now)
             };
             due.extend(shard.iter().filter(|(_, entry)| is_due(entry)).map(|(key, _)| key.clone()));
         }

@@ -86,7 +86,9 @@ impl Archive {
         if done.is_err() {
             let mut waiting = self.waiting.lock();
             // What came meanwhile is newer.
-            some.into_iter().for_each(|(id, what)| drop(waiting.entry(id).or_insert(what)));
+            for (id, what) in some {
+                waiting.entry(id).or_insert(what);
+            }
         }
         match done {
             // Another node wrote the same, and it is looked at anew.
