@@ -57,7 +57,7 @@ pub use self::memory_usage::InMemoryTotals;
 pub use self::name::{
     AppName, BadName, CompanyName, ContractName, DeveloperName, JobName, KeyId, ProductName, TokenName, WebhookName,
 };
-pub use self::nodes::{Alone, Nodes, SILENCE};
+pub use self::nodes::{Alone, Heard, Nodes, SILENCE, Straggler};
 pub use self::people::{Contract, ContractId, Developer, DeveloperId};
 pub use self::record::{KeptRecord, KeptRecordId};
 pub use self::registry::{
