@@ -24,6 +24,7 @@ use self::archive::Archived;
 use self::mapping::{Mapping, Member};
 use crate::headers::{Host, header_name};
 use crate::outside::{Backend, Backends, Background};
+use crate::rewrite::leads_elsewhere;
 use attributes::record::Members;
 use attributes::template::{Missing, Place, Secrets, Template};
 
@@ -224,7 +225,9 @@ impl Policy for PartnerRecord {
         let lookups = chain.keep(Some(&name), || {
             let lookups = Lookups::tied(terms, TIES);
             match chain.service::<Archive>() {
-                Some(archive) => lookups.with_memory(Box::new(Archived::new(archive, &name, terms.fresh + terms.stale))),
+                Some(archive) => {
+                    lookups.with_memory(Box::new(Archived::new(archive, &name, terms.fresh + terms.stale)))
+                }
                 None => lookups,
             }
         });
@@ -289,8 +292,11 @@ impl AskOnRequest for PartnerRecord {
     fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
         let question = match self.question(exchange) {
             Ok(question) => question,
-            Err((field, missing)) => return Step::Now(Ok(not_asked(field, &missing))),
+            Err((field, missing)) => return Step::Now(Ok(not_asked(field, &missing.to_string()))),
         };
+        if leads_elsewhere(question.path.split('?').next().unwrap_or_default()) {
+            return Step::Now(Ok(not_asked("path", "a value would lead elsewhere")));
+        }
         let run = |work| self.background.run(work);
         match self.lookups.find(question.key(), || self.ask(question), run) {
             lookup::Step::Now(known) => Step::Now(Ok(settle(exchange, known))),
@@ -391,9 +397,9 @@ fn settle(exchange: &mut Exchange, known: Known<Remembered>) -> Flow {
     }
 }
 
-fn not_asked(field: &str, missing: &Missing) -> Flow {
+fn not_asked(field: &str, cause: &str) -> Flow {
     let detail = format!("The policy `{}` has no value for `{field}`.", PartnerRecord::NAME);
-    let problem = Problem::new(&RECORD_NOT_ASKED).detail(detail).because(format!("{field}: {missing}"));
+    let problem = Problem::new(&RECORD_NOT_ASKED).detail(detail).because(format!("{field}: {cause}"));
     problem.member("policy", PartnerRecord::NAME).member("field", field).into()
 }
 

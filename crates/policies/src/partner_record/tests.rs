@@ -103,6 +103,41 @@ fn what_cannot_be_asked_for_names_policy_and_field() {
 }
 
 #[test]
+fn a_source_is_looked_after_for_as_long_as_anything_is_served_by_it() {
+    let sources = Arc::new(Sources::default());
+    let compiled = |settings: Value| {
+        let services = Services::default().with(sources.clone());
+        record_with(200, r#"{"tier":"gold"}"#, &settings, services).0
+    };
+    let serving = compiled(json!({}));
+    serving.request().called_by(acme()).passes();
+    // At the same place, as after a reload with other settings; what is open has the snapshot that it began with.
+    let next = compiled(json!({ "ttl": "1m" }));
+    assert_eq!((sources.all().len(), sources.readings().len()), (2, 1));
+
+    // As with a configuration that is not taken in the end.
+    drop(next);
+    let [(_, reading)] = &sources.readings()[..] else { panic!("it is looked after no more") };
+    assert_eq!(reading.entries, 1);
+    drop(serving);
+    assert!(sources.all().is_empty());
+}
+
+#[test]
+fn no_value_of_a_caller_leads_to_another_path_of_the_source() {
+    for path in ["/p/{caller.company}", "/p/{caller.company}?full", "/p/{caller.company}/x"] {
+        let (record, asked) = record(200, r#"{"tier":"gold"}"#, &json!({ "path": path }));
+        for company in ["..", "."] {
+            let caller = Caller { company: Some(company.into()), ..Caller::default() };
+            record.request().called_by(caller).is_refused_with("record-not-asked");
+        }
+        assert!(asked.lock().is_empty());
+        record.request().called_by(Caller { company: Some("../x".into()), ..Caller::default() }).passes();
+        assert!(asked.lock()[0].uri().path().contains("..%2Fx"));
+    }
+}
+
+#[test]
 fn mistakes_are_findings() {
     for (settings, expected) in [
         (json!({ "upstream": "cmr" }), "/with/upstream: there is no upstream `cmr`; did you mean `crm`?"),
