@@ -6,7 +6,9 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use exports::Export;
+use journal::Journal;
 use metering::Meter;
+use model::usage::Usage;
 use policies::partner_record::Sources;
 use snapshot::Snapshot;
 use telemetry::metrics::Counter;
@@ -111,18 +113,50 @@ async fn refresh(sources: Arc<Sources>) {
 /// Brings usage records to the services that bill, and what happens in waiting rooms to those who shall be told.
 pub(crate) fn export(node: &Node, exports: Vec<Export>, of_rooms: Vec<Export>, tasks: &mut Tasks) {
     let Some(keeping) = &node.keeping else { return };
+    let mut exporting = node.exports.lock();
     exports::show(&node.registry, &exports::OF_USAGE, &exports);
     for export in exports.into_iter().map(Arc::new) {
-        let keeping = keeping.clone();
-        tasks.keep("usage-events", move || {
+        let (keeping, shown) = (keeping.clone(), export.clone());
+        let task = tasks.keep("usage-events", move || {
             let (export, keeping) = (export.clone(), keeping.clone());
             async move { exports::run(&export, keeping.usage.clone(), keeping.folder.join("usage")).await }
         });
+        exporting.of_usage.push((shown, task));
     }
     exports::show(&node.registry, &exports::OF_ROOMS, &of_rooms);
     for export in of_rooms.into_iter().map(Arc::new) {
         let rooms = keeping.rooms.clone();
+        exporting.of_rooms.push(export.clone());
         tasks.keep("room-events", move || room_events::run(export.clone(), rooms.clone()));
+    }
+}
+
+/// What is on its way to others.
+#[derive(Default)]
+pub(crate) struct Exports {
+    of_usage: Vec<(Arc<Export>, AbortHandle)>,
+    of_rooms: Vec<Arc<Export>>,
+}
+
+impl Exports {
+    /// Brings nothing to sinks that are not written any more, and has the journal of usage wait for them no longer.
+    pub(crate) fn let_go(&mut self, usage: &Usage, journal: &Journal) {
+        self.of_usage.retain(|(export, task)| {
+            let stays = usage.events.contains_key(export.name());
+            if !stays {
+                tracing::info!(sink = export.name(), "a sink of usage events was taken out; nothing waits for it");
+                task.abort();
+                journal.let_go(&exports::consumer_of(export.name()));
+            }
+            stays
+        });
+    }
+
+    /// How old what waits for each of them is, by where they are written.
+    pub(crate) fn ages(&self) -> Vec<(String, Duration)> {
+        let of_usage = self.of_usage.iter().map(|(export, _)| ("usage.events", export));
+        let all = of_usage.chain(self.of_rooms.iter().map(|export| ("room_events", export)));
+        all.map(|(place, export)| (format!("{place}.{}", export.name()), export.age())).collect()
     }
 }
 

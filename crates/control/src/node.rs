@@ -92,6 +92,7 @@ pub struct Node {
     lent: Lent,
     phase: AtomicU8,
     tidying: OnceLock<fn()>,
+    pub(crate) exports: Mutex<jobs::Exports>,
     tasks: Mutex<Tasks>,
 }
 
@@ -129,6 +130,7 @@ impl Node {
         watch::show_sources(&registry, move || jobs::sources(&shown));
         let vitals = Vitals::new(&registry);
         let node = Arc::new(Self {
+            exports: Mutex::default(),
             tasks: Mutex::new(Tasks::new(vitals.task_panics.clone())),
             vitals,
             current: Mutex::new(Arc::new(configuration)),
@@ -337,6 +339,7 @@ impl Node {
             keeping.alerts.set(rules, receivers);
             keeping.jobs.set(scheduled);
             keeping.rooms.set(document);
+            self.exports.lock().let_go(&document.usage, &keeping.usage);
         }
         warn_of_what_needs_a_restart(&current, &configuration);
         self.live.replace(snapshot);

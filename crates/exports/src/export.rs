@@ -56,6 +56,11 @@ impl Export {
         &self.name
     }
 
+    /// How old what waits for the sink is. Nothing waits where another process of the store brings it.
+    pub fn age(&self) -> Duration {
+        self.lag.age()
+    }
+
     pub(crate) fn lag(&self) -> Arc<Lag> {
         self.lag.clone()
     }
