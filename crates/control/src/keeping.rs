@@ -130,14 +130,10 @@ impl Keeping {
         let index = Arc::new(Index::new(pepper));
         index.refresh(&*registry).await.map_err(|error| trouble("the keys")(error.into()))?;
 
-        let journal = |name: &str, settings| Journal::open(&folder.join(name), settings, now().0).map(Arc::new);
-        let usage =
-            journal("usage", journal_of(usage_settings)).map_err(|error| trouble("the usage journal")(error.into()))?;
+        let settings = journal::Settings { consumers: consumers(usage_settings), ..journal::Settings::default() };
+        let usage = journal(folder, "usage", settings).map_err(|error| trouble("the usage journal")(error.into()))?;
         let kept = keep(&usage, &folder.join("usage"), usage_settings, &*totals).await;
-        let quotas =
-            journal("quotas", journal_of_quotas()).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
-        let quotas = QuotaLedger::open(Ledger::new(quotas), folder)
-            .map_err(|error| trouble("the ledger of quotas")(error.into()))?;
+        let quotas = quota_ledger(folder).map_err(trouble("the ledger of quotas"))?;
         let partners = Arc::new(Partners::new(registry.clone(), index.clone(), Arc::new(now)));
         let name = process_name();
         let alerts = Arc::new(Alerts::new(registry.clone(), name.clone(), Arc::new(now)));
@@ -282,14 +278,13 @@ pub enum NotRebuilt {
     NotAddedUp(#[from] NotAddedUp),
 }
 
-/// How usage is written down.
-fn journal_of(usage: &Usage) -> journal::Settings {
-    journal::Settings { consumers: consumers(usage), ..journal::Settings::default() }
+fn journal(folder: &Path, name: &str, settings: journal::Settings) -> Result<Arc<Journal>, journal::Error> {
+    Journal::open(&folder.join(name), settings, now().0).map(Arc::new)
 }
 
-/// How it is written down what quotas consumed.
-fn journal_of_quotas() -> journal::Settings {
-    journal::Settings { segment: 1024 * 1024, reserve: 256 * 1024, ..journal::Settings::default() }
+fn quota_ledger(folder: &Path) -> Result<QuotaLedger, Box<dyn std::error::Error + Send + Sync>> {
+    let settings = journal::Settings { segment: 1024 * 1024, reserve: 256 * 1024, ..journal::Settings::default() };
+    Ok(QuotaLedger::open(Ledger::new(journal(folder, "quotas", settings)?), folder)?)
 }
 
 /// Who reads the usage journal.

@@ -225,6 +225,8 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_written_once_the_lock_is_lost() {
+        const SQL: &str = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted \
+                           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
         let opened = crate::tests::open().await;
         let address = opened.database.address();
         let vault = vault(&address, &[OLD]).unwrap();
@@ -233,8 +235,6 @@ mod tests {
         let content = shelf.read("a").unwrap().unwrap();
         let lock = shelf.lock().unwrap();
         // As when the server is restarted.
-        const SQL: &str = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted \
-                           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
         let ended = opened.client().await.unwrap().query(SQL, &[]).await.unwrap();
         assert_eq!(ended.len(), 1);
         put(&vault, "a", b"of somebody else");

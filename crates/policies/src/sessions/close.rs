@@ -178,7 +178,7 @@ impl Closes {
             upstream: self.upstream.clone(),
             method: self.method.to_string(),
             path,
-            headers: headers.collect::<Result<_, _>>()?,
+            headers: headers.collect::<Result<_, (String, String)>>()?,
             body: render("close.body", &self.body, self.body_place)?,
             accept: self.accept.clone(),
             timeout,
