@@ -217,6 +217,8 @@ fn anchor(document: &mut Document, file: &Path) {
         }
     }
     paths.extend(document.room_events.values_mut().flat_map(|events| files_of_target(&mut events.to)));
+    let caps = document.rooms.values_mut().filter_map(|room| room.caps.as_mut()?.asn.as_mut());
+    paths.extend(caps.map(|asn| &mut asn.file));
     for receiver in document.alerts.to.values_mut() {
         match receiver {
             AlertReceiver::Mail(mail) => paths.extend(&mut mail.ca),

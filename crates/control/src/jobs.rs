@@ -125,9 +125,9 @@ pub(crate) fn export(node: &Node, exports: Vec<Export>, of_rooms: Vec<Export>, t
     }
     exports::show(&node.registry, &exports::OF_ROOMS, &of_rooms);
     for export in of_rooms.into_iter().map(Arc::new) {
-        let rooms = keeping.rooms.clone();
+        let (rooms, name) = (keeping.rooms.clone(), keeping.name.clone());
         exporting.of_rooms.push(export.clone());
-        tasks.keep("room-events", move || room_events::run(export.clone(), rooms.clone()));
+        tasks.keep("room-events", move || room_events::run(export.clone(), rooms.clone(), name.clone()));
     }
 }
 
@@ -309,7 +309,7 @@ fn show_keeping(node: &Arc<Node>, keeping: &Arc<Keeping>) {
     let jobs = keeping.jobs.clone();
     watch::show_jobs(&node.registry, move || jobs.counts());
     let rooms = keeping.rooms.clone();
-    ::rooms::metrics::show(&node.registry, move || rooms.readings());
+    ::room_events::metrics::show(&node.registry, move || rooms.readings());
     if let Some(counts) = keeping.counts.clone() {
         watch::show_counts(&node.registry, move || {
             let store_redis::Reading { is_there, asked, unanswered, debts } = counts.reading();
@@ -407,7 +407,7 @@ async fn watch_files(node: Weak<Node>, mut known: Watched) {
 struct Watched {
     configuration: Option<SystemTime>,
     certificates: Vec<(PathBuf, Option<SystemTime>)>,
-    /// Rule files of the firewall.
+    /// Rule files of the firewall, and files of AS numbers.
     rules: Vec<(PathBuf, Option<SystemTime>)>,
 }
 
@@ -422,10 +422,12 @@ impl Watched {
             let trust = tls.client_trust.iter().flat_map(|trust| std::iter::once(&trust.cert).chain(&trust.crl));
             pairs.chain(&tls.client_ca).chain(trust)
         });
+        let numbers = rooms::announcers::files(document).map(Path::to_owned);
+        let rules = node.rule_files().into_iter().chain(numbers);
         Self {
             configuration: node.file.as_deref().and_then(changed),
             certificates: files.map(|file| (file.clone(), changed(file))).collect(),
-            rules: node.rule_files().into_iter().map(|file| (file.clone(), changed(&file))).collect(),
+            rules: rules.map(|file| (file.clone(), changed(&file))).collect(),
         }
     }
 

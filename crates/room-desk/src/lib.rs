@@ -5,5 +5,5 @@
 mod asked;
 mod shown;
 
-pub use self::asked::{Draw, End, Imported, Move, New, SetInlet, SetState, Wanted};
-pub use self::shown::{Ended, History, Key, Made, Shown, ShownVisit};
+pub use self::asked::{Draw, End, Imported, Move, New, Revoke, SetInlet, SetState, Wanted};
+pub use self::shown::{Ended, History, Key, Made, Revoked, Shown, ShownVisit};

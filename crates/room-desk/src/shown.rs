@@ -129,8 +129,7 @@ pub struct Key {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "RoomHistory")]
 pub struct History {
-    /// What was counted from time to time, oldest first, since this process has the room: closer at first, and coarser the
-    /// longer it goes.
+    /// What was counted from time to time, oldest first, on all nodes together: closer at first, and coarser the longer it goes.
     samples: Vec<Sample>,
 }
 
@@ -152,10 +151,15 @@ struct Sample {
 
 impl History {
     /// How a room went.
-    pub fn of(room: &KeptRoom) -> Self {
-        let sample =
-            |rooms::Sample { at, queue, serving, tokens, waiting }| Sample { at, queue, serving, tokens, waiting };
-        Self { samples: room.history().into_iter().map(sample).collect() }
+    pub fn of(room: &KeptRoom, now: Seconds) -> Self {
+        let sample = |waiting_room::Sample { at, queue, serving, tokens, waiting }| Sample {
+            at,
+            queue,
+            serving,
+            tokens,
+            waiting,
+        };
+        Self { samples: room.history(now).into_iter().map(sample).collect() }
     }
 }
 
@@ -195,6 +199,14 @@ impl Ended {
     pub fn of(visit: RequestId, state: &'static str) -> Self {
         Self { request_id: visit.to_string(), state }
     }
+}
+
+/// Invites that open nothing any more.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RoomInvitesRevoked")]
+pub struct Revoked {
+    /// How many of them could be used before.
+    pub revoked: usize,
 }
 
 /// Invites. They are told once, and nobody can find them again.

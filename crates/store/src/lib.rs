@@ -14,6 +14,7 @@ mod error;
 mod job;
 mod key;
 mod lease;
+mod log_readers;
 mod memory;
 mod memory_leases;
 mod memory_log;
@@ -49,6 +50,7 @@ pub use self::lease::{
     Clock, Done, Ending, Group, Lease, LeaseId, LeaseListing, LeaseState, Leases, NewLease, Opened, Taken, WhenFull,
     Which, Why,
 };
+pub use self::log_readers::{Cursor, CursorKept, LogReaders, Reads};
 pub use self::memory::InMemory;
 pub use self::memory_leases::InMemoryLeases;
 pub use self::memory_log::InMemoryLog;

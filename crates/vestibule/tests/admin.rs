@@ -386,6 +386,16 @@ fn a_room_is_operated_and_takes_a_key_of_another_program() {
     }
     let invites = gateway.prints(&["room", "invite", "sale", "--lane", "vip", "--count", "2"]);
     assert!(invites.lines().count() == 2 && invites.lines().all(|invite| invite.len() > 40), "{invites}");
+    let (first, list) = (invites.lines().next().unwrap(), gateway.folder.path().join("invites.txt"));
+    let ended = "open nothing any more that did before\n";
+    assert_eq!(gateway.prints(&["room", "revoke-invites", "sale", first]), format!("1 {ended}"));
+    std::fs::write(&list, &invites).unwrap();
+    let listed = ["room", "revoke-invites", "sale", "--list", list.to_str().unwrap()];
+    assert_eq!(gateway.prints(&listed), format!("1 {ended}"), "the other one of both");
+    assert_eq!(gateway.prints(&listed), format!("0 {ended}"));
+    assert!(
+        gateway.refuses(&["room", "revoke-invites", "sale", "x"]).contains("`x`, which is no invite for this room")
+    );
     assert!(gateway.refuses(&["room", "invite", "sale", "--lane", "gold"]).contains("is no lane of the room"));
     let early = ["room", "draw", "sale", "--public-value", "8430af"];
     assert!(gateway.refuses(&early).contains("No lots wait to be drawn"));

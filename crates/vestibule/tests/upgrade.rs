@@ -4,6 +4,7 @@
 
 mod given;
 mod room_cluster;
+mod room_events;
 mod sessions;
 mod told;
 

@@ -5,9 +5,8 @@ use problem::Finding;
 use regex::bytes::Regex;
 
 use crate::context::Context;
-use crate::pattern;
 use crate::seclang::{Item, Text, items};
-use crate::slots::Slot;
+use crate::slots::{Slot, Slots};
 use crate::variable::{Shape, Variable};
 
 /// One variable in the list of a rule.
@@ -16,6 +15,8 @@ pub(crate) struct Target {
     pub(crate) manner: Manner,
     pub(crate) variable: Variable,
     pub(crate) selector: Selector,
+    /// The places of `TX` that the selector takes, if it is one that takes several. Known once all rules are read.
+    pub(crate) slots: Option<Box<[Slot]>>,
 }
 
 /// What is done with the values of a variable.
@@ -118,7 +119,7 @@ impl Target {
         if name.bytes().get(..5).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"HTTP_")) && name.len() > 5 {
             let header = name.from(5);
             let selector = Selector::Named(header.bytes().into());
-            return Ok(Self { manner: Manner::Include, variable: Variable::RequestHeaders, selector });
+            return Ok(Self { manner: Manner::Include, variable: Variable::RequestHeaders, selector, slots: None });
         }
         let Some(variable) = Variable::named(name.bytes()) else {
             let nearest = Variable::nearest(name.bytes());
@@ -148,7 +149,7 @@ impl Target {
             (_, None) => Selector::Every,
             (_, Some(selector)) => Self::selector(variable, selector, context)?,
         };
-        Ok(Self { manner: Manner::Include, variable, selector })
+        Ok(Self { manner: Manner::Include, variable, selector, slots: None })
     }
 
     fn selector(variable: Variable, text: &Text, context: &mut Context) -> Result<Selector, Finding> {
@@ -163,13 +164,20 @@ impl Target {
             if inner.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
                 return Ok(Selector::Having(inner.to_ascii_lowercase().into()));
             }
-            let compiled = pattern::selector(inner).map_err(|what| text.finding(1, what))?;
+            let compiled = patterns::selector(inner).map_err(|what| text.finding(1, what))?;
             return Ok(Selector::Matching(Box::new((compiled, start_of(inner).into()))));
         }
         if variable == Variable::Tx {
             return Ok(Selector::Slot(context.slots.of(bytes)));
         }
         Ok(Selector::Named(bytes.into()))
+    }
+
+    /// Works out which places of `TX` it takes.
+    pub(crate) fn resolve(&mut self, slots: &Slots) {
+        if self.variable == Variable::Tx && matches!(self.selector, Selector::Having(_) | Selector::Matching(_)) {
+            self.slots = Some(slots.all().filter(|slot| self.selector.takes(slots.name(*slot))).collect());
+        }
     }
 
     /// Whether two targets mean the same values.

@@ -61,7 +61,9 @@ impl WaitingRoom {
                 Ok(again(&entrance.rest))
             }
             // Somebody who came by the invite opens its address once more.
-            Err(Trouble::NotJoined(NotJoined::InviteUsed)) if has_place => Ok(again(&entrance.rest)),
+            Err(Trouble::NotJoined(NotJoined::InviteUsed | NotJoined::InviteRevoked)) if has_place => {
+                Ok(again(&entrance.rest))
+            }
             // The page itself says when it opens, or that it is over.
             Err(Trouble::NotJoined(NotJoined::NotYet | NotJoined::Over)) => Ok(again(&entrance.rest)),
             Err(trouble) => match refused::told(&trouble) {

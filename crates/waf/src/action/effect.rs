@@ -37,6 +37,14 @@ pub(crate) enum Change {
     Down(Template),
 }
 
+impl Change {
+    /// The number that comes of counting up or down; it never is below zero.
+    pub(crate) fn counted(&self, old: i64, by: i64) -> u64 {
+        let by = if matches!(self, Self::Up(_)) { by } else { -by };
+        u64::try_from(old.saturating_add(by)).unwrap_or(0)
+    }
+}
+
 /// A collection that is made known by its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Initialised {

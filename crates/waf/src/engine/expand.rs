@@ -10,20 +10,28 @@ use crate::variable::Variable;
 impl Transaction {
     /// The text that a template gives.
     pub(super) fn expand(&mut self, template: &Template, at: Option<RuleAt>) -> ValueId {
-        if let Some(known) = template.constant.and_then(|number| self.constants.get(number as usize)) {
+        if let Some(known) = template.constant.and_then(|number| self.rules.start.constants.get(number as usize)) {
             return *known;
         }
         if let Some(text) = template.constant() {
             return self.values.intern(text);
         }
-        let text = self.expanded(template, at, <[u8]>::to_vec);
-        self.values.intern(&text)
+        // A macro by itself is what it stands for.
+        if let [Part::Macro(target)] = &*template.parts {
+            return self.first(target, at).unwrap_or_default();
+        }
+        let mut text = std::mem::take(&mut self.composed);
+        text.clear();
+        self.write(template, at, &mut text, |value, text| text.extend_from_slice(value));
+        let expanded = self.values.intern(&text);
+        self.composed = text;
+        expanded
     }
 
     /// The same for a text that is only shown: nobody looks for it among values.
     pub(super) fn compose(&mut self, template: &Template, at: RuleAt) -> ValueId {
-        if let Some(text) = template.constant() {
-            return self.values.intern(text);
+        if template.constant().is_some() {
+            return self.expand(template, Some(at));
         }
         let mut text = std::mem::take(&mut self.composed);
         text.clear();
@@ -49,33 +57,36 @@ impl Transaction {
 
     /// The text of an expression: what macros stand for means nothing but itself there.
     pub(super) fn expand_pattern(&mut self, template: &Template, at: Option<RuleAt>) -> ValueId {
-        let text = self.expanded(template, at, |value| {
-            let mut escaped = Vec::with_capacity(value.len());
+        let mut text = Vec::new();
+        self.write(template, at, &mut text, |value, text| {
             for byte in value {
                 if byte.is_ascii_alphanumeric() || *byte == b'_' {
-                    escaped.push(*byte);
+                    text.push(*byte);
                 } else {
-                    escaped.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+                    text.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
                 }
             }
-            escaped
         });
         self.values.intern(&text)
     }
 
-    fn expanded(&mut self, template: &Template, at: Option<RuleAt>, form: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
-        let mut text = Vec::new();
+    fn write(
+        &mut self,
+        template: &Template,
+        at: Option<RuleAt>,
+        text: &mut Vec<u8>,
+        form: impl Fn(&[u8], &mut Vec<u8>),
+    ) {
         for part in &template.parts {
             match part {
                 Part::Text(plain) => text.extend_from_slice(plain),
                 Part::Macro(target) => {
                     if let Some(value) = self.first(target, at) {
-                        text.extend_from_slice(&form(self.values.bytes(value)));
+                        form(self.values.bytes(value), text);
                     }
                 }
             }
         }
-        text
     }
 
     /// The first value of a target.

@@ -12,6 +12,7 @@ use crate::operator::{Answer, Captures, Operator};
 use crate::prefilter::{Domain, Foreseen, Settled};
 use crate::rules::{Rule, RuleAt, Rules};
 use crate::settings::Engine;
+use crate::slots::{Slot, Slots};
 use crate::values::ValueId;
 use crate::variable::Variable;
 
@@ -80,10 +81,16 @@ impl Transaction {
         let settled = self.settled(phase);
         self.foresee_phase(&rules, phase, settled);
         let steps = &rules.program(phase).steps;
+        let course = rules.index.course(phase);
         let mut next = 0;
         while let Some((place, step)) = self.sieve.next(next).and_then(|place| Some((place, steps.get(place)?))) {
+            if let Some(to) = self.hasten(&rules, phase, place) {
+                next = to;
+                continue;
+            }
             next = place + 1;
             if self.control.removed.contains(step.chain) {
+                self.check_left_out(course, place);
                 continue;
             }
             match self.chain(&rules, step.chain, phase) {
@@ -91,6 +98,7 @@ impl Transaction {
                 Came::Not => {}
                 Came::Interrupted => return self.leave(phase),
             }
+            self.check_chain(course, step.chain, place..next);
             self.matched_vars.clear();
             let allowed = self.control.allowed.is_some() && phase != Phase::Logging;
             if allowed || self.control.engine == Engine::Off {
@@ -112,9 +120,11 @@ impl Transaction {
             Phase::RequestBody => completed == Some(Phase::RequestHead),
             Phase::ResponseHead => completed == Some(Phase::RequestBody),
             Phase::ResponseBody => completed == Some(Phase::ResponseHead),
-            // Its rules are all taken for such that may run.
-            Phase::Logging => true,
+            Phase::Logging => completed == Some(Phase::ResponseBody),
         };
+        self.check_course(is_settled);
+        // The rules of the last phase are all taken for such that may run.
+        let is_settled = is_settled || phase == Phase::Logging;
         if is_settled { Settled::Yes } else { Settled::No }
     }
 
@@ -299,6 +309,8 @@ impl Transaction {
     }
 
     fn keep_captures(&mut self, value: ValueId, captures: &Captures) {
+        let mut slots = (0..).map(Slot).take(Slots::CAPTURES);
+        self.touched |= slots.any(|slot| self.rules.index.is_on_course(slot));
         if let Some(text) = &captures.text {
             let text = self.values.intern(text);
             if let Some(first) = self.variables.first_mut() {
@@ -306,7 +318,7 @@ impl Transaction {
             }
             return;
         }
-        for number in 0..crate::slots::Slots::CAPTURES {
+        for number in 0..Slots::CAPTURES {
             let captured = captures.groups.get(number).map(|group| self.values.intern_part(value, group.clone()));
             if let Some(place) = self.variables.get_mut(number) {
                 *place = captured;
