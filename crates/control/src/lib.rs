@@ -34,6 +34,7 @@ mod rooms;
 mod sessions;
 mod signers;
 mod start_error;
+mod tasks;
 mod telling;
 mod transit;
 mod webhooks;

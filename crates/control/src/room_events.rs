@@ -64,9 +64,9 @@ pub(crate) fn exports(document: &Document, keeping: Option<&Keeping>) -> Result<
 }
 
 /// Brings events to a sink for as long as the node runs, once there are rooms. Where nodes share them, one does.
-pub(crate) async fn run(export: Export, rooms: Arc<Rooms>, node: String) {
+pub(crate) async fn run(export: Arc<Export>, rooms: Arc<Rooms>, node: String) {
     if let Some(log) = rooms.shared_log() {
-        return exports::run_shared(export, log, node).await;
+        return exports::run_shared(&export, log, node).await;
     }
     let log = loop {
         match rooms.opened() {
@@ -75,7 +75,7 @@ pub(crate) async fn run(export: Export, rooms: Arc<Rooms>, node: String) {
         }
     };
     if let Some((journal, folder)) = log {
-        exports::run(export, journal, folder).await;
+        exports::run(&export, journal, folder).await;
     }
 }
 

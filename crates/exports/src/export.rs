@@ -57,6 +57,11 @@ impl Export {
         &self.name
     }
 
+    /// How old what waits for the sink is. Nothing waits where another process of the store brings it.
+    pub fn age(&self) -> Duration {
+        self.lag.age()
+    }
+
     pub(crate) fn sink(&self) -> &Sink {
         &self.sink
     }
@@ -101,11 +106,11 @@ pub(crate) enum NotSent {
 }
 
 /// Brings records to a sink for as long as the node runs. `folder` is the journal's.
-pub async fn run(export: Export, journal: Arc<Journal>, folder: PathBuf) {
+pub async fn run(export: &Export, journal: Arc<Journal>, folder: PathBuf) {
     let (mut progress, mut pauses) = (None, Pauses::default());
     loop {
-        let done = round(&export, &journal, &folder, &mut progress).await;
-        tokio::time::sleep(pauses.after(&export, done)).await;
+        let done = round(export, &journal, &folder, &mut progress).await;
+        tokio::time::sleep(pauses.after(export, done)).await;
     }
 }
 

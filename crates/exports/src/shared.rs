@@ -11,15 +11,15 @@ use tokio::time::{Instant, timeout};
 use crate::export::{Export, LOOK, NotSent, Pauses, consumer_of, most};
 
 /// Brings records to a sink for as long as the node runs, while no other node does. `who` is the node.
-pub async fn run_shared(export: Export, log: Arc<dyn LogReaders>, who: String) {
-    let reader = Reader { export: &export, log: &*log, name: consumer_of(export.name()), who };
+pub async fn run_shared(export: &Export, log: Arc<dyn LogReaders>, who: String) {
+    let reader = Reader { export, log: &*log, name: consumer_of(export.name()), who };
     let (mut pauses, mut waiting) = (Pauses::default(), Waiting::default());
     loop {
         let done = reader.round(&mut waiting).await;
         if done.is_err() {
             waiting.look(&reader).await;
         }
-        tokio::time::sleep(pauses.after(&export, done)).await;
+        tokio::time::sleep(pauses.after(export, done)).await;
     }
 }
 

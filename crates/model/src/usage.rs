@@ -24,6 +24,21 @@ pub struct Usage {
     /// each of them has it.
     #[serde(default)]
     pub events: Named<EventSink>,
+    /// What becomes of a sink of `events` that is away for so long that 6 GiB of the journal, which has 8, wait for it.
+    #[serde(default)]
+    pub on_full: OnFullJournal,
+}
+
+/// What becomes of a sink of events that is away for long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFullJournal {
+    /// Everything waits for it, and once the journal is full requests are refused (503, `no-room-to-count`): none is served that
+    /// is not billed.
+    #[default]
+    Refuse,
+    /// It never gets the oldest events, of which the log tells and which are counted. The gateway's own totals have them.
+    DropOldest,
 }
 
 /// A place that events go to.

@@ -163,7 +163,8 @@ impl Book {
             | Kind::Job
             | Kind::Run
             | Kind::Collection
-            | Kind::KeyMark => None,
+            | Kind::KeyMark
+            | Kind::Record => None,
             Kind::Product => {
                 self.note_product(read(&row)?);
                 None
@@ -257,7 +258,8 @@ impl Book {
             | Kind::Job
             | Kind::Run
             | Kind::Collection
-            | Kind::KeyMark => {}
+            | Kind::KeyMark
+            | Kind::Record => {}
             Kind::App => {
                 if let Some(app) = id.path().parse().ok().and_then(|id: AppId| self.apps.remove(&id)) {
                     // A request may hold one of its keys still.

@@ -23,6 +23,7 @@ mod memory_usage;
 mod name;
 mod nodes;
 mod people;
+mod record;
 mod registry;
 mod shared_log;
 mod statement;
@@ -58,8 +59,9 @@ pub use self::memory_usage::InMemoryTotals;
 pub use self::name::{
     AppName, BadName, CompanyName, ContractName, DeveloperName, JobName, KeyId, ProductName, TokenName, WebhookName,
 };
-pub use self::nodes::{Alone, Nodes, SILENCE};
+pub use self::nodes::{Alone, Heard, Nodes, SILENCE, Straggler};
 pub use self::people::{Contract, ContractId, Developer, DeveloperId};
+pub use self::record::{KeptRecord, KeptRecordId};
 pub use self::registry::{
     Change, Changed, Commit, Listing, Mode, Noted, Registry, Revision, Row, Stored, Write, chained, hex,
 };
