@@ -1,5 +1,8 @@
 //! What rules are told of multipart bodies that programs read differently.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fmt::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,7 +18,7 @@ const FLAGS: &str = "
 fn flags(content_type: &str, body: &str) -> Vec<&'static str> {
     let mut content = "SecUploadFileLimit 1\n".to_owned();
     for (id, flag) in (1..).zip(FLAGS.split_whitespace()) {
-        content += &format!("SecRule MULTIPART_{flag} \"@eq 1\" \"id:{id},phase:2,pass,t:none\"\n");
+        writeln!(content, "SecRule MULTIPART_{flag} \"@eq 1\" \"id:{id},phase:2,pass,t:none\"").unwrap();
     }
     let rules = Rules::parse("a.conf", content.as_bytes(), Compatibility::Strict).unwrap();
     let mut transaction = Transaction::new(Arc::new(rules), Environment::default());

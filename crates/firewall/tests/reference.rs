@@ -1,6 +1,8 @@
 //! Everything that the reference manuals of ModSecurity 2.9 and 3 know can be written: it works, has no effect and a note that
 //! says why, or is refused with a reason. Nothing of it is unknown, and nothing else is known.
 
+#![expect(clippy::panic, reason = "a test may panic")]
+
 use waf::{Compatibility, Rules};
 
 const DIRECTIVES: &[&str] = &[

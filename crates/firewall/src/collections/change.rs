@@ -58,7 +58,7 @@ pub(super) fn joined(mut before: Changes, after: Changes, now: UnixMicros) -> Ch
 /// Changes values.
 pub(super) fn apply(values: &mut BTreeMap<String, Remembered>, changes: &Changes, now: UnixMicros) {
     for (name, change) in changes {
-        if let Some(value) = change.of(values.remove(name), now) {
+        if let Some(value) = change.applied_to(values.remove(name), now) {
             values.insert(name.clone(), value);
         }
     }
@@ -67,7 +67,7 @@ pub(super) fn apply(values: &mut BTreeMap<String, Remembered>, changes: &Changes
 /// Changes values as a rule did.
 pub(super) fn apply_one(values: &mut BTreeMap<String, Remembered>, difference: &Difference, now: UnixMicros) {
     let (name, change) = of(difference);
-    if let Some(value) = change.of(values.remove(&name), now) {
+    if let Some(value) = change.applied_to(values.remove(&name), now) {
         values.insert(name, value);
     }
 }
@@ -110,7 +110,7 @@ impl Change {
     }
 
     /// What becomes of a value.
-    fn of(&self, old: Option<Remembered>, now: UnixMicros) -> Option<Remembered> {
+    fn applied_to(&self, old: Option<Remembered>, now: UnixMicros) -> Option<Remembered> {
         let value = match &self.begins {
             Begins::AsItWas => old.filter(|old| old.expires.is_none_or(|expires| expires > now)),
             Begins::Gone => None,

@@ -1,5 +1,6 @@
 //! What a node tells the store of its collections, and what it learns from others by it.
 
+use std::collections::BTreeMap;
 use std::mem::take;
 use std::slice;
 
@@ -179,7 +180,7 @@ async fn write(
         // One whose time is over begins anew.
         let alive = stored.filter(|stored| stored.ends > now);
         let mut collection =
-            alive.unwrap_or_else(|| Collection { id: id.clone(), values: Default::default(), ends: *ends });
+            alive.unwrap_or_else(|| Collection { id: id.clone(), values: BTreeMap::new(), ends: *ends });
         collection.ends = collection.ends.max(*ends);
         apply(&mut collection.values, changes, now);
         collection.values.retain(|_, value| value.expires.is_none_or(|expires| expires > now));
