@@ -21,10 +21,12 @@ SecRule REQUEST_HEADERS:Content-Type "^application/(?:[a-z0-9.-]+[+])?json" "id:
 const MOST: usize = 4000;
 
 /// The ways in which a text is sent.
-const WAYS: &[(&str, fn(&str) -> ftw::Head)] = &[("query", query), ("form", form), ("JSON", json), ("multipart", multipart)];
+const WAYS: &[(&str, fn(&str) -> ftw::Head)] =
+    &[("query", query), ("form", form), ("JSON", json), ("multipart", multipart)];
 
 pub fn measure(folder: &Path, places: &[PathBuf]) -> Result<()> {
-    let sources = [Source::Text { name: "before.conf", content: BEFORE }, Source::Text { name: "own.conf", content: OWN }];
+    let sources =
+        [Source::Text { name: "before.conf", content: BEFORE }, Source::Text { name: "own.conf", content: OWN }];
     let rules = match Rules::read(&sources, Compatibility::Strict) {
         Ok(rules) => Arc::new(rules),
         Err(findings) => bail!("{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
@@ -77,7 +79,8 @@ fn matched(rules: &Arc<Rules>, head: &ftw::Head) -> Result<Vec<(u64, String)>> {
         let value: Vec<u8> = matched.value().iter().copied().take(300).collect();
         let name = matched.name().unwrap_or_default().escape_ascii();
         let message = matched.data().unwrap_or_default().iter().copied().take(60).collect::<Vec<_>>();
-        let what = format!("{}:{name} {} [{}]", matched.variable().name(), value.escape_ascii(), message.escape_ascii());
+        let what =
+            format!("{}:{name} {} [{}]", matched.variable().name(), value.escape_ascii(), message.escape_ascii());
         Some((matched.rule()?.id()?, what))
     });
     Ok(told.collect())

@@ -47,7 +47,8 @@ async fn gateway(enabled: &str) -> (Gateway, Stub) {
 }
 
 async fn status(gateway: &Gateway, target: &str) -> u16 {
-    let headers = [("user-agent", "Mozilla/5.0 (X11; Linux x86_64)"), ("accept", "text/html"), ("host", "shop.example")];
+    let headers =
+        [("user-agent", "Mozilla/5.0 (X11; Linux x86_64)"), ("accept", "text/html"), ("host", "shop.example")];
     gateway.get_with(target, &headers).await.status
 }
 

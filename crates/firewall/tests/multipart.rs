@@ -49,7 +49,10 @@ fn each_peculiarity_of_a_multipart_body_is_a_flag_for_rules_and_nearly_all_are_s
         (whole(&part("\r\nX: y\r\n\x0Bz", "1")), "CRLF_LINE HEADER_FOLDING INVALID_HEADER_FOLDING STRICT_ERROR"),
         (whole(&part("", "--Bx\r\n1")), "CRLF_LINE INVALID_PART STRICT_ERROR"),
         (whole(&part("", "1\r\n--b\r\n2")), "CRLF_LINE UNMATCHED_BOUNDARY"),
-        (whole("--B\r\nContent-Disposition: form-data; name='a'\r\n\r\n1\r\n"), "CRLF_LINE INVALID_QUOTING STRICT_ERROR"),
+        (
+            whole("--B\r\nContent-Disposition: form-data; name='a'\r\n\r\n1\r\n"),
+            "CRLF_LINE INVALID_QUOTING STRICT_ERROR",
+        ),
         (whole(&format!("{file}{}", file.replace("\"a\"", "\"b\""))), "CRLF_LINE FILE_LIMIT_EXCEEDED STRICT_ERROR"),
     ] {
         let found = flags("multipart/form-data; boundary=B", &body);

@@ -1,4 +1,4 @@
-//! Everything that the reference manuals of ModSecurity 2.9 and 3 know can be written: it works, has no effect and a note that
+//! Everything that the reference manuals of `ModSecurity` 2.9 and 3 know can be written: it works, has no effect and a note that
 //! says why, or is refused with a reason. Nothing of it is unknown, and nothing else is known.
 
 #![expect(clippy::panic, reason = "a test may panic")]
@@ -198,12 +198,15 @@ fn all() -> impl Iterator<Item = (&'static str, String)> {
     let directives = DIRECTIVES.iter().map(|known| (*known, (*known).to_owned()));
     let operators =
         OPERATORS.iter().map(|known| (*known, format!("SecRule ARGS \"@{known}\" \"id:1,phase:2,pass,t:none\"")));
-    let variables = VARIABLES.split_whitespace().map(|known| (known, format!("SecRule {known} \"@rx a\" \"id:1,phase:5,pass,t:none\"")));
-    let transformations =
-        TRANSFORMATIONS.split_whitespace().map(|known| (known, format!("SecRule ARGS \"@rx a\" \"id:1,phase:2,pass,t:{known}\"")));
-    let actions = ACTIONS
+    let variables = VARIABLES
         .split_whitespace()
-        .map(|known| (known, format!("SecRule ARGS \"@rx a\" \"id:1,phase:2,{known}\"\nSecAction \"id:2,pass\"\nSecMarker END")));
+        .map(|known| (known, format!("SecRule {known} \"@rx a\" \"id:1,phase:5,pass,t:none\"")));
+    let transformations = TRANSFORMATIONS
+        .split_whitespace()
+        .map(|known| (known, format!("SecRule ARGS \"@rx a\" \"id:1,phase:2,pass,t:{known}\"")));
+    let actions = ACTIONS.split_whitespace().map(|known| {
+        (known, format!("SecRule ARGS \"@rx a\" \"id:1,phase:2,{known}\"\nSecAction \"id:2,pass\"\nSecMarker END"))
+    });
     directives.chain(operators).chain(variables).chain(transformations).chain(actions)
 }
 
@@ -241,12 +244,24 @@ fn what_no_manual_knows_is_a_finding_with_its_place_and_what_to_do() {
         ("SecRule ARGS \"@frob a\" \"id:1\"", "a.conf:1:15: there is no operator @frob: see the list in the reference"),
         ("SecRule FROBS a \"id:1\"", "a.conf:1:9: there is no variable FROBS: see the list in the reference"),
         ("SecRule ARGS a \"id:1,frob\"", "a.conf:1:22: there is no action frob: see the list in the reference"),
-        ("SecRule ARGS a \"id:1,t:frob\"", "a.conf:1:24: there is no transformation frob: see the list in the reference"),
+        (
+            "SecRule ARGS a \"id:1,t:frob\"",
+            "a.conf:1:24: there is no transformation frob: see the list in the reference",
+        ),
         ("SecRule ARGS a \"id:1,ctl:frob=1\"", "a.conf:1:26: there is no ctl `frob`: see the list in the reference"),
-        ("SecRule ARGS a \"id:1,msg:'%{FROBS.a}'\"", "a.conf:1:29: there is no variable FROBS: see the list in the reference"),
-        ("SecRule ARGS a \"id:1,setvar:frob.a=1\"", "a.conf:1:29: `frob` cannot be set: write tx, ip, session, user, resource or global"),
+        (
+            "SecRule ARGS a \"id:1,msg:'%{FROBS.a}'\"",
+            "a.conf:1:29: there is no variable FROBS: see the list in the reference",
+        ),
+        (
+            "SecRule ARGS a \"id:1,setvar:frob.a=1\"",
+            "a.conf:1:29: `frob` cannot be set: write tx, ip, session, user, resource or global",
+        ),
         ("SecRule ARGS a \"id:1,initcol:frob=1\"", "a.conf:1:30: must be ip, global, resource, session or user"),
-        ("SecAuditLogParts AXZ", "a.conf:1:19: there is no such part of an audit log: write letters from A to K, and Z"),
+        (
+            "SecAuditLogParts AXZ",
+            "a.conf:1:19: there is no such part of an audit log: write letters from A to K, and Z",
+        ),
     ] {
         let found = Rules::parse("a.conf", rules.as_bytes(), Compatibility::Strict).map(|_| ()).unwrap_err();
         assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [finding], "{rules}");

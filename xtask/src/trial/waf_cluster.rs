@@ -91,8 +91,14 @@ fn blocked(place: &Place, section: &mut Section) -> Result<()> {
         sleep(Duration::from_millis(137));
     }
     let most = quantile(times.clone(), 100);
-    let measured = format!("{} median, {} at the longest of {BLOCKED}", milliseconds(quantile(times, 50)), milliseconds(most));
-    section.row("from a count at one node to the refusal at the other", "≤ 2 s", measured, most <= Duration::from_secs(2));
+    let measured =
+        format!("{} median, {} at the longest of {BLOCKED}", milliseconds(quantile(times, 50)), milliseconds(most));
+    section.row(
+        "from a count at one node to the refusal at the other",
+        "≤ 2 s",
+        measured,
+        most <= Duration::from_secs(2),
+    );
     Ok(())
 }
 
@@ -118,7 +124,12 @@ fn kills(place: &mut Place, section: &mut Section) -> Result<()> {
         }
     }
     let measured = format!("{lost} of {COUNTED} lost, and {lost_late} that were counted within the last 2 s");
-    section.row("clients that were counted before kill -9 of both nodes", "0 lost but of the last 2 s", measured, lost == 0);
+    section.row(
+        "clients that were counted before kill -9 of both nodes",
+        "0 lost but of the last 2 s",
+        measured,
+        lost == 0,
+    );
     Ok(())
 }
 
@@ -140,7 +151,8 @@ fn away(place: &mut Place, section: &mut Section) -> Result<()> {
     }
     let alone: Vec<u16> =
         clients.iter_mut().map(|client| client.ask(&get("/on/block-100", "away"))).collect::<Result<_>>()?;
-    let measured = format!("{failed} of {asked} failed; p99 {}; alone, nodes answer {alone:?}", milliseconds(quantile(times, 99)));
+    let measured =
+        format!("{failed} of {asked} failed; p99 {}; alone, nodes answer {alone:?}", milliseconds(quantile(times, 99)));
     let what = format!("requests while the database is stopped for {AWAY:?}");
     section.row(what, "0 fail, each node counts by itself", measured, failed == 0 && alone == [200, 200]);
 
@@ -148,7 +160,9 @@ fn away(place: &mut Place, section: &mut Section) -> Result<()> {
     let began = clock();
     let mut found = Vec::new();
     while clock() - began < Duration::from_secs(30) {
-        let ask = |client: &mut Client| Ok([client.ask(&get("/on/block-100", "away"))?, client.ask(&get("/on/block-101", "away"))?]);
+        let ask = |client: &mut Client| {
+            Ok([client.ask(&get("/on/block-100", "away"))?, client.ask(&get("/on/block-101", "away"))?])
+        };
         found = clients.iter_mut().map(ask).collect::<Result<Vec<_>>>()?;
         if found.iter().all(|statuses| *statuses == [429, 200]) {
             break;
@@ -186,14 +200,21 @@ fn crowd(place: &Place, section: &mut Section) -> Result<()> {
         (clock() - counted).as_secs_f64(),
         (counted - began).as_secs_f64()
     );
-    section.row(format!("{CROWD} clients counted at one node are known at the other"), "all", measured, unknown.is_empty());
+    section.row(
+        format!("{CROWD} clients counted at one node are known at the other"),
+        "all",
+        measured,
+        unknown.is_empty(),
+    );
     Ok(())
 }
 
 /// Processor time of a node for a request.
 fn cost(place: &Place, section: &mut Section) -> Result<()> {
     let mut measured = Vec::new();
-    for (what, path) in [("no collection", "/off/count"), ("the same client", "/on/count"), ("another client each", "/on/count")] {
+    for (what, path) in
+        [("no collection", "/off/count"), ("the same client", "/on/count"), ("another client each", "/on/count")]
+    {
         let mut client = place.client(0)?;
         let server = place.nodes.first().context("there is a node")?;
         // What others left to be brought is not theirs.
@@ -208,7 +229,12 @@ fn cost(place: &Place, section: &mut Section) -> Result<()> {
         let spent = server.cpu().saturating_sub(before);
         measured.push(format!("{what}: {:.0} µs", spent.as_secs_f64() * 1e6 / f64::from(u32::try_from(ASKED)?)));
     }
-    section.row("processor time of a node for a request, sharing included", "measured, no bar", measured.join("; "), true);
+    section.row(
+        "processor time of a node for a request, sharing included",
+        "measured, no bar",
+        measured.join("; "),
+        true,
+    );
     Ok(())
 }
 

@@ -97,6 +97,9 @@ fn trailer(record: &Record, to: &mut Vec<u8>) {
     if record.more > 0 {
         line(to, &format!("Message: {} further matches are not told.", record.more));
     }
+    if stopped.is_none() && record.reached == Reached::BlockedRequest {
+        line(to, "Message: Access denied with code 413 (phase 2). The body is larger than can be inspected.");
+    }
     let phase = match record.reached {
         Reached::Detected => None,
         // A body that is too long is refused without a rule.
@@ -108,7 +111,8 @@ fn trailer(record: &Record, to: &mut Vec<u8>) {
     }
     line(to, &format!("Producer: Vestibule/{}", env!("CARGO_PKG_VERSION")));
     let mode = if record.mode == Mode::Block { "ENABLED" } else { "DETECTION_ONLY" };
-    line(to, &format!("Engine-Mode: \"{mode}\""));
+    // Memory takes all that is written.
+    writeln!(to, "Engine-Mode: \"{mode}\"").ok();
 }
 
 /// A line for a match. Readers take what stands before the full stop and the first field for its text.

@@ -176,7 +176,9 @@ mod tests {
             let (first, rest) = differences.split_at(cut.min(differences.len()));
             let noted = |differences: &[Difference]| {
                 let mut waiting = Changes::new();
-                differences.iter().for_each(|difference| note(&mut waiting, difference, NOW));
+                for difference in differences {
+                    note(&mut waiting, difference, NOW);
+                }
                 waiting
             };
             let mut together = remembered(&value, expires);

@@ -168,11 +168,7 @@ impl Collections {
 }
 
 /// Writes what changed into collections of the store. None, if another node changed one of them at the same time.
-async fn write(
-    registry: &dyn Registry,
-    told: &[Told],
-    now: UnixMicros,
-) -> Result<Option<Vec<Collection>>, StoreError> {
+async fn write(registry: &dyn Registry, told: &[Told], now: UnixMicros) -> Result<Option<Vec<Collection>>, StoreError> {
     let (mut writes, mut collections) = (Vec::new(), Vec::new());
     for Told { id, changes, ends } in told {
         let found = registry.find(&EntityId::from(id)).await?;
