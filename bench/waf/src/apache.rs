@@ -208,7 +208,7 @@ impl Apache {
             let Some((_, rest)) = line.split_once("[client 127.0.0.1:") else { continue };
             let Some((port, said)) = rest.split_once("] ") else { continue };
             // Numbers and values of one request hide that many were refused for one reason.
-            let said = said.split([':', '"', '[']).take(3).collect::<Vec<_>>().join(":");
+            let said = said.trim_start_matches(CLIENT).split([':', '"', '[', '(']).take(3).collect::<Vec<_>>().join(":");
             let cause = log.causes.entry(port.parse()?).or_default();
             if !cause.contains(said.trim()) {
                 cause.push_str(&format!("{}; ", said.trim()));
@@ -267,6 +267,9 @@ fn serve(mut stream: TcpStream) -> Result<()> {
         }
     }
 }
+
+/// What the error log says twice.
+const CLIENT: &str = "[client 127.0.0.1] ";
 
 const CONFIGURATION: &str = r#"
 ServerName localhost

@@ -241,7 +241,7 @@ fn what_no_manual_knows_is_a_finding_with_its_place_and_what_to_do() {
     for (rules, finding) in [
         ("SecRulle ARGS a \"id:1\"", "a.conf:1:1: there is no directive SecRulle: is it SecRule?"),
         ("SecFrobnicate On", "a.conf:1:1: there is no directive SecFrobnicate: see the list in the reference"),
-        ("SecRule ARGS \"@frob a\" \"id:1\"", "a.conf:1:15: there is no operator @frob: see the list in the reference"),
+        ("SecRule ARGS \"@frob a\" \"id:1\"", "a.conf:1:16: there is no operator @frob: see the list in the reference"),
         ("SecRule FROBS a \"id:1\"", "a.conf:1:9: there is no variable FROBS: see the list in the reference"),
         ("SecRule ARGS a \"id:1,frob\"", "a.conf:1:22: there is no action frob: see the list in the reference"),
         (

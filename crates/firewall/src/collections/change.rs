@@ -10,9 +10,11 @@ use waf::Difference;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
     begins: Begins,
+    /// When that is gone, if it was there.
+    renewed: Option<UnixMicros>,
     /// What was added then.
     added: Option<Sum>,
-    /// When it is gone.
+    /// When the sum is gone.
     expires: Option<UnixMicros>,
 }
 
@@ -83,7 +85,7 @@ fn of(difference: &Difference) -> (String, Change) {
         }
         Difference::Expires { name, at } => {
             let at = UnixMicros(at.saturating_mul(1_000_000));
-            (name, Change { expires: Some(at), ..Change::default() })
+            (name, Change { renewed: Some(at), ..Change::default() })
         }
     };
     (text(name), change)
@@ -92,20 +94,19 @@ fn of(difference: &Difference) -> (String, Change) {
 impl Change {
     /// This one, and then another.
     fn then(self, next: Self, now: UnixMicros) -> Self {
-        let is_over = self.expires.is_some_and(|at| at <= now);
-        let before = match next.begins {
+        let is_over = self.expires.or(self.renewed).is_some_and(|at| at <= now);
+        match next.begins {
+            Begins::Gone | Begins::With(_) => next,
             // What is over does not go on.
-            Begins::AsItWas if is_over => Self { begins: Begins::Gone, ..Self::default() },
-            Begins::AsItWas => self,
-            begins @ (Begins::Gone | Begins::With(_)) => Self { begins, ..Self::default() },
-        };
-        Self {
-            begins: before.begins,
-            added: match (before.added, next.added) {
-                (Some(sum), Some(more)) => Some(sum.then(more)),
-                (sum, more) => sum.or(more),
+            Begins::AsItWas if is_over => Self { begins: Begins::Gone, ..next },
+            Begins::AsItWas => match (self.added, next.added) {
+                (None, _) => Self { begins: self.begins, renewed: next.renewed.or(self.renewed), ..next },
+                (Some(sum), more) => Self {
+                    added: Some(more.map_or(sum, |more| sum.then(more))),
+                    expires: next.expires.or(next.renewed).or(self.expires),
+                    ..self
+                },
             },
-            expires: next.expires.or(before.expires),
         }
     }
 
@@ -116,15 +117,11 @@ impl Change {
             Begins::Gone => None,
             Begins::With(value) => Some(Remembered { value: value.clone(), expires: None, changed: now }),
         };
-        let value = match self.added {
-            None => value,
-            Some(sum) => {
-                let number = value.as_ref().and_then(|value| value.value.parse().ok()).unwrap_or(0);
-                let expires = value.and_then(|value| value.expires);
-                Some(Remembered { value: sum.with(number).to_string(), expires, changed: now })
-            }
-        };
-        value.map(|value| Remembered { expires: self.expires.or(value.expires), ..value })
+        let value = value.map(|value| Remembered { expires: self.renewed.or(value.expires), ..value });
+        let Some(sum) = self.added else { return value };
+        let number = value.as_ref().and_then(|value| value.value.parse().ok()).unwrap_or(0);
+        let expires = self.expires.or(value.and_then(|value| value.expires));
+        Some(Remembered { value: sum.with(number).to_string(), expires, changed: now })
     }
 }
 
