@@ -61,8 +61,9 @@ fn report(rules: &Arc<Rules>, asked: &[(Sent, Answer)], log: &Log) -> Result<()>
             continue;
         };
         compared += 1;
-        let none = BTreeMap::new();
-        let theirs = log.rules.get(id).unwrap_or(&none);
+        let mut theirs = log.rules.get(id).cloned().unwrap_or_default();
+        theirs.extend(log.cut.get(&answer.port).cloned().unwrap_or_default());
+        let theirs = &theirs;
         let judged = judge_head(Transaction::new(Arc::clone(rules), environment()), head)?;
         let ours: BTreeMap<u64, String> = judged
             .matches()
@@ -114,6 +115,8 @@ impl Answer {
 struct Log {
     /// Rules and what they matched, by the id of the request.
     rules: HashMap<String, BTreeMap<u64, String>>,
+    /// Those of lines that Apache cut before they said the id, by the port of the client.
+    cut: HashMap<u16, BTreeMap<u64, String>>,
     /// What else was said, by the port of the client.
     causes: HashMap<u16, String>,
 }
@@ -207,8 +210,13 @@ impl Apache {
             }
             let Some((_, rest)) = line.split_once("[client 127.0.0.1:") else { continue };
             let Some((port, said)) = rest.split_once("] ") else { continue };
+            if let Some(id) = field(line, "id").filter(|_| line.contains("ModSecurity: ")) {
+                log.cut.entry(port.parse()?).or_default().insert(id.parse()?, line.to_owned());
+                continue;
+            }
             // Numbers and values of one request hide that many were refused for one reason.
-            let said = said.trim_start_matches(CLIENT).split([':', '"', '[', '(']).take(3).collect::<Vec<_>>().join(":");
+            let said =
+                said.trim_start_matches(CLIENT).split([':', '"', '[', '(']).take(3).collect::<Vec<_>>().join(":");
             let cause = log.causes.entry(port.parse()?).or_default();
             if !cause.contains(said.trim()) {
                 cause.push_str(&format!("{}; ", said.trim()));
