@@ -59,7 +59,7 @@ async fn the_audit_log_has_sections_where_they_are_wanted_and_no_secrets() {
         "-B--",
         "-H--",
         "authorization: ***",
-        "Message: Access denied with code 403 (phase 2). Operator @detectXSS matched \"<script>\" at ARGS:q. [file ",
+        "Message: Access denied with code 403 (phase 2). Operator @detectXSS matched \"***\" at ARGS:q. [file ",
         "[id \"77140\"]",
         "Action: Intercepted (phase 2)",
         "Engine-Mode: \"ENABLED\"",

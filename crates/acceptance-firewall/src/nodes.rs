@@ -1,11 +1,11 @@
 //! What rules remember where several nodes share a database.
 
-use servers::{Database, Postgres};
+use servers::{Database, Postgres, Redis};
 use testkit::{Gateway, Stub, until};
 
 /// Asked for `/ip`, `/session` or `/global`, rules count in that collection for some seconds; more than three are refused.
 const DOCUMENT: &str = r#"
-store: {postgres: "POSTGRES", folder: ./data}
+store: {postgres: "POSTGRES", redis: "REDIS", folder: ./data}
 encryption: {master_keys: ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="]}
 upstreams: {backend: {targets: ["http://BACKEND"]}}
 apis:
@@ -26,16 +26,17 @@ struct Nodes {
     nodes: Vec<Gateway>,
     backend: Stub,
     document: String,
-    // Last, so that nodes stop before it.
+    // Last, so that nodes stop before them.
     database: Database,
+    _redis: Redis,
 }
 
 impl Nodes {
     /// Two nodes whose rules remember for so long.
     async fn remembering(seconds: u32, postgres: Postgres) -> Self {
-        let (backend, database) = (Stub::saying("hello").await, postgres.database());
-        let document = DOCUMENT.replace("POSTGRES", &database.address()).replace("SECONDS", &seconds.to_string());
-        let mut nodes = Self { nodes: Vec::new(), backend, document, database };
+        let (backend, database, redis) = (Stub::saying("hello").await, postgres.database(), Redis::start());
+        let document = DOCUMENT.replace("POSTGRES", &database.address()).replace("REDIS", &redis.address()).replace("SECONDS", &seconds.to_string());
+        let mut nodes = Self { nodes: Vec::new(), backend, document, database, _redis: redis };
         nodes.add().await;
         nodes.add().await;
         nodes

@@ -6,7 +6,7 @@ use super::scene::{GATEWAY_CORE, OTHERS_CORE, build, clock, folder, milliseconds
 use super::waf::Client;
 use crate::bench::process::{Server, free_ports, pinned};
 use anyhow::{Context, Result, bail};
-use servers::{Database, Postgres};
+use servers::{Database, Postgres, Redis};
 use std::fs;
 use std::path::PathBuf;
 use std::thread::sleep;
@@ -51,6 +51,7 @@ struct Place {
     ports: [u16; NODES],
     folder: PathBuf,
     database: Database,
+    redis: Redis,
     _backend: Server,
 }
 
@@ -250,8 +251,8 @@ impl Place {
         command.arg(format!("127.0.0.1:{backend}"));
         let mut server = Server::start(command, &folder.join("backend.log"))?;
         server.wait_until_open(backend)?;
-        let database = Postgres::start().database();
-        let mut place = Self { nodes: Vec::new(), ports: free_ports()?, folder, database, _backend: server };
+        let (database, redis) = (Postgres::start().database(), Redis::start());
+        let mut place = Self { nodes: Vec::new(), ports: free_ports()?, folder, database, redis, _backend: server };
         for node in 0..NODES {
             fs::write(place.file(node), place.document(node, backend)?)?;
             let server = place.serve(node)?;
@@ -291,7 +292,7 @@ impl Place {
     }
 
     fn document(&self, node: usize, backend: u16) -> Result<String> {
-        let (port, postgres) = (self.port(node)?, self.database.address());
+        let (port, postgres, redis) = (self.port(node)?, self.database.address(), self.redis.address());
         let api = |name: &str, directives: &str| {
             format!(
                 "  {name}:\n    match: {{path: /{name}}}\n    upstream: backend\n    policies:\n      - waf:\n          \
@@ -299,7 +300,7 @@ impl Place {
             )
         };
         Ok(format!(
-            "version: 1\nworkers: 1\nlisteners: {{public: {{bind: \"127.0.0.1:{port}\"}}}}\nstore: {{postgres: \"{postgres}\", \
+            "version: 1\nworkers: 1\nlisteners: {{public: {{bind: \"127.0.0.1:{port}\"}}}}\nstore: {{postgres: \"{postgres}\", redis: \"{redis}\", \
              folder: ./data-{node}}}\nencryption: {{master_keys: [\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"]}}\nupstreams: \
              {{backend: {{targets: [\"http://127.0.0.1:{backend}\"]}}}}\napis:\n{}{}",
             api("on", DIRECTIVES),
