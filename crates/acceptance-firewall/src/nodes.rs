@@ -35,7 +35,10 @@ impl Nodes {
     /// Two nodes whose rules remember for so long.
     async fn remembering(seconds: u32, postgres: Postgres) -> Self {
         let (backend, database, redis) = (Stub::saying("hello").await, postgres.database(), Redis::start());
-        let document = DOCUMENT.replace("POSTGRES", &database.address()).replace("REDIS", &redis.address()).replace("SECONDS", &seconds.to_string());
+        let document = DOCUMENT
+            .replace("POSTGRES", &database.address())
+            .replace("REDIS", &redis.address())
+            .replace("SECONDS", &seconds.to_string());
         let mut nodes = Self { nodes: Vec::new(), backend, document, database, _redis: redis };
         nodes.add().await;
         nodes.add().await;
