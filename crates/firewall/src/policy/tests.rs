@@ -124,7 +124,7 @@ fn texts_that_people_write_pass_the_rules_that_come_with_the_gateway() {
         "Don't use 'like' like that; drop me a line, and it's done.",
         "Name: O'Brien\nLocation: Berlin\nContent-Type: text/plain",
         "See ![the 'picture'](../../images/a.png) and [that](../../b.md).",
-        "Wait a bit: `time.sleep(5)`, or sleep(8) hours.",
+        "Wait a bit with `time.sleep(5)`; sleep(8) hours.",
         "Run it:\n\ncurl -O https://files.example/a.tar.gz && ls -l /tmp; echo `id`",
         "let app = Router::new().route(\"/\", handler); // it's the router's",
         "if (a === 'b' && c > 1 || d == \"e\") { return '--'; }",
