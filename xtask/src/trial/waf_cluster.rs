@@ -82,12 +82,12 @@ fn blocked(place: &Place, section: &mut Section) -> Result<()> {
         one.ask(&get("/on/count", &name))?;
         let began = clock();
         while two.ask(&get("/on/block-1", &name))? != 429 {
-            if clock() - began > Duration::from_secs(30) {
+            if clock().saturating_sub(began) > Duration::from_secs(30) {
                 bail!("{name} is never blocked at the other node");
             }
             sleep(Duration::from_millis(5));
         }
-        times.push(clock() - began);
+        times.pushclock().saturating_sub(began);
         // Not in step with what nodes do each second.
         sleep(Duration::from_millis(137));
     }
@@ -120,7 +120,7 @@ fn kills(place: &mut Place, section: &mut Section) -> Result<()> {
     let mut client = place.client(1)?;
     for (number, told) in told.iter().enumerate() {
         if client.ask(&get("/on/block-1", &format!("killed-{number}")))? != 429 {
-            let is_late = killed - *told < Duration::from_secs(2);
+            let is_late = killed.saturating_sub(*told) < Duration::from_secs(2);
             (lost, lost_late) = (lost + usize::from(!is_late), lost_late + usize::from(is_late));
         }
     }
@@ -139,13 +139,13 @@ fn away(place: &mut Place, section: &mut Section) -> Result<()> {
     let mut clients = [place.client(0)?, place.client(1)?];
     place.database.server().stop();
     let (began, mut asked, mut failed, mut times) = (clock(), 0, 0, Vec::new());
-    while clock() - began < AWAY {
+    while clock().saturating_sub(began) < AWAY {
         for client in &mut clients {
             // Fifty times at each node, and ordinary requests.
             let path = if asked < 100 { "/on/count" } else { "/on/other" };
             let sent = clock();
             failed += usize::from(client.ask(&get(path, "away"))? != 200);
-            times.push(clock() - sent);
+            times.pushclock().saturating_sub(sent);
             asked += 1;
         }
         sleep(EVERY);
@@ -160,7 +160,7 @@ fn away(place: &mut Place, section: &mut Section) -> Result<()> {
     place.database.server().start_again();
     let began = clock();
     let mut found = Vec::new();
-    while clock() - began < Duration::from_secs(30) {
+    while clock().saturating_sub(began) < Duration::from_secs(30) {
         let ask = |client: &mut Client| {
             Ok([client.ask(&get("/on/block-100", "away"))?, client.ask(&get("/on/block-101", "away"))?])
         };
@@ -170,7 +170,7 @@ fn away(place: &mut Place, section: &mut Section) -> Result<()> {
         }
         sleep(Duration::from_millis(20));
     }
-    let took = clock() - began;
+    let took = clock().saturating_sub(began);
     let is_whole = found.iter().all(|statuses| *statuses == [429, 200]);
     let measured = format!("after {:.1} s: {found:?} for `at least 100` and `at least 101`", took.as_secs_f64());
     section.row("50 counted at each node meanwhile, when it is back", "100 at both", measured, is_whole);
@@ -186,7 +186,7 @@ fn crowd(place: &Place, section: &mut Section) -> Result<()> {
     }
     let counted = clock();
     let mut unknown: Vec<usize> = (0..CROWD).collect();
-    while !unknown.is_empty() && clock() - counted < Duration::from_mins(1) {
+    while !unknown.is_empty() && clock().saturating_sub(counted) < Duration::from_mins(1) {
         let mut still = Vec::new();
         for number in unknown {
             if two.ask(&get("/on/block-1", &format!("crowd-{number}")))? != 429 {
@@ -198,8 +198,8 @@ fn crowd(place: &Place, section: &mut Section) -> Result<()> {
     let measured = format!(
         "{} not known; {:.1} s after the last of them, who came within {:.1} s",
         unknown.len(),
-        (clock() - counted).as_secs_f64(),
-        (counted - began).as_secs_f64()
+        clock().saturating_sub(counted).as_secs_f64(),
+        counted.saturating_sub(began).as_secs_f64()
     );
     section.row(
         format!("{CROWD} clients counted at one node are known at the other"),
