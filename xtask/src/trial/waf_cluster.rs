@@ -87,7 +87,7 @@ fn blocked(place: &Place, section: &mut Section) -> Result<()> {
             }
             sleep(Duration::from_millis(5));
         }
-        times.pushclock().saturating_sub(began);
+        times.push(clock().saturating_sub(began));
         // Not in step with what nodes do each second.
         sleep(Duration::from_millis(137));
     }
@@ -145,7 +145,7 @@ fn away(place: &mut Place, section: &mut Section) -> Result<()> {
             let path = if asked < 100 { "/on/count" } else { "/on/other" };
             let sent = clock();
             failed += usize::from(client.ask(&get(path, "away"))? != 200);
-            times.pushclock().saturating_sub(sent);
+            times.push(clock().saturating_sub(sent));
             asked += 1;
         }
         sleep(EVERY);
