@@ -1,13 +1,16 @@
 //! What the firewall costs: processor time for each benign request, and what a rule set costs to load and to hold.
 //!
 //! `bench-waf FOLDER [PARANOIA [KIND [ROUNDS]]]`; `bench-waf FOLDER beside` for the same requests with other engines, in
-//! turns; `bench-waf FOLDER worst [PARANOIA]` for bodies that mean to cost much; `bench-waf FOLDER apache [COUNT]` for whether the same
-//! rules match as in the reference. The folder has the OWASP Core Rule Set: `crs-setup.conf.example`, `rules`, and its
-//! regression tests as `tests`.
+//! turns; `bench-waf FOLDER worst [PARANOIA]` for bodies that mean to cost much; `bench-waf FOLDER apache [COUNT [SEED]]` for
+//! whether the same rules match as in the reference; `bench-waf FOLDER own TEXTS...` for what the rules that come with the gateway
+//! make of ordinary texts, which are read from files and folders, and of attacks. The folder has the OWASP Core Rule Set:
+//! `crs-setup.conf.example`, `rules`, and its regression tests as `tests`.
 
 mod apache;
+mod corpus;
 mod memory;
 mod nginx;
+mod own;
 mod peer;
 mod requests;
 mod tests;
@@ -37,8 +40,12 @@ fn main() -> Result<()> {
     }
     if paranoia == "apache" {
         let count = words.next().map_or(Ok(MUTANTS), |count| count.parse())?;
+        let seed = words.next().map_or(Ok(0), |seed| seed.parse())?;
         let folder = Path::new(&folder);
-        return apache::compare(folder, &read(folder, ftw::setup())?, count);
+        return apache::compare(folder, &read(folder, ftw::setup())?, count, seed);
+    }
+    if paranoia == "own" {
+        return own::measure(Path::new(&folder), &words.map(Into::into).collect::<Vec<_>>());
     }
     let wanted = words.next();
     let rounds = words.next().map_or(Ok(ROUNDS), |rounds| rounds.parse())?;

@@ -22,7 +22,12 @@ pub struct Chance(u64);
 
 impl Chance {
     pub fn new() -> Self {
-        Self(0x2545_F491_4F6C_DD1D)
+        Self::seeded(0)
+    }
+
+    /// Another row for each seed.
+    pub fn seeded(seed: u64) -> Self {
+        Self(0x2545_F491_4F6C_DD1D ^ seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
     /// Another row than that of all others.

@@ -31,8 +31,6 @@ mod connections;
 #[cfg(test)]
 mod cutting;
 #[cfg(test)]
-mod firewall;
-#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod http2;

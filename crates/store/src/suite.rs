@@ -35,6 +35,7 @@ macro_rules! registry_suite {
             a_follower_learns_every_change_once_in_order
             a_follower_reads_in_pages_and_misses_nothing
             what_comes_back_is_no_longer_gone
+            collections_leave_nothing_behind
             the_audit_log_is_a_chain_without_gaps
             writers_at_once_take_turns
         }

@@ -110,6 +110,10 @@ impl Target {
                 format!("`&` counts what a collection holds, and {} is none: leave `&` out", name.lossy()),
             ));
         }
+        let is_whole = target.variable == Variable::Xml && matches!(target.selector, Selector::Every);
+        if is_whole && manner != Manner::Exclude {
+            context.refuse(&name, "XML as a whole", "write a path, such as XML:/* or XML://@*")?;
+        }
         Ok(Self { manner, ..target })
     }
 
@@ -141,6 +145,8 @@ impl Target {
                 );
                 return Err(selector.finding(0, what));
             }
+            // All of it, to take it out.
+            (Shape::Keyed, None) if variable == Variable::Xml => Selector::Every,
             (Shape::Keyed, None) => {
                 return Err(
                     name.finding(0, format!("{} needs a selector: write {}:name", variable.name(), variable.name()))
