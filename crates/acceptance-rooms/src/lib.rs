@@ -1,6 +1,11 @@
-//! Tests only: what is noticed of waiting rooms that several nodes share, and by scripts that sign.
+//! Tests only: what is noticed of waiting rooms that several nodes share, by scripts that sign, by those who send what is wrong,
+//! and after a process was killed.
 
 #[cfg(test)]
 mod cluster;
+#[cfg(test)]
+mod killed;
+#[cfg(test)]
+mod refused;
 #[cfg(test)]
 mod signing;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what helps a test may fail like one")]
 
+mod contract;
 mod given;
 mod room_cluster;
 mod sessions;

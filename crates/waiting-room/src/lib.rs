@@ -22,6 +22,7 @@ mod lanes;
 mod line;
 pub mod lottery;
 mod numbers;
+mod passed;
 mod room;
 mod rules;
 mod shares;

@@ -73,12 +73,15 @@ impl Room {
     /// Passes over these.
     pub(crate) fn skip_over(&mut self, positions: &[Position], at: Seconds) {
         for position in positions {
-            if let Some(place) = self.line.place_mut(*position).filter(|place| !place.has_token()) {
+            let Some(place) = self.line.place(*position).filter(|place| !place.has_token()) else { continue };
+            // The number may have been lowered since they were passed over before.
+            let is_new = !self.line.is_passed_over(*position, place);
+            self.line.expired = self.line.expired.saturating_add(u64::from(is_new));
+            if let Some(place) = self.line.place_mut(*position) {
                 place.skip(at);
             }
         }
         let passed = crate::line::count(positions.len());
-        self.line.expired = self.line.expired.saturating_add(passed.into());
         self.line.serving = self.line.ahead(self.line.serving, passed.into());
     }
 
