@@ -4,7 +4,11 @@
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod joins_killed;
+#[cfg(test)]
 mod killed;
+#[cfg(test)]
+mod lottery_killed;
 #[cfg(test)]
 mod refused;
 #[cfg(test)]
