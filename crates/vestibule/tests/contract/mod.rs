@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use servers::{Postgres, Redis};
 
 use crate::given::Running;
 
@@ -17,12 +18,22 @@ struct Way {
     expiry: Option<u32>,
     expired_turns: &'static str,
     compatibility: &'static str,
+    kept: Kept,
 }
 
-const NEVER: Way = Way { expiry: None, expired_turns: "passed-on", compatibility: "mended" };
+/// Where rooms are kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Alone,
+    /// As one of several nodes keeps them.
+    Together,
+}
+
+const NEVER: Way = Way { expiry: None, expired_turns: "passed-on", compatibility: "mended", kept: Kept::Alone };
 const QUARTER: Way = Way { expiry: Some(900), ..NEVER };
 const SECONDS: Way = Way { expiry: Some(5), ..NEVER };
 const LOST: Way = Way { expired_turns: "lost", ..QUARTER };
+const TOGETHER: Way = Way { kept: Kept::Together, ..QUARTER };
 
 const SECRET: &str = "a-secret-of-the-client";
 const CLOCK: &str = "clock";
@@ -47,6 +58,7 @@ rooms:
     SETTINGS
   small: {event: Small, inlet: {max-size: {size: 3}}, SETTINGS}
   clocked: {event: Clocked, inlet: {periodic: {by: 10, every: 1m, from: \"2040-01-01T00:00:00Z\", until: \"2040-01-01T00:05:00Z\"}}}
+  there: {event: There, position_expiry: 15m, presence: {absent_after: 30s, grace: 60s}, inlet: {max-size: {size: 100}}}
   zz-ticking: {inlet: {periodic: {by: 1, every: 1s}}}
 room_events: {told: {to: {file: {path: told.jsonl}}, rooms: [sale]}}
 apis:
@@ -57,6 +69,8 @@ apis:
   small-operate: {match: {path: /small-operate}, policies: [{waiting-room-api: {room: small, serves: operators}}]}
   clocked: {match: {path: /clocked}, policies: [{waiting-room-api: {room: clocked}}]}
   clocked-operate: {match: {path: /clocked-operate}, policies: [{waiting-room-api: {room: clocked, serves: operators}}]}
+  there: {match: {path: /there}, policies: [{waiting-room-api: {room: there}}]}
+  there-operate: {match: {path: /there-operate}, policies: [{waiting-room-api: {room: there, serves: operators}}]}
   ticking: {match: {path: /ticking}, policies: [{waiting-room-api: {room: zz-ticking}}]}
   store:
     match: {path: /store}
@@ -72,7 +86,7 @@ impl Way {
     }
 
     fn document(self) -> String {
-        let Self { expiry, expired_turns, compatibility } = self;
+        let Self { expiry, expired_turns, compatibility, kept: _ } = self;
         let expiry = expiry.map(|seconds| format!("position_expiry: {seconds}s")).into_iter();
         let settings =
             expiry.chain([format!("expired_turns: {expired_turns}"), format!("compatibility: {compatibility}")]);
@@ -89,8 +103,9 @@ impl Way {
         json!({
             "address": running.address.to_string(),
             "admin": admin.trim(),
+            "admin_address": running.admin,
             "clock": folder.join(CLOCK),
-            "events": folder.join("told.jsonl"),
+            "events": (self.kept == Kept::Alone).then(|| folder.join("told.jsonl")),
             "expiry": self.expiry,
             "key": key,
             "known": folder.join("known.json"),
@@ -102,10 +117,28 @@ impl Way {
 
     /// Every row holds, and what the room tells in the end it tells again after the process was killed.
     fn keeps_the_contract(self) {
+        if self.kept == Kept::Alone {
+            return self.keeps_it_by(self.document());
+        }
+        let (database, redis) = (Postgres::shared().database(), Redis::start());
+        redis.set("appendfsync", "always");
+        let store = format!(
+            "{{postgres: \"{}\", redis: \"{}\", folder: ./data}}\n\
+             encryption: {{master_keys: [\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"]}}",
+            database.address(),
+            redis.address()
+        );
+        let document = self.document().replace("{embedded: data}", &store);
+        // Nodes that share rooms tell nobody yet.
+        let document: Vec<_> = document.lines().filter(|line| !line.starts_with("room_events:")).collect();
+        self.keeps_it_by(document.join("\n"));
+    }
+
+    fn keeps_it_by(self, document: String) {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(CLOCK), "2030-01-01 00:00:00\n").unwrap();
         let clock = clock(folder.path());
-        let running = Running::in_environment(folder, self.document(), clock);
+        let running = Running::in_environment(folder, document, clock);
         let key = access_key(&running);
         let said = client(&running, "rows", &self.facts(&running, &key));
         assert!(said.ends_with("\n0 do not hold\n"), "{said}");
@@ -193,6 +226,11 @@ fn the_whole_contract_holds_where_turns_expire_and_are_lost() {
 #[test]
 fn the_whole_contract_holds_where_turns_expire_and_are_lost_strictly() {
     LOST.strictly().keeps_the_contract();
+}
+
+#[test]
+fn the_whole_contract_holds_for_rooms_that_nodes_keep_together() {
+    TOGETHER.keeps_the_contract();
 }
 
 /// So many rows are shown whatever the settings are, so that none is left out unseen.

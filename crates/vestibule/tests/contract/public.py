@@ -207,7 +207,7 @@ def _(room):
 @row("3.2 the place of a visitor")
 def _(room):
     visitor = room.join()
-    room.clock.set(room.clock.now() + 7)
+    room.later(7)
     expected = {"queue_number": 1, "entry_time": room.clock.now() - 7, "event_id": EVENT, "status": 1}
     room.queue_num(visitor).is_(200, expected)
     room.queue_num(NOBODY).says(202, "Request ID not found")
@@ -222,7 +222,7 @@ def _(room):
     room.increment(2)
     room.token(visitors[0]).has(200)
     room.end(visitors[0], -1).has(200)
-    room.wait(5000)
+    room.later(5000)
     room.increment(-9)
     assert [room.queue_num(visitor).body for visitor in visitors] == before
     room.reset()
@@ -275,7 +275,7 @@ def _(room):
     visitors = room.joins(2)
     room.increment(2)
     room.token(visitors[0]).has(200)
-    room.wait(room.expiry + 1)
+    room.later(room.expiry + 1)
     room.token(visitors[1]).says(410, "Queue position has expired")
     room.operate("generate_token", request_id=visitors[1]).says(410, "Queue position has expired")
     room.token(visitors[0]).has(200)
@@ -304,7 +304,7 @@ def _(room):
     assert list(first) == ["access_token", "refresh_token", "id_token", "token_type", "expires_in"], first
     assert (first["token_type"], first["expires_in"]) == ("Bearer", 3600)
     for seconds, left in [(100, 3500), (3499, 1), (1, 0), (5000, 0)]:
-        room.wait(seconds)
+        room.later(seconds)
         assert room.token(visitor).has(200).json() == first | {"expires_in": left}
     assert room.operate("generate_token", request_id=visitor).has(200).json() == first | {"expires_in": 0}
 
@@ -316,12 +316,11 @@ def _(room):
     bodies = {answer.has(200).body for answer in at_once(12, lambda _: room.token(visitor))}
     assert len(bodies) == 1, bodies
     assert (room.waiting(), room.active()) == (0, 1)
-    room.wait(60)
     room.told("token_generated", request_id=visitor)
     last = room.join()
     room.told("visitor_joined", request_id=last)
-    assert room.events("token_generated", request_id=visitor)[0]["data"] == {"event_id": EVENT, "request_id": visitor}
-    assert len({event["id"] for event in room.events("token_generated", request_id=visitor)}) == 1
+    told = {event["id"]: event["data"] for event in room.events("token_generated", request_id=visitor)}
+    assert list(told.values()) == ([{"event_id": EVENT, "request_id": visitor}] if room.tells else []), told
 
 
 @row("3.6 the key that tokens are signed with is one public JWK")
@@ -352,9 +351,9 @@ def _(room):
     room.left(visitor).says(202, "Request ID not being served yet")
     room.increment(1)
     room.left(visitor).is_(200, {"expires_in": room.expiry})
-    room.wait(room.expiry - 1)
+    room.later(room.expiry - 1)
     room.left(visitor).is_(200, {"expires_in": 1})
-    room.wait(2)
+    room.later(2)
     room.left(visitor).says(410, "Queue position has expired")
 
 
@@ -363,8 +362,8 @@ def _(room):
     visitor = room.join()
     room.increment(1)
     room.token(visitor).has(200)
-    room.wait(room.expiry - 1)
+    room.later(room.expiry - 1)
     room.left(visitor).is_(200, {"expires_in": 1})
-    room.wait(2)
+    room.later(2)
     room.left(visitor).says(410, "Queue position has expired")
     room.token(visitor).has(200)
