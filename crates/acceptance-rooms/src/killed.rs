@@ -145,7 +145,9 @@ fn what_became_of_everybody_adds_up_whenever_a_process_is_killed() {
             assert!(is_so.unwrap(), "{id} was told {told:?}");
         }
         room.look(adds_up).unwrap();
-        for (is, was) in [(counters.queue, before.queue), (counters.tokens, before.tokens), (counters.swept, before.swept)] {
+        for (is, was) in
+            [(counters.queue, before.queue), (counters.tokens, before.tokens), (counters.swept, before.swept)]
+        {
             assert!(is >= was, "{counters:?} {before:?}");
         }
         before = counters;

@@ -177,7 +177,16 @@ async fn what_is_no_id_or_nobody_s_is_refused_wherever_it_is_sent() {
     for compatibility in ["mended", "strict"] {
         let scene = Scene::start(compatibility).await;
         let long = "x".repeat(8000);
-        for id in ["x", "", "0f0e0d0c", "../../etc/passwd", "' OR 1=1 --", "\\u0000", "0f0e0d0c-0b0a-4908-8706-05040302010", &long] {
+        for id in [
+            "x",
+            "",
+            "0f0e0d0c",
+            "../../etc/passwd",
+            "' OR 1=1 --",
+            "\\u0000",
+            "0f0e0d0c-0b0a-4908-8706-05040302010",
+            &long,
+        ] {
             let body = format!("{{\"event_id\":\"Sample\",\"request_id\":\"{id}\",\"status\":1}}");
             scene.refuses(Sent("POST /wait/generate_token", "", &body), 400, "Invalid event or request ID").await;
             scene.refuses_to_operate("generate_token", &body, 400, "Invalid event or request ID").await;
@@ -242,13 +251,19 @@ async fn bodies_that_are_none_or_too_long_are_refused_on_every_path() {
 async fn rooms_that_there_are_not_and_paths_of_others_are_no_rooms() {
     let scene = Scene::start("mended").await;
     let body = "{\"event_id\":\"Sample\",\"increment_by\":5}";
-    for line in ["POST /nowhere/assign_queue_num", "POST /operate/assign_queue_num", "POST /wait/increment_serving_counter"] {
+    for line in
+        ["POST /nowhere/assign_queue_num", "POST /operate/assign_queue_num", "POST /wait/increment_serving_counter"]
+    {
         let headers = format!("Authorization: Bearer {}\r\n", scene.operator);
         let reply = send(&scene.gateway, Sent(line, &headers, body)).await;
         assert_eq!((reply.status, reply.header("content-type")), (404, Some("application/problem+json")), "{line}");
     }
-    for authorization in ["", "Authorization: Bearer x\r\n", "Authorization: AWS4-HMAC-SHA256 x\r\n", "Authorization: Basic eDp5\r\n"] {
-        for path in ["increment_serving_counter", "reset_initial_state", "update_session", "generate_token", "undo_reset"] {
+    for authorization in
+        ["", "Authorization: Bearer x\r\n", "Authorization: AWS4-HMAC-SHA256 x\r\n", "Authorization: Basic eDp5\r\n"]
+    {
+        for path in
+            ["increment_serving_counter", "reset_initial_state", "update_session", "generate_token", "undo_reset"]
+        {
             scene.refuses(Sent(&format!("POST /operate/{path}"), authorization, body), 403, "message").await;
         }
     }
@@ -263,9 +278,18 @@ async fn tokens_and_codes_that_the_room_did_not_give_open_nothing() {
     let [_, of_id, id_signature] = parts(scene.tokens["id_token"].as_str().unwrap());
     let (ended, unsigned) = (&access[..access.len() - 3], "eyJhbGciOiJub25lIn0");
     for token in [
-        "x", "a.b.c", "...", ended, scene.tokens["id_token"].as_str().unwrap(), scene.tokens["refresh_token"].as_str().unwrap(),
-        &format!("{head}.{of_id}.{signature}"), &format!("{head}.{claims}.{id_signature}"), &format!("{head}.{claims}."),
-        &format!("{unsigned}.{claims}."), &format!("{unsigned}.{claims}.{signature}"), &"x".repeat(7000),
+        "x",
+        "a.b.c",
+        "...",
+        ended,
+        scene.tokens["id_token"].as_str().unwrap(),
+        scene.tokens["refresh_token"].as_str().unwrap(),
+        &format!("{head}.{of_id}.{signature}"),
+        &format!("{head}.{claims}.{id_signature}"),
+        &format!("{head}.{claims}."),
+        &format!("{unsigned}.{claims}."),
+        &format!("{unsigned}.{claims}.{signature}"),
+        &"x".repeat(7000),
     ] {
         for scheme in ["", "Bearer "] {
             let headers = format!("Authorization: {scheme}{token}\r\n");
@@ -279,8 +303,13 @@ async fn tokens_and_codes_that_the_room_did_not_give_open_nothing() {
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
     let (waiting, inside) = (&scene.waiting, &scene.inside);
     for (client, secret, code) in [
-        ("Sample", "wrong", inside.as_str()), ("Other", SECRET, inside), ("Sample", SECRET, "x"), ("Sample", SECRET, ""),
-        ("Sample", SECRET, waiting), ("Sample", SECRET, "x.y"), ("Sample", SECRET, &format!("{inside}.eA")),
+        ("Sample", "wrong", inside.as_str()),
+        ("Other", SECRET, inside),
+        ("Sample", SECRET, "x"),
+        ("Sample", SECRET, ""),
+        ("Sample", SECRET, waiting),
+        ("Sample", SECRET, "x.y"),
+        ("Sample", SECRET, &format!("{inside}.eA")),
     ] {
         let body = format!("grant_type=authorization_code&client_id={client}&client_secret={secret}&code={code}");
         scene.refuses(Sent("POST /oidc/token", form, &body), 400, "Bad Request").await;
@@ -294,7 +323,11 @@ async fn tokens_and_codes_that_the_room_did_not_give_open_nothing() {
 async fn invites_that_were_used_or_forged_or_are_over_or_another_room_s_give_no_place() {
     let scene = Scene::start("mended").await;
     let refused = "waiting-room-invite-refused";
-    let (over, others, forged) = (scene.invite("sale", 0), scene.invite("other", 60), format!("{}{}", if scene.used.starts_with('A') { "B" } else { "A" }, &scene.used[1..]));
+    let (over, others, forged) = (
+        scene.invite("sale", 0),
+        scene.invite("other", 60),
+        format!("{}{}", if scene.used.starts_with('A') { "B" } else { "A" }, &scene.used[1..]),
+    );
     for invite in [&scene.used, &over, &others, &forged, "x", "", &"A".repeat(2000)] {
         let body = json!({ "event_id": "Sample", "invite": invite }).to_string();
         scene.refuses(Sent("POST /wait/assign_queue_num", "", &body), 403, refused).await;
@@ -322,7 +355,12 @@ async fn a_join_that_is_sent_again_by_its_key_or_its_proof_is_the_same_place_and
     let asked = json_of(&scene.gateway.get("/proved/challenge?event_id=Proved").await);
     let proof = room_tickets::solved(asked["challenge"].as_str().unwrap(), 1).unwrap();
     let refused = "waiting-room-proof-refused";
-    for wrong in [json!({}), json!({ "proof": "x" }), json!({ "proof": format!("A{proof}") }), json!({ "proof": proof.replace('.', "") })] {
+    for wrong in [
+        json!({}),
+        json!({ "proof": "x" }),
+        json!({ "proof": format!("A{proof}") }),
+        json!({ "proof": proof.replace('.', "") }),
+    ] {
         let mut body = wrong;
         body["event_id"] = "Proved".into();
         scene.refuses(Sent("POST /proved/assign_queue_num", "", &body.to_string()), 403, refused).await;

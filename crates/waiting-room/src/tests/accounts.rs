@@ -149,7 +149,8 @@ impl Scene {
             }
             Step::Move(by) => self.room.move_by(*by, now, Cause::Operator, &rules).into_iter().collect(),
             Step::LetIn(by, which) => self.room.let_in(*by, now, &rules, |position, _| position % which > 0),
-            Step::Take(which) => match self.someone(*which).map(|id| self.room.issue(id, now, (&issuer(), 60), &rules)) {
+            Step::Take(which) => match self.someone(*which).map(|id| self.room.issue(id, now, (&issuer(), 60), &rules))
+            {
                 Some(Ok(Issuing::New(event))) => vec![event],
                 Some(Ok(Issuing::Known(_)) | Err(_)) | None => Vec::new(),
             },

@@ -62,18 +62,7 @@ struct Story {
 impl Story {
     fn new(rules: Rules) -> Self {
         let (room, events, joined, keyed) = Default::default();
-        Self {
-            room,
-            rules,
-            now: 1000,
-            next: 1,
-            events,
-            moved: 0,
-            joined,
-            keyed,
-            is_plain: true,
-            passed: 0,
-        }
+        Self { room, rules, now: 1000, next: 1, events, moved: 0, joined, keyed, is_plain: true, passed: 0 }
     }
 
     fn happen(&mut self, event: Event) {
