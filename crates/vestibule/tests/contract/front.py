@@ -66,7 +66,8 @@ def _(room):
         for one, other in pairs:
             answers = [room.token(one), small.token(other)]
             assert answers[0].status == answers[1].status, answers
-        leaving = [chance.sample(pairs, chance.randrange(3)) for _ in range(2)]
+        near = pairs[: room.serving() + 2]
+        leaving = [chance.sample(near, chance.randrange(3)) for _ in range(2)]
         exited = chance.choice([None, 0, 1, 2, 5])
         expected = notice(room, 3, exited, *([one for one, _ in pairs] for pairs in leaving))
         members = {name: [other for _, other in pairs] for name, pairs in zip(["completed", "abandoned"], leaving)}

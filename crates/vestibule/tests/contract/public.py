@@ -1,7 +1,8 @@
 """Sections 2 and 3: what holds for all questions, and what visitors ask."""
 
+import base64
+import hashlib
 import json
-import re
 import uuid
 
 from room import EVENT, JSON, NOBODY, at_once, row
@@ -328,7 +329,8 @@ def _(room):
     key = room.get("public_key").has(200).json()
     assert sorted(key) == ["alg", "e", "kid", "kty", "n"], key
     assert (key["kty"], key["alg"], key["e"], len(key["n"])) == ("RSA", "RS256", "AQAB", 342)
-    assert re.fullmatch("[0-9a-f]{32}", key["kid"]), key
+    thumbprint = json.dumps({"e": key["e"], "kty": key["kty"], "n": key["n"]}, separators=(",", ":")).encode()
+    assert key["kid"] == base64.urlsafe_b64encode(hashlib.sha256(thumbprint).digest()).decode().rstrip("="), key
     room.get("public_key", event_id="Other").says(400, "Invalid request ID")
 
 

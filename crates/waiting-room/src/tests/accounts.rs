@@ -96,7 +96,8 @@ impl Books {
                 self.before = Some(Box::new(Self { before: None, ..before }));
             }
             Event::Restored { .. } => {
-                let since = std::mem::replace(self, *self.before.take().unwrap());
+                let before = *self.before.take().unwrap();
+                let since = std::mem::replace(self, before);
                 let mut last = self.given.last().copied().unwrap_or(0);
                 self.given.extend(since.given.iter().map(|_| {
                     last += 1;
