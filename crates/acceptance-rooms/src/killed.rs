@@ -174,8 +174,8 @@ fn adds_up(room: &Room) {
     let ended = |ending| line.tokens.iter().filter(|token| token.ending == Some(ending)).count();
     assert_eq!(counters.queue, count("waits") + count("let in") + count("passed over"));
     assert_eq!(counters.tokens, count("let in"));
-    assert_eq!(counters.expired, count("passed over").into());
-    assert_eq!(counters.waiting(), count("waits").into());
+    assert_eq!(counters.expired, u64::from(count("passed over")));
+    assert_eq!(counters.waiting(), i64::from(count("waits")));
     assert_eq!(counters.completed as usize, ended(Ending::Completed));
     assert_eq!(counters.abandoned as usize, ended(Ending::Abandoned));
 }
