@@ -191,7 +191,8 @@ async fn what_is_no_id_or_nobody_s_is_refused_wherever_it_is_sent() {
             scene.refuses(Sent("POST /wait/generate_token", "", &body), 400, "Invalid event or request ID").await;
             scene.refuses_to_operate("generate_token", &body, 400, "Invalid event or request ID").await;
             scene.refuses_to_operate("update_session", &body, 400, "Invalid event or request ID").await;
-            let escaped: String = id.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let escaped: String =
+                percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string();
             if id.len() < 1000 {
                 for path in ["queue_num", "queue_pos_expiry", "wait_time"] {
                     let line = format!("GET /wait/{path}?event_id=Sample&request_id={escaped}");
@@ -276,7 +277,7 @@ async fn tokens_and_codes_that_the_room_did_not_give_open_nothing() {
     let scene = Scene::start("mended").await;
     let (access, [head, claims, signature]) = (scene.access(), parts(scene.access()));
     let [_, of_id, id_signature] = parts(scene.tokens["id_token"].as_str().unwrap());
-    let (ended, unsigned) = (&access[..access.len() - 3], "eyJhbGciOiJub25lIn0");
+    let (ended, unsigned) = (access.split_at(access.len() - 3).0, "eyJhbGciOiJub25lIn0");
     for token in [
         "x",
         "a.b.c",
@@ -326,7 +327,7 @@ async fn invites_that_were_used_or_forged_or_are_over_or_another_room_s_give_no_
     let (over, others, forged) = (
         scene.invite("sale", 0),
         scene.invite("other", 60),
-        format!("{}{}", if scene.used.starts_with('A') { "B" } else { "A" }, &scene.used[1..]),
+        format!("{}{}", if scene.used.starts_with('A') { "B" } else { "A" }, scene.used.split_at(1).1),
     );
     for invite in [&scene.used, &over, &others, &forged, "x", "", &"A".repeat(2000)] {
         let body = json!({ "event_id": "Sample", "invite": invite }).to_string();

@@ -36,6 +36,7 @@ const LOST: Way = Way { expired_turns: "lost", ..QUARTER };
 const TOGETHER: Way = Way { kept: Kept::Together, ..QUARTER };
 
 const SECRET: &str = "a-secret-of-the-client";
+const PRESENCE: &str = "presence: {absent_after: 30s, grace: 60s}, ";
 const CLOCK: &str = "clock";
 
 const DOCUMENT: &str = "
@@ -108,6 +109,7 @@ impl Way {
             "events": (self.kept == Kept::Alone).then(|| folder.join("told.jsonl")),
             "expiry": self.expiry,
             "key": key,
+            "looks": self.kept == Kept::Alone,
             "known": folder.join("known.json"),
             "passes_on": self.expiry.is_some() && self.expired_turns == "passed-on",
             "secret": SECRET,
@@ -129,7 +131,8 @@ impl Way {
             redis.address()
         );
         let document = self.document().replace("{embedded: data}", &store);
-        // Nodes that share rooms tell nobody yet.
+        // Nodes that share rooms tell nobody of what happens, and do not look for who is there.
+        let document = document.replace(PRESENCE, "");
         let document: Vec<_> = document.lines().filter(|line| !line.starts_with("room_events:")).collect();
         self.keeps_it_by(document.join("\n"));
     }

@@ -104,7 +104,7 @@ class Room:
     def __init__(self, facts, event=EVENT, public="/wait", private="/operate"):
         self.facts, self.event, self.public, self.private = facts, event, public, private
         self.address, self.key = facts["address"], Credentials(*facts["key"])
-        self.tells = facts["events"] is not None
+        self.tells, self.looks = facts["events"] is not None, facts.get("looks", True)
         self.strict, self.expiry, self.passes_on = facts["strict"], facts["expiry"], facts["passes_on"]
         self.clock = Clock(facts["clock"])
 
