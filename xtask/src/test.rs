@@ -22,6 +22,7 @@ const NEEDED: &[Needed] = &[
     Needed { sign: "/usr/sbin/apache2", package: "apache2" },
     Needed { sign: "/usr/lib/apache2/modules/mod_auth_openidc.so", package: "libapache2-mod-auth-openidc" },
     Needed { sign: "pkill", package: "procps" },
+    Needed { sign: "faketime", package: "faketime" },
     Needed { sign: "/usr/share/modsecurity-crs", package: "modsecurity-crs" },
     Needed { sign: "pip3", package: "python3-pip" },
     Needed { sign: "/usr/bin/python3", package: "python3" },

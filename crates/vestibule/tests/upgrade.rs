@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what helps a test may fail like one")]
 
 mod browser;
+mod contract;
 mod given;
 mod pages;
 mod room_cluster;
