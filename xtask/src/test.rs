@@ -1,9 +1,9 @@
 //! `cargo xtask test`: everything that must hold before a change lands, cheapest first.
 
-use crate::packages::{Needed, provide, provide_node, provide_python};
-use crate::run::{installed, run, run_with};
 use crate::{docs, layers};
 use anyhow::Result;
+use measuring::packages::{FLUENT_SERVER, Needed, provide, provide_node, provide_python};
+use measuring::run::{installed, run, run_with};
 use servers::{Postgres, Redis};
 
 /// Programs that acceptance tests start or talk to.
@@ -30,9 +30,6 @@ const NEEDED: &[Needed] = &[
     Needed { sign: "/usr/lib/python3/dist-packages/jwt", package: "python3-jwt" },
     Needed { sign: "/usr/lib/python3/dist-packages/cryptography", package: "python3-cryptography" },
 ];
-
-/// An independent server of the Forward protocol.
-pub(crate) const FLUENT_SERVER: &str = "@fluent-org/logger@1.0.10";
 
 /// A client of OpenID as sites have it.
 const OPENID_CLIENT: &str = "openid-client@6.8.9";
