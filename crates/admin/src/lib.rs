@@ -39,7 +39,6 @@ mod statements;
 mod status;
 mod subscriptions;
 mod table;
-mod time;
 mod tokens;
 mod upgrade;
 mod usage;
@@ -48,6 +47,8 @@ mod webhooks;
 
 #[cfg(test)]
 mod tester;
+
+use store::time;
 
 pub use admin_listener::{Changes, Listener, Transport};
 pub use console::Console;

@@ -18,7 +18,7 @@ use store_redis::{RedisCounts, RedisLeases, RedisLog};
 use store_sqlite::{SqliteLeases, SqliteStore};
 
 use crate::clock::now;
-use crate::transit::Transit;
+use transit::Transit;
 
 /// What went wrong, of whatever kind.
 type Cause = Box<dyn std::error::Error + Send + Sync>;

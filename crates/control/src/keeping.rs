@@ -42,7 +42,6 @@ use crate::rooms::Rooms;
 use crate::sessions::sealing_key;
 use crate::signers::KeptSigners;
 use crate::start_error::StartError;
-use crate::transit;
 use crate::webhooks::Webhooks;
 
 /// The name by which the usage journal knows who adds its records up.

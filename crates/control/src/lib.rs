@@ -36,7 +36,6 @@ mod signers;
 mod start_error;
 mod tasks;
 mod telling;
-mod transit;
 mod webhooks;
 
 pub use self::accounts::{AccountError, Accounts, LateUsage, Order, Recount};

@@ -141,7 +141,7 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         }
         None => {}
     }
-    findings.extend(crate::transit::check(&document.encryption));
+    findings.extend(transit::check(&document.encryption));
     findings
 }
 

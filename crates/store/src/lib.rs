@@ -29,6 +29,7 @@ mod reply;
 mod shared_log;
 mod statement;
 pub mod suite;
+pub mod time;
 mod usage;
 mod webhook;
 

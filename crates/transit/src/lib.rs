@@ -24,7 +24,7 @@ use tokio::runtime;
 use upstream::{Address, Below, Recipient, Reply};
 
 /// A key of a secrets engine `transit`.
-pub(crate) struct Transit {
+pub struct Transit {
     name: String,
     asking: mpsc::Sender<Asked>,
 }
@@ -80,13 +80,13 @@ enum Token {
 }
 
 /// What is wrong with the settings of a document.
-pub(crate) fn check(encryption: &Encryption) -> Vec<Finding> {
+pub fn check(encryption: &Encryption) -> Vec<Finding> {
     let compiled = encryption.transit.as_ref().map(|settings| Server::compile(settings, &at()));
     compiled.map_or_else(Vec::new, |compiled| compiled.err().unwrap_or_default())
 }
 
 /// What a vault cannot be opened for, if it is the server, and not the store.
-pub(crate) fn finding(cause: Trouble) -> Result<Finding, Trouble> {
+pub fn finding(cause: Trouble) -> Result<Finding, Trouble> {
     match cause.downcast_ref() {
         Some(error @ secrets::Error::Elsewhere(_)) => Ok(Finding::new(&at(), error.to_string())),
         _ => Err(cause),
@@ -100,7 +100,7 @@ fn at() -> Pointer {
 
 impl Transit {
     /// The key of these settings. Nobody is asked yet.
-    pub(crate) fn open(settings: &Settings) -> Result<Self, Trouble> {
+    pub fn open(settings: &Settings) -> Result<Self, Trouble> {
         let server = Server::compile(settings, &at()).map_err(|found| {
             let told: Vec<_> = found.iter().map(ToString::to_string).collect();
             told.join("; ")

@@ -1,16 +1,16 @@
 //! Times as operators read and write them: RFC 3339, in UTC.
 
+use crate::UnixMicros;
 use jiff::Timestamp;
-use store::UnixMicros;
 
 /// A time as text, such as `2026-11-22T04:18:42.5Z`.
-pub(crate) fn text(time: UnixMicros) -> String {
+pub fn text(time: UnixMicros) -> String {
     let micros = i64::try_from(time.0).unwrap_or(i64::MAX);
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX).to_string()
 }
 
 /// Reads a time. A date alone is its midnight, in UTC.
-pub(crate) fn read(text: &str) -> Option<UnixMicros> {
+pub fn read(text: &str) -> Option<UnixMicros> {
     let time: Timestamp = text.parse().ok().or_else(|| format!("{text}T00:00:00Z").parse().ok())?;
     u64::try_from(time.as_microsecond()).ok().map(UnixMicros)
 }
