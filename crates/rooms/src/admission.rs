@@ -106,7 +106,10 @@ impl KeptRoom {
         if let Some(id) = known {
             self.seek(|room| room.find(id).is_some()).await?;
             match self.standing(id, now)? {
-                Standing::Inside => return Ok(Admission::In(id)),
+                Standing::Inside => {
+                    self.entered(id).await?;
+                    return Ok(Admission::In(id));
+                }
                 Standing::MayEnter => return self.enter(id, now, turns).await,
                 Standing::Waits(wait) => return Ok(Admission::Waits(id, wait)),
                 Standing::Held(wait, state) => {
@@ -151,7 +154,8 @@ impl KeptRoom {
             }
             let id = known?;
             match standing(room, id, now, &rules) {
-                Standing::Inside => Some(Admission::In(id)),
+                // One that was taken a moment ago may have to be waited for.
+                Standing::Inside => (!self.entering().has(id)).then_some(Admission::In(id)),
                 Standing::Waits(wait) => {
                     self.seen(wait.position, now);
                     Some(Admission::Waits(id, wait))

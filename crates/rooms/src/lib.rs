@@ -16,6 +16,7 @@ mod admission;
 mod authorizer;
 mod caps;
 mod contract;
+mod entering;
 pub mod events;
 mod fairness;
 mod gate;

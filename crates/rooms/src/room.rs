@@ -16,6 +16,7 @@ use waiting_room::{
 };
 
 use crate::caps::Origins;
+use crate::entering::Entering;
 use crate::events::Tally;
 use crate::gate::Gate;
 use crate::history::History;
@@ -65,6 +66,7 @@ pub struct KeptRoom {
     happened: Tally,
     seen: Seen,
     gate: Gate,
+    entering: Entering,
     /// Whether the alarm rings that the clock's inlet heeds.
     is_alarmed: AtomicBool,
     pub(crate) held: Mutex<Held>,
@@ -138,6 +140,7 @@ impl KeptRoom {
             happened: Tally::default(),
             seen: Seen::default(),
             gate: Gate::default(),
+            entering: Entering::default(),
             is_alarmed: AtomicBool::new(false),
             held: Mutex::new(held),
         }
@@ -179,6 +182,10 @@ impl KeptRoom {
         &self.gate
     }
 
+    pub(crate) fn entering(&self) -> &Entering {
+        &self.entering
+    }
+
     /// Whether the alarm rings that the clock's inlet heeds.
     pub(crate) fn alarm(&self, rings: bool) {
         self.is_alarmed.store(rings, Ordering::Relaxed);
@@ -211,6 +218,7 @@ impl KeptRoom {
     pub(crate) fn become_again(&self, room: Room) {
         let mut held = self.held.lock();
         (held.pictured, held.room) = (room.version(), room);
+        self.entering.clear();
     }
 
     /// Has happen what happened, if it is not known yet: the change of this number.
@@ -281,22 +289,23 @@ impl KeptRoom {
             Ok(Issuing::Known(_)) => None,
             Ok(Issuing::New(_)) => Some(self.may_write().await?),
         };
-        let (granted, written) = {
+        let granted = {
             let mut held = self.held.lock();
             self.catch_up(&mut held, now)?;
-            let (when, written) = match held.room.issue(id, now, (issuer, validity), &settings.rules) {
-                Ok(Issuing::New(event)) => (Taken::Now, Some(self.happen(&mut held, &event)?)),
-                Ok(Issuing::Known(_)) => (Taken::Before, None),
+            let when = match held.room.issue(id, now, (issuer, validity), &settings.rules) {
+                Ok(Issuing::New(event)) => {
+                    self.entering.note(id, self.happen(&mut held, &event)?);
+                    Taken::Now
+                }
+                Ok(Issuing::Known(_)) => Taken::Before,
                 Err(refusal) => return Ok(Err(refusal)),
             };
             let Some((position, token)) = held.room.token(id) else { return Ok(Err(Refusal::Unknown)) };
             let issuer = held.room.issuer(&token).cloned().unwrap_or_else(|| settings.issuer.clone());
-            (Granted { position, token, issuer, when }, written)
+            Granted { position, token, issuer, when }
         };
         drop(turn);
-        if let Some(written) = written {
-            self.settled(&written).await?;
-        }
+        self.entered(id).await?;
         Ok(Ok(granted))
     }
 

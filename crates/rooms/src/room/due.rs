@@ -55,6 +55,7 @@ impl KeptRoom {
     /// Does what is due by now: turns that are over, and the inlet of the clock.
     pub(crate) fn tick(&self, now: Seconds) -> Result<(), NotKept> {
         let settings = self.settings.load();
+        self.forget_entered();
         let mut held = self.held.lock();
         held.room.forget(now);
         self.catch_up(&mut held, now)?;
