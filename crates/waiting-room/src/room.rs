@@ -233,6 +233,14 @@ impl Room {
         let since = std::mem::replace(&mut self.line, before.line);
         self.index = before.index;
         let next = self.line.last().saturating_add(1);
+        let is_wanted = |before: &&mut Box<Before>| reset.saturating_sub(before.reset) < UNDOABLE;
+        if line.is_empty()
+            && let Some(before) = self.before.as_mut().filter(is_wanted)
+        {
+            // Whoever does not know whether a reset was done does it again, and wants back what there was before both.
+            before.reset = reset;
+            return;
+        }
         let course = std::mem::take(&mut self.line.course);
         self.line.tuned = since.tuned;
         self.line.course = since.course.clone().after_restore(course, next);

@@ -264,6 +264,36 @@ fn a_reset_begins_anew_and_can_be_undone_for_an_hour() {
 }
 
 #[test]
+fn a_reset_that_is_repeated_before_anybody_came_is_undone_with_the_first() {
+    let mut room = Room::default();
+    join_all(&mut room, 1..=3, 1000);
+    room.apply(&room.reset(2000));
+    move_by(&mut room, 1, 2001, &mended());
+    room.apply(&room.reset(2002));
+    assert_eq!(room.restore(5602), None);
+    let restored = room.restore(5601).unwrap();
+    room.apply(&restored);
+    assert_eq!((room.find(id(3)).map(|(position, _)| position), room.counters().serving), (Some(3), 0));
+
+    room.apply(&room.reset(6000));
+    join(&mut room, 4, 6001);
+    room.apply(&room.reset(6002));
+    let restored = room.restore(6003).unwrap();
+    room.apply(&restored);
+    assert_eq!(
+        (room.find(id(4)).map(|(position, _)| position), room.find(id(3))),
+        (Some(1), None),
+        "as it was before it"
+    );
+
+    room.apply(&room.reset(6004));
+    room.apply(&room.reset(9604));
+    let restored = room.restore(9605).unwrap();
+    room.apply(&restored);
+    assert_eq!(room.counters().queue, 0, "the first was for good by then");
+}
+
+#[test]
 fn a_place_that_the_log_lost_is_nobody_s() {
     let mut room = Room::default();
     room.apply(&Event::Joined { position: 3, id: id(1), key: None, at: 5 });
