@@ -65,6 +65,9 @@ impl KeptRoom {
         let inlet = in_force(settings.inlet, &held.room);
         if let (Inlet::Periodic(inlet), false) = (inlet, self.is_alarmed.load(Ordering::Relaxed))
             && let Some(by) = inlet.due(&held.room, now)
+            if inlet.is_set_back(&held.room, now) {
+                tracing::warn!(room = &*self.name, "the clock was set back; the inlet goes on by what it says now");
+            }
         {
             self.let_in(&mut held, by.into(), now, &settings.rules)?;
         }
