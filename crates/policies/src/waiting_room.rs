@@ -204,7 +204,7 @@ impl WaitingRoom {
         };
         if let Admission::In(id) | Admission::Waits(id, _) | Admission::Held(id, ..) = admission
             && shown != Some(id)
-            && let Some(cookie) = room.cookie(id, exchange.scheme == "https")
+            && let Some(cookie) = room.cookie(&visitor, id)
         {
             exchange.note(self.given, cookie);
         }

@@ -89,20 +89,37 @@ impl Visitor<'_> {
 }
 
 impl KeptRoom {
-    /// The place that a browser shows, if it is one of this room.
+    /// The place that a browser shows, if it is one of this room. Of two it is the better one.
     pub fn shown(&self, visitor: &Visitor<'_>) -> Option<Ticket> {
+        let (ticket, former) = self.kept(visitor)?;
+        match former {
+            Some(former) => Some(Ticket { id: self.better(former, ticket.id, visitor.now), ..ticket }),
+            None => Some(ticket),
+        }
+    }
+
+    /// The place that a browser keeps, and the one that it had before the room was reset.
+    fn kept(&self, visitor: &Visitor<'_>) -> Option<(Ticket, Option<RequestId>)> {
         let mut tickets = visitor.cookies().filter(|(name, _)| self.is_cookie(name)).map(|(_, ticket)| ticket);
         tickets.find_map(|shown| {
-            let (ticket, since) = shown.split_once('.').unwrap_or((shown, "0"));
-            Some(Ticket { id: self.read_ticket(ticket)?, since: since.parse().unwrap_or(0) })
+            let mut parts = shown.split('.');
+            let id = self.read_ticket(parts.next()?)?;
+            let since = parts.next().and_then(|since| since.parse().ok()).unwrap_or(0);
+            Some((Ticket { id, since }, parts.next().and_then(|former| self.read_ticket(former))))
         })
     }
 
-    /// What a browser is given to show next time.
-    pub fn cookie(&self, id: RequestId, is_secure: bool) -> Option<HeaderValue> {
+    /// What a browser is given to show next time. A place that was there before a reset is kept beside it, for the reset may
+    /// be undone.
+    pub fn cookie(&self, visitor: &Visitor<'_>, id: RequestId) -> Option<HeaderValue> {
         let since = self.counters().map_or(0, |counters| counters.serving.max(0));
-        let ticket = format!("{COOKIES}{}={}.{since}", self.name(), self.ticket(id));
-        set_cookie(&ticket, DAY, is_secure)
+        let mut ticket = format!("{COOKIES}{}={}.{since}", self.name(), self.ticket(id));
+        let kept = self.kept(visitor).map(|(ticket, former)| [Some(ticket.id), former]);
+        let was_there = |known: &RequestId| *known != id && self.look(|room| room.was_there(*known)).unwrap_or(false);
+        if let Some(former) = kept.into_iter().flatten().flatten().find(was_there) {
+            ticket = format!("{ticket}.{}", self.ticket(former));
+        }
+        set_cookie(&ticket, DAY, visitor.is_secure)
     }
 
     /// Since when somebody has been let in without a place, if their browser shows that.
@@ -361,8 +378,13 @@ mod tests {
     async fn joined(scene: &Scene) -> String {
         let admission = scene.room.admit(None, scene.now.get(), Arrival::Page).await.unwrap();
         let (Admission::Waits(id, _) | Admission::Held(id, ..) | Admission::In(id)) = admission else { panic!() };
-        let cookie = scene.room.cookie(id, false).unwrap();
-        cookie.to_str().unwrap().split(';').next().unwrap().to_owned()
+        given(scene, "", id).await
+    }
+
+    /// The cookie that somebody is given who shows another one.
+    async fn given(scene: &Scene, cookie: &str, id: RequestId) -> String {
+        let given = with(scene, &[("cookie", cookie)], ("/", ""), async |room, visitor| room.cookie(visitor, id)).await;
+        given.unwrap().to_str().unwrap().split(';').next().unwrap().to_owned()
     }
 
     #[tokio::test]
@@ -381,6 +403,41 @@ mod tests {
         for other in ["", "x=y", &cookie.replace("sale=", "sale=A"), &cookie.replace("sale=", "other=")] {
             assert_eq!(shown(other).await, None, "{other}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_pass_of_a_room_is_nobody_s_place_in_another_one() {
+        let scene = Scene::new();
+        let pass = with(&scene, &[], ("/", ""), async |room, visitor| room.pass_cookie(visitor)).await.unwrap();
+        assert!(pass.to_str().unwrap().starts_with("vestibule-room-sale.pass="), "no room has a name with a dot");
+    }
+
+    #[tokio::test]
+    async fn who_gets_another_place_after_a_reset_has_the_first_again_when_it_is_undone() {
+        let scene = Scene::new();
+        let shown = async |cookie: &str| {
+            let ticket =
+                with(&scene, &[("cookie", cookie)], ("/", ""), async |room, visitor| room.shown(visitor)).await;
+            ticket.map(|ticket| ticket.id)
+        };
+        let (first, other) = (joined(&scene).await, joined(&scene).await);
+        let before = shown(&first).await.unwrap();
+        scene.room.reset(scene.now.get()).await.unwrap();
+        scene.room.reset(scene.now.get()).await.unwrap();
+
+        // The pages are loaded again, and are given places anew.
+        joined(&scene).await;
+        let admission = scene.room.admit(shown(&first).await, scene.now.get(), Arrival::Page).await.unwrap();
+        let Admission::Waits(again, _) = admission else { panic!("{admission:?}") };
+        let cookie = given(&scene, &first, again).await;
+        assert_eq!(shown(&cookie).await, Some(again));
+        assert!(scene.room.restore(scene.now.get()).await.unwrap());
+
+        assert_eq!(shown(&cookie).await, Some(before));
+        let position = scene.room.look(|room| room.find(before)).unwrap().map(|(position, _)| position);
+        assert_eq!(position, Some(1));
+        assert_ne!(shown(&other).await, Some(before));
+        assert_eq!(given(&scene, &cookie, again).await.matches('.').count(), 1, "what cannot be undone is not kept");
     }
 
     #[tokio::test]

@@ -51,6 +51,15 @@ impl Room {
         self.before.as_deref()
     }
 
+    /// Whether somebody had come before the room was reset, as long as that can be undone.
+    pub fn was_there(&self, id: RequestId) -> bool {
+        let is_known = |before: &Before| {
+            before.index.position(&before.line, id).is_some()
+                || before.index.registered(&before.line.hall, id).is_some()
+        };
+        self.before().is_some_and(is_known)
+    }
+
     /// Everything that is counted.
     pub fn counters(&self) -> Counters {
         self.line.counters()

@@ -6,7 +6,8 @@ use pipeline::{Body, Exchange, Flow, Verdict};
 use rooms::{Joiner, KeptRoom, Trouble, WITHOUT_PROOF, refused};
 use waiting_room::{NotJoined, RequestId};
 
-use super::{WaitingRoom, seconds};
+use super::states::Told;
+use super::{WaitingRoom, seconds, visitor};
 
 /// What the address of a page says for the room, and the address without that.
 pub(super) struct Entrance {
@@ -55,7 +56,7 @@ impl WaitingRoom {
         let joiner = Joiner { client: Some(exchange.client), invite: entrance.invite.as_deref(), ..Joiner::default() };
         match room.join_with(joiner, now).await {
             Ok(id) => {
-                if let Some(cookie) = room.cookie(id, exchange.scheme == "https") {
+                if let Some(cookie) = room.cookie(&visitor(exchange), id) {
                     exchange.note(self.given, cookie);
                 }
                 Ok(again(&entrance.rest))
