@@ -30,7 +30,7 @@ async fn nobody_waits_until_too_many_come_and_who_was_in_goes_on() {
     let first = browse(&gateway, "").await;
     assert_eq!((first.status, first.header("cache-control")), (200, Some("private, no-cache")));
     let inside = cookie(&first);
-    assert!(inside.starts_with("vestibule-room-sale-pass="), "{inside}");
+    assert!(inside.starts_with("vestibule-room-sale.pass="), "{inside}");
 
     let mut replies = Vec::new();
     for _ in 0..100 {

@@ -330,8 +330,8 @@ fn set_cookie(pair: &str, seconds: u32, is_secure: bool) -> Option<HeaderValue> 
 
 /// What the names of cookies begin with that keep places.
 const COOKIES: &str = "vestibule-room-";
-/// What follows that in names of cookies that let in without a place.
-const PASSES: &str = "-pass";
+/// What follows that in names of cookies that let in without a place. No room has a name with a dot.
+const PASSES: &str = ".pass";
 /// What the names of cookies begin with that proofs of work are in.
 const PROOFS: &str = "vestibule-proof-";
 /// The cookie that keeps how somebody wants pages to be.
