@@ -51,7 +51,7 @@ pub use room_tickets::{AccessKey, AccessKeys, NoInvite, NoProof, NotMade, Promis
 pub use self::admission::{Admission, Arrival, Wait};
 pub use self::authorizer::{Denied, Sessions};
 pub use self::caps::{Caps, SLOW};
-pub use self::contract::{Api, Begun, Operation, Question, Side};
+pub use self::contract::{Api, Begun, Changed, Operation, Question, Side};
 pub use self::fairness::{Fairness, Lots};
 pub use self::gate::Activation;
 pub use self::history::Sample;
