@@ -76,8 +76,9 @@ async fn what_becomes_of_requests_while_the_room_cannot_be_asked_is_said() {
         // As while another process has the rooms.
         gateway.node().keeping.as_ref().unwrap().rooms.let_go();
         let mut statuses = Vec::new();
-        for _ in 0..9 {
-            let reply = browse(&gateway, "").await;
+        for query in ["", "?room-join=slow-lane", "?a=b"].repeat(3) {
+            let target = format!("/shop/tickets{query}");
+            let reply = gateway.get_with(&target, &[("Accept", "text/html")]).await;
             if reply.status != 200 {
                 assert_eq!((reply.status, reply.header("retry-after")), (503, Some("5")));
             }

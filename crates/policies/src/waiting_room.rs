@@ -120,8 +120,10 @@ impl AskOnRequest for WaitingRoom {
         if wants_page(exchange)
             && let Some(entrance) = Entrance::of(exchange)
         {
-            let shown = shown.map(|ticket| ticket.id);
-            return Step::Wait(Box::pin(self.come_by(room, exchange, shown, entrance)));
+            return Step::Wait(Box::pin(async move {
+                let verdict = self.come_by(room, exchange, shown, entrance).await;
+                self.decided(room, exchange, verdict)
+            }));
         }
         // Most requests are of those who are in, or who wait.
         match room.admitted_already(shown.map(|ticket| ticket.id), now) {
@@ -142,14 +144,8 @@ impl AskOnRequest for WaitingRoom {
             | Err(_) => {}
         }
         Step::Wait(Box::pin(async move {
-            let verdict = match self.decide(room, exchange, shown).await {
-                Err(failure) => unasked(self.unavailable, room, seconds(exchange), failure),
-                decided => decided,
-            };
-            match verdict {
-                Ok(Flow::Next) => Ok(self.lets_through(room, exchange)),
-                other => other,
-            }
+            let verdict = self.decide(room, exchange, shown).await;
+            self.decided(room, exchange, verdict)
         }))
     }
 }
@@ -164,6 +160,18 @@ impl WaitingRoom {
 
     /// Lets a request through that needs no place, since nobody has to wait.
     fn passes_by(&self, room: &KeptRoom, exchange: &mut Exchange) -> Flow {
+    /// What is decided, also where the room could not be asked. Who may pass is let through.
+    fn decided(&self, room: &KeptRoom, exchange: &mut Exchange, verdict: Verdict) -> Verdict {
+        let verdict = match verdict {
+            Err(failure) => unasked(self.unavailable, room, seconds(exchange), failure),
+            decided => decided,
+        };
+        match verdict {
+            Ok(Flow::Next) => Ok(self.lets_through(room, exchange)),
+            other => other,
+        }
+    }
+
         let now = seconds(exchange);
         if wants_page(exchange) {
             let since = self.passed_since(room, &visitor(exchange));

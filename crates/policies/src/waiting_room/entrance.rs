@@ -3,8 +3,8 @@
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
 use pipeline::{Body, Exchange, Flow, Verdict};
-use rooms::{Joiner, KeptRoom, Trouble, WITHOUT_PROOF, refused};
-use waiting_room::{NotJoined, RequestId};
+use rooms::{Joiner, KeptRoom, Ticket, Trouble, WITHOUT_PROOF, refused};
+use waiting_room::NotJoined;
 
 use super::states::Told;
 use super::{WaitingRoom, seconds, visitor};
@@ -41,12 +41,12 @@ impl WaitingRoom {
         &self,
         room: &KeptRoom,
         exchange: &mut Exchange,
-        shown: Option<RequestId>,
+        ticket: Option<Ticket>,
         entrance: Entrance,
     ) -> Verdict {
         let now = seconds(exchange);
-        let has_place = match shown {
-            Some(id) => room.has_place(id, now)?,
+        let has_place = match ticket {
+            Some(Ticket { id, .. }) => room.has_place(id, now)?,
             None => false,
         };
         // Who goes without a proof does so once.
@@ -63,8 +63,10 @@ impl WaitingRoom {
             }
             // Somebody who came by the invite opens its address once more.
             Err(Trouble::NotJoined(NotJoined::InviteUsed)) if has_place => Ok(again(&entrance.rest)),
-            // The page itself says when it opens, or that it is over.
-            Err(Trouble::NotJoined(NotJoined::NotYet | NotJoined::Over)) => Ok(again(&entrance.rest)),
+            // The page at this address says when it opens, and joins by the invite then.
+            Err(Trouble::NotJoined(NotJoined::NotYet)) => Told { room, exchange, ticket }.too_early(),
+            // The page itself says that it is over.
+            Err(Trouble::NotJoined(NotJoined::Over)) => Ok(again(&entrance.rest)),
             Err(trouble) => match refused::told(&trouble) {
                 Some(problem) => Ok(problem.into()),
                 None => Err(trouble.into()),
