@@ -27,6 +27,8 @@ fn cookie(reply: &Reply) -> String {
 async fn nobody_waits_until_too_many_come_and_who_was_in_goes_on() {
     let shop = Stub::saying("sold").await;
     let gateway = serving(&shop, "durability: process", "activates: {rate: 5}").await;
+    let asked = gateway.send("POST", "/shop/tickets?a=b&vestibule-room=live", &[]).await;
+    assert_eq!((asked.status, shop.request().line()), (200, "POST /shop/tickets?a=b HTTP/1.1"), "that is the room's");
     let first = browse(&gateway, "").await;
     assert_eq!((first.status, first.header("cache-control")), (200, Some("private, no-cache")));
     let inside = cookie(&first);

@@ -21,6 +21,7 @@ use serde::Deserialize;
 use self::activation::{Activates, Unavailable, WAITING_ROOM_UNAVAILABLE, ending, unasked};
 use self::entrance::Entrance;
 use self::states::{Told, WAITING_ROOM_CLOSED, WAITING_ROOM_NOT_OPEN, WAITING_ROOM_PAUSED, WAITING_ROOM_PRE_QUEUE};
+use crate::rewrite::with_target;
 use crate::waiting_room_api::{NoRooms, room, watched};
 use crate::waiting_room_token::bare;
 
@@ -110,6 +111,14 @@ impl AskOnRequest for WaitingRoom {
         {
             return Step::Now(aside.and_then(|aside| answered(room, &visitor, aside)).map_err(Into::into));
         }
+        if visitor.asks().is_some() {
+            // A page asks that of the room, and of nobody behind it.
+            let query = Some(visitor.own_query()).filter(|query| !query.is_empty());
+            if let Some(own) = with_target(&exchange.head.uri, visitor.path, query.as_deref()) {
+                exchange.head.uri = own;
+            }
+        }
+        let visitor = self::visitor(exchange);
         if let Some(activation) = &self.activation
             && !room.has_to_wait(activation, exchange.began_at)
         {
@@ -151,15 +160,6 @@ impl AskOnRequest for WaitingRoom {
 }
 
 impl WaitingRoom {
-    /// Lets a request through, whose end is told.
-    fn lets_through(&self, room: &KeptRoom, exchange: &mut Exchange) -> Flow {
-        exchange.set_figures(self.passed, [1]);
-        room.passes();
-        Flow::Next
-    }
-
-    /// Lets a request through that needs no place, since nobody has to wait.
-    fn passes_by(&self, room: &KeptRoom, exchange: &mut Exchange) -> Flow {
     /// What is decided, also where the room could not be asked. Who may pass is let through.
     fn decided(&self, room: &KeptRoom, exchange: &mut Exchange, verdict: Verdict) -> Verdict {
         let verdict = match verdict {
@@ -172,6 +172,15 @@ impl WaitingRoom {
         }
     }
 
+    /// Lets a request through, whose end is told.
+    fn lets_through(&self, room: &KeptRoom, exchange: &mut Exchange) -> Flow {
+        exchange.set_figures(self.passed, [1]);
+        room.passes();
+        Flow::Next
+    }
+
+    /// Lets a request through that needs no place, since nobody has to wait.
+    fn passes_by(&self, room: &KeptRoom, exchange: &mut Exchange) -> Flow {
         let now = seconds(exchange);
         if wants_page(exchange) {
             let since = self.passed_since(room, &visitor(exchange));

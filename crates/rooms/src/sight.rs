@@ -73,16 +73,16 @@ impl Visitor<'_> {
     }
 
     /// What is asked for beside the page.
-    fn asks(&self) -> Option<&str> {
+    pub fn asks(&self) -> Option<&str> {
         if !self.query.contains(ASKS) {
             return None;
         }
-        let mut members = self.query.split('&').filter_map(|member| member.split_once('='));
+        let mut members = self.query.split('&').map(|member| member.split_once('=').unwrap_or((member, "")));
         members.find(|(name, _)| *name == ASKS).map(|(_, what)| what)
     }
 
     /// The query of the page itself.
-    fn own_query(&self) -> String {
+    pub fn own_query(&self) -> String {
         let is_own = |member: &&str| member.split('=').next() != Some(ASKS);
         self.query.split('&').filter(is_own).collect::<Vec<_>>().join("&")
     }
@@ -474,6 +474,7 @@ mod tests {
             ("vestibule-page=de.still", "vestibule-room=in-fr", "/shop", "fr.still"),
             ("vestibule-page=fr.still", "vestibule-room=live", "/shop", "fr"),
             ("vestibule-page=fr", "vestibule-room=nonsense", "/shop", ""),
+            ("vestibule-page=fr", "a=1&vestibule-room", "/shop?a=1", ""),
         ] {
             let response = aside(&scene, cookie, query).await;
             let headers = response.headers();
