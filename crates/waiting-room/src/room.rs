@@ -82,9 +82,19 @@ impl Room {
         expired.filter_map(|token| self.line.place(token.position).map(|place| place.id)).collect()
     }
 
-    /// Forgets what was before a reset that can no longer be undone.
-    pub fn forget(&mut self, now: Seconds) {
-        self.before = self.before.take().filter(|before| now.saturating_sub(before.reset) < UNDOABLE);
+    /// Forgets what was before a reset that can no longer be undone. When things happen says so, and no clock: nodes that share
+    /// the room forget it at the same event, and so does whoever reads the log.
+    fn forget(&mut self, event: &Event) {
+        if let Event::Joined { at, .. }
+        | Event::Placed { at, .. }
+        | Event::Registered { at, .. }
+        | Event::Moved { at, .. }
+        | Event::Issued { issued: at, .. }
+        | Event::Reset { at }
+        | Event::Restored { at } = event
+        {
+            self.before = self.before.take().filter(|before| at.saturating_sub(before.reset) < UNDOABLE);
+        }
     }
 
     /// Passes over something that happened and that nobody knows any more.
@@ -100,6 +110,7 @@ impl Room {
     /// As [`Self::apply`], by what was made ready before if lots are drawn.
     pub fn apply_with(&mut self, event: &Event, draft: Option<Draft>) {
         self.version += 1;
+        self.forget(event);
         match event {
             Event::Joined { position, id, key, at } => {
                 self.fill_up_to(*position, *at);
@@ -233,6 +244,13 @@ impl Room {
         let (course, tuned) = (self.line.course.after_reset(), self.line.tuned);
         let anew = Line { course, tuned, ..Line::default() };
         let (line, index) = (std::mem::replace(&mut self.line, anew), std::mem::take(&mut self.index));
+        if line.is_empty()
+            && let Some(before) = &mut self.before
+        {
+            // Whoever does not know whether a reset was done does it again, and wants back what there was before both.
+            before.reset = reset;
+            return;
+        }
         self.before = Some(Box::new(Before { reset, line, index }));
     }
 
@@ -242,14 +260,6 @@ impl Room {
         let since = std::mem::replace(&mut self.line, before.line);
         self.index = before.index;
         let next = self.line.last().saturating_add(1);
-        let is_wanted = |before: &&mut Box<Before>| reset.saturating_sub(before.reset) < UNDOABLE;
-        if line.is_empty()
-            && let Some(before) = self.before.as_mut().filter(is_wanted)
-        {
-            // Whoever does not know whether a reset was done does it again, and wants back what there was before both.
-            before.reset = reset;
-            return;
-        }
         let course = std::mem::take(&mut self.line.course);
         self.line.tuned = since.tuned;
         self.line.course = since.course.clone().after_restore(course, next);

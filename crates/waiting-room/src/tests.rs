@@ -257,10 +257,10 @@ fn a_reset_begins_anew_and_can_be_undone_for_an_hour() {
     assert_eq!(room.restore(5599), None);
 
     room.apply(&room.reset(6000));
-    room.forget(9599);
+    join(&mut room, 10, 9599);
     assert!(room.before().is_some());
-    room.forget(9600);
-    assert!(room.before().is_none());
+    join(&mut room, 11, 9600);
+    assert!(room.before().is_none(), "it is not kept in vain");
 }
 
 #[test]

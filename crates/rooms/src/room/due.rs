@@ -57,7 +57,6 @@ impl KeptRoom {
         let settings = self.settings.load();
         self.forget_entered();
         let mut held = self.held.lock();
-        held.room.forget(now);
         self.catch_up(&mut held, now)?;
         while let Some(event) = held.room.sweep(now, &settings.rules) {
             self.happen(&mut held, &event)?;
@@ -65,10 +64,10 @@ impl KeptRoom {
         let inlet = in_force(settings.inlet, &held.room);
         if let (Inlet::Periodic(inlet), false) = (inlet, self.is_alarmed.load(Ordering::Relaxed))
             && let Some(by) = inlet.due(&held.room, now)
+        {
             if inlet.is_set_back(&held.room, now) {
                 tracing::warn!(room = &*self.name, "the clock was set back; the inlet goes on by what it says now");
             }
-        {
             self.let_in(&mut held, by.into(), now, &settings.rules)?;
         }
         if let Inlet::Adaptive(inlet) = inlet {

@@ -256,6 +256,22 @@ async fn nobody_is_told_of_a_turn_or_let_in_by_it_before_it_cannot_be_undone() {
     assert_eq!(node.room.admitted_already(Some(id), NOW + 3).unwrap(), Some(Admission::In(id)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_reset_is_undone_at_all_nodes_or_at_none_whatever_their_clocks_say() {
+    let log = Flaky::new();
+    let nodes = [Node::start(&log, settings()), Node::start(&log, settings())];
+    let first = nodes[0].join(None).await;
+    nodes[0].room.reset(NOW).await.unwrap();
+    nodes[1].room.here().await;
+    nodes[1].room.seek(|_| false).await.unwrap();
+    // The clock of this one is ahead.
+    nodes[1].rooms.tick(NOW + 3601);
+
+    assert!(nodes[0].room.restore(NOW + 3599).await.unwrap());
+
+    assert_eq!(agree(&nodes, &[first]).await, 1);
+}
+
 #[tokio::test]
 async fn what_is_due_is_done_by_one_node() {
     let log = Flaky::new();
