@@ -4,7 +4,7 @@
 //!
 //! Whenever all of them have heard of a serving number, it prints a line of JSON with the number and with microseconds since
 //! 1970 at which the first and the last one did. It ends with its standard input.
-#![expect(clippy::print_stdout, reason = "the figures go to the caller")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures go to the caller")]
 
 use anyhow::{Context, Result, bail};
 use memchr::memmem;
@@ -126,7 +126,7 @@ async fn listen(mut stream: TcpStream, heard: Rc<Heard>) {
     while let Ok(length @ 1..) = stream.read(&mut buffer).await {
         ear.hear(buffer.get(..length).unwrap_or_default(), &heard);
     }
-    heard.ended.set(heard.ended.get() + 1);
+    heard.end();
 }
 
 async fn listen_together(answer: h2::client::ResponseFuture, heard: Rc<Heard>) {
@@ -138,7 +138,7 @@ async fn listen_together(answer: h2::client::ResponseFuture, heard: Rc<Heard>) {
             ear.hear(&piece, &heard);
         }
     }
-    heard.ended.set(heard.ended.get() + 1);
+    heard.end();
 }
 
 /// What one watcher has heard.
@@ -178,6 +178,15 @@ impl Heard {
         if *count == self.watchers {
             let ended = self.ended.get();
             println!("{}", json!({ "serving": serving, "first": *first, "last": at, "ended": ended }));
+        }
+    }
+
+    /// A stream ended. Before all watchers are there that is no finding but a mistake, such as a limit of connections.
+    fn end(&self) {
+        self.ended.set(self.ended.get() + 1);
+        if self.rounds.borrow().values().all(|(count, _)| *count < self.watchers) {
+            eprintln!("a stream ended before all watchers were there");
+            std::process::exit(1);
         }
     }
 }

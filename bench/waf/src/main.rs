@@ -1,8 +1,9 @@
 //! What the firewall costs: processor time for each benign request, and what a rule set costs to load and to hold.
 //!
 //! `bench-waf FOLDER [PARANOIA [KIND [ROUNDS]]]`; `bench-waf FOLDER beside` for the same requests with other engines, in
-//! turns; `bench-waf FOLDER apache [COUNT]` for whether the same rules match as in the reference. The folder has the OWASP
-//! Core Rule Set: `crs-setup.conf.example`, `rules`, and its regression tests as `tests`.
+//! turns; `bench-waf FOLDER worst` for bodies that mean to cost much; `bench-waf FOLDER apache [COUNT]` for whether the same
+//! rules match as in the reference. The folder has the OWASP Core Rule Set: `crs-setup.conf.example`, `rules`, and its
+//! regression tests as `tests`.
 
 mod apache;
 mod memory;
@@ -10,6 +11,7 @@ mod nginx;
 mod peer;
 mod requests;
 mod tests;
+mod worst;
 
 #[global_allocator]
 static ALLOCATOR: memory::Counting = memory::Counting;
@@ -29,6 +31,9 @@ fn main() -> Result<()> {
     let paranoia = words.next().unwrap_or_else(|| "1".into());
     if paranoia == "beside" {
         return beside(Path::new(&folder));
+    }
+    if paranoia == "worst" {
+        return worst::run(&load(Path::new(&folder), "1")?);
     }
     if paranoia == "apache" {
         let count = words.next().map_or(Ok(MUTANTS), |count| count.parse())?;
@@ -187,6 +192,18 @@ fn warm(rules: &Arc<Rules>, requests: &[Request]) -> Result<f64> {
 }
 
 fn judge(used: Transaction, request: &Request) -> Result<Transaction> {
+    let transaction = judged(used, request)?;
+    // Higher levels of paranoia do find fault with what is benign.
+    let is_strict = transaction.engine() == waf::Engine::On;
+    if let Some(matched) = transaction.matches().find(|matched| is_strict && matched.is_logged()) {
+        let id = matched.rule().and_then(|rule| rule.id());
+        bail!("rule {id:?} takes a benign request for an attack: {}", String::from_utf8_lossy(matched.value()));
+    }
+    Ok(transaction)
+}
+
+/// Takes a request through all phases.
+fn judged(used: Transaction, request: &Request) -> Result<Transaction> {
     let mut transaction = used.renew(environment());
     transaction.connection("192.0.2.7:40000".parse()?, "192.0.2.1:80".parse()?);
     transaction.request_line(request.method.as_bytes(), request.target.as_bytes(), b"HTTP/1.1");
@@ -198,12 +215,6 @@ fn judge(used: Transaction, request: &Request) -> Result<Transaction> {
     transaction.phase(Phase::RequestBody);
     answer(&mut transaction, ANSWER);
     transaction.phase(Phase::Logging);
-    // Higher levels of paranoia do find fault with what is benign.
-    let is_strict = transaction.engine() == waf::Engine::On;
-    if let Some(matched) = transaction.matches().find(|matched| is_strict && matched.is_logged()) {
-        let id = matched.rule().and_then(|rule| rule.id());
-        bail!("rule {id:?} takes a benign request for an attack: {}", String::from_utf8_lossy(matched.value()));
-    }
     Ok(transaction)
 }
 

@@ -28,6 +28,15 @@ impl Chance {
         Self(0x2545_F491_4F6C_DD1D)
     }
 
+    /// Another row than that of all others.
+    pub fn begun(turn: u64) -> Self {
+        let mut chance = Self::new();
+        for _ in 0..turn * 7 {
+            chance.below(2);
+        }
+        chance
+    }
+
     pub fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -44,7 +53,7 @@ impl Chance {
     }
 
     /// Text of what attacks are made of.
-    fn odd(&mut self, length: usize) -> String {
+    pub fn odd(&mut self, length: usize) -> String {
         const PIECES: &[&str] = &[
             "'", "\"", "<a", "../", "%3c", "--", "/*", "*/", "(", ")", ";", "|", "$(", "or 1", "select", "\\x41", "{{",
             "=", " ",
@@ -56,7 +65,7 @@ impl Chance {
         text
     }
 
-    fn token(&mut self, length: usize) -> String {
+    pub fn token(&mut self, length: usize) -> String {
         const SIGNS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
         (0..length).map(|_| char::from(SIGNS[self.below(36) as usize])).collect()
     }
@@ -146,7 +155,7 @@ fn nested(chance: &mut Chance) -> Request {
     posted(chance, "application/json", body.into_bytes())
 }
 
-fn posted(chance: &mut Chance, kind: &str, body: Vec<u8>) -> Request {
+pub fn posted(chance: &mut Chance, kind: &str, body: Vec<u8>) -> Request {
     let mut headers = browser(chance);
     headers.push(("Content-Type", kind.into()));
     headers.push(("Content-Length", body.len().to_string()));

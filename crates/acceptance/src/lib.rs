@@ -13,8 +13,6 @@
 #[cfg(test)]
 mod alerts;
 #[cfg(test)]
-mod ambiguous;
-#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod backends;
@@ -47,8 +45,6 @@ mod limits;
 #[cfg(test)]
 mod mail;
 #[cfg(test)]
-mod neighbours;
-#[cfg(test)]
 mod nginx;
 #[cfg(test)]
 mod openid_clients;
@@ -60,8 +56,6 @@ mod panics;
 mod partner_keys;
 #[cfg(test)]
 mod partners;
-#[cfg(test)]
-mod readings;
 #[cfg(test)]
 mod records;
 #[cfg(test)]

@@ -8,10 +8,14 @@ use bytes::Bytes;
 use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderName, Version, response};
 use pipeline::Exchange;
-use waf::{Environment, Evaluation, Moment, Persistence, Phase, Response, Rules, Transaction, Verdict};
+use waf::{Environment, Evaluation, Moment, Persistence, Phase, Response, Transaction, Verdict};
 
-/// A transaction that knows the head of a request, as it came.
-pub(crate) fn begin(rules: &Arc<Rules>, exchange: &Exchange, persistence: Option<Arc<dyn Persistence>>) -> Transaction {
+/// A transaction that knows the head of a request, as it came. `take` gives one that knows nothing yet.
+pub(crate) fn begin(
+    take: impl FnOnce(Environment) -> Transaction,
+    exchange: &Exchange,
+    persistence: Option<Arc<dyn Persistence>>,
+) -> Transaction {
     let now = Moment {
         seconds: exchange.began_at / 1_000_000,
         micros: u32::try_from(exchange.began_at % 1_000_000).unwrap_or_default(),
@@ -19,7 +23,7 @@ pub(crate) fn begin(rules: &Arc<Rules>, exchange: &Exchange, persistence: Option
     };
     let unique_id = exchange.id.to_string().into_boxed_str();
     let environment = Environment { now, unique_id, persistence, evaluation: Evaluation::Fast };
-    let mut transaction = Transaction::new(rules.clone(), environment);
+    let mut transaction = take(environment);
     let connection = &exchange.connection;
     transaction.connection(SocketAddr::new(exchange.client, connection.peer.port()), connection.local);
     transaction.request_line(
@@ -142,14 +146,14 @@ fn together<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Cow<'a, [u8]> {
 mod tests {
     use http::Request;
     use pipeline::{Arrived, tester};
-    use waf::Compatibility;
+    use waf::{Compatibility, Rules};
 
     use super::*;
 
     fn logged(rule: &str, exchange: &Exchange) -> usize {
         let rule = format!("SecRule {rule} \"id:1,phase:1,pass\"");
         let rules = Arc::new(Rules::parse("a.conf", rule.as_bytes(), Compatibility::Strict).unwrap());
-        let mut transaction = begin(&rules, exchange, None);
+        let mut transaction = begin(|environment| Transaction::new(rules, environment), exchange, None);
         judge_head(&mut transaction, false);
         transaction.matches().count()
     }

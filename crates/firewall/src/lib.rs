@@ -17,6 +17,7 @@ mod report;
 mod rule_set;
 mod settings;
 mod shelf;
+mod spares;
 mod story;
 mod workshop;
 

@@ -110,7 +110,8 @@ impl Policy for Waf {
 
 impl AskOnRequest for Active {
     fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
-        let mut transaction = begin(&self.set.rules, exchange, self.persistence.clone());
+        let take = |environment| self.set.spares.take(&self.set.rules, environment);
+        let mut transaction = begin(take, exchange, self.persistence.clone());
         transaction.set_engine(if self.mode == Mode::Detect { Engine::DetectionOnly } else { Engine::On });
         self.excluded.apply(exchange, &mut transaction);
         if self.set.rules.settings().response_body {
@@ -205,12 +206,13 @@ impl OnFinish for Active {
         let Some(mut transaction) = state.transaction.take() else { return };
         transaction.phase(waf::Phase::Logging);
         transaction.finish();
-        let (transaction, mode, blocked) = (&transaction, self.mode, state.blocked);
-        let answer = state.answer.take();
-        if let Some(record) = Record::of(Seen { exchange, outcome, transaction, mode, blocked, answer }) {
+        let (mode, blocked, answer) = (self.mode, state.blocked, state.answer.take());
+        let seen = Seen { exchange, outcome, transaction: &transaction, mode, blocked, answer };
+        if let Some(record) = Record::of(seen) {
             // The first firewall of a chain that has something to tell tells it.
             exchange.audited.set(Box::new(record)).ok();
         }
+        self.set.spares.give(transaction);
     }
 }
 

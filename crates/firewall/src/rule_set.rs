@@ -8,6 +8,7 @@ use problem::{Finding, Pointer};
 use waf::{Rules, Source};
 
 use crate::settings::{BUILTIN, Beyond, Compatibility, Config, Switch};
+use crate::spares::Spares;
 
 /// The rules that come with the gateway.
 pub const OWN: &str = include_str!("own.conf");
@@ -32,6 +33,8 @@ pub struct RuleSet {
     pub rules: Arc<Rules>,
     /// What they were read from, folders that names with wildcards look into included.
     pub(crate) files: Vec<PathBuf>,
+    /// Transactions that wait for the next request.
+    pub(crate) spares: Spares,
 }
 
 impl RuleSet {
@@ -98,7 +101,7 @@ impl Recipe {
             tracing::info!(%note, "a directive has no effect");
         }
         let files = rules.files().iter().cloned().chain(folders).collect();
-        Ok(RuleSet { rules: Arc::new(rules), files })
+        Ok(RuleSet { rules: Arc::new(rules), files, spares: Spares::default() })
     }
 }
 

@@ -64,7 +64,8 @@ impl Prepared {
 
     /// Says what the rules say of a request.
     pub fn tell(&self, exchange: &Exchange, body: &Bytes) -> Story {
-        let mut transaction = begin(&self.rules, exchange, None);
+        let new = |environment| Transaction::new(self.rules.clone(), environment);
+        let mut transaction = begin(new, exchange, None);
         transaction.set_engine(if self.mode == Mode::Block { Engine::On } else { Engine::DetectionOnly });
         self.excluded.apply(exchange, &mut transaction);
         let has_body = !body.is_empty();

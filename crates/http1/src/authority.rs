@@ -36,6 +36,11 @@ impl<'a> Authority<'a> {
     }
 }
 
+/// Whether a text is what `Host` may say: a name or an address, with or without a port, and no user.
+pub fn is_host(bytes: &[u8]) -> bool {
+    Authority::parse(bytes).is_some()
+}
+
 /// The length of an IPv6 address in brackets.
 fn address_length(bytes: &[u8]) -> Option<usize> {
     let close = bytes.iter().position(|byte| *byte == b']')?;

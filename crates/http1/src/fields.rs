@@ -17,8 +17,18 @@ pub(crate) struct Noted<'a> {
     content_length: Option<u64>,
     transfer_encoding: bool,
     options: ConnectionOptions,
-    names_protocol: bool,
+    protocol: Protocol,
     pub(crate) expects_continue: bool,
+}
+
+/// What `Upgrade` names.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Protocol {
+    #[default]
+    None,
+    Other,
+    /// One that carries requests again, among others or alone.
+    Http,
 }
 
 /// What `Connection` says, of what concerns us.
@@ -55,7 +65,13 @@ impl<'a> Noted<'a> {
                 self.host = Some(value());
             }
             6 if *name == header::EXPECT => self.expects_continue |= value().eq_ignore_ascii_case(b"100-continue"),
-            7 if *name == header::UPGRADE => self.names_protocol |= !value().is_empty(),
+            7 if *name == header::UPGRADE => {
+                if elements(value()).any(is_http) {
+                    self.protocol = Protocol::Http;
+                } else if self.protocol == Protocol::None && !value().is_empty() {
+                    self.protocol = Protocol::Other;
+                }
+            }
             10 if *name == header::CONNECTION => self.options.note(value()),
             14 if *name == header::CONTENT_LENGTH => {
                 if self.content_length.is_some() {
@@ -91,9 +107,10 @@ impl<'a> Noted<'a> {
         !self.options.close && (version == Version::HTTP_11 || self.options.keep_alive)
     }
 
-    /// Whether the message asks for another protocol, which HTTP/1.0 cannot (RFC 9110, section 7.8).
+    /// Whether the message asks for another protocol, which HTTP/1.0 cannot (RFC 9110, section 7.8). That may be ignored, and
+    /// is if the other protocol is HTTP again: nobody would look at the requests in it.
     pub(crate) fn upgrades(&self, version: Version) -> bool {
-        self.options.upgrade && self.names_protocol && version == Version::HTTP_11
+        self.options.upgrade && self.protocol == Protocol::Other && version == Version::HTTP_11
     }
 }
 
@@ -109,6 +126,12 @@ impl ConnectionOptions {
             self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
         }
     }
+}
+
+/// Whether a protocol carries requests, in the clear or behind TLS (RFC 7540, section 3.2; RFC 2817).
+fn is_http(protocol: &[u8]) -> bool {
+    let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
+    [b"h2c".as_slice(), b"h2", b"http", b"tls"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// A copy of a head to be shared by many values.

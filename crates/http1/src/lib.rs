@@ -18,6 +18,7 @@ mod request;
 mod response;
 mod scan;
 
+pub use self::authority::is_host;
 pub use self::decode::{Decoded, Decoder};
 pub use self::encode::{
     CHUNK_END, Persistence, ResponseFraming, write_chunk_size, write_interim, write_last_chunk, write_request,

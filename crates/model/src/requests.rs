@@ -13,6 +13,22 @@ pub struct Requests {
     /// What becomes of headers with an underscore in their name, such as `X_Forwarded_For`, which backends in the
     /// tradition of CGI do not tell from `X-Forwarded-For`.
     pub underscore_headers: UnderscoreHeaders,
+    /// What `trusted_proxies` write about clients. What else a request says about them comes from anybody, and is taken out.
+    pub proxies_write: ProxiesWrite,
+}
+
+/// What proxies in front write about clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxiesWrite {
+    /// `X-Forwarded-For` and `-Proto` if there is an `X-Forwarded-For`, or else `Forwarded`. Hosts in them are not believed: many
+    /// proxies hand on what clients say of these.
+    #[default]
+    Either,
+    /// `X-Forwarded-For`, `-Proto` and `-Host`, whose host is the one that routes look at.
+    XForwarded,
+    /// `Forwarded` (RFC 7239), whose host is the one that routes look at.
+    Standard,
 }
 
 /// What becomes of two or more slashes in a row.

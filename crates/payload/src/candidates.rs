@@ -2,9 +2,11 @@
 
 mod facts;
 mod frequency;
+mod memory;
 mod needs;
 mod scan;
 mod texts;
 
+pub use self::memory::{Detected, Known, Memory};
 pub use self::needs::{Demand, Domain};
 pub use self::scan::{NONE, ROW, Row, Scanner, add, both, keep};

@@ -188,13 +188,15 @@ impl Chain {
         !self.body_begun.is_empty()
     }
 
-    /// How much of a request body to hold back, if any hook asks for it.
-    pub fn request_body_limit(&self) -> Option<usize> {
-        let limit = |hook: &RequestBodyHook| match hook {
-            RequestBodyHook::Plain(hook) => hook.limit(),
-            RequestBodyHook::Asking(hook) => hook.limit(),
-        };
-        self.request_body.iter().map(|placed| limit(&placed.hook)).min()
+    /// How much of this request's body to hold back, if any hook asks for it.
+    pub fn request_body_limit(&self, exchange: &Exchange) -> Option<usize> {
+        let asked = self.request_body.iter().filter(|placed| !placed.is_out(exchange));
+        asked
+            .filter_map(|placed| match &placed.hook {
+                RequestBodyHook::Plain(hook) => hook.concerns(exchange).then(|| hook.limit()),
+                RequestBodyHook::Asking(hook) => hook.concerns(exchange).then(|| hook.limit()),
+            })
+            .min()
     }
 
     /// Asks every request-body hook in order, up to the first that answers.
@@ -348,6 +350,13 @@ pub fn tell(hooks: &[Arc<dyn OnFinish>], exchange: &Exchange, outcome: &Outcome)
 
 impl<H> Placed<H> {
     /// Whether the policy's condition holds, or the answer to give because it could not be asked.
+    /// Whether its condition was asked and did not hold.
+    fn is_out(&self, exchange: &Exchange) -> bool {
+        self.gate
+            .as_ref()
+            .is_some_and(|gate| exchange.gates.asked & gate.bit != 0 && exchange.gates.held & gate.bit == 0)
+    }
+
     fn applies(&self, exchange: &mut Exchange) -> Result<bool, Flow> {
         let Some(gate) = &self.gate else { return Ok(true) };
         if exchange.gates.asked & gate.bit != 0 {

@@ -94,6 +94,10 @@ pub trait OnGiveBack: Send + Sync {
 pub trait OnRequestBody: Send + Sync {
     /// Bodies longer than this are refused before any hook sees them.
     fn limit(&self) -> usize;
+    /// Whether it looks at the body of this request at all; others stream on.
+    fn concerns(&self, _exchange: &Exchange) -> bool {
+        true
+    }
     /// Called once per request that has a body.
     fn on_request_body(&self, exchange: &mut Exchange, body: &mut Bytes) -> Verdict;
 }
@@ -102,6 +106,10 @@ pub trait OnRequestBody: Send + Sync {
 pub trait AskOnRequestBody: Send + Sync {
     /// Bodies longer than this are refused before any hook sees them.
     fn limit(&self) -> usize;
+    /// Whether it looks at the body of this request at all; others stream on.
+    fn concerns(&self, _exchange: &Exchange) -> bool {
+        true
+    }
     /// Called once per request that has a body.
     fn ask_on_request_body<'a>(&'a self, exchange: &'a mut Exchange, body: &'a mut Bytes) -> Step<'a>;
 }

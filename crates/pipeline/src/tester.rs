@@ -251,9 +251,10 @@ impl Judged<'_> {
             flow = chain.body_begun(&mut exchange, &mut begun).await.expect("a body that can be read");
         }
         if matches!(flow, Flow::Next) && !body.is_empty() {
-            flow = match chain.request_body_limit() {
+            flow = match chain.request_body_limit(&exchange) {
+                None => Flow::Next,
                 Some(limit) if body.len() > limit => panic!("{} bytes are over the limit of {limit}", body.len()),
-                _ => chain.request_body(&mut exchange, &mut body).await,
+                Some(_) => chain.request_body(&mut exchange, &mut body).await,
             };
         }
         let (response, refusal) = match flow {

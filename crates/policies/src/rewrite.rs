@@ -184,10 +184,8 @@ fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 
 /// Whether a path has a segment that means this directory or the one above, however it is encoded.
 pub(crate) fn leads_elsewhere(path: &str) -> bool {
-    path.split('/').any(|segment| {
-        let mut decoded = percent_decode_str(segment);
-        matches!((decoded.next(), decoded.next(), decoded.next()), (Some(b'.'), None | Some(b'.'), None))
-    })
+    let decoded: Vec<u8> = percent_decode_str(path).collect();
+    decoded.split(|byte| *byte == b'/').any(|segment| matches!(segment, b"." | b".."))
 }
 
 /// A template whose record the chain can give.

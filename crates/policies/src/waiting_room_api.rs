@@ -279,6 +279,10 @@ impl AskOnRequestBody for WaitingRoomApi {
         }
     }
 
+    fn concerns(&self, exchange: &Exchange) -> bool {
+        exchange.noted(self.asked).is_some()
+    }
+
     fn ask_on_request_body<'a>(&'a self, exchange: &'a mut Exchange, body: &'a mut Bytes) -> Step<'a> {
         let (Some(api), Some(operation)) = (&self.api, exchange.take(self.asked)) else {
             return Step::Now(Ok(Flow::Next));

@@ -27,12 +27,13 @@ pub(crate) struct Arrival {
 }
 
 /// Headers that concern one connection only (RFC 9110, section 7.6.1), beside those that `Connection` names.
-const HOP_BY_HOP: [HeaderName; 9] = [
+const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
     header::TE,
     header::TRANSFER_ENCODING,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
     // Who has them from elsewhere than this gateway believes what anybody wrote (RFC 9440, section 2.4).
@@ -152,13 +153,15 @@ fn other_methods(methods: &[Method]) -> Problem {
     }
 }
 
-/// The host that a client asked for, without a port, in lower case.
+/// The host that a client asked for, without a port and the dot of the root, in lower case: to backends `a.example.` is
+/// `a.example`, so to routes it must be, too.
 fn host(head: &request::Parts) -> Box<str> {
     let written = match head.uri.authority() {
         Some(authority) => authority.as_str(),
         None => head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default(),
     };
-    without_port(written).to_ascii_lowercase().into()
+    let host = without_port(written);
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase().into()
 }
 
 pub(crate) fn without_port(authority: &str) -> &str {
@@ -212,6 +215,7 @@ fn concerns_the_connection(name: &HeaderName) -> bool {
             | "transfer-encoding"
             | "keep-alive"
             | "proxy-connection"
+            | "http2-settings"
             | "proxy-authenticate"
             | "proxy-authorization"
             | "upgrade"

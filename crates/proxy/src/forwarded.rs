@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use model::api::ForwardedHeaders;
+use model::requests::ProxiesWrite;
 use pipeline::{Connection, Exchange, Told};
 use snapshot::Snapshot;
 
@@ -54,11 +55,21 @@ pub(crate) fn origin(snapshot: &Snapshot, connection: &Connection, headers: &mut
         }
         return origin;
     }
-    let hops = if headers.contains_key(header::FORWARDED) { standard(headers) } else { x_forwarded(headers) };
+    let written = snapshot.document.requests.proxies_write;
+    let is_standard = match written {
+        ProxiesWrite::Either if headers.contains_key(X_FORWARDED_FOR) => false,
+        ProxiesWrite::Either if !headers.contains_key(header::FORWARDED) => return origin,
+        ProxiesWrite::Either | ProxiesWrite::Standard => true,
+        ProxiesWrite::XForwarded => false,
+    };
+    let hops = if is_standard { standard(headers) } else { x_forwarded(headers) };
+    for name in TOLD.iter().filter(|name| (**name == header::FORWARDED) != is_standard) {
+        headers.remove(name);
+    }
     for hop in hops.into_iter().rev() {
         // The proxy next to the one that is trusted says how it was asked, even if it hides by whom.
         origin.scheme = hop.scheme.unwrap_or(origin.scheme);
-        origin.host = hop.host.or(origin.host);
+        origin.host = hop.host.filter(|_| written != ProxiesWrite::Either).or(origin.host);
         let Some(client) = hop.client else { break };
         origin.client = client;
         if !snapshot.trusts(client) {
@@ -222,7 +233,8 @@ fn scheme(text: &str) -> Option<&'static str> {
 }
 
 fn host(text: &str) -> Option<Box<str>> {
-    let host = without_port(text).to_ascii_lowercase();
+    let host = without_port(text);
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'[' | b']' | b':');
     (!host.is_empty() && host.bytes().all(is_host)).then(|| host.into())
 }

@@ -144,7 +144,7 @@ async fn hold_body(underway: &mut Underway, body: &mut Body) -> Result<(), Box<R
             Err(error) => return Err(Box::new(refused::body(error.as_ref(), usize::MAX).into_response())),
         }
     }
-    let Some(limit) = chain.request_body_limit() else { return Ok(()) };
+    let Some(limit) = chain.request_body_limit(&underway.exchange) else { return Ok(()) };
     if matches!(body, Body::Empty) {
         return Ok(());
     }

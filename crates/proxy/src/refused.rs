@@ -99,7 +99,9 @@ pub(crate) fn target(head: &request::Parts, slashes: RepeatedSlashes) -> Option<
     if !path.contains("/.") && !path.contains(['%', '\\']) {
         return None;
     }
-    if path.split('/').any(is_dots) {
+    // Servers that decode slashes before they look for segments see more of them.
+    let decoded = contains_ignoring_case(path, "%2f").then(|| path.replace("%2f", "/").replace("%2F", "/"));
+    if decoded.as_deref().unwrap_or(path).split('/').any(is_dots) {
         let detail = "Path segments `.` and `..`, encoded or not, are read differently by different servers; \
                       send the path without them.";
         return Some(Problem::new(&AMBIGUOUS_PATH).detail(detail));

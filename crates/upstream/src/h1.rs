@@ -62,6 +62,10 @@ pub(crate) enum Trouble {
 /// What a target says before its answer.
 pub type Interim = Arc<dyn Fn(StatusCode, &HeaderMap) + Send + Sync>;
 
+/// How long a body waits for `100 Continue`. A target that knows nothing of that waits for the body, so it comes then
+/// (RFC 9110, section 10.1.1).
+const HELD: Duration = Duration::from_secs(1);
+
 /// The request's side of an exchange.
 struct Sending {
     outbox: Outbox,
@@ -104,9 +108,19 @@ pub(crate) async fn exchange(
     Turn::default().await;
     let mut sending = Sending::new(head, body);
     let Time { alarm, .. } = terms.time;
-    alarm.set(terms.time.left(terms.first_byte));
+    let mut is_held = sending.state == State::Held;
+    alarm.set(terms.time.left(if is_held { HELD.min(terms.first_byte) } else { terms.first_byte }));
     let answer = std::future::poll_fn(|context| {
-        match poll_answer(&mut connection, &mut sending, &head.method, &terms, context) {
+        let mut polled = poll_answer(&mut connection, &mut sending, &head.method, &terms, context);
+        if is_held && polled.is_pending() && (sending.state != State::Held || alarm.poll_expired(context).is_ready()) {
+            is_held = false;
+            alarm.set(terms.time.left(terms.first_byte));
+            if sending.state == State::Held {
+                sending.state = State::Flowing;
+                polled = poll_answer(&mut connection, &mut sending, &head.method, &terms, context);
+            }
+        }
+        match polled {
             // The target's time begins when it has everything that the client sent so far.
             Poll::Pending if sending.waits_for_client() => {
                 let left = terms.time.left(terms.first_byte);
@@ -150,7 +164,7 @@ fn receive(mut connection: Connection, sending: Sending, head: &ResponseHead, le
         Framing::Chunked | Framing::UntilClose => None,
     };
     let keep_alive = head.keep_alive;
-    if let (Some(length), true) = (whole, sending.state == State::Done) {
+    if let (Some(length), true) = (whole, sending.is_done()) {
         let body = connection.input.split_to(length).freeze();
         if keep_alive {
             give_back(connection, lease.target());
@@ -189,13 +203,21 @@ impl Sending {
         let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let target = if head.method == Method::OPTIONS && head.uri.path() == "*" { "*" } else { target };
         http1::write_request(&mut outbox.head, &head.method, target, &head.headers, framing);
-        let held = !body.is_end_stream() && head.headers.contains_key(http::header::EXPECT);
+        let expects = head.headers.get(http::header::EXPECT);
+        let held = !body.is_end_stream()
+            && expects.is_some_and(|expects| expects.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         let state = match body {
             Body::Empty => State::Done,
             Body::Full(_) | Body::Stream(_) if held => State::Held,
             Body::Full(_) | Body::Stream(_) => State::Flowing,
         };
         Self { outbox, body, framing, state }
+    }
+
+    /// Whether the system has taken all of the request. Before that the connection is nobody else's: what is left of it would
+    /// be missing, and the target would read the next request as the rest of this one.
+    fn is_done(&self) -> bool {
+        self.state == State::Done && self.outbox.is_empty()
     }
 
     /// Whether the target has got everything that the client sent so far, and more is to come.
@@ -411,7 +433,7 @@ impl http_body::Body for Receiving {
 impl Receiving {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
-        if (self.sending.state != State::Done || !self.sending.outbox.is_empty())
+        if !self.sending.is_done()
             && let Poll::Ready(Err(trouble)) = self.sending.poll(&mut connection.io, context)
         {
             // The answer has begun; that the target does not want the rest is its right.
@@ -452,7 +474,7 @@ impl Receiving {
     /// Gives the connection back, now that the answer is read to its end.
     fn finish(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        if self.keep_alive && self.sending.state == State::Done && self.sending.outbox.is_empty() {
+        if self.keep_alive && self.sending.is_done() {
             give_back(connection, self.lease.target());
         }
     }

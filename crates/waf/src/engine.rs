@@ -2,6 +2,7 @@
 
 mod body;
 mod clock;
+mod course;
 mod expand;
 mod feed;
 mod gather;
@@ -14,8 +15,10 @@ mod state;
 mod transform;
 
 pub use self::clock::Moment;
+pub(crate) use self::feed::beginnings;
 pub use self::kept::{Difference, Kept, Persistence, Place};
 pub use self::matched::Matched;
+pub(crate) use self::matched::{Ending, Record};
 pub use self::response::Response;
 pub use self::run::{Intervention, Verdict};
 pub use self::state::{Environment, Evaluation, Transaction};

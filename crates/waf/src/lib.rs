@@ -12,7 +12,6 @@ mod engine;
 mod exclusion;
 mod load;
 mod operator;
-mod pattern;
 mod prefilter;
 mod rules;
 mod seclang;

@@ -5,6 +5,7 @@ mod update;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use problem::Finding;
 
@@ -13,10 +14,11 @@ use crate::Phase;
 use crate::action::{self, Action, Actions, Disruptive, Effect};
 use crate::chains::ChainSet;
 use crate::context::Context;
-use crate::rules::{Chain, Program, Rules, Step};
+use crate::rules::{Chain, Program, Rules, Start, Step};
 use crate::seclang::{Reader, Text, words};
 use crate::select::Selection;
 use crate::settings::{self, Compatibility, Outcome, Settings};
+use crate::values::Fixed;
 
 /// Reads directives, one after another.
 pub(crate) struct Loader {
@@ -181,9 +183,12 @@ impl Loader {
         }
         resolve_controls(&mut chains);
         let programs = rows.map(|row| program(&row, &chains));
-        let index = crate::prefilter::Index::of(&chains, &programs, &slots);
-        let constants = constants.into_texts();
-        Ok(Rules { settings, slots, constants, chains, programs, notes, files, index })
+        let mut fixed = Fixed::new();
+        let constants = constants.into_texts().iter().map(|text| fixed.intern(text)).collect();
+        let scalars = crate::engine::beginnings(&settings, &mut fixed);
+        let index = crate::prefilter::Index::of(&chains, &programs, &slots, &mut fixed);
+        let start = Start { fixed: Arc::new(fixed), constants, scalars };
+        Ok(Rules { settings, slots, start, chains, programs, notes, files, index })
     }
 
     /// A skip to a marker that is nowhere skips all that is left of the phase: probably not what was meant.

@@ -5,6 +5,7 @@ mod text;
 
 use std::ops::Range;
 
+use patterns::Search;
 use payload::addresses::Networks;
 use payload::numbers;
 use payload::phrases::Phrases;
@@ -13,7 +14,6 @@ use regex::bytes::Regex;
 use smallvec::SmallVec;
 
 pub(crate) use self::text::integer;
-use crate::pattern::Search;
 use crate::template::Template;
 
 /// An operator with what it compares with.

@@ -5,7 +5,7 @@
 //! at are gone through, those of many rules at once; what is left are rules that may match, and those of which nothing is
 //! known. Only they are asked. All of it only ever says "perhaps": the verdict always comes from the operator itself.
 
-mod memory;
+mod course;
 mod plan;
 mod reach;
 mod sieve;
@@ -17,6 +17,7 @@ pub(crate) use payload::candidates::Domain;
 use payload::candidates::{Demand, ROW, Scanner};
 use payload::transform::Transformation;
 
+pub(crate) use self::course::Course;
 use self::plan::Plan;
 pub(crate) use self::sieve::{Settled, Sieve};
 use crate::Phase;
@@ -26,6 +27,7 @@ use crate::operator::{Comparison, Operator, Relation, integer};
 use crate::rules::{Chain, Program, Rule};
 use crate::slots::{Slot, Slots};
 use crate::target::{Manner, Selector, Target};
+use crate::values::Fixed;
 use crate::variable::Variable;
 
 /// What is worked out about all rules before any request.
@@ -41,6 +43,7 @@ pub(crate) struct Index {
     /// The parts of rules, one rule after another.
     spans: Vec<u32>,
     plans: [Plan; Phase::COUNT],
+    courses: [Course; Phase::COUNT],
     scanner: Scanner,
 }
 
@@ -114,15 +117,25 @@ pub(crate) struct NumberTest {
 pub(crate) struct Part {
     /// The number of its variable.
     atom: u32,
-    transformations: Vec<Transformation>,
-    multi_match: bool,
+    way: Way,
     /// A value without any of these bytes is left as it is.
     may_change: ByteSet,
     may_change_empty: bool,
 }
 
+/// How values are looked at.
+#[derive(Debug)]
+enum Way {
+    /// As they are.
+    Plain,
+    /// As another part has them, after one transformation more.
+    Step { from: u32, last: Transformation },
+    /// At each step of a row of transformations, as `multiMatch` has it.
+    Stages(Vec<Transformation>),
+}
+
 impl Index {
-    pub(crate) fn of(chains: &[Chain], programs: &[Program; Phase::COUNT], slots: &Slots) -> Self {
+    pub(crate) fn of(chains: &[Chain], programs: &[Program; Phase::COUNT], slots: &Slots, fixed: &mut Fixed) -> Self {
         let mut building = Building::default();
         let mut probes = Vec::new();
         let mut tests = Vec::new();
@@ -138,7 +151,13 @@ impl Index {
         let Building { demands, atoms, parts, spans, .. } = building;
         let known = plan::Known { chains, tests: &tests, spans: &spans, parts: &parts, reachable: &reachable };
         let plans = programs.each_ref().map(|program| known.plan(program));
-        Self { tests, probes, atoms, parts, spans, plans, scanner: Scanner::of(&demands) }
+        let courses = course::courses((chains, programs), &plans, slots.len(), fixed);
+        Self { tests, probes, atoms, parts, spans, plans, courses, scanner: Scanner::of(&demands) }
+    }
+
+    /// What rules of a phase come to in each transaction in which nothing is found.
+    pub(crate) fn course(&self, phase: Phase) -> Option<&Course> {
+        self.courses.get(phase as usize)
     }
 
     fn test(&self, rule: &Rule) -> &Test {
@@ -210,22 +229,29 @@ impl Building {
             if place == next {
                 self.atoms.push(atom);
             }
-            let part = self.part(place, rule);
+            let part = self.part(place, &rule.actions.transformations, rule.actions.multi_match);
             self.spans.push(part);
         }
         Span { start, end: number(self.spans.len()) }
     }
 
-    fn part(&mut self, atom: u32, rule: &Rule) -> u32 {
-        let transformations = rule.actions.transformations.clone();
-        let multi_match = rule.actions.multi_match;
-        let next = number(self.parts.len());
-        let part = *self.by_values.entry((atom, transformations.clone(), multi_match)).or_insert(next);
-        if part == next {
-            let may_change = transformations.iter().fold(ByteSet::EMPTY, |set, step| set.or(*step.may_change()));
-            let may_change_empty = transformations.iter().any(|step| step.may_change_empty());
-            self.parts.push(Part { atom, transformations, multi_match, may_change, may_change_empty });
+    fn part(&mut self, atom: u32, transformations: &[Transformation], multi_match: bool) -> u32 {
+        let key = (atom, transformations.to_vec(), multi_match);
+        if let Some(known) = self.by_values.get(&key) {
+            return *known;
         }
+        let (way, steps) = match transformations.split_last() {
+            None => (Way::Plain, transformations),
+            Some(_) if multi_match => (Way::Stages(transformations.to_vec()), transformations),
+            Some((last, before)) => {
+                (Way::Step { from: self.part(atom, before, false), last: *last }, std::slice::from_ref(last))
+            }
+        };
+        let may_change = steps.iter().fold(ByteSet::EMPTY, |set, step| set.or(*step.may_change()));
+        let may_change_empty = steps.iter().any(|step| step.may_change_empty());
+        let part = number(self.parts.len());
+        self.parts.push(Part { atom, way, may_change, may_change_empty });
+        self.by_values.insert(key, part);
         part
     }
 }

@@ -1,6 +1,7 @@
 //! Compiled rules, which any number of transactions share.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use payload::transform::Transformation;
 use problem::Finding;
@@ -13,20 +14,31 @@ use crate::seclang::Spot;
 use crate::settings::{Compatibility, Settings};
 use crate::slots::Slots;
 use crate::target::Target;
+use crate::values::{Fixed, ValueId};
 
 /// A set of rules.
 #[derive(Debug)]
 pub struct Rules {
     pub(crate) settings: Settings,
     pub(crate) slots: Slots,
-    /// Texts without macros that rules set or compare with.
-    pub(crate) constants: Vec<Box<[u8]>>,
+    /// What transactions begin with.
+    pub(crate) start: Start,
     /// All chains, in the order in which they are written, whatever their phase.
     pub(crate) chains: Vec<Chain>,
     pub(crate) programs: [Program; Phase::COUNT],
     pub(crate) notes: Vec<Finding>,
     pub(crate) files: Vec<PathBuf>,
     pub(crate) index: crate::prefilter::Index,
+}
+
+/// What all transactions begin with.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) fixed: Arc<Fixed>,
+    /// By number: the values of texts without macros that rules set or compare with.
+    pub(crate) constants: Box<[ValueId]>,
+    /// By variable: what it is before anything is told.
+    pub(crate) scalars: Box<[Option<ValueId>]>,
 }
 
 /// What happens in a phase, in order.

@@ -5,7 +5,6 @@ use problem::Finding;
 use regex::bytes::Regex;
 
 use crate::context::Context;
-use crate::pattern;
 use crate::seclang::{Item, Text, items};
 use crate::slots::Slot;
 use crate::variable::{Shape, Variable};
@@ -163,7 +162,7 @@ impl Target {
             if inner.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
                 return Ok(Selector::Having(inner.to_ascii_lowercase().into()));
             }
-            let compiled = pattern::selector(inner).map_err(|what| text.finding(1, what))?;
+            let compiled = patterns::selector(inner).map_err(|what| text.finding(1, what))?;
             return Ok(Selector::Matching(Box::new((compiled, start_of(inner).into()))));
         }
         if variable == Variable::Tx {

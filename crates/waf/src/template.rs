@@ -32,6 +32,13 @@ impl Template {
 
     /// Reads a text and what its macros name.
     pub(crate) fn read(text: &Text, context: &mut Context) -> Result<Self, Finding> {
+        let mut template = Self::shown_only(text, context)?;
+        template.constant = template.constant().map(|text| context.constants.number(text));
+        Ok(template)
+    }
+
+    /// Reads a text that nobody asks for while rules run.
+    pub(crate) fn shown_only(text: &Text, context: &mut Context) -> Result<Self, Finding> {
         let mut parts = Vec::new();
         let mut plain = Vec::new();
         let mut at = 0;
@@ -55,9 +62,7 @@ impl Template {
         if !plain.is_empty() {
             parts.push(Part::Text(plain.into()));
         }
-        let mut template = Self { parts: parts.into(), constant: None };
-        template.constant = template.constant().map(|text| context.constants.number(text));
-        Ok(template)
+        Ok(Self { parts: parts.into(), constant: None })
     }
 
     /// The text, if it has no macros.

@@ -5,6 +5,7 @@
 
 use std::hash::BuildHasher;
 use std::ops::Range;
+use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use payload::ByteSet;
@@ -25,14 +26,27 @@ impl ValueId {
 /// The values of a transaction.
 #[derive(Debug)]
 pub(crate) struct Values {
+    fixed: Arc<Fixed>,
+    own: Heap,
+    /// A part of a value, kept for its room.
+    part: Vec<u8>,
+}
+
+/// Values that all transactions of a rule set have from the beginning on, and share.
+#[derive(Debug)]
+pub(crate) struct Fixed {
+    heap: Heap,
+    hasher: DefaultHashBuilder,
+}
+
+/// Values one after another, each once.
+#[derive(Debug)]
+struct Heap {
+    /// The number of the first one.
+    first: u32,
     bytes: Vec<u8>,
     entries: Vec<Entry>,
     table: HashTable<u32>,
-    hasher: DefaultHashBuilder,
-    /// A part of a value, kept for its room.
-    part: Vec<u8>,
-    /// How many values stay.
-    staying: usize,
 }
 
 #[derive(Debug)]
@@ -43,58 +57,94 @@ struct Entry {
     held: ByteSet,
 }
 
-impl Values {
+impl Fixed {
     pub(crate) fn new() -> Self {
-        let mut values = Self {
-            bytes: Vec::with_capacity(4096),
-            entries: Vec::with_capacity(128),
-            table: HashTable::with_capacity(128),
-            hasher: DefaultHashBuilder::default(),
-            part: Vec::new(),
-            staying: 0,
-        };
-        values.intern(b"");
-        values.stay();
-        values
+        let mut fixed = Self { heap: Heap::new(0, 1024), hasher: DefaultHashBuilder::default() };
+        fixed.intern(b"");
+        fixed
     }
 
-    /// The values so far are never forgotten.
-    pub(crate) fn stay(&mut self) {
-        self.staying = self.entries.len();
+    /// The number of a value, which is taken in if it is new.
+    pub(crate) fn intern(&mut self, value: &[u8]) -> ValueId {
+        let hash = self.hasher.hash_one(value);
+        self.heap.find(hash, value).unwrap_or_else(|| self.heap.add(hash, value))
     }
 
-    /// Forgets all values but those that stay, and keeps their room unless it is large.
-    pub(crate) fn clear(&mut self) {
-        let end = self.staying.checked_sub(1).and_then(|last| self.entries.get(last)).map_or(0, |last| last.end);
-        self.entries.truncate(self.staying);
-        self.bytes.truncate(end);
+    pub(crate) fn bytes(&self, id: ValueId) -> &[u8] {
+        self.heap.bytes(id)
+    }
+}
+
+impl Heap {
+    fn new(first: u32, room: usize) -> Self {
+        let (bytes, entries) = (Vec::with_capacity(room * 32), Vec::with_capacity(room));
+        Self { first, bytes, entries, table: HashTable::with_capacity(room) }
+    }
+
+    fn find(&self, hash: u64, value: &[u8]) -> Option<ValueId> {
+        let found = self.table.find(hash, |id| {
+            self.entry(ValueId(*id)).is_some_and(|entry| entry.hash == hash && self.bytes_of(entry) == value)
+        });
+        found.map(|id| ValueId(*id))
+    }
+
+    fn add(&mut self, hash: u64, value: &[u8]) -> ValueId {
+        let id = self.append(hash, value, ByteSet::of(value));
+        let Self { first, entries, table, .. } = self;
+        let hash_of = |id: &u32| entries.get(id.wrapping_sub(*first) as usize).map_or(0, |entry| entry.hash);
+        table.insert_unique(hash, id.0, hash_of);
+        id
+    }
+
+    /// Adds a value that nobody looks for.
+    fn append(&mut self, hash: u64, value: &[u8], held: ByteSet) -> ValueId {
+        let id = self.first.saturating_add(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.entries.push(Entry { start, end: self.bytes.len(), hash, held });
+        ValueId(id)
+    }
+
+    /// Forgets all of them, and keeps their room unless it is large.
+    fn clear(&mut self) {
+        if self.bytes.capacity() > LARGE || self.entries.capacity() > LARGE / 64 {
+            *self = Self::new(self.first, ROOM);
+            return;
+        }
+        self.bytes.clear();
+        self.entries.clear();
         self.table.clear();
-        if self.bytes.capacity() > LARGE {
-            self.bytes.shrink_to(LARGE / 16);
-            self.entries.shrink_to(LARGE / 1024);
-            self.table = HashTable::with_capacity(128);
-        }
-        let Self { entries, table, .. } = self;
-        for (id, entry) in (0..).zip(entries.iter()) {
-            table.insert_unique(entry.hash, id, |id| entries.get(*id as usize).map_or(0, |entry| entry.hash));
-        }
+    }
+
+    fn entry(&self, id: ValueId) -> Option<&Entry> {
+        self.entries.get(id.0.wrapping_sub(self.first) as usize)
+    }
+
+    fn bytes(&self, id: ValueId) -> &[u8] {
+        self.entry(id).map_or(&[], |entry| self.bytes_of(entry))
+    }
+
+    fn bytes_of(&self, entry: &Entry) -> &[u8] {
+        self.bytes.get(entry.start..entry.end).unwrap_or_default()
+    }
+}
+
+impl Values {
+    pub(crate) fn new(fixed: Arc<Fixed>) -> Self {
+        let first = u32::try_from(fixed.heap.entries.len()).unwrap_or(u32::MAX);
+        Self { fixed, own: Heap::new(first, ROOM), part: Vec::new() }
+    }
+
+    /// Forgets all values but those that are fixed, and keeps their room unless it is large.
+    pub(crate) fn clear(&mut self) {
+        self.own.clear();
     }
 
     /// The number of a value, which is kept if it is new.
     pub(crate) fn intern(&mut self, value: &[u8]) -> ValueId {
-        let hash = self.hasher.hash_one(value);
-        let is_same =
-            |id: &u32| self.entries.get(*id as usize).is_some_and(|entry| bytes_of(&self.bytes, entry) == value);
-        if let Some(id) = self.table.find(hash, is_same) {
-            return ValueId(*id);
-        }
-        let id = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(value);
-        self.entries.push(Entry { start, end: self.bytes.len(), hash, held: ByteSet::of(value) });
-        let Self { entries, table, .. } = self;
-        table.insert_unique(hash, id, |id| entries.get(*id as usize).map_or(0, |entry| entry.hash));
-        ValueId(id)
+        let hash = self.fixed.hasher.hash_one(value);
+        let found = self.own.find(hash, value).or_else(|| self.fixed.heap.find(hash, value));
+        found.unwrap_or_else(|| self.own.add(hash, value))
     }
 
     /// The number of a number as it is written.
@@ -120,38 +170,37 @@ impl Values {
 
     /// The number of a text that is nobody's value: it is kept anew each time, and nothing is known of its bytes.
     pub(crate) fn append(&mut self, text: &[u8]) -> ValueId {
-        let id = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(text);
-        self.entries.push(Entry { start, end: self.bytes.len(), hash: 0, held: ByteSet::FULL });
-        ValueId(id)
+        self.own.append(0, text, ByteSet::FULL)
     }
 
     pub(crate) fn bytes(&self, id: ValueId) -> &[u8] {
-        self.entries.get(id.index()).map_or(&[], |entry| bytes_of(&self.bytes, entry))
+        self.heap(id).bytes(id)
     }
 
     /// The bytes that a value holds.
     pub(crate) fn held(&self, id: ValueId) -> &ByteSet {
-        self.entries.get(id.index()).map_or(&ByteSet::EMPTY, |entry| &entry.held)
+        self.heap(id).entry(id).map_or(&ByteSet::EMPTY, |entry| &entry.held)
     }
 
     /// A number that is nearly always another one for another value. It is the same over transactions.
     pub(crate) fn hash(&self, id: ValueId) -> u64 {
-        self.entries.get(id.index()).map_or(0, |entry| entry.hash)
+        self.heap(id).entry(id).map_or(0, |entry| entry.hash)
     }
 
+    /// One more than the largest number.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.own.first as usize + self.own.entries.len()
+    }
+
+    fn heap(&self, id: ValueId) -> &Heap {
+        if id.0 < self.own.first { &self.fixed.heap } else { &self.own }
     }
 }
 
+/// For so many values there is room from the beginning on.
+const ROOM: usize = 128;
 /// Room that is given back rather than kept for the next transaction.
 const LARGE: usize = 1 << 20;
-
-fn bytes_of<'a>(bytes: &'a [u8], entry: &Entry) -> &'a [u8] {
-    bytes.get(entry.start..entry.end).unwrap_or_default()
-}
 
 #[cfg(test)]
 mod tests {
@@ -159,8 +208,12 @@ mod tests {
 
     #[test]
     fn a_value_has_one_number_wherever_it_stands() {
-        let mut values = Values::new();
+        let mut fixed = Fixed::new();
+        let f = fixed.intern(b"f");
+        let mut values = Values::new(Arc::new(fixed));
         let a = values.intern(b"a");
+        assert_eq!(values.intern(b"f"), f);
+        assert_eq!(values.bytes(f), b"f");
         assert_ne!(values.intern(b"b"), a);
         assert_eq!(values.intern(b"a"), a);
         assert_eq!(values.intern(b""), ValueId::EMPTY);

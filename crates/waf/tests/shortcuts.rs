@@ -24,6 +24,8 @@ fn directive() -> impl Strategy<Value = String> {
         3 => (name.clone(), number.clone()).prop_map(|(name, number)| format!("setvar:tx.{name}={number}")),
         1 => (name.clone(), name.clone()).prop_map(|(name, other)| format!("setvar:tx.{name}=%{{tx.{other}}}")),
         1 => name.clone().prop_map(|name| format!("setvar:tx.{name}=+1")),
+        1 => (name.clone(), name.clone()).prop_map(|(name, other)| format!("setvar:tx.{name}=+%{{tx.{other}}}")),
+        1 => name.clone().prop_map(|name| format!("setvar:tx.{name}=-2")),
         1 => name.clone().prop_map(|name| format!("setvar:!tx.{name}")),
         1 => Just("setvar:tx.%{ARGS.n}=2".to_owned()),
         1 => (1..20_u8).prop_map(|id| format!("ctl:ruleRemoveById={id}")),
@@ -39,6 +41,12 @@ fn directive() -> impl Strategy<Value = String> {
                 format!("SecRule TX:{name} \"{comparison} {number}\" \"phase:{phase},pass,nolog,{action},")
             }
         ),
+        2 => (name.clone(), name.clone(), phase.clone(), action.clone()).prop_map(|(name, other, phase, action)| {
+            format!("SecRule TX:{name} \"@ge %{{tx.{other}}}\" \"phase:{phase},pass,nolog,{action},")
+        }),
+        1 => (name.clone(), name.clone(), phase.clone(), action.clone()).prop_map(|(name, other, phase, action)| {
+            format!("SecRule TX:{name} \"@ge 1\" \"phase:{phase},pass,nolog,{action},chain\nSecRule TX:{other} \"@lt 2\" \"setvar:tx.c=2,")
+        }),
         2 => (name, phase.clone(), action.clone()).prop_map(
             |(name, phase, action)| format!("SecRule &TX:{name} \"@eq 0\" \"phase:{phase},pass,nolog,{action},")
         ),
@@ -54,6 +62,9 @@ fn rules(directives: &[String]) -> Arc<Rules> {
     for (id, directive) in (1..).zip(directives) {
         if directive.starts_with("SecMarker") {
             writeln!(content, "{directive}").unwrap();
+        } else if let Some((head, link)) = directive.split_once('\n') {
+            let (head, link) = (head.trim_end_matches("chain"), link.trim_end_matches(','));
+            writeln!(content, "{head}id:{id},chain\"\n{link}\"").unwrap();
         } else {
             writeln!(content, "{directive}id:{id}\"").unwrap();
         }
@@ -62,9 +73,10 @@ fn rules(directives: &[String]) -> Arc<Rules> {
     Arc::new(loaded.unwrap_or_else(|findings| panic!("{content}\n{findings:?}")))
 }
 
-type Told = (Option<u64>, Vec<u8>, Vec<u8>, bool);
+type Told = (Option<u64>, Vec<u8>, Vec<u8>, bool, bool);
 
-fn told(transaction: &mut Transaction, target: &str, phases: &[bool]) -> Vec<Told> {
+/// What matched, and what `TX` holds in the end.
+fn told(transaction: &mut Transaction, target: &str, phases: &[bool]) -> (Vec<Told>, Vec<Option<Vec<u8>>>) {
     transaction.request_line(b"GET", target.as_bytes(), b"HTTP/1.1");
     for (phase, is_run) in PHASES.into_iter().zip(phases) {
         match phase {
@@ -79,11 +91,12 @@ fn told(transaction: &mut Transaction, target: &str, phases: &[bool]) -> Vec<Tol
         }
     }
     let all = transaction.matches();
-    all.map(|matched| {
+    let matches = all.map(|matched| {
         let id = matched.rule().and_then(|rule| rule.id());
-        (id, matched.original().to_vec(), matched.value().to_vec(), matched.is_logged())
-    })
-    .collect()
+        (id, matched.original().to_vec(), matched.value().to_vec(), matched.is_logged(), matched.is_complete())
+    });
+    let variables = ["a", "b", "c", "0"].map(|name| transaction.tx(name).map(<[u8]>::to_vec));
+    (matches.collect(), variables.into())
 }
 
 proptest! {

@@ -16,6 +16,7 @@ pub(crate) mod report;
 mod revoke;
 mod room;
 mod room_cluster;
+mod room_rush;
 pub(crate) mod scene;
 mod sessions;
 mod sink;

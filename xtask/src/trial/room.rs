@@ -33,6 +33,7 @@ pub(crate) fn run() -> Result<Section> {
     );
     starts(&mut section)?;
     kills(&mut section)?;
+    super::room_rush::rush(&mut section)?;
     Ok(section)
 }
 

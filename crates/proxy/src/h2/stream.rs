@@ -251,9 +251,11 @@ fn is_malformed<B>(request: &Request<B>) -> bool {
     let contradicts = |host: &HeaderValue| {
         authority.is_some_and(|authority| !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()))
     };
+    let is_no_host = |host: &[u8]| !http1::is_host(host);
     let mut hosts = request.headers().get_all(header::HOST).iter();
     request.method() == Method::CONNECT && authority.is_none()
-        || hosts.any(contradicts)
+        || authority.is_some_and(|authority| is_no_host(authority.as_str().as_bytes()))
+        || hosts.any(|host| contradicts(host) || is_no_host(host.as_bytes()))
         || request.headers().get_all(header::HOST).iter().count() > 1
         || request.headers().values().any(has_blank)
 }

@@ -208,7 +208,7 @@ async fn ask(
             return Some(answer(*response));
         }
     }
-    let limit = chain.request_body_limit()?;
+    let limit = chain.request_body_limit(exchange)?;
     let began = tokio::time::Instant::now();
     let flow = if body.len() > limit { None } else { Some(chain.request_body(exchange, body).await) };
     let verdict = if matches!(flow, Some(Flow::Next)) { Verdict::Passes } else { Verdict::Answers };

@@ -7,7 +7,6 @@ use regex::bytes::Regex;
 
 use crate::chains::ChainSet;
 use crate::context::Context;
-use crate::pattern;
 use crate::seclang::Text;
 use crate::select::{Selection, parse_ids};
 use crate::settings::Engine;
@@ -174,5 +173,5 @@ pub(crate) fn number(text: &Text) -> Result<u64, Finding> {
 }
 
 fn regex(text: &Text) -> Result<Box<Regex>, Finding> {
-    pattern::compile(text.bytes()).map(Box::new).map_err(|what| text.finding(0, what))
+    patterns::compile(text.bytes()).map(Box::new).map_err(|what| text.finding(0, what))
 }

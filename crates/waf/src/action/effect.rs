@@ -26,6 +26,22 @@ pub(crate) enum Effect {
     Mask(Masked),
 }
 
+impl Effect {
+    /// Whether it changes a variable of `TX`, or may do so.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        match self {
+            Self::Set { .. } => true,
+            Self::SetNamed { collection, .. } => *collection == Variable::Tx,
+            Self::Expire { .. }
+            | Self::Deprecate { .. }
+            | Self::Initialise { .. }
+            | Self::SetEnv { .. }
+            | Self::Control(_)
+            | Self::Mask(_) => false,
+        }
+    }
+}
+
 /// How `setvar` changes a value.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
@@ -35,6 +51,14 @@ pub(crate) enum Change {
     Up(Template),
     /// Takes a number away; never below zero.
     Down(Template),
+}
+
+impl Change {
+    /// The number that comes of counting up or down; it never is below zero.
+    pub(crate) fn counted(&self, old: i64, by: i64) -> u64 {
+        let by = if matches!(self, Self::Up(_)) { by } else { -by };
+        u64::try_from(old.saturating_add(by)).unwrap_or(0)
+    }
 }
 
 /// A collection that is made known by its key.

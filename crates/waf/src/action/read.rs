@@ -132,7 +132,7 @@ fn valued(name: &str, value: &Text, context: &mut Context) -> Result<Action, Fin
         "phase" => Action::Phase(phase(value)?),
         "msg" => Action::Message(Template::read(value, context)?),
         "logdata" => Action::Data(Template::read(value, context)?),
-        "tag" => Action::Tag(Template::read(value, context)?),
+        "tag" => Action::Tag(Template::shown_only(value, context)?),
         "severity" => Action::Severity(severity(value)?),
         "rev" => Action::Revision(value.lossy().into()),
         "ver" => Action::Version(value.lossy().into()),

@@ -10,11 +10,15 @@ use crate::variable::Variable;
 impl Transaction {
     /// The text that a template gives.
     pub(super) fn expand(&mut self, template: &Template, at: Option<RuleAt>) -> ValueId {
-        if let Some(known) = template.constant.and_then(|number| self.constants.get(number as usize)) {
+        if let Some(known) = template.constant.and_then(|number| self.rules.start.constants.get(number as usize)) {
             return *known;
         }
         if let Some(text) = template.constant() {
             return self.values.intern(text);
+        }
+        // A macro by itself is what it stands for.
+        if let [Part::Macro(target)] = &*template.parts {
+            return self.first(target, at).unwrap_or_default();
         }
         let text = self.expanded(template, at, <[u8]>::to_vec);
         self.values.intern(&text)
@@ -22,8 +26,8 @@ impl Transaction {
 
     /// The same for a text that is only shown: nobody looks for it among values.
     pub(super) fn compose(&mut self, template: &Template, at: RuleAt) -> ValueId {
-        if let Some(text) = template.constant() {
-            return self.values.intern(text);
+        if template.constant().is_some() {
+            return self.expand(template, Some(at));
         }
         let mut text = std::mem::take(&mut self.composed);
         text.clear();

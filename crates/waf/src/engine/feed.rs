@@ -8,27 +8,36 @@ use payload::cookies::{self, Format};
 
 use super::state::{Argument, BodyState, Named, Origin, Transaction};
 use crate::action::Processor;
-use crate::settings::CookieFormat;
-use crate::values::ValueId;
+use crate::settings::{CookieFormat, Settings};
+use crate::values::{Fixed, ValueId};
 use crate::variable::Variable;
+
+/// By variable: what it is before anything is told.
+pub(crate) fn beginnings(settings: &Settings, fixed: &mut Fixed) -> Box<[Option<ValueId>]> {
+    let mut scalars = vec![None; Variable::COUNT];
+    let mut set = |variable: &Variable, value: ValueId| {
+        if let Some(place) = scalars.get_mut(*variable as usize) {
+            *place = Some(value);
+        }
+    };
+    set(&Variable::ModsecBuild, fixed.intern(b"020900000"));
+    set(&Variable::Webappid, fixed.intern(settings.application.as_bytes()));
+    let zero = fixed.intern(b"0");
+    for variable in FLAGS {
+        set(variable, zero);
+    }
+    for variable in NOTHING {
+        set(variable, ValueId::EMPTY);
+    }
+    scalars.into()
+}
 
 impl Transaction {
     /// What is known before anything is told.
     pub(super) fn begin(&mut self) {
-        self.set(Variable::UniqueId, self.environment.unique_id.clone().as_bytes());
-        self.set(Variable::ModsecBuild, b"020900000");
-        let application = self.rules.settings().application.clone();
-        self.set(Variable::Webappid, application.as_bytes());
-        let zero = self.values.intern(b"0");
-        for variable in FLAGS {
-            self.set_id(*variable, zero);
-        }
-        for variable in [Variable::Sessionid, Variable::Userid, Variable::ReqbodyProcessor] {
-            self.set_id(variable, ValueId::EMPTY);
-        }
-        for variable in [Variable::ReqbodyErrorMsg, Variable::ReqbodyProcessorErrorMsg] {
-            self.set_id(variable, ValueId::EMPTY);
-        }
+        self.scalars.copy_from_slice(&self.rules.start.scalars);
+        let unique_id = self.values.intern(self.environment.unique_id.as_bytes());
+        self.set_id(Variable::UniqueId, unique_id);
     }
 
     /// Who asks, and where.
@@ -213,6 +222,15 @@ fn without_port(host: &[u8]) -> &[u8] {
         _ => host,
     }
 }
+
+/// Variables that are empty until something is known of them.
+const NOTHING: &[Variable] = &[
+    Variable::Sessionid,
+    Variable::Userid,
+    Variable::ReqbodyProcessor,
+    Variable::ReqbodyErrorMsg,
+    Variable::ReqbodyProcessorErrorMsg,
+];
 
 /// Variables that say `0` until something goes wrong.
 const FLAGS: &[Variable] = &[

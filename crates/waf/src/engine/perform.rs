@@ -12,6 +12,7 @@ use crate::variable::Variable;
 
 impl Transaction {
     pub(super) fn perform(&mut self, effect: &Effect, at: RuleAt) {
+        self.touched |= effect.is_in_transaction();
         match effect {
             Effect::Set { slot, change } => {
                 let old = self.variables.get(slot.0 as usize).copied().flatten();
@@ -41,10 +42,8 @@ impl Transaction {
             Change::To(text) => Some(self.expand(text, Some(at))),
             Change::Up(text) | Change::Down(text) => {
                 let by = self.expand(text, Some(at));
-                let by = integer(self.values.bytes(by));
-                let by = if matches!(change, Change::Up(_)) { by } else { -by };
-                let old = old.map_or(0, |old| integer(self.values.bytes(old)));
-                let new = u64::try_from(old.saturating_add(by)).unwrap_or(0);
+                let number = |value: ValueId| integer(self.values.bytes(value));
+                let new = change.counted(old.map_or(0, number), number(by));
                 Some(self.values.intern_number(new))
             }
         }
@@ -220,21 +219,21 @@ impl Transaction {
             Control::RequestBodyLimit(limit) => self.control.request_limit = *limit,
             Control::ResponseBodyLimit(limit) => self.control.response_limit = *limit,
             Control::Audit(audit) => self.control.audit = *audit,
-            Control::AuditParts(parts) => self.audit_parts(parts),
+            Control::AuditParts(parts) => self.change_audit_parts(parts),
             Control::RemoveRules(_, chains) => self.control.removed.add(chains),
             Control::RemoveTargets(_, removal) => self.control.removals.push(removal.clone()),
             Control::Nothing => {}
         }
     }
 
-    fn audit_parts(&mut self, written: &str) {
-        let current = &self.control.audit_parts;
+    fn change_audit_parts(&mut self, written: &str) {
+        let current = self.audit_parts();
         let parts: String = match (written.strip_prefix('+'), written.strip_prefix('-')) {
             (Some(more), _) => current.chars().chain(more.chars()).collect(),
             (None, Some(less)) => current.chars().filter(|part| !less.contains(*part)).collect(),
             (None, None) => written.to_owned(),
         };
-        self.control.audit_parts = parts.into();
+        self.control.audit_parts = Some(parts.into());
     }
 
     /// What happens to a body beyond its limit; while only looking on, nothing is refused.

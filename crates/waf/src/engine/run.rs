@@ -80,10 +80,16 @@ impl Transaction {
         let settled = self.settled(phase);
         self.foresee_phase(&rules, phase, settled);
         let steps = &rules.program(phase).steps;
+        let course = rules.index.course(phase);
         let mut next = 0;
         while let Some((place, step)) = self.sieve.next(next).and_then(|place| Some((place, steps.get(place)?))) {
+            if let Some(to) = self.hasten(&rules, phase, place) {
+                next = to;
+                continue;
+            }
             next = place + 1;
             if self.control.removed.contains(step.chain) {
+                self.check_left_out(course, place);
                 continue;
             }
             match self.chain(&rules, step.chain, phase) {
@@ -91,6 +97,7 @@ impl Transaction {
                 Came::Not => {}
                 Came::Interrupted => return self.leave(phase),
             }
+            self.check_chain(course, step.chain, place..next);
             self.matched_vars.clear();
             let allowed = self.control.allowed.is_some() && phase != Phase::Logging;
             if allowed || self.control.engine == Engine::Off {
@@ -112,9 +119,11 @@ impl Transaction {
             Phase::RequestBody => completed == Some(Phase::RequestHead),
             Phase::ResponseHead => completed == Some(Phase::RequestBody),
             Phase::ResponseBody => completed == Some(Phase::ResponseHead),
-            // Its rules are all taken for such that may run.
-            Phase::Logging => true,
+            Phase::Logging => completed == Some(Phase::ResponseBody),
         };
+        self.check_course(is_settled);
+        // The rules of the last phase are all taken for such that may run.
+        let is_settled = is_settled || phase == Phase::Logging;
         if is_settled { Settled::Yes } else { Settled::No }
     }
 
@@ -299,6 +308,7 @@ impl Transaction {
     }
 
     fn keep_captures(&mut self, value: ValueId, captures: &Captures) {
+        self.touched = true;
         if let Some(text) = &captures.text {
             let text = self.values.intern(text);
             if let Some(first) = self.variables.first_mut() {

@@ -77,10 +77,12 @@ pub struct Transaction {
     pub(super) intervention: Option<Intervention>,
     /// The phase that ran to its end last, if all before it did.
     pub(super) completed: Option<Phase>,
+    /// Whether what is in `TX` is what was foreseen at load.
+    pub(super) course: Course,
+    /// Whether the chain that runs has changed anything that other rules may depend on.
+    pub(super) touched: bool,
     /// Grows whenever something is fed, so that what was worked out before is known to be old.
     pub(crate) epoch: u32,
-    /// The values of texts without macros in rules.
-    pub(super) constants: Box<[ValueId]>,
     pub(super) scratch: Vec<u8>,
     /// A text that is put together, kept for its room.
     pub(super) composed: Vec<u8>,
@@ -98,10 +100,18 @@ pub(crate) struct Controls {
     pub(super) request_limit: u64,
     pub(super) response_limit: u64,
     pub(super) audit: Audit,
-    pub(super) audit_parts: Box<str>,
+    /// `SecAuditLogParts`, unless a rule has changed them.
+    pub(super) audit_parts: Option<Box<str>>,
     pub(crate) removed: ChainSet,
     pub(crate) removals: Vec<Arc<Removal>>,
     pub(super) allowed: Option<Scope>,
+}
+
+/// Whether rules have changed nothing but what they change in each transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    Foreseen,
+    Left,
 }
 
 /// How far the body of the request is.
@@ -169,9 +179,7 @@ impl Transaction {
     pub fn new(rules: Arc<Rules>, environment: Environment) -> Self {
         let control = Self::controls(&rules);
         let variables = vec![None; rules.slots.len()];
-        let mut values = Values::new();
-        let constants = rules.constants.iter().map(|text| values.intern(text)).collect();
-        values.stay();
+        let values = Values::new(Arc::clone(&rules.start.fixed));
         let mut transaction = Self {
             rules,
             environment,
@@ -201,8 +209,9 @@ impl Transaction {
             masked: Vec::new(),
             intervention: None,
             completed: None,
+            course: Course::Foreseen,
+            touched: false,
             epoch: 1,
-            constants,
             scratch: Vec::new(),
             composed: Vec::new(),
             found: Vec::new(),
@@ -214,9 +223,17 @@ impl Transaction {
     /// The next transaction, in the room that this one took.
     #[must_use]
     pub fn renew(mut self, environment: Environment) -> Self {
-        let fresh = Self::controls(&self.rules);
-        self.remember();
+        self.rest();
         self.environment = environment;
+        self.begin();
+        self
+    }
+
+    /// Forgets everything of its request, and keeps its room and what it found out about values.
+    pub fn rest(&mut self) {
+        self.remember();
+        self.environment = Environment::default();
+        self.control = Self::controls(&self.rules);
         self.values.clear();
         self.memo.clear();
         self.sieve.clear();
@@ -237,15 +254,17 @@ impl Transaction {
         self.highest_severity = NO_SEVERITY;
         self.body = Bytes::new();
         self.body_state = BodyState::Awaited;
-        self.control = fresh;
         self.records.clear();
         self.masked.clear();
         self.intervention = None;
         self.completed = None;
+        self.course = Course::Foreseen;
+        self.touched = false;
+        self.scratch.clear();
+        self.composed.clear();
+        self.found.clear();
         // What was worked out for transactions before is old.
         self.fed();
-        self.begin();
-        self
     }
 
     /// Forgets what earlier transactions, whose room this one has, found out about values.
@@ -264,7 +283,7 @@ impl Transaction {
             request_limit: settings.request_body_limit,
             response_limit: settings.response_body_limit,
             audit: settings.audit,
-            audit_parts: settings.audit_parts.clone(),
+            audit_parts: None,
             removed: ChainSet::default(),
             removals: Vec::new(),
             allowed: None,
@@ -295,7 +314,11 @@ impl Transaction {
 
     /// What the audit log is to have of it, as it stands now.
     pub fn audit(&self) -> (Audit, &str) {
-        (self.control.audit, &self.control.audit_parts)
+        (self.control.audit, self.audit_parts())
+    }
+
+    pub(super) fn audit_parts(&self) -> &str {
+        self.control.audit_parts.as_deref().unwrap_or(&self.rules.settings().audit_parts)
     }
 
     /// What the audit log must not show.

@@ -26,7 +26,7 @@ impl Transaction {
     }
 
     /// What one transformation makes of a value.
-    pub(super) fn step(&mut self, value: ValueId, transformation: Transformation) -> ValueId {
+    pub(crate) fn step(&mut self, value: ValueId, transformation: Transformation) -> ValueId {
         let Self { values, memo, scratch, environment, sieve, .. } = self;
         if environment.evaluation == Evaluation::Plain {
             scratch.clear();

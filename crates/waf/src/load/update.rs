@@ -5,7 +5,6 @@ use problem::Finding;
 use super::rule::Draft;
 use super::{Entry, Loader};
 use crate::action::{self, Action, Actions};
-use crate::pattern;
 use crate::seclang::Text;
 use crate::select::{Selection, parse_ids};
 use crate::target::{Manner, Target};
@@ -124,7 +123,7 @@ fn retarget(draft: &mut Draft, added: &[Target], replaced: Option<&[Target]>) {
 }
 
 fn selection(name: &Text, argument: &Text) -> Result<Selection, Finding> {
-    let regex = || pattern::compile(argument.bytes()).map(Box::new).map_err(|what| argument.finding(0, what));
+    let regex = || patterns::compile(argument.bytes()).map(Box::new).map_err(|what| argument.finding(0, what));
     let directive = name.lossy().to_ascii_lowercase();
     if directive.ends_with("bytag") {
         return regex().map(Selection::Tag);

@@ -10,7 +10,6 @@ use regex::bytes::Regex;
 
 use super::{Comparison, Kind, Matcher, Operator, Relation};
 use crate::context::Context;
-use crate::pattern;
 use crate::seclang::{Text, nearest};
 use crate::template::Template;
 use crate::variable::Variable;
@@ -154,9 +153,9 @@ fn expression(text: &Text, context: &mut Context, global: bool) -> Result<Operat
     if names_variable {
         return Template::read(text, context).map(Operator::MatchesTemplate);
     }
-    match pattern::Search::compile(text.bytes()) {
+    match patterns::Search::compile(text.bytes()) {
         Ok(search) => Ok(Operator::Matches(Box::new(Matcher { search, global }))),
-        Err(what) => match pattern::needs_backtracking(&what) {
+        Err(what) => match patterns::needs_backtracking(&what) {
             // It never holds.
             Some(why) => context.refuse(text, "this expression", why).map(|()| Operator::Never),
             None => Err(text.finding(0, what)),
@@ -165,7 +164,7 @@ fn expression(text: &Text, context: &mut Context, global: bool) -> Result<Operat
 }
 
 fn regex(text: &Text) -> Result<Regex, Finding> {
-    pattern::compile(text.bytes()).map_err(|what| text.finding(0, what))
+    patterns::compile(text.bytes()).map_err(|what| text.finding(0, what))
 }
 
 fn read<T>(text: &Text, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, Finding> {

@@ -1,7 +1,8 @@
 //! Comparisons that need more than a line.
 
+use patterns::Search;
+
 use super::{Answer, Captures, Matcher};
-use crate::pattern::Search;
 
 /// The number at the beginning of a text, as `atoi` reads it: 0 if there is none.
 pub(crate) fn integer(text: &[u8]) -> i64 {

@@ -1,5 +1,7 @@
 //! What is done before a phase runs: which values are gone through, and for which rules.
 
+use std::ops::Range;
+
 use super::{Detector, Part, Probe, Span, Test};
 use crate::chains::ChainSet;
 use crate::rules::{Chain, Program};
@@ -125,6 +127,17 @@ pub(super) fn next(steps: &[u64], from: usize) -> Option<usize> {
     Some(place * 64 + word.trailing_zeros() as usize)
 }
 
+/// Whether nothing is marked in a range but what is marked in another list too.
+pub(super) fn is_within(steps: &[u64], others: &[u64], range: Range<usize>) -> bool {
+    let words = steps.iter().zip(others).enumerate();
+    words.take(range.end.div_ceil(64)).skip(range.start / 64).all(|(number, (word, other))| {
+        let first = range.start.saturating_sub(number * 64).min(63);
+        let behind = (range.end - number * 64).min(64);
+        let mask = (u64::MAX << first) & (u64::MAX >> (64 - behind));
+        word & !other & mask == 0
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,5 +156,25 @@ mod tests {
         }
         assert_eq!(found, [0, 63, 64, 200]);
         assert_eq!(next(&steps, 300), None);
+    }
+
+    #[test]
+    fn only_marks_in_the_range_count() {
+        let (mut steps, mut others) = (vec![0; 4], vec![0; 4]);
+        for place in [3, 64, 127, 200] {
+            mark(&mut steps, place);
+        }
+        mark(&mut others, 64);
+        for (range, expected) in [
+            (4..127, true),
+            (4..128, false),
+            (3..4, false),
+            (0..3, true),
+            (128..200, true),
+            (128..201, false),
+            (201..256, true),
+        ] {
+            assert_eq!(is_within(&steps, &others, range.clone()), expected, "{range:?}");
+        }
     }
 }

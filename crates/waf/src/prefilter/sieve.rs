@@ -1,11 +1,12 @@
 //! What a transaction knows of its values: of which operators they are candidates.
 
+use std::ops::Range;
+
 use payload::ByteSet;
 use smallvec::{SmallVec, smallvec};
 
-use super::memory::Memory;
 use super::plan::{self, Planned};
-use super::{Detector, Foreseen, NumberTest, Part, Probe, Span, Test};
+use super::{Detector, Foreseen, NumberTest, Part, Probe, Span, Test, Way};
 use crate::Phase;
 use crate::engine::{Evaluation, Found, Name, Transaction};
 use crate::operator::{Answer, integer};
@@ -13,15 +14,17 @@ use crate::rules::{Rule, RuleAt, Rules};
 use crate::template::Template;
 use crate::values::ValueId;
 use crate::variable::Variable;
-use payload::candidates::{NONE, ROW, Row, add, both};
+use payload::candidates::{Detected, Memory, NONE, ROW, Row, add, both};
 
 /// What is known of the values of a transaction.
 #[derive(Debug, Default)]
 pub(crate) struct Sieve {
     /// By step of the phase that runs: whether it is asked.
     pending: Vec<u64>,
-    /// By value: what is known of it.
-    pub(super) known: Vec<Of>,
+    /// By value: what is known of it, as far as it comes from this transaction.
+    known: Vec<Of>,
+    /// The number of this transaction.
+    now: u32,
     /// The operators that values are candidates of, and those whose texts they have, one value after another.
     pub(super) candidates: Vec<Row>,
     pub(super) met: Vec<Row>,
@@ -52,6 +55,8 @@ pub(crate) enum Settled {
 /// What is known of a value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Of {
+    /// The transaction that found it out.
+    when: u32,
     /// Where its candidates begin, or [`NOWHERE`] if it was not looked at yet.
     pub(super) place: u32,
     /// The value that it is in small letters, or itself.
@@ -69,6 +74,7 @@ pub(super) struct Of {
 
 impl Of {
     const NOTHING: Self = Self {
+        when: u32::MAX,
         place: NOWHERE,
         like: None,
         searched: false,
@@ -77,13 +83,6 @@ impl Of {
         asked: 0,
         detected: Detected { sqli: None, xss: None },
     };
-}
-
-/// What the two detectors said of a value, if they were asked.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Detected {
-    sqli: Option<bool>,
-    xss: Option<bool>,
 }
 
 /// Values that several rules look at.
@@ -101,20 +100,28 @@ struct Gathered {
 }
 
 impl Sieve {
-    /// Forgets everything but the room it took.
+    /// Forgets everything but the room it took, unless that is large.
     pub(crate) fn clear(&mut self) {
-        self.known.clear();
+        self.now += 1;
+        if self.now == Of::NOTHING.when || self.round > u32::MAX / 2 || self.known.len() > MANY {
+            (self.known, self.seen) = (Vec::new(), Vec::new());
+            (self.now, self.round) = (0, 0);
+        }
+        if self.candidates.len() > MANY {
+            (self.candidates, self.met) = (Vec::new(), Vec::new());
+            (self.together, self.values) = (Vec::new(), Vec::new());
+        }
         self.candidates.clear();
         self.met.clear();
         self.together.clear();
         self.values.clear();
-        self.seen.clear();
-        self.round = 0;
         self.learned.clear();
+        self.found.clear();
+        self.scratch.clear();
     }
 
     pub(super) fn of(&self, value: ValueId) -> Of {
-        self.known.get(value.index()).copied().unwrap_or(Of::NOTHING)
+        self.known.get(value.index()).filter(|of| of.when == self.now).copied().unwrap_or(Of::NOTHING)
     }
 
     pub(super) fn of_mut(&mut self, value: ValueId) -> &mut Of {
@@ -123,7 +130,11 @@ impl Sieve {
         }
         // It is long enough now.
         #[expect(clippy::indexing_slicing, reason = "the list was made long enough")]
-        &mut self.known[value.index()]
+        let of = &mut self.known[value.index()];
+        if of.when != self.now {
+            *of = Of { when: self.now, ..Of::NOTHING };
+        }
+        of
     }
 
     /// Notes that something was found out about a value.
@@ -149,6 +160,12 @@ impl Sieve {
 
     fn value(&self, at: u32) -> ValueId {
         self.values.get(at as usize).copied().unwrap_or_default()
+    }
+
+    /// Whether of some steps only those are asked that always are.
+    pub(crate) fn only_always(&self, rules: &Rules, phase: Phase, steps: Range<usize>) -> bool {
+        let plan = rules.index.plans.get(phase as usize);
+        plan.is_some_and(|plan| plan::is_within(&self.pending, &plan.always, steps))
     }
 
     /// The first step from one on that is asked.
@@ -355,32 +372,44 @@ impl Transaction {
             return *known;
         }
         let Some(part) = index.parts.get(at) else { return Gathered::default() };
-        let atom = self.atom(rules, part.atom as usize);
-        let has_empty = || (atom.start..atom.end).any(|at| self.sieve.value(at) == ValueId::EMPTY);
-        // Most values are left as they are by all transformations.
-        let may_change = part.may_change.meets(&atom.held) || (part.may_change_empty && has_empty());
-        let gathered = if may_change { self.transform(rules, part, &atom) } else { atom };
+        let before = match part.way {
+            Way::Step { from, .. } => self.part(rules, from as usize),
+            Way::Plain | Way::Stages(_) => self.atom(rules, part.atom as usize),
+        };
+        let has_empty = || (before.start..before.end).any(|at| self.sieve.value(at) == ValueId::EMPTY);
+        // Most values are left as they are by most transformations.
+        let may_change = part.may_change.meets(&before.held) || (part.may_change_empty && has_empty());
+        let gathered = if may_change { self.transform(rules, part, before) } else { before };
         if let Some(place) = self.sieve.parts.get_mut(at) {
             *place = gathered;
         }
         gathered
     }
 
-    fn transform(&mut self, rules: &Rules, part: &Part, atom: &Gathered) -> Gathered {
+    fn transform(&mut self, rules: &Rules, part: &Part, before: Gathered) -> Gathered {
         let start = self.sieve.values.len();
-        for at in atom.start..atom.end {
+        let mut has_changed = false;
+        for at in before.start..before.end {
             let value = self.sieve.value(at);
-            if !part.may_change.meets(self.values.held(value)) && (value != ValueId::EMPTY || !part.may_change_empty) {
-                self.sieve.values.push(value);
-            } else if part.multi_match {
-                let stages = self.stages(value, &part.transformations);
-                self.sieve.values.extend(stages);
-            } else {
-                let last = self.transformed(value, &part.transformations);
-                self.sieve.values.push(last);
+            match &part.way {
+                Way::Plain => self.sieve.values.push(value),
+                Way::Step { last, .. } => {
+                    let next = self.step(value, *last);
+                    has_changed |= next != value;
+                    self.sieve.values.push(next);
+                }
+                Way::Stages(transformations) => {
+                    let stages = self.stages(value, transformations);
+                    has_changed |= stages.as_slice() != [value];
+                    self.sieve.values.extend(stages);
+                }
             }
         }
-        self.put_together(rules, start)
+        if has_changed {
+            return self.put_together(rules, start);
+        }
+        self.sieve.values.truncate(start);
+        before
     }
 
     /// The values of a variable, each once, and what they are candidates of.
@@ -437,6 +466,9 @@ pub(super) fn has(candidates: &[Row], Probe(number): Probe) -> bool {
     let word = candidates.get(number / ROW).and_then(|row| row.get(number % ROW / 64));
     word.is_some_and(|word| word >> (number % 64) & 1 == 1)
 }
+
+/// What is known of more values than these is not kept room for.
+const MANY: usize = 16 * 1024;
 
 /// No place.
 pub(super) const NOWHERE: u32 = u32::MAX;

@@ -1,11 +1,10 @@
 //! What is said of expressions never turns a value away that they match.
 
-use proptest::prelude::*;
-
-use crate::pattern::Search;
+use patterns::Search;
 use payload::ByteSet;
 use payload::candidates::{Demand, Domain};
 use payload::candidates::{NONE, Scanner};
+use proptest::prelude::*;
 
 /// Expressions of all that matters to what is worked out about them, over few bytes.
 fn expression() -> impl Strategy<Value = String> {

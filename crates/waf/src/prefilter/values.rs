@@ -1,8 +1,7 @@
 //! What is found out about one value.
 
-use payload::candidates::{Domain, NONE, keep};
+use payload::candidates::{Domain, Known, NONE, keep};
 
-use super::memory::Known;
 use super::sieve::{DIRECTLY, NOWHERE, Sieve, has};
 use super::{Detector, Probe, ROW};
 use crate::engine::Transaction;
@@ -12,9 +11,9 @@ use crate::values::ValueId;
 impl Transaction {
     /// Where the candidates of a value begin; it is looked at if it was not yet.
     pub(super) fn scanned(&mut self, rules: &Rules, value: ValueId) -> usize {
-        match self.sieve.known.get(value.index()) {
-            Some(of) if of.place != NOWHERE => of.place as usize,
-            _ => self.scan(rules, value),
+        match self.sieve.of(value).place {
+            NOWHERE => self.scan(rules, value),
+            place => place as usize,
         }
     }
 
@@ -73,18 +72,20 @@ impl Transaction {
     /// Keeps what was found out about values for transactions to come.
     pub(crate) fn remember(&mut self) {
         let Self { values, sieve, .. } = self;
-        let Sieve { memory, learned, candidates, known, .. } = sieve;
         let rows = self.rules.index.scanner.rows();
+        let mut learned = std::mem::take(&mut sieve.learned);
         for value in learned.drain(..) {
-            let Some(of) = known.get(value.index()).filter(|of| of.place != NOWHERE) else { continue };
+            let of = sieve.of(value);
             let start = of.place as usize;
-            let Some(candidates) = candidates.get(start..start + rows) else { continue };
+            let Sieve { memory, candidates, .. } = &mut *sieve;
+            let Some(candidates) = candidates.get(start..start.saturating_add(rows)) else { continue };
             memory.learn(values.hash(value), values.bytes(value), || Known {
                 candidates: candidates.into(),
                 detected: of.detected,
                 searched: of.searched,
             });
         }
+        sieve.learned = learned;
     }
 
     /// Whether an operator may hold for a value; texts are looked for in it if that decides.

@@ -5,7 +5,6 @@ use problem::Finding;
 use super::{Beyond, CookieFormat, Engine, Settings};
 use crate::action::{Audit, number, on_off};
 use crate::context::Context;
-use crate::pattern;
 use crate::seclang::{Text, nearest};
 
 /// What became of a directive.
@@ -73,7 +72,7 @@ fn take(settings: &mut Settings, name: &str, value: &Text, arguments: &[Text]) -
         "secauditengine" => settings.audit = Audit::read(value)?,
         "secauditlogparts" => settings.audit_parts = value.lossy().into(),
         "secauditlogrelevantstatus" => {
-            let compiled = pattern::compile(value.bytes()).map_err(|what| value.finding(0, what))?;
+            let compiled = patterns::compile(value.bytes()).map_err(|what| value.finding(0, what))?;
             settings.audit_status = Some(compiled);
         }
         _ => {}

@@ -31,6 +31,8 @@ pub(crate) struct Place {
     pub(crate) folder: PathBuf,
     pub(crate) port: u16,
     server: Option<Server>,
+    /// A library that stands before others in the gateway.
+    preload: Option<PathBuf>,
 }
 
 /// A connection that stays.
@@ -91,7 +93,7 @@ impl Place {
         let folder = folder(name)?;
         let [port, admin] = free_ports()?;
         let document = format!(
-            "version: 1\nworkers: 1\nlisteners: {{public: {{bind: \"127.0.0.1:{port}\"}}}}\n\
+            "version: 1\nworkers: 1\nlimits: {{connections: 200000, connections_per_address: 200000}}\nlisteners: {{public: {{bind: \"127.0.0.1:{port}\"}}}}\n\
              admin: {{bind: \"127.0.0.1:{admin}\"}}\nstore: {{embedded: ./data}}\n\
              rooms:\n{rooms}apis:\n{apis}  \
              still: {{match: {{path: /still}}, policies: [{{respond: {{json: {{serving_counter: \"0\"}}}}}}]}}\n"
@@ -102,12 +104,20 @@ impl Place {
             "dofile(\"bench/figures.lua\")\nwrk.method = \"POST\"\nwrk.body = '{\"event_id\":\"Sample\"}'\n\
              wrk.headers[\"content-type\"] = \"application/json\"\n",
         )?;
-        Ok(Self { folder, port, server: None })
+        Ok(Self { folder, port, server: None, preload: None })
+    }
+
+    /// Has this library stand before others in the gateway, from the next start on.
+    pub(crate) fn preload(&mut self, library: PathBuf) {
+        self.preload = Some(library);
     }
 
     pub(crate) fn start(&mut self) -> Result<()> {
         let mut command = pinned(GATEWAY_CORE, &program("vestibule")?);
         command.arg("run").arg(self.folder.join("vestibule.yaml")).current_dir(&self.folder);
+        if let Some(library) = &self.preload {
+            command.env("LD_PRELOAD", library);
+        }
         let mut server = Server::start(command, &self.folder.join("gateway.log"))?;
         server.wait_until_open(self.port)?;
         self.server = Some(server);

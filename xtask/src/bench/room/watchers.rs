@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// As many as are promised, if this machine allows so many descriptors of a process.
 const WATCHERS: u64 = 100_000;
-/// Descriptors that the gateway needs beside.
+/// Descriptors that the gateway needs beside; half of all it keeps for connections to backends.
 const BESIDE: u64 = 200;
 /// Ticks that are measured.
 const TICKS: u32 = 5;
@@ -23,7 +23,7 @@ const EACH: u64 = 100;
 
 pub(super) fn run(section: &mut Section) -> Result<()> {
     let allowed: u64 = output("sh", &["-c", "ulimit -Hn"])?.trim().parse().unwrap_or(u64::MAX);
-    watched(section, WATCHERS.min(allowed.saturating_sub(BESIDE)), None)?;
+    watched(section, WATCHERS.min((allowed / 2).saturating_sub(BESIDE)), None)?;
     // More than this machine may have connections.
     watched(section, WATCHERS, Some(EACH))
 }

@@ -1,60 +1,76 @@
 //! What was found out about values that come again and again, over many transactions of a worker: agents, languages,
 //! names of arguments.
 //!
-//! It holds for bytes alone, so that it can be wrong for no request. A value is kept when it comes a second time; the room
-//! for values is bounded, and those that did not come for long give way.
+//! It holds for bytes alone, so that it can be wrong for no request. What is known of a value is kept when it comes a second
+//! time; there is room for so many, and those that did not come for long give way. The values themselves are not kept, for
+//! sessions and passwords are among them: a value is known by two numbers of 64 bits, one of them by `SipHash` with a secret
+//! key, so that nobody can make another one that is taken for it.
+
+use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use super::sieve::Detected;
-use payload::candidates::Row;
+use super::scan::Row;
 
 /// Values of earlier transactions.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub struct Memory {
     young: Generation,
     old: Generation,
     /// By hash: whether a value came once.
     seen: Vec<u64>,
     marked: usize,
+    key: RandomState,
+}
+
+/// What the two detectors said of a value, if they were asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Detected {
+    /// Whether it is an injection of SQL.
+    pub sqli: Option<bool>,
+    /// Whether it is a script.
+    pub xss: Option<bool>,
 }
 
 /// What was found out about a value.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
-    pub(super) candidates: SmallVec<[Row; 1]>,
-    pub(super) detected: Detected,
+pub struct Known {
+    /// The operators that it is a candidate of.
+    pub candidates: SmallVec<[Row; 1]>,
+    /// What detectors said.
+    pub detected: Detected,
     /// Whether texts were looked for in it.
-    pub(super) searched: bool,
+    pub searched: bool,
 }
 
 #[derive(Debug, Default)]
-struct Generation {
-    values: HashTable<Entry>,
-    bytes: usize,
-}
+struct Generation(HashTable<Entry>);
 
 #[derive(Debug)]
 struct Entry {
     hash: u64,
-    value: Box<[u8]>,
+    print: u64,
     known: Known,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { young: Generation::default(), old: Generation::default(), seen: vec![0; SEEN / 64], marked: 0 }
+        Self {
+            young: Generation::default(),
+            old: Generation::default(),
+            seen: vec![0; SEEN / 64],
+            marked: 0,
+            key: RandomState::new(),
+        }
     }
 }
 
 impl Memory {
     /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        for generation in [&mut self.young, &mut self.old] {
-            generation.values.clear();
-            generation.bytes = 0;
-        }
+    pub fn clear(&mut self) {
+        self.young.0.clear();
+        self.old.0.clear();
         self.unmark();
     }
 
@@ -64,24 +80,30 @@ impl Memory {
     }
 
     /// What is known of a value.
-    pub(super) fn recall(&mut self, hash: u64, value: &[u8]) -> Option<&Known> {
-        if self.young.find(hash, value).is_none() {
+    pub fn recall(&mut self, hash: u64, value: &[u8]) -> Option<&Known> {
+        let Self { old, key, .. } = self;
+        let is_it = |entry: &Entry| entry.hash == hash && entry.print == key.hash_one(value);
+        if let Ok(found) = old.0.find_entry(hash, is_it) {
             // It is in use: it stays for another generation.
-            let known = self.old.take(hash, value)?;
-            self.keep(hash, value, known);
+            let (entry, _) = found.remove();
+            self.keep(entry);
         }
-        self.young.find(hash, value)
+        let Self { young, key, .. } = self;
+        let is_it = |entry: &Entry| entry.hash == hash && entry.print == key.hash_one(value);
+        young.0.find(hash, is_it).map(|entry| &entry.known)
     }
 
     /// Keeps what was found out about a value, if it is not the first time that it comes.
-    pub(super) fn learn(&mut self, hash: u64, value: &[u8], known: impl FnOnce() -> Known) {
+    pub fn learn(&mut self, hash: u64, value: &[u8], known: impl FnOnce() -> Known) {
         if value.len() > LONGEST {
             return;
         }
-        if let Some(entry) = self.young.find_mut(hash, value) {
-            *entry = known();
+        let Self { young, key, .. } = self;
+        let is_it = |entry: &Entry| entry.hash == hash && entry.print == key.hash_one(value);
+        if let Some(entry) = young.0.find_mut(hash, is_it) {
+            entry.known = known();
         } else if self.is_second(hash) {
-            self.keep(hash, value, known());
+            self.keep(Entry { hash, print: self.key.hash_one(value), known: known() });
         }
     }
 
@@ -98,36 +120,16 @@ impl Memory {
         was
     }
 
-    fn keep(&mut self, hash: u64, value: &[u8], known: Known) {
-        if self.young.values.len() >= MOST || self.young.bytes + value.len() > ROOM {
+    fn keep(&mut self, entry: Entry) {
+        if self.young.0.len() >= MOST {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.bytes += value.len();
-        let entry = Entry { hash, value: value.into(), known };
-        self.young.values.insert_unique(hash, entry, |entry| entry.hash);
+        self.young.0.insert_unique(entry.hash, entry, |entry| entry.hash);
     }
 }
 
-impl Generation {
-    fn find(&self, hash: u64, value: &[u8]) -> Option<&Known> {
-        self.values.find(hash, |entry| *entry.value == *value).map(|entry| &entry.known)
-    }
-
-    fn find_mut(&mut self, hash: u64, value: &[u8]) -> Option<&mut Known> {
-        self.values.find_mut(hash, |entry| *entry.value == *value).map(|entry| &mut entry.known)
-    }
-
-    fn take(&mut self, hash: u64, value: &[u8]) -> Option<Known> {
-        let entry = self.values.find_entry(hash, |entry| *entry.value == *value).ok()?;
-        let (entry, _) = entry.remove();
-        self.bytes = self.bytes.saturating_sub(entry.value.len());
-        Some(entry.known)
-    }
-}
-
-/// How many values a generation has, and how many bytes they have together.
-const MOST: usize = 2048;
-const ROOM: usize = 256 * 1024;
+/// How many values a generation has.
+const MOST: usize = 1024;
 /// Longer values are not kept: they hardly come again.
 const LONGEST: usize = 512;
 /// How many marks there are for values that came once.
@@ -169,7 +171,7 @@ mod tests {
             assert!(memory.recall(hash(0), &0_u64.to_be_bytes()).is_some(), "after {number}");
         }
         assert!(memory.recall(hash(1), &1_u64.to_be_bytes()).is_none());
-        assert!(memory.young.values.len() <= MOST && memory.old.values.len() <= MOST);
+        assert!(memory.young.0.len() <= MOST && memory.old.0.len() <= MOST);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Regular expressions as `ModSecurity` 2 reads them: over bytes, where a dot takes a newline too and `$` stands only
-//! at the very end.
+//! at the very end. No engine here goes back and forth, so that matching takes a time linear in the value.
 
 mod pcre;
 mod search;
@@ -7,15 +7,15 @@ mod search;
 use regex::bytes::{Regex, RegexBuilder};
 
 use self::pcre::translated;
-pub(crate) use self::search::Search;
+pub use self::search::{Groups, Search};
 
 /// Compiles an expression that is not asked often.
-pub(crate) fn compile(pattern: &[u8]) -> Result<Regex, String> {
+pub fn compile(pattern: &[u8]) -> Result<Regex, String> {
     build(pattern, false)
 }
 
 /// Compiles the expression of a selector, for which case never matters.
-pub(crate) fn selector(pattern: &[u8]) -> Result<Regex, String> {
+pub fn selector(pattern: &[u8]) -> Result<Regex, String> {
     build(pattern, true)
 }
 
@@ -37,7 +37,7 @@ fn explained(cause: &str) -> String {
 }
 
 /// Why an expression could only be matched by going back and forth, if that is so.
-pub(crate) fn needs_backtracking(what: &str) -> Option<&'static str> {
+pub fn needs_backtracking(what: &str) -> Option<&'static str> {
     let does = what.contains("look-around") || what.contains("backreferences");
     does.then_some("going back and forth can take unlimited time on hostile input; split the rule into a chain of two")
 }
@@ -49,7 +49,6 @@ const SIZE_LIMIT: usize = 16 * 1024 * 1024;
 mod tests {
     use proptest::prelude::*;
 
-    use super::search::Groups;
     use super::*;
 
     #[test]

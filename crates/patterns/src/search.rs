@@ -1,7 +1,7 @@
 //! An expression that is asked very often, and seldom matches.
 //!
-//! One program serves two engines: an automaton that is built as values come, and only says whether and how far a value
-//! matches; and one that finds groups, which is asked about values that do match. Neither goes back and forth.
+//! Automata that are built as values come say whether a value matches, how far, and, read from behind, from where on. Only
+//! for groups within a match there are slower engines, and they look at nothing but the match. None goes back and forth.
 
 use std::ops::Range;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -15,7 +15,7 @@ use regex_automata::util::iter::Searcher;
 use regex_automata::util::pool::Pool;
 use regex_automata::util::prefilter::Prefilter;
 use regex_automata::util::primitives::NonMaxUsize;
-use regex_automata::{Input, Match, MatchError, MatchKind};
+use regex_automata::{Anchored, Input, Match, MatchError, MatchKind};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Look;
 use smallvec::{SmallVec, smallvec};
@@ -25,7 +25,7 @@ use super::pcre::translated;
 
 /// A compiled expression.
 #[derive(Debug)]
-pub(crate) struct Search {
+pub struct Search {
     text: Box<str>,
     engines: Arc<Engines>,
     /// One for each thread that asks at the same time.
@@ -33,11 +33,14 @@ pub(crate) struct Search {
 }
 
 /// Groups by number; the first one is the whole match.
-pub(crate) type Groups = SmallVec<[Option<Range<usize>>; 4]>;
+pub type Groups = SmallVec<[Option<Range<usize>>; 4]>;
 
 #[derive(Debug)]
 struct Engines {
+    /// Finds the end of the first match.
     automaton: DFA,
+    /// Finds its beginning from there.
+    backwards: DFA,
     short: BoundedBacktracker,
     long: PikeVM,
     groups: usize,
@@ -47,36 +50,42 @@ struct Engines {
 #[derive(Debug)]
 struct Room {
     automaton: dfa::Cache,
+    backwards: Option<Box<dfa::Cache>>,
     short: Option<Box<backtrack::Cache>>,
     long: Option<Box<pikevm::Cache>>,
 }
 
 impl Search {
     /// Compiles the expression of `@rx`.
-    pub(crate) fn compile(pattern: &[u8]) -> Result<Self, String> {
+    pub fn compile(pattern: &[u8]) -> Result<Self, String> {
         let text = translated(pattern);
         let parsed = ParserBuilder::new().unicode(false).utf8(false).dot_matches_new_line(true).build().parse(&text);
         let expression = parsed.map_err(|cause| super::explained(&cause.to_string()))?;
         let config = Config::new().utf8(false).nfa_size_limit(Some(SIZE_LIMIT)).which_captures(WhichCaptures::All);
         let program = Compiler::new().configure(config).build_from_hir(&expression);
         let program = program.map_err(|cause| super::explained(&cause.to_string()))?;
+        let config = Config::new().utf8(false).nfa_size_limit(Some(SIZE_LIMIT)).reverse(true);
+        let config = config.which_captures(WhichCaptures::None);
+        let reversed = Compiler::new().configure(config).build_from_hir(&expression);
+        let reversed = reversed.map_err(|cause| super::explained(&cause.to_string()))?;
         // One that only matches at the beginning has nothing to be looked for.
         let is_anchored = expression.properties().look_set_prefix().contains(Look::Start);
         let starts = Some(&expression).filter(|_| !is_anchored);
         let starts = starts.and_then(|expression| Prefilter::from_hir_prefix(MatchKind::LeftmostFirst, expression));
         // Looking for hundreds of beginnings takes longer than the automaton itself.
         let starts = starts.filter(Prefilter::is_fast);
-        let engines = Arc::new(Engines::of(&program, starts).map_err(|cause| super::explained(&cause))?);
+        let engines = Arc::new(Engines::of(&program, &reversed, starts).map_err(|cause| super::explained(&cause))?);
         let shared = Arc::clone(&engines);
         Ok(Self { text: text.into(), engines, rooms: Pool::new(Box::new(move || shared.room())) })
     }
 
     /// The expression as this engine reads it.
-    pub(crate) fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         &self.text
     }
 
-    pub(crate) fn is_match(&self, value: &[u8]) -> bool {
+    /// Whether it matches anywhere in a value.
+    pub fn is_match(&self, value: &[u8]) -> bool {
         let mut room = self.rooms.get();
         let found = self.engines.automaton.try_search_fwd(&mut room.automaton, &Input::new(value).earliest(true));
         match found {
@@ -86,7 +95,7 @@ impl Search {
     }
 
     /// The groups of so many matches, one after another.
-    pub(crate) fn groups(&self, value: &[u8], matches: usize) -> Vec<Groups> {
+    pub fn groups(&self, value: &[u8], matches: usize) -> Vec<Groups> {
         let mut room = self.rooms.get();
         let mut searcher = Searcher::new(Input::new(value));
         let mut all = Vec::new();
@@ -107,22 +116,23 @@ impl Search {
 }
 
 impl Engines {
-    fn of(program: &NFA, starts: Option<Prefilter>) -> Result<Self, String> {
+    fn of(program: &NFA, reversed: &NFA, starts: Option<Prefilter>) -> Result<Self, String> {
         let config = dfa::Config::new()
-            .match_kind(MatchKind::LeftmostFirst)
-            .specialize_start_states(starts.is_some())
-            .prefilter(starts)
             .cache_capacity(AUTOMATON)
             // However small the room: it makes way for what comes.
             .skip_cache_capacity_check(true)
             .minimum_cache_clear_count(Some(3))
             .minimum_bytes_per_state(Some(10));
-        let automaton = DFA::builder().configure(config).build_from_nfa(program.clone());
+        let forwards = config.clone().match_kind(MatchKind::LeftmostFirst).specialize_start_states(starts.is_some());
+        let automaton = DFA::builder().configure(forwards.prefilter(starts)).build_from_nfa(program.clone());
+        let config = config.match_kind(MatchKind::All);
+        let backwards = DFA::builder().configure(config).build_from_nfa(reversed.clone());
         let config = backtrack::Config::new().visited_capacity(VISITED);
         let short = BoundedBacktracker::builder().configure(config).build_from_nfa(program.clone());
         let long = PikeVM::new_from_nfa(program.clone());
         Ok(Self {
             automaton: automaton.map_err(|cause| cause.to_string())?,
+            backwards: backwards.map_err(|cause| cause.to_string())?,
             short: short.map_err(|cause| cause.to_string())?,
             long: long.map_err(|cause| cause.to_string())?,
             groups: program.group_info().all_group_len(),
@@ -130,16 +140,20 @@ impl Engines {
     }
 
     fn room(&self) -> Room {
-        Room { automaton: self.automaton.create_cache(), short: None, long: None }
+        Room { automaton: self.automaton.create_cache(), backwards: None, short: None, long: None }
     }
 
     /// The groups of the first match; none if there is none.
     fn groups(&self, room: &mut Room, input: &Input<'_>) -> Result<Groups, MatchError> {
         let mut input = input.clone();
-        // The match ends where the automaton says: nothing behind that need be looked at.
-        match self.automaton.try_search_fwd(&mut room.automaton, &input) {
+        match self.span(room, &input) {
             Ok(None) => return Ok(Groups::new()),
-            Ok(Some(end)) => input.set_end(end.offset()),
+            Ok(Some(span)) if self.groups == 1 => return Ok(smallvec![Some(span)]),
+            Ok(Some(span)) => {
+                input.set_span(span);
+                input.set_anchored(Anchored::Yes);
+            }
+            // There was not enough room to build the automata in.
             Err(_) => {}
         }
         let mut slots: SmallVec<[Option<NonMaxUsize>; 8]> = smallvec![None; self.groups * 2];
@@ -151,6 +165,18 @@ impl Engines {
         }
         let ends = slots.as_chunks::<2>().0.iter();
         Ok(ends.map(|[start, end]| Some(start.as_ref()?.get()..end.as_ref()?.get())).collect())
+    }
+}
+
+impl Engines {
+    /// Where the first match is.
+    fn span(&self, room: &mut Room, input: &Input<'_>) -> Result<Option<Range<usize>>, MatchError> {
+        let Some(end) = self.automaton.try_search_fwd(&mut room.automaton, input)? else { return Ok(None) };
+        let cache = room.backwards.get_or_insert_with(|| Box::new(self.backwards.create_cache()));
+        let before = input.clone().span(input.start()..end.offset()).anchored(Anchored::Yes);
+        let start = self.backwards.try_search_rev(cache, &before)?;
+        // What matches forwards matches backwards.
+        Ok(start.map(|start| start.offset()..end.offset()))
     }
 }
 
