@@ -1,6 +1,6 @@
 //! The reference: Apache with ModSecurity 2.9 as Debian ships them, and whether the same rules match there.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -15,13 +15,29 @@ use waf::{Rules, Transaction};
 use crate::requests::Chance;
 use crate::{environment, judge_head, tests};
 
-/// Sends mutated requests to both, and compares the rules that are in the logs.
-pub fn compare(folder: &Path, rules: &Arc<Rules>, count: usize) -> Result<()> {
+/// Sends mutated requests to both until so many could be compared, and compares the rules that are in the logs.
+pub fn compare(folder: &Path, rules: &Arc<Rules>, count: usize, seed: u64) -> Result<()> {
     let heads = tests::heads(folder)?;
-    let mut chance = Chance::new();
+    let mut chance = Chance::seeded(seed);
+    let apache = Apache::start(folder)?;
+    let (mut asked, mut through) = (Vec::new(), 0);
+    while through < count {
+        ensure!(asked.len() < 2 * count, "too few requests came through");
+        let requests = requests(&heads, &mut chance, count - through);
+        let answers = apache.answers(&requests)?;
+        through += answers.iter().filter(|answer| answer.is_through()).count();
+        asked.extend(requests.into_iter().zip(answers));
+    }
+    report(rules, &asked, &apache.stop()?)
+}
+
+/// A request as it is sent, and what it says.
+type Sent = (Vec<u8>, Box<Head>);
+
+fn requests(heads: &[Head], chance: &mut Chance, count: usize) -> Vec<Sent> {
     let mut requests = Vec::new();
     while requests.len() < count {
-        let raw = tests::written(&tests::mutated(&heads, &mut chance));
+        let raw = tests::written(&tests::mutated(heads, chance));
         // What is refused before any rule says nothing about rules.
         if let Read::Request(head) = parse(&raw)
             && head.protocol.starts_with(b"HTTP/1.")
@@ -31,48 +47,52 @@ pub fn compare(folder: &Path, rules: &Arc<Rules>, count: usize) -> Result<()> {
             requests.push((raw, head));
         }
     }
-    let apache = Apache::start(folder)?;
-    let answers = apache.answers(&requests)?;
-    let logged = apache.stop()?;
-    report(rules, &requests, &answers, &logged)
+    requests
 }
 
-fn report(
-    rules: &Arc<Rules>,
-    requests: &[(Vec<u8>, Box<Head>)],
-    answers: &[Answer],
-    logged: &HashMap<String, BTreeSet<u64>>,
-) -> Result<()> {
-    let mut compared = 0;
-    let mut refused: BTreeMap<u16, usize> = BTreeMap::new();
-    let mut different: BTreeMap<String, (usize, String)> = BTreeMap::new();
-    let mut matches = 0;
-    for ((raw, head), answer) in requests.iter().zip(answers) {
-        let Some(id) = answer.id.as_ref().filter(|_| (200..300).contains(&answer.status)) else {
-            *refused.entry(answer.status).or_default() += 1;
+fn report(rules: &Arc<Rules>, asked: &[(Sent, Answer)], log: &Log) -> Result<()> {
+    let (mut compared, mut matches) = (0, 0);
+    let mut refused: BTreeMap<(u16, String), (usize, &[u8])> = BTreeMap::new();
+    let mut different = 0;
+    for ((raw, head), answer) in asked {
+        let Some(id) = answer.id.as_ref().filter(|_| answer.is_through()) else {
+            let why = log.causes.get(&answer.port).cloned().unwrap_or_default();
+            refused.entry((answer.status, why)).or_insert((0, raw)).0 += 1;
             continue;
         };
         compared += 1;
-        let theirs = logged.get(id).cloned().unwrap_or_default();
-        let ours = judge_head(Transaction::new(Arc::clone(rules), environment()), head)?;
-        let ours = ours.matches().filter(waf::Matched::is_logged).filter_map(|matched| matched.rule()?.id()).collect();
+        let mut theirs = log.rules.get(id).cloned().unwrap_or_default();
+        theirs.extend(log.cut.get(&answer.port).cloned().unwrap_or_default());
+        let theirs = &theirs;
+        let judged = judge_head(Transaction::new(Arc::clone(rules), environment()), head)?;
+        let ours: BTreeMap<u64, String> = judged
+            .matches()
+            .filter(waf::Matched::is_logged)
+            .filter_map(|matched| Some((matched.rule()?.id()?, told(&matched))))
+            .collect();
         matches += theirs.len();
-        if ours != theirs {
-            let only = |one: &BTreeSet<u64>, other: &BTreeSet<u64>| {
-                one.difference(other).map(u64::to_string).collect::<Vec<_>>().join(" ")
+        if ours.keys().ne(theirs.keys()) {
+            different += 1;
+            let only = |one: &BTreeMap<u64, String>, other: &BTreeMap<u64, String>| {
+                one.iter().filter(|(id, _)| !other.contains_key(id)).map(|(_, what)| format!("  {what}\n")).collect()
             };
-            let what = format!("only here: [{}] only there: [{}]", only(&ours, &theirs), only(&theirs, &ours));
-            let entry = different.entry(what).or_insert_with(|| (0, String::from_utf8_lossy(raw).into_owned()));
-            entry.0 += 1;
+            let (here, there): (String, String) = (only(&ours, theirs), only(theirs, &ours));
+            println!("{}\n only here:\n{here} only there:\n{there}", raw.escape_ascii());
         }
     }
-    println!("{compared} compared, {matches} rules in the log of the reference, refused by it: {refused:?}");
-    println!("{} differ", different.values().map(|(count, _)| count).sum::<usize>());
-    for (what, (count, example)) in &different {
-        println!("{count} x {what}\n{example:?}");
+    println!("{compared} compared, {matches} rules in the log of the reference; {different} differ");
+    for ((status, why), (count, example)) in &refused {
+        println!("not compared: {count} x {status} {why}\n  such as {}", example.escape_ascii());
     }
-    ensure!(compared > requests.len() / 2, "too few requests came through");
     Ok(())
+}
+
+/// What a rule matched.
+fn told(matched: &waf::Matched<'_>) -> String {
+    let id = matched.rule().and_then(|rule| rule.id()).unwrap_or_default();
+    let name = matched.name().unwrap_or_default().escape_ascii();
+    let value: Vec<u8> = matched.value().iter().copied().take(500).collect();
+    format!("{id} {}:{name} = {}", matched.variable().name(), value.escape_ascii())
 }
 
 /// What came back.
@@ -80,6 +100,25 @@ fn report(
 struct Answer {
     status: u16,
     id: Option<String>,
+    /// From where it was asked.
+    port: u16,
+}
+
+impl Answer {
+    fn is_through(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// What the reference logged.
+#[derive(Debug, Default)]
+struct Log {
+    /// Rules and what they matched, by the id of the request.
+    rules: HashMap<String, BTreeMap<u64, String>>,
+    /// Those of lines that Apache cut before they said the id, by the port of the client.
+    cut: HashMap<u16, BTreeMap<u64, String>>,
+    /// What else was said, by the port of the client.
+    causes: HashMap<u16, String>,
 }
 
 /// A running Apache, in a folder of its own.
@@ -121,7 +160,7 @@ impl Apache {
         bail!("Apache does not listen; see {}", apache.place.display())
     }
 
-    fn answers(&self, requests: &[(Vec<u8>, Box<Head>)]) -> Result<Vec<Answer>> {
+    fn answers(&self, requests: &[Sent]) -> Result<Vec<Answer>> {
         let half = requests.len().div_ceil(2);
         std::thread::scope(|scope| {
             let parts: Vec<_> = requests
@@ -135,8 +174,10 @@ impl Apache {
 
     /// The status of the answer, and the number that the log has for the request; status 0 if there was no answer.
     fn ask(&self, raw: &[u8]) -> Answer {
-        let ask = || -> std::io::Result<Vec<u8>> {
+        let mut port = 0;
+        let mut ask = || -> std::io::Result<Vec<u8>> {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            port = stream.local_addr()?.port();
             stream.set_read_timeout(Some(Duration::from_secs(20)))?;
             stream.write_all(raw)?;
             let mut answer = Vec::new();
@@ -149,24 +190,39 @@ impl Apache {
         let head = heads.unwrap_or_default();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
         let id = head.lines().find_map(|line| line.strip_prefix("X-Bench-Id: ")).map(|id| id.trim().to_owned());
-        Answer { status, id }
+        Answer { status, id, port }
     }
 
-    /// Ends it, and reads what it logged: rules by request.
-    fn stop(mut self) -> Result<HashMap<String, BTreeSet<u64>>> {
+    /// Ends it, and reads what it logged.
+    fn stop(mut self) -> Result<Log> {
         self.end();
-        let log = String::from_utf8_lossy(&std::fs::read(self.place.join("error.log"))?).into_owned();
-        let mut logged: HashMap<String, BTreeSet<u64>> = HashMap::new();
+        let text = String::from_utf8_lossy(&std::fs::read(self.place.join("error.log"))?).into_owned();
+        let mut log = Log::default();
         let field = |line: &str, name: &str| -> Option<String> {
             let (_, rest) = line.rsplit_once(&format!("[{name} \""))?;
             Some(rest.split('"').next()?.to_owned())
         };
-        for line in log.lines().filter(|line| line.contains("ModSecurity: ")) {
-            if let (Some(id), Some(request)) = (field(line, "id"), field(line, "unique_id")) {
-                logged.entry(request).or_default().insert(id.parse()?);
+        for line in text.lines() {
+            let of_rule = line.contains("ModSecurity: ").then(|| field(line, "id").zip(field(line, "unique_id")));
+            if let Some((id, request)) = of_rule.flatten() {
+                log.rules.entry(request).or_default().insert(id.parse()?, line.to_owned());
+                continue;
+            }
+            let Some((_, rest)) = line.split_once("[client 127.0.0.1:") else { continue };
+            let Some((port, said)) = rest.split_once("] ") else { continue };
+            if let Some(id) = field(line, "id").filter(|_| line.contains("ModSecurity: ")) {
+                log.cut.entry(port.parse()?).or_default().insert(id.parse()?, line.to_owned());
+                continue;
+            }
+            // Numbers and values of one request hide that many were refused for one reason.
+            let said =
+                said.trim_start_matches(CLIENT).split([':', '"', '[', '(']).take(3).collect::<Vec<_>>().join(":");
+            let cause = log.causes.entry(port.parse()?).or_default();
+            if !cause.contains(said.trim()) {
+                cause.push_str(&format!("{}; ", said.trim()));
             }
         }
-        Ok(logged)
+        Ok(log)
     }
 
     fn end(&mut self) {
@@ -220,11 +276,15 @@ fn serve(mut stream: TcpStream) -> Result<()> {
     }
 }
 
+/// What the error log says twice.
+const CLIENT: &str = "[client 127.0.0.1] ";
+
 const CONFIGURATION: &str = r#"
 ServerName localhost
 PidFile PLACE/pid
 ErrorLog PLACE/error.log
-LogLevel notice
+LogLevel info
+ErrorLogFormat "[%l] [client %{c}a] %M"
 Mutex file:PLACE default
 Listen 127.0.0.1:PORT
 User www-data

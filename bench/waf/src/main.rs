@@ -1,13 +1,16 @@
 //! What the firewall costs: processor time for each benign request, and what a rule set costs to load and to hold.
 //!
 //! `bench-waf FOLDER [PARANOIA [KIND [ROUNDS]]]`; `bench-waf FOLDER beside` for the same requests with other engines, in
-//! turns; `bench-waf FOLDER worst` for bodies that mean to cost much; `bench-waf FOLDER apache [COUNT]` for whether the same
-//! rules match as in the reference. The folder has the OWASP Core Rule Set: `crs-setup.conf.example`, `rules`, and its
-//! regression tests as `tests`.
+//! turns; `bench-waf FOLDER worst [PARANOIA]` for bodies that mean to cost much; `bench-waf FOLDER apache [COUNT [SEED]]` for
+//! whether the same rules match as in the reference; `bench-waf FOLDER own TEXTS...` for what the rules that come with the gateway
+//! make of ordinary texts, which are read from files and folders, and of attacks. The folder has the OWASP Core Rule Set:
+//! `crs-setup.conf.example`, `rules`, and its regression tests as `tests`.
 
 mod apache;
+mod corpus;
 mod memory;
 mod nginx;
+mod own;
 mod peer;
 mod requests;
 mod tests;
@@ -21,7 +24,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use requests::{ADVERSE, KINDS, Request, several};
+use requests::{KINDS, Request, several};
 use rustix::time::{ClockId, clock_gettime};
 use waf::{Compatibility, Environment, Phase, Response, Rules, Source, Transaction};
 
@@ -33,12 +36,16 @@ fn main() -> Result<()> {
         return beside(Path::new(&folder));
     }
     if paranoia == "worst" {
-        return worst::run(&load(Path::new(&folder), "1")?);
+        return worst::run(&load(Path::new(&folder), words.next().as_deref().unwrap_or("1"))?);
     }
     if paranoia == "apache" {
         let count = words.next().map_or(Ok(MUTANTS), |count| count.parse())?;
+        let seed = words.next().map_or(Ok(0), |seed| seed.parse())?;
         let folder = Path::new(&folder);
-        return apache::compare(folder, &read(folder, ftw::setup())?, count);
+        return apache::compare(folder, &read(folder, ftw::setup())?, count, seed);
+    }
+    if paranoia == "own" {
+        return own::measure(Path::new(&folder), &words.map(Into::into).collect::<Vec<_>>());
     }
     let wanted = words.next();
     let rounds = words.next().map_or(Ok(ROUNDS), |rounds| rounds.parse())?;
@@ -51,11 +58,8 @@ fn main() -> Result<()> {
         rules.len(),
         resident()?
     );
-    let adverse = ADVERSE.iter().filter(|(kind, _)| wanted.as_deref() == Some(*kind));
-    let benign = KINDS.iter().filter(|(kind, _)| wanted.as_deref().is_none_or(|wanted| wanted == *kind));
-    for (kind, make) in benign.chain(adverse) {
-        let is_adverse = ADVERSE.iter().any(|(adverse, _)| adverse == kind);
-        let requests = several(*make, if is_adverse { REQUESTS / 10 } else { REQUESTS });
+    for (kind, make) in KINDS.iter().filter(|(kind, _)| wanted.as_deref().is_none_or(|wanted| wanted == *kind)) {
+        let requests = several(*make, REQUESTS);
         let mut taken: Vec<f64> = (0..rounds).map(|_| round(&rules, &requests)).collect::<Result<_>>()?;
         taken.sort_by(f64::total_cmp);
         let mut known: Vec<f64> = (0..rounds).map(|_| warm(&rules, &requests)).collect::<Result<_>>()?;

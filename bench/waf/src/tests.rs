@@ -22,6 +22,21 @@ pub fn attacks(folder: &Path, count: usize) -> Result<Vec<Head>> {
     Ok((0..count).map(|place| all[place * all.len() / count].clone()).collect())
 }
 
+/// All requests that are meant to match, with the group of the rule that they are about.
+pub fn meant(folder: &Path) -> Result<Vec<(String, Head)>> {
+    let mut meant = Vec::new();
+    for file in files(folder)? {
+        let group = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+        let Ok(tests) = read(&std::fs::read_to_string(file)?) else { continue };
+        for stage in tests.tests.iter().flat_map(|test| &test.stages) {
+            if let (false, Read::Request(head)) = (stage.expected.expect_ids.is_empty(), parse(&raw(&stage.input))) {
+                meant.push((group.clone(), *head));
+            }
+        }
+    }
+    Ok(meant)
+}
+
 /// All requests of tests that rules see.
 pub fn heads(folder: &Path) -> Result<Vec<Head>> {
     let mut heads = Vec::new();

@@ -1,6 +1,5 @@
 //! What bodies cost that mean to cost much: a hundred of them at the limit of size, and at a quarter and a half of it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;

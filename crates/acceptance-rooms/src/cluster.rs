@@ -1,5 +1,8 @@
 //! A waiting room of several nodes, as visitors and operators notice it who come to any of them.
 
+use std::sync::Arc;
+
+use rooms::KeptRoom;
 use serde_json::{Value, json};
 use servers::{Database, Postgres, Redis};
 use testkit::{Gateway, Reply, Stub, until};
@@ -16,19 +19,24 @@ apis:
   page: {match: {path: /page}, upstream: shop, policies: [{waiting-room: {room: sale}}]}
 ";
 
-struct Cluster {
-    nodes: Vec<Gateway>,
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Gateway>,
     shop: Stub,
     document: String,
-    redis: Redis,
+    pub(crate) redis: Redis,
     // Last, so that nodes stop before their servers.
     _database: Database,
 }
 
 impl Cluster {
-    async fn start(nodes: usize) -> Self {
+    pub(crate) async fn start(nodes: usize) -> Self {
+        Self::serving(nodes, DOCUMENT).await
+    }
+
+    /// Nodes that serve a document, in which `POSTGRES`, `REDIS` and `BACKEND` stand for what they need.
+    pub(crate) async fn serving(nodes: usize, document: &str) -> Self {
         let (shop, database, redis) = (Stub::saying("sold").await, Postgres::shared().database(), Redis::start());
-        let document = DOCUMENT.replace("POSTGRES", &database.address()).replace("REDIS", &redis.address());
+        let document = document.replace("POSTGRES", &database.address()).replace("REDIS", &redis.address());
         let mut cluster = Self { nodes: Vec::new(), shop, document, redis, _database: database };
         for _ in 0..nodes {
             cluster.add().await;
@@ -36,31 +44,31 @@ impl Cluster {
         cluster
     }
 
-    async fn add(&mut self) {
+    pub(crate) async fn add(&mut self) {
         self.nodes.push(Gateway::with(&self.shop, &self.document).await);
     }
 }
 
-async fn send(node: &Gateway, path: &str, body: &Value) -> Reply {
+pub(crate) async fn send(node: &Gateway, path: &str, body: &Value) -> Reply {
     let body = body.to_string();
     let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
     node.connect().await.ask(head + &body).await
 }
 
-fn json_of(reply: &Reply) -> Value {
+pub(crate) fn json_of(reply: &Reply) -> Value {
     serde_json::from_slice(&reply.body).unwrap_or_else(|_| panic!("no JSON: {reply:?}"))
 }
 
-async fn join(node: &Gateway) -> String {
+pub(crate) async fn join(node: &Gateway) -> String {
     let reply = send(node, "/wait/assign_queue_num", &json!({ "event_id": "Sample" })).await;
     json_of(&reply)["api_request_id"].as_str().unwrap_or_else(|| panic!("{reply:?}")).to_owned()
 }
 
-async fn place(node: &Gateway, id: &str) -> Value {
+pub(crate) async fn place(node: &Gateway, id: &str) -> Value {
     json_of(&node.get(&format!("/wait/queue_num?event_id=Sample&request_id={id}")).await)["queue_number"].clone()
 }
 
-async fn access(node: &Gateway, id: &str) -> String {
+pub(crate) async fn access(node: &Gateway, id: &str) -> String {
     let ask = async || send(node, "/wait/generate_token", &json!({ "event_id": "Sample", "request_id": id })).await;
     // A node is some milliseconds behind.
     until("the turn has come", async || ask().await.status == 200).await;
@@ -68,13 +76,17 @@ async fn access(node: &Gateway, id: &str) -> String {
     json_of(&reply)["access_token"].as_str().unwrap_or_else(|| panic!("{reply:?}")).to_owned()
 }
 
-async fn let_in(node: &Gateway, by: i64) {
-    let room = node.node().keeping.as_ref().unwrap().rooms.named("sale").unwrap();
-    room.move_by(by, now()).await.unwrap();
+pub(crate) async fn let_in(node: &Gateway, by: i64) {
+    room(node).move_by(by, now()).await.unwrap();
+}
+
+/// The room of a node.
+pub(crate) fn room(node: &Gateway) -> Arc<KeptRoom> {
+    node.node().keeping.as_ref().unwrap().rooms.named("sale").unwrap()
 }
 
 #[expect(clippy::disallowed_methods, reason = "rooms go by the time that it is")]
-fn now() -> u32 {
+pub(crate) fn now() -> u32 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     u32::try_from(now.as_secs()).unwrap()
 }

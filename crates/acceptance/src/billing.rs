@@ -7,7 +7,7 @@ use testkit::{Gateway, Stub};
 const DOCUMENT: &str = "
 store: {embedded: ./data}
 upstreams: {orders: {targets: [\"http://BACKEND\"]}}
-apis: {orders: {match: {path: /orders}, upstream: orders, policies: [{api-key: {}}]}}
+apis: {orders: {match: {path: /orders}, upstream: orders, policies: [{api-key: {}}, {cost: {counts_for: 3}}]}}
 products: {trial: {operations: [\"orders: GET /**\"]}}
 plans:
   basic:
@@ -15,6 +15,7 @@ plans:
     charges:
       - {meter: successful-calls, included: 2, price: 0.25 EUR}
       - {meter: bytes-out, price: 1.024 EUR}
+      - {meter: cost, price: 1 EUR}
 ";
 
 async fn gateway(document: &str) -> (Stub, Gateway) {
@@ -50,7 +51,8 @@ async fn each_answer_that_a_partner_got_is_on_its_statement_also_after_a_restart
 
     // Four calls beyond those that are included, and for bytes a tenth of a cent each: six answers, one refusal.
     let bytes = i64::try_from(6 * "hello".len() + refused.body.len()).unwrap();
-    let expected = 100 + (bytes + 5) / 10;
+    // Each answer costs what its policy says; who was refused before it counts for one.
+    let expected = 100 + (bytes + 5) / 10 + 100 * (6 * 3 + 1);
     assert_eq!(due(&gateway).await, expected);
     let gateway = gateway.restart().await;
     assert_eq!(due(&gateway).await, expected);

@@ -31,8 +31,6 @@ mod connections;
 #[cfg(test)]
 mod cutting;
 #[cfg(test)]
-mod firewall;
-#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod http2;
@@ -46,8 +44,6 @@ mod limits;
 mod mail;
 #[cfg(test)]
 mod nginx;
-#[cfg(test)]
-mod openid_clients;
 #[cfg(test)]
 mod overload;
 #[cfg(test)]

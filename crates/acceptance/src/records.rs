@@ -119,6 +119,8 @@ async fn no_request_of_a_known_partner_fails_while_the_source_is_in_trouble() {
     for _ in 0..20 {
         assert_eq!(ask().await.status, 200, "it is gone");
     }
+    let gateway = gateway.restart().await;
+    assert_eq!(gateway.get_with("/orders", &[("X-Api-Key", &key)]).await.status, 200, "a start finds it");
 }
 
 #[tokio::test]

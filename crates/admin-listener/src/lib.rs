@@ -1,4 +1,7 @@
-//! Brings requests to the Admin API: the socket, TLS, and bounds for those who connect.
+//! Brings requests to the Admin API: the socket, TLS, bounds for those who connect, and changes that go on without them.
+
+mod changes;
+mod pace;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as Socket};
@@ -22,6 +25,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
+
+pub use self::changes::Changes;
+pub use self::pace::Pace;
 
 /// How bytes travel.
 #[derive(Clone)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use admin_listener::Pace;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -9,13 +10,13 @@ use console::Who;
 use control::AccountError;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use partners::{CertificateId, CompanyName, KeyId, Role};
 use problem::{Problem, ProblemKind};
 
 use crate::Admin;
-use crate::failure::Failure;
+use crate::failure::{Failure, TOO_OFTEN};
 
 /// The request presents no token, or another one.
 pub(crate) static TOKEN_NEEDED: ProblemKind = ProblemKind {
@@ -40,6 +41,13 @@ pub(crate) struct Asker {
     company: Option<CompanyName>,
 }
 
+impl Asker {
+    /// Whether it is a company that asks, and not whoever operates the gateway.
+    pub(crate) fn is_company(&self) -> bool {
+        self.role == Role::Company
+    }
+}
+
 /// Lets requests pass that present a token (RFC 6750, section 2.1) whose role allows them.
 pub(crate) async fn with_token(
     State(admin): State<Admin>,
@@ -52,6 +60,11 @@ pub(crate) async fn with_token(
     let Some(asker) = asker(&admin, presented).await? else {
         return Err(refusal("That is no token of this gateway, or it is deleted or expired.", INVALID_TOKEN));
     };
+    if asker.is_company() && !admin.pace.takes(&asker.name, (admin.clock)().0 / MINUTE) {
+        let detail = format!("A token of the role `company` may ask {} times a minute.", Pace::MOST);
+        let wait = HeaderValue::from_static("60");
+        return Err(Problem::new(&TOO_OFTEN).detail(detail).header(RETRY_AFTER, wait).into());
+    }
     let (method, uri) = (request.method().clone(), request.uri().clone());
     if !may(&admin, &asker, &method, &uri).await? {
         let Asker { name, role, .. } = asker;
@@ -173,6 +186,9 @@ fn presented(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(BEARER).then(|| token.trim_ascii())
 }
 
+/// Microseconds.
+const MINUTE: u64 = 60_000_000;
+
 const BEARER: &[u8] = b"bearer ";
 const NO_TOKEN: &str = "Bearer realm=\"vestibule admin\"";
 const INVALID_TOKEN: &str = "Bearer realm=\"vestibule admin\", error=\"invalid_token\"";
@@ -200,6 +216,19 @@ mod tests {
             answer.is_problem(StatusCode::UNAUTHORIZED, "admin-token-needed");
             assert_eq!(answer.headers["www-authenticate"], super::NO_TOKEN);
         }
+    }
+
+    #[tokio::test]
+    async fn a_company_asks_so_often_a_minute_and_nobody_else_has_to_wait_for_it() {
+        let tester = Tester::with_app().await;
+        let token = json!({ "name": "one", "role": "company", "company": "acme" });
+        let one = tester.post("/tokens", token).await.text_of("secret");
+        for _ in 0..super::Pace::MOST {
+            assert_eq!(tester.get_as(&one, "/companies/acme").await.status, StatusCode::OK);
+        }
+        let refused = tester.get_as(&one, "/companies/acme").await;
+        refused.is_problem(StatusCode::TOO_MANY_REQUESTS, "too-often");
+        assert_eq!(tester.get("/companies/acme").await.status, StatusCode::OK);
     }
 
     #[tokio::test]

@@ -3,13 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
+use admin_listener::Pace;
 use console::Console;
 use control::{Accounts, Alerts, Authorities, Everywhere, Jobs, Rooms, Webhooks};
 use partners::{Clock, Partners};
 use sessions::Sessions;
 use store::UsageTotals;
 
-use crate::{Node, Token};
+use crate::{Changes, Node, Token};
 
 /// Answers the Admin API.
 #[derive(Clone)]
@@ -20,6 +21,8 @@ pub struct Admin {
     pub(crate) clock: Clock,
     pub(crate) upgrade: Option<Upgrade>,
     pub(crate) console: Console,
+    pub(crate) changes: Changes,
+    pub(crate) pace: Arc<Pace>,
 }
 
 /// Starts a new process of the binary that is installed now, which takes the sockets over; returns its process id.
@@ -53,12 +56,18 @@ pub struct Storage {
 impl Admin {
     /// Answers for `node` to those who have the token. Without `storage`, partners and usage are not kept here.
     pub fn new(node: Arc<dyn Node>, storage: Option<Storage>, token: Token, clock: Clock) -> Self {
-        Self { node, storage, token, clock, upgrade: None, console: Console::default() }
+        let (console, changes, pace) = (Console::default(), Changes::default(), Arc::default());
+        Self { node, storage, token, clock, upgrade: None, console, changes, pace }
     }
 
     /// The page for people, and who is signed in there.
     pub fn console(&self) -> &Console {
         &self.console
+    }
+
+    /// What is being changed.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Upgrades the binary in this way: a new process takes the sockets over, and its id is returned.

@@ -47,6 +47,32 @@ mod tests {
     use crate::tester::{NOW, Tester};
 
     #[tokio::test]
+    async fn what_is_done_to_the_gateway_itself_is_noted() {
+        let tester = Tester::new().changed(|admin| admin.upgrading_by(|| Ok(4711)));
+        tester.send("PUT", "/config?dry_run=true", "application/json", "{\"version\": 1}").await;
+        tester.send("PUT", "/config", "application/json", "{\"version\": 1}").await;
+        for path in ["/config/reload", "/upgrade", "/usage/rebuild"] {
+            tester.post_nothing(path).await;
+        }
+
+        let log = tester.get("/audit").await;
+
+        let entries = log.json["items"].as_array().unwrap().iter();
+        let told: Vec<_> =
+            entries.map(|entry| (&entry["changes"][0]["change"], &entry["changes"][0]["kind"])).collect();
+        let expected = [
+            ("replaced", "configuration"),
+            ("reloaded", "configuration"),
+            ("upgraded", "process"),
+            ("rebuilt", "usage"),
+        ];
+        assert_eq!(
+            told,
+            expected.map(|(change, kind)| (json!(change), json!(kind))).iter().map(|(a, b)| (a, b)).collect::<Vec<_>>()
+        );
+    }
+
+    #[tokio::test]
     async fn every_change_is_noted_with_its_maker_and_without_secrets() {
         let tester = Tester::with_app().await;
         let token = tester.post("/tokens", json!({ "name": "ci", "role": "operator" })).await;

@@ -1,17 +1,19 @@
 //! `/companies/{company}/apps/{app}/certificates`, `/certificates/{certificate}` and `/certificate-authorities`: what apps
 //! identify themselves with on TLS connections.
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Json};
 use control::{NotRenewed, Signing, Wish};
 use http::StatusCode;
 use http::header::LOCATION;
 use model::units::Span;
 use partners::{AppId, AppName, At, Certificate, CertificateId, CompanyName, NewCertificate, Reason, UnixMicros};
+use problem::Problem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::access::{Asker, NOT_ALLOWED};
 use crate::body::{Json as Sent, OptionalJson};
 use crate::failure::Failure;
 use crate::page::{Listed, Page};
@@ -204,11 +206,17 @@ pub(crate) async fn revoke(
 pub(crate) async fn renew(
     State(admin): State<Admin>,
     Stored(storage): Stored,
+    Extension(asker): Extension<Asker>,
     Named(id): Named<CertificateId>,
     Sent(renewal): Sent<Renewal>,
 ) -> Result<impl IntoResponse, Failure> {
     let Renewal { request, authority, expires_in } = renewal;
-    let wish = Wish { authority, request, lasts: expires_in.map(seconds), ..Wish::default() };
+    let mut wish = Wish { authority, request, lasts: expires_in.map(seconds), ..Wish::default() };
+    if asker.is_company() {
+        let before = storage.partners.certificate(&id).await?;
+        let own = wish.of_its_own(&before, (admin.clock)());
+        wish = own.map_err(|why| Failure::from(Problem::new(&NOT_ALLOWED).detail(why)))?;
+    }
     let signed = storage.authorities.renew(&storage.partners, &id, &wish).await?;
     Ok(made(&storage, signed, (admin.clock)()))
 }
@@ -358,6 +366,11 @@ mod tests {
 
         let renewed = tester.post(&format!("{path}/renew"), json!({ "request": request() })).await;
         renewed.is_made();
+        let asked = http::Request::post(format!("{path}/renew")).header("if-match", "\"r99\"");
+        let asked = asked.header("content-type", "application/json");
+        let body = axum::body::Body::from(json!({ "request": request() }).to_string());
+        let changed = tester.answer(asked.body(body).unwrap()).await;
+        changed.is_problem(StatusCode::PRECONDITION_FAILED, "changed-meanwhile");
         assert_ne!(renewed.json["fingerprint"], made.json["fingerprint"]);
         let revoked = tester.post(&format!("{path}/revoke"), json!({ "reason": "superseded" })).await;
         assert_eq!((&revoked.json["state"], &revoked.json["reason"]), (&json!("revoked"), &json!("superseded")));
@@ -367,6 +380,32 @@ mod tests {
         assert_eq!(tester.get("/certificates?authority=partners").await.json["items"].as_array().unwrap().len(), 2);
         assert_eq!(tester.delete(&path).await.status, StatusCode::NO_CONTENT);
         tester.get(&path).await.is_problem(StatusCode::NOT_FOUND, "not-found");
+    }
+
+    #[tokio::test]
+    async fn a_company_renews_what_works_by_the_same_authority_and_for_no_longer() {
+        let tester = Tester::with_app().await;
+        let token = json!({ "name": "acme-ops", "role": "company", "company": "acme" });
+        let token = tester.post("/tokens", token).await.text_of("secret");
+        let of = |made: &crate::tester::Answer| format!("/certificates/{}/renew", made.text_of("fingerprint"));
+        let own = tester.post(CERTIFICATES, json!({ "request": request(), "expires_in": "1d" })).await;
+        let foreign = json!({ "certificate": self_signed() });
+        let foreign = tester.post(&format!("{CERTIFICATES}/register"), foreign).await;
+
+        for (path, more) in [
+            (of(&own), json!({ "authority": "another" })),
+            (of(&own), json!({ "expires_in": "2d" })),
+            (of(&foreign), json!({})),
+        ] {
+            let mut body = json!({ "request": request() });
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let refused = tester.post_as(&token, &path, body).await;
+            refused.is_problem(StatusCode::FORBIDDEN, "admin-not-allowed");
+        }
+        let renewed = tester.post_as(&token, &of(&own), json!({ "request": request() })).await;
+
+        renewed.is_made();
+        assert_eq!(renewed.json["expires"], own.json["expires"]);
     }
 
     #[tokio::test]

@@ -1,16 +1,19 @@
 //! `/companies`: the partners.
 
+use axum::extract::State;
 use axum::response::{IntoResponse, Json};
 use http::{StatusCode, header};
-use partners::{Company, CompanyName, NewCompany};
+use partners::{Company, CompanyName, Error, NewCompany};
+use problem::Problem;
 use schemars::JsonSchema;
 use serde::Serialize;
+use store::{StatementQuery, UsageQuery};
 
 use crate::body::Json as Sent;
-use crate::failure::Failure;
+use crate::failure::{Failure, NAME_TAKEN};
 use crate::page::{Listed, Page};
 use crate::parts::{Asked, Named, Stored, tag};
-use crate::time;
+use crate::{Admin, Storage, time};
 
 /// A company as it is shown.
 #[derive(Serialize, JsonSchema)]
@@ -28,8 +31,16 @@ pub(crate) async fn list(Stored(storage): Stored, Asked(page): Asked<Page>) -> R
     page.of(found, |company| company.name.to_string(), shown)
 }
 
-/// `POST /companies`: makes one.
-pub(crate) async fn create(Stored(storage): Stored, Sent(new): Sent<NewCompany>) -> Result<impl IntoResponse, Failure> {
+/// `POST /companies`: makes one. A name stands for one company for ever, where money is asked for by it.
+pub(crate) async fn create(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Sent(new): Sent<NewCompany>,
+) -> Result<impl IntoResponse, Failure> {
+    if was_billed(&admin, &storage, &new.name).await? {
+        let detail = "A company of this name was deleted whose usage or statements are kept: take another name.";
+        return Err(Problem::new(&NAME_TAKEN).detail(detail).into());
+    }
     let company = storage.partners.create_company(new).await?;
     let location = format!("/companies/{}", company.name);
     Ok((StatusCode::CREATED, tag(&company), [(header::LOCATION, location)], Json(shown(company.entity))))
@@ -50,6 +61,26 @@ pub(crate) async fn delete(Stored(storage): Stored, Named(name): Named<CompanyNa
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Whether usage or statements are kept of a company of this name which is not there any more.
+async fn was_billed(admin: &Admin, storage: &Storage, name: &str) -> Result<bool, Failure> {
+    let Ok(name) = name.parse::<CompanyName>() else { return Ok(false) };
+    match storage.partners.company(&name).await {
+        // It is refused as any name that is taken.
+        Ok(_) => return Ok(false),
+        Err(Error::NotFound(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let company = Some(name.to_string());
+    let query = StatementQuery { company: company.clone(), after: None, limit: 1 };
+    if !storage.accounts.statements(&query).await?.is_empty() {
+        return Ok(true);
+    }
+    // Its last requests may be in the journal still. Where they cannot be added up now, they are few.
+    admin.node.count_usage().await.ok();
+    let query = UsageQuery { company, hours: 0..u32::MAX, limit: 1, ..UsageQuery::default() };
+    Ok(!storage.totals.query(&query).await?.is_empty())
+}
+
 fn shown(company: Company) -> Shown {
     let Company { name, title, created } = company;
     Shown { name, title, created: time::text(created) }
@@ -61,6 +92,21 @@ mod tests {
     use serde_json::json;
 
     use crate::tester::{NOW, Tester};
+
+    #[tokio::test]
+    async fn a_name_under_which_somebody_else_was_billed_is_given_to_nobody() {
+        let tester = Tester::new();
+        tester.post("/companies", json!({ "name": "zeta" })).await.is_made();
+        let period = json!({ "company": "zeta", "plan": "gold", "period": "2025-12" });
+        tester.post("/statements", period).await.is_made();
+        tester.delete("/companies/zeta").await;
+
+        // What the node adds to the sums when it is asked to is usage of `node`.
+        for name in ["node", "zeta"] {
+            let refused = tester.post("/companies", json!({ "name": name })).await;
+            refused.is_problem(StatusCode::CONFLICT, "name-taken");
+        }
+    }
 
     #[tokio::test]
     async fn a_company_is_made_shown_and_deleted() {

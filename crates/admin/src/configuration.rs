@@ -3,14 +3,14 @@
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Json};
 use model::diff::Change;
-use problem::Problem;
+use problem::{Pointer, Problem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::body::{self, MALFORMED};
 use crate::failure::Failure;
-use crate::parts::{Asked, Nothing};
+use crate::parts::{Asked, Log, Nothing};
 use crate::{Admin, Applied, Apply, Configuration};
 
 /// A configuration as it is shown.
@@ -47,24 +47,32 @@ pub(crate) async fn show(State(admin): State<Admin>) -> Result<impl IntoResponse
         return Err(Failure::not_found("configuration yet"));
     };
     let Configuration { generation, hash, mut document } = configuration;
-    mask(&mut document);
-    mask_sinks(&mut document);
-    document.get_mut("imported_keys").map(mask_peppers);
+    control::hide(&Pointer::default(), &mut document);
     Ok(Json(Shown { generation, hash, document }))
 }
 
 /// `POST /config/reload`: reads the file again and serves by it, or goes on as before.
 pub(crate) async fn reload(
     State(admin): State<Admin>,
+    log: Log,
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<impl IntoResponse, Failure> {
-    Ok(shown(admin.node.reload().await?))
+    let applied = admin.node.reload().await?;
+    note(&log, "reloaded", &applied).await?;
+    Ok(shown(applied))
+}
+
+async fn note(log: &Log, change: &str, applied: &Applied) -> Result<(), Failure> {
+    let Applied { generation, hash, .. } = applied;
+    log.note(change, ("configuration", &generation.to_string()), json!({ "generation": generation, "hash": hash }))
+        .await
 }
 
 /// `PUT /config`: says what the document that is sent, YAML or JSON, would change (`dry_run`), or serves by it. The latter is
 /// refused where the configuration comes from a file: what is meant to stay is written there.
 pub(crate) async fn replace(
     State(admin): State<Admin>,
+    log: Log,
     Asked(How { dry_run }): Asked<How>,
     request: Request,
 ) -> Result<impl IntoResponse, Failure> {
@@ -73,73 +81,25 @@ pub(crate) async fn replace(
     let document = std::str::from_utf8(&document)
         .map_err(|error| Problem::new(&MALFORMED).detail(format!("This is no UTF-8: {error}.")))?;
     let apply = if dry_run { Apply::DryRun } else { Apply::Now };
-    Ok(shown(admin.node.apply(document, apply).await?))
+    let applied = admin.node.apply(document, apply).await?;
+    if apply == Apply::Now {
+        note(&log, "replaced", &applied).await?;
+    }
+    Ok(shown(applied))
 }
 
 fn shown(applied: Applied) -> Json<Changed> {
     let Applied { generation, hash, changes } = applied;
-    let masked = |change: &Change| {
-        let mut change = change.as_json();
-        mask(&mut change);
-        if change.get("pointer").and_then(Value::as_str).is_some_and(|at| at.starts_with("/imported_keys")) {
-            for member in ["old", "new"] {
-                change.get_mut(member).map(mask_peppers);
+    let hidden = |change: &Change| {
+        let mut told = change.as_json();
+        for member in ["old", "new"] {
+            if let Some(part) = told.get_mut(member) {
+                control::hide(&change.at, part);
             }
         }
-        change
+        told
     };
-    Json(Changed { generation, hash, changes: changes.iter().map(masked).collect() })
-}
-
-/// Hides what is secret though it was written into the document itself and not referred to: hashes of passwords, and
-/// names with passwords in URLs.
-fn mask(value: &mut Value) {
-    match value {
-        Value::String(text) if text.starts_with(PASSWORD_HASH) => MASK.clone_into(text),
-        Value::String(text) => {
-            if let Some((scheme, rest)) = text.split_once("://")
-                && let Some((_, host)) = rest.split('/').next().and_then(|authority| authority.rsplit_once('@'))
-            {
-                let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
-                *text = format!("{scheme}://{MASK}@{host}{path}");
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(mask),
-        Value::Object(members) => members.values_mut().for_each(mask),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-/// Hides what log sinks are opened with: keys that are shared with them, and headers, any of which may be a token.
-fn mask_sinks(document: &mut Value) {
-    let sinks = document.get_mut("logs").and_then(Value::as_array_mut).into_iter().flatten();
-    for settings in sinks.filter_map(Value::as_object_mut).flat_map(|sink| sink.values_mut()) {
-        let (mut secrets, mut headers) = (Vec::new(), None);
-        for (name, value) in settings.as_object_mut().into_iter().flatten() {
-            match name.as_str() {
-                "shared_key" => secrets.push(value),
-                "headers" => headers = value.as_object_mut(),
-                _ => {}
-            }
-        }
-        secrets.extend(headers.into_iter().flat_map(|headers| headers.values_mut()));
-        for secret in secrets {
-            // A reference is none.
-            if secret.as_str().is_some_and(|text| !text.starts_with("${")) {
-                *secret = MASK.into();
-            }
-        }
-    }
-}
-
-/// Hides what other programs hashed their keys with: every text that is no reference.
-fn mask_peppers(value: &mut Value) {
-    match value {
-        Value::String(text) if text.starts_with("${") => {}
-        Value::String(text) => MASK.clone_into(text),
-        Value::Object(members) => members.values_mut().for_each(mask_peppers),
-        Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
+    Json(Changed { generation, hash, changes: changes.iter().map(hidden).collect() })
 }
 
 pub(crate) const TYPES: &[&str] =
@@ -147,9 +107,6 @@ pub(crate) const TYPES: &[&str] =
 
 /// Bytes of a document.
 const LONGEST: usize = 8 * 1024 * 1024;
-
-const PASSWORD_HASH: &str = "$argon2";
-const MASK: &str = "***";
 
 #[cfg(test)]
 mod tests {
@@ -159,50 +116,12 @@ mod tests {
     use super::*;
     use crate::tester::Tester;
 
-    #[test]
-    fn what_opens_a_log_sink_is_hidden_unless_it_is_a_reference() {
-        let mut document = json!({"logs": [
-            {"fluent": {"address": "a:1", "shared_key": "s3cret"}},
-            {"http": {"url": "http://a/", "headers": {"authorization": "s3cret", "x-team": "${env:TEAM}"}}},
-        ]});
-
-        mask_sinks(&mut document);
-
-        let expected = json!({"logs": [
-            {"fluent": {"address": "a:1", "shared_key": "***"}},
-            {"http": {"url": "http://a/", "headers": {"authorization": "***", "x-team": "${env:TEAM}"}}},
-        ]});
-        assert_eq!(document, expected);
-    }
-
-    #[test]
-    fn a_pepper_of_another_program_is_hidden_unless_it_is_a_reference() {
-        let mut settings = json!({ "peppers": { "legacy": "s3cret", "older": "${file:older.pepper}" } });
-        mask_peppers(&mut settings);
-        assert_eq!(settings, json!({ "peppers": { "legacy": "***", "older": "${file:older.pepper}" } }));
-    }
-
     #[tokio::test]
     async fn the_document_is_shown_without_its_secrets() {
         let answer = Tester::new().get("/config").await;
         assert_eq!((&answer.json["generation"], &answer.json["hash"]), (&json!(7), &json!("c0ffee")));
         assert_eq!(answer.json["document"]["version"], 1);
         assert!(!answer.text.contains("argon2"));
-    }
-
-    #[test]
-    fn passwords_are_masked_wherever_they_stand() {
-        let mut document = json!({
-            "users": [{ "alice": "$argon2id$v=19$m=1$abc" }],
-            "targets": ["http://bob:secret@host:80/a@b", "http://host/x@y", "https://host", "${env:TOKEN}"],
-        });
-        mask(&mut document);
-        mask_sinks(&mut document);
-        let expected = json!({
-            "users": [{ "alice": "***" }],
-            "targets": ["http://***@host:80/a@b", "http://host/x@y", "https://host", "${env:TOKEN}"],
-        });
-        assert_eq!(document, expected);
     }
 
     #[tokio::test]

@@ -20,7 +20,10 @@ pub(crate) async fn wait(State(admin): State<Admin>, mut request: Request, next:
     if let (true, Some(storage)) = (response.status().is_success(), &admin.storage) {
         let behind = match storage.everywhere.known().await {
             Ok(behind) if behind.is_empty() => return response,
-            Ok(behind) => HeaderValue::try_from(behind.join(", ")).ok(),
+            Ok(behind) => {
+                let names: Vec<_> = behind.iter().map(ToString::to_string).collect();
+                HeaderValue::try_from(names.join(", ")).ok()
+            }
             Err(_) => None,
         };
         response.headers_mut().insert(BEHIND, behind.unwrap_or(HeaderValue::from_static("")));

@@ -18,6 +18,10 @@ pub(crate) static NOT_FOUND: ProblemKind =
 pub(crate) static NAME_TAKEN: ProblemKind =
     ProblemKind { code: "name-taken", status: StatusCode::CONFLICT, title: "The name is taken" };
 
+/// It was asked for too often.
+pub(crate) static TOO_OFTEN: ProblemKind =
+    ProblemKind { code: "too-often", status: StatusCode::TOO_MANY_REQUESTS, title: "That was asked for too often" };
+
 /// Others depend on it.
 pub(crate) static IN_USE: ProblemKind =
     ProblemKind { code: "in-use", status: StatusCode::CONFLICT, title: "Something else depends on it" };
@@ -156,6 +160,7 @@ impl From<Error> for Failure {
             Error::Changed(_) => told(&CHANGED, &error),
             Error::ManagedByFile(_) => told(&MANAGED_BY_FILE, &error),
             Error::TooManyKeys { .. } => told(&TOO_MANY_KEYS, &error),
+            Error::TooOften { .. } => told(&TOO_OFTEN, &error),
             Error::TooManyTokens(_) => told(&TOO_MANY_TOKENS, &error),
             Error::TooManyWebhooks(_) => told(&TOO_MANY_WEBHOOKS, &error),
             Error::KeyIsDead(_) => told(&KEY_IS_DEAD, &error),

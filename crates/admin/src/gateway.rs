@@ -66,8 +66,9 @@ impl Node for control::Node {
         }
         // What the document refers to is looked for beside the file, which it is not.
         let file = self.file.as_deref().unwrap_or(Path::new("")).with_file_name("request");
-        let written = Written::read(document, &file).map_err(Refused::Findings)?;
-        let changes = changes(&self.configuration(), &written);
+        let serving = self.configuration();
+        let written = Written::sent(document, &file, &serving).map_err(Refused::Findings)?;
+        let changes = changes(&serving, &written);
         match apply {
             Apply::DryRun => {
                 refuse(control::check(&written))?;

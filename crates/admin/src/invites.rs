@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Json as Answer};
 use problem::{Finding, Pointer};
-use room_desk::{Made, New};
+use room_desk::{Made, New, Revoke, Revoked};
 use serde_json::json;
 
 use crate::Admin;
@@ -29,4 +29,20 @@ pub(crate) async fn make(
     let noted = json!({ "lane": new.lane, "uses": new.uses, "count": new.count, "expires": made.expires() });
     storage.partners.note("invited", ("room", &name), noted).await?;
     Ok(Answer(made))
+}
+
+/// `POST /rooms/{room}/invites/revoke`: takes invites back.
+pub(crate) async fn revoke(
+    State(admin): State<Admin>,
+    Stored(storage): Stored,
+    Named(name): Named<String>,
+    Asked(Nothing {}): Asked<Nothing>,
+    Json(asked): Json<Revoke>,
+) -> Result<impl IntoResponse, Failure> {
+    let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
+    let listed = asked.listed().map_err(|finding| Failure::invalid(&[finding]))?;
+    let revoked = room.revoke(listed, seconds(&admin)).await.map_err(unavailable)?;
+    let revoked = revoked.map_err(|strange| Failure::invalid(&[Revoke::strange(strange)]))?;
+    storage.partners.note("revoked", ("room-invites", &name), json!({ "revoked": revoked })).await?;
+    Ok(Answer(Revoked { revoked }))
 }

@@ -49,7 +49,7 @@ mod webhooks;
 #[cfg(test)]
 mod tester;
 
-pub use admin_listener::{Listener, Transport};
+pub use admin_listener::{Changes, Listener, Transport};
 pub use console::Console;
 pub use secrets::{Origin, Token, TokenError};
 

@@ -4,15 +4,16 @@ use std::sync::LazyLock;
 
 use axum::Router;
 use axum::handler::Handler;
+use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post, put};
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use openapi::{Operation, Verb};
+use openapi::{Heeds, Operation, Verb};
 use schemars::JsonSchema;
 use serde_json::Value;
 
 use crate::page::{Listed, Page};
-use crate::{Admin, table};
+use crate::{Admin, parts, table};
 
 /// What is described of an operation that answers a page of a list.
 pub(crate) trait Lists {
@@ -41,6 +42,10 @@ impl Operations {
             Verb::Post => post(handler),
             Verb::Put => put(handler),
             Verb::Delete => delete(handler),
+        };
+        let by_method = match operation.heeds {
+            Heeds::Nothing => by_method.route_layer(middleware::from_fn(parts::without_condition)),
+            Heeds::Both => by_method,
         };
         self.router = self.router.route(operation.path, by_method);
         self.described.push(operation);

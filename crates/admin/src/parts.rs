@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequestParts, Path, Query, Request};
+use axum::middleware::Next;
+use axum::response::Response;
 use http::header::{ETAG, HeaderName, HeaderValue, IF_MATCH};
 use http::request::Parts;
 use http::{Method, StatusCode};
-use partners::{Act, At, Mode, Revision};
+use partners::{Act, At, Mode, Partners, Revision};
 use problem::{Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::access::Asker;
 use crate::failure::Failure;
@@ -19,6 +22,13 @@ use crate::{Admin, Storage};
 /// The query is not one that the operation reads.
 pub(crate) static BAD_QUERY: ProblemKind =
     ProblemKind { code: "bad-query", status: StatusCode::BAD_REQUEST, title: "The query cannot be read" };
+
+/// The request has a condition that cannot be looked at.
+pub(crate) static NO_TAG: ProblemKind = ProblemKind {
+    code: "no-entity-tag",
+    status: StatusCode::PRECONDITION_FAILED,
+    title: "What is changed here has no entity-tag",
+};
 
 /// The gateway has no store.
 pub(crate) static NO_STORE: ProblemKind = ProblemKind {
@@ -78,18 +88,56 @@ impl FromRequestParts<Admin> for Stored {
     }
 }
 
+/// The audit log, for what is done to the gateway itself; nothing is noted where nothing is kept.
+pub(crate) struct Log(Option<Arc<Partners>>);
+
+impl FromRequestParts<Admin> for Log {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Self, Failure> {
+        let Some(storage) = &admin.storage else { return Ok(Self(None)) };
+        Ok(Self(Some(Arc::new(storage.partners.acting(act(parts)?)))))
+    }
+}
+
+impl Log {
+    /// Notes what was done. Where that fails, the answer says that nobody knows what was done.
+    pub(crate) async fn note(&self, change: &str, of: (&str, &str), now: Value) -> Result<(), Failure> {
+        match &self.0 {
+            Some(partners) => Ok(partners.note(change, of, now).await?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Refuses a condition where none is heeded: whoever wrote it means that nothing is done otherwise.
+pub(crate) async fn without_condition(request: Request, next: Next) -> Result<Response, Failure> {
+    if request.headers().contains_key(IF_MATCH) {
+        return Err(Problem::new(&NO_TAG).detail("Leave `If-Match` out, if you mean it.").into());
+    }
+    Ok(next.run(request).await)
+}
+
 /// Who asks, and how.
 fn act(parts: &Parts) -> Result<Act, Failure> {
     let actor = parts.extensions.get::<Asker>().map_or_else(|| "nobody".into(), |asker| asker.name.clone());
-    let query = parts.uri.query().unwrap_or_default();
-    let mode = match query.split('&').find_map(|member| member.strip_prefix("dry_run=")) {
-        None | Some("false") => Mode::Real,
-        Some("true") if parts.method == Method::GET => Mode::Real,
-        Some("true") => Mode::Rehearsal,
-        Some(_) => return Err(Problem::new(&BAD_QUERY).detail("`dry_run` is `true` or `false`.").into()),
+    let mode = match parts.method {
+        Method::GET | Method::HEAD => Mode::Real,
+        _ => mode(parts.uri.query().unwrap_or_default())?,
     };
     let expected = parts.headers.get(IF_MATCH).map(HeaderValue::as_bytes).filter(|tag| *tag != b"*").map(revision);
     Ok(Act { actor, mode, expected })
+}
+
+/// Whether a change is done, or only tried. Whoever wrote that otherwise meant something by it, and it must not be done for real.
+fn mode(query: &str) -> Result<Mode, Failure> {
+    match query {
+        "" | "dry_run=false" => Ok(Mode::Real),
+        "dry_run=true" => Ok(Mode::Rehearsal),
+        _ => Err(Problem::new(&BAD_QUERY)
+            .detail("A change may have `dry_run=true`, and `wait=all`, and nothing else.")
+            .into()),
+    }
 }
 
 /// An entity's revision as an entity-tag (RFC 9110, section 8.8.3).
@@ -134,6 +182,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_condition_is_heeded_or_refused() {
+        let tester = Tester::with_app().await;
+        for path in ["/statements/1", "/sessions/00000000000000000000000000000000"] {
+            let refused = tester.delete_with(path, "if-match", "\"r1\"").await;
+            refused.is_problem(StatusCode::PRECONDITION_FAILED, "no-entity-tag");
+        }
+        assert_eq!(tester.get_with("/statements", "if-match", "\"r1\"".to_owned()).await.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
     async fn a_dry_run_answers_as_it_would_be_and_does_nothing() {
         let tester = Tester::with_app().await;
 
@@ -148,10 +206,15 @@ mod tests {
         let key = tester.post("/companies/acme/apps/shop/keys?dry_run=true", json!({})).await;
         assert_eq!((key.status, key.json.get("secret")), (StatusCode::CREATED, None), "{}", key.text);
         assert!(tester.get("/companies/acme/apps/shop/keys").await.names().is_empty());
-        tester
-            .post("/companies?dry_run=yes", json!({ "name": "b" }))
-            .await
-            .is_problem(StatusCode::BAD_REQUEST, "bad-query");
+        for misspelt in
+            ["dry_run", "dry_run=", "dry_run=yes", "dry-run=true", "dryrun=true", "dry_run=true&dry_run=false", "x"]
+        {
+            let refused = tester.delete(&format!("/companies/acme?{misspelt}")).await;
+            refused.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+            let refused = tester.post(&format!("/companies?{misspelt}"), json!({ "name": "b" })).await;
+            refused.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+        }
+        assert_eq!(tester.get("/companies/acme").await.status, StatusCode::OK);
     }
 
     #[tokio::test]

@@ -46,12 +46,13 @@ pub(crate) struct Event {
 
 /// `GET /rooms/{room}/history`: how it went.
 pub(crate) async fn history(
+    State(admin): State<Admin>,
     Stored(storage): Stored,
     Named(name): Named<String>,
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<impl IntoResponse, Failure> {
     let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
-    Ok(Answer(History::of(&room)))
+    Ok(Answer(History::of(&room, seconds(&admin))))
 }
 
 /// `GET /rooms/{room}/visits`: lists visits, the latest first.

@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
 use http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use problem::{Problem, ProblemKind};
 
 use crate::failure::Failure;
-use crate::{Admin, access, body, everywhere, failure, idempotency, parts, statements, table, usage};
+use crate::{Admin, Changes, access, body, everywhere, failure, idempotency, parts, statements, table, usage};
 
 /// Nothing is asked by this path.
 pub(crate) static NO_SUCH_PATH: ProblemKind =
@@ -44,12 +45,14 @@ pub static PROBLEMS: &[&ProblemKind] = &[
     &idempotency::KEY_REUSED,
     &idempotency::NOT_ANSWERED,
     &parts::NO_STORE,
+    &parts::NO_TAG,
     &failure::INVALID,
     &failure::NOT_FOUND,
     &failure::NAME_TAKEN,
     &failure::IN_USE,
     &failure::CHANGED,
     &failure::MANAGED_BY_FILE,
+    &failure::TOO_OFTEN,
     &failure::TOO_MANY_KEYS,
     &failure::TOO_MANY_TOKENS,
     &failure::TOO_MANY_CERTIFICATES,
@@ -105,7 +108,7 @@ impl Admin {
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(self.clone())
             .merge(console)
-            .layer(middleware::from_fn(in_time))
+            .layer(middleware::from_fn_with_state(self.changes.clone(), in_time))
     }
 }
 
@@ -119,12 +122,20 @@ async fn method_not_allowed(request: Request) -> Failure {
 }
 
 /// Bounds the time of every request, logs what may have changed something, and keeps answers out of caches.
-async fn in_time(request: Request, next: Next) -> Response {
+async fn in_time(State(changes): State<Changes>, request: Request, next: Next) -> Response {
     let changing = match *request.method() {
         Method::GET | Method::HEAD => None,
         _ => Some((request.method().clone(), request.uri().path().to_owned())),
     };
-    let mut response = match tokio::time::timeout(LONGEST, next.run(request)).await {
+    let answering = match &changing {
+        None => next.run(request).boxed(),
+        Some(_) => async move {
+            let made = changes.make(next.run(request)).await;
+            made.unwrap_or_else(|| Failure(Problem::new(&failure::FAILED)).into_response())
+        }
+        .boxed(),
+    };
+    let mut response = match tokio::time::timeout(LONGEST, answering).await {
         Ok(response) => response,
         Err(_elapsed) => {
             let problem =

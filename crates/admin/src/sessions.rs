@@ -1,5 +1,6 @@
 //! `/sessions`: what partners have open at backends, and what was closed for them.
 
+use axum::extract::Extension;
 use axum::response::{IntoResponse, Json};
 use partners::{AppName, CompanyName};
 use problem::Problem;
@@ -9,6 +10,7 @@ use serde_json::json;
 use sessions::{About, group_of};
 use store::{Lease, LeaseId, LeaseListing, LeaseState, UnixMicros, Which, Why};
 
+use crate::access::Asker;
 use crate::failure::{Failure, NOT_FOUND};
 use crate::page::{Listed, Page};
 use crate::parts::{Asked, BAD_QUERY, Named, Nothing, Stored};
@@ -102,13 +104,22 @@ pub(crate) async fn show(Stored(storage): Stored, Named(id): Named<String>) -> R
 /// `DELETE /sessions/{session}`: has one closed, at once if the backend does it, or tried again until it does.
 pub(crate) async fn end(
     Stored(storage): Stored,
+    Extension(asker): Extension<Asker>,
     Named(id): Named<String>,
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<impl IntoResponse, Failure> {
+    let before = storage.sessions.find(&read(&id)?).await?;
+    let is_closing = before.as_ref().is_some_and(|lease| lease.state == LeaseState::Closing);
+    if let (Some(closing), true, true) = (before, is_closing, asker.is_company()) {
+        // It is tried again when it is due. Only operators may ask the backend before that.
+        return Ok(Json(shown(closing)));
+    }
     let lease = storage.sessions.end(&read(&id)?).await?.ok_or_else(|| no_session(&id))?;
     let id = lease.id.to_string();
     let shown = shown(lease);
-    storage.partners.note("closed", ("session", &id), json!(shown)).await?;
+    if !is_closing {
+        storage.partners.note("closed", ("session", &id), json!(shown)).await?;
+    }
     Ok(Json(shown))
 }
 
@@ -155,7 +166,7 @@ mod tests {
 
     use http::StatusCode;
     use serde_json::json;
-    use sessions::{Begun, Maxima, Opening, Terms, session_id};
+    use sessions::{Begun, Closing, Maxima, Opening, Terms, session_id};
 
     use super::*;
     use crate::tester::{NOW, Tester};
@@ -230,6 +241,40 @@ mod tests {
             (&json!("closed"), &json!("session"), &json!(id))
         );
         assert_eq!(change["now"]["company"], "acme");
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_being_closed_is_noted_once_however_often_that_is_asked_for() {
+        let tester = Tester::with_app().await;
+        let hour = Duration::from_hours(1);
+        let terms = Terms { most: Maxima::default(), idle: hour, limit: hour, when_full: Opening::Refused };
+        let about = About { pool: "orders".to_owned(), company: Some("acme".to_owned()), ..About::default() };
+        let Begun::Granted { place, .. } = tester.sessions.begin(&about, &terms).await.unwrap() else { panic!("full") };
+        let id = session_id("orders", Some("acme"), "s1");
+        let closing = Closing {
+            upstream: "crm".to_owned(),
+            method: "DELETE".to_owned(),
+            path: "/sessions/s1".to_owned(),
+            headers: Vec::new(),
+            body: String::new(),
+            accept: Vec::new(),
+            timeout: hour,
+            first_pause: hour,
+            longest_pause: hour,
+            give_up: hour,
+            history: hour,
+        };
+        tester.sessions.opened(&place, &id, &about, Some(&closing)).await.unwrap();
+        let token = json!({ "name": "theirs", "role": "company", "company": "acme" });
+        let secret = tester.post("/tokens", token).await.text_of("secret");
+
+        for _ in 0..3 {
+            let answer = tester.send_as(&secret, "DELETE", &format!("/sessions/{id}"), "").await;
+            assert_eq!((answer.status, &answer.json["state"]), (StatusCode::OK, &json!("closing")), "{}", answer.text);
+        }
+
+        let noted = tester.get("/audit").await.text.matches("\"closed\"").count();
+        assert_eq!(noted, 1);
     }
 
     #[tokio::test]

@@ -284,46 +284,43 @@ pub(crate) struct Late {
     today: u64,
 }
 
-/// `GET /statements/late`: lists what was used in periods of closed statements and is not in them. A page ends with a statement.
+/// `GET /statements/late`: lists what was used in periods of closed statements and is not in them. A page ends with a statement,
+/// and looks at so many at most: also one without items may have a `next`.
 pub(crate) async fn late(
     State(admin): State<Admin>,
     Stored(storage): Stored,
     Asked(Question { company, after, limit }): Asked<Question>,
 ) -> Result<Listed<Late>, Failure> {
-    /// Statements that are looked at between two looks at the page.
+    /// Statements that are looked at for a page: each has its usage counted again.
     const AT_ONCE: usize = 100;
     let page = Page::new(after, limit);
     let (mut last, most): (Option<u64>, _) = (page.after(|text| text.parse().ok())?, page.shown()?);
     admin.node.count_usage().await?;
     let mut items = Vec::new();
-    loop {
-        let query = StatementQuery { company: company.clone(), after: last, limit: AT_ONCE };
-        let rows = storage.accounts.statements(&query).await?;
-        let is_end = rows.len() < AT_ONCE;
-        for row in rows {
-            let late = storage.accounts.late(&row).await?;
-            let Brief { number, company, from, to, .. } = brief(row);
-            items.extend(late.into_iter().map(|LateUsage { meter, product, api, operation, stated, today }| Late {
-                statement: number,
-                company: company.clone(),
-                from: from.clone(),
-                to: to.clone(),
-                meter,
-                product,
-                api,
-                operation,
-                stated,
-                today,
-            }));
-            last = Some(number);
-            if items.len() >= most {
-                return Ok(Listed::new(items, last.map(|last| last.to_string())));
-            }
-        }
-        if is_end {
-            return Ok(Listed::new(items, None));
+    let query = StatementQuery { company, after: last, limit: AT_ONCE };
+    let rows = storage.accounts.statements(&query).await?;
+    let is_end = rows.len() < AT_ONCE;
+    for row in rows {
+        let late = storage.accounts.late(&row).await?;
+        let Brief { number, company, from, to, .. } = brief(row);
+        items.extend(late.into_iter().map(|LateUsage { meter, product, api, operation, stated, today }| Late {
+            statement: number,
+            company: company.clone(),
+            from: from.clone(),
+            to: to.clone(),
+            meter,
+            product,
+            api,
+            operation,
+            stated,
+            today,
+        }));
+        last = Some(number);
+        if items.len() >= most {
+            return Ok(Listed::new(items, last.map(|last| last.to_string())));
         }
     }
+    Ok(Listed::new(items, last.filter(|_| !is_end).map(|last| last.to_string())))
 }
 
 /// Notes in the audit log what became of a statement. Where that fails, the answer says that nobody knows what was done.
@@ -466,7 +463,7 @@ impl From<AccountError> for Failure {
             AccountError::Period(_) => at("period"),
             AccountError::Credit(_) | AccountError::TooMuch(_) => at("lines"),
             AccountError::NoStatement(_) => told(&NOT_FOUND).into(),
-            AccountError::Overlaps(_) => told(&OVERLAPS).into(),
+            AccountError::Overlaps(_) | AccountError::Stated(_) => told(&OVERLAPS).into(),
             AccountError::Closed(_) => told(&CLOSED).into(),
             AccountError::Changed(_) | AccountError::Outdated(_) => told(&STALE).into(),
             AccountError::NotOver(_) | AccountError::NotClosed(_) | AccountError::TooLarge(_) => told(&CONFLICT).into(),

@@ -172,8 +172,9 @@ async fn nothing_is_billed_while_usage_cannot_be_counted() {
 
 #[tokio::test]
 async fn who_bills_may_do_all_of_this_and_a_company_sees_its_own() {
-    let tester = tester().await;
+    let tester = Tester::new();
     tester.post("/companies", json!({ "name": "acme" })).await.is_made();
+    use_up(&tester, 0, 1000).await;
     let token = async |role: &str, company: Option<&str>| {
         let token = json!({ "name": format!("a-{role}"), "role": role, "company": company });
         tester.post("/tokens", token).await.text_of("secret")
@@ -209,8 +210,9 @@ async fn who_bills_may_do_all_of_this_and_a_company_sees_its_own() {
 
 #[tokio::test]
 async fn a_statement_follows_the_contract_of_its_company() {
-    let tester = tester().await;
+    let tester = Tester::new();
     tester.post("/companies", json!({ "name": "acme" })).await.is_made();
+    use_up(&tester, 0, 1000).await;
     let wanted = || json!({ "company": "acme", "period": "2025-12" });
     assert_eq!(tester.post("/statements", wanted()).await.pointers(), ["/plan"], "there is no contract");
     let contract = |name: &str, start: &str, end: Option<&str>| {

@@ -194,6 +194,12 @@ impl Tester {
         self.ask(Request::builder().method(method).uri(path).body(Body::empty()).unwrap()).await
     }
 
+    /// What the owner's request is answered.
+    pub(crate) async fn answer(&self, mut request: Request<Body>) -> Answer {
+        request.headers_mut().insert(AUTHORIZATION, bearer().parse().unwrap());
+        self.ask(request).await
+    }
+
     async fn ask(&self, request: Request<Body>) -> Answer {
         let response = self.routes.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();

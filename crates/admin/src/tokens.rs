@@ -120,6 +120,8 @@ mod tests {
             (json!({ "name": "a", "role": "owner", "company": "acme" }), vec!["/company"]),
             (json!({ "name": "a", "role": "owner", "expires": "2020-01-01T00:00:00Z" }), vec!["/expires"]),
             (json!({ "name": "a", "role": "king" }), vec!["/role"]),
+            (json!({ "name": "bootstrap", "role": "operator" }), vec!["/name"]),
+            (json!({ "name": "gateway", "role": "operator" }), vec!["/name"]),
         ] {
             let answer = tester.post("/tokens", body).await;
             answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid");

@@ -5,9 +5,10 @@ use axum::response::{IntoResponse, Json};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::failure::Failure;
-use crate::parts::{Asked, Nothing};
+use crate::parts::{Asked, Log, Nothing};
 use crate::{Admin, Refused};
 
 #[derive(Serialize, JsonSchema)]
@@ -19,6 +20,7 @@ pub(crate) struct Begun {
 /// `POST /upgrade`: hands the sockets over to a new process; this one ends what it has begun.
 pub(crate) async fn start(
     State(admin): State<Admin>,
+    log: Log,
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<impl IntoResponse, Failure> {
     let Some(upgrade) = &admin.upgrade else {
@@ -27,6 +29,7 @@ pub(crate) async fn start(
     let failed = |cause: std::io::Error| Refused::Failed("no new process could be started".to_owned(), cause.into());
     let process = upgrade().map_err(failed)?;
     tracing::info!(process, "a new process takes over");
+    log.note("upgraded", ("process", &process.to_string()), json!({ "process": process })).await?;
     Ok((StatusCode::ACCEPTED, Json(Begun { process })))
 }
 

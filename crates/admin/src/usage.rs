@@ -1,22 +1,21 @@
 //! `GET /usage`: who has used what, summed as asked.
 
-use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Json};
-use billing::Calendar;
+use billing::{By, Calendar, Groups, Sums, hour_text};
 use http::StatusCode;
 use partners::UnixMicros;
 use problem::{Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use store::{UsageQuery, UsageRow, UsageTotals};
+use serde_json::{Map, Value, json};
+use store::{UsageQuery, UsageTotals};
 
 use crate::failure::Failure;
-use crate::parts::{Asked, BAD_QUERY, Nothing, Stored};
+use crate::parts::{Asked, BAD_QUERY, Log, Nothing, Stored};
 use crate::{Admin, Rebuilt, Storage, time};
 
 /// The answer would be longer than anybody reads.
@@ -65,30 +64,6 @@ struct Item {
     of: Map<String, Value>,
     #[serde(flatten)]
     sums: Sums,
-}
-
-#[derive(Clone, Copy, Default, Serialize, JsonSchema)]
-#[schemars(rename = "UsageSums")]
-pub(crate) struct Sums {
-    pub(crate) requests: u64,
-    pub(crate) cost: u64,
-    pub(crate) bytes_in: u64,
-    pub(crate) bytes_out: u64,
-    pub(crate) latency_micros: u64,
-}
-
-/// What sums are told apart by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum By {
-    Hour,
-    Day,
-    Month,
-    Company,
-    App,
-    Product,
-    Api,
-    Operation,
-    Status,
 }
 
 /// `GET /usage`: sums of usage, up to this moment.
@@ -158,10 +133,13 @@ pub(crate) struct Remade {
 pub(crate) async fn rebuild(
     State(admin): State<Admin>,
     Stored(_): Stored,
+    log: Log,
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<impl IntoResponse, Failure> {
     let Rebuilt { from_hour, records, rows, changed } = admin.node.rebuild_usage().await?;
-    Ok(Json(Remade { from: hour_text(from_hour), records, rows, changed }))
+    let remade = Remade { from: hour_text(from_hour), records, rows, changed };
+    log.note("rebuilt", ("usage", &remade.from), json!(remade)).await?;
+    Ok(Json(remade))
 }
 
 pub(crate) fn named((by, of): (&str, Arc<str>)) -> (String, Value) {
@@ -176,7 +154,7 @@ async fn collect(totals: &dyn UsageTotals, query: UsageQuery, groups: &mut Group
         let hours = start..end.min(start.saturating_add(step));
         let rows = totals.query(&UsageQuery { hours: hours.clone(), ..query.clone() }).await?;
         if rows.len() < query.limit {
-            rows.iter().try_for_each(|row| groups.add(row))?;
+            rows.iter().try_for_each(|row| groups.add(row)).map_err(|_too_many| too_much())?;
             start = hours.end;
         } else if step == 1 {
             return Err(too_much());
@@ -187,97 +165,11 @@ async fn collect(totals: &dyn UsageTotals, query: UsageQuery, groups: &mut Group
     Ok(())
 }
 
-/// Sums by what they are told apart by, in the order in which that was asked.
-pub(crate) struct Groups {
-    by: Vec<By>,
-    pub(crate) sums: BTreeMap<Vec<(&'static str, Arc<str>)>, Sums>,
-    pub(crate) total: Sums,
-    pub(crate) calendar: Calendar,
-    /// How the hour, the day and the month of an hour are called.
-    names: HashMap<u32, [Arc<str>; 3]>,
-    most: usize,
-}
-
-impl Groups {
-    fn new(by: Vec<By>, calendar: Calendar, most: usize) -> Self {
-        Self { by, sums: BTreeMap::new(), total: Sums::default(), calendar, names: HashMap::new(), most }
-    }
-
-    /// How the time of an hour is called.
-    pub(crate) fn time(&mut self, by: By, hour: u32) -> Arc<str> {
-        let Self { calendar, names, .. } = self;
-        let names = names.entry(hour).or_insert_with(|| {
-            let (day, month) = (calendar.day_of(hour).to_string(), calendar.month_of(hour).to_string());
-            [hour_text(hour).into(), day.into(), month.into()]
-        });
-        let [hour, day, month] = names;
-        match by {
-            By::Day => day.clone(),
-            By::Month => month.clone(),
-            _ => hour.clone(),
-        }
-    }
-
-    fn of(&mut self, by: By, row: &UsageRow) -> Arc<str> {
-        match by {
-            By::Hour | By::Day | By::Month => self.time(by, row.hour),
-            By::Company => row.company.clone(),
-            By::App => row.app.clone(),
-            By::Product => row.product.clone(),
-            By::Api => row.api.clone(),
-            By::Operation => row.operation.clone(),
-            By::Status => match row.status_class {
-                0 => "none".into(),
-                class => format!("{class}xx").into(),
-            },
-        }
-    }
-
-    fn add(&mut self, row: &UsageRow) -> Result<(), Failure> {
-        self.total.absorb(row);
-        if self.by.is_empty() {
-            return Ok(());
-        }
-        let of = self.by.clone().into_iter().map(|by| (by.word(), self.of(by, row))).collect();
-        if self.sums.len() == self.most && !self.sums.contains_key(&of) {
-            return Err(too_much());
-        }
-        self.sums.entry(of).or_default().absorb(row);
-        Ok(())
-    }
-}
-
-impl Sums {
-    fn absorb(&mut self, row: &UsageRow) {
-        self.requests = self.requests.saturating_add(row.requests);
-        self.cost = self.cost.saturating_add(row.cost);
-        self.bytes_in = self.bytes_in.saturating_add(row.bytes_in);
-        self.bytes_out = self.bytes_out.saturating_add(row.bytes_out);
-        self.latency_micros = self.latency_micros.saturating_add(row.latency_micros);
-    }
-}
-
-impl By {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Month => "month",
-            Self::Company => "company",
-            Self::App => "app",
-            Self::Product => "product",
-            Self::Api => "api",
-            Self::Operation => "operation",
-            Self::Status => "status",
-        }
-    }
-}
-
 pub(crate) fn by(written: &str) -> Result<Vec<By>, Failure> {
     let mut known = Vec::new();
     for word in written.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-        let Some(by) = ALL.into_iter().find(|by| by.word() == word) else {
-            let words: Vec<_> = ALL.iter().map(|by| by.word()).collect();
+        let Some(by) = By::ALL.into_iter().find(|by| by.word() == word) else {
+            let words: Vec<_> = By::ALL.iter().map(|by| by.word()).collect();
             return Err(bad(&format!("`by` has `{word}`; it may have {}", words.join(", "))));
         };
         if known.contains(&by) {
@@ -315,10 +207,6 @@ fn moment(written: &str, calendar: &Calendar) -> Option<u64> {
     }
 }
 
-pub(crate) fn hour_text(hour: u32) -> String {
-    time::text(UnixMicros(u64::from(hour) * HOUR))
-}
-
 pub(crate) fn bad(reason: &str) -> Failure {
     Problem::new(&BAD_QUERY).detail(format!("The query is wrong: {reason}.")).into()
 }
@@ -327,9 +215,6 @@ pub(crate) fn too_much() -> Failure {
     let detail = "Ask about less: one `company` or `api`, a shorter time, or fewer words in `by`.";
     Problem::new(&TOO_MUCH).detail(detail).into()
 }
-
-const ALL: [By; 9] =
-    [By::Hour, By::Day, By::Month, By::Company, By::App, By::Product, By::Api, By::Operation, By::Status];
 
 /// Microseconds.
 const HOUR: u64 = 3_600_000_000;
@@ -346,7 +231,7 @@ const GROUPS: usize = 10_000;
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use store::{InMemoryTotals, UsageSource};
+    use store::{InMemoryTotals, UsageRow, UsageSource};
 
     use super::*;
     use crate::tester::Tester;

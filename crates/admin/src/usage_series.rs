@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Json};
+use billing::{By, Sums, hour_text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::Admin;
 use crate::failure::Failure;
 use crate::parts::{Asked, Stored};
-use crate::usage::{By, Counted, Question as Usage, Sums, bad, by, count, hour_text, named, too_much};
+use crate::usage::{Counted, Question as Usage, bad, by, count, named, too_much};
 
 /// What is asked: as `GET /usage`, and by which steps.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -90,16 +91,7 @@ pub(crate) async fn show(
     words.push(step_by);
     let usage = Usage { company, app, product, api, operation, from, to, by: None, zone, plan };
     let Counted { hours, complete, mut groups } = count(&admin, &storage, usage, words, POINTS).await?;
-    let mut times: Vec<Arc<str>> = Vec::new();
-    for hour in hours.clone() {
-        let time = groups.time(step_by, hour);
-        if times.last() != Some(&time) {
-            times.push(time);
-        }
-        if times.len() > POINTS {
-            return Err(too_much());
-        }
-    }
+    let times = groups.times(&hours, step_by, POINTS).map_err(|_too_many| too_much())?;
     let (from, to, zone) = (hour_text(hours.start), hour_text(hours.end), groups.calendar.zone().to_owned());
     let series = series(groups.sums, &times)?;
     let times = times.iter().map(ToString::to_string).collect();
@@ -212,7 +204,10 @@ mod tests {
             let answer = tester.get(&format!("/usage/series?{query}")).await;
             answer.is_problem(StatusCode::BAD_REQUEST, "bad-query");
         }
-        let long = tester.get("/usage/series?step=hour&from=2000-01-01").await;
-        long.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "too-much");
+        let ever = "from=1970-01-01&to=9999-12-30";
+        for query in ["step=hour&from=2000-01-01", &format!("step=day&{ever}"), &format!("step=month&{ever}")] {
+            let long = tester.get(&format!("/usage/series?{query}")).await;
+            long.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "too-much");
+        }
     }
 }

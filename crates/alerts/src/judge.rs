@@ -51,7 +51,8 @@ struct Counting {
 impl Judge {
     /// What is to be said now.
     pub fn judge(&mut self, rules: &Rules, readings: Readings, now: UnixMicros) -> Vec<Sight> {
-        let Readings { failures, answers, upstreams, sinks, sources, certificates, keys } = readings;
+        let Readings { failures, answers, upstreams, sinks, event_sinks, usage_journal, sources, certificates, keys } =
+            readings;
         self.certificates = certificates.unwrap_or(std::mem::take(&mut self.certificates));
         self.keys = keys.unwrap_or(std::mem::take(&mut self.keys));
         let mut sights = self.failures(rules, &failures, now);
@@ -77,9 +78,20 @@ impl Judge {
                     );
                 }
                 Watch::SinkLag(lasting) => {
-                    for (name, _) in sinks.iter().filter(|(_, age)| lasting <= age) {
-                        let summary = format!("log sink `{name}` takes nothing; records wait on the disk");
+                    let of_logs = sinks.iter().map(|(name, age)| ("log", name, age));
+                    let all = of_logs.chain(event_sinks.iter().map(|(name, age)| ("event", name, age)));
+                    for (what, name, _) in all.filter(|(.., age)| lasting <= *age) {
+                        let summary = format!("{what} sink `{name}` takes nothing; records wait on the disk");
                         wrong.push(Sight::new(rule, &[("sink", name)], summary));
+                    }
+                }
+                Watch::UsageJournal(most) => {
+                    for fill in usage_journal.into_iter().filter(|fill| most <= fill) {
+                        let summary = format!(
+                            "the journal of usage records is {fill}% full; with no room left, requests are refused"
+                        );
+                        let sight = Sight::new(rule, &[("journal", "usage")], summary);
+                        wrong.push(if fill < NEARLY_FULL { sight.warning() } else { sight });
                     }
                 }
                 Watch::Certificates(before) => wrong.extend(ending(rule, &self.certificates, *before, now)),
@@ -276,6 +288,9 @@ impl Meaning {
 /// Groups that are told apart; what fails beyond them is one group for each API.
 const GROUPS: usize = 256;
 
+/// Hundredths of a journal from which on it is more than a warning.
+const NEARLY_FULL: u8 = 90;
+
 /// The kind of failures that are not told apart.
 const OTHER: &str = "other";
 
@@ -397,6 +412,34 @@ mod tests {
         let again = judge.judge(&rules, down(true), at(90));
         assert_eq!((again.len(), again[0].count), (1, 0));
         assert_eq!(judge.judge(&rules, down(false), at(91))[0].verdict, Verdict::Well(Scope::Here));
+        assert_eq!(judge.wrong(), 0);
+    }
+
+    #[test]
+    fn sinks_that_take_nothing_and_the_journal_that_waits_for_them_are_told_of() {
+        let (mut judge, rules) = (Judge::default(), rules(&json!([{ "sink-lag": {} }, { "usage-journal": {} }])));
+        let seen = |minutes: u64, fill: u8| Readings {
+            sinks: vec![("loki".to_owned(), Duration::from_mins(1))],
+            event_sinks: vec![("usage.events.meter".to_owned(), Duration::from_mins(minutes))],
+            usage_journal: Some(fill),
+            ..Readings::default()
+        };
+        assert_eq!(judge.judge(&rules, seen(9, 49), at(0)), []);
+        let sights = judge.judge(&rules, seen(10, 50), at(1));
+        let mut told: Vec<_> = sights.iter().map(|sight| (sight.summary.as_str(), sight.level)).collect();
+        told.sort_unstable_by_key(|(summary, _)| *summary);
+        let expected = [
+            ("event sink `usage.events.meter` takes nothing; records wait on the disk", store::AlertLevel::Error),
+            (
+                "the journal of usage records is 50% full; with no room left, requests are refused",
+                store::AlertLevel::Warning,
+            ),
+        ];
+        assert_eq!(told, expected);
+        assert!(sights.iter().all(|sight| !sight.advice.is_empty()));
+        let worse = judge.judge(&rules, seen(40, 90), at(60));
+        assert!(worse.iter().all(|sight| sight.level == store::AlertLevel::Error));
+        assert_eq!(judge.judge(&rules, seen(0, 3), at(61)).len(), 2);
         assert_eq!(judge.wrong(), 0);
     }
 

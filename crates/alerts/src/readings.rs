@@ -15,6 +15,10 @@ pub struct Readings {
     pub upstreams: Vec<(String, bool)>,
     /// Log sinks, and how long the next record has waited.
     pub sinks: Vec<(String, Duration)>,
+    /// Sinks of events, and how long the next one has waited.
+    pub event_sinks: Vec<(String, Duration)>,
+    /// How many hundredths of what it may have the journal of usage records has, if there is one.
+    pub usage_journal: Option<u8>,
     /// Sources of partners' records, and whether they answer.
     pub sources: Vec<(String, bool)>,
     /// Certificates that are there, if they were looked at.

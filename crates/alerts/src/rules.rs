@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use model::Document;
-use model::alerts::{AlertRule, BeforeRule, BudgetRule, FailureRateRule, FailuresRule, ForRule, QuotaRule, Usual};
+use model::alerts::{
+    AlertRule, BeforeRule, BudgetRule, FailureRateRule, FailuresRule, FillRule, ForRule, QuotaRule, Usual,
+};
 use model::read::advice;
 use model::units::Span;
 use problem::{Finding, Pointer};
@@ -61,8 +63,10 @@ pub enum Watch {
     },
     /// An upstream without a target for so long.
     Upstream(Duration),
-    /// A log sink that has taken nothing for so long.
+    /// A sink that has taken nothing for so long.
     SinkLag(Duration),
+    /// A journal of usage records that has so many hundredths of what it may.
+    UsageJournal(u8),
     /// A source of records that is unwell for so long.
     RecordSource(Duration),
     /// Certificates that expire within so long.
@@ -124,6 +128,7 @@ impl Watch {
             Self::Rate { meaning: Meaning::Budget { .. }, .. } => "budget",
             Self::Upstream(_) => "upstream",
             Self::SinkLag(_) => "sink-lag",
+            Self::UsageJournal(_) => "usage-journal",
             Self::RecordSource(_) => "record-source",
             Self::Certificates(_) => "certificate-expiry",
             Self::Keys(_) => "key-expiry",
@@ -185,12 +190,13 @@ pub fn compile(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> R
 }
 
 /// The rules that hold where nobody says otherwise.
-fn usual() -> [AlertRule; 9] {
+fn usual() -> [AlertRule; 10] {
     [
         AlertRule::Failures(FailuresRule::default()),
         AlertRule::FailureRate(FailureRateRule::default()),
         AlertRule::Upstream(ForRule::default()),
         AlertRule::SinkLag(ForRule::default()),
+        AlertRule::UsageJournal(FillRule::default()),
         AlertRule::RecordSource(ForRule::default()),
         AlertRule::CertificateExpiry(BeforeRule::default()),
         AlertRule::KeyExpiry(BeforeRule::default()),
@@ -206,6 +212,7 @@ fn word(rule: &AlertRule) -> &'static str {
         AlertRule::Budget(_) => "budget",
         AlertRule::Upstream(_) => "upstream",
         AlertRule::SinkLag(_) => "sink-lag",
+        AlertRule::UsageJournal(_) => "usage-journal",
         AlertRule::RecordSource(_) => "record-source",
         AlertRule::CertificateExpiry(_) => "certificate-expiry",
         AlertRule::KeyExpiry(_) => "key-expiry",
@@ -228,6 +235,7 @@ impl Compiling<'_> {
             AlertRule::Budget(rule) => (&rule.name, &rule.to, self.budget(rule, at)),
             AlertRule::Upstream(rule) => (&rule.name, &rule.to, Watch::Upstream(lasting(rule, 60))),
             AlertRule::SinkLag(rule) => (&rule.name, &rule.to, Watch::SinkLag(lasting(rule, 600))),
+            AlertRule::UsageJournal(rule) => (&rule.name, &rule.to, Watch::UsageJournal(rule.reach.percent())),
             AlertRule::RecordSource(rule) => (&rule.name, &rule.to, Watch::RecordSource(lasting(rule, 300))),
             AlertRule::CertificateExpiry(rule) => (&rule.name, &rule.to, Watch::Certificates(before(rule, 21))),
             AlertRule::KeyExpiry(rule) => (&rule.name, &rule.to, Watch::Keys(before(rule, 14))),
@@ -353,7 +361,7 @@ pub(crate) mod tests {
     fn a_receiver_alone_brings_the_usual_rules() {
         assert!(compiled(&json!({})).unwrap().rules.is_empty());
         let rules = compiled(&with(&json!([]))).unwrap();
-        assert_eq!(rules.rules.len(), 9);
+        assert_eq!(rules.rules.len(), 10);
         assert_eq!(rules.named("failures").unwrap().watch.kind(), "failures");
         assert!(rules.named("budget").is_none() && rules.calm == Duration::from_mins(5));
     }

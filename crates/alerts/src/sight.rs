@@ -142,6 +142,10 @@ fn advice(kind: &str) -> &'static str {
         "sink-lag" => {
             "Records wait on the disk and are not lost yet. See whether the sink answers; the log says what it said last."
         }
+        "usage-journal" => {
+            "Records stay in the journal until they are added up and each sink of `usage.events` has them. See which sink is \
+             behind, or take it out of the configuration: then nothing waits for it any more."
+        }
         "record-source" => {
             "Partners that are known are served from what is remembered, for as long as the policy allows. See whether the \
              source answers."

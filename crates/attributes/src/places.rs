@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, COOKIE, HeaderName, SET_COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, COOKIE, HeaderName, HeaderValue, SET_COOKIE};
 use http::response;
 use members::xml;
 use pipeline::Exchange;
@@ -108,27 +108,53 @@ pub(crate) fn xml_path(path: &str, at: &Pointer) -> Result<xml::Path, Finding> {
 }
 
 impl Carrier {
-    /// The value in a request, unless it is empty or too long to be one.
-    pub fn find<'a>(&self, exchange: &'a Exchange) -> Option<Cow<'a, str>> {
-        let found: Cow<'a, str> = match &self.0 {
-            Found::Header(name) => exchange.headers().get(name)?.to_str().ok()?.trim().into(),
+    /// Shows each value in a request that is not empty and not too long to be one: a backend may go by any of them.
+    pub fn each<'a>(&self, exchange: &'a Exchange, mut shown: impl FnMut(Cow<'a, str>)) {
+        let headers = exchange.headers();
+        let mut show = |value: Cow<'a, str>| {
+            if is_id(&value) {
+                shown(value);
+            }
+        };
+        match &self.0 {
+            Found::Header(name) => headers.get_all(name).iter().for_each(|field| show(trimmed(text(field)))),
             Found::Bearer => {
-                let field = exchange.headers().get(AUTHORIZATION)?.to_str().ok()?;
-                let (scheme, token) = field.split_once(' ')?;
-                token.trim().get(..).filter(|_| scheme.eq_ignore_ascii_case("bearer"))?.into()
+                for field in headers.get_all(AUTHORIZATION).iter().map(text) {
+                    if let Some((scheme, token)) = field.split_once(' ')
+                        && scheme.eq_ignore_ascii_case("bearer")
+                    {
+                        show(trimmed(token.to_owned().into()));
+                    }
+                }
             }
             Found::Cookie(name) => {
-                let fields = exchange.headers().get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
-                let mut pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.split_once('='));
-                pairs.find(|(known, _)| known.trim() == name)?.1.trim().into()
+                for field in headers.get_all(COOKIE).iter().map(text) {
+                    let pairs = field.split(';').filter_map(|pair| pair.split_once('='));
+                    pairs
+                        .filter(|(known, _)| known.trim() == name)
+                        .for_each(|(_, value)| show(value.trim().to_owned().into()));
+                }
             }
             Found::Query(name) => {
-                let mut pairs = pairs(exchange.target.query()?);
-                form_decoded(pairs.find(|(known, _)| form_decoded(known) == name.as_str())?.1)
+                let pairs = exchange.target.query().into_iter().flat_map(pairs);
+                pairs
+                    .filter(|(known, _)| form_decoded(known) == name.as_str())
+                    .for_each(|(_, value)| show(form_decoded(value)));
             }
-            Found::Parameter(name) => exchange.parameter(name)?.into(),
-        };
-        Some(found).filter(|value| is_id(value))
+            Found::Parameter(name) => exchange.parameter(name).into_iter().for_each(|value| show(value.into())),
+        }
+    }
+}
+
+/// A field's text. Bytes that are none must not hide what a backend reads beside them.
+fn text(field: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(field.as_bytes())
+}
+
+fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => text.trim().into(),
+        Cow::Owned(text) => text.trim().to_owned().into(),
     }
 }
 
@@ -197,26 +223,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_found_where_requests_have_it() {
+    fn ids_are_found_wherever_requests_have_them() {
         let mut exchange = exchange(
-            Request::get("/?sid=a%20b&x=1")
+            Request::get("/?sid=a%20b&x=1&sid=&s%69d=c")
+                .header("x-session", "")
                 .header("x-session", " h1 ")
+                .header("x-session", "h2")
                 .header("authorization", "bearer t1")
+                .header("authorization", "Bearer t2")
+                .header("authorization", "Basic t3")
                 .header("cookie", "a=1; SID=c1")
-                .header("cookie", "b=2"),
+                .header("cookie", HeaderValue::from_bytes(b"b=\xff; SID=c2").unwrap()),
         );
         exchange.parameters = vec![("session".into(), "p1".to_owned())];
         for (place, expected) in [
-            (InRequest::Header("X-Session".into()), Some("h1")),
-            (InRequest::Header("x-other".into()), None),
-            (InRequest::Bearer, Some("t1")),
-            (InRequest::Cookie("SID".into()), Some("c1")),
-            (InRequest::Cookie("sid".into()), None),
-            (InRequest::Query("sid".into()), Some("a b")),
-            (InRequest::Parameter("session".into()), Some("p1")),
+            (InRequest::Header("X-Session".into()), &["h1", "h2"][..]),
+            (InRequest::Header("x-other".into()), &[]),
+            (InRequest::Bearer, &["t1", "t2"]),
+            (InRequest::Cookie("SID".into()), &["c1", "c2"]),
+            (InRequest::Cookie("sid".into()), &[]),
+            (InRequest::Query("sid".into()), &["a b", "c"]),
+            (InRequest::Parameter("session".into()), &["p1"]),
         ] {
             let carrier = place.clone().compile(&Pointer::default()).unwrap();
-            assert_eq!(carrier.find(&exchange).as_deref(), expected, "{place:?}");
+            let mut found = Vec::new();
+            carrier.each(&exchange, |value| found.push(value.into_owned()));
+            assert_eq!(found, expected, "{place:?}");
         }
     }
 

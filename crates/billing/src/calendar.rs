@@ -138,6 +138,19 @@ impl Calendar {
         Month(self.day_of(hour).first_of_month())
     }
 
+    /// The first hour of the day after the one to which an hour belongs.
+    pub fn day_after(&self, hour: u32) -> Result<u32, BadPeriod> {
+        let day = self.day_of(hour);
+        let next = day.tomorrow().map_err(|_beyond| BadPeriod::Beyond(day))?;
+        // A day that a zone left out begins when the next one does.
+        Ok(self.first_hour(next)?.max(hour.saturating_add(1)))
+    }
+
+    /// The first hour of the month after the one to which an hour belongs.
+    pub fn month_after(&self, hour: u32) -> Result<u32, BadPeriod> {
+        self.first_hour(self.month_of(hour).next()?)
+    }
+
     /// The first hour that begins in a day or after it.
     pub fn first_hour(&self, day: Date) -> Result<u32, BadPeriod> {
         let beyond = || BadPeriod::Beyond(day);

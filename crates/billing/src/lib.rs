@@ -1,4 +1,4 @@
-//! What usage costs: rate plans, the statement of a company and a period, credit notes. No clock, no I/O.
+//! What usage comes to and costs: sums, rate plans, the statement of a company and a period, credit notes. No clock, no I/O.
 //!
 //! # Rounding
 //!
@@ -24,6 +24,7 @@ mod page;
 mod plan;
 mod rounding;
 mod statement;
+mod sums;
 mod table;
 
 pub use self::calendar::{BadPeriod, Calendar, Contract, Month, Period};
@@ -31,5 +32,6 @@ pub use self::credit::{BadCredit, Credit, CreditNote};
 pub use self::page::{credit_note as credit_note_page, statement as statement_page};
 pub use self::plan::{Plan, plans};
 pub use self::rounding::{TooLarge, decimal, smallest_units};
-pub use self::statement::{Account, Item, Statement, Trace, hash};
+pub use self::statement::{Account, Item, Statement, Trace, hash, hour_text};
+pub use self::sums::{By, Groups, Sums, TooMany};
 pub use self::table::{credit_note as credit_note_table, statement as statement_table};

@@ -22,6 +22,8 @@ pub struct Plan {
     pub(crate) monthly: Option<Money>,
     pub(crate) minimum: Option<Money>,
     pub(crate) charges: Vec<Charge>,
+    /// As it was written.
+    pub(crate) terms: Written,
 }
 
 /// The plans of a document, or what is wrong with them, unless it follows from a part that is doubtful.
@@ -85,6 +87,7 @@ impl Plan {
                 monthly: written.monthly,
                 minimum: written.minimum,
                 charges,
+                terms: written.clone(),
             }),
             _ => Err(reading.findings),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use model::money::Money;
-use model::plan::{Each, Meter};
+use model::plan::{Each, Meter, Plan as Terms};
 use serde::{Deserialize, Serialize};
 use store::UsageRow;
 
@@ -28,6 +28,8 @@ pub struct Statement {
     pub currency: String,
     /// By which days and months begin.
     pub time_zone: String,
+    /// What the plan asked for, whatever becomes of it.
+    pub terms: Terms,
     /// The month.
     pub period: String,
     /// The first day that is covered.
@@ -114,6 +116,12 @@ impl Account {
         Ok(Self { plan, company, period, hours, usage })
     }
 
+    /// The same for other hours than those of the plan's calendar.
+    #[must_use]
+    pub fn of_hours(self, hours: std::ops::Range<u32>) -> Self {
+        Self { hours, ..self }
+    }
+
     /// The hours whose usage belongs to it.
     pub fn hours(&self) -> std::ops::Range<u32> {
         self.hours.clone()
@@ -171,6 +179,7 @@ impl Account {
             plan_title: plan.title.clone(),
             currency: plan.currency.code().to_owned(),
             time_zone: plan.calendar.zone().to_owned(),
+            terms: plan.terms.clone(),
             period: self.period.month.to_string(),
             from: self.period.from.to_string(),
             to: self.period.to.to_string(),
@@ -271,7 +280,8 @@ fn sum_of(lines: &[Line]) -> Result<i64, TooLarge> {
     lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.units).ok_or(TooLarge))
 }
 
-fn hour_text(hour: u32) -> String {
+/// An hour, counted since 1970, as a time.
+pub fn hour_text(hour: u32) -> String {
     Timestamp::from_second(i64::from(hour) * 3600).unwrap_or(Timestamp::MAX).to_string()
 }
 

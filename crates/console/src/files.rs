@@ -20,6 +20,11 @@ pub(crate) async fn plot() -> Response {
     file("text/javascript; charset=utf-8", include_str!("plot.js"))
 }
 
+/// `GET /console/simulate.js`.
+pub(crate) async fn simulate() -> Response {
+    file("text/javascript; charset=utf-8", include_str!("simulate.js"))
+}
+
 /// `GET /console/console.css`.
 pub(crate) async fn style() -> Response {
     file("text/css; charset=utf-8", include_str!("console.css"))

@@ -50,7 +50,7 @@ const short = (value) => (value >= 1e6 ? `${value / 1e6}M` : value >= 1e4 ? `${v
 export function draw(into, samples) {
   const points = thinned(rates(samples), 240);
   if (points.length < 2) {
-    into.textContent = "Nothing has happened yet since this gateway started. What is drawn here is not kept over restarts.";
+    into.textContent = "Nothing has happened yet.";
     return points;
   }
   // As wide as it is shown, so that its letters are as large as others.

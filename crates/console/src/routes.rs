@@ -40,6 +40,14 @@ pub struct Who {
     pub role: String,
 }
 
+/// Who is signed in, and until when at most, in seconds since 1970.
+#[derive(Serialize)]
+struct SignedIn {
+    #[serde(flatten)]
+    who: Who,
+    ends: u64,
+}
+
 #[derive(Clone)]
 struct Desk {
     console: Console,
@@ -77,6 +85,7 @@ impl Console {
             .route("/console/", get(files::page))
             .route("/console/console.js", get(files::script))
             .route("/console/plot.js", get(files::plot))
+            .route("/console/simulate.js", get(files::simulate))
             .route("/console/console.css", get(files::style))
             .merge(guarded)
             .with_state(desk)
@@ -105,7 +114,7 @@ fn is_own_origin(headers: &HeaderMap) -> bool {
 /// Asks the Admin API in the name of who is signed in.
 async fn by_cookie(State(desk): State<Desk>, mut request: Request, next: Next) -> Response {
     let token = desk.token(request.headers());
-    let field = token.and_then(|token| HeaderValue::try_from(format!("Bearer {token}")).ok());
+    let field = token.and_then(|(token, _)| HeaderValue::try_from(format!("Bearer {token}")).ok());
     let headers = request.headers_mut();
     headers.remove(COOKIE);
     match field {
@@ -120,9 +129,11 @@ async fn by_cookie(State(desk): State<Desk>, mut request: Request, next: Next) -
 
 /// `GET /console/session`: who is signed in.
 async fn who(State(desk): State<Desk>, headers: HeaderMap) -> Response {
-    let Some(token) = desk.token(&headers) else { return refusal(StatusCode::UNAUTHORIZED, "Nobody is signed in.") };
+    let Some((token, ends)) = desk.token(&headers) else {
+        return refusal(StatusCode::UNAUTHORIZED, "Nobody is signed in.");
+    };
     match desk.check.whose(token).await {
-        Some(who) => Json(who).into_response(),
+        Some(who) => Json(SignedIn { who, ends }).into_response(),
         None => refusal(StatusCode::UNAUTHORIZED, "The token is deleted or expired."),
     }
 }
@@ -141,11 +152,11 @@ async fn sign_in(State(desk): State<Desk>, Json(entry): Json<Entry>) -> Response
         return refusal(StatusCode::UNAUTHORIZED, "That is no token of this gateway, or it is deleted or expired.");
     };
     let begun = desk.console.sessions.lock().begin(&token, now);
-    let Some(shown) = begun else {
+    let Some((shown, ends)) = begun else {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "The system gives no randomness.");
     };
     let cookie = format!("{NAME}={shown}; Path=/console; HttpOnly; SameSite=Strict{}", desk.reach);
-    ([(SET_COOKIE, cookie)], Json(who)).into_response()
+    ([(SET_COOKIE, cookie)], Json(SignedIn { who, ends })).into_response()
 }
 
 /// `DELETE /console/session`: signs somebody out.
@@ -158,8 +169,8 @@ async fn sign_out(State(desk): State<Desk>, headers: HeaderMap) -> Response {
 }
 
 impl Desk {
-    /// The token of who is signed in.
-    fn token(&self, headers: &HeaderMap) -> Option<Box<str>> {
+    /// The token of who is signed in, and until when at most.
+    fn token(&self, headers: &HeaderMap) -> Option<(Box<str>, u64)> {
         let shown = shown(headers)?;
         self.console.sessions.lock().token(shown, self.check.now())
     }

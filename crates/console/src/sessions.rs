@@ -31,8 +31,9 @@ struct Link {
 }
 
 impl Sessions {
-    /// Signs somebody in who has a token; returns what their browser shows from now on. None: the system has no randomness.
-    pub(crate) fn begin(&mut self, token: &str, now: u64) -> Option<String> {
+    /// Signs somebody in who has a token; returns what their browser shows from now on, and until when at most. None: the system
+    /// has no randomness.
+    pub(crate) fn begin(&mut self, token: &str, now: u64) -> Option<(String, u64)> {
         self.tidy(now);
         if self.open.len() >= MOST {
             // Whoever was idle for longest has to sign in again.
@@ -40,15 +41,16 @@ impl Sessions {
             oldest.map(|name| self.open.remove(&name));
         }
         let shown = secret()?;
-        self.open.insert(name(&shown), Session { token: token.into(), ends: now + LONGEST, idle: now + IDLE });
-        Some(shown)
+        let ends = now + LONGEST;
+        self.open.insert(name(&shown), Session { token: token.into(), ends, idle: now + IDLE });
+        Some((shown, ends))
     }
 
-    /// The token of who is signed in.
-    pub(crate) fn token(&mut self, shown: &str, now: u64) -> Option<Box<str>> {
+    /// The token of who is signed in, and until when at most.
+    pub(crate) fn token(&mut self, shown: &str, now: u64) -> Option<(Box<str>, u64)> {
         let session = self.open.get_mut(&name(shown)).filter(|session| now < session.ends && now < session.idle)?;
         session.idle = now + IDLE;
-        Some(session.token.clone())
+        Some((session.token.clone(), session.ends))
     }
 
     /// Signs somebody out.
@@ -108,15 +110,15 @@ mod tests {
     #[test]
     fn a_session_ends_when_it_is_idle_or_old() {
         let mut sessions = Sessions::default();
-        let shown = sessions.begin("va_x", 0).unwrap();
-        assert_eq!(sessions.token("other", 1), None);
+        let (shown, ends) = sessions.begin("va_x", 0).unwrap();
+        assert_eq!((ends, sessions.token("other", 1)), (LONGEST, None));
         for now in (0..LONGEST).step_by(1000) {
-            assert_eq!(sessions.token(&shown, now).as_deref(), Some("va_x"));
+            assert_eq!(sessions.token(&shown, now), Some(("va_x".into(), LONGEST)));
         }
         assert_eq!(sessions.token(&shown, LONGEST), None);
-        let idle = sessions.begin("va_x", 0).unwrap();
+        let (idle, _) = sessions.begin("va_x", 0).unwrap();
         assert_eq!(sessions.token(&idle, IDLE), None);
-        let ended = sessions.begin("va_x", 0).unwrap();
+        let (ended, _) = sessions.begin("va_x", 0).unwrap();
         sessions.end(&ended);
         assert_eq!(sessions.token(&ended, 0), None);
     }
@@ -132,8 +134,8 @@ mod tests {
     #[test]
     fn there_is_room_for_whoever_comes_last() {
         let mut sessions = Sessions::default();
-        let first = sessions.begin("va_x", 0).unwrap();
-        let rest: Vec<_> = (1..=MOST as u64).map(|now| sessions.begin("va_x", now).unwrap()).collect();
+        let (first, _) = sessions.begin("va_x", 0).unwrap();
+        let rest: Vec<_> = (1..=MOST as u64).map(|now| sessions.begin("va_x", now).unwrap().0).collect();
         assert_eq!((sessions.open.len(), sessions.token(&first, 300)), (MOST, None));
         assert!(sessions.token(rest.last().unwrap(), 300).is_some());
     }

@@ -8,6 +8,7 @@ use billing::{Account, BadCredit, BadPeriod, Contract, Credit, CreditNote, Month
 use model::money::Currency;
 use model::plan::Meter;
 use parking_lot::RwLock;
+use problem::Pointer;
 use store::{
     Closed, Credited, Discarded, Drafted, NewCredit, NewStatement, StatementQuery, StatementRow, Statements,
     Unavailable, UnixMicros, UsageQuery, UsageTotals,
@@ -52,6 +53,9 @@ pub enum AccountError {
     /// Hours would be paid for twice.
     #[error("statement {0} has hours of this company and period; discard it if it is a draft, or credit it")]
     Overlaps(u64),
+    /// It was made and closed before.
+    #[error("statement {0} of this company, plan and period is closed and stays; correct it by a credit note")]
+    Stated(u64),
     /// The period is not over.
     #[error("the period of statement {0} is not over")]
     NotOver(u64),
@@ -131,7 +135,8 @@ impl Accounts {
     /// Makes a draft from the totals, or makes it anew.
     pub async fn draft(&self, order: &Order) -> Result<StatementRow, AccountError> {
         let plan = self.plan(&order.plan)?;
-        let account = self.account(order).await?;
+        let hours = self.hours(order, &plan).await?;
+        let account = self.account(order, plan.clone(), hours).await?;
         let (statement, total) = account.statement()?;
         let body = written(&statement)?;
         let new = NewStatement {
@@ -146,7 +151,45 @@ impl Accounts {
         };
         match self.statements.draft(&new).await? {
             Drafted::Draft(row) => Ok(row),
-            Drafted::Overlaps(number) => Err(AccountError::Overlaps(number)),
+            Drafted::Overlaps(number) => {
+                let other = self.statement(number).await?;
+                let kept = kept(&other)?;
+                let is_same = (&kept.plan, &kept.from, &kept.to) == (&statement.plan, &statement.from, &statement.to);
+                let is_stated = is_same && other.closed.is_some();
+                Err(if is_stated { AccountError::Stated(number) } else { AccountError::Overlaps(number) })
+            }
+        }
+    }
+
+    /// The hours of a statement: those of its days by the plan's time zone. But where the days of another statement of the
+    /// company end or begin where these begin or end, its hours do, too. It may have been made by another zone, and then
+    /// hours between the two would be paid by nobody, or twice.
+    async fn hours(&self, order: &Order, plan: &Plan) -> Result<Range<u32>, AccountError> {
+        let period = order.contract.within(order.month)?;
+        let (from, to) = (period.from.to_string(), period.to.to_string());
+        let usual = plan.calendar().hours(period)?;
+        let mut hours = usual.clone();
+        let company = Some(order.company.clone());
+        let mut query = StatementQuery { company, after: None, limit: PAGE };
+        loop {
+            let rows = self.statements.statements(&query).await?;
+            let is_near = |row: &&StatementRow| {
+                let (before, behind) = (row.hours.end.abs_diff(usual.start), row.hours.start.abs_diff(usual.end));
+                row.corrects.is_none() && before.min(behind) <= BETWEEN_ZONES
+            };
+            for row in rows.iter().filter(is_near) {
+                let neighbour = kept(row)?;
+                if neighbour.to == from {
+                    hours.start = row.hours.end;
+                }
+                if neighbour.from == to {
+                    hours.end = row.hours.start;
+                }
+            }
+            match rows.last() {
+                Some(last) if rows.len() == PAGE => query.after = Some(last.number),
+                _ => return Ok(hours.start.min(hours.end)..hours.end),
+            }
         }
     }
 
@@ -208,13 +251,16 @@ impl Accounts {
         Ok(self.statements.statements(query).await?)
     }
 
-    /// What came into the totals after a statement was closed, by what the plan of today counts; nothing, of what is not closed.
+    /// What came into the totals after a statement was closed, by what its plan counted; nothing, of what is not closed.
     pub async fn late(&self, row: &StatementRow) -> Result<Vec<LateUsage>, AccountError> {
         if row.closed.is_none() || row.corrects.is_some() {
             return Ok(Vec::new());
         }
         let kept = kept(row)?;
-        let (today, _) = self.account(&order(&kept)?).await?.statement()?;
+        // The plan may be another one today, or gone.
+        let plan = Plan::compile(&kept.plan, &kept.terms, &Pointer::default());
+        let plan = plan.map_err(|_wrong| AccountError::Unreadable(row.number))?;
+        let (today, _) = self.account(&order(&kept)?, Arc::new(plan), row.hours.clone()).await?.statement()?;
         let (stated, today) = (traced(&kept), traced(&today));
         let late = today.into_iter().filter_map(|(place, today)| {
             let stated = stated.get(&place).copied().unwrap_or(0);
@@ -227,14 +273,15 @@ impl Accounts {
     /// Compares a statement with what the totals come to today.
     pub async fn recount(&self, row: &StatementRow) -> Result<Recount, AccountError> {
         let kept = kept(row)?;
-        let (statement, total) = self.account(&order(&kept)?).await?.statement()?;
+        let plan = self.plan(&kept.plan)?;
+        let (statement, total) = self.account(&order(&kept)?, plan, row.hours.clone()).await?.statement()?;
         Ok(Recount { is_intact: hash(&row.body) == row.hash, total, is_same: statement == kept })
     }
 
     /// Adds up what the totals have for an order, in pieces of time that are short enough for memory.
-    async fn account(&self, order: &Order) -> Result<Account, AccountError> {
-        let plan = self.plan(&order.plan)?;
-        let mut account = Account::new(plan, order.company.clone(), order.contract.within(order.month)?)?;
+    async fn account(&self, order: &Order, plan: Arc<Plan>, hours: Range<u32>) -> Result<Account, AccountError> {
+        let account = Account::new(plan, order.company.clone(), order.contract.within(order.month)?)?;
+        let mut account = account.of_hours(hours);
         let Range { mut start, end } = account.hours();
         let mut step = end.saturating_sub(start).max(1);
         while start < end {
@@ -299,6 +346,12 @@ const MICROS_AN_HOUR: u64 = 3_600_000_000;
 
 /// Rows in memory at a time.
 const ROWS: usize = 50_000;
+
+/// Statements in memory at a time.
+const PAGE: usize = 100;
+
+/// Hours between the beginnings of one day in two zones at most.
+const BETWEEN_ZONES: u32 = 26;
 
 #[cfg(test)]
 #[path = "accounts_tests.rs"]

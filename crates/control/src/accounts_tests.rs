@@ -26,10 +26,21 @@ impl Books {
         let clock = hour.clone();
         let clock = Arc::new(move || UnixMicros(clock.load(Ordering::Relaxed) * MICROS_AN_HOUR));
         let accounts = Accounts::new(Arc::new(InMemoryStatements::default()), totals.clone(), clock);
-        let written = json!({ "charges": [{ "meter": "calls", "price": "0.10 EUR" }] });
+        let books = Self { accounts, totals, hour, counted: AtomicU64::new(0) };
+        books.count_by("UTC");
+        books
+    }
+
+    /// The plan begins its days by this zone from now on.
+    fn count_by(&self, zone: &str) {
+        let written = json!({ "time_zone": zone, "charges": [{ "meter": "calls", "price": "0.10 EUR" }] });
         let plan = Plan::compile("gold", &serde_json::from_value(written).unwrap(), &Pointer::default()).unwrap();
-        accounts.set_plans([("gold".to_owned(), Arc::new(plan))].into());
-        Self { accounts, totals, hour, counted: AtomicU64::new(0) }
+        self.accounts.set_plans([("gold".to_owned(), Arc::new(plan))].into());
+    }
+
+    async fn closed(&self, order: &Order) -> StatementRow {
+        let draft = self.accounts.draft(order).await.unwrap();
+        self.accounts.close(draft.number, &draft.hash).await.unwrap()
     }
 
     async fn use_up(&self, hour: u32, requests: u64) {
@@ -78,7 +89,33 @@ async fn a_statement_is_drafted_closed_and_credited() {
 
     assert_eq!((note.corrects, note.total), (Some(draft.number), 50));
     let again = books.accounts.draft(&january()).await;
-    assert!(matches!(again, Err(AccountError::Overlaps(number)) if number == draft.number), "{again:?}");
+    assert!(matches!(again, Err(AccountError::Stated(number)) if number == draft.number), "{again:?}");
+    let contract = Contract::read(Some("2026-01-05"), None).unwrap();
+    let part = books.accounts.draft(&Order { contract, ..january() }).await;
+    assert!(matches!(part, Err(AccountError::Overlaps(number)) if number == draft.number), "{part:?}");
+}
+
+#[tokio::test]
+async fn when_a_plan_changes_its_time_zone_each_hour_is_in_one_statement() {
+    for zone in ["Europe/Berlin", "America/New_York", "Pacific/Kiritimati", "UTC"] {
+        let books = Books::open();
+        books.hour.fetch_add(24, Ordering::Relaxed);
+        let month = |text: &str| Order { month: text.parse().unwrap(), ..january() };
+        let december = books.closed(&month("2025-12")).await;
+        books.count_by(zone);
+
+        let february = books.accounts.draft(&month("2026-02")).await.unwrap();
+        let january = books.closed(&month("2026-01")).await;
+
+        assert_eq!(january.hours, december.hours.end..february.hours.start, "{zone}");
+        let again = books.accounts.draft(&month("2026-01")).await;
+        assert!(matches!(again, Err(AccountError::Stated(number)) if number == january.number), "{zone}: {again:?}");
+        books.use_up(january.hours.start, 3).await;
+        assert_eq!(books.accounts.late(&january).await.unwrap().len(), 1, "{zone}");
+        assert_eq!(books.accounts.late(&december).await.unwrap(), [], "{zone}");
+        books.count_by("Asia/Tokyo");
+        assert_eq!(books.accounts.recount(&january).await.unwrap().total, 30, "{zone}");
+    }
 }
 
 #[tokio::test]
@@ -140,6 +177,8 @@ async fn usage_that_comes_after_a_statement_was_closed_is_reported() {
     let [late] = books.accounts.late(&closed).await.unwrap().try_into().unwrap();
     assert_eq!((late.meter, late.operation.as_str(), late.stated, late.today), (Meter::Calls, "GET /", 5, 7));
     assert_eq!(books.accounts.statement(closed.number).await.unwrap(), closed, "what is closed stays");
+    books.accounts.set_plans(BTreeMap::new());
+    assert_eq!(books.accounts.late(&closed).await.unwrap(), [late], "also by a plan that is gone");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! back.
 
 mod keeper;
+mod renewal;
 
 use std::collections::HashMap;
 use std::fs;
@@ -29,6 +30,8 @@ use crate::clock::now;
 pub struct Authorities {
     keeper: Option<Keeper>,
     signing: Mutex<HashMap<String, Arc<Signing>>>,
+    /// Those of a document that is about to serve, unless something is wrong with it.
+    coming: Mutex<Option<HashMap<String, Arc<Signing>>>>,
     /// Since when it is told of those that end soon, in seconds since 1970.
     warned: Mutex<HashMap<String, u64>>,
 }
@@ -44,6 +47,7 @@ pub struct Signing {
 }
 
 /// A revocation list that is published.
+#[derive(Clone)]
 struct Current {
     list: List,
     /// What is on it.
@@ -101,7 +105,7 @@ impl Authorities {
         signing.iter().map(|(name, signing)| (name.clone(), signing.authority.not_after())).collect()
     }
 
-    /// Has the authorities of a document at hand before it is compiled; makes those that are new.
+    /// Has the authorities of a document at hand before it is compiled; makes those that are new. They sign once it serves.
     pub(crate) fn prepare(&self, document: &Document) -> Result<(), Vec<Finding>> {
         let mut findings = check(document);
         if !findings.is_empty() {
@@ -123,8 +127,15 @@ impl Authorities {
         if !findings.is_empty() {
             return Err(findings);
         }
-        *self.signing.lock() = signing;
+        *self.coming.lock() = Some(signing);
         Ok(())
+    }
+
+    /// The document serves whose authorities are at hand.
+    pub(crate) fn publish(&self) {
+        if let Some(coming) = self.coming.lock().take() {
+            *self.signing.lock() = coming;
+        }
     }
 
     /// The names of those that sign, with them.
@@ -208,7 +219,7 @@ impl Authorities {
             let chain = known.authority.chain();
             chain == authority.chain() || before.iter().any(|before| before == chain)
         };
-        let list = known.filter(is_same).and_then(|known| known.list.lock().take());
+        let list = known.filter(is_same).and_then(|known| known.list.lock().clone());
         Arc::new(Signing { authority, before, settings: settings.clone(), list: Mutex::new(list) })
     }
 
@@ -296,8 +307,12 @@ impl Revocations for Authorities {
         list.as_ref().map(|current| current.list.clone())
     }
 
+    /// Those that the document which is compiled may name.
     fn names(&self) -> Vec<String> {
-        self.all().into_iter().map(|(name, _)| name).collect()
+        let (coming, signing) = (self.coming.lock(), self.signing.lock());
+        let mut names: Vec<_> = coming.as_ref().unwrap_or(&signing).keys().cloned().collect();
+        names.sort();
+        names
     }
 }
 
@@ -450,3 +465,36 @@ const MICROS: u64 = 1_000_000;
 const DAY: u64 = 24 * 60 * 60;
 /// How long before its end it is told of an authority's certificate each day.
 const SOON: u64 = 60 * DAY;
+
+#[cfg(test)]
+mod tests {
+    use secrets::Masters;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_document_that_is_not_taken_changes_no_authority() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault =
+            Vault::open(&folder.path().join("secrets"), Masters::File(folder.path().join("master.key"))).unwrap();
+        let authorities = Authorities::kept_in(Arc::new(vault), folder.path());
+        let document = |name: &str| {
+            let store = folder.path();
+            let written = json!({
+                "version": 1, "listeners": {}, "store": { "embedded": store }, "certificate_authorities": { name: {} },
+            });
+            serde_json::from_value::<Document>(written).unwrap()
+        };
+        let signs = |name: &str| authorities.named(Some(name)).is_ok();
+        authorities.prepare(&document("partners")).unwrap();
+        authorities.publish();
+
+        authorities.prepare(&document("others")).unwrap();
+
+        assert!(signs("partners") && !signs("others"));
+        assert_eq!(authorities.names(), ["others"], "what is compiled names its own");
+        authorities.publish();
+        assert!(signs("others") && !signs("partners"));
+    }
+}

@@ -12,7 +12,7 @@ use model::document::Admin;
 use model::jobs::JobAction;
 use model::listener::Switch;
 use model::logs::LogSink;
-use model::read::{Machine, Source, Wrong, read_or_rest};
+use model::read::{Known, Machine, References, Source, Wrong, read_or_rest};
 use model::room_events::RoomEventTarget;
 use model::upstream::ClientTls;
 use model::usage::EventSink;
@@ -62,7 +62,17 @@ impl Configuration {
 
     /// Reads a text as if it stood in `file`: what it refers to is looked for beside it.
     pub fn read(text: &str, file: &Path) -> Result<Self, Vec<Finding>> {
-        let read = read_or_rest(text, &file.display().to_string(), &schema(), &Machine::beside(file));
+        Self::resolved(text, file, &Machine::beside(file))
+    }
+
+    /// Reads a text that somebody sent, as [`Self::read`] does. It gets no value out of this machine that the document
+    /// which serves does not use already.
+    pub fn sent(text: &str, file: &Path, serving: &Self) -> Result<Self, Vec<Finding>> {
+        Self::resolved(text, file, &Known::of(&serving.source, Machine::beside(file)))
+    }
+
+    fn resolved(text: &str, file: &Path, from: &impl References) -> Result<Self, Vec<Finding>> {
+        let read = read_or_rest(text, &file.display().to_string(), &schema(), from);
         let (mut document, source) = read.map_err(|wrong| everything(wrong, file))?;
         let understood = serde_json::to_vec(&document).unwrap_or_default();
         let hash = hexadecimal(digest(&SHA256, &understood).as_ref());
@@ -217,6 +227,8 @@ fn anchor(document: &mut Document, file: &Path) {
         }
     }
     paths.extend(document.room_events.values_mut().flat_map(|events| files_of_target(&mut events.to)));
+    let caps = document.rooms.values_mut().filter_map(|room| room.caps.as_mut()?.asn.as_mut());
+    paths.extend(caps.map(|asn| &mut asn.file));
     for receiver in document.alerts.to.values_mut() {
         match receiver {
             AlertReceiver::Mail(mail) => paths.extend(&mut mail.ca),

@@ -120,9 +120,7 @@ async fn make_statement(keeping: &Keeping, order: &Order, then: Statements) -> R
     let row = match keeping.accounts.draft(order).await {
         Ok(row) => row,
         // What is closed stays as it is.
-        Err(AccountError::Overlaps(number)) if keeping.accounts.statement(number).await?.closed.is_some() => {
-            return Ok(Made::Before);
-        }
+        Err(AccountError::Stated(_)) => return Ok(Made::Before),
         Err(error) => return Err(error),
     };
     note(keeping, "drafted", &row).await;

@@ -6,7 +6,7 @@ use exports::{Begins, Export, Records, Sink, Strange, Terms};
 use metering::UsageRecord;
 use model::Document;
 use model::units::Size;
-use model::usage::EventForm;
+use model::usage::{EventForm, OnFullJournal};
 use problem::{Finding, Pointer};
 use serde_json::Value;
 
@@ -53,16 +53,21 @@ pub(crate) fn exports(document: &Document) -> Result<Vec<Export>, Vec<Finding>> 
             let message = format!("`{name}` cannot be a name here: write lower case letters, digits and `-`");
             findings.push(Finding::new(&at, message));
         }
+        let most_segments = match document.usage.on_full {
+            OnFullJournal::Refuse => None,
+            OnFullJournal::DropOldest => Some(MOST_WAITING),
+        };
+        let terms = Terms { what: "usage", begins: Begins::WithEverything, most_segments };
         match Sink::of_usage(name, sink, &at) {
-            Ok(sink) => exports.push(Export::new(name, sink, TERMS, Arc::new(Usage))),
+            Ok(sink) => exports.push(Export::new(name, sink, terms, Arc::new(Usage))),
             Err(found) => findings.extend(found),
         }
     }
     if findings.is_empty() { Ok(exports) } else { Err(findings) }
 }
 
-/// A sink must have every record: whoever bills by them must not miss any.
-const TERMS: Terms = Terms { what: "usage", begins: Begins::WithEverything, most_segments: None };
+/// Segments of the journal, of 4 MiB each, that wait for a sink at most where it may miss some.
+const MOST_WAITING: usize = 1536;
 
 /// Bytes that may be kept at most: the rest of the journal is for what comes while a store or a sink is away.
 const MOST_KEPT: u64 = 6 << 30;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::{Nodes, Registry, StoreError};
+use store::{Heard, Nodes, Registry, StoreError, Straggler};
 use tokio::time::Instant;
 
 /// How long it is waited for other nodes to follow.
@@ -24,13 +24,15 @@ impl Everywhere {
         Self { registry, nodes }
     }
 
-    /// Waits until all nodes know what is in the store by now. Names those that do not after a while.
-    pub async fn known(&self) -> Result<Vec<String>, StoreError> {
+    /// Waits until all nodes know what is in the store by now. Names those that do not after a while, and those that cannot be
+    /// waited for because nothing is heard of them.
+    pub async fn known(&self) -> Result<Vec<Straggler>, StoreError> {
         let revision = self.registry.revision().await?;
         let begun = Instant::now();
         loop {
             let behind = self.nodes.behind(revision).await?;
-            if behind.is_empty() || begun.elapsed() > PATIENCE {
+            let follows = |straggler: &Straggler| straggler.heard == Heard::JustNow;
+            if !behind.iter().any(follows) || begun.elapsed() > PATIENCE {
                 return Ok(behind);
             }
             tokio::time::sleep(LOOK).await;

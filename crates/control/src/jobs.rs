@@ -6,10 +6,13 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use exports::Export;
+use journal::Journal;
 use metering::Meter;
+use model::usage::Usage;
 use policies::partner_record::Sources;
 use snapshot::Snapshot;
-use tokio::task::{AbortHandle, JoinSet};
+use telemetry::metrics::Counter;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use upstream::Upstream;
 use watch::{Breaker, SourceReading, UpstreamReading};
@@ -18,6 +21,7 @@ use crate::Node;
 use crate::authorities;
 use crate::clock::now;
 use crate::keeping::{Keeping, NotAddedUp};
+use crate::tasks::{Tasks, kept};
 use crate::{looking, room_events, rooms, sessions};
 
 /// How often usage is added up and keys are followed.
@@ -36,29 +40,16 @@ const TEND: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Starts everything that goes on beside serving.
-pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
+pub(crate) fn start(node: &Arc<Node>, tasks: &mut Tasks) {
     if let Some(keeping) = &node.keeping {
-        jobs.spawn(add_up(keeping.clone()));
-        jobs.spawn(follow(keeping.clone()));
-        jobs.spawn(compact(keeping.clone()));
-        jobs.spawn(note_uses(keeping.clone()));
-        jobs.spawn(tell_webhooks(keeping.clone()));
-        jobs.spawn(forget(keeping.clone()));
-        jobs.spawn(let_go(keeping.clone()));
-        jobs.spawn(look_around(keeping.clone()));
-        jobs.spawn(tend_signers(Arc::downgrade(node), keeping.clone()));
-        jobs.spawn(sessions::close_due(Arc::downgrade(node), keeping.sessions.clone()));
-        jobs.spawn(sessions::tell_uses(keeping.sessions.clone()));
-        jobs.spawn(publish_revocations(keeping.clone()));
-        jobs.spawn(looking::look(Arc::downgrade(node), keeping.alerts.clone()));
-        jobs.spawn(looking::notify(keeping.clone()));
-        jobs.spawn(looking::run_jobs(Arc::downgrade(node), keeping.jobs.clone()));
-        jobs.spawn(rooms::tend(keeping.rooms.clone(), keeping.alerts.clone()));
-        jobs.spawn(share_collections(keeping.clone()));
+        start_keeping(node, keeping, tasks);
         show_keeping(node, keeping);
     }
     // What counts as known is what there is now, and not when the task first runs.
-    jobs.spawn(watch_files(Arc::downgrade(node), Watched::of(node)));
+    let (watching, known) = (Arc::downgrade(node), Watched::of(node));
+    tasks.keep("watch-files", move || watch_files(watching.clone(), known.clone()));
+    let sources = node.sources.clone();
+    tasks.keep("refresh-records", move || refresh(sources.clone()));
     let shown = Arc::downgrade(node);
     watch::show_lines(&node.registry, move || shown.upgrade().map(|node| vec![node.lines()]).unwrap_or_default());
     let shown = Arc::downgrade(node);
@@ -69,8 +60,50 @@ pub(crate) fn start(node: &Arc<Node>, jobs: &mut JoinSet<()>) {
     watch::show_upstreams(&node.registry, move || shown.upgrade().map(|node| upstreams(&node)).unwrap_or_default());
 }
 
+fn start_keeping(node: &Arc<Node>, keeping: &Arc<Keeping>, tasks: &mut Tasks) {
+    let mut keep = Keep(tasks, keeping);
+    keep.task("add-up", add_up);
+    keep.task("follow", follow);
+    keep.task("compact", compact);
+    keep.task("note-uses", note_uses);
+    keep.task("tell-webhooks", tell_webhooks);
+    keep.task("forget", forget);
+    keep.task("let-go", let_go);
+    keep.task("look-around", look_around);
+    keep.task("publish-revocations", publish_revocations);
+    keep.task("notify", looking::notify);
+    keep.task("share-collections", share_collections);
+    keep.task("keep-records", keep_records);
+    keep.task("tell-session-uses", |keeping| sessions::tell_uses(keeping.sessions.clone()));
+    keep.task("rooms", |keeping| rooms::tend(keeping.rooms.clone(), keeping.alerts.clone()));
+    keep.of_node(node, "tend-signers", tend_signers);
+    keep.of_node(node, "close-sessions", |node, keeping| sessions::close_due(node, keeping.sessions.clone()));
+    keep.of_node(node, "look", |node, keeping| looking::look(node, keeping.alerts.clone()));
+    keep.of_node(node, "jobs", |node, keeping| looking::run_jobs(node, keeping.jobs.clone()));
+}
+
+/// Begins tasks that need what is kept.
+struct Keep<'a>(&'a mut Tasks, &'a Arc<Keeping>);
+
+impl Keep<'_> {
+    fn task<F: Future<Output = ()> + Send + 'static>(&mut self, name: &str, begin: fn(Arc<Keeping>) -> F) {
+        let keeping = self.1.clone();
+        self.0.keep(name, move || begin(keeping.clone()));
+    }
+
+    fn of_node<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        node: &Arc<Node>,
+        name: &str,
+        begin: fn(Weak<Node>, Arc<Keeping>) -> F,
+    ) {
+        let (node, keeping) = (Arc::downgrade(node), self.1.clone());
+        self.0.keep(name, move || begin(node.clone(), keeping.clone()));
+    }
+}
+
 /// Fetches records again on which something open depends.
-pub(crate) async fn refresh(sources: Arc<Sources>) {
+async fn refresh(sources: Arc<Sources>) {
     loop {
         tokio::time::sleep(EVERY).await;
         sources.refresh();
@@ -78,15 +111,52 @@ pub(crate) async fn refresh(sources: Arc<Sources>) {
 }
 
 /// Brings usage records to the services that bill, and what happens in waiting rooms to those who shall be told.
-pub(crate) fn export(node: &Node, exports: Vec<Export>, of_rooms: Vec<Export>, jobs: &mut JoinSet<()>) {
+pub(crate) fn export(node: &Node, exports: Vec<Export>, of_rooms: Vec<Export>, tasks: &mut Tasks) {
     let Some(keeping) = &node.keeping else { return };
+    let mut exporting = node.exports.lock();
     exports::show(&node.registry, &exports::OF_USAGE, &exports);
-    for export in exports {
-        jobs.spawn(exports::run(export, keeping.usage.clone(), keeping.folder.join("usage")));
+    for export in exports.into_iter().map(Arc::new) {
+        let (keeping, shown) = (keeping.clone(), export.clone());
+        let task = tasks.keep("usage-events", move || {
+            let (export, keeping) = (export.clone(), keeping.clone());
+            async move { exports::run(&export, keeping.usage.clone(), keeping.folder.join("usage")).await }
+        });
+        exporting.of_usage.push((shown, task));
     }
     exports::show(&node.registry, &exports::OF_ROOMS, &of_rooms);
-    for export in of_rooms {
-        jobs.spawn(room_events::run(export, keeping.rooms.clone()));
+    for export in of_rooms.into_iter().map(Arc::new) {
+        let (rooms, name) = (keeping.rooms.clone(), keeping.name.clone());
+        exporting.of_rooms.push(export.clone());
+        tasks.keep("room-events", move || room_events::run(export.clone(), rooms.clone(), name.clone()));
+    }
+}
+
+/// What is on its way to others.
+#[derive(Default)]
+pub(crate) struct Exports {
+    of_usage: Vec<(Arc<Export>, AbortHandle)>,
+    of_rooms: Vec<Arc<Export>>,
+}
+
+impl Exports {
+    /// Brings nothing to sinks that are not written any more, and has the journal of usage wait for them no longer.
+    pub(crate) fn let_go(&mut self, usage: &Usage, journal: &Journal) {
+        self.of_usage.retain(|(export, task)| {
+            let stays = usage.events.contains_key(export.name());
+            if !stays {
+                tracing::info!(sink = export.name(), "a sink of usage events was taken out; nothing waits for it");
+                task.abort();
+                journal.let_go(&exports::consumer_of(export.name()));
+            }
+            stays
+        });
+    }
+
+    /// How old what waits for each of them is, by where they are written.
+    pub(crate) fn ages(&self) -> Vec<(String, Duration)> {
+        let of_usage = self.of_usage.iter().map(|(export, _)| ("usage.events", export));
+        let all = of_usage.chain(self.of_rooms.iter().map(|export| ("room_events", export)));
+        all.map(|(place, export)| (format!("{place}.{}", export.name()), export.age())).collect()
     }
 }
 
@@ -110,6 +180,14 @@ async fn follow(keeping: Arc<Keeping>) {
 async fn share_collections(keeping: Arc<Keeping>) {
     loop {
         keeping.collections.share().await;
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Keeps what other services said of partners.
+async fn keep_records(keeping: Arc<Keeping>) {
+    loop {
+        keeping.records.write().await;
         tokio::time::sleep(EVERY).await;
     }
 }
@@ -231,7 +309,7 @@ fn show_keeping(node: &Arc<Node>, keeping: &Arc<Keeping>) {
     let jobs = keeping.jobs.clone();
     watch::show_jobs(&node.registry, move || jobs.counts());
     let rooms = keeping.rooms.clone();
-    ::rooms::metrics::show(&node.registry, move || rooms.readings());
+    ::room_events::metrics::show(&node.registry, move || rooms.readings());
     if let Some(counts) = keeping.counts.clone() {
         watch::show_counts(&node.registry, move || {
             let store_redis::Reading { is_there, asked, unanswered, debts } = counts.reading();
@@ -246,7 +324,7 @@ pub(crate) struct Upstreams(HashMap<usize, (Weak<Upstream>, AbortHandle)>);
 
 impl Upstreams {
     /// Looks after the upstreams of a snapshot, and no others.
-    pub(crate) fn look_after(&mut self, snapshot: &Snapshot) {
+    pub(crate) fn look_after(&mut self, snapshot: &Snapshot, panics: &Counter) {
         let wanted: HashMap<usize, &Arc<Upstream>> =
             snapshot.upstreams.values().map(|upstream| (Arc::as_ptr(upstream).addr(), upstream)).collect();
         self.0.retain(|address, (_, task)| {
@@ -257,14 +335,15 @@ impl Upstreams {
             stays
         });
         for (address, upstream) in wanted {
-            self.0.entry(address).or_insert_with(|| (Arc::downgrade(upstream), maintain(upstream.clone())));
+            self.0.entry(address).or_insert_with(|| (Arc::downgrade(upstream), maintain(upstream.clone(), panics)));
         }
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "it is aborted when its upstream is of no use any more")]
-fn maintain(upstream: Arc<Upstream>) -> AbortHandle {
-    tokio::spawn(upstream.maintain()).abort_handle()
+fn maintain(upstream: Arc<Upstream>, panics: &Counter) -> AbortHandle {
+    let name = format!("upstream {}", upstream.name);
+    tokio::spawn(kept(name, panics.clone(), move || upstream.clone().maintain())).abort_handle()
 }
 
 /// How the sources of partners' records do.
@@ -324,11 +403,11 @@ async fn watch_files(node: Weak<Node>, mut known: Watched) {
 }
 
 /// When files were changed.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Watched {
     configuration: Option<SystemTime>,
     certificates: Vec<(PathBuf, Option<SystemTime>)>,
-    /// Rule files of the firewall.
+    /// Rule files of the firewall, and files of AS numbers.
     rules: Vec<(PathBuf, Option<SystemTime>)>,
 }
 
@@ -343,10 +422,12 @@ impl Watched {
             let trust = tls.client_trust.iter().flat_map(|trust| std::iter::once(&trust.cert).chain(&trust.crl));
             pairs.chain(&tls.client_ca).chain(trust)
         });
+        let numbers = rooms::announcers::files(document).map(Path::to_owned);
+        let rules = node.rule_files().into_iter().chain(numbers);
         Self {
             configuration: node.file.as_deref().and_then(changed),
             certificates: files.map(|file| (file.clone(), changed(file))).collect(),
-            rules: node.rule_files().into_iter().map(|file| (file.clone(), changed(&file))).collect(),
+            rules: rules.map(|file| (file.clone(), changed(&file))).collect(),
         }
     }
 

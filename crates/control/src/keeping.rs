@@ -17,6 +17,7 @@ use model::usage::Usage;
 use partners::{Index, Operation, Partners, Pepper, Product};
 use pipeline::Services;
 use policies::backend_token::Signers;
+use policies::partner_record::Archive;
 use policies::revocation_list::Revocations;
 use policies::waiting_room_api::{Operators, WaitingRooms};
 use problem::{Finding, Pointer};
@@ -38,6 +39,7 @@ use crate::kept_usage::{KEPT, KeptUsage};
 use crate::quota_ledger::QuotaLedger;
 use crate::room_operators::RoomOperators;
 use crate::rooms::Rooms;
+use crate::sessions::sealing_key;
 use crate::signers::KeptSigners;
 use crate::start_error::StartError;
 use crate::transit;
@@ -45,6 +47,9 @@ use crate::webhooks::Webhooks;
 
 /// The name by which the usage journal knows who adds its records up.
 const TOTALS: &str = "totals";
+
+/// The name of the key in the vault that seals what other services said of partners.
+const RECORDS: &str = "records";
 
 /// Everything that a node keeps in its store.
 pub struct Keeping {
@@ -75,6 +80,8 @@ pub struct Keeping {
     pub room_operators: Arc<RoomOperators>,
     /// What rules of the firewall remember.
     pub(crate) collections: Arc<Collections>,
+    /// What other services said of partners.
+    pub(crate) records: Arc<Archive>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) nodes: Arc<dyn Nodes>,
     /// Whether all nodes know what is in the store.
@@ -119,17 +126,14 @@ impl Keeping {
         let vault = Arc::new(backends::vault(store, encryption).map_err(unopened)?);
         let pepper = Pepper::load_or_create(&vault).map_err(|error| trouble("the pepper")(error.into()))?;
         let sessions = crate::sessions::sessions(leases, &vault).map_err(|error| trouble("sessions")(error.into()))?;
+        let records = sealing_key(&vault, RECORDS).map_err(|error| trouble("records of partners")(error.into()))?;
         let index = Arc::new(Index::new(pepper));
         index.refresh(&*registry).await.map_err(|error| trouble("the keys")(error.into()))?;
 
-        let journal = |name: &str, settings| Journal::open(&folder.join(name), settings, now().0).map(Arc::new);
         let settings = journal::Settings { consumers: consumers(usage_settings), ..journal::Settings::default() };
-        let usage = journal("usage", settings).map_err(|error| trouble("the usage journal")(error.into()))?;
+        let usage = journal(folder, "usage", settings).map_err(|error| trouble("the usage journal")(error.into()))?;
         let kept = keep(&usage, &folder.join("usage"), usage_settings, &*totals).await;
-        let settings = journal::Settings { segment: 1024 * 1024, reserve: 256 * 1024, ..journal::Settings::default() };
-        let quotas = journal("quotas", settings).map_err(|error| trouble("the ledger of quotas")(error.into()))?;
-        let quotas = QuotaLedger::open(Ledger::new(quotas), folder)
-            .map_err(|error| trouble("the ledger of quotas")(error.into()))?;
+        let quotas = quota_ledger(folder).map_err(trouble("the ledger of quotas"))?;
         let partners = Arc::new(Partners::new(registry.clone(), index.clone(), Arc::new(now)));
         let name = process_name();
         let alerts = Arc::new(Alerts::new(registry.clone(), name.clone(), Arc::new(now)));
@@ -146,6 +150,7 @@ impl Keeping {
             room_operators: Arc::new(RoomOperators::new(partners.clone(), rooms.access_keys.clone())),
             rooms,
             collections: Arc::new(Collections::shared(registry.clone(), Arc::new(now))),
+            records: Arc::new(Archive::new(registry.clone(), records, Arc::new(now))),
             partners,
             vault,
             sessions: Arc::new(sessions),
@@ -195,6 +200,7 @@ impl Keeping {
         let services = services
             .with(self.index.clone())
             .with(self.sessions.clone())
+            .with(self.records.clone())
             .with::<dyn Brink>(self.alerts.clone())
             .with::<dyn Plans>(Arc::new(IndexedPlans::new(self.index.clone())))
             .with::<dyn Signers>(self.signers.clone())
@@ -270,6 +276,15 @@ pub enum NotRebuilt {
     /// What adds them up failed, or is in another process.
     #[error(transparent)]
     NotAddedUp(#[from] NotAddedUp),
+}
+
+fn journal(folder: &Path, name: &str, settings: journal::Settings) -> Result<Arc<Journal>, journal::Error> {
+    Journal::open(&folder.join(name), settings, now().0).map(Arc::new)
+}
+
+fn quota_ledger(folder: &Path) -> Result<QuotaLedger, Box<dyn std::error::Error + Send + Sync>> {
+    let settings = journal::Settings { segment: 1024 * 1024, reserve: 256 * 1024, ..journal::Settings::default() };
+    Ok(QuotaLedger::open(Ledger::new(journal(folder, "quotas", settings)?), folder)?)
 }
 
 /// Who reads the usage journal.

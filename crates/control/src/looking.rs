@@ -104,10 +104,18 @@ fn readings(node: &Node) -> Readings {
         answers: None,
         upstreams: upstreams.collect(),
         sinks,
+        event_sinks: node.exports.lock().ages(),
+        usage_journal: node.keeping.as_ref().map(|keeping| fill(&keeping.journal())),
         sources,
         certificates: None,
         keys: None,
     }
+}
+
+/// How many hundredths of what it may have a journal has.
+fn fill(journal: &journal::State) -> u8 {
+    let all = journal.bytes.saturating_add(journal.room).max(1);
+    u8::try_from(journal.bytes.saturating_mul(100) / all).unwrap_or(100)
 }
 
 /// Answers of APIs: what all threads have counted is summed up.

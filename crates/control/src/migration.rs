@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use journal::Journal;
@@ -9,15 +10,17 @@ use limits::{Period, Reading, Shared as _, Window};
 use metering::Ledger;
 use model::Document;
 use model::document::Store;
+use rooms::Whereabouts;
 use secrets::{Masters, Vault};
 use store::{Ending, Group, LeaseState, Leases as _, Mode, NewLease, Opened, Unavailable, WhenFull};
 use store_postgres::{Filled, Migration, NotFilled, OpenError, PostgresStore, Source};
-use store_redis::{RedisCounts, RedisLeases};
+use store_redis::{RedisCounts, RedisLeases, RedisLog};
 use store_sqlite::{KeptLease, SqliteStore};
 
 use crate::backends;
 use crate::clock::now;
 use crate::presence::Presence;
+use crate::rooms::FOLDER;
 
 /// How long Redis may take to be found, and to take what quotas consumed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,6 +36,8 @@ pub struct Moved {
     pub counters: usize,
     /// Sessions that are open or to be closed.
     pub sessions: usize,
+    /// Waiting rooms.
+    pub rooms: usize,
 }
 
 /// Why nothing was migrated.
@@ -58,6 +63,9 @@ pub enum NotMigrated {
     /// Redis is needed for what quotas consumed, and for sessions.
     #[error("Redis does not answer, and quotas that are used up would begin anew, and sessions be lost")]
     NoRedis,
+    /// Waiting rooms cannot be had by the nodes of the new store.
+    #[error("waiting rooms cannot be moved")]
+    NoRooms(#[from] turns::NotMoved),
     /// One of the stores cannot be used.
     #[error("{0} cannot be used")]
     Unusable(&'static str, #[source] Box<dyn Error + Send + Sync>),
@@ -88,6 +96,11 @@ pub async fn move_in(document: &Document, from: &Path, mode: Mode) -> Result<Mov
         (Some(address), Mode::Real) => Some(redis(store, address).await?),
         _ => None,
     };
+    let rooms = rooms(document, from)?;
+    let log = match (&store.redis, mode, &rooms.1) {
+        (Some(address), Mode::Real, Some(_)) => Some(shared_log(store, address).await?),
+        _ => None,
+    };
     let source = Source { registry: &old, totals: &old, statements: &old, counted: &counted };
     let secrets = secrets(document, store, from, mode)?;
     let filled = new.fill(&source, mode).await?;
@@ -97,7 +110,34 @@ pub async fn move_in(document: &Document, from: &Path, mode: Mode) -> Result<Mov
     if let (Some(address), Mode::Real) = (&store.redis, mode) {
         hand_over(store, address, &sessions).await?;
     }
-    Ok(Moved { filled, secrets, counters: consumed.len(), sessions: sessions.len() })
+    if let (Some(log), Some(picture)) = (log, &rooms.1) {
+        turns::begin_with(&log, picture).await?;
+    }
+    Ok(Moved { filled, secrets, counters: consumed.len(), sessions: sessions.len(), rooms: rooms.0 })
+}
+
+/// How many waiting rooms there are, and all that is known of them.
+fn rooms(document: &Document, from: &Path) -> Result<(usize, Option<Vec<u8>>), NotMigrated> {
+    let folder = from.join(FOLDER);
+    if !folder.exists() {
+        return Ok((0, None));
+    }
+    let trouble = |error: rooms::Unusable| unusable("what is known of waiting rooms")(error.into());
+    let rooms = rooms::Rooms::open(&folder, Arc::new(old_vault(document, from)?), now().0).map_err(trouble)?;
+    if rooms.take().map_err(trouble)? == Whereabouts::Elsewhere {
+        return Err(NotMigrated::InUse(from.to_owned()));
+    }
+    let picture = rooms.picture_of_all().map_err(|error| trouble(error.into()))?;
+    Ok((if picture.is_some() { rooms.count() } else { 0 }, picture))
+}
+
+/// The log of waiting rooms that nodes share, in which there is nothing yet.
+async fn shared_log(store: &Store, address: &str) -> Result<RedisLog, NotMigrated> {
+    let settings = backends::redis(store, address).map_err(unusable("Redis"))?;
+    let patient = store_redis::Settings { patience: PATIENCE, ..settings };
+    let log = RedisLog::open(patient).map_err(|error| unusable("Redis")(error.into()))?;
+    turns::expect_empty(&log).await?;
+    Ok(log)
 }
 
 fn settings(store: &Store) -> Result<store_postgres::Settings, NotMigrated> {
@@ -111,12 +151,7 @@ fn unusable(what: &'static str) -> impl Fn(Box<dyn Error + Send + Sync>) -> NotM
 /// Closes the secrets of a folder with the keys of the new store.
 fn secrets(document: &Document, store: &Store, from: &Path, mode: Mode) -> Result<usize, NotMigrated> {
     let trouble = |error: secrets::Error| unusable("a vault of secrets")(error.into());
-    let local = match (backends::master_file(from), &document.encryption.master_keys) {
-        (file, Some(keys)) if !file.exists() => Masters::Given(keys.clone()),
-        (file, _) => Masters::File(file),
-    };
-    let masters = backends::masters(local, &document.encryption).map_err(unusable("a vault of secrets"))?;
-    let old = Vault::open(&from.join("secrets"), masters).map_err(trouble)?;
+    let old = old_vault(document, from)?;
     let names = old.names().map_err(trouble)?;
     if mode == Mode::Real {
         let new = backends::vault(store, &document.encryption).map_err(unusable("the vault of secrets"))?;
@@ -126,6 +161,16 @@ fn secrets(document: &Document, store: &Store, from: &Path, mode: Mode) -> Resul
         }
     }
     Ok(names.len())
+}
+
+/// The vault of a folder.
+fn old_vault(document: &Document, from: &Path) -> Result<Vault, NotMigrated> {
+    let local = match (backends::master_file(from), &document.encryption.master_keys) {
+        (file, Some(keys)) if !file.exists() => Masters::Given(keys.clone()),
+        (file, _) => Masters::File(file),
+    };
+    let masters = backends::masters(local, &document.encryption).map_err(unusable("a vault of secrets"))?;
+    Vault::open(&from.join("secrets"), masters).map_err(|error| unusable("a vault of secrets")(error.into()))
 }
 
 /// What quotas consumed in windows that may be open, each with its window.

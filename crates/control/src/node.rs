@@ -17,7 +17,6 @@ use telemetry::export::SpanQueue;
 use telemetry::metrics::Registry;
 use telemetry::sink::Sink;
 use telemetry::traceparent::{Callers, Sampler};
-use tokio::task::JoinSet;
 use waf::Persistence;
 use watch::{Failures, LinesReading, Vitals};
 
@@ -33,6 +32,7 @@ use crate::keeping::{self, Keeping};
 use crate::observing::{self, Log, Shipments};
 use crate::receivers;
 use crate::start_error::StartError;
+use crate::tasks::Tasks;
 use crate::{room_events, rooms};
 
 /// Label sets of one metric, beyond which exchanges are counted as `other`.
@@ -92,7 +92,8 @@ pub struct Node {
     lent: Lent,
     phase: AtomicU8,
     tidying: OnceLock<fn()>,
-    jobs: Mutex<JoinSet<()>>,
+    pub(crate) exports: Mutex<jobs::Exports>,
+    tasks: Mutex<Tasks>,
 }
 
 impl Node {
@@ -127,8 +128,11 @@ impl Node {
         let gateway = Gateway::start(&service, workers?.get(), inherited)?;
         let shown = sources.clone();
         watch::show_sources(&registry, move || jobs::sources(&shown));
+        let vitals = Vitals::new(&registry);
         let node = Arc::new(Self {
-            vitals: Vitals::new(&registry),
+            exports: Mutex::default(),
+            tasks: Mutex::new(Tasks::new(vitals.task_panics.clone())),
+            vitals,
             current: Mutex::new(Arc::new(configuration)),
             upstreams: Mutex::default(),
             logs: Mutex::default(),
@@ -136,7 +140,6 @@ impl Node {
             other_certificates: Mutex::default(),
             phase: AtomicU8::new(0),
             tidying: OnceLock::new(),
-            jobs: Mutex::default(),
             live,
             gateway,
             registry,
@@ -145,15 +148,14 @@ impl Node {
             service,
             spans,
             failures: Arc::default(),
-            sources: sources.clone(),
+            sources,
             exporting: Exporting::default(),
             lent,
         });
         let current = node.current.lock().clone();
         node.publish_as(current, 1).map_err(StartError::Findings)?;
-        jobs::start(&node, &mut node.jobs.lock());
-        node.jobs.lock().spawn(jobs::refresh(sources));
-        jobs::export(&node, exports, room_exports, &mut node.jobs.lock());
+        jobs::start(&node, &mut node.tasks.lock());
+        jobs::export(&node, exports, room_exports, &mut node.tasks.lock());
         if let (Some(queue), Some(collector)) = (&node.spans, collector) {
             let service = node.configuration().document.tracing.as_ref().map(|tracing| tracing.service.clone());
             node.exporting.start(queue, collector, &service.unwrap_or_default());
@@ -283,7 +285,7 @@ impl Node {
             Some(keeping) => tokio::time::timeout(LAST_WORDS, keeping.telling.write()).await.ok(),
             None => None,
         };
-        self.jobs.lock().abort_all();
+        self.tasks.lock().abort_all();
         drop(quiet);
         self.exporting.finish().await;
         if let Some(keeping) = &self.keeping {
@@ -291,6 +293,7 @@ impl Node {
             drop(keeping.add_up().await);
             keeping.note_uses().await;
             keeping.collections.share().await;
+            keeping.records.write().await;
             keeping.webhooks.let_go().await;
             keeping.alerts.post.let_go().await;
             keeping.jobs.let_go().await;
@@ -331,17 +334,20 @@ impl Node {
             keeping.index.set_file_products(products);
             keeping.index.set_peppers(&document.imported_keys.peppers);
             keeping.index.set_apis(document.apis.keys().cloned().collect());
+            keeping.authorities.publish();
             keeping.accounts.set_plans(plans);
             keeping.webhooks.set(document.webhooks.clone());
             keeping.alerts.set(rules, receivers);
             keeping.jobs.set(scheduled);
             keeping.rooms.set(document);
+            self.exports.lock().let_go(&document.usage, &keeping.usage);
         }
         warn_of_what_needs_a_restart(&current, &configuration);
         self.live.replace(snapshot);
         self.shipments.lock().look_after(&logs.shipped);
         *self.logs.lock() = logs.lines.into_iter().map(|(log, _)| log).collect();
-        self.upstreams.lock().look_after(&self.live.current());
+        let panics = self.vitals.task_panics.with(&["upstream"]);
+        self.upstreams.lock().look_after(&self.live.current(), &panics);
         self.lent.kept.sweep();
         self.vitals.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
         let hash = configuration.hash.clone();

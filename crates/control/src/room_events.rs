@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use ::room_events::{Kind, Wanted, read, when};
 use exports::{Begins, Export, Records, Sink, Strange, Terms};
 use model::Document;
 use model::room_events::{RoomEventType, RoomEvents};
 use model::usage::EventForm;
 use problem::{Finding, Pointer};
-use rooms::events::{Kind, Wanted, read, when};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -63,8 +63,11 @@ pub(crate) fn exports(document: &Document, keeping: Option<&Keeping>) -> Result<
     Ok(sinks.into_iter().map(export).collect())
 }
 
-/// Brings events to a sink for as long as the node runs, once there are rooms.
-pub(crate) async fn run(export: Export, rooms: Arc<Rooms>) {
+/// Brings events to a sink for as long as the node runs, once there are rooms. Where nodes share them, one does.
+pub(crate) async fn run(export: Arc<Export>, rooms: Arc<Rooms>, node: String) {
+    if let Some(log) = rooms.shared_log() {
+        return exports::run_shared(&export, log, node).await;
+    }
     let log = loop {
         match rooms.opened() {
             Some(rooms) => break rooms.log(),
@@ -72,7 +75,7 @@ pub(crate) async fn run(export: Export, rooms: Arc<Rooms>) {
         }
     };
     if let Some((journal, folder)) = log {
-        exports::run(export, journal, folder).await;
+        exports::run(&export, journal, folder).await;
     }
 }
 
@@ -85,10 +88,6 @@ fn sinks(document: &Document) -> Result<Sinks<'_>, Vec<Finding>> {
         let is_name = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
         if name.is_empty() || !name.chars().all(is_name) {
             let message = format!("`{name}` cannot be a name here: write lower case letters, digits and `-`");
-            findings.push(Finding::new(&at, message));
-        }
-        if document.store.as_ref().is_some_and(|store| store.postgres.is_some()) {
-            let message = "is told by the log of one node, which nodes that share rooms do not have yet";
             findings.push(Finding::new(&at, message));
         }
         if document.store.is_none() {

@@ -1,5 +1,6 @@
 //! The waiting rooms of the document: opened once there are any, tended while they are in this process.
 
+pub(crate) mod announcers;
 mod fairness;
 
 use std::path::{Path, PathBuf};
@@ -8,17 +9,18 @@ use std::time::Duration;
 
 use model::Document;
 use model::rooms::{
-    ExpiredTurns, Inlet, Moment, RoomCompatibility, RoomDurability, RoomPage, RoomSchedule, WaitingRoom,
+    ExpiredTurns, Inlet, Moment, RoomCompatibility, RoomDurability, RoomPage, RoomPresence, RoomSchedule, WaitingRoom,
 };
 use parking_lot::Mutex;
 use policies::waiting_room_api::WaitingRooms;
 use problem::{Finding, Pointer};
-use rooms::{AccessKeys, KeptRoom, Settings, Unusable, Whereabouts};
+use rooms::{AccessKeys, Announced, KeptRoom, Settings, Unusable, Whereabouts};
 use secrets::Vault;
 use store_redis::{Durability, RedisLog};
 use waiting_page::Page;
 use waiting_room::{Adaptive, Compatibility, Expiry, MaxSize, PassOn, Periodic, Presence, Rules, Schedule, State};
 
+use self::announcers::Announcers;
 use crate::alerting::Alerts;
 use crate::clock::now;
 
@@ -41,6 +43,7 @@ pub struct Rooms {
     named: Mutex<Vec<String>>,
     /// Who reads their log beside this.
     pub(crate) readers: Mutex<Vec<String>>,
+    announcers: Announcers,
 }
 
 impl Rooms {
@@ -54,6 +57,7 @@ impl Rooms {
             opened: Mutex::default(),
             named: Mutex::default(),
             readers: Mutex::default(),
+            announcers: Announcers::default(),
         }
     }
 
@@ -98,7 +102,7 @@ impl Rooms {
                 vec![Finding::new(&at, error.to_string())]
             };
             let rooms = self.open().map_err(unusable)?;
-            rooms.add(settings(document));
+            rooms.add(self.settings(document));
             rooms.take().map_err(unusable)?;
         }
         *self.named.lock() = document.rooms.keys().cloned().collect();
@@ -108,8 +112,23 @@ impl Rooms {
     /// Has the rooms of a document that serves from now on, and no others.
     pub(crate) fn set(&self, document: &Document) {
         if let Some(rooms) = self.opened() {
-            rooms.set(settings(document));
+            rooms.set(self.settings(document));
+            self.announcers.keep(document);
         }
+    }
+
+    /// The log that several nodes share, if they do.
+    pub(crate) fn shared_log(&self) -> Option<Arc<RedisLog>> {
+        self.shared.clone()
+    }
+
+    fn settings(&self, document: &Document) -> Vec<(String, Settings)> {
+        let of = |(name, room): (&String, &WaitingRoom)| {
+            let file = room.caps.as_ref().and_then(|caps| Some(&caps.asn.as_ref()?.file));
+            let announced = file.and_then(|file| self.announcers.of(file));
+            (name.clone(), compiled(name, room, announced))
+        };
+        document.rooms.iter().map(of).collect()
     }
 
     /// Lets another process of this store have the rooms.
@@ -130,18 +149,20 @@ impl Rooms {
     }
 
     /// What is counted in rooms that anybody ever joined.
-    pub(crate) fn readings(&self) -> Vec<rooms::metrics::Reading> {
+    pub(crate) fn readings(&self) -> Vec<room_events::metrics::Reading> {
         let now = seconds();
         let rooms = self.opened().map(|rooms| rooms.all()).unwrap_or_default();
         let read = |room: Arc<KeptRoom>| {
-            let (counters, active) = room.look(|room| (room.counters(), room.active(now))).ok()?;
-            (counters.queue > 0 || counters.state != State::Open).then(|| rooms::metrics::Reading {
+            let looked = room.look(|room| (room.counters(), room.active(now), room.line().by_lane()));
+            let (counters, active, lanes) = looked.ok()?;
+            (counters.queue > 0 || counters.state != State::Open).then(|| room_events::metrics::Reading {
                 room: room.name().to_string(),
                 counters,
                 active,
                 inflow: room.inflow(),
                 is_active: room.is_active(),
                 happened: room.happened().read().filter(|(_, count)| *count > 0).collect(),
+                lanes,
             })
         };
         rooms.into_iter().filter_map(read).collect()
@@ -197,7 +218,7 @@ impl WaitingRooms for NamedRooms {
 
 /// Does what is due in rooms, keeps their log short, and takes them over from another process that lets them go.
 pub(crate) async fn tend(kept: Arc<Rooms>, alerts: Arc<Alerts>) {
-    futures::future::join(take_turns(&kept), look(&kept, &alerts)).await;
+    futures::future::join3(take_turns(&kept), look(&kept), heed(&kept, &alerts)).await;
 }
 
 /// Reads and writes what several nodes share, once a document has rooms.
@@ -214,18 +235,35 @@ async fn take_turns(kept: &Rooms) {
     }
 }
 
-async fn look(kept: &Rooms, alerts: &Alerts) {
+/// Has rooms know for which rules alerts are open, beside everything else: nobody waits for a store that does not answer.
+async fn heed(kept: &Rooms, alerts: &Alerts) {
+    let mut is_away = false;
+    loop {
+        if let Some(rooms) = kept.opened().filter(|rooms| rooms.heeds_alarms()) {
+            match alerts.list(true).await {
+                Ok(open) => {
+                    is_away = false;
+                    rooms.alarm(&open.into_iter().map(|alert| alert.rule).collect());
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut is_away, true) {
+                        tracing::warn!(%error, "it is not known which alerts are open; inlets of rooms go by what was known last");
+                    }
+                    rooms.alarms_are_away();
+                }
+            }
+        }
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+async fn look(kept: &Rooms) {
     loop {
         let Some(rooms) = kept.opened() else {
             tokio::time::sleep(TICK).await;
             continue;
         };
         let is_here = rooms.whereabouts() == Whereabouts::Here;
-        if is_here && rooms.heeds_alarms() {
-            // What is not known counts as fine.
-            let open = alerts.list(true).await.unwrap_or_default();
-            rooms.alarm(&open.into_iter().map(|alert| alert.rule).collect());
-        }
         let drawing = rooms.clone();
         let work = move || match rooms.whereabouts() {
             Whereabouts::Here => {
@@ -260,11 +298,7 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
             wrong(&at, "needs a place to be kept in: configure a `store`");
         }
         if document.store.as_ref().is_some_and(|store| store.postgres.is_some()) {
-            // What one node notices would be taken for all that there is.
-            let adaptive = room.inlet.as_ref().filter(|inlet| matches!(inlet, Inlet::Adaptive(_))).map(|_| "inlet");
-            for member in adaptive.into_iter().chain(room.presence.as_ref().map(|_| "presence")) {
-                wrong(&at.at(member), "goes by what one node notices, so that nodes which share rooms cannot have it");
-            }
+            check_shared(room, &at, &mut wrong);
         }
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
             wrong(&at, "has a name that cannot be that of a file: letters, digits, `-` and `_`");
@@ -310,6 +344,16 @@ pub(crate) fn check(document: &Document) -> Vec<Finding> {
         findings.extend(page(room, &at_rooms.at(name)).err().unwrap_or_default());
     }
     findings
+}
+
+/// What a room cannot have that several nodes share.
+fn check_shared(room: &WaitingRoom, at: &Pointer, wrong: &mut impl FnMut(&Pointer, &str)) {
+    let is_short = |presence: RoomPresence| presence.absent_after.duration() < SOON_KNOWN;
+    if room.presence.is_some_and(is_short) {
+        let message =
+            "is less than ten seconds, in which nodes that share rooms may not have heard of each other's visitors";
+        wrong(&at.at("presence").at("absent_after"), message);
+    }
 }
 
 /// What visitors see who wait, or what is wrong with it.
@@ -361,11 +405,7 @@ fn check_schedule(schedule: RoomSchedule, at: &Pointer, wrong: &mut impl FnMut(&
     }
 }
 
-fn settings(document: &Document) -> Vec<(String, Settings)> {
-    document.rooms.iter().map(|(name, room)| (name.clone(), compiled(name, room))).collect()
-}
-
-fn compiled(name: &str, room: &WaitingRoom) -> Settings {
+fn compiled(name: &str, room: &WaitingRoom, announced: Option<Announced>) -> Settings {
     let pass_on = match room.expired_turns {
         ExpiredTurns::PassedOn => PassOn::ToTheNext,
         ExpiredTurns::Lost => PassOn::Lost,
@@ -405,7 +445,7 @@ fn compiled(name: &str, room: &WaitingRoom) -> Settings {
         }),
         // A document with findings has no rooms.
         page: Arc::new(page(room, &Pointer::default()).unwrap_or_default()),
-        fairness: fairness::compiled(room),
+        fairness: fairness::compiled(room, announced),
         durability: match room.durability {
             RoomDurability::Disk => rooms::Durability::Disk,
             RoomDurability::Process => rooms::Durability::Process,
@@ -442,8 +482,11 @@ fn whole(span: model::units::Span) -> u32 {
 /// Characters of a client's secret.
 const SHORTEST_SECRET: usize = 16;
 
+/// How long it may take until all nodes know of a visitor who is there.
+const SOON_KNOWN: Duration = Duration::from_secs(10);
+
 /// Where rooms are in the store.
-const FOLDER: &str = "rooms";
+pub(crate) const FOLDER: &str = "rooms";
 
 /// The longest time that anything in a room takes, in seconds.
 const LONGEST: u64 = 10 * 365 * 24 * 60 * 60;

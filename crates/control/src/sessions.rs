@@ -23,15 +23,19 @@ const KEY: &str = "sessions";
 
 /// The sessions whose places are in `leases`.
 pub(crate) fn sessions(leases: Arc<dyn Leases>, vault: &Vault) -> Result<Sessions, secrets::Error> {
-    let key = vault.update(KEY, |kept| {
+    Ok(Sessions::new(leases, sealing_key(vault, KEY)?, Arc::new(now)))
+}
+
+/// The key of this name in the vault, which is made if there is none.
+pub(crate) fn sealing_key(vault: &Vault, name: &str) -> Result<SealingKey, secrets::Error> {
+    vault.update(name, |kept| {
         if let Some(key) = kept.and_then(|bytes| SealingKey::from_bytes(&bytes)) {
             return Ok((key, None));
         }
         let key = SealingKey::generate()?;
         let bytes = key.bytes().to_vec();
-        Ok::<_, secrets::Error>((key, Some(bytes)))
-    })?;
-    Ok(Sessions::new(leases, key, Arc::new(now)))
+        Ok((key, Some(bytes)))
+    })
 }
 
 /// No sessions, for documents that are only looked at.

@@ -251,11 +251,16 @@ async fn an_endpoint_that_takes_nothing_for_days_is_told_no_more_until_it_is_ena
     assert_eq!(because, "it took nothing for 5d: it answered with status 500");
     let log = fixture.partners.noted(0, 99).await.unwrap();
     assert!(log.last().unwrap().body.contains("it took nothing"), "the audit log says so");
-    *endpoint.statuses.lock() = [200].into();
+    *endpoint.statuses.lock() = [500, 200].into();
     fixture.partners.enable_webhook(&"portal".parse().unwrap()).await.unwrap();
-    fixture.pass(Duration::from_hours(6));
     fixture.webhooks.round().await;
-    assert_eq!(endpoint.heard().len(), 22, "what it missed is told");
+    assert_eq!(endpoint.heard().len(), 22, "it is told at once");
+    assert_eq!(fixture.portal().await.disabled, None, "one failure is nothing");
+    fixture.pass(Duration::from_secs(5));
+    fixture.webhooks.round().await;
+    assert_eq!(endpoint.heard().len(), 23, "what it missed is told");
+    let deliveries = fixture.partners.deliveries(&"portal".parse().unwrap(), None, 9).await.unwrap();
+    assert_eq!((deliveries[0].taken, deliveries[0].attempts), (true, 2));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use journal::{Journal, Next, SegmentId, SegmentReader};
 use model::usage::EventForm;
 use serde_json::Value;
+use store::{Place, Unavailable};
 use tokio::time::Instant;
 
 use crate::jetstream;
@@ -56,6 +57,19 @@ impl Export {
         &self.name
     }
 
+    /// How old what waits for the sink is. Nothing waits where another process of the store brings it.
+    pub fn age(&self) -> Duration {
+        self.lag.age()
+    }
+
+    pub(crate) fn sink(&self) -> &Sink {
+        &self.sink
+    }
+
+    pub(crate) fn records(&self) -> &dyn Records {
+        &*self.records
+    }
+
     pub(crate) fn lag(&self) -> Arc<Lag> {
         self.lag.clone()
     }
@@ -85,32 +99,48 @@ pub(crate) enum NotSent {
     Said(String),
     #[error("a newer version wrote segment {0} of the journal")]
     Strange(SegmentId),
+    #[error("a newer version wrote batch {0} of the log")]
+    StrangeBatch(Place),
+    #[error("the log that nodes share cannot be read")]
+    NoLog(#[from] Unavailable),
 }
 
 /// Brings records to a sink for as long as the node runs. `folder` is the journal's.
-pub async fn run(export: Export, journal: Arc<Journal>, folder: PathBuf) {
-    let (mut progress, mut failures) = (None, 0_u32);
+pub async fn run(export: &Export, journal: Arc<Journal>, folder: PathBuf) {
+    let (mut progress, mut pauses) = (None, Pauses::default());
     loop {
-        let pause = match round(&export, &journal, &folder, &mut progress).await {
+        let done = round(export, &journal, &folder, &mut progress).await;
+        tokio::time::sleep(pauses.after(export, done)).await;
+    }
+}
+
+/// How long to wait between rounds.
+#[derive(Default)]
+pub(crate) struct Pauses {
+    failures: u32,
+}
+
+impl Pauses {
+    /// How long to wait after a round that ended so.
+    pub(crate) fn after(&mut self, export: &Export, done: Result<(), NotSent>) -> Duration {
+        let what = export.terms.what;
+        match done {
             Ok(()) => {
-                if failures > 0 {
-                    tracing::info!(sink = export.name, what = export.terms.what, "events are taken again");
+                if std::mem::take(&mut self.failures) > 0 {
+                    tracing::info!(sink = export.name, what, "events are taken again");
                 }
-                failures = 0;
                 EVERY
             }
             Err(error) => {
-                if failures == 0 {
-                    let what = export.terms.what;
-                    tracing::warn!(sink = export.name, what, %error, "events are not sent; they stay in the journal");
+                if self.failures == 0 {
+                    tracing::warn!(sink = export.name, what, %error, "events are not sent; they are kept, and sent later");
                 }
                 export.lag.failed();
-                failures = failures.saturating_add(1);
+                self.failures = self.failures.saturating_add(1);
                 let asked = if let NotSent::Later(asked) = error { asked } else { None };
-                backed_off(failures, asked, RandomState::new().hash_one(failures))
+                backed_off(self.failures, asked, RandomState::new().hash_one(self.failures))
             }
-        };
-        tokio::time::sleep(pause).await;
+        }
     }
 }
 
@@ -204,7 +234,7 @@ fn batch(reader: &mut SegmentReader, records: &dyn Records, form: EventForm) -> 
 }
 
 /// Events of a batch. Lago takes a hundred.
-fn most(form: EventForm) -> usize {
+pub(crate) fn most(form: EventForm) -> usize {
     match form {
         EventForm::CloudEvents => 500,
         EventForm::Lago => 100,
@@ -213,7 +243,7 @@ fn most(form: EventForm) -> usize {
 
 const EVERY: Duration = Duration::from_secs(1);
 /// How often it is counted what waits, while a sink is behind.
-const LOOK: Duration = Duration::from_secs(10);
+pub(crate) const LOOK: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 #[cfg(test)]

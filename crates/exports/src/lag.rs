@@ -42,7 +42,7 @@ impl Lag {
         }
     }
 
-    fn age(&self) -> Duration {
+    pub(crate) fn age(&self) -> Duration {
         match self.since.load(Ordering::Relaxed) {
             0 => Duration::ZERO,
             since => Duration::from_micros(now().0.saturating_sub(since)),

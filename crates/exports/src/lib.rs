@@ -1,4 +1,4 @@
-//! Records of a journal on their way to services that want each as an event, at least once.
+//! Records of a journal, or of a log that several nodes write, on their way to services that want each as an event, at least once.
 //!
 //! What was sent is remembered only after it was confirmed: after a crash, what is not known to have arrived is sent again
 //! with the same ids. A sink that is away costs disk and no record, unless its journal must not wait for it for ever.
@@ -10,6 +10,7 @@ mod jetstream;
 mod lag;
 mod progress;
 mod receiver;
+mod shared;
 mod signature;
 mod sink;
 
@@ -23,6 +24,7 @@ use store::UnixMicros;
 pub use self::export::{Begins, Export, Terms, consumer_of, run};
 pub use self::lag::{OF_ROOMS, OF_USAGE, show};
 pub use self::receiver::Receiver;
+pub use self::shared::run_shared;
 pub use self::signature::{is_secret, rfc3339, signed_headers};
 pub use self::sink::Sink;
 

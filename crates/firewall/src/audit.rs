@@ -107,7 +107,9 @@ impl Record {
     pub(crate) fn of(seen: Seen<'_>) -> Option<Self> {
         let Seen { exchange, outcome, transaction, mode, blocked, answer } = seen;
         let told = told(transaction);
-        let is_logged = is_audited(transaction, &told, outcome);
+        // Whoever was refused without a rule, for a body that is too long, has an id to tell, too.
+        let is_refused = blocked.is_some() && !transaction.matches().any(|matched| matched.has_interrupted());
+        let is_logged = is_refused || is_audited(transaction, &told, outcome);
         if told.is_empty() && blocked.is_none() && !is_logged {
             return None;
         }
@@ -296,7 +298,8 @@ fn operation(exchange: &Exchange) -> String {
     };
     let mut path = below(&route.template);
     if path.is_empty() {
-        path = below(exchange.head.uri.path());
+        // As it was asked for, whatever a policy made of it since.
+        path = below(exchange.target.path());
     }
     format!("{} /{}", exchange.method, cut(&path, LONGEST_NAME))
 }

@@ -57,6 +57,8 @@ pub struct State {
     pub segments: u64,
     /// What they take, in bytes.
     pub bytes: u64,
+    /// What further segments may take, by the limit and by the disk.
+    pub room: u64,
     /// How often the disk failed to take records.
     pub failed_commits: u64,
     /// How often there was no room for a further segment.
@@ -81,6 +83,7 @@ impl Journal {
         let [a, b, c, d, salt @ ..] = chance;
         let shared = Arc::new(Shared {
             directory: directory.to_owned(),
+            consumers: Mutex::new(settings.consumers.clone()),
             settings,
             instance: u128::from(opened_at) << 64 | u128::from(u32::from_le_bytes([a, b, c, d])) << 32,
             salt: u32::from_le_bytes(salt),
@@ -186,12 +189,18 @@ impl Journal {
         }
     }
 
+    /// Waits for a consumer no more: what the others are done with goes, whether this one has read it or not.
+    pub fn let_go(&self, consumer: &str) {
+        self.shared.consumers.lock().retain(|name| name != consumer);
+    }
+
     /// What an operator wants to know.
     pub fn state(&self) -> State {
-        let Counts { segments, bytes, failed_commits, refused_segments } = &self.shared.counts;
+        let Counts { segments, bytes, room, failed_commits, refused_segments } = &self.shared.counts;
         State {
             segments: segments.load(Ordering::Relaxed),
             bytes: bytes.load(Ordering::Relaxed),
+            room: room.load(Ordering::Relaxed),
             failed_commits: failed_commits.load(Ordering::Relaxed),
             refused_segments: refused_segments.load(Ordering::Relaxed),
         }
@@ -250,6 +259,8 @@ pub(crate) struct Shared {
     pub(crate) refusing: AtomicBool,
     threads: OnceLock<Threads>,
     pub(crate) counts: Counts,
+    /// Who is still waited for.
+    consumers: Mutex<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -263,6 +274,7 @@ struct Threads {
 pub(crate) struct Counts {
     pub(crate) segments: AtomicU64,
     pub(crate) bytes: AtomicU64,
+    pub(crate) room: AtomicU64,
     pub(crate) failed_commits: AtomicU64,
     pub(crate) refused_segments: AtomicU64,
 }
@@ -280,9 +292,7 @@ impl Shared {
     /// Makes a segment, and has it committed from now on.
     pub(crate) fn new_segment(&self) -> Result<Pen, Error> {
         let size = self.settings.segment;
-        let free = rustix::fs::statvfs(&self.directory)
-            .map_err(|cause| Error::of("examine the disk of", &self.directory)(cause.into()))?;
-        if free.f_bavail.saturating_mul(free.f_frsize) < self.settings.keep_free.saturating_add(size as u64) {
+        if self.free()? < size as u64 {
             return Err(Error::of("leave enough free on the disk of", &self.directory)(
                 io::ErrorKind::StorageFull.into(),
             ));
@@ -291,6 +301,13 @@ impl Shared {
         let pen = Pen::create(&self.directory, id, self.salt_of(id), size)?;
         self.live.lock().push(pen.segment().clone());
         Ok(pen)
+    }
+
+    /// What segments may take of the disk.
+    pub(crate) fn free(&self) -> Result<u64, Error> {
+        let free = rustix::fs::statvfs(&self.directory)
+            .map_err(|cause| Error::of("examine the disk of", &self.directory)(cause.into()))?;
+        Ok(free.f_bavail.saturating_mul(free.f_frsize).saturating_sub(self.settings.keep_free))
     }
 
     /// Every segment and its size.
@@ -310,7 +327,7 @@ impl Shared {
 
     /// Removes the segments that every consumer is done with.
     pub(crate) fn retain(&self) -> Result<(), Error> {
-        for id in consumer::done_by_all(&self.directory, &self.settings.consumers)? {
+        for id in consumer::done_by_all(&self.directory, &self.consumers.lock())? {
             // Another process may have been faster.
             drop(fs::remove_file(id.file_in(&self.directory)));
         }

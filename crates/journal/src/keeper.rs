@@ -78,6 +78,9 @@ enum Supply {
 fn supply(journal: &Shared) -> Result<Supply, Error> {
     let listed = journal.listed()?;
     let mut bytes: u64 = listed.iter().map(|(_, size)| size).sum();
+    let room = journal.settings.limit.saturating_sub(bytes).min(journal.free()?);
+    // First, because it is not to look full to whoever looks meanwhile.
+    journal.counts.room.store(room, Ordering::Relaxed);
     journal.counts.segments.store(listed.len() as u64, Ordering::Relaxed);
     journal.counts.bytes.store(bytes, Ordering::Relaxed);
 

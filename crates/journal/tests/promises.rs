@@ -192,6 +192,25 @@ fn room_comes_back_when_consumers_are_done() {
 }
 
 #[test]
+fn a_consumer_that_is_let_go_holds_nothing_up() {
+    let directory = TempDir::new().unwrap();
+    let names = vec!["bills".to_owned(), "away".to_owned()];
+    let journal = open(&directory, Settings { limit: 8192, consumers: names, ..small() });
+    let mut writer = journal.writer().unwrap();
+    until(|| journal.segments().unwrap().len() == 2);
+    while writer.append(&[7; 64]).is_ok() {}
+    let full = journal.segments().unwrap()[0];
+    journal.consumer("bills").unwrap().unwrap().done([full]).unwrap();
+    until(|| journal.state().room == 0);
+    assert!(!writer.has_room());
+
+    journal.let_go("away");
+
+    until(|| writer.has_room());
+    assert!(!journal.segments().unwrap().contains(&full));
+}
+
+#[test]
 fn a_consumer_is_one_at_a_time_and_remembers_what_it_is_done_with() {
     let directory = TempDir::new().unwrap();
     let journal = open(&directory, small());

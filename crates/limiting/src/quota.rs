@@ -26,7 +26,8 @@ pub static QUOTA_EXCEEDED: ProblemKind =
 ///
 /// Windows begin with the clock and the calendar of a time zone: the minute, the day, the month. A quota is never exceeded, by
 /// no request and on all nodes of a shared store together, and a request that this limit or another one refuses (`spike-arrest`, `quota`, `concurrency`) costs nothing. What
-/// any later policy refuses counts: it has been let in. Answers carry the `RateLimit-Policy` and `RateLimit` fields.
+/// any later policy refuses counts: it has been let in. A request counts for 1, or for what the policy `cost` says of it. Answers carry the
+/// `RateLimit-Policy` and `RateLimit` fields.
 ///
 /// Where callers are counted (`key`, `app`, `company`, `product`) and a request has none, the policy cannot judge it: it is
 /// refused, or passes if the policy's `on_failure` is `open`.
@@ -45,8 +46,6 @@ pub struct Config {
     zone: String,
     /// Whom to count. Each has the whole quota. Must be written, but with `from: product` it is `app` if left out.
     by: Option<CountBy>,
-    /// What a request counts for. Left out, what other policies have set as its cost, otherwise 1.
-    cost: Option<u32>,
     /// The name that clients read in `RateLimit`. Quotas of the same name, window and `by` count together, in whichever API.
     name: Option<String>,
     /// How many callers are told apart at a time; those beyond share one quota until the window ends.
@@ -74,7 +73,6 @@ fn default_keys() -> usize {
 pub struct Quota {
     plan: Plan,
     counted_by: CountedBy,
-    cost: Option<u32>,
     fields: Fields,
     zone: String,
     /// Where several nodes count together, if there are several.
@@ -106,7 +104,7 @@ impl Policy for Quota {
     type Config = Config;
 
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
-        let Config { requests, per, from, zone, by, cost, name: written, keys } = config;
+        let Config { requests, per, from, zone, by, name: written, keys } = config;
         let finding = |message: &str| Finding::new(at, message);
         let by = match (by, from) {
             (Some(by), _) => by,
@@ -136,7 +134,7 @@ impl Policy for Quota {
             (brink, shares)
         });
         let brink = brink.filter(|(_, shares)| !shares.is_empty());
-        Ok(Self { plan, counted_by, cost, fields, zone, shared: chain.service(), brink, name })
+        Ok(Self { plan, counted_by, fields, zone, shared: chain.service(), brink, name })
     }
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
@@ -170,7 +168,7 @@ impl Keeper<'_> {
 
 impl OnRequest for Quota {
     fn on_request(&self, exchange: &mut Exchange) -> Verdict {
-        let cost = self.cost.unwrap_or(exchange.cost);
+        let cost = exchange.cost;
         let now = exchange.began_at;
         let taken = self.counted(exchange, |counters, key, limit| counters.take(key, cost, limit, now))?;
         let Some((counters, decision)) = taken else { return Ok(Flow::Next) };
@@ -181,7 +179,7 @@ impl OnRequest for Quota {
 impl AskOnRequest for Quota {
     fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
         let Some(shared) = self.shared.as_deref() else { return Step::Now(self.on_request(exchange)) };
-        let cost = self.cost.unwrap_or(exchange.cost);
+        let cost = exchange.cost;
         let now = exchange.began_at;
         let ask = |counters: &Counters, key: &str, limit: u64| (key.to_owned(), counters.ask(key, cost, limit, now));
         let (counters, (key, draw)) = match self.counted(exchange, ask) {
@@ -212,7 +210,7 @@ impl OnGiveBack for Quota {
         if !self.fields.has_decided(exchange) {
             return;
         }
-        let (cost, then) = (self.cost.unwrap_or(exchange.cost), exchange.began_at);
+        let (cost, then) = (exchange.cost, exchange.began_at);
         let left = self.counted(exchange, |counters, key, limit| {
             if let Some(shared) = &self.shared {
                 let drawn = counters.ask(key, cost, limit, then);
@@ -236,7 +234,7 @@ impl Quota {
     fn settle(&self, counters: &Counters, decision: &Decision, exchange: &mut Exchange) -> Flow {
         self.fields.keep(exchange, decision, counters.calendar().period().seconds());
         if let Some((brink, shares)) = &self.brink {
-            let cost = self.cost.unwrap_or(exchange.cost);
+            let cost = exchange.cost;
             if let Some(share) = crossed(decision, cost, shares) {
                 self.tell(&**brink, share, (counters, decision), exchange);
             }

@@ -63,8 +63,7 @@ fn a_request_counts_for_its_cost() {
     assert!(detail(&answer).contains("2 are left, which is less than this request counts for"));
     by_exchange.request().with(costing(2)).passes();
 
-    let by_settings = policy::<Quota>(json!({ "requests": 5, "per": "day", "by": "api", "cost": 6 }));
-    let answer = by_settings.request().is_refused_with("quota-exceeded");
+    let answer = by_exchange.request().with(costing(6)).is_refused_with("quota-exceeded");
     assert!(!answer.headers.contains_key("retry-after"));
     assert!(detail(&answer).ends_with("and this request counts for more than that."));
 }

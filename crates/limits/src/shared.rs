@@ -51,7 +51,8 @@ pub struct Draw {
     pub cost: u32,
     /// How much there may be in all.
     pub limit: u64,
-    /// How much there is at least, as far as this node knows: a place that forgot counts on from there.
+    /// How much there was at some time, as far as this node knows: a place that forgot counts on from there. What was given
+    /// back since is not counted again.
     pub known: u64,
 }
 

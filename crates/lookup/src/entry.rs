@@ -44,7 +44,8 @@ impl<V> Default for Entry<V> {
 }
 
 impl<V> Entry<V> {
-    pub(crate) fn learn(&mut self, mut answer: Option<Lasting<V>>, now: Instant, ties: &Ties<V>) {
+    /// Takes an answer that the source gave at this time.
+    pub(crate) fn learn(&mut self, mut answer: Option<Lasting<V>>, at: Instant, ties: &Ties<V>) {
         if let Some((Some(before), _)) = &self.answer {
             match &mut answer {
                 Some(answer) => (ties.succeed)(&mut answer.value, before),
@@ -52,7 +53,7 @@ impl<V> Entry<V> {
             }
         }
         self.fresh = answer.as_ref().and_then(|answer| answer.fresh);
-        self.answer = Some((answer.map(|answer| Arc::new(answer.value)), now));
+        self.answer = Some((answer.map(|answer| Arc::new(answer.value)), at));
         self.failed = None;
     }
 

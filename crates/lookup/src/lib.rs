@@ -118,10 +118,22 @@ impl<V> Default for Ties<V> {
     }
 }
 
+/// What is remembered beyond this process, for its next start and for others. Nothing of it fails: what cannot be
+/// remembered is not.
+pub trait Memory<V>: Send + Sync {
+    /// The answer to a question, and how old it is. It comes soon, or there is none.
+    fn recall(&self, key: &str) -> BoxFuture<'static, Option<(V, Duration)>>;
+    /// Remembers what the source just answered.
+    fn keep(&self, key: &str, value: &V);
+    /// Forgets a question, to which the source said that there is nothing.
+    fn forget(&self, key: &str);
+}
+
 /// The answers of one source.
 pub struct Lookups<V> {
     terms: Terms,
     ties: Ties<V>,
+    memory: Option<Box<dyn Memory<V>>>,
     shards: Vec<Mutex<HashMap<String, Entry<V>>>>,
     hasher: RandomState,
     is_in_trouble: AtomicBool,
@@ -143,6 +155,7 @@ impl<V: Send + Sync + 'static> Lookups<V> {
         Self {
             terms,
             ties,
+            memory: None,
             shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
             hasher: RandomState::new(),
             is_in_trouble: AtomicBool::new(false),
@@ -154,6 +167,12 @@ impl<V: Send + Sync + 'static> Lookups<V> {
         }
     }
 
+    /// Has answers remembered beyond this process, too: whatever is asked, the memory is asked first.
+    #[must_use]
+    pub fn with_memory(self, memory: Box<dyn Memory<V>>) -> Self {
+        Self { memory: Some(memory), ..self }
+    }
+
     /// What is known about `key`; `ask` asks the source, and `run` runs that to its end, whoever waits for it.
     pub fn find(
         self: &Arc<Self>,
@@ -162,7 +181,7 @@ impl<V: Send + Sync + 'static> Lookups<V> {
         run: impl FnOnce(BoxFuture<'static, ()>),
     ) -> Step<'_, V> {
         let now = Instant::now();
-        let (flight, limit) = {
+        let (began, flight, limit) = {
             let Some(mut shard) = self.shard(&key) else { return Step::Now(Known::Unavailable) };
             if let Some(entry) = shard.get(&key)
                 && !entry.state(&self.terms, now).is_due
@@ -186,9 +205,9 @@ impl<V: Send + Sync + 'static> Lookups<V> {
             if state.can_serve && limit <= now {
                 return Step::Now(self.known(entry, now));
             }
-            (flight.ended.clone(), limit.max(now))
+            (flight.began, flight.ended.clone(), limit.max(now))
         };
-        Step::Wait(Box::pin(self.wait(key, flight, limit)))
+        Step::Wait(Box::pin(self.wait(key, flight, (began, limit))))
     }
 
     /// Questions that are due to be asked again, because something depends on their answers although nobody asks.
@@ -198,9 +217,7 @@ impl<V: Send + Sync + 'static> Lookups<V> {
         for shard in &self.shards {
             let shard = shard.lock();
             let is_due = |entry: &Entry<V>| {
-                matches!(entry.answer(), Some(Some(answer)) if (self.ties.is_in_use)(answer))
-                    && entry.state(&self.terms, now).is_due
-                    && self.may_ask(entry, now)
+                self.is_in_use(entry) && entry.state(&self.terms, now).is_due && self.may_ask(entry, now)
             };
             due.extend(shard.iter().filter(|(_, entry)| is_due(entry)).map(|(key, _)| key.clone()));
         }
@@ -221,6 +238,10 @@ impl<V: Send + Sync + 'static> Lookups<V> {
             entry.flight = Some(flight);
             run(work);
         }
+    }
+
+    fn is_in_use(&self, entry: &Entry<V>) -> bool {
+        matches!(entry.answer(), Some(Some(answer)) if (self.ties.is_in_use)(answer))
     }
 
     fn may_ask(&self, entry: &Entry<V>, now: Instant) -> bool {
@@ -261,9 +282,17 @@ impl<V: Send + Sync + 'static> Lookups<V> {
         }
     }
 
-    async fn wait(&self, key: String, mut ended: watch::Receiver<()>, limit: Instant) -> Known<V> {
+    async fn wait(
+        &self,
+        key: String,
+        mut ended: watch::Receiver<()>,
+        (began, mut limit): (Instant, Instant),
+    ) -> Known<V> {
         // It ends when its sender goes, with or without an answer; or there is no more time, and what is known must do.
-        drop(timeout_at(limit, async { while ended.changed().await.is_ok() {} }).await);
+        while let Ok(Ok(())) = timeout_at(limit, ended.changed()).await {
+            // Something was recalled that can be served.
+            limit = limit.min(began + self.terms.patience);
+        }
         let Some(shard) = self.shard(&key) else { return Known::Unavailable };
         match shard.get(&key) {
             Some(entry) => self.known(entry, Instant::now()),
@@ -279,11 +308,20 @@ impl<V: Send + Sync + 'static> Lookups<V> {
         ends: watch::Sender<()>,
     ) -> BoxFuture<'static, ()> {
         Box::pin(async move {
+            if self.is_recalled_as_new(&key, &ends).await {
+                return;
+            }
             let said = asked.await;
             let now = Instant::now();
             self.is_in_trouble.store(said.is_err(), Ordering::Relaxed);
             let counter = if said.is_ok() { &self.answered } else { &self.failed };
             counter.fetch_add(1, Ordering::Relaxed);
+            if let (Some(memory), Ok(answer)) = (&self.memory, &said) {
+                match answer {
+                    Some(answer) => memory.keep(&key, &answer.value),
+                    None => memory.forget(&key),
+                }
+            }
             if let Some(mut shard) = self.shard(&key) {
                 let entry = shard.entry(key).or_default();
                 match said {
@@ -293,6 +331,25 @@ impl<V: Send + Sync + 'static> Lookups<V> {
             }
             drop(ends);
         })
+    }
+
+    /// Learns what the memory has that is newer. Whether that is as good as new, so that the source need not be asked.
+    async fn is_recalled_as_new(&self, key: &str, ends: &watch::Sender<()>) -> bool {
+        let Some(memory) = &self.memory else { return false };
+        let Some((value, age)) = memory.recall(key).await else { return false };
+        let now = Instant::now();
+        let (Some(at), Some(mut shard)) = (now.checked_sub(age), self.shard(key)) else { return false };
+        let entry = shard.entry(key.to_owned()).or_default();
+        if entry.age(now).is_some_and(|known| known <= age + NEWER) {
+            return false;
+        }
+        entry.learn(Some(value.into()), at, &self.ties);
+        let state = entry.state(&self.terms, now);
+        if state.can_serve {
+            // Whoever waits need not wait for as long as without any answer.
+            ends.send_replace(());
+        }
+        !state.is_due
     }
 
     /// What an entry has to say, however old, as long as it may be served.
@@ -318,25 +375,29 @@ impl<V: Send + Sync + 'static> Lookups<V> {
         self.shards.get(usize::try_from(number).ok()?).map(Mutex::lock)
     }
 
-    /// Forgets what is of no use any more, and the oldest quarter if that is not enough.
+    /// Forgets what is of no use any more, and the oldest quarter if that is not enough; never what something depends on.
     fn make_room(&self, shard: &mut HashMap<String, Entry<V>>, key: &str, now: Instant) {
         let most = (self.terms.most / SHARDS).max(1);
         if shard.len() < most || shard.contains_key(key) {
             return;
         }
-        shard.retain(|_, entry| entry.running().is_some() || entry.state(&self.terms, now).can_serve);
+        let is_needed = |entry: &Entry<V>| entry.running().is_some() || self.is_in_use(entry);
+        shard.retain(|_, entry| is_needed(entry) || entry.state(&self.terms, now).can_serve);
         if shard.len() < most {
             return;
         }
         let mut ages: Vec<_> = shard.values().filter_map(|entry| entry.age(now)).collect();
         ages.sort_unstable();
         let limit = ages.get(ages.len() * 3 / 4).copied().unwrap_or_default();
-        shard.retain(|_, entry| entry.age(now).is_none_or(|age| age < limit));
+        shard.retain(|_, entry| self.is_in_use(entry) || entry.age(now).is_none_or(|age| age < limit));
         if shard.len() >= most {
-            shard.clear();
+            shard.retain(|_, entry| self.is_in_use(entry));
         }
     }
 }
+
+/// By how much an answer must be newer to take another one's place: two clocks measured them.
+const NEWER: Duration = Duration::from_secs(1);
 
 /// Parts with a lock each, so that threads seldom want the same one.
 const SHARDS: usize = 16;

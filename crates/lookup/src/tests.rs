@@ -192,6 +192,92 @@ async fn no_more_is_remembered_than_there_is_room_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_forgotten_on_which_something_depends() {
+    let mut source = Source::new(TERMS);
+    let ties = Ties { is_in_use: |answer| *answer == "used", ..Ties::default() };
+    source.lookups = Arc::new(Lookups::tied(Terms { most: 160, ..TERMS }, ties));
+    for number in 0..50 {
+        source.find(&format!("used {number}"), 0, Ok(Some("used"))).await;
+    }
+    for number in 0..1000 {
+        advance(Duration::from_millis(1)).await;
+        source.find(&number.to_string(), 0, Ok(Some("x"))).await;
+    }
+    pass(1200).await;
+    assert_eq!(source.lookups.due_in_use().len(), 50);
+}
+
+/// A memory with one answer, so many seconds old.
+struct Recalls(&'static str, u64, Mutex<Vec<String>>);
+
+impl Memory<&'static str> for Arc<Recalls> {
+    fn recall(&self, _: &str) -> BoxFuture<'static, Option<(&'static str, Duration)>> {
+        let recalled = (self.0, Duration::from_secs(self.1));
+        Box::pin(async move { Some(recalled) })
+    }
+
+    fn keep(&self, key: &str, value: &&'static str) {
+        self.2.lock().push(format!("{key} is {value}"));
+    }
+
+    fn forget(&self, key: &str) {
+        self.2.lock().push(format!("{key} is no more"));
+    }
+}
+
+/// What is found where that is recalled, how long it took, and what was remembered.
+async fn recalling(age: u64, seconds: u64, said: Simple) -> (Known<&'static str>, Duration, Vec<String>) {
+    let memory = Arc::new(Recalls("old", age, Mutex::default()));
+    let lookups = Arc::new(Lookups::new(TERMS).with_memory(Box::new(memory.clone())));
+    let ask = || -> BoxFuture<'static, _> {
+        Box::pin(async move {
+            sleep(Duration::from_secs(seconds)).await;
+            said.map(|answer| answer.map(Lasting::from))
+        })
+    };
+    let began = Instant::now();
+    let Step::Wait(wait) = lookups.find("a".to_owned(), ask, |work| drop(tokio::spawn(work))) else {
+        panic!("nothing is known")
+    };
+    let known = wait.await;
+    let took = began.elapsed();
+    sleep(Duration::from_secs(60)).await;
+    let noted = memory.2.lock().clone();
+    (known, took, noted)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_recalled_serves_as_if_it_had_been_known_since_it_was_said() {
+    let none = Duration::ZERO;
+    // As good as new: nobody is asked.
+    assert_eq!(recalling(50, 1, Ok(Some("new"))).await, (found("old"), none, vec![]));
+    // The source is asked, and while it is in trouble what is old serves after no more than little patience.
+    assert_eq!(recalling(500, 0, Ok(Some("new"))).await, (found("new"), none, vec!["a is new".to_owned()]));
+    assert_eq!(recalling(500, 0, Ok(None)).await, (Known::Absent, none, vec!["a is no more".to_owned()]));
+    assert_eq!(recalling(500, 0, down()).await, (found("old"), none, vec![]));
+    let late = vec!["a is new".to_owned()];
+    assert_eq!(recalling(500, 30, Ok(Some("new"))).await, (found("old"), TERMS.patience, late.clone()));
+    // What is too old is nothing.
+    assert_eq!(recalling(1100, 30, Ok(Some("new"))).await, (Known::Unavailable, TERMS.cold_patience, late));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_recalled_takes_the_place_of_what_is_older_only() {
+    for (age, expected) in [(50, "old"), (200, "x")] {
+        let mut source = Source::new(TERMS);
+        let memory = Arc::new(Recalls("old", age, Mutex::default()));
+        source.lookups = Arc::new(Lookups::new(TERMS).with_memory(Box::new(memory)));
+        source.lookups.shard("a").unwrap().entry("a".to_owned()).or_default().learn(
+            Some("x".into()),
+            Instant::now(),
+            &Ties::default(),
+        );
+        pass(120).await;
+        assert_eq!(source.find("a", 0, down()).await, found(expected), "{age}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_may_last_for_another_time_than_others() {
     let source = Source::new(Terms { stale: Duration::ZERO, ..TERMS });
     let short = || -> BoxFuture<'static, Said<&'static str>> {

@@ -77,6 +77,7 @@ pub struct AlertWebhook {
     /// Its URL, such as `https://ops.example/alerts`.
     pub url: String,
     /// What events are signed with, as Standard Webhooks write it: `whsec_` and a key in base64, best by `${file:...}`.
+    #[schemars(extend("writeOnly" = true))]
     pub secret: String,
     /// TLS towards it.
     #[serde(default)]
@@ -105,6 +106,7 @@ pub struct AlertMail {
     pub user: Option<String>,
     /// The user's password, best by `${file:...}`.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     pub password: Option<String>,
 }
 
@@ -151,8 +153,10 @@ pub enum AlertRule {
     Budget(BudgetRule),
     /// An upstream of which no target is in service.
     Upstream(ForRule),
-    /// A log sink that has taken nothing.
+    /// A sink of logs, of usage events or of events of waiting rooms that has taken nothing.
     SinkLag(ForRule),
+    /// The journal of usage records when it fills up: requests are refused when it is full.
+    UsageJournal(FillRule),
     /// A source of partners' records that gives no answers.
     RecordSource(ForRule),
     /// Certificates that expire: of listeners, of the gateway's authorities, and of partners.
@@ -241,11 +245,29 @@ pub struct BudgetRule {
 pub struct ForRule {
     /// Its name. Left out, that of its kind.
     pub name: Option<String>,
-    /// How long it may last. Left out, 1m for upstreams, 10m for log sinks, 5m for record sources.
+    /// How long it may last. Left out, 1m for upstreams, 10m for sinks, 5m for record sources.
     #[serde(rename = "for")]
     pub lasting: Option<Span>,
     /// Only these receivers. Left out, all.
     pub to: Vec<String>,
+}
+
+/// Something that must not fill up.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FillRule {
+    /// Its name. Left out, that of its kind.
+    pub name: Option<String>,
+    /// The share of all that it may have, by its limit and by the disk, which is too much.
+    pub reach: Share,
+    /// Only these receivers. Left out, all.
+    pub to: Vec<String>,
+}
+
+impl Default for FillRule {
+    fn default() -> Self {
+        Self { name: None, reach: Share::from_percent(50), to: Vec::new() }
+    }
 }
 
 /// Something that ends.

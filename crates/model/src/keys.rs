@@ -50,6 +50,7 @@ pub struct Encryption {
     /// Master keys, 32 bytes in base64, each given by reference, such as `${env:MASTER_KEY}`. The first one is used; others
     /// still open what they have closed, until `vestibule secrets rotate-master-key` is done. Left out, a key is made in the
     /// file `master.key` of the store.
+    #[schemars(extend("writeOnly" = true))]
     pub master_keys: Option<Vec<String>>,
     /// A master key that stays in Vault or `OpenBao` and is used there; `master_keys`, or the file, then only open what they have
     /// closed before.
@@ -70,6 +71,7 @@ pub struct Transit {
     pub mount: String,
     /// The token to ask with, by reference, such as `${env:VAULT_TOKEN}`.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     pub token: Option<String>,
     /// A file with the token, read for each question, so that somebody else may renew it.
     #[serde(default)]
@@ -99,5 +101,6 @@ fn patience() -> Span {
 pub struct ImportedKeys {
     /// What those programs hashed their keys with by HMAC-SHA-256, by a name that imports use: `hmac-sha-256:NAME`. Texts, or
     /// `base64:` and bytes, each given by reference, such as `${file:legacy.pepper}`.
+    #[schemars(extend("writeOnly" = true))]
     pub peppers: Named<String>,
 }

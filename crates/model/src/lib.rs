@@ -22,6 +22,7 @@ pub mod requests;
 pub mod room_events;
 pub mod rooms;
 pub mod schema;
+pub mod secret;
 pub mod share;
 pub mod units;
 pub mod upstream;

@@ -105,6 +105,7 @@ pub struct Fluent {
     pub tag: String,
     /// The key that both sides know, best by `${file:...}`. Left out, the server must not ask for one.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     pub shared_key: Option<String>,
     /// The name by which this client introduces itself, which must not be the server's.
     #[serde(default = "gateway")]
@@ -186,6 +187,7 @@ pub struct Elasticsearch {
     pub index: String,
     /// Headers of each request, such as `authorization: "${file:token}"`.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     pub headers: Named<String>,
     /// TLS towards an `https` URL.
     #[serde(default)]
@@ -218,6 +220,7 @@ pub struct OtlpLogs {
     pub service: String,
     /// Headers of each request.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     pub headers: Named<String>,
     /// TLS towards an `https` URL.
     #[serde(default)]
@@ -250,6 +253,7 @@ pub struct HttpLogs {
     pub form: BatchForm,
     /// Headers of each request, such as `authorization: "${file:token}"`.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     pub headers: Named<String>,
     /// TLS towards an `https` URL.
     #[serde(default)]

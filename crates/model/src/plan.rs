@@ -64,7 +64,7 @@ pub enum Meter {
     Calls,
     /// Calls that were answered with a status from 200 to 399.
     SuccessfulCalls,
-    /// Calls by the cost that policies gave them; 1 each where none did.
+    /// Calls by what the policy `cost` says that they count for; 1 each where it says nothing.
     Cost,
     /// Bytes of request bodies.
     BytesIn,

@@ -13,9 +13,10 @@ pub(crate) mod yaml;
 use problem::{Finding, Place, Pointer};
 use serde_json::Value;
 
-pub use self::references::{Machine, NoReferences, References};
+pub use self::references::{Known, Machine, References};
 pub use self::rest::{Rest, Wrong};
 pub use self::source::Source;
+pub(crate) use self::source::steps;
 pub use self::suggest::advice;
 pub use self::typed::part;
 use crate::Document;
@@ -75,6 +76,6 @@ pub fn read_or_rest(
 /// A type's complaint quotes what it read; that is not for people if a reference gave it.
 fn hide_secret(finding: &mut Finding, source: &Source) {
     if let Some(written) = source.reference_within(&finding.at) {
-        finding.message = format!("what `{written}` stands for does not fit here");
+        finding.message = source::does_not_fit(written);
     }
 }

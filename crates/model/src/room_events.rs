@@ -43,6 +43,7 @@ pub struct RoomEventWebhook {
     /// Its URL, such as `https://shop.example/rooms`.
     pub url: String,
     /// What it knows the gateway by: `whsec_` and 16 bytes or more in base64, best by `${file:...}`.
+    #[schemars(extend("writeOnly" = true))]
     pub secret: String,
     /// TLS towards it.
     #[serde(default)]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -92,13 +93,15 @@ pub struct RoomOpenId {
     /// The address of the API with `waiting-room-api` that serves `openid`. Tokens that it gets name it as their issuer.
     pub issuer: String,
     /// What the client proves itself with, best by `${env:...}` or `${file:...}`.
+    #[schemars(extend("writeOnly" = true))]
     pub client_secret: String,
     /// Where browsers may be sent back to, exactly as written.
     #[schemars(length(min = 1))]
     pub redirect_uris: Vec<String>,
     /// A page of your own where people join. It gets `client_id`, `redirect_uri`, `response_type`, `state` and `scope`, and
-    /// leads back to `redirect_uri` with `state` and the request id as `code`. Left out, people wait on the room's own page,
-    /// which also does what a client may want that sends a `nonce`.
+    /// leads back to `redirect_uri` with `state` and the request id as `code`. From a client that sends a `nonce` it gets that,
+    /// too, and leads to `authorize` with all that it got and the `request_id`, which leads back. Left out, people wait on the
+    /// room's own page.
     #[serde(default)]
     pub login: Option<String>,
 }
@@ -177,14 +180,31 @@ pub struct RoomCaps {
     pub wide_network: Share,
     /// So many may come from a network in any case.
     pub allowance: u32,
+    /// The share of all networks that one operator announces, wherever they are. Left out, these are not counted together.
+    pub asn: Option<RoomAsn>,
     /// The slow lane's share of turns.
     pub slow_lane: Share,
+}
+
+/// Who announces which networks: the number of an autonomous system for each address.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoomAsn {
+    /// A file of AS numbers in the format of `MaxMind`, such as `GeoLite2-ASN.mmdb`. It is read again when it changes.
+    pub file: PathBuf,
+    /// The share of what one of them announces: a company, or a large provider.
+    #[serde(default = "twenty_per_cent")]
+    pub share: Share,
+}
+
+fn twenty_per_cent() -> Share {
+    Share::from_percent(20)
 }
 
 impl Default for RoomCaps {
     fn default() -> Self {
         let [network, wide_network, slow_lane] = [1, 5, 5].map(Share::from_percent);
-        Self { network, wide_network, allowance: 20, slow_lane }
+        Self { network, wide_network, allowance: 20, asn: None, slow_lane }
     }
 }
 

@@ -24,6 +24,21 @@ pub struct Usage {
     /// each of them has it.
     #[serde(default)]
     pub events: Named<EventSink>,
+    /// What becomes of a sink of `events` that is away for so long that 6 GiB of the journal, which has 8, wait for it.
+    #[serde(default)]
+    pub on_full: OnFullJournal,
+}
+
+/// What becomes of a sink of events that is away for long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFullJournal {
+    /// Everything waits for it, and once the journal is full requests are refused (503, `no-room-to-count`): none is served that
+    /// is not billed.
+    #[default]
+    Refuse,
+    /// It never gets the oldest events, of which the log tells and which are counted. The gateway's own totals have them.
+    DropOldest,
 }
 
 /// A place that events go to.
@@ -49,6 +64,7 @@ pub struct EventHttp {
     pub form: EventForm,
     /// What is sent as `Authorization`, such as `Bearer ${file:token}`.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     pub authorization: Option<String>,
 }
 
@@ -78,6 +94,7 @@ pub struct EventNats {
     pub stream: Option<String>,
     /// Who logs in. Left out, servers must let anybody in.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     pub login: Option<NatsLogin>,
     /// TLS. Left out, plain TCP; `{}` trusts the authorities that browsers trust.
     #[serde(default)]
@@ -103,6 +120,7 @@ pub struct NatsUser {
     /// The name.
     pub name: String,
     /// The password, best by `${file:...}`.
+    #[schemars(extend("writeOnly" = true))]
     pub password: String,
 }
 

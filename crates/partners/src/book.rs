@@ -162,7 +162,9 @@ impl Book {
             | Kind::Duty
             | Kind::Job
             | Kind::Run
-            | Kind::Collection => None,
+            | Kind::Collection
+            | Kind::KeyMark
+            | Kind::Record => None,
             Kind::Product => {
                 self.note_product(read(&row)?);
                 None
@@ -255,7 +257,9 @@ impl Book {
             | Kind::Duty
             | Kind::Job
             | Kind::Run
-            | Kind::Collection => {}
+            | Kind::Collection
+            | Kind::KeyMark
+            | Kind::Record => {}
             Kind::App => {
                 if let Some(app) = id.path().parse().ok().and_then(|id: AppId| self.apps.remove(&id)) {
                     // A request may hold one of its keys still.

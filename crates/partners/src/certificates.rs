@@ -14,11 +14,15 @@ use store::{
 
 use crate::input::Checking;
 use crate::key::NoRandomness;
+use crate::keys::DAY;
 use crate::records::At;
 use crate::{Error, Partners};
 
 /// Certificates of an app that work at the same time.
 const MOST_CERTIFICATES: usize = 100;
+
+/// Certificates of an app within a day: each may stay on a list of revoked ones until it is over.
+const MOST_A_DAY: usize = 200;
 
 /// Bytes of a certificate that is made known, in PEM, with those above it.
 const LONGEST_PEM: usize = 32 * 1024;
@@ -100,6 +104,9 @@ impl Partners {
     /// As [`Self::issue_certificate`], in the place of another one, which works on until it is over or revoked.
     pub async fn renew_certificate(&self, id: &CertificateId, issue: Issue<'_>) -> Result<At<Certificate>, Error> {
         let before = self.certificate(id).await?;
+        if self.records.expected().is_some_and(|expected| expected != before.revision) {
+            return Err(Error::Changed(id.into()));
+        }
         if before.revoked.is_some() {
             return Err(Error::CertificateIsDead(*id));
         }
@@ -296,6 +303,10 @@ impl Partners {
         let is_alive = |certificate: &&Certificate| certificate.revoked.is_none() && now < certificate.expires;
         if MOST_CERTIFICATES <= certificates.iter().filter(is_alive).count() {
             return Err(Error::TooManyCertificates { app: app.clone(), most: MOST_CERTIFICATES });
+        }
+        let is_recent = |certificate: &&Certificate| now.0 < certificate.created.0.saturating_add(DAY);
+        if MOST_A_DAY <= certificates.iter().filter(is_recent).count() {
+            return Err(Error::TooOften { app: app.clone(), what: "certificates", most: MOST_A_DAY });
         }
         Ok(())
     }

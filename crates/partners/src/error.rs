@@ -47,6 +47,16 @@ pub enum Error {
         /// The most that it may have.
         most: usize,
     },
+    /// 429: what leaves something behind cannot be done without end.
+    #[error("the app `{app}` has had {most} {what} within a day, which is the most; try again tomorrow")]
+    TooOften {
+        /// The app.
+        app: AppId,
+        /// What was done.
+        what: &'static str,
+        /// How often at most.
+        most: usize,
+    },
     /// 409: it does not work any more.
     #[error("the certificate `{0}` is revoked")]
     CertificateIsDead(CertificateId),

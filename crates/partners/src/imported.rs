@@ -110,6 +110,15 @@ impl Known {
         }
     }
 
+    /// What else the same key may be kept as: where its text is known, each of the hashes that somebody may import.
+    pub(crate) fn others(&self, peppers: &Peppers) -> Vec<KeyHash> {
+        let Self::Text(text) = self else { return Vec::new() };
+        let kept =
+            |algorithm: &str, digest: &[u8]| KeyHash { algorithm: algorithm.to_owned(), digest: digest.to_vec() };
+        let peppered = peppers.0.iter().map(|(tag, key)| kept(tag, hmac::sign(key, text.as_bytes()).as_ref()));
+        peppered.chain([kept(SHA_256, digest(&SHA256, text.as_bytes()).as_ref())]).collect()
+    }
+
     /// What people recognise the key by: its first and its last four characters, where enough is left to be secret.
     pub(crate) fn shown(&self) -> (String, String) {
         let text = match self {

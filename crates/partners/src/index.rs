@@ -9,8 +9,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use store::{
-    AppId, CertificateId, CertificateName, Change, Changed, EntityId, KeyHash, Kind, Listing, Nodes, ProductName,
-    Registry, Revision, StoreError, UnixMicros,
+    AppId, CertificateId, CertificateName, Change, Changed, EntityId, KeyHash, KeyMarkId, Kind, Listing, Nodes,
+    ProductName, Registry, Revision, StoreError, UnixMicros,
 };
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -181,6 +181,11 @@ impl Index {
 
     pub(crate) fn peppers(&self) -> Arc<Peppers> {
         self.peppers.load_full()
+    }
+
+    /// What a key with this hash is found by.
+    pub(crate) fn mark(&self, hash: &KeyHash) -> Option<KeyMarkId> {
+        self.pepper.place(hash).map(|mark| KeyMarkId(store::hex(&mark)))
     }
 
     /// Whether a key with this hash is there.

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use aws_lc_rs::rand;
 use problem::Pointer;
-use store::{AppId, Environment, Key, KeyHash, KeyId, Kind, Listing, ProductName, Replaced, Row, UnixMicros, Write};
+use store::{
+    AppId, Environment, Key, KeyHash, KeyId, KeyMark, KeyMarkId, Kind, Listing, ProductName, Replaced, Row, StoreError,
+    UnixMicros, Write,
+};
 
 use crate::input::{Checking, ImportedKey, NewKey};
 use crate::key::NoRandomness;
@@ -14,6 +17,18 @@ use crate::{Error, KeyState, Partners, Secret, Unknown, key};
 
 /// Keys of an app that work at the same time.
 const MOST_KEYS: usize = 100;
+
+/// Rotations of an app's keys within a day: each leaves a dead key behind.
+pub(crate) const MOST_ROTATIONS: usize = 200;
+
+/// How long dead keys are shown, in microseconds.
+const KEPT_DEAD: u64 = 90 * DAY;
+
+/// Dead keys that are forgotten at a time.
+const MOST_FORGOTTEN: usize = 500;
+
+/// Microseconds.
+pub(crate) const DAY: u64 = 86_400_000_000;
 
 /// A key that was just made, with its secret: the only time that anybody sees it.
 #[derive(Clone, Debug)]
@@ -65,7 +80,7 @@ impl Partners {
         checking.scopes(&Pointer::default(), &new.scopes);
         checking.expires(&Pointer::default(), new.expires, self.now());
         checking.done(Some(()))?;
-        self.refuse_many_keys(app, 1).await?;
+        self.make_room_for_keys(app, 1).await?;
         let (key, secret) = self.mint(app, new)?;
         let key = self.records.create(key).await?;
         self.tell().await;
@@ -80,21 +95,40 @@ impl Partners {
             checking.wrong(&at, format!("has {} keys; 1 to {MOST_KEYS} are imported at a time", imported.len()));
             return checking.done(None);
         }
-        let peppers = self.index.peppers();
+        let (peppers, mut marks) = (self.index.peppers(), Vec::new());
         for (position, import) in imported.into_iter().enumerate() {
             let at = at.at(position);
             checking.import(&at, &import, self.now());
             match import.known.hash(self.index.pepper(), &peppers, &at) {
                 Err(finding) => checking.found(finding),
-                Ok(hash) if self.index.has(&hash) || keys.iter().any(|key: &Key| key.hash == hash) => {
-                    checking.wrong(&at, "is a key already");
+                Ok(hash) => {
+                    let hashes = [vec![hash.clone()], import.known.others(&peppers)].concat();
+                    let found_by: Vec<_> = hashes.iter().filter_map(|hash| self.index.mark(hash)).collect();
+                    let is_known = |mark: &KeyMarkId| marks.iter().any(|(_, known): &(_, KeyMark)| known.id == *mark);
+                    if hashes.iter().any(|hash| self.index.has(hash)) || found_by.iter().any(is_known) {
+                        checking.wrong(&at, IS_KNOWN);
+                        continue;
+                    }
+                    let key = self.imported(app, import, hash)?;
+                    marks.extend(found_by.into_iter().map(|id| (at.clone(), KeyMark { id, key: key.id })));
+                    keys.push(key);
                 }
-                Ok(hash) => keys.push(self.imported(app, import, hash)?),
             }
         }
         checking.done(Some(()))?;
-        self.refuse_many_keys(app, keys.len()).await?;
-        self.records.commit(keys.iter().map(|key| Write::Create(Row::of(key))).collect()).await?;
+        self.make_room_for_keys(app, keys.len()).await?;
+        let rows = keys.iter().map(Row::of).chain(marks.iter().map(|(_, mark)| Row::of(mark)));
+        match self.records.commit(rows.map(Write::Create).collect()).await {
+            // Somebody else imports it at this moment, or has imported a hash of it.
+            Err(StoreError::Exists(taken)) if taken.kind() == Kind::KeyMark => {
+                let mut checking = Checking::default();
+                for (at, _) in marks.iter().filter(|(_, mark)| mark.id.0 == taken.path()) {
+                    checking.wrong(at, IS_KNOWN);
+                }
+                return checking.done(None);
+            }
+            done => done?,
+        };
         self.tell().await;
         Ok(keys)
     }
@@ -164,7 +198,11 @@ impl Partners {
         if let Some(before) = self.overlapped(&old).await? {
             return Err(Error::Overlaps { key: old.id, before: before.id });
         }
-        self.refuse_many_keys(&old.app, 1).await?;
+        let keys = self.make_room_for_keys(&old.app, 1).await?;
+        let is_recent = |replaced: &Replaced| now.0 < replaced.at.0.saturating_add(DAY);
+        if MOST_ROTATIONS <= keys.iter().filter(|key| key.replaced.as_ref().is_some_and(is_recent)).count() {
+            return Err(Error::TooOften { app: old.app, what: "rotations of keys", most: MOST_ROTATIONS });
+        }
         let new = NewKey { environment: Some(old.environment), scopes: old.scopes.clone(), expires: old.expires };
         let (key, secret) = self.mint(&old.app, new)?;
         let key = Key { replaces: Some(old.id), ..key };
@@ -258,13 +296,23 @@ impl Partners {
         Ok(Key { hash, imported: true, prefix, last_four, ..key })
     }
 
-    async fn refuse_many_keys(&self, app: &AppId, more: usize) -> Result<(), Error> {
+    /// Sees to it that an app may have more keys than it has, and forgets those that have been dead for long.
+    async fn make_room_for_keys(&self, app: &AppId, more: usize) -> Result<Vec<Key>, Error> {
         let now = self.now();
-        let living = self.keys(app).await?.iter().filter(|key| key.is_alive(now)).count();
+        let keys = self.keys(app).await?;
+        let living = keys.iter().filter(|key| key.is_alive(now)).count();
         if MOST_KEYS < living.saturating_add(more) {
             return Err(Error::TooManyKeys { app: app.clone(), most: MOST_KEYS });
         }
-        Ok(())
+        let died =
+            |key: &&Key| key.revoked.or(key.expires).is_some_and(|died| died.0.saturating_add(KEPT_DEAD) < now.0);
+        let old = keys.iter().filter(|key| !key.is_alive(now)).filter(died).take(MOST_FORGOTTEN);
+        let old: Vec<_> = old.map(|key| Write::Delete(key.id.into(), None)).collect();
+        // If somebody else is at it, they are forgotten next time.
+        if !old.is_empty() && self.records.commit(old).await.is_err() {
+            tracing::debug!(%app, "keys that are dead for long are not forgotten yet");
+        }
+        Ok(keys)
     }
 }
 
@@ -278,6 +326,9 @@ fn seen(mut key: At<Key>) -> At<Key> {
     key.entity.last_used = key.used;
     key
 }
+
+/// Said of a key that is imported and is there.
+const IS_KNOWN: &str = "is a key already";
 
 /// Keys that are looked at together in search of those that still work.
 const LISTED: usize = 1_000;

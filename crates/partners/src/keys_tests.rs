@@ -1,11 +1,12 @@
 //! Keys that are rotated and imported, as an operator and a request see them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use store::{Key, UnixMicros};
 
 use crate::tests::{DAY, Fixture};
-use crate::{Error, ImportedKey, KeyState, Known, NewKey, Unknown};
+use crate::{Error, ImportedKey, KeyState, Known, NewKey, Partners, Unknown};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -209,4 +210,55 @@ fn the_published_patterns_find_keys_and_nothing_shorter() {
     assert_eq!(pattern(key).find(&format!("key={secret};")).map(|found| found.as_str()), Some(secret.as_str()));
     assert!(!pattern(key).is_match(secret.get(..58).unwrap()));
     assert!(pattern(token).is_match(&format!("va_{}", "x".repeat(43))));
+}
+
+#[tokio::test]
+async fn one_key_is_imported_once_as_a_text_or_a_hash_of_it_whoever_is_first() {
+    const SHA: &str = "0500d3729f8d553eea514097432bf351f1ffc6cbed5754cc6d33320322a2d22c";
+    const HMAC: &str = "EY8T6Q4tXCQCejSZFojXzA0SRUlxFHHeqYYsq2L/cr0=";
+    let text = || text("a-key-of-the-old-portal-0001");
+    for (first, second) in [
+        (text(), text()),
+        (text(), hashed("sha-256", SHA)),
+        (hashed("sha-256", SHA), text()),
+        (text(), hashed("hmac-sha-256:legacy", HMAC)),
+    ] {
+        for is_told in [true, false] {
+            let fixture = Fixture::new();
+            let app = fixture.app().await;
+            // Another process, or a request at the same moment, knows nothing yet of what was imported.
+            let other = Arc::new(crate::tests::index());
+            let other = Partners::new(fixture.registry.clone(), other, Arc::new(|| UnixMicros(DAY)));
+            for partners in [&fixture.partners, &other] {
+                partners.index().set_peppers([(&"legacy".to_owned(), &"legacy pepper".to_owned())]);
+            }
+            let second_at = if is_told { &fixture.partners } else { &other };
+
+            fixture.partners.import_keys(&app.id, vec![first.clone()]).await.unwrap();
+
+            assert_eq!(places(second_at.import_keys(&app.id, vec![second.clone()]).await), ["/keys/0"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn rotations_leave_a_bounded_number_of_dead_keys_behind() {
+    let fixture = Fixture::new();
+    let app = fixture.app().await;
+    let mut key = fixture.key(&app.id).await.key.id;
+    let rotate = async |key: &store::KeyId| fixture.partners.rotate_key(key, Duration::ZERO).await;
+    for _ in 0..crate::keys::MOST_ROTATIONS {
+        key = rotate(&key).await.unwrap().key.id;
+    }
+
+    let refused = rotate(&key).await.unwrap_err();
+
+    assert!(matches!(refused, Error::TooOften { .. }), "{refused}");
+    fixture.key(&app.id).await;
+    fixture.pass(DAY);
+    key = rotate(&key).await.unwrap().key.id;
+    fixture.pass(91 * DAY);
+    rotate(&key).await.unwrap();
+    let left = fixture.partners.keys(&app.id).await.unwrap().len();
+    assert_eq!(left, 3, "two that work, and the one that was rotated just now");
 }

@@ -4,7 +4,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use store::{Commit, Entity, EntityId, Listing, Mode, Registry, Revision, Row, StoreError, Stored, UnixMicros, Write};
+use store::{
+    Commit, Entity, EntityId, Kind, Listing, Mode, Registry, Revision, Row, StoreError, Stored, UnixMicros, Write,
+};
 
 use crate::Clock;
 
@@ -80,7 +82,9 @@ impl Records {
 
     /// Makes changes together, and notes who made them.
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Revision, StoreError> {
-        let changes = writes.iter().map(noted).collect();
+        // What keys are found by is nobody's business, and no change by itself.
+        let is_change = |write: &&Write| !matches!(write, Write::Create(row) if row.id.kind() == Kind::KeyMark);
+        let changes = writes.iter().filter(is_change).map(noted).collect();
         self.commit_as(writes, changes).await
     }
 

@@ -1,7 +1,10 @@
 //! What is done with endpoints of webhooks. Telling them is the node's affair.
 
 use problem::Pointer;
-use store::{Delivery, DeliveryId, Disabled, EntityId, Kind, Listing, Webhook, WebhookName};
+use store::{
+    Commit, Delivery, DeliveryId, Disabled, EntityId, Kind, Listing, Progress, ProgressId, Row, StoreError, UnixMicros,
+    Webhook, WebhookName, Write,
+};
 
 use crate::input::{Checking, NewWebhook};
 use crate::records::At;
@@ -43,9 +46,28 @@ impl Partners {
         Ok(self.records.change(name, change).await?)
     }
 
-    /// Tells an endpoint again what changes; what changed meanwhile too.
+    /// Tells an endpoint again what changes, at once; what changed meanwhile too. It has as much time as one that is new.
     pub async fn enable_webhook(&self, name: &WebhookName) -> Result<At<Webhook>, Error> {
+        self.begin_anew(name).await?;
         Ok(self.records.change(name, |webhook: &mut Webhook| webhook.disabled = None).await?)
+    }
+
+    /// Forgets how often an endpoint took nothing, and since when. Nobody tells one that is disabled, so this comes first.
+    async fn begin_anew(&self, name: &WebhookName) -> Result<(), Error> {
+        const TRIES: usize = 8;
+        let id = EntityId::from(&ProgressId(name.clone()));
+        for _ in 0..TRIES {
+            let found = self.records.registry().find(&id).await?.filter(|_| self.records.is_real());
+            let Some(stored) = found else { return Ok(()) };
+            let now = Progress { attempts: 0, failing: None, due: UnixMicros(0), ..stored.entity()? };
+            let write = Write::Replace(Row::of(&now), Some(stored.revision));
+            match self.records.registry().commit(Commit::of(write)).await {
+                Err(StoreError::Changed(_)) => {}
+                done => return Ok(done.map(drop)?),
+            }
+        }
+        // Somebody tells it all the time.
+        Ok(())
     }
 
     /// Tells an endpoint nothing, until it is enabled.

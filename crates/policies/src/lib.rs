@@ -26,9 +26,10 @@ pub mod token_keys;
 pub mod waiting_room;
 pub mod waiting_room_api;
 pub mod waiting_room_token;
+pub mod waiting_room_visit;
 
 use identity::{api_key, basic_auth, client_certificate};
-pub use limiting::{concurrency, quota, spike_arrest};
+pub use limiting::{concurrency, cost, quota, spike_arrest};
 use pipeline::Entry;
 
 /// Every policy there is.
@@ -42,6 +43,7 @@ pub static CATALOG: &[Entry] = &[
     Entry::of::<compress::Compress>(),
     Entry::of::<concurrency::Concurrency>(),
     Entry::of::<cors::Cors>(),
+    Entry::of::<cost::Cost>(),
     Entry::of::<headers::Headers>(),
     Entry::of::<ip_filter::IpFilter>(),
     Entry::of::<partner_record::PartnerRecord>(),
@@ -59,6 +61,7 @@ pub static CATALOG: &[Entry] = &[
     Entry::of::<waiting_room::WaitingRoom>(),
     Entry::of::<waiting_room_api::WaitingRoomApi>(),
     Entry::of::<waiting_room_token::WaitingRoomToken>(),
+    Entry::of::<waiting_room_visit::WaitingRoomVisit>(),
 ];
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `partner-record`: fetches what another service knows of a caller.
 
+mod archive;
 mod mapping;
 
 use std::collections::BTreeMap;
@@ -18,9 +19,12 @@ use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::archive::Archive;
+use self::archive::Archived;
 use self::mapping::{Mapping, Member};
 use crate::headers::{Host, header_name};
 use crate::outside::{Backend, Backends, Background};
+use crate::rewrite::leads_elsewhere;
 use attributes::record::Members;
 use attributes::template::{Missing, Place, Secrets, Template};
 
@@ -53,6 +57,10 @@ pub static RECORD_NOT_ASKED: ProblemKind = ProblemKind {
 /// no request of a caller that is known waits longer than `patience`. A source that answers 404 or 410 has no record; the
 /// request is refused, also if there was one before, and what is open by it ends. While something is open, its record is
 /// fetched again when that is due, although nobody asks.
+///
+/// With a `store`, records are kept there, too, under encryption, within a second or two. So a start, also after `kill -9`,
+/// finds those that may still serve while the source is down, and a node does not ask for what another one just fetched.
+/// Of one that has more than 16 KiB, or is one too many after 100,000, each node knows by itself.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -65,6 +73,7 @@ pub struct Config {
     headers: BTreeMap<String, String>,
     /// Values that `headers` name as `{secret.NAME}`, such as `${file:token.txt}`.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     secrets: BTreeMap<String, String>,
     /// What the record's members are called, and where in the answer (JSON) they are: by `JSONPath` (RFC 9535), such as
     /// `$.account.tier`, or by a program in jq, such as `{jq: .account.tier // "none"}`, whose first value counts. What is no text
@@ -164,26 +173,35 @@ const TIES: Ties<Remembered> = Ties {
     is_in_use: |remembered| Arc::strong_count(&remembered.life) > 1,
 };
 
-/// The sources of records that are in use.
+/// The sources of records that are in use, by serving configurations and by what is open since earlier ones.
 #[derive(Default)]
 pub struct Sources {
-    known: Mutex<BTreeMap<String, Weak<PartnerRecord>>>,
+    known: Mutex<Vec<(String, Weak<PartnerRecord>)>>,
 }
 
 impl Sources {
     /// How each does, by the place where it is configured.
     pub fn readings(&self) -> Vec<(String, Reading)> {
-        self.all().into_iter().map(|(place, source)| (place, source.lookups.reading())).collect()
+        // Of several at one place, the last counts, which serves what begins now.
+        let latest: BTreeMap<_, _> = self.all().into_iter().collect();
+        latest.into_iter().map(|(place, source)| (place, source.lookups.reading())).collect()
     }
 
     /// Fetches records again that are due and on which something depends, although nobody asks for them.
     pub fn refresh(&self) {
-        self.all().into_iter().for_each(|(_, source)| source.refresh());
+        // What was learnt is shared with the same policy of earlier configurations, whose upstream may have moved.
+        let mut seen = Vec::new();
+        for (_, source) in self.all().iter().rev() {
+            if !seen.contains(&Arc::as_ptr(&source.lookups)) {
+                seen.push(Arc::as_ptr(&source.lookups));
+                source.refresh();
+            }
+        }
     }
 
     fn all(&self) -> Vec<(String, Arc<PartnerRecord>)> {
         let mut known = self.known.lock();
-        known.retain(|_, source| source.strong_count() > 0);
+        known.retain(|(_, source)| source.strong_count() > 0);
         known.iter().filter_map(|(place, source)| Some((place.clone(), source.upgrade()?))).collect()
     }
 }
@@ -204,7 +222,16 @@ impl Policy for PartnerRecord {
         let terms = config.terms(at)?;
         // A record of other settings is another record.
         let written = serde_json::to_string(&config).unwrap_or_default();
-        let lookups = chain.keep(Some(&format!("{} {written}", chain.place())), || Lookups::tied(terms, TIES));
+        let name = format!("{} {written}", chain.place());
+        let lookups = chain.keep(Some(&name), || {
+            let lookups = Lookups::tied(terms, TIES);
+            match chain.service::<Archive>() {
+                Some(archive) => {
+                    lookups.with_memory(Box::new(Archived::new(archive, &name, terms.fresh + terms.stale)))
+                }
+                None => lookups,
+            }
+        });
         if !config.path.starts_with('/') {
             return Err(Finding::new(&at.at("path"), "must begin with `/`"));
         }
@@ -229,7 +256,7 @@ impl Policy for PartnerRecord {
 
     fn attach(self: Arc<Self>, chain: &mut ChainBuilder) {
         if let Some(sources) = chain.service::<Sources>() {
-            sources.known.lock().insert(chain.place(), Arc::downgrade(&self));
+            sources.known.lock().push((chain.place(), Arc::downgrade(&self)));
         }
         chain.ask_on_request(self);
     }
@@ -266,8 +293,11 @@ impl AskOnRequest for PartnerRecord {
     fn ask_on_request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
         let question = match self.question(exchange) {
             Ok(question) => question,
-            Err((field, missing)) => return Step::Now(Ok(not_asked(field, &missing))),
+            Err((field, missing)) => return Step::Now(Ok(not_asked(field, &missing.to_string()))),
         };
+        if leads_elsewhere(question.path.split('?').next().unwrap_or_default()) {
+            return Step::Now(Ok(not_asked("path", "a value would lead elsewhere")));
+        }
         let run = |work| self.background.run(work);
         match self.lookups.find(question.key(), || self.ask(question), run) {
             lookup::Step::Now(known) => Step::Now(Ok(settle(exchange, known))),
@@ -328,11 +358,12 @@ impl PartnerRecord {
         for ((name, ..), value) in self.headers.iter().zip(question.headers) {
             request = request.header(name, value);
         }
-        let asked = request.body(Bytes::new()).map(|request| self.backend.ask(request, self.answer_limit));
+        let request = request.body(Bytes::new());
+        let (backend, most) = (self.backend.clone(), self.answer_limit);
         let (mapping, timeout) = (self.mapping.clone(), self.timeout);
         Box::pin(async move {
             let said = async {
-                let answer = asked.map_err(|error| error.to_string())?.await?;
+                let answer = backend.ask(request.map_err(|error| error.to_string())?, most).await?;
                 match answer.status() {
                     StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
                     StatusCode::OK => {
@@ -367,9 +398,9 @@ fn settle(exchange: &mut Exchange, known: Known<Remembered>) -> Flow {
     }
 }
 
-fn not_asked(field: &str, missing: &Missing) -> Flow {
+fn not_asked(field: &str, cause: &str) -> Flow {
     let detail = format!("The policy `{}` has no value for `{field}`.", PartnerRecord::NAME);
-    let problem = Problem::new(&RECORD_NOT_ASKED).detail(detail).because(format!("{field}: {missing}"));
+    let problem = Problem::new(&RECORD_NOT_ASKED).detail(detail).because(format!("{field}: {cause}"));
     problem.member("policy", PartnerRecord::NAME).member("field", field).into()
 }
 

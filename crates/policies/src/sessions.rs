@@ -21,8 +21,9 @@ use store::LeaseId;
 
 pub use self::close::Close;
 use self::close::{ByBackends, Closes};
+pub(crate) use self::rules::Ends;
+use self::rules::Opens;
 pub use self::rules::{EndRule, OpenRule};
-use self::rules::{Ends, Opens};
 use crate::outside::{Backends, Background};
 
 /// There are as many sessions as there may be.
@@ -41,6 +42,13 @@ pub static SESSION_UNKNOWN: ProblemKind = ProblemKind {
     code: "session-unknown",
     status: StatusCode::UNAUTHORIZED,
     title: "The session is not known, or has ended",
+};
+
+/// The request has several ids of sessions, so that it cannot be told which one the backend goes by.
+pub static SESSION_AMBIGUOUS: ProblemKind = ProblemKind {
+    code: "session-ambiguous",
+    status: StatusCode::BAD_REQUEST,
+    title: "The request names more than one session",
 };
 
 /// The oldest session could not be closed, so a new one would be one too many.
@@ -71,7 +79,8 @@ pub struct Config {
     /// The name by which sessions are listed and counted. Policies of the same name have their sessions together, in
     /// whichever API. Left out, the API's name.
     name: Option<String>,
-    /// Where requests have the id of the session that they belong to; the first place counts that has one.
+    /// Where requests have the id of the session that they belong to. One that has different ids at these places, or at one of
+    /// them, is refused with 400 `session-ambiguous`: the backend might go by another one than the gateway.
     id: Vec<InRequest>,
     /// Which requests open a session.
     open: Vec<OpenRule>,
@@ -177,8 +186,14 @@ enum Noted {
 impl Policy for Sessions {
     const NAME: &'static str = "sessions";
     const STAGE: Stage = Stage::Meter;
-    const PROBLEMS: &'static [&'static ProblemKind] =
-        &[&TOO_MANY_SESSIONS, &SESSION_NEEDED, &SESSION_UNKNOWN, &SESSION_NOT_REPLACED, &SESSION_NOT_HELD];
+    const PROBLEMS: &'static [&'static ProblemKind] = &[
+        &TOO_MANY_SESSIONS,
+        &SESSION_NEEDED,
+        &SESSION_UNKNOWN,
+        &SESSION_AMBIGUOUS,
+        &SESSION_NOT_REPLACED,
+        &SESSION_NOT_HELD,
+    ];
     type Config = Config;
 
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
@@ -265,12 +280,14 @@ impl AskOnRequest for Sessions {
                 Err(failure) => return Step::Now(Err(failure)),
             }
         }
-        let Some(presented) = self.id.iter().find_map(|carrier| carrier.find(exchange)) else {
-            return Step::Now(Ok(outside(self.missing, &SESSION_NEEDED)));
+        let presented = match self.presented(exchange) {
+            Ok(Some(presented)) => presented,
+            Ok(None) => return Step::Now(Ok(outside(self.missing, &SESSION_NEEDED))),
+            Err(ambiguous) => return Step::Now(Ok(ambiguous.into())),
         };
         let company = exchange.caller.as_ref().and_then(|caller| caller.company.as_deref());
         let id = session_id(&self.pool, company, &presented);
-        let record = Record { members: vec![("id".into(), presented.into_owned())] };
+        let record = Record { members: vec![("id".into(), presented)] };
         if self.desk.is_known(&id, exchange.began) {
             return Step::Now(Ok(self.within(exchange, id, record)));
         }
@@ -321,6 +338,19 @@ impl AskOnAnswer for Sessions {
 }
 
 impl Sessions {
+    /// The id in a request, if it has one and no other.
+    fn presented(&self, exchange: &Exchange) -> Result<Option<String>, Problem> {
+        let (mut first, mut is_clear) = (None, true);
+        for carrier in &self.id {
+            carrier.each(exchange, |id| match &first {
+                None => first = Some(id.into_owned()),
+                Some(first) => is_clear &= *first == id,
+            });
+        }
+        let detail = "Send the id of one session, and nothing else where an id is expected.";
+        if is_clear { Ok(first) } else { Err(Problem::new(&SESSION_AMBIGUOUS).detail(detail)) }
+    }
+
     fn within(&self, exchange: &mut Exchange, id: LeaseId, record: Record) -> Flow {
         if !self.end.is_empty() {
             exchange.note(self.noted, Noted::Within(id));

@@ -48,6 +48,7 @@ pub struct Endpoint {
     /// The gateway's name as a client.
     client_id: String,
     /// The gateway's secret as a client, such as `${file:client-secret.txt}`.
+    #[schemars(extend("writeOnly" = true))]
     client_secret: String,
     /// Where name and secret are sent.
     #[serde(default)]

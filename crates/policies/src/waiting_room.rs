@@ -293,7 +293,7 @@ fn wants_page(exchange: &Exchange) -> bool {
 }
 
 /// What may be a token of the room.
-fn token(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
     let field = bare(headers.get(AUTHORIZATION)?.to_str().ok()?);
     (field.bytes().filter(|byte| *byte == b'.').count() == 2).then_some(field)
 }

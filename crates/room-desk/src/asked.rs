@@ -156,6 +156,32 @@ impl SetInlet {
     }
 }
 
+/// Invites that are to open nothing any more.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RoomInvitesToRevoke")]
+pub struct Revoke {
+    /// Each as it was given out.
+    #[schemars(length(min = 1, max = 10_000))]
+    pub invites: Vec<String>,
+}
+
+impl Revoke {
+    /// They, or what is wrong with the list.
+    pub fn listed(&self) -> Result<impl Iterator<Item = &str>, Finding> {
+        if (1..=MOST as usize).contains(&self.invites.len()) {
+            return Ok(self.invites.iter().map(|invite| invite.trim()));
+        }
+        Err(Finding::new(&Pointer::default().at("invites"), "are none, or more than 10000 at a time"))
+    }
+
+    /// That one of them is no invite.
+    pub fn strange(invite: &str) -> Finding {
+        let shown: String = invite.chars().take(SHOWN).collect();
+        Finding::new(&Pointer::default().at("invites"), format!("has `{shown}`, which is no invite for this room"))
+    }
+}
+
 /// Invites that are wanted.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -199,5 +225,7 @@ fn week() -> Span {
     Span::seconds(7 * 24 * 3600)
 }
 
+/// Characters of what is no invite.
+const SHOWN: usize = 60;
 /// Invites at a time.
 const MOST: u32 = 10_000;

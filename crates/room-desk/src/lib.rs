@@ -6,6 +6,6 @@ mod asked;
 mod hindrance;
 mod shown;
 
-pub use self::asked::{Draw, End, Imported, Move, New, SetInlet, SetState, Wanted};
+pub use self::asked::{Draw, End, Imported, Move, New, Revoke, SetInlet, SetState, Wanted};
 pub use self::hindrance::Hindrance;
-pub use self::shown::{Ended, History, Key, Made, Shown, ShownVisit};
+pub use self::shown::{Ended, History, Key, Made, Revoked, Shown, ShownVisit};

@@ -5,7 +5,7 @@ use rooms::{KeptRoom, Trouble, Visit};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
-use waiting_room::{Adaptive, MaxSize, PassOn, Periodic, RequestId, Seconds};
+use waiting_room::{Adaptive, By, MaxSize, PassOn, Periodic, RequestId, Schedule, Seconds, UNDOABLE};
 
 /// A waiting room as it is shown.
 #[derive(Serialize, JsonSchema)]
@@ -43,6 +43,50 @@ pub struct Shown {
     inlet: ShownInlet,
     /// Whether an operator set the inlet, whatever the document says.
     is_tuned: bool,
+    /// Visitors who came early, and wait for lots to be drawn.
+    registered: u32,
+    /// Since when it is in its state, in seconds since 1970; 0: since it is there.
+    state_since: u32,
+    /// Who says so: `schedule`, or `operator`, whose word holds against the schedule until it closes.
+    state_by: &'static str,
+    /// When the state changes by itself, in seconds since 1970.
+    schedule: ShownSchedule,
+    /// Until when the last reset can be undone, in seconds since 1970; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undoable_until: Option<u32>,
+    /// How long it takes.
+    wait: ShownWait,
+}
+
+/// When the state of a waiting room changes by itself.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RoomSchedule")]
+struct ShownSchedule {
+    /// Since when visitors gather.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pre_queue: Option<u32>,
+    /// Since when they are let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opens: Option<u32>,
+    /// Since when it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closes: Option<u32>,
+}
+
+/// How long whoever joins now will wait, as an interval that holds four times of five, and how well that is known.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RoomWait")]
+struct ShownWait {
+    /// Seconds at least; absent until enough turns have come to know anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_least: Option<u32>,
+    /// Seconds at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_most: Option<u32>,
+    /// Forecasts of lately, of a thousand at most, of which it is known what became of them,
+    judged: u32,
+    /// and those of them that held.
+    held: u32,
 }
 
 /// What raises the serving number of a waiting room by itself.
@@ -78,12 +122,29 @@ enum ShownInlet {
     },
 }
 
+impl From<rooms::Inlet> for ShownInlet {
+    fn from(inlet: rooms::Inlet) -> Self {
+        match inlet {
+            rooms::Inlet::Manual => Self::Manual,
+            rooms::Inlet::Periodic(Periodic { by, every, from, until }) => Self::Periodic { by, every, from, until },
+            rooms::Inlet::MaxSize(MaxSize { size }) => Self::MaxSize { size },
+            rooms::Inlet::Adaptive(Adaptive { least, most, .. }) => Self::Adaptive { least, most },
+        }
+    }
+}
+
 impl Shown {
     /// A room as it is at this moment.
     pub fn of(room: &KeptRoom, now: Seconds) -> Result<Self, Trouble> {
         let counters = room.counters()?;
         let settings = room.settings();
         let (inlet, is_tuned) = room.inlet()?;
+        let (by, since, reset) = room.look(|room| {
+            let course = &room.line().course;
+            (course.by, course.since, room.before().map(|before| before.reset))
+        })?;
+        let (forecast, record) = room.outlook(now)?;
+        let Schedule { pre_queue, opens, closes } = settings.rules.schedule;
         Ok(Self {
             name: room.name().to_string(),
             event: settings.event.to_string(),
@@ -100,14 +161,21 @@ impl Shown {
             passes_on: settings.rules.expiry.is_some_and(|expiry| expiry.pass_on == PassOn::ToTheNext),
             validity: settings.validity,
             is_tuned,
-            inlet: match inlet {
-                rooms::Inlet::Manual => ShownInlet::Manual,
-                rooms::Inlet::Periodic(Periodic { by, every, from, until }) => {
-                    ShownInlet::Periodic { by, every, from, until }
-                }
-                rooms::Inlet::MaxSize(MaxSize { size }) => ShownInlet::MaxSize { size },
-                rooms::Inlet::Adaptive(Adaptive { least, most, .. }) => ShownInlet::Adaptive { least, most },
+            registered: counters.registered,
+            state_since: since,
+            state_by: match by {
+                By::Schedule => "schedule",
+                By::Operator => "operator",
             },
+            schedule: ShownSchedule { pre_queue, opens, closes },
+            undoable_until: reset.map(|reset| reset.saturating_add(UNDOABLE)).filter(|until| now < *until),
+            wait: ShownWait {
+                at_least: forecast.map(|forecast| forecast.low),
+                at_most: forecast.map(|forecast| forecast.high),
+                judged: record.judged,
+                held: record.held,
+            },
+            inlet: inlet.into(),
         })
     }
 
@@ -129,8 +197,7 @@ pub struct Key {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "RoomHistory")]
 pub struct History {
-    /// What was counted from time to time, oldest first, since this process has the room: closer at first, and coarser the
-    /// longer it goes.
+    /// What was counted from time to time, oldest first, on all nodes together: closer at first, and coarser the longer it goes.
     samples: Vec<Sample>,
 }
 
@@ -152,10 +219,15 @@ struct Sample {
 
 impl History {
     /// How a room went.
-    pub fn of(room: &KeptRoom) -> Self {
-        let sample =
-            |rooms::Sample { at, queue, serving, tokens, waiting }| Sample { at, queue, serving, tokens, waiting };
-        Self { samples: room.history().into_iter().map(sample).collect() }
+    pub fn of(room: &KeptRoom, now: Seconds) -> Self {
+        let sample = |waiting_room::Sample { at, queue, serving, tokens, waiting }| Sample {
+            at,
+            queue,
+            serving,
+            tokens,
+            waiting,
+        };
+        Self { samples: room.history(now).into_iter().map(sample).collect() }
     }
 }
 
@@ -195,6 +267,14 @@ impl Ended {
     pub fn of(visit: RequestId, state: &'static str) -> Self {
         Self { request_id: visit.to_string(), state }
     }
+}
+
+/// Invites that open nothing any more.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RoomInvitesRevoked")]
+pub struct Revoked {
+    /// How many of them could be used before.
+    pub revoked: usize,
 }
 
 /// Invites. They are told once, and nobody can find them again.

@@ -10,7 +10,7 @@ use journal::wire::{Source, put_bytes, put_number};
 use waiting_room::{Course, JoinKey, Keyed, Line, Place, RequestId, Room, Row, Seconds, Token};
 
 use crate::tuning;
-use crate::wire::lots;
+use crate::wire::{beside, lots};
 use crate::wire::{by_code, by_of, ending_code, ending_of, put_signed, signed, state_code, state_of};
 
 /// What is written of a room: copied in no time, and written afterwards.
@@ -19,13 +19,15 @@ pub struct Picture {
     pub version: u64,
     line: Line,
     before: Option<(Seconds, Line)>,
+    /// What is of no line, as it lies in files.
+    parts: Vec<(u64, Vec<u8>)>,
 }
 
 impl Picture {
     /// That of a room.
     pub fn of(room: &Room) -> Self {
         let before = room.before().map(|before| (before.reset, before.line.clone()));
-        Self { version: room.version(), line: room.line().clone(), before }
+        Self { version: room.version(), line: room.line().clone(), before, parts: beside::put_parts(room) }
     }
 
     /// Puts it in place of the last one of this room; returns how long it is.
@@ -52,6 +54,12 @@ impl Picture {
         write_line(&mut to, &self.line)?;
         if let Some((_, line)) = &self.before {
             write_line(&mut to, line)?;
+        }
+        for (number, bytes) in &self.parts {
+            let mut part = Vec::new();
+            put_number(&mut part, *number);
+            put_bytes(&mut part, bytes);
+            to.write_all(&part)?;
         }
         let sum = to.sum.clone().finalize();
         to.write_all(&sum.to_le_bytes())?;
@@ -145,7 +153,7 @@ fn write_line(to: &mut impl Write, line: &Line) -> io::Result<()> {
     let mut course = Vec::new();
     put_course(&mut course, &line.course);
     let parts = [(COURSE, course), (SKIPPED, skipped(line)), (TUNED, tuned)];
-    let parts: Vec<_> = parts.into_iter().chain(lots::put_parts(line)).collect();
+    let parts: Vec<_> = parts.into_iter().chain(lots::put_parts(line)).chain(beside::put_origins(line)).collect();
     put_number(&mut part, parts.len() as u64);
     for (number, bytes) in parts {
         put_number(&mut part, number);
@@ -218,7 +226,12 @@ fn read(content: &[u8]) -> Option<Room> {
         Some(reset) => Some((reset.try_into().ok()?, read_line(&mut source)?)),
         None => None,
     };
-    source.0.is_empty().then(|| Room::of(version, line, before))
+    let mut room = Room::of(version, line, before);
+    while !source.0.is_empty() {
+        // One of a later version must not be forgotten.
+        room = beside::with_part(room, source.number()?, source.bytes()?)?;
+    }
+    Some(room)
 }
 
 fn read_line(source: &mut Source<'_>) -> Option<Line> {
@@ -250,6 +263,7 @@ fn read_line(source: &mut Source<'_>) -> Option<Line> {
             (COURSE, part) => line.course = read_course(part)?,
             (SKIPPED, part) => read_skipped(part, &mut line)?,
             (TUNED, part) => line.tuned = tuning::read(&mut Source(part))?.0,
+            (beside::ORIGINS, part) => line.origins = beside::read_origins(part)?,
             // One of a later version must not be forgotten.
             (number, part) => lots::read_part(&mut line, number, part)?,
         }
@@ -295,7 +309,9 @@ const PART: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use waiting_room::{Cause, Ending, Expiry, Issuing, Joining, MaxSize, PassOn, Rules, State, Tuned};
+    use waiting_room::{
+        Beside, Cause, Ending, Event, Expiry, InviteId, Issuing, Joining, MaxSize, PassOn, Rules, State, Tuned,
+    };
 
     use super::*;
 
@@ -330,6 +346,9 @@ mod tests {
         };
         let tuned = room.tune(Some(Tuned::MaxSize(MaxSize { size: 300 })), 98).unwrap();
         room.apply(&tuned);
+        for what in [Beside::Revoked([(InviteId([9; 16]), 999)].into()), Beside::Came([1, 2, 0].into())] {
+            room.apply(&Event::Beside { what, at: 99 });
+        }
         life(&mut room);
         room.apply(&room.reset(120));
         life(&mut room);
@@ -348,6 +367,8 @@ mod tests {
             let written = if name == "sale" { &lived_in } else { &empty };
             assert_eq!((room.version(), room.line()), (written.version(), written.line()));
             assert_eq!(room.before().map(|before| &before.line), written.before().map(|before| &before.line));
+            assert_eq!(room.history(), written.history());
+            assert_eq!(room.revoked().collect::<Vec<_>>(), written.revoked().collect::<Vec<_>>());
         }
     }
 

@@ -1,5 +1,6 @@
 //! How what happened lies in the log.
 
+pub(crate) mod beside;
 pub(crate) mod lots;
 
 use std::sync::Arc;
@@ -64,6 +65,7 @@ pub fn put(to: &mut Vec<u8>, room: &str, number: u64, event: &Event) {
             put_number(to, *active);
             put_counters(to, counters);
         }
+        Event::Beside { what, at } => beside::put(to, what, *at),
         Event::Committed { .. }
         | Event::Registered { .. }
         | Event::HallClosed
@@ -170,7 +172,7 @@ pub fn read(record: &[u8]) -> Option<Happened<'_>> {
             let [state, by] = source.array()?;
             Event::StateChanged { state: state_of(state)?, by: by_of(by)?, at: source.small()? }
         }
-        other => lots::read(other, &mut source)?,
+        other => lots::read(other, &mut source).or_else(|| beside::read(other, &mut source))?,
     };
     Some(Happened { room, number, event })
 }
@@ -342,6 +344,7 @@ mod tests {
             (prop::sample::select(State::ALL.to_vec()), by(), any::<u32>())
                 .prop_map(|(state, by, at)| Event::StateChanged { state, by, at }),
             lots::tests::event(),
+            beside::tests::event(),
         ]
     }
 

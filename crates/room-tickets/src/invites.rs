@@ -65,17 +65,24 @@ impl Invites {
 
     /// Reads one for a room.
     pub fn read(&self, room: &str, text: &str, now: Seconds) -> Result<Invited, NoInvite> {
-        let bytes = if text.len() > LONGEST { None } else { URL_SAFE_NO_PAD.decode(text.trim()).ok() };
-        let bytes = bytes.ok_or(NoInvite::Unknown)?;
-        let (promise, seal) = bytes.split_last_chunk::<SEAL>().ok_or(NoInvite::Unknown)?;
-        let expected = self.seal(room, promise);
-        let expected = expected.as_ref().get(..SEAL).ok_or(NoInvite::Unknown)?;
-        constant_time::verify_slices_are_equal(expected, seal).map_err(|_forged| NoInvite::Unknown)?;
-        let (id, Promise { lane, uses, expires }) = read_promise(promise).ok_or(NoInvite::Unknown)?;
+        let (id, Promise { lane, uses, expires }) = self.promise(room, text).ok_or(NoInvite::Unknown)?;
         if expires < now {
             return Err(NoInvite::Expired);
         }
         Ok(Invited { lane, invite: Invite { id, uses } })
+    }
+
+    /// What an invite for a room is known by, and until when it can be used at most, whether or not that is over.
+    pub fn known(&self, room: &str, text: &str) -> Option<(InviteId, Seconds)> {
+        self.promise(room, text).map(|(id, promise)| (id, promise.expires))
+    }
+
+    fn promise(&self, room: &str, text: &str) -> Option<(InviteId, Promise)> {
+        let bytes = if text.len() > LONGEST { None } else { URL_SAFE_NO_PAD.decode(text.trim()).ok() }?;
+        let (promise, seal) = bytes.split_last_chunk::<SEAL>()?;
+        let expected = self.seal(room, promise);
+        constant_time::verify_slices_are_equal(expected.as_ref().get(..SEAL)?, seal).ok()?;
+        read_promise(promise)
     }
 
     fn seal(&self, room: &str, promise: &[u8]) -> hmac::Tag {
@@ -113,8 +120,14 @@ mod tests {
         let read = invites.read("sale", &text, 1000).unwrap();
         assert_eq!((&*read.lane, read.invite.uses), ("vip", 3));
         assert_eq!(of(2).read("sale", &text, 1), Err(NoInvite::Unknown));
-        assert_ne!(invites.read("sale", &invites.make("sale", &promise).unwrap(), 1), Ok(read), "each is another one");
+        assert_ne!(
+            invites.read("sale", &invites.make("sale", &promise).unwrap(), 1),
+            Ok(read.clone()),
+            "each is another one"
+        );
         assert_eq!(invites.read("sale", &text, 1001), Err(NoInvite::Expired));
+        assert_eq!(invites.known("sale", &text), Some((read.invite.id, 1000)));
+        assert_eq!(invites.known("other", &text), None);
         assert_eq!(invites.read("other", &text, 1), Err(NoInvite::Unknown));
         for place in 0..text.len() {
             let mut forged = text.clone().into_bytes();

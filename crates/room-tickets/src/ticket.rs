@@ -19,6 +19,7 @@ pub struct Tickets {
     pub invites: Invites,
     /// Challenges, and proofs of work.
     pub proofs: Proofs,
+    networks: Arc<hmac::Key>,
 }
 
 impl Tickets {
@@ -36,7 +37,8 @@ impl Tickets {
         // Shorter than whatever a ticket is a seal of.
         let of = |name: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, name).as_ref());
         let (invites, proofs) = (Invites::new(of(b"invites")), Proofs::new(of(b"proofs")));
-        Ok(Self { key: Arc::new(key), invites, proofs })
+        let networks = Arc::new(of(b"networks"));
+        Ok(Self { key: Arc::new(key), invites, proofs, networks })
     }
 
     /// The ticket for somebody's place in a room.
@@ -74,6 +76,13 @@ impl Tickets {
         let expected = self.seal_of_nonce(room, id.parse().ok()?, &nonce);
         aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_ref().get(..SEAL)?, &seal).ok()?;
         Some((id, Some(nonce)))
+    }
+
+    /// What is written down of a network from which somebody came to a room: nobody without the key finds the network by it. It
+    /// is never 0.
+    pub fn network(&self, room: &str, size: u8, network: u128) -> u64 {
+        let sealed = hmac::sign(&self.networks, &[room.as_bytes(), &[0, size], &network.to_le_bytes()].concat());
+        sealed.as_ref().first_chunk().map_or(1, |first| u64::from_le_bytes(*first).max(1))
     }
 
     /// No room has a name with a zero, so this is never the seal of a ticket.

@@ -214,6 +214,13 @@ impl KeptRoom {
         Ok(!matches!(self.standing(id, now)?, Standing::None))
     }
 
+    /// Whether it is somebody's turn, or they took it.
+    pub(crate) async fn has_turn(&self, id: RequestId, now: Seconds) -> Result<bool, Trouble> {
+        self.state_now(now)?;
+        self.seek(|room| room.find(id).is_some()).await?;
+        Ok(matches!(self.standing(id, now)?, Standing::Inside | Standing::MayEnter))
+    }
+
     fn standing(&self, id: RequestId, now: Seconds) -> Result<Standing, Trouble> {
         let rules = self.settings().rules;
         self.look(|room| standing(room, id, now, &rules))

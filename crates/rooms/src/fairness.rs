@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use waiting_room::{Lanes, Lottery};
 
-use crate::{Caps, Work};
+use crate::{Announced, Caps, Work};
 
 /// What an operator says about fairness.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Fairness {
     pub lanes: Arc<Lanes>,
     /// How large a share of everybody's lane one network may have.
     pub caps: Option<Caps>,
+    /// Who announces which addresses, where that is known.
+    pub announced: Option<Announced>,
     /// How hard it is to join.
     pub work: Option<Work>,
 }

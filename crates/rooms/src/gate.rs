@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use waiting_room::{Cause, RequestId, Room, Seconds, State};
+use turns::MayWrite;
+use waiting_room::{Cause, Event, RequestId, Room, Rules, Seconds, State};
 
+use crate::room::Held;
 use crate::sensor::{Ending, Sensor};
 use crate::settings::Inlet;
 use crate::{KeptRoom, NotKept};
@@ -27,6 +29,8 @@ pub struct Activation {
 pub(crate) struct Gate {
     pub(crate) sensor: Sensor,
     is_active: AtomicBool,
+    /// Turns that nobody waited for are to be taken back, once it is this node's turn.
+    takes_back: AtomicBool,
     /// Requests of each quarter of a second of the last one, and which that was.
     quarter: AtomicU64,
     arrived: [AtomicU32; 4],
@@ -117,6 +121,10 @@ impl KeptRoom {
         tracing::warn!(room = &**self.name(), "visitors have to wait from now on");
         let moved = match self.settings().inlet {
             Inlet::Manual => Ok(()),
+            Inlet::Periodic(_) | Inlet::MaxSize(_) | Inlet::Adaptive(_) if self.is_shared() => {
+                self.gate().takes_back.store(true, Ordering::Relaxed);
+                Ok(())
+            }
             Inlet::Periodic(_) | Inlet::MaxSize(_) | Inlet::Adaptive(_) => {
                 self.take_back_turns(u32::try_from(now / 1_000_000).unwrap_or(u32::MAX))
             }
@@ -128,11 +136,25 @@ impl KeptRoom {
 
     fn take_back_turns(&self, now: Seconds) -> Result<(), NotKept> {
         let rules = self.settings().rules;
-        self.happens(|room| {
-            let counters = room.counters();
-            let ahead = counters.serving.saturating_sub(counters.last.into());
-            if ahead > 0 { room.move_by(-ahead, now, Cause::Inlet, &rules) } else { None }
-        })
+        self.happens(|room| taken_back(room, now, &rules))
+    }
+
+    /// Takes turns back that nobody waited for, if that is to be done yet.
+    pub(crate) fn take_back_if_due(
+        &self,
+        held: &mut Held,
+        (now, turn): (Seconds, Option<&MayWrite>),
+    ) -> Result<(), NotKept> {
+        let takes_back = &self.gate().takes_back;
+        if !takes_back.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        turn.ok_or(NotKept::NotOurTurn)?;
+        takes_back.store(false, Ordering::Relaxed);
+        if let Some(event) = taken_back(&held.room, now, &self.settings().rules) {
+            self.happen(held, &event)?;
+        }
+        Ok(())
     }
 }
 
@@ -165,6 +187,13 @@ impl Gate {
             (latency.is_some() && parts.slow > SLOW) || failures.is_some_and(|most| parts.failed > most)
         })
     }
+}
+
+/// That turns are taken back that nobody waits for, if there are any.
+fn taken_back(room: &Room, now: Seconds, rules: &Rules) -> Option<Event> {
+    let counters = room.counters();
+    let ahead = counters.serving.saturating_sub(counters.last.into());
+    if ahead > 0 { room.move_by(-ahead, now, Cause::Inlet, rules) } else { None }
 }
 
 fn nobody_waits(room: &Room) -> bool {

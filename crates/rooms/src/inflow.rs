@@ -1,8 +1,8 @@
-//! The adaptive inlet of a kept room.
+//! The adaptive inlet of a kept room, and how the room went.
 
-use waiting_room::{Adaptive, Room, State, Steering, Turns};
+use waiting_room::{Adaptive, Room, Sample, Seconds, Signals, State, Steering, Turns};
 
-use crate::sensor::Sensor;
+use crate::{Inlet, KeptRoom};
 
 /// What an adaptive inlet remembers from one second to the next. It is forgotten when the process ends, and learnt again.
 #[derive(Default)]
@@ -14,8 +14,7 @@ pub(crate) struct Inflow {
 
 impl Inflow {
     /// How many to let in now.
-    pub(crate) fn step(&mut self, settings: &Adaptive, room: &Room, sensor: &Sensor) -> u32 {
-        let signals = sensor.signals();
+    pub(crate) fn step(&mut self, settings: &Adaptive, room: &Room, signals: &Signals) -> u32 {
         let counters = room.counters();
         let served = u32::try_from(counters.serving.max(0)).unwrap_or(u32::MAX);
         let (came, taken) = (room.line().called(), counters.tokens);
@@ -28,14 +27,34 @@ impl Inflow {
             came: came.saturating_sub(came_before),
             taken: taken.saturating_sub(taken_before),
         };
-        let by = self.steering.step(settings, &signals, &turns);
+        let by = self.steering.step(settings, signals, &turns);
         // What is ahead of the line already is let in already.
         let ahead = served.saturating_sub(counters.last);
         by.saturating_sub(ahead)
     }
 
+    /// Goes on where another node was, which let in so many a second.
+    pub(crate) fn go_on_at(&mut self, rate: f64) {
+        self.steering.go_on_at(rate);
+    }
+
     pub(crate) fn rate(&self) -> f64 {
         self.steering.rate()
+    }
+}
+
+impl KeptRoom {
+    /// How many visitors a second its adaptive inlet lets in, if it has one.
+    pub fn inflow(&self) -> Option<f64> {
+        matches!(self.settings().inlet, Inlet::Adaptive(_)).then(|| {
+            let held = self.held.lock();
+            if self.is_shared() { held.nodes.rate() } else { held.steering.rate() }
+        })
+    }
+
+    /// How it went until now, as long as anything is known of it.
+    pub fn history(&self, now: Seconds) -> Vec<Sample> {
+        self.held.lock().room.history().until(now)
     }
 }
 

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use aws_lc_rs::rand;
-use waiting_room::{Entry, Invite, JoinKey, Joining, NotJoined, RequestId, Seconds};
+use waiting_room::{Beside, Entry, Event, Invite, InviteId, JoinKey, Joining, NotJoined, RequestId, Room, Seconds};
 
-use crate::caps::SLOW;
+use crate::caps::{self, Networks, SLOW};
 use crate::room::Held;
 use crate::{Fairness, KeptRoom, Trouble};
 use room_tickets::{NoInvite, NoProof, Promise, Without, Work};
@@ -40,7 +40,7 @@ pub enum NotLet {
 /// By what somebody joins, once that is read.
 struct Way<'a> {
     key: Option<JoinKey>,
-    client: Option<IpAddr>,
+    networks: Option<Networks>,
     lane: Option<&'a str>,
     invite: Option<Invite>,
 }
@@ -59,7 +59,9 @@ impl KeptRoom {
             Some(invite) => Some(self.tickets().invites.read(self.name(), invite, now).map_err(NotLet::from)?),
             None => None,
         };
-        let mut way = Way { key: joiner.key, client: joiner.client, lane: None, invite: None };
+        let networks =
+            joiner.client.filter(|_| fairness.caps.is_some()).map(|client| self.networks_of(client, fairness));
+        let mut way = Way { key: joiner.key, networks, lane: None, invite: None };
         match (&invited, &fairness.work) {
             (Some(invited), _) => (way.lane, way.invite) = (Some(&*invited.lane), Some(invited.invite)),
             (None, Some(work)) => self.look_at_proof(joiner.proof, *work, &mut way, now)?,
@@ -75,9 +77,9 @@ impl KeptRoom {
             match decide(&held, id, now, &way, fairness) {
                 (Ok(Joining::New(event)), lane) => {
                     let written = self.happen(&mut held, &event)?;
-                    if let (Some(client), Some(_)) = (way.client, &fairness.caps) {
-                        held.origins.came(client, lane.unwrap_or_default());
-                    }
+                    let came = way.networks.filter(|_| lane.is_none());
+                    let counted = came.map(|networks| Event::Beside { what: Beside::Came(networks.into()), at: now });
+                    let written = counted.and_then(|came| self.happen(&mut held, &came).ok()).unwrap_or(written);
                     break (id, written);
                 }
                 // It may have been given a moment ago, and not be on the disk yet.
@@ -89,6 +91,11 @@ impl KeptRoom {
         drop(turn);
         self.settled(&written).await?;
         Ok(id)
+    }
+
+    fn networks_of(&self, client: IpAddr, fairness: &Fairness) -> Networks {
+        let announced = fairness.announced.as_ref().and_then(|announced| announced.of(client));
+        caps::networks(self.tickets(), self.name(), client, announced)
     }
 
     fn look_at_proof(&self, proof: Option<&str>, work: Work, way: &mut Way<'_>, now: Seconds) -> Result<(), NotLet> {
@@ -116,6 +123,32 @@ impl KeptRoom {
         }
         self.tickets().invites.make(self.name(), promise).map(Some).ok_or(Trouble::NoRandomness)
     }
+
+    /// Takes invites back: nobody comes in by them from now on, at any node. How many were good until now, or the first text
+    /// that is no invite for this room, of which none is taken back then.
+    pub async fn revoke<'a>(
+        &self,
+        invites: impl IntoIterator<Item = &'a str>,
+        now: Seconds,
+    ) -> Result<Result<usize, &'a str>, Trouble> {
+        let mut known: Vec<(InviteId, Seconds)> = Vec::new();
+        for text in invites {
+            match self.tickets().invites.known(self.name(), text) {
+                Some(invite) => known.push(invite),
+                None => return Ok(Err(text)),
+            }
+        }
+        let mut revoked = 0;
+        let decide = |room: &Room| {
+            let event = room.revoke(&known, now)?;
+            if let Event::Beside { what: Beside::Revoked(invites), .. } = &event {
+                revoked = invites.len();
+            }
+            Some(event)
+        };
+        self.change(decide, |_| ()).await?;
+        Ok(Ok(revoked))
+    }
 }
 
 /// What becomes of a join, and by which lane it comes.
@@ -127,8 +160,8 @@ fn decide<'a>(
     fairness: &'a Fairness,
 ) -> (Result<Joining, NotJoined>, Option<&'a str>) {
     let mut lane = way.lane;
-    if let (None, Some(client), Some(caps)) = (lane, way.client, &fairness.caps)
-        && held.origins.are_too_many(client, caps)
+    if let (None, Some(networks), Some(caps)) = (lane, &way.networks, &fairness.caps)
+        && caps::are_too_many(&held.room.line().origins, networks, caps)
     {
         lane = Some(SLOW);
     }

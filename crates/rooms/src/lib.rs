@@ -13,21 +13,21 @@
 //! Deliberately not here: the arithmetic, which is `waiting_room`, and the sockets.
 
 mod admission;
+mod alarm;
+mod announced;
 mod authorizer;
 mod caps;
 mod contract;
 mod cookies;
 mod entering;
-pub mod events;
 mod fairness;
 mod gate;
-mod history;
 mod inflow;
 mod joining;
 mod keys;
 mod log;
 pub mod lottery;
-pub mod metrics;
+mod nodes;
 mod presence;
 mod proving;
 pub mod refused;
@@ -50,13 +50,13 @@ mod tests;
 pub use room_tickets::{AccessKey, AccessKeys, NoInvite, NoProof, NotMade, Promise, Reach, Without, Work};
 
 pub use self::admission::{Admission, Arrival, Wait};
+pub use self::announced::Announced;
 pub use self::authorizer::{Denied, Sessions};
 pub use self::caps::{Caps, SLOW};
 pub use self::contract::{Api, Begun, Changed, Operation, Question, Side};
 pub use self::cookies::Ticket;
 pub use self::fairness::{Fairness, Lots};
 pub use self::gate::Activation;
-pub use self::history::Sample;
 pub use self::joining::{Joiner, NotLet};
 pub use self::keys::{NoKeys, Rotated};
 pub use self::log::{Log, NotKept, Written};

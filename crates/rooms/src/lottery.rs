@@ -129,21 +129,27 @@ impl KeptRoom {
         let settings = self.settings();
         let Some((line, event)) = self.look(|room| {
             let event = room.draw(public.into(), Some(&settings.fairness.lanes), now)?;
-            Some((room.line().clone(), event))
+            Some((Arc::new(room.line().clone()), event))
         })?
         else {
             return Ok(false);
         };
         // Whoever draws is on the disk before anybody learns of the order, so that it is the same after any restart.
         self.settled_so_far().await?;
+        let Event::Drawn { public, lanes, at } = event.clone() else { return Ok(false) };
+        let drawn = line.clone();
+        // Only a panic keeps it from being looked at; then it is tried again.
+        let draft = tokio::task::spawn_blocking(move || Draft::of(&drawn, &public, &lanes, at)).await;
+        let Ok(draft) = draft else { return Ok(false) };
+        // Not before: nobody else can have a turn meanwhile.
+        let turn = self.may_write().await?;
         let room = self.clone();
         let drawing = move || {
-            let Event::Drawn { public, lanes, at } = &event else { return Ok(None) };
-            let draft = Draft::of(&line, public, lanes, *at);
             let drawn_from = |hall: &Hall| (hall.seed, hall.closed);
-            room.happen_by(&event, |room| drawn_from(&room.line().hall) == drawn_from(&line.hall), draft)
+            let written = room.happen_by(&event, |room| drawn_from(&room.line().hall) == drawn_from(&line.hall), draft);
+            drop(turn);
+            written
         };
-        // Only a panic keeps it from being looked at; then it is tried again.
         let Ok(written) = tokio::task::spawn_blocking(drawing).await else { return Ok(false) };
         let Some(written) = written? else { return Ok(false) };
         self.settled(&written).await?;

@@ -37,6 +37,9 @@ pub fn told(trouble: &Trouble) -> Option<Problem> {
         Trouble::NotJoined(NotJoined::InviteUsed) => {
             Problem::new(&INVITE_REFUSED).detail(format!("It was used as often as it can be. {without}"))
         }
+        Trouble::NotJoined(NotJoined::InviteRevoked) => {
+            Problem::new(&INVITE_REFUSED).detail(format!("It was taken back. {without}"))
+        }
         Trouble::NotJoined(NotJoined::NoLane) => {
             Problem::new(&INVITE_REFUSED).detail(format!("The room no longer has the lane that it is for. {without}"))
         }

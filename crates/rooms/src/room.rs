@@ -3,7 +3,6 @@
 mod due;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -15,19 +14,19 @@ use waiting_room::{
     Token, Turn,
 };
 
-use crate::caps::Origins;
+use crate::alarm::Alarm;
 use crate::entering::Entering;
-use crate::events::Tally;
 use crate::gate::Gate;
-use crate::history::History;
 use crate::inflow::Inflow;
 use crate::joining::NotLet;
 use crate::keys::{Desk, Keys, NoKeys};
 use crate::log::{Log, NotKept, Written};
+use crate::nodes::{Nodes, Signs};
 use crate::presence::Seen;
-use crate::settings::{Durability, Inlet, Settings};
+use crate::settings::{Durability, Settings};
 use crate::waits::Waits;
 use crate::watching::Watchers;
+use room_events::Tally;
 use room_tickets::Tickets;
 
 pub use self::due::Left;
@@ -62,27 +61,27 @@ pub struct KeptRoom {
     desk: Desk,
     watchers: Watchers,
     waits: Waits,
-    history: Mutex<History>,
     happened: Tally,
     seen: Seen,
+    signs: Signs,
     gate: Gate,
     entering: Entering,
-    /// Whether the alarm rings that the clock's inlet heeds.
-    is_alarmed: AtomicBool,
+    /// What this process is called among those that share rooms.
+    node: u64,
+    pub(crate) alarm: Alarm,
     pub(crate) held: Mutex<Held>,
 }
 
 pub(crate) struct Held {
     pub(crate) room: Room,
-    /// Where those came from who joined.
-    pub(crate) origins: Origins,
     /// Where records are put together. It keeps its capacity.
     record: Vec<u8>,
     /// The version of the last picture.
     pictured: u64,
     /// When it was last looked at what is counted, for others.
     measured: Seconds,
-    steering: Inflow,
+    pub(crate) steering: Inflow,
+    pub(crate) nodes: Nodes,
 }
 
 /// A turn that was taken.
@@ -117,15 +116,20 @@ pub struct Wish {
 }
 
 impl KeptRoom {
-    pub(crate) fn new(name: &str, settings: Settings, log: Arc<dyn Log>, secrets: (Keys, Tickets, Desk)) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        settings: Settings,
+        (log, node): (Arc<dyn Log>, u64),
+        secrets: (Keys, Tickets, Desk),
+    ) -> Self {
         let (keys, tickets, desk) = secrets;
         let held = Held {
             room: Room::default(),
-            origins: Origins::default(),
             record: Vec::new(),
             pictured: 0,
             measured: 0,
             steering: Inflow::default(),
+            nodes: Nodes::default(),
         };
         Self {
             name: name.into(),
@@ -136,12 +140,13 @@ impl KeptRoom {
             desk,
             watchers: Watchers::new(),
             waits: Waits::default(),
-            history: Mutex::new(History::new()),
             happened: Tally::default(),
             seen: Seen::default(),
+            signs: Signs::default(),
             gate: Gate::default(),
             entering: Entering::default(),
-            is_alarmed: AtomicBool::new(false),
+            node,
+            alarm: Alarm::default(),
             held: Mutex::new(held),
         }
     }
@@ -186,18 +191,12 @@ impl KeptRoom {
         &self.entering
     }
 
-    /// Whether the alarm rings that the clock's inlet heeds.
-    pub(crate) fn alarm(&self, rings: bool) {
-        self.is_alarmed.store(rings, Ordering::Relaxed);
+    pub(crate) fn node(&self) -> u64 {
+        self.node
     }
 
-    /// How many visitors a second its adaptive inlet lets in, if it has one.
-    pub fn inflow(&self) -> Option<f64> {
-        matches!(self.settings.load().inlet, Inlet::Adaptive(_)).then(|| self.held.lock().steering.rate())
-    }
-
-    pub(crate) fn past(&self) -> &Mutex<History> {
-        &self.history
+    pub(crate) fn signs(&self) -> &Signs {
+        &self.signs
     }
 
     pub(crate) fn desk(&self) -> &Desk {
@@ -223,6 +222,15 @@ impl KeptRoom {
 
     /// Has happen what happened, if it is not known yet: the change of this number.
     pub(crate) fn replay(&self, number: u64, event: &Event) {
+        // It takes long, and whoever asks meanwhile is told how it is so far: nobody else changes what is read here.
+        let draft = if let Event::Drawn { public, lanes, at } = event
+            && number > self.held.lock().room.version()
+        {
+            let line = self.held.lock().room.line().clone();
+            Some(Draft::of(&line, public, lanes, *at))
+        } else {
+            None
+        };
         let mut held = self.held.lock();
         if number <= held.room.version() {
             return;
@@ -234,7 +242,18 @@ impl KeptRoom {
         while held.room.version() + 1 < number {
             held.room.skip();
         }
-        held.room.apply(event);
+        held.room.apply_with(event, draft);
+        self.heard(&mut held, event);
+    }
+
+    /// Knows what follows from what happened, beside the room itself.
+    fn heard(&self, held: &mut Held, event: &Event) {
+        if let Event::Measured { at, .. } = event {
+            held.measured = *at;
+        }
+        if let Event::Beside { what, at } = event {
+            self.hear(held, what, *at);
+        }
     }
 
     /// What is to be written of it, if it has changed since that was done last.
@@ -456,6 +475,7 @@ impl KeptRoom {
         let written = self.log.append(record)?;
         room.apply_with(event, draft);
         self.happened.note(event);
+        self.heard(held, event);
         Ok(written)
     }
 

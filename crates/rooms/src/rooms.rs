@@ -58,6 +58,8 @@ pub struct Rooms {
     pictures: AtomicU64,
     /// Whether this process let rooms go for good. It is held while they are taken.
     has_left: Mutex<bool>,
+    /// What this process is called among those that share rooms.
+    node: u64,
 }
 
 /// Where what happens in rooms is written down.
@@ -91,6 +93,8 @@ impl Rooms {
     }
 
     fn of(kept: Kept, log: Arc<dyn Log>, vault: Arc<Vault>) -> Result<Self, Unusable> {
+        let mut node = [0; 8];
+        aws_lc_rs::rand::fill(&mut node).map_err(|_unspecified| secrets::Error::NoRandomness)?;
         Ok(Self {
             kept,
             log,
@@ -101,6 +105,7 @@ impl Rooms {
             unused: Mutex::default(),
             pictures: AtomicU64::new(0),
             has_left: Mutex::new(false),
+            node: u64::from_le_bytes(node),
         })
     }
 
@@ -247,6 +252,13 @@ impl Rooms {
         }
     }
 
+    /// Lets rooms know that nobody knows for which rules alerts are open.
+    pub fn alarms_are_away(&self) {
+        for room in self.all() {
+            room.alarm_is_away();
+        }
+    }
+
     /// Whether any room heeds an alarm.
     pub fn heeds_alarms(&self) -> bool {
         self.all().iter().any(|room| room.settings().alarm.is_some())
@@ -284,6 +296,17 @@ impl Rooms {
     /// There are pictures of so many bytes now.
     pub(crate) fn has_pictures(&self, bytes: u64) {
         self.pictures.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Everything that is known of all rooms, as one picture, with which a shared log can begin; none, if there are no rooms.
+    pub fn picture_of_all(&self) -> io::Result<Option<Vec<u8>>> {
+        let is_lived_in = |room: &Arc<KeptRoom>| room.look(|room| room.version() > 0).unwrap_or(false);
+        if self.known_ones().iter().any(is_lived_in) { turns::Kept::picture(self)().map(Some) } else { Ok(None) }
+    }
+
+    /// How many rooms something happened in.
+    pub fn count(&self) -> usize {
+        self.known_ones().len()
     }
 
     pub(crate) fn known_ones(&self) -> Vec<Arc<KeptRoom>> {
@@ -327,7 +350,7 @@ impl Rooms {
 
     fn empty(&self, name: &str, settings: Settings) -> KeptRoom {
         let secrets = (Keys::of(self.vault.clone(), name), self.tickets.clone(), self.desk.clone());
-        KeptRoom::new(name, settings, self.log.clone(), secrets)
+        KeptRoom::new(name, settings, (self.log.clone(), self.node), secrets)
     }
 }
 

@@ -91,6 +91,12 @@ impl Sensor {
         self.in_flight.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing is under way, and nothing ended since it was asked last.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let counts = [&self.in_flight, &self.finished, &self.unsent];
+        counts.iter().all(|count| count.load(Ordering::Relaxed) == 0)
+    }
+
     /// What was slow and failed lately.
     pub(crate) fn parts(&self, turn: u64) -> Option<Parts> {
         self.turn(turn);

@@ -7,8 +7,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::json;
-use waiting_page::{ASKS, Expected, Place, Places, Situation, Update, View};
-use waiting_room::{RequestId, Seconds, State};
+use waiting_page::{ASKS, Expected, Place, Places, Situation, Unseen, Update, View};
+use waiting_room::{Interval, RequestId, Seconds, State};
 
 use crate::cookies::{DAY, set_cookie};
 use crate::{Admission, KeptRoom, Ticket, Trouble, Wait, proving};
@@ -100,9 +100,10 @@ impl KeptRoom {
         let view = View {
             situation,
             place,
-            expected: wait.and_then(|wait| self.expected(wait, visitor.now)),
+            expected: self.expected(wait, visitor.now)?,
             pause: self.pause(situation, wait, visitor.now),
             update: wishes.update,
+            unseen: if self.settings().rules.presence.is_some() { Unseen::Asks } else { Unseen::Rests },
             query: &query,
             work,
         };
@@ -170,17 +171,13 @@ impl KeptRoom {
             }
             Some(admission) => {
                 let (situation, wait) = self.situation(admission)?;
-                let page = self.settings().page.clone();
-                let language = page.language(visitor.wishes().language, accepted(visitor.headers));
-                let expected = wait.and_then(|wait| self.expected(wait, visitor.now));
-                let (span, likely) = expected.map(|expected| page.expected(language, expected)).unzip();
+                let expected = self.expected(wait, visitor.now)?;
                 json!({
                     "situation": situation.name(),
                     "opens": situation.opens(),
                     "position": wait.map(|wait| wait.position),
                     "serving": self.counters()?.serving,
-                    "wait": span,
-                    "likely": likely.flatten(),
+                    "wait": expected.map(|Expected { least, most }| [least, most]),
                     "pause": self.pause(situation, wait, visitor.now),
                 })
             }
@@ -216,23 +213,24 @@ impl KeptRoom {
         Ok(Place { position: wait.position, ahead: wait.ahead, serving, since })
     }
 
-    /// How many seconds somebody need not ask again: the longer the line, the longer.
+    /// How many seconds somebody need not ask again: the longer the line, the longer. Each look is a sign of them.
     fn pause(&self, situation: Situation, wait: Option<Wait>, now: Seconds) -> u64 {
         let until_it_opens = self.timetable().ok().and_then(|timetable| timetable.pause(now)).map(u64::from);
-        match (situation, wait) {
+        let most =
+            self.settings().rules.presence.map_or(u64::MAX, |presence| (presence.absent_after / 2).max(1).into());
+        let pause = match (situation, wait) {
             (Situation::Waiting, Some(wait)) => wait.pause(),
             (Situation::Early { .. }, _) => until_it_opens.map_or(15, |pause| pause.clamp(2, 60)),
             (Situation::Idle { .. }, _) => until_it_opens.map_or(60, |pause| pause.clamp(2, 600)),
             (Situation::Waiting | Situation::Joining | Situation::Paused | Situation::Closed, _) => 15,
-        }
+        };
+        pause.min(most)
     }
 
-    /// How long somebody will wait, as far as that can be told from how fast turns come.
-    fn expected(&self, wait: Wait, now: Seconds) -> Option<Expected> {
-        let (turns, seconds) = self.pace(now)?;
-        let expected = wait.ahead.saturating_add(1).saturating_mul(u64::from(seconds)) / u64::from(turns.max(1));
-        let part = |tenths: u64| u32::try_from(expected.saturating_mul(tenths) / 10).unwrap_or(u32::MAX);
-        Some(Expected { least: part(7), most: part(14), likely: None })
+    /// How long somebody will wait, as far as that can be told.
+    fn expected(&self, wait: Option<Wait>, now: Seconds) -> Result<Option<Expected>, Trouble> {
+        let Some(wait) = wait else { return Ok(None) };
+        Ok(self.wait_of(wait.position, now)?.map(|Interval { low, high }| Expected { least: low, most: high }))
     }
 }
 
@@ -439,7 +437,8 @@ mod tests {
             scene.tick();
         }
         // Twenty before this one, and one in six seconds.
-        assert_eq!(told(&scene, &cookie).await["wait"], "1\u{2013}3 min");
+        let wait = told(&scene, &cookie).await["wait"].clone();
+        assert!(wait[0].as_u64() <= Some(126) && Some(120) <= wait[1].as_u64(), "{wait}");
         let scheduled = Schedule { opens: Some(scene.now.get() + 100), ..Schedule::default() };
         let rules = waiting_room::Rules { schedule: scheduled, ..waiting_room::Rules::default() };
         let scene = Scene::with(Settings { rules, ..settings() });

@@ -1,7 +1,9 @@
 //! What clients of "Virtual Waiting Room on AWS" may depend on, row by row.
 
 mod durability;
+mod events;
 mod fairness;
+mod nodes;
 mod openid;
 mod private;
 mod public;

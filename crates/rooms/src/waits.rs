@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use waiting_room::{Counters, Forecast, Interval, Position, Seconds};
+use waiting_room::{Counters, Forecast, Interval, Position, Record, Seconds};
 
 use crate::{KeptRoom, Trouble};
 
@@ -41,6 +41,10 @@ impl Waits {
         self.0.lock().as_ref()?.forecast.interval(places, now)
     }
 
+    fn record(&self) -> Record {
+        self.0.lock().as_ref().map(|known| known.forecast.record()).unwrap_or_default()
+    }
+
     fn told(&self) -> Arc<str> {
         self.0.lock().as_ref().map(|known| known.told.clone()).unwrap_or_default()
     }
@@ -53,6 +57,12 @@ impl KeptRoom {
         let ahead = i64::from(position).saturating_sub(self.counters()?.serving);
         let places = u32::try_from(ahead).unwrap_or(0);
         Ok(if places == 0 { None } else { self.waits().interval(places, now) })
+    }
+
+    /// For how many seconds whoever joins now will wait, if that is known, and what became of such forecasts lately.
+    pub fn outlook(&self, now: Seconds) -> Result<(Option<Interval>, Record), Trouble> {
+        let next = self.counters()?.last.saturating_add(1);
+        Ok((self.wait_of(next, now)?, self.waits().record()))
     }
 
     /// The forecasts as everybody who watches is told them.

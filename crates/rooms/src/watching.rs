@@ -53,7 +53,9 @@ impl Watchers {
     pub(crate) fn watch(&self, counters: Counters, waits: &str) -> impl Stream<Item = Bytes> + Send + use<> {
         let mut told = self.told.subscribe();
         told.mark_unchanged();
-        let first = [b"retry: 3000\n", &*message(counters, waits)].concat();
+        // Those who are cut off at once do not come again at once.
+        let retry = 2000 + (self.told.receiver_count() + 999) % 4000;
+        let first = [format!("retry: {retry}\n").as_bytes(), &*message(counters, waits)].concat();
         let rest = stream::unfold(told, |mut told| async move {
             told.changed().await.ok()?;
             let message = told.borrow_and_update().message.clone();
@@ -128,6 +130,8 @@ mod tests {
         assert_eq!(heard.next().now_or_never().unwrap().unwrap(), state(3));
         watchers.tick(counters(3), "[1,0,9]");
         assert!(heard.next().now_or_never().unwrap().unwrap().ends_with(b",\"waits\":[[1,0,9]]}\n\n"));
+        let other = Box::pin(watchers.watch(counters(1), "")).next().now_or_never().unwrap().unwrap();
+        assert!(other.starts_with(b"retry: 3001\n"), "{other:?}");
         watchers.dismiss();
         assert_eq!(heard.next().now_or_never(), Some(None));
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use journal::{Consumer, End, Journal, Next, SegmentId, SegmentReader};
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::batch::{Batch, Part};
 use crate::packed::{self, Summary, Unpacked};
@@ -100,9 +100,15 @@ impl Backlog {
     /// Finds packed segments. Nobody else makes or removes any while this lives.
     fn look_at_packed(&mut self) -> Result<(), Trouble> {
         for (id, disk) in packed::listed(&self.shelf.packed)? {
+            let summary = match packed::summary(&self.shelf.packed, id) {
+                Err(error) if packed::is_damage(&error) => {
+                    self.set_aside(id)?;
+                    continue;
+                }
+                summary => summary?.unwrap_or_default(),
+            };
             // It may have been packed when the process ended before it could remove the original.
             self.journal.remove(id)?;
-            let summary = packed::summary(&self.shelf.packed, id)?.unwrap_or_default();
             self.segments.insert(id, Segment { summary, disk, state: State::Packed, ..Segment::default() });
         }
         Ok(())
@@ -126,16 +132,25 @@ impl Backlog {
     /// The next records, in the order of their segments, at most so many.
     pub(crate) fn next(&mut self, most: usize) -> Result<Batch, Trouble> {
         self.look()?;
-        let mut batch = Batch::default();
+        let (mut batch, mut damaged) = (Batch::default(), Vec::new());
         for (id, segment) in &mut self.segments {
             let from = segment.read;
-            let finished = segment.read_into(&mut batch, most, (*id, &self.journal, &self.shelf))?;
+            let finished = match segment.read_into(&mut batch, most, (*id, &self.journal, &self.shelf)) {
+                Err(Trouble::File(error)) if packed::is_damage(&error) => {
+                    damaged.push(*id);
+                    continue;
+                }
+                finished => finished?,
+            };
             if segment.read > from || finished {
                 batch.parts.push(Part { segment: *id, upto: segment.read, finished });
             }
             if batch.is_full(most) {
                 break;
             }
+        }
+        for id in damaged {
+            self.set_aside(id)?;
         }
         self.shelf.counts.next_since.store(batch.oldest(), Ordering::Relaxed);
         Ok(batch)
@@ -165,6 +180,16 @@ impl Backlog {
         for segment in self.segments.values_mut() {
             (segment.read, segment.reader) = (segment.confirmed, None);
         }
+    }
+
+    /// Goes on without a packed segment that is damaged. What was read of it is on its way.
+    fn set_aside(&mut self, id: SegmentId) -> Result<(), Trouble> {
+        let lost = self.segments.remove(&id).map_or(0, |segment| segment.summary.records.saturating_sub(segment.read));
+        let file = packed::set_aside(&self.shelf.packed, id)?;
+        self.shelf.counts.dropped.fetch_add(lost, Ordering::Relaxed);
+        let file = file.display();
+        error!(sink = &*self.shelf.name, records = lost, %file, "packed log records are damaged and lost; the file was set aside");
+        Ok(())
     }
 
     pub(crate) fn remove(&mut self, id: SegmentId) -> Result<(), Trouble> {

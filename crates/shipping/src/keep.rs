@@ -166,6 +166,41 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_file_is_set_aside_and_everything_else_goes_on() {
+        let folder = TempDir::new().unwrap();
+        let shelf = shelf(&folder, KeepLogs::default());
+        let mut backlog = Backlog::acquire(&shelf).unwrap().unwrap();
+        write(&shelf, 1..3001);
+        for _ in 0..3 {
+            backlog.keep(1).unwrap();
+        }
+        let mut packed = crate::packed::listed(&shelf.packed).unwrap();
+        packed.sort_unstable();
+        let [first, second, ..] = packed[..] else { panic!("{packed:?}") };
+        let file = |(id, _)| shelf.packed.join(format!("{id}.packed"));
+        let mut bytes = std::fs::read(file(first)).unwrap();
+        bytes[40..].fill(0xff);
+        std::fs::write(file(first), bytes).unwrap();
+        let lost_first = backlog.segments[&first.0].summary.records;
+        let lost_second = backlog.segments[&second.0].summary.records;
+
+        // One is found when it is read, and one, of which nothing can be read, at the start.
+        let batch = backlog.next(10).unwrap();
+        assert_eq!(batch.len(), 10);
+        drop(backlog);
+        std::fs::write(file(second), b"packed").unwrap();
+        let mut backlog = Backlog::acquire(&shelf).unwrap().unwrap();
+
+        let kept = drained(&mut backlog);
+        assert_eq!((kept.len() as u64, kept.last()), (3000 - lost_first - lost_second, Some(&3000)));
+        let without_room = shelf.counts.without_room.load(Ordering::Relaxed);
+        assert_eq!(shelf.reading(0).dropped - without_room, lost_first);
+        for (id, _) in [first, second] {
+            assert!(shelf.packed.join(format!("{id}.damaged")).exists());
+        }
+    }
+
+    #[test]
     fn the_oldest_gives_way_and_is_counted() {
         let folder = TempDir::new().unwrap();
         let shelf = shelf(&folder, of_bytes(256 * 1024, OnFull::DropOldest));

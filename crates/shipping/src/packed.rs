@@ -73,7 +73,8 @@ impl Unpacked {
         let length = length.ok_or_else(damaged)?;
         let mut packed = Vec::new();
         from.read_to_end(&mut packed)?;
-        Ok(Some(Self { raw: zstd::bulk::decompress(&packed, length)?, at: 0 }))
+        let raw = zstd::bulk::decompress(&packed, length).map_err(|_error| damaged())?;
+        Ok(Some(Self { raw, at: 0 }))
     }
 
     /// The next record.
@@ -111,6 +112,18 @@ pub(crate) fn remove(folder: &Path, id: SegmentId) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Whether a file is not what was written, so that it is of no use to read it again.
+pub(crate) fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+}
+
+/// Gives a damaged file another name, under which nobody looks for records, and says which.
+pub(crate) fn set_aside(folder: &Path, id: SegmentId) -> io::Result<PathBuf> {
+    let aside = folder.join(format!("{id}.damaged"));
+    fs::rename(file(folder, id), &aside)?;
+    Ok(aside)
 }
 
 fn open(folder: &Path, id: SegmentId) -> io::Result<Option<(File, Summary)>> {
@@ -178,7 +191,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for bytes in [&b""[..], b"packed\x01\n", &[0xff; 32], &[&MAGIC[..], &[0xff; 40]].concat()] {
             fs::write(file(folder.path(), SegmentId(7)), bytes).unwrap();
-            assert!(Unpacked::open(folder.path(), SegmentId(7)).is_err());
+            assert!(is_damage(&Unpacked::open(folder.path(), SegmentId(7)).unwrap_err()));
         }
     }
 }

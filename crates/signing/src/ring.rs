@@ -57,7 +57,9 @@ impl Ring {
         let begins = state.next(algorithm, schedule, now);
         if let Some(from) = begins {
             let pkcs8 = STANDARD.encode(generate(algorithm)?);
-            state.keys.push(KeptKey { algorithm, from, pkcs8, id: None });
+            // Before those of a clock that was far ahead, which sign when their time comes.
+            let place = state.keys.iter().position(|key| key.from > from).unwrap_or(state.keys.len());
+            state.keys.insert(place, KeptKey { algorithm, from, pkcs8, id: None });
         }
         let has_changed = begins.is_some() || forgotten > 0;
         let ring = Self::read(&state)?;
@@ -135,12 +137,52 @@ impl Kept {
 
     /// When a key that is to be made now begins to sign, if one is due.
     fn next(&self, algorithm: Algorithm, schedule: Schedule, now: u64) -> Option<u64> {
-        let Some(last) = self.keys.last() else { return Some(now) };
+        let announced = now.saturating_add(schedule.overlap);
+        // No clock that is right makes a key that begins later than that.
+        let last = self.keys.iter().rev().find(|key| key.from <= announced);
+        let signs_now = self.keys.iter().any(|key| key.from <= now);
+        let Some(last) = last.filter(|_| signs_now) else { return Some(now) };
         if last.from > now {
             return None;
         }
         let due = last.from.saturating_add(schedule.rotate);
-        let announced = now.saturating_add(schedule.overlap);
         (last.algorithm != algorithm || due <= announced).then_some(announced)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 24 * 3600;
+    const SCHEDULE: Schedule = Schedule { rotate: 7 * DAY, overlap: DAY };
+
+    fn tended(kept: &mut Option<Vec<u8>>, now: u64) -> Ring {
+        let (ring, changed) = Ring::tended(kept.as_deref(), Algorithm::Es256, SCHEDULE, now).unwrap();
+        if changed.is_some() {
+            *kept = changed;
+        }
+        ring
+    }
+
+    #[test]
+    fn a_clock_that_is_far_ahead_takes_nobody_the_key_that_signs() {
+        let (now, mut kept) = (1000 * DAY, None);
+        tended(&mut kept, now);
+        // A node that is a month ahead makes a key and, when that signs, forgets the one before.
+        tended(&mut kept, now + 30 * DAY);
+        let ahead = tended(&mut kept, now + 33 * DAY);
+        assert!(ahead.current(now).is_none(), "only the key of the future is left");
+
+        let mended = tended(&mut kept, now);
+        let id = mended.current(now).expect("a key signs").id().to_owned();
+        assert_eq!(mended.public_keys().len(), 2);
+
+        // It is exchanged when it is time, and nothing is made before.
+        assert_eq!(tended(&mut kept, now + DAY).public_keys().len(), 2);
+        let later = tended(&mut kept, now + 6 * DAY);
+        assert_eq!((later.public_keys().len(), later.current(now + 6 * DAY).unwrap().id()), (3, &*id));
+        let exchanged = tended(&mut kept, now + 7 * DAY);
+        assert_ne!(exchanged.current(now + 7 * DAY).unwrap().id(), id);
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use store::{Nodes, Revision, SILENCE, Unavailable};
+use store::{Heard, Nodes, Revision, SILENCE, Straggler, Unavailable};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio_postgres::AsyncMessage;
+use tokio_postgres::{AsyncMessage, Row};
 
 use crate::connect::{self, Settings};
 use crate::rows::signed;
@@ -61,14 +61,18 @@ impl Nodes for Notices {
         Ok(bounded(follows).await?)
     }
 
-    async fn behind(&self, revision: Revision) -> Result<Vec<String>, Unavailable> {
-        const SQL: &str =
-            "SELECT name FROM nodes WHERE revision < $1 AND now() - make_interval(secs => $2) < seen ORDER BY name";
+    async fn behind(&self, revision: Revision) -> Result<Vec<Straggler>, Unavailable> {
+        const SQL: &str = "SELECT name, now() - make_interval(secs => $2) < seen FROM nodes \
+                           WHERE revision < $1 AND now() - interval '1 day' < seen ORDER BY name";
         let behind = async {
             let client = self.store.client().await?;
             let statement = client.prepare_cached(SQL).await?;
             let found = client.query(&statement, &[&signed(revision.0), &SILENCE.as_secs_f64()]).await?;
-            found.iter().map(|row| Ok(row.try_get(0)?)).collect()
+            let straggler = |row: &Row| {
+                let heard = if row.try_get(1)? { Heard::JustNow } else { Heard::Before };
+                Ok(Straggler { node: row.try_get(0)?, heard })
+            };
+            found.iter().map(straggler).collect()
         };
         Ok(bounded(behind).await?)
     }
@@ -138,15 +142,15 @@ async fn hear(settings: &Settings, heard: &Notify, is_well: &mut bool) -> Result
 
 #[cfg(test)]
 mod tests {
-    use store::{Commit, EntityId, Kind, Registry, Row, Write};
+    use store::{Commit, EntityId, Kind, Registry, Write};
     use tokio::time::timeout;
 
     use super::*;
 
     const SOON: Duration = Duration::from_secs(20);
 
-    fn company(name: &str) -> Row {
-        Row {
+    fn company(name: &str) -> store::Row {
+        store::Row {
             id: EntityId::new(Kind::Company, name),
             parent: None,
             refers_to: Vec::new(),
@@ -177,7 +181,10 @@ mod tests {
         let opened = crate::tests::open().await;
         let store = Arc::new(PostgresStore::open(Settings::of(&opened.database.address())).await.unwrap());
         let nodes = Notices::of(store);
-        let behind = async |revision| nodes.behind(Revision(revision)).await.unwrap();
+        let behind = async |revision| {
+            let behind = nodes.behind(Revision(revision)).await.unwrap();
+            behind.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
         assert_eq!(behind(1).await, [""; 0]);
 
         nodes.follows("one", Revision(3)).await.unwrap();
@@ -191,7 +198,9 @@ mod tests {
 
         nodes.follows("one", Revision(3)).await.unwrap();
         let client = opened.client().await.unwrap();
-        client.execute("UPDATE nodes SET seen = seen - interval '1 hour'", &[]).await.unwrap();
+        client.execute("UPDATE nodes SET seen = seen - interval '23 hours' WHERE name = 'one'", &[]).await.unwrap();
+        assert_eq!(behind(9).await, ["one (silent)", "two"], "one may be cut off and serve");
+        client.execute("UPDATE nodes SET seen = seen - interval '1 day'", &[]).await.unwrap();
         assert_eq!(behind(9).await, [""; 0]);
     }
 

@@ -221,7 +221,9 @@ impl Changing<'_> {
             let (kind, path) = (id.kind().as_str(), id.path());
             self.run("DELETE FROM entities WHERE kind = $1 AND path = $2", &[&kind, &path]).await?;
             let revision = self.next_revision();
-            self.run(GONE, &[&kind, &path, &revision]).await?;
+            if id.kind().is_missed() {
+                self.run(GONE, &[&kind, &path, &revision]).await?;
+            }
             Ok(())
         })
     }

@@ -50,10 +50,10 @@ impl Sealed {
         let unavailable = |error: std::io::Error| OpenError::Unavailable(store::Unavailable::because(error));
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(unavailable)?;
         let work = move || {
-            let mut client = None;
+            let mut kept = None;
             while let Ok(Asked { question, answer }) = asked.recv() {
                 // Nobody may wait for the answer any more; then it is nobody's.
-                drop(answer.send(runtime.block_on(bounded(reply(&settings, &mut client, question)))));
+                drop(answer.send(runtime.block_on(bounded(reply(&settings, &mut kept, question)))));
             }
         };
         thread::Builder::new().name("sealed".to_owned()).spawn(work).map_err(unavailable)?;
@@ -68,13 +68,30 @@ impl Sealed {
     }
 }
 
+/// A connection, and whether it holds the lock of all nodes. With its end the lock is let go.
+struct Kept {
+    client: Client,
+    lock: LockOf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LockOf {
+    Us,
+    Nobody,
+}
+
 /// Answers a question on a connection that is kept for the next one.
-async fn reply(settings: &Settings, kept: &mut Option<Client>, question: Question) -> Result<Answer, Trouble> {
-    // A connection on which anything failed may be in any state, and with its end the lock is let go.
-    let client = match kept.take().filter(|client| !client.is_closed()) {
-        Some(client) => client,
-        None => connected(settings).await?,
+async fn reply(settings: &Settings, kept: &mut Option<Kept>, question: Question) -> Result<Answer, Trouble> {
+    // A connection on which anything failed may be in any state.
+    let Kept { client, mut lock } = match kept.take().filter(|kept| !kept.client.is_closed()) {
+        Some(kept) => kept,
+        None => Kept { client: connected(settings).await?, lock: LockOf::Nobody },
     };
+    if matches!(question, Question::Write(..) | Question::Unlock) && lock == LockOf::Nobody {
+        // The connection that held it is lost, and somebody else may have changed what this one has read.
+        *kept = Some(Kept { client, lock });
+        return Err(Trouble::LockLost);
+    }
     let answer = match question {
         Question::Read(name) => {
             let found = client.query_opt("SELECT content FROM sealed WHERE name = $1", &[&name]).await?;
@@ -91,14 +108,16 @@ async fn reply(settings: &Settings, kept: &mut Option<Client>, question: Questio
         }
         Question::Lock => {
             client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
+            lock = LockOf::Us;
             Answer::Done
         }
         Question::Unlock => {
             client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await?;
+            lock = LockOf::Nobody;
             Answer::Done
         }
     };
-    *kept = Some(client);
+    *kept = Some(Kept { client, lock });
     Ok(answer)
 }
 
@@ -202,6 +221,31 @@ mod tests {
         let found = client.query("SELECT content FROM sealed", &[]).await.unwrap();
         let all: Vec<u8> = found.iter().flat_map(|row| row.get::<_, Vec<u8>>(0)).collect();
         assert!(!all.windows(10).any(|window| window == b"plain text"));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_once_the_lock_is_lost() {
+        const SQL: &str = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted \
+                           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let opened = crate::tests::open().await;
+        let address = opened.database.address();
+        let vault = vault(&address, &[OLD]).unwrap();
+        put(&vault, "a", b"old");
+        let shelf = Sealed::open(Settings::of(&address)).unwrap();
+        let content = shelf.read("a").unwrap().unwrap();
+        let lock = shelf.lock().unwrap();
+        // As when the server is restarted.
+        let ended = opened.client().await.unwrap().query(SQL, &[]).await.unwrap();
+        assert_eq!(ended.len(), 1);
+        put(&vault, "a", b"of somebody else");
+
+        assert!(shelf.write("a", &content).is_err());
+        assert!(shelf.write("a", &content).is_err(), "nor on the next connection");
+        drop(lock);
+
+        assert_eq!(vault.get("a").unwrap().unwrap(), b"of somebody else");
+        let _lock = shelf.lock().unwrap();
+        shelf.write("a", &content).unwrap();
     }
 
     #[tokio::test]

@@ -49,6 +49,9 @@ pub(crate) enum Trouble {
     /// It takes too long.
     #[error("no answer within {0:?}")]
     TooSlow(Duration),
+    /// A connection that held a lock ended.
+    #[error("the lock went with its connection, and nothing was changed")]
+    LockLost,
 }
 
 /// What PostgreSQL says: its own error says no more than that there was one.

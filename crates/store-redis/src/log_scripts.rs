@@ -1,7 +1,9 @@
 //! The scripts of a shared log: one step each, so that a server that writes down what it does (AOF) has all of a step or nothing.
 //!
 //! The state is a hash: `last`, where the log ends; `base` and `pieces`, what it had before it was shortened; `pen`, whose turn
-//! it is, and `until`, when that ends. Batches are a stream whose ids are places, which the server itself keeps in order.
+//! it is, and `until`, when that ends; `written`, how many bytes were ever written. Batches are a stream whose ids are places,
+//! which the server itself keeps in order. Who reads beside those who write is in a hash of its own, a text each: the place,
+//! records of the batch behind it, how many bytes had been written there, who reads, and until when.
 
 use redis::Script;
 
@@ -12,6 +14,8 @@ pub(crate) struct Scripts {
     pub(crate) write: Script,
     pub(crate) pass: Script,
     pub(crate) rebase: Script,
+    pub(crate) hold: Script,
+    pub(crate) remember: Script,
 }
 
 impl Default for Scripts {
@@ -22,7 +26,9 @@ impl Default for Scripts {
             take: of(&[STATE, BEHIND, TAKE]),
             write: of(&[STATE, PASS_ON, WRITE]),
             pass: of(&[STATE, PASS_ON, PASS]),
-            rebase: of(&[STATE, REBASE]),
+            rebase: of(&[STATE, READERS, REBASE]),
+            hold: of(&[STATE, READERS, HOLD]),
+            remember: of(&[STATE, READERS, REMEMBER]),
         }
     }
 }
@@ -88,6 +94,7 @@ if last ~= place then
   if pen ~= who or last ~= after then return 'refused' end
   redis.call('XADD', log, place, 'b', batch)
   redis.call('HSET', state, 'last', place)
+  redis.call('HINCRBY', state, 'written', string.len(batch))
 end
 if pen ~= who then return 'passed' end
 if keeps and redis.call('ZCARD', wanting) == 0 then
@@ -102,9 +109,58 @@ const PASS: &str = "
 if pen == ARGV[2] then pass_on(tonumber(ARGV[3])) end
 return 'passed'";
 
-/// `{place, pieces}`; pieces of the new base and of the old one are keys behind the others.
+/// Those who read beside those who write.
+const READERS: &str = "
+local readers = KEYS[5]
+local written = tonumber(redis.call('HGET', state, 'written') or '0')
+local function whole(count) return string.format('%.0f', count) end
+local function reader_of(name)
+  local kept = redis.call('HGET', readers, name)
+  if not kept then return nil end
+  local place, records, bytes, who, ends = string.match(kept, '^(%S+) (%d+) (%d+) (%S+) (%d+)$')
+  return {place = place, records = records, bytes = tonumber(bytes), who = who, ends = tonumber(ends)}
+end
+local function keep(name, reader)
+  local kept = {reader.place, reader.records, whole(reader.bytes), reader.who, whole(reader.ends)}
+  redis.call('HSET', readers, name, table.concat(kept, ' '))
+end
+";
+
+/// `{reader, who, lease}`: `{place, records}`, or nothing if somebody else reads.
+///
+/// If the server forgot what it had acknowledged, and a reader was told of that, the reader has what comes instead.
+const HOLD: &str = "
+local name, who, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local reader = reader_of(name) or {place = last, records = '0', bytes = written, who = who, ends = 0}
+if reader.who ~= who and reader.ends > now then return false end
+reader.who, reader.ends = who, now + lease
+if number(reader.place) > number(last) then
+  reader.place, reader.records = last, '0'
+elseif reader.place ~= last then
+  local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+  local is_among = first and number(first[1]) <= number(reader.place)
+  if is_among and not redis.call('XRANGE', log, reader.place, reader.place)[1] then
+    reader.place, reader.records = whole(number(first[1]) - 1) .. '-0', '0'
+  end
+end
+keep(name, reader)
+return {reader.place, reader.records}";
+
+/// `{reader, who, place, records, bytes, lease}`.
+const REMEMBER: &str = "
+local name, who, place, records = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local reader = reader_of(name)
+if not reader or reader.who ~= who then return 'elsewhere' end
+reader.place, reader.records, reader.bytes = place, records, reader.bytes + tonumber(ARGV[6])
+if place == last then reader.bytes = written end
+reader.ends = now + tonumber(ARGV[7])
+keep(name, reader)
+return 'kept'";
+
+/// `{place, pieces, most}`; pieces of the new base and of the old one are keys behind the others. What a reader has not read stays,
+/// up to `most` bytes, unless nobody has read for it for an hour.
 const REBASE: &str = "
-local place, pieces = ARGV[2], tonumber(ARGV[3])
+local place, pieces, most = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 if number(place) <= number(base) then return 'late' end
 if place ~= last then
   local found = redis.call('XRANGE', log, place, place)
@@ -118,5 +174,10 @@ for piece = 0, tonumber(had[5] or '0') - 1 do
   redis.call('UNLINK', prefix .. base .. ':' .. piece)
 end
 redis.call('HSET', state, 'base', place, 'pieces', pieces)
-redis.call('XTRIM', log, 'MINID', string.format('%.0f', number(place) + 1) .. '-0')
+local read = number(place)
+for _, name in ipairs(redis.call('HKEYS', readers)) do
+  local reader = reader_of(name)
+  if reader.ends + 3600000 > now and written - reader.bytes <= most then read = math.min(read, number(reader.place)) end
+end
+redis.call('XTRIM', log, 'MINID', whole(read + 1) .. '-0')
 return 'done'";

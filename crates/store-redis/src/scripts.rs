@@ -15,38 +15,55 @@ pub(crate) struct Scripts {
 impl Default for Scripts {
     fn default() -> Self {
         Self {
-            draw: Script::new(DRAW),
-            give_back: Script::new(RETURN),
-            pay: Script::new(PAY),
+            draw: Script::new(&[READ, DRAW].concat()),
+            give_back: Script::new(&[READ, RETURN].concat()),
+            pay: Script::new(&[READ, PAY].concat()),
             step: Script::new(STEP),
             step_back: Script::new(STEP_BACK),
         }
     }
 }
 
+/// What a count is: all that was drawn and what of that was given back, `5` or `5 2`. The first never sinks while the server
+/// remembers it, so that what a node knows tells a server that forgot from one where others gave something back.
+const READ: &str = "
+local function read()
+  local drawn, back = string.match(redis.call('GET', KEYS[1]) or '0', '^(%d+) ?(%d*)$')
+  return tonumber(drawn), tonumber(back) or 0
+end
+local function written(drawn, back)
+  if back == 0 then return string.format('%.0f', drawn) end
+  return string.format('%.0f %.0f', drawn, back)
+end
+";
+
 /// Counts unless it would be too much: `{1, sum}` or `{0, sum}`. A server that forgot counts on from what the node knows.
 const DRAW: &str = "
-local sum = tonumber(redis.call('GET', KEYS[1]) or '0')
+local drawn, back = read()
 local cost, limit, known, ends = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-if sum < known then
-  sum = known
-  redis.call('SET', KEYS[1], string.format('%.0f', sum), 'EXAT', ends)
+local granted = 0
+local lifted = math.max(drawn, known)
+if lifted - back + cost <= limit then
+  granted, lifted = 1, lifted + cost
 end
-if sum + cost > limit then return {0, sum} end
-redis.call('SET', KEYS[1], string.format('%.0f', sum + cost), 'EXAT', ends)
-return {1, sum + cost}";
+if drawn < lifted then redis.call('SET', KEYS[1], written(lifted, back), 'EXAT', ends) end
+return {granted, lifted - back}";
 
 /// Takes a number off a count that is there.
 const RETURN: &str = "
-local sum = redis.call('GET', KEYS[1])
-if sum then redis.call('SET', KEYS[1], string.format('%.0f', math.max(0, tonumber(sum) - tonumber(ARGV[1]))), 'KEEPTTL') end
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  local drawn, back = read()
+  redis.call('SET', KEYS[1], written(drawn, math.min(drawn, back + tonumber(ARGV[1]))), 'KEEPTTL')
+end
 return 0";
 
-/// Adds what was granted without it.
+/// Adds what was granted without it, or takes off what was given back.
 const PAY: &str = "
-local sum = tonumber(redis.call('GET', KEYS[1]) or '0')
-sum = math.max(sum, tonumber(ARGV[2])) + tonumber(ARGV[1])
-redis.call('SET', KEYS[1], string.format('%.0f', math.max(0, sum)), 'EXAT', ARGV[3])
+local drawn, back = read()
+local n = tonumber(ARGV[1])
+drawn = math.max(drawn, tonumber(ARGV[2])) + math.max(0, n)
+back = math.min(drawn, back + math.max(0, -n))
+redis.call('SET', KEYS[1], written(drawn, back), 'EXAT', ARGV[3])
 return 0";
 
 /// The generic cell rate algorithm in sixteenths of a microsecond since 2026, so that a double holds them to the unit:

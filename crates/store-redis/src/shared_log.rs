@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, FromRedisValue, RedisResult, Script, ScriptInvocation};
-use store::{Base, Behind, Place, SharedLog, Then, Turn, Unavailable, Wrote};
+use store::{Base, Behind, Cursor, CursorKept, LogReaders, Place, Reads, SharedLog, Then, Turn, Unavailable, Wrote};
 use tokio::sync::Mutex;
 
 use crate::log_scripts::Scripts;
@@ -25,6 +25,7 @@ pub struct RedisLog {
     ahead: AtomicU64,
     lease: Duration,
     grace: Duration,
+    read_lease: Duration,
 }
 
 /// What a loss of the server may take with it.
@@ -66,6 +67,7 @@ impl RedisLog {
             ahead: AtomicU64::new(0),
             lease: LEASE,
             grace: GRACE,
+            read_lease: READ_LEASE,
         })
     }
 
@@ -104,6 +106,7 @@ impl RedisLog {
     fn script<'a>(&self, script: &'a Script) -> ScriptInvocation<'a> {
         let mut invocation = script.key(self.key("state"));
         invocation.key(self.key("log")).key(self.key("wanting")).key(self.key("base:*"));
+        invocation.key(self.key("readers"));
         invocation.arg(self.ahead.load(Ordering::Relaxed));
         invocation
     }
@@ -200,13 +203,40 @@ impl SharedLog for RedisLog {
 
     async fn rebase(&self, base: Base) -> Result<(), Unavailable> {
         let mut script = self.script(&self.scripts.rebase);
-        let outcome: String = self.ask(script.arg(base.place.to_string()).arg(base.pieces)).await?;
+        let outcome: String = self.ask(script.arg(base.place.to_string()).arg(base.pieces).arg(MOST_UNREAD)).await?;
         match outcome.as_str() {
             // Another node was faster.
             "done" | "late" => Ok(()),
             "strange" => Err(Unavailable::because("the log does not have the place of its new base")),
             _ => Err(Unavailable::because("the log does not have all of its new base: it may be short of memory")),
         }
+    }
+}
+
+#[async_trait]
+impl LogReaders for RedisLog {
+    async fn hold(&self, reader: &str, who: &str) -> Result<Reads, Unavailable> {
+        let mut script = self.script(&self.scripts.hold);
+        let told: Option<(String, u32)> = self.ask(script.arg(reader).arg(who).arg(millis(self.read_lease))).await?;
+        let Some((place, records)) = told else { return Ok(Reads::Elsewhere) };
+        let place = place.parse().map_err(|_word| Trouble::Unreadable)?;
+        Ok(Reads::Here(Cursor { place, records }))
+    }
+
+    async fn after(&self, place: Place) -> Result<Vec<(Place, Vec<u8>)>, Unavailable> {
+        let mut command = redis::cmd("XRANGE");
+        command.arg(self.key("log")).arg(format!("({place}")).arg("+").arg("COUNT").arg(READ_AT_ONCE);
+        let entries: Vec<(String, (Vec<u8>, Vec<u8>))> = self.command(&command).await?;
+        let entry = |(place, (_, batch)): (String, (Vec<u8>, Vec<u8>))| Some((place.parse().ok()?, batch));
+        let batches: Option<Vec<_>> = entries.into_iter().map(entry).collect();
+        Ok(batches.ok_or(Trouble::Unreadable)?)
+    }
+
+    async fn remember(&self, reader: &str, who: &str, upto: Cursor, bytes: u64) -> Result<CursorKept, Unavailable> {
+        let mut script = self.script(&self.scripts.remember);
+        script.arg(reader).arg(who).arg(upto.place.to_string()).arg(upto.records);
+        let told: String = self.ask(script.arg(bytes).arg(millis(self.read_lease))).await?;
+        Ok(if told == "kept" { CursorKept::Here } else { CursorKept::Elsewhere })
     }
 }
 
@@ -239,6 +269,12 @@ fn millis(time: Duration) -> u64 {
 const LEASE: Duration = Duration::from_secs(1);
 /// How long a turn holds that was passed on, before it is used.
 const GRACE: Duration = Duration::from_millis(250);
+/// How long a node reads for a reader from its last word on.
+const READ_LEASE: Duration = Duration::from_secs(5);
+/// Batches that a reader is given at once.
+const READ_AT_ONCE: u32 = 16;
+/// Bytes that stay in the server's memory for a reader that has not read them.
+const MOST_UNREAD: u64 = 256 * 1024 * 1024;
 /// How long pieces stay that do not become part of a base.
 const ABANDONED: Duration = Duration::from_hours(1);
 
@@ -261,6 +297,10 @@ mod tests {
             &self.log
         }
 
+        fn readers(&self) -> &dyn LogReaders {
+            &self.log
+        }
+
         async fn pass(&self, time: Duration) {
             self.log.ahead.fetch_add(millis(time), Ordering::Relaxed);
         }
@@ -275,11 +315,34 @@ mod tests {
         };
         let mut log = RedisLog::open(settings).unwrap();
         // No test ends because the machine is slow.
-        (log.lease, log.grace) = (Duration::from_mins(10), Duration::from_mins(5));
+        (log.lease, log.grace, log.read_lease) =
+            (Duration::from_mins(10), Duration::from_mins(5), Duration::from_mins(10));
         OnBench { log, _server: server }
     }
 
     store::shared_log_suite!(in_a_server, Box::new(super::open()));
+
+    #[tokio::test]
+    async fn a_reader_that_was_told_what_a_server_forgot_is_told_what_came_instead() {
+        let bench = open();
+        let (log, place) = (&bench.log, |number, mark| Place { number, mark });
+        assert!(matches!(log.hold("sink", "a").await.unwrap(), Reads::Here(_)));
+        assert!(matches!(log.take("a", Place::default()).await.unwrap(), Turn::Ours(_)));
+        for (after, to) in [(Place::default(), place(1, 1)), (place(1, 1), place(2, 2)), (place(2, 2), place(3, 3))] {
+            log.write("a", (after, to), b"x", Then::Keep).await.unwrap();
+        }
+        let come_to = async |number, mark| {
+            let upto = Cursor { place: place(number, mark), records: 0 };
+            assert_eq!(log.remember("sink", "a", upto, 1).await.unwrap(), CursorKept::Here);
+            match log.hold("sink", "a").await.unwrap() {
+                Reads::Here(cursor) => cursor.place,
+                Reads::Elsewhere => panic!(),
+            }
+        };
+        assert_eq!(come_to(2, 2).await, place(2, 2));
+        assert_eq!(come_to(7, 7).await, place(3, 3), "the log never came so far");
+        assert_eq!(come_to(2, 9).await, place(0, 0), "there was another batch of this number");
+    }
 
     #[tokio::test]
     async fn a_server_says_what_its_loss_would_take() {

@@ -117,6 +117,27 @@ async fn what_is_given_back_can_be_drawn_again() {
 }
 
 #[tokio::test]
+async fn what_one_node_gives_back_is_not_counted_again_by_what_another_knows() {
+    let server = Redis::shared();
+    let (one, other) = (node(&server).await, node(&server).await);
+    let sum = async |known| Shared::draw(&other, Draw { known, ..draw(0, 9) }).await.unwrap().consumed;
+    let next = async |known| Shared::draw(&other, Draw { known, ..draw(1, 9) }).await.unwrap().consumed;
+    assert_eq!(Shared::draw(&one, draw(1, 9)).await.unwrap().consumed, 1);
+    assert_eq!(next(0).await, 2);
+
+    one.return_to("quota:acme", window(), 1);
+    let given_back = async {
+        while sum(0).await == 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, given_back).await.expect("one is given back");
+
+    // It heard of two before.
+    assert_eq!((sum(2).await, next(2).await), (1, 2));
+}
+
+#[tokio::test]
 async fn a_server_that_forgot_counts_on_from_what_nodes_know() {
     let server = Redis::shared();
     let node = node(&server).await;

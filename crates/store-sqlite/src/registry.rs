@@ -165,7 +165,9 @@ fn delete(transaction: &Transaction<'_>, id: &EntityId) -> Result<(), Trouble> {
     }
     changed(transaction, "DELETE FROM entities WHERE kind = ? AND path = ?", params![kind, path])?;
     let revision = next_revision(transaction)?;
-    changed(transaction, "INSERT OR REPLACE INTO gone VALUES (?, ?, ?)", params![kind, path, revision])?;
+    if id.kind().is_missed() {
+        changed(transaction, "INSERT OR REPLACE INTO gone VALUES (?, ?, ?)", params![kind, path, revision])?;
+    }
     Ok(())
 }
 

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Alert, AlertId, AppName, BadName, Collection, CollectionId, CompanyName, Contract, ContractId, Delivery,
-    DeliveryId, Developer, DeveloperId, Duty, DutyId, JobName, JobState, Key, KeyId, ProductName, Progress, ProgressId,
-    Run, RunId, Silence, SilenceId, TokenName, Webhook, WebhookName,
+    DeliveryId, Developer, DeveloperId, Duty, DutyId, JobName, JobState, KeptRecord, KeptRecordId, Key, KeyId,
+    ProductName, Progress, ProgressId, Run, RunId, Silence, SilenceId, TokenName, Webhook, WebhookName,
 };
 
 /// A point in time, in microseconds since 1970.
@@ -281,6 +281,10 @@ pub enum Kind {
     Run,
     /// What rules of a firewall remember.
     Collection,
+    /// What an imported key is found by.
+    KeyMark,
+    /// What another service said of a partner.
+    Record,
 }
 
 /// Which entity: its kind, and the path of names that leads to it.
@@ -428,6 +432,7 @@ entities! {
     Silence Silence by SilenceId as id;
     Duty Duty by DutyId as id;
     Collection Collection by CollectionId as id;
+    KeptRecord Record by KeptRecordId as id;
     JobState Job by JobName as name;
     Run Run by RunId as id {
         fn parent(&self) -> Option<EntityId> {
@@ -491,7 +496,8 @@ words! {
     Kind: Company "company" App "app" Product "product" Subscription "subscription" Key "key"
         Certificate "certificate" CertificateRule "certificate-rule" Issuance "issuance" Token "token" Reply "reply"
         Developer "developer" Contract "contract" Webhook "webhook"
-        Progress "progress" Delivery "delivery"
-        Alert "alert" Silence "silence" Duty "duty" Job "job" Run "run" Collection "collection";
+        Progress "progress" Delivery "delivery" Record "record"
+        Alert "alert" Silence "silence" Duty "duty" Job "job" Run "run" Collection "collection"
+        KeyMark "key-mark";
     Role: Owner "owner" Operator "operator" Billing "billing" Auditor "auditor" Company "company";
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, Environment, KeyId, UnixMicros};
+use crate::{AppId, Entity, EntityId, Environment, KeyId, Kind, UnixMicros};
 
 /// A key to an app. The secret itself is nowhere: it was shown once.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +75,39 @@ pub struct KeyHash {
     /// What the algorithm gave.
     #[serde(with = "in_base64")]
     pub digest: Vec<u8>,
+}
+
+/// What an imported key is found by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyMarkId(pub String);
+
+/// That an imported key is found by this, so that no other one is, whoever imports it at the same time. It goes with the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyMark {
+    /// What it is found by.
+    pub id: KeyMarkId,
+    /// The key.
+    pub key: KeyId,
+}
+
+impl From<KeyMarkId> for EntityId {
+    fn from(id: KeyMarkId) -> Self {
+        Self::new(Kind::KeyMark, id.0)
+    }
+}
+
+impl Entity for KeyMark {
+    type Id = KeyMarkId;
+
+    const KIND: Kind = Kind::KeyMark;
+
+    fn entity_id(&self) -> EntityId {
+        self.id.clone().into()
+    }
+
+    fn parent(&self) -> Option<EntityId> {
+        Some((&self.key).into())
+    }
 }
 
 /// Bytes as text.

@@ -14,6 +14,7 @@ mod error;
 mod job;
 mod key;
 mod lease;
+mod log_readers;
 mod memory;
 mod memory_leases;
 mod memory_log;
@@ -22,6 +23,7 @@ mod memory_usage;
 mod name;
 mod nodes;
 mod people;
+mod record;
 mod registry;
 mod shared_log;
 mod statement;
@@ -43,11 +45,12 @@ pub use self::entity::{
 };
 pub use self::error::{StoreError, Unavailable};
 pub use self::job::{JobState, Run, RunId, RunState, Running};
-pub use self::key::{Key, KeyHash, Replaced};
+pub use self::key::{Key, KeyHash, KeyMark, KeyMarkId, Replaced};
 pub use self::lease::{
     Clock, Done, Ending, Group, Lease, LeaseId, LeaseListing, LeaseState, Leases, NewLease, Opened, Taken, WhenFull,
     Which, Why,
 };
+pub use self::log_readers::{Cursor, CursorKept, LogReaders, Reads};
 pub use self::memory::InMemory;
 pub use self::memory_leases::InMemoryLeases;
 pub use self::memory_log::InMemoryLog;
@@ -56,8 +59,9 @@ pub use self::memory_usage::InMemoryTotals;
 pub use self::name::{
     AppName, BadName, CompanyName, ContractName, DeveloperName, JobName, KeyId, ProductName, TokenName, WebhookName,
 };
-pub use self::nodes::{Alone, Nodes, SILENCE};
+pub use self::nodes::{Alone, Heard, Nodes, SILENCE, Straggler};
 pub use self::people::{Contract, ContractId, Developer, DeveloperId};
+pub use self::record::{KeptRecord, KeptRecordId};
 pub use self::registry::{
     Change, Changed, Commit, Listing, Mode, Noted, Registry, Revision, Row, Stored, Write, chained, hex,
 };

@@ -76,7 +76,9 @@ impl State {
         }
         self.rows.remove(id);
         let revision = self.next();
-        self.gone.insert(id.clone(), revision);
+        if id.kind().is_missed() {
+            self.gone.insert(id.clone(), revision);
+        }
         Ok(())
     }
 

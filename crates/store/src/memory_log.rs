@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
+use crate::log_readers::{Cursor, CursorKept, LogReaders, Reads};
 use crate::shared_log::{Base, Behind, Place, SharedLog, Then, Turn, Wrote};
 use crate::{Clock, Unavailable};
 
@@ -24,6 +25,14 @@ struct Inside {
     /// Whose turn it is, and until when, in microseconds.
     turn: Option<(String, u64)>,
     wanting: VecDeque<String>,
+    readers: HashMap<String, Reader>,
+}
+
+/// What reads the log beside those who write it.
+struct Reader {
+    cursor: Cursor,
+    who: String,
+    until: u64,
 }
 
 impl InMemoryLog {
@@ -50,6 +59,12 @@ impl Inside {
 
     fn is_of(&self, who: &str) -> bool {
         self.turn.as_ref().is_some_and(|(holder, _)| holder == who)
+    }
+
+    /// Whether what is behind a place stays for a reader that has not read it.
+    fn keeps(&self, place: Place) -> bool {
+        let unread = self.batches.iter().filter(|(other, _)| **other > place);
+        unread.map(|(_, batch)| batch.len()).sum::<usize>() <= MOST_UNREAD
     }
 
     /// Whose turn it is next. Whether anybody's.
@@ -140,9 +155,43 @@ impl SharedLog for InMemoryLog {
         }
         let before = inside.base.place;
         inside.base = base;
-        inside.batches.retain(|place, _| *place > base.place);
+        let unread = inside.readers.values().map(|reader| reader.cursor.place).filter(|place| inside.keeps(*place));
+        let first = unread.fold(base.place, Place::min);
+        inside.batches.retain(|place, _| *place > first);
         inside.pieces.retain(|(place, _), _| *place != before);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl LogReaders for InMemoryLog {
+    async fn hold(&self, reader: &str, who: &str) -> Result<Reads, Unavailable> {
+        let (now, until) = (self.until(Duration::ZERO), self.until(READ_LEASE));
+        let mut inside = self.inside.lock();
+        let last = Cursor { place: inside.last, records: 0 };
+        let new = || Reader { cursor: last, who: who.to_owned(), until };
+        let known = inside.readers.entry(reader.to_owned()).or_insert_with(new);
+        if known.who != who && known.until > now {
+            return Ok(Reads::Elsewhere);
+        }
+        (known.who, known.until) = (who.to_owned(), until);
+        Ok(Reads::Here(known.cursor))
+    }
+
+    async fn after(&self, place: Place) -> Result<Vec<(Place, Vec<u8>)>, Unavailable> {
+        let inside = self.inside.lock();
+        let later = inside.batches.iter().filter(|(other, _)| **other > place);
+        Ok(later.take(AT_ONCE).map(|(place, batch)| (*place, batch.clone())).collect())
+    }
+
+    async fn remember(&self, reader: &str, who: &str, upto: Cursor, _: u64) -> Result<CursorKept, Unavailable> {
+        let until = self.until(READ_LEASE);
+        let mut inside = self.inside.lock();
+        let Some(known) = inside.readers.get_mut(reader).filter(|known| known.who == who) else {
+            return Ok(CursorKept::Elsewhere);
+        };
+        (known.cursor, known.until) = (upto, until);
+        Ok(CursorKept::Here)
     }
 }
 
@@ -152,6 +201,10 @@ const AT_ONCE: usize = 64;
 const LEASE: Duration = Duration::from_secs(1);
 /// How long a turn holds that was passed on, before it is used.
 const GRACE: Duration = Duration::from_millis(250);
+/// How long a node reads for a reader from its last word on.
+const READ_LEASE: Duration = Duration::from_secs(5);
+/// Bytes that stay for a reader that has not read them.
+const MOST_UNREAD: usize = 256 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -164,6 +217,10 @@ mod tests {
     #[async_trait]
     impl Bench for OnBench {
         fn log(&self) -> &dyn SharedLog {
+            &self.0
+        }
+
+        fn readers(&self) -> &dyn LogReaders {
             &self.0
         }
 

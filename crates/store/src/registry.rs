@@ -110,6 +110,14 @@ pub enum Changed {
     Gone(EntityId),
 }
 
+impl Kind {
+    /// Whether followers are told when one of them is gone. Collections come and go with every client, and their end is
+    /// known before: what a store kept of those that were would grow for ever.
+    pub fn is_missed(self) -> bool {
+        self != Self::Collection
+    }
+}
+
 /// An entry of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Noted {
@@ -164,8 +172,9 @@ pub trait Registry: Send + Sync {
     async fn revision(&self) -> Result<Revision, StoreError>;
     /// What has changed since a revision, oldest first, at most `limit` changes.
     ///
-    /// An entity that changed several times comes once, as it is now. From revision 0 on this is everything there is. An
-    /// answer shorter than `limit` is the end.
+    /// An entity that changed several times comes once, as it is now, and one that is gone comes as such unless nobody
+    /// misses its kind ([`Kind::is_missed`]). From revision 0 on this is everything there is. An answer shorter than
+    /// `limit` is the end.
     async fn changes_since(&self, since: Revision, limit: usize) -> Result<Vec<Change>, StoreError>;
 
     /// Entries of the audit log after the one of this number, oldest first.

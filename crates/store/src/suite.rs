@@ -35,6 +35,7 @@ macro_rules! registry_suite {
             a_follower_learns_every_change_once_in_order
             a_follower_reads_in_pages_and_misses_nothing
             what_comes_back_is_no_longer_gone
+            collections_leave_nothing_behind
             the_audit_log_is_a_chain_without_gaps
             writers_at_once_take_turns
         }
@@ -120,6 +121,9 @@ macro_rules! shared_log_suite {
             a_turn_that_nobody_uses_ends_and_its_batch_is_refused
             a_place_that_the_log_never_had_is_gone
             a_log_that_is_shortened_has_a_base_instead
+            a_reader_begins_where_the_log_ends_and_goes_on_where_it_was
+            one_node_reads_for_a_reader_until_it_says_nothing_for_a_while
+            what_a_reader_has_not_read_outlives_that_the_log_is_shortened
         }
     };
 }

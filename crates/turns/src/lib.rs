@@ -7,11 +7,13 @@
 //!
 //! Deliberately not here: what is written, and the server.
 
+mod moving;
 mod turns;
 mod writer;
 
 use std::io;
 
+pub use self::moving::{NotMoved, begin_with, expect_empty};
 pub use self::turns::{MayWrite, NotWritten, Turns};
 pub use self::writer::run;
 

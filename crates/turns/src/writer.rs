@@ -367,4 +367,4 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// Bytes of the last batches that are remembered.
 const REMEMBERED: usize = 8 * 1024 * 1024;
 /// Bytes of a piece of a picture.
-const PIECE: usize = 512 * 1024;
+pub(crate) const PIECE: usize = 512 * 1024;

@@ -115,12 +115,17 @@ impl Operators {
         let (stop, stopped) = oneshot::channel();
         let Self { listener, admin, .. } = self;
         tracing::info!(address = %listener.address(), "the admin listener is open");
-        let console = admin.console().clone();
+        let (console, changes) = (admin.console().clone(), admin.changes().clone());
         let routes = admin.upgrading_by(upgrade).routes_at(listener.address());
-        let serving = listener.serve(routes, async {
-            // Dropped or sent, it means the same.
-            drop(stopped.await);
-        });
+        let serving = async move {
+            let served = listener.serve(routes, async {
+                // Dropped or sent, it means the same.
+                drop(stopped.await);
+            });
+            let served = served.await;
+            changes.ended().await;
+            served
+        };
         Serving { console, stop, task: tokio::spawn(serving) }
     }
 }

@@ -227,21 +227,53 @@ fn a_month_is_billed_closed_and_credited() {
 #[test]
 fn a_document_that_belongs_to_a_file_is_not_replaced_behind_it() {
     let gateway = Gateway::start();
-    let token = std::fs::read_to_string(gateway.folder.path().join("data/admin.token")).unwrap();
-    let put = |query: &str| {
-        let output = Command::new("curl")
-            .args(["-sS", "-X", "PUT", "-w", " %{http_code}", "--data-binary", "@vestibule.yaml"])
-            .args(["-H", "content-type: application/yaml", "-H", &format!("authorization: Bearer {}", token.trim())])
-            .arg(format!("{}/config{query}", url(&gateway)))
-            .current_dir(gateway.folder.path())
-            .output();
-        text(&output.unwrap().stdout)
-    };
-
-    let (refused, tried) = (put(""), put("?dry_run=true"));
+    let (refused, tried) = (put(&gateway, "vestibule.yaml", ""), put(&gateway, "vestibule.yaml", "?dry_run=true"));
 
     assert!(refused.ends_with(" 409") && refused.contains("vestibule.yaml: write it there"), "{refused}");
     assert!(tried.ends_with(" 200") && tried.contains("\"changes\":[]"), "{tried}");
+}
+
+#[test]
+fn no_document_that_is_sent_or_checked_tells_what_is_in_a_file() {
+    let gateway = Gateway::start();
+    let serving = std::fs::read_to_string(gateway.folder.path().join("vestibule.yaml")).unwrap();
+    let token = token(&gateway);
+    for policy in [
+        "respond: {text: \"{${file:data/admin.token}}\"}",
+        "respond: {text: \"{request.${file:data/admin.token}\"}",
+        "waf: {rules: [data/admin.token]}",
+        "waf: {directives: 'SecRule REMOTE_ADDR \"@ipMatchFromFile data/admin.token\" \"id:1,phase:1,deny\"'}",
+    ] {
+        let sent = serving.replace("upstream: orders}", &format!("upstream: orders, policies: [{{{policy}}}]}}"));
+        std::fs::write(gateway.folder.path().join("sent.yaml"), sent).unwrap();
+
+        let told = put(&gateway, "sent.yaml", "?dry_run=true");
+        let checked = Command::new(env!("CARGO_BIN_EXE_vestibule"))
+            .args(["check", "sent.yaml"])
+            .current_dir(gateway.folder.path())
+            .output()
+            .unwrap();
+
+        assert!(told.ends_with(" 422") && !told.contains(&token), "{policy}: {told}");
+        let checked_told = text(&checked.stdout);
+        assert_eq!(checked.status.code(), Some(1), "{policy}: {checked_told}");
+        assert!(!checked_told.contains(&token), "{policy}: {checked_told}");
+    }
+}
+
+fn token(gateway: &Gateway) -> String {
+    std::fs::read_to_string(gateway.folder.path().join("data/admin.token")).unwrap().trim().to_owned()
+}
+
+/// Sends a file of the gateway's folder as its configuration, and answers what is said and the status.
+fn put(gateway: &Gateway, file: &str, query: &str) -> String {
+    let output = Command::new("curl")
+        .args(["-sS", "-X", "PUT", "-w", " %{http_code}", "--data-binary", &format!("@{file}")])
+        .args(["-H", "content-type: application/yaml", "-H", &format!("authorization: Bearer {}", token(gateway))])
+        .arg(format!("{}/config{query}", url(gateway)))
+        .current_dir(gateway.folder.path())
+        .output();
+    text(&output.unwrap().stdout)
 }
 
 fn url(gateway: &Gateway) -> String {
@@ -386,6 +418,16 @@ fn a_room_is_operated_and_takes_a_key_of_another_program() {
     }
     let invites = gateway.prints(&["room", "invite", "sale", "--lane", "vip", "--count", "2"]);
     assert!(invites.lines().count() == 2 && invites.lines().all(|invite| invite.len() > 40), "{invites}");
+    let (first, list) = (invites.lines().next().unwrap(), gateway.folder.path().join("invites.txt"));
+    let ended = "open nothing any more that did before\n";
+    assert_eq!(gateway.prints(&["room", "revoke-invites", "sale", first]), format!("1 {ended}"));
+    std::fs::write(&list, &invites).unwrap();
+    let listed = ["room", "revoke-invites", "sale", "--list", list.to_str().unwrap()];
+    assert_eq!(gateway.prints(&listed), format!("1 {ended}"), "the other one of both");
+    assert_eq!(gateway.prints(&listed), format!("0 {ended}"));
+    assert!(
+        gateway.refuses(&["room", "revoke-invites", "sale", "x"]).contains("`x`, which is no invite for this room")
+    );
     assert!(gateway.refuses(&["room", "invite", "sale", "--lane", "gold"]).contains("is no lane of the room"));
     let early = ["room", "draw", "sale", "--public-value", "8430af"];
     assert!(gateway.refuses(&early).contains("No lots wait to be drawn"));

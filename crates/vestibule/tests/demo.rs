@@ -2,12 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like one")]
 
+mod browser;
+
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
+
+use self::browser::browsing;
 
 /// A demo that runs, and what it has printed so far.
 struct Demo {
@@ -80,27 +84,14 @@ fn what_the_demo_prints_works_when_it_is_pasted() {
 
 #[test]
 fn a_visitor_waits_and_an_operator_lets_them_in_with_chromium() {
-    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/npm/node_modules");
-    assert!(modules.join("puppeteer-core").exists(), "`cargo xtask test` installs what this needs");
     let demo = Demo::start(&["--port", "0", "--admin-port", "0"]);
     let port = demo.after("http://localhost:").trim_end_matches('/');
     let admin = demo.after("Its admin listener:").trim_end_matches('/');
     let link = demo.printed.split_whitespace().find_map(|word| word.strip_prefix(admin)?.strip_prefix("/console/"));
     let token = demo.printed.split_once("$(cat ").unwrap().1.split_once(')').unwrap().0;
     let token = std::fs::read_to_string(token).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(modules, folder.path().join("node_modules")).unwrap();
-    std::fs::write(folder.path().join("journey.mjs"), include_str!("browser/journey.mjs")).unwrap();
-
-    let mut journey = Command::new("node");
-    journey.arg(folder.path().join("journey.mjs"));
-    journey.args([&format!("http://localhost:{port}/shop"), admin, token.trim()]);
-    journey.arg(format!("/console/{}", link.unwrap()));
-    // Where somebody wants to look at the pages.
-    journey.args(std::env::var_os("VESTIBULE_TEST_PICTURES"));
-    let journey = journey.output().expect("node is installed");
-
-    assert!(journey.status.success(), "{}", String::from_utf8_lossy(&journey.stderr));
+    let (shop, link) = (format!("http://localhost:{port}/shop"), format!("/console/{}", link.unwrap()));
+    browsing(include_str!("browser/journey.mjs"), &[&shop, admin, token.trim(), &link]).succeeds();
 }
 
 #[test]

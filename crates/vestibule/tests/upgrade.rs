@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what helps a test may fail like one")]
 
+mod browser;
 mod given;
+mod pages;
 mod room_cluster;
+mod room_events;
 mod sessions;
 mod told;
 

@@ -115,10 +115,14 @@ impl Loader {
                 Ok(())
             }
             Outcome::Unknown => {
-                let near = settings::suggestion(name);
-                let hint =
-                    near.map_or_else(|| "see the list in the reference".to_owned(), |near| format!("is it {near}?"));
-                Err(name.finding(0, format!("there is no directive {}: {hint}", name.lossy())))
+                // What resembles no directive is not quoted: the file may be another one than was meant, and secret.
+                Err(name.finding(
+                    0,
+                    match settings::suggestion(name) {
+                        Some(near) => format!("there is no directive {}: is it {near}?", name.lossy()),
+                        None => "is no directive: see the list in the reference".to_owned(),
+                    },
+                ))
             }
         }
     }
@@ -182,6 +186,9 @@ impl Loader {
             }
         }
         resolve_controls(&mut chains);
+        for target in chains.iter_mut().flat_map(|chain| &mut chain.links).flat_map(|rule| &mut rule.targets) {
+            target.resolve(&slots);
+        }
         let programs = rows.map(|row| program(&row, &chains));
         let mut fixed = Fixed::new();
         let constants = constants.into_texts().iter().map(|text| fixed.intern(text)).collect();

@@ -44,6 +44,8 @@ pub(crate) struct Index {
     spans: Vec<u32>,
     plans: [Plan; Phase::COUNT],
     courses: [Course; Phase::COUNT],
+    /// By slot: whether it is looked at or changed on the courses.
+    on_course: Vec<u64>,
     scanner: Scanner,
 }
 
@@ -130,8 +132,8 @@ enum Way {
     Plain,
     /// As another part has them, after one transformation more.
     Step { from: u32, last: Transformation },
-    /// At each step of a row of transformations, as `multiMatch` has it.
-    Stages(Vec<Transformation>),
+    /// As any of some other parts has them: at each step of a row of transformations, for `multiMatch`.
+    Any(Vec<u32>),
 }
 
 impl Index {
@@ -151,13 +153,18 @@ impl Index {
         let Building { demands, atoms, parts, spans, .. } = building;
         let known = plan::Known { chains, tests: &tests, spans: &spans, parts: &parts, reachable: &reachable };
         let plans = programs.each_ref().map(|program| known.plan(program));
-        let courses = course::courses((chains, programs), &plans, slots.len(), fixed);
-        Self { tests, probes, atoms, parts, spans, plans, courses, scanner: Scanner::of(&demands) }
+        let (courses, on_course) = course::courses((chains, programs), &plans, slots.len(), fixed);
+        Self { tests, probes, atoms, parts, spans, plans, courses, on_course, scanner: Scanner::of(&demands) }
     }
 
     /// What rules of a phase come to in each transaction in which nothing is found.
     pub(crate) fn course(&self, phase: Phase) -> Option<&Course> {
         self.courses.get(phase as usize)
+    }
+
+    /// Whether a variable of `TX` is looked at or changed by such rules.
+    pub(crate) fn is_on_course(&self, slot: Slot) -> bool {
+        plan::is_marked(&self.on_course, slot.0)
     }
 
     fn test(&self, rule: &Rule) -> &Test {
@@ -240,15 +247,16 @@ impl Building {
         if let Some(known) = self.by_values.get(&key) {
             return *known;
         }
-        let (way, steps) = match transformations.split_last() {
-            None => (Way::Plain, transformations),
-            Some(_) if multi_match => (Way::Stages(transformations.to_vec()), transformations),
-            Some((last, before)) => {
-                (Way::Step { from: self.part(atom, before, false), last: *last }, std::slice::from_ref(last))
+        let (way, last) = match transformations.split_last() {
+            None => (Way::Plain, None),
+            Some(_) if multi_match => {
+                let starts = (0..=transformations.len()).filter_map(|length| transformations.get(..length));
+                (Way::Any(starts.map(|start| self.part(atom, start, false)).collect()), None)
             }
+            Some((last, before)) => (Way::Step { from: self.part(atom, before, false), last: *last }, Some(last)),
         };
-        let may_change = steps.iter().fold(ByteSet::EMPTY, |set, step| set.or(*step.may_change()));
-        let may_change_empty = steps.iter().any(|step| step.may_change_empty());
+        let may_change = last.map_or(ByteSet::EMPTY, |last| *last.may_change());
+        let may_change_empty = last.is_some_and(|last| last.may_change_empty());
         let part = number(self.parts.len());
         self.parts.push(Part { atom, way, may_change, may_change_empty });
         self.by_values.insert(key, part);

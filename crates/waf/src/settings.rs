@@ -5,7 +5,7 @@ mod read;
 use problem::Finding;
 use regex::bytes::Regex;
 
-pub(crate) use self::read::{Outcome, set, suggestion};
+pub(crate) use self::read::{AS_XML, Outcome, set, suggestion};
 use crate::action::Audit;
 use crate::seclang::Text;
 

@@ -1,6 +1,7 @@
 //! Places for the names of `TX` that rules mention, so that no name is looked up while they run.
 
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 /// The place of a name in a transaction's `TX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,11 +38,17 @@ impl Slots {
     }
 
     pub(crate) fn find(&self, name: &[u8]) -> Option<Slot> {
-        self.by_name.get(name.to_ascii_lowercase().as_slice()).copied()
+        let mut lower: SmallVec<[u8; 64]> = SmallVec::from_slice(name);
+        lower.make_ascii_lowercase();
+        self.by_name.get(lower.as_slice()).copied()
     }
 
     pub(crate) fn name(&self, slot: Slot) -> &[u8] {
         self.names.get(slot.0 as usize).map_or(b"", |name| name)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = Slot> + use<> {
+        (0..u32::try_from(self.names.len()).unwrap_or(u32::MAX)).map(Slot)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -6,7 +6,7 @@ use regex::bytes::Regex;
 
 use crate::context::Context;
 use crate::seclang::{Item, Text, items};
-use crate::slots::Slot;
+use crate::slots::{Slot, Slots};
 use crate::variable::{Shape, Variable};
 
 /// One variable in the list of a rule.
@@ -15,6 +15,8 @@ pub(crate) struct Target {
     pub(crate) manner: Manner,
     pub(crate) variable: Variable,
     pub(crate) selector: Selector,
+    /// The places of `TX` that the selector takes, if it is one that takes several. Known once all rules are read.
+    pub(crate) slots: Option<Box<[Slot]>>,
 }
 
 /// What is done with the values of a variable.
@@ -108,6 +110,10 @@ impl Target {
                 format!("`&` counts what a collection holds, and {} is none: leave `&` out", name.lossy()),
             ));
         }
+        let is_whole = target.variable == Variable::Xml && matches!(target.selector, Selector::Every);
+        if is_whole && manner != Manner::Exclude {
+            context.refuse(&name, "XML as a whole", "write a path, such as XML:/* or XML://@*")?;
+        }
         Ok(Self { manner, ..target })
     }
 
@@ -117,7 +123,7 @@ impl Target {
         if name.bytes().get(..5).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"HTTP_")) && name.len() > 5 {
             let header = name.from(5);
             let selector = Selector::Named(header.bytes().into());
-            return Ok(Self { manner: Manner::Include, variable: Variable::RequestHeaders, selector });
+            return Ok(Self { manner: Manner::Include, variable: Variable::RequestHeaders, selector, slots: None });
         }
         let Some(variable) = Variable::named(name.bytes()) else {
             let nearest = Variable::nearest(name.bytes());
@@ -139,6 +145,8 @@ impl Target {
                 );
                 return Err(selector.finding(0, what));
             }
+            // All of it, to take it out.
+            (Shape::Keyed, None) if variable == Variable::Xml => Selector::Every,
             (Shape::Keyed, None) => {
                 return Err(
                     name.finding(0, format!("{} needs a selector: write {}:name", variable.name(), variable.name()))
@@ -147,7 +155,7 @@ impl Target {
             (_, None) => Selector::Every,
             (_, Some(selector)) => Self::selector(variable, selector, context)?,
         };
-        Ok(Self { manner: Manner::Include, variable, selector })
+        Ok(Self { manner: Manner::Include, variable, selector, slots: None })
     }
 
     fn selector(variable: Variable, text: &Text, context: &mut Context) -> Result<Selector, Finding> {
@@ -169,6 +177,13 @@ impl Target {
             return Ok(Selector::Slot(context.slots.of(bytes)));
         }
         Ok(Selector::Named(bytes.into()))
+    }
+
+    /// Works out which places of `TX` it takes.
+    pub(crate) fn resolve(&mut self, slots: &Slots) {
+        if self.variable == Variable::Tx && matches!(self.selector, Selector::Having(_) | Selector::Matching(_)) {
+            self.slots = Some(slots.all().filter(|slot| self.selector.takes(slots.name(*slot))).collect());
+        }
     }
 
     /// Whether two targets mean the same values.

@@ -3,8 +3,8 @@
 /// What was found out about a template.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
-    /// What is wrong with it.
-    pub(crate) wrong: Vec<String>,
+    /// What is wrong with it, each with where that begins, in bytes.
+    pub(crate) wrong: Vec<(Option<usize>, String)>,
     /// What stands in its `style` elements.
     pub(crate) styles: Vec<String>,
 }
@@ -21,6 +21,7 @@ pub(crate) fn check(html: &str) -> Checked {
     let mut seen = Vec::new();
     let mut rest = html;
     while let Some((_, after)) = rest.split_once('<') {
+        let at = Some(html.len() - after.len() - 1);
         if let Some(comment) = after.strip_prefix("!--") {
             rest = comment.split_once("-->").map_or("", |(_, behind)| behind);
             continue;
@@ -30,23 +31,24 @@ pub(crate) fn check(html: &str) -> Checked {
             continue;
         };
         rest = behind;
-        judge(&tag, &mut checked.wrong);
+        let mut wrong = Vec::new();
+        judge(&tag, &mut wrong);
+        checked.wrong.extend(wrong.into_iter().map(|wrong| (at, wrong)));
         if matches!(&*tag.name, "style" | "script") {
             let (content, behind) = raw(rest, &tag.name);
             rest = behind;
             if tag.name == "style" {
                 checked.styles.push(content.to_owned());
                 if content.contains("@import") || content.contains("url(") && !only_data(content) {
-                    checked
-                        .wrong
-                        .push("has a style that brings something from elsewhere; use `data:` addresses".into());
+                    let wrong = "has a style that brings something from elsewhere; use `data:` addresses".to_owned();
+                    checked.wrong.push((at, wrong));
                 }
             }
         }
         seen.push(tag.name);
     }
     if !seen.iter().any(|name| name == "main") && !html.is_empty() {
-        checked.wrong.push("has no `<main>`, which people who do not see the page look for".into());
+        checked.wrong.push((None, "has no `<main>`, which people who do not see the page look for".to_owned()));
     }
     checked.wrong.dedup();
     checked
@@ -158,7 +160,7 @@ mod tests {
             ("<p>text</p>", "has no `<main>`"),
         ] {
             let checked = check(html);
-            assert!(checked.wrong.iter().any(|found| found.starts_with(wrong)), "{html}: {checked:?}");
+            assert!(checked.wrong.iter().any(|(_, found)| found.starts_with(wrong)), "{html}: {checked:?}");
         }
     }
 
@@ -167,7 +169,7 @@ mod tests {
         let html = "<!-- <script> --><main class='a > b'><img alt='' src='data:image/svg+xml,<svg/>'><a href=https://x/>x</a>\
                     1 < 2 <br/><input disabled><style>p{background:url(\"data:,\")}p>a{}</style><p data-on=x lang = en></p></main>";
         let checked = check(html);
-        assert_eq!(checked.wrong, [""; 0]);
+        assert_eq!(checked.wrong, []);
         assert_eq!(checked.styles, ["p{background:url(\"data:,\")}p>a{}"]);
     }
 

@@ -39,6 +39,11 @@ impl Languages {
                     findings.push(Finding::new(&at.at(name), format!("is no text of the page; those are `{known}`")));
                 }
             }
+            for (name, slot) in
+                SLOTS.iter().filter(|(name, slot)| texts.get(*name).is_some_and(|text| !text.contains(slot)))
+            {
+                findings.push(Finding::new(&at.at(name), format!("lacks `{slot}`, where a number or its unit stands")));
+            }
             let missing = all.missing();
             if !missing.is_empty() {
                 let missing = missing.join("`, `");
@@ -108,6 +113,16 @@ fn is_tag(text: &str) -> bool {
     starts && text.split('-').all(is_part) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
+/// What has to stand in a text of this name.
+const SLOTS: &[(&str, &str)] = &[
+    ("between", "{least}"),
+    ("between", "{most}"),
+    ("between", "{unit}"),
+    ("up_to", "{most}"),
+    ("up_to", "{unit}"),
+    ("more", "{least}"),
+];
+
 /// The languages that there are, by their tags.
 const BUILT_IN: &[(&str, &str)] = &[
     ("ar", include_str!("texts/ar.txt")),
@@ -149,7 +164,10 @@ mod tests {
             assert_eq!(Texts::read(file).missing(), [""; 0], "{tag}");
             let names: Vec<_> = file.lines().map(|line| line.split_once(" = ").unwrap_or((line, "")).0).collect();
             assert_eq!(names, Texts::NAMES, "{tag}");
-            assert!(file.contains("{percent}"), "{tag}");
+            for (name, slot) in SLOTS {
+                let text = file.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = ")).unwrap();
+                assert!(text.contains(slot), "{tag}: {name}");
+            }
         }
         let (languages, _) = languages(&[]);
         let right_to_left = languages.all().filter(|(_, texts)| texts.direction == "rtl").map(|(tag, _)| tag);
@@ -187,22 +205,27 @@ mod tests {
         let whole = all.iter().map(|(name, text)| match *name {
             "direction" => ("direction", "ltr"),
             "group" => ("group", "dot"),
+            "between" | "up_to" | "more" => (*name, "{least} {most} {unit}"),
             name => (name, *text),
         });
         let whole: Vec<_> = whole.collect();
         let (own, findings) = languages(&[("da", &whole)]);
         assert_eq!((own.tagged("da").is_some(), findings), (true, vec![]));
 
-        let (_, findings) =
-            languages(&[("da", &[("waiting", "x")]), ("en", &[("wating", "x"), ("group", "x")]), ("E n", &[])]);
+        let (_, findings) = languages(&[
+            ("da", &[("waiting", "x")]),
+            ("en", &[("wating", "x"), ("group", "x"), ("more", "x")]),
+            ("E n", &[]),
+        ]);
         for (finding, start) in findings.iter().zip([
             "/E n: is no language",
             "/da: is a language of its own that lacks `language`, `direction`",
             "/en/wating: is no text of the page; those are `language`",
+            "/en/more: lacks `{least}`, where a number or its unit stands",
             "/en/group: is none of",
         ]) {
             assert!(finding.starts_with(start), "{finding}");
         }
-        assert_eq!(findings.len(), 4);
+        assert_eq!(findings.len(), 5);
     }
 }

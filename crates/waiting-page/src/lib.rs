@@ -14,7 +14,7 @@ mod view;
 
 pub use self::language::Language;
 pub use self::page::{Page, Settings};
-pub use self::view::{Expected, Place, Places, Situation, Update, View, Work};
+pub use self::view::{Expected, Place, Places, Situation, Unseen, Update, View, Work};
 
 /// The member of a query by which this page asks the gateway for something, beside the query of the page that is waited for.
 pub const ASKS: &str = "vestibule-room";

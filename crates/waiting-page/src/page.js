@@ -9,13 +9,45 @@
   const chance = (seconds) => Math.random() * seconds * 1000;
   const ask = (what) => { const to = new URL(location.href); to.hash = ""; to.searchParams.set("vestibule-room", what); return to; };
   const again = () => location.reload();
-  let { ahead } = told, said = 0, looked = Date.now(), timer, source, done = false;
+  let { ahead } = told, crowd = 0, said = 0, looked = Date.now(), failures = 0, timer, source, hears = false, done = false;
+  let shown = told.wait, shownAt = Date.now();
 
   // Said to people who do not see the page, and not more often than they can bear.
   const say = (text, isUrgent) => {
     if (!isUrgent && Date.now() - said < 30000) return;
     said = Date.now();
     show("said", text);
+  };
+
+  // A time between two, in seconds, in words: as `Texts::span` of the gateway has it.
+  const span = ([least, most]) => {
+    if (most <= 60) return texts.soon;
+    const unit = most <= 10800 ? 60 : 3600;
+    const step = (units) => (unit > 60 || units < 20 ? 1 : units < 60 ? 5 : 10);
+    let [from, to] = [Math.floor(least / unit), Math.ceil(most / unit)];
+    to = Math.ceil(to / step(to)) * step(to);
+    from = Math.min(from - (from % step(from)), to - 1);
+    const text = most > 86400 ? (from ? texts.more : texts.unknown) : from ? texts.between : texts.up_to;
+    const values = { least: number(from), most: number(to), unit: unit > 60 ? texts.hours : texts.minutes };
+    return text.replace(/\{(least|most|unit)\}/g, (_, name) => values[name]);
+  };
+
+  // What has changed a little only is told now and then, so that it does not jump about.
+  const expect = (wait) => {
+    const isNear = wait && shown && wait.every((bound, end) => Math.abs(bound - shown[end]) < shown[1] / 5);
+    if (isNear && Date.now() - shownAt < 20000) return;
+    [shown, shownAt] = [wait, Date.now()];
+    show("wait", wait ? span(wait) : texts.unknown);
+    show("likely", wait ? texts.likely : "");
+  };
+
+  // Forecasts are for 1, 2, 4, ... places; between two of them it is a straight line.
+  const forecast = (waits, places) => {
+    const at = waits.findIndex(([known]) => known >= places);
+    const [to, ...high] = waits[at < 0 ? waits.length - 1 : at];
+    if (at < 0) return high.map((bound) => (bound * places) / to);
+    const [from, ...low] = waits[at - 1] ?? [0, ...high];
+    return high.map((bound, end) => low[end] + ((bound - low[end]) * (places - from)) / (to - from));
   };
 
   const update = (position, serving) => {
@@ -25,7 +57,7 @@
     show("serving", number(Math.max(0, serving)));
     const bar = part("progress");
     if (bar) { bar.max = Math.max(1, position - told.since); bar.value = Math.max(0, serving - told.since); }
-    document.title = `(${number(now)}) ${texts.waiting}`;
+    document.title = `(${number(now)}) ${texts.waiting}${told.title && ` \u2013 ${told.title}`}`;
     if (now !== ahead) { ahead = now; say(`${texts.ahead}: ${number(now)}`); }
   };
 
@@ -55,7 +87,7 @@
     ["facts", "progress", "next", "rest"].forEach((name) => reveal(name, false));
     reveal("enter");
     say(texts.turn, true);
-    sound();
+    if (part("sound")?.checked) sound();
     if (part("notify")?.checked) new Notification(texts.turn, { body: told.title, tag: "vestibule-room" }).onclick = () => window.focus();
     // Who looks elsewhere comes back to it, but not so late that the turn is over.
     if (!document.hidden) setTimeout(again, 1500);
@@ -63,29 +95,44 @@
     setTimeout(again, 30000);
   };
 
+  // A page that nobody sees asks nothing, unless it is to tell its visitor, is missed, or hears of everything anyway.
+  const later = (pause) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => document.hidden && !told.unseen && !wanted() && !hears ? undefined : look(), pause * 1000 + chance(pause / 3));
+  };
+  const wanted = () => ["sound", "notify"].some((name) => part(name)?.checked);
+  // A change that everybody hears of at once does not bring everybody at once.
+  const spread = () => chance(1 + Math.min(10, crowd / 10000));
+
   const look = async () => {
     clearTimeout(timer);
     if (done) return;
     looked = Date.now();
-    let pause = told.pause;
+    let { pause } = told, atLeast = 0;
     try {
       const answer = await fetch(ask("place"), { cache: "no-store", headers: { accept: "application/json" } });
-      if (!answer.ok) throw answer.status;
+      if (answer.status > 499 || answer.status === 429) {
+        atLeast = Number(answer.headers.get("retry-after")) || 0;
+        throw answer.status;
+      }
       // There is no waiting room any more.
       if (!/json/.test(answer.headers.get("content-type"))) return again();
       const is = await answer.json();
+      failures = 0;
       reveal("offline", false);
       if (is.turn) return turn();
       if (is.situation !== told.situation || is.position !== told.position || is.opens !== told.opens) return again();
       if (is.position) update(is.position, is.serving);
-      if (is.wait) { show("wait", is.wait); show("likely", is.likely || ""); }
-      pause = is.pause;
+      expect(is.wait);
+      ({ pause } = is);
+      if (source?.readyState === 2) watch();
+      // What changes comes by itself; this is in case it does not.
+      if (hears) pause = Math.max(pause, shown ? 240 : 60);
     } catch {
       reveal("offline");
+      pause = Math.max(Math.min(pause * 2 ** failures++, 120), Math.min(atLeast, 600));
     }
-    // What is counted comes by itself if it can; how long it takes has to be asked for.
-    if (source?.readyState === 1) pause = Math.max(pause, 45);
-    timer = setTimeout(() => document.hidden && !told.alerts && source?.readyState !== 1 ? undefined : look(), pause * 1000 + chance(pause / 3));
+    later(pause);
   };
 
   const watch = () => {
@@ -94,12 +141,22 @@
     source.onmessage = (message) => {
       const is = JSON.parse(message.data);
       if (done) return;
+      hears = true;
+      crowd = is.waiting_num;
       reveal("offline", false);
-      if (told.state && is.state !== told.state) setTimeout(look, chance(3));
-      told.state = is.state;
+      // It opens, pauses or closes; or it was reset, and nobody has this place any more.
+      const other = `${is.state} ${is.queue_counter < told.position}`;
+      if (told.other !== other && (told.other || is.queue_counter < told.position)) setTimeout(look, spread());
+      told.other = other;
       if (!told.position) return;
       update(told.position, is.serving_counter);
       if (is.serving_counter >= told.position) look();
+      else if (is.waits) expect(forecast(is.waits, told.position - is.serving_counter));
+    };
+    source.onerror = () => {
+      // It comes again by itself. Until then this asks, and says if there is nobody.
+      if (hears && !done) later(told.pause);
+      hears = false;
     };
   };
 
@@ -114,20 +171,26 @@
       const [days, hours] = [Math.floor(left / 86400), Math.floor(left / 3600) % 24];
       show("countdown", `${days ? `${days} + ` : ""}${two(hours)}:${two(Math.floor(left / 60) % 60)}:${two(left % 60)}`);
       if (left) return setTimeout(tick, 1000);
-      setTimeout(again, 500 + chance(2));
+      setTimeout(again, 500 + spread());
     };
     tick();
   };
 
-  const wish = (name, begin) => part(name)?.addEventListener("change", async ({ target }) => {
-    told.alerts = target.checked;
-    if (target.checked && !(await begin())) target.checked = false;
-  });
-  wish("sound", () => {
+  // What somebody wishes is kept for this tab, since the page is loaded again when the room opens, or pauses.
+  const wishes = (name, begin) => {
+    const [box, key] = [part(name), `vestibule-${name}`];
+    box?.addEventListener("change", async () => {
+      if (box.checked && !(await begin())) box.checked = false;
+      try { sessionStorage[key] = box.checked; } catch { /* Then it is wished again. */ }
+    });
+    return () => { try { return Boolean(box) && sessionStorage[key] === "true"; } catch { return false; } };
+  };
+  const hear = () => {
     sound.audio ??= new AudioContext();
     return sound.audio.resume().then(() => true);
-  });
-  wish("notify", async () => {
+  };
+  const isSoundWished = wishes("sound", hear);
+  const isNoticeWished = wishes("notify", async () => {
     const may = (await Notification.requestPermission()) === "granted";
     reveal("denied", !may);
     return may;
@@ -137,8 +200,11 @@
   if (told.live && told.situation !== "closed") {
     reveal("alerts", Boolean(told.position));
     if (!window.Notification || !window.isSecureContext) part("notify")?.parentElement.remove();
+    // Without somebody's touch a browser may not play: then the box says so.
+    if (isSoundWished()) hear().then(() => { part("sound").checked = true; });
+    if (isNoticeWished() && window.Notification?.permission === "granted" && part("notify")) part("notify").checked = true;
     document.addEventListener("visibilitychange", () => { if (!document.hidden && Date.now() - looked > 5000) look(); });
-    timer = setTimeout(look, told.pause * 1000 + chance(told.pause / 3));
+    later(told.pause);
     watch();
   }
 }

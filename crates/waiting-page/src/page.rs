@@ -100,14 +100,9 @@ impl Page {
         self.languages.of(language).0
     }
 
-    /// How long somebody will wait, as they read it, and how likely that is.
-    pub fn expected(&self, language: Language, expected: crate::Expected) -> (String, Option<String>) {
-        room::expected(self.languages.of(language).1, expected)
-    }
-
     /// What a browser may do with a page (Content Security Policy Level 3).
     pub fn policy(&self, view: &View<'_>) -> String {
-        let (script, styles) = (source(SCRIPT), &self.styles);
+        let (script, styles) = (&*SOURCE, &self.styles);
         // Work is done beside the page, by what its script makes.
         let (added, worker) = match view.work {
             Some(work) => (format!(" {}", source(work.script)), "; worker-src blob:"),
@@ -148,7 +143,7 @@ impl Page {
             page,
             format_args!(
                 "<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-                 <meta name=\"robots\" content=\"noindex\">\n<title>{}{separator}{}</title>\n\
+                 <meta name=\"robots\" content=\"noindex,nofollow\">\n<title>{}{separator}{}</title>\n\
                  <link rel=\"icon\" href=\"{ICON}\">\n<style>{STYLE}</style>\n",
                 escaped(heading),
                 escaped(&self.title),
@@ -173,7 +168,7 @@ impl Page {
             put(
                 page,
                 format_args!(
-                    "<li><a href=\"{address}\" hreflang=\"{tag}\" lang=\"{tag}\" dir=\"{direction}\" rel=\"nofollow\"{mark}>{name}</a></li>\n"
+                    "<li><a href=\"{address}\" hreflang=\"{tag}\" lang=\"{tag}\" dir=\"{direction}\"{mark}>{name}</a></li>\n"
                 ),
             );
         }
@@ -250,7 +245,13 @@ fn picture(logo: &str, at: &Pointer, findings: &mut Vec<Finding>) -> Option<Stri
 /// Bytes of a picture at most: each page brings it along.
 const LARGEST_LOGO: usize = 32 * 1024;
 
-pub(crate) const SCRIPT: &str = include_str!("page.js");
+/// The script as it is sent: without what is there for those who read it.
+pub(crate) static SCRIPT: LazyLock<String> = LazyLock::new(|| {
+    let lines = include_str!("page.js").lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+});
+/// What names it in a policy.
+static SOURCE: LazyLock<String> = LazyLock::new(|| source(&SCRIPT));
 const STYLE: &str = include_str!("page.css");
 /// A door that stands open, so that no browser asks for another picture.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath fill='%232451b2' \

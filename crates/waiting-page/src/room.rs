@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::page::{SCRIPT, address, escaped, put};
 use crate::texts::Texts;
 use crate::view::Places;
-use crate::{Expected, Place, Situation, Update, View, Work};
+use crate::{Expected, Place, Situation, Unseen, Update, View, Work};
 
 /// What it is about, in a few words.
 pub(crate) fn heading(situation: Situation, texts: &Texts) -> &str {
@@ -67,12 +67,13 @@ fn joins(page: &mut String, query: &str, work: Work<'_>, texts: &Texts) {
         page,
         format_args!(
             "<progress id=\"proof\" max=\"1\" value=\"0\" aria-label=\"{}\" data-challenge=\"{}\" \
-             data-difficulty=\"{difficulty}\" data-cookie=\"{}\"></progress>\n",
+             data-difficulty=\"{difficulty}\" data-cookie=\"{}\" hidden></progress>\n",
             escaped(&texts.joining),
             escaped(challenge),
             escaped(cookie),
         ),
     );
+    put(page, format_args!("<p id=\"proof-failed\" role=\"alert\" hidden>{}</p>\n", escaped(&texts.failed)));
     match without {
         Some(member) => {
             let and = if query.is_empty() { "" } else { "&amp;" };
@@ -83,12 +84,6 @@ fn joins(page: &mut String, query: &str, work: Work<'_>, texts: &Texts) {
         None => put(page, format_args!("<noscript><p role=\"alert\">{}</p></noscript>\n", escaped(&texts.scripts))),
     }
     put(page, format_args!("<script>{script}</script>\n"));
-}
-
-/// How long somebody will wait, and how likely that is.
-pub(crate) fn expected(texts: &Texts, expected: Expected) -> (String, Option<String>) {
-    let likely = expected.likely.map(|likely| texts.likely.replace("{percent}", &likely.to_string()));
-    (texts.span(expected.least, expected.most), likely)
 }
 
 fn facts(page: &mut String, view: &View<'_>, texts: &Texts) {
@@ -131,14 +126,14 @@ fn facts(page: &mut String, view: &View<'_>, texts: &Texts) {
 }
 
 fn wait(page: &mut String, known: Option<Expected>, texts: &Texts) {
-    let (span, likely) = known.map_or_else(|| (texts.unknown.to_string(), None), |known| expected(texts, known));
+    let span = known.map_or_else(|| texts.unknown.to_string(), |known| texts.span(known));
     put(
         page,
         format_args!(
             "<div class=\"v-wide\"><dt>{}</dt><dd><span data-v=\"wait\">{}</span> <small data-v=\"likely\">{}</small></dd></div>\n",
             escaped(&texts.wait),
             escaped(&span),
-            escaped(&likely.unwrap_or_default()),
+            known.map(|_| escaped(&texts.likely)).unwrap_or_default(),
         ),
     );
 }
@@ -191,8 +186,10 @@ fn script(page: &mut String, view: &View<'_>, texts: &Texts, title: &str) {
         "position": view.place.map(|place| place.position),
         "ahead": view.place.map(|place| place.ahead),
         "since": view.place.map_or(0, |place| place.since),
+        "wait": view.expected.map(|Expected { least, most }| [least, most]),
         "pause": view.pause,
         "live": view.update == Update::Live,
+        "unseen": view.unseen == Unseen::Asks,
         "title": title,
         "texts": {
             "group": texts.separator(),
@@ -200,13 +197,22 @@ fn script(page: &mut String, view: &View<'_>, texts: &Texts, title: &str) {
             "turn": texts.turn,
             "turn_about": texts.turn_about,
             "ahead": texts.ahead,
+            "likely": texts.likely,
+            "unknown": texts.unknown,
+            "soon": texts.soon,
+            "between": texts.between,
+            "up_to": texts.up_to,
+            "more": texts.more,
+            "minutes": texts.minutes,
+            "hours": texts.hours,
         },
     });
     // Nothing in it can end the element that it stands in.
     let told = told.to_string().replace('<', "\\u003c");
+    let script = &*SCRIPT;
     put(
         page,
-        format_args!("<script type=\"application/json\" id=\"v-room\">{told}</script>\n<script>{SCRIPT}</script>\n"),
+        format_args!("<script type=\"application/json\" id=\"v-room\">{told}</script>\n<script>{script}</script>\n"),
     );
 }
 

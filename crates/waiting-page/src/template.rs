@@ -61,8 +61,12 @@ impl Template {
             Ok(parts) => parts,
             Err(unknown) => {
                 let known = SLOTS.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join("}}`, `{{");
-                findings.extend(unknown.into_iter().map(|name| {
-                    Finding::new(at, format!("has `{{{{{name}}}}}`, which is no slot; those are `{{{{{known}}}}}`"))
+                findings.extend(unknown.into_iter().map(|(place, name)| {
+                    let place = place_of(html, place);
+                    Finding::new(
+                        at,
+                        format!("has `{{{{{name}}}}}`, which is no slot; those are `{{{{{known}}}}}`{place}"),
+                    )
                 }));
                 Vec::new()
             }
@@ -73,22 +77,26 @@ impl Template {
             }
         }
         let checked = check::check(html);
-        findings.extend(checked.wrong.into_iter().map(|wrong| Finding::new(at, wrong)));
+        findings.extend(checked.wrong.into_iter().map(|(place, wrong)| {
+            let place = place.map(|place| place_of(html, place)).unwrap_or_default();
+            Finding::new(at, format!("{wrong}{place}"))
+        }));
         if findings.is_empty() { Ok(Self { parts, styles: checked.styles }) } else { Err(findings) }
     }
 
-    /// Text and slots in order, or names that are no slots.
-    fn parts(html: &str) -> Result<Vec<Part>, Vec<String>> {
+    /// Text and slots in order, or names that are no slots, each with where it begins, in bytes.
+    fn parts(html: &str) -> Result<Vec<Part>, Vec<(usize, String)>> {
         let (mut parts, mut unknown, mut rest) = (Vec::new(), Vec::new(), html);
         while let Some((before, after)) = rest.split_once("{{") {
+            let at = html.len() - after.len() - 2;
             let Some((name, behind)) = after.split_once("}}") else {
-                unknown.push(after.chars().take(20).collect());
+                unknown.push((at, after.chars().take(20).collect()));
                 break;
             };
             parts.push(Part::Text(before.to_owned()));
             match SLOTS.iter().find(|(known, ..)| *known == name) {
                 Some((_, slot, _)) => parts.push(Part::Slot(*slot)),
-                None => unknown.push(name.chars().take(40).collect()),
+                None => unknown.push((at, name.chars().take(40).collect())),
             }
             rest = behind;
         }
@@ -107,6 +115,14 @@ impl Template {
         }
         page
     }
+}
+
+/// Where something begins in a template, as people look for it.
+fn place_of(html: &str, at: usize) -> String {
+    let before = html.get(..at).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!(" (line {line}, column {column} of the template)")
 }
 
 /// Where a slot belongs, for those who forgot it.
@@ -151,7 +167,10 @@ mod tests {
             assert!(findings(html).iter().any(|found| found.starts_with(&format!("/template: {finding}"))), "{html}");
         }
         assert_eq!(findings(WHOLE), [""; 0]);
-        let with_script = WHOLE.replace("</main>", "<script>alert(1)</script></main>");
-        assert_eq!(findings(&with_script).len(), 1);
+        let wrong = WHOLE.replace("</main>", "\n  ü<script>alert(1)</script>\n{{nonsense}}</main>");
+        let found = findings(&wrong);
+        assert!(found[0].ends_with("`{{languages}}` (line 3, column 1 of the template)"), "{found:?}");
+        assert!(found[1].ends_with("comes with `{{room}}` (line 2, column 4 of the template)"), "{found:?}");
+        assert_eq!(found.len(), 2);
     }
 }

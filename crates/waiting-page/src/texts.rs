@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::Expected;
+
 /// Declares the texts that there are.
 macro_rules! texts {
     ($($name:ident,)*) => {
@@ -51,6 +53,7 @@ texts! {
     slower,
     slower_join,
     scripts,
+    failed,
     early,
     early_about,
     draw_about,
@@ -66,6 +69,9 @@ texts! {
     likely,
     unknown,
     soon,
+    between,
+    up_to,
+    more,
     minutes,
     hours,
     opens,
@@ -115,22 +121,38 @@ impl Texts {
         written
     }
 
-    /// A time between two, in seconds, as precisely as anybody can know.
-    pub(crate) fn span(&self, least: u32, most: u32) -> String {
-        if most < MINUTE {
+    /// How long somebody will wait, in words. Rounded outwards, the coarser the longer it is: so it does not jump about, and
+    /// holds at least as often as what is known. The page's script does the same (`span`).
+    pub(crate) fn span(&self, Expected { least, most }: Expected) -> String {
+        if most <= MINUTE {
             return self.soon.to_string();
         }
-        let (unit, name) = if most <= 3 * HOUR { (MINUTE, &self.minutes) } else { (HOUR, &self.hours) };
-        let (least, most) = (i64::from(least / unit), i64::from(most.div_ceil(unit)));
-        if least == most {
-            return format!("{} {name}", self.number(most));
-        }
-        format!("{}\u{2013}{} {name}", self.number(least), self.number(most))
+        let (unit, name) = if most <= LONG { (MINUTE, &self.minutes) } else { (HOUR, &self.hours) };
+        let step = |units: u32| match (unit, units) {
+            (MINUTE, 60..) => 10,
+            (MINUTE, 20..) => 5,
+            _ => 1,
+        };
+        let (from, to) = (least / unit, most.div_ceil(unit));
+        let to = to.next_multiple_of(step(to));
+        let from = (from - from % step(from)).min(to - 1);
+        let text = match (from, most > DAY) {
+            (0, true) => return self.unknown.to_string(),
+            (_, true) => &self.more,
+            (0, false) => &self.up_to,
+            (_, false) => &self.between,
+        };
+        let [from, to] = [from, to].map(|units| self.number(units.into()));
+        text.replace("{least}", &from).replace("{most}", &to).replace("{unit}", name)
     }
 }
 
 const MINUTE: u32 = 60;
 const HOUR: u32 = 60 * MINUTE;
+/// Beyond that hours are counted,
+const LONG: u32 = 3 * HOUR;
+/// and beyond that nobody wants to know how long it takes at most.
+const DAY: u32 = 24 * HOUR;
 
 #[cfg(test)]
 mod tests {
@@ -141,6 +163,10 @@ mod tests {
         let texts = |group: &'static str| Texts {
             group: group.into(),
             soon: "soon".into(),
+            between: "{least} to {most} {unit}".into(),
+            up_to: "up to {most} {unit}".into(),
+            more: "more than {least} h".into(),
+            unknown: "unknown".into(),
             minutes: "min".into(),
             hours: "h".into(),
             ..Texts::default()
@@ -155,15 +181,22 @@ mod tests {
             assert_eq!(written, [comma, dot, space]);
         }
         for ((least, most), written) in [
-            ((0, 59), "soon"),
-            ((0, 60), "0–1 min"),
-            ((60, 60), "1 min"),
-            ((61, 301), "1–6 min"),
-            ((100, 10_800), "1–180 min"),
-            ((7_300, 10_801), "2–4 h"),
-            ((3_600_000, 7_200_000), "1,000–2,000 h"),
+            ((0, 60), "soon"),
+            ((0, 61), "up to 2 min"),
+            ((59, 61), "up to 2 min"),
+            ((60, 61), "1 to 2 min"),
+            ((610, 830), "10 to 14 min"),
+            ((1200, 1200), "19 to 20 min"),
+            ((1199, 1201), "19 to 25 min"),
+            ((1499, 3601), "20 to 70 min"),
+            ((100, 10_800), "1 to 180 min"),
+            ((7_300, 10_801), "2 to 4 h"),
+            ((7_199, 86_400), "1 to 24 h"),
+            ((0, 86_401), "unknown"),
+            ((3_600_000, 7_200_000), "more than 1,000 h"),
+            ((u32::MAX, u32::MAX), "more than 1,193,046 h"),
         ] {
-            assert_eq!(texts("comma").span(least, most), written);
+            assert_eq!(texts("comma").span(Expected { least, most }), written);
         }
     }
 }

@@ -13,6 +13,8 @@ pub struct View<'a> {
     pub pause: u64,
     /// Whether it does so by itself.
     pub update: Update,
+    /// What it does while nobody sees it, where it has no stream.
+    pub unseen: Unseen,
     /// The query of the page that is waited for.
     pub query: &'a str,
     /// What has to be done before.
@@ -66,15 +68,13 @@ pub struct Place {
     pub since: i64,
 }
 
-/// How long somebody will wait, in seconds.
+/// How long somebody will wait, in seconds: in four of five cases at least, and at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expected {
     /// Hardly less.
     pub least: u32,
     /// Hardly more.
     pub most: u32,
-    /// How likely it is between the two, in percent, if that is known.
-    pub likely: Option<u8>,
 }
 
 /// Whether a page updates by itself.
@@ -85,6 +85,16 @@ pub enum Update {
     Live,
     /// The visitor does not want it to.
     Still,
+}
+
+/// What a page does by itself that nobody sees, behind others or in a pocket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unseen {
+    /// It waits until somebody looks at it.
+    #[default]
+    Rests,
+    /// It goes on to ask: who gives no sign is taken for absent.
+    Asks,
 }
 
 /// Work that a browser does before somebody has a place.

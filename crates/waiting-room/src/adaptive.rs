@@ -37,6 +37,22 @@ pub struct Signals {
     pub is_broken: bool,
 }
 
+impl Signals {
+    /// What was seen by several who each saw a part: as slow as the slowest, and broken if nobody got through.
+    pub fn together(all: impl IntoIterator<Item = Self>) -> Self {
+        let (mut sum, mut broken, mut whole) = (Self::default(), false, false);
+        for Self { finished, failed, slow, in_flight, is_broken } in all {
+            sum.finished = sum.finished.saturating_add(finished);
+            sum.failed = sum.failed.saturating_add(failed);
+            sum.in_flight = sum.in_flight.saturating_add(in_flight);
+            sum.slow = sum.slow.max(slow);
+            broken |= is_broken;
+            whole |= finished > failed;
+        }
+        Self { is_broken: broken && !whole, ..sum }
+    }
+}
+
 /// What became of turns since the last step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Turns {
@@ -120,6 +136,11 @@ impl Steering {
         self.rest = due - whole;
         // Beyond those who wait only as many as come in a second, so that a quiet time does not open the doors for a rush.
         whole_number(whole).min(turns.waiting.saturating_add(whole_number(self.rate.ceil())))
+    }
+
+    /// Goes on where another one was, which let in so many a second, and finds out from there what the backend bears.
+    pub fn go_on_at(&mut self, rate: f64) {
+        (self.base, self.rate) = (rate, rate);
     }
 
     /// How many a second it lets in, of those who take their turn.

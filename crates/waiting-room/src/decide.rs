@@ -40,6 +40,9 @@ pub enum NotJoined {
     /// The invite was used as often as it can be.
     #[error("the invite is used up")]
     InviteUsed,
+    /// The invite was taken back.
+    #[error("the invite was taken back")]
+    InviteRevoked,
 }
 
 /// What becomes of a turn that is asked for.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{By, Counters, InviteId, JoinKey, Position, RequestId, Seconds, Seed, State, Tuned, Weighed};
+use crate::{Beside, By, Counters, InviteId, JoinKey, Position, RequestId, Seconds, Seed, State, Tuned, Weighed};
 
 /// Something that happened, with all that it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,6 +169,38 @@ pub enum Event {
         /// When.
         at: Seconds,
     },
+    /// Something beside the line.
+    Beside {
+        /// What.
+        what: Beside,
+        /// When.
+        at: Seconds,
+    },
+}
+
+impl Event {
+    /// When it happened, if that says anything.
+    pub fn at(&self) -> Option<Seconds> {
+        match self {
+            Self::Issued { issued: at, .. }
+            | Self::Joined { at, .. }
+            | Self::Moved { at, .. }
+            | Self::Ended { at, .. }
+            | Self::Swept { at, .. }
+            | Self::Skipped { at, .. }
+            | Self::Reset { at }
+            | Self::Restored { at }
+            | Self::Opened { at, .. }
+            | Self::StateChanged { at, .. }
+            | Self::Tuned { at, .. }
+            | Self::Registered { at, .. }
+            | Self::Placed { at, .. }
+            | Self::Drawn { at, .. }
+            | Self::Measured { at, .. }
+            | Self::Beside { at, .. } => Some(*at),
+            Self::Committed { .. } | Self::HallClosed => None,
+        }
+    }
 }
 
 /// What is noted in the serving log of a serving number.

@@ -23,6 +23,15 @@ pub struct Interval {
 /// How often an interval holds.
 pub const CONFIDENCE: f64 = 0.8;
 
+/// What became of forecasts lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Forecasts of which that is known.
+    pub judged: u32,
+    /// Those of them that held.
+    pub held: u32,
+}
+
 /// What is known of how fast a room's serving number goes.
 #[derive(Debug, Default)]
 pub struct Forecast {
@@ -32,6 +41,7 @@ pub struct Forecast {
     probes: VecDeque<Probe>,
     probed: Seconds,
     levels: Vec<Level>,
+    record: Record,
 }
 
 /// What is known of forecasts for so many places.
@@ -59,7 +69,7 @@ impl Forecast {
             Some((last, at)) if *last < serving && *at <= now => self.reached.push((serving, now)),
             // It was lowered, or the room was reset: what was before says nothing.
             _ => {
-                *self = Self { levels: std::mem::take(&mut self.levels), ..Self::default() };
+                *self = Self { levels: std::mem::take(&mut self.levels), record: self.record, ..Self::default() };
                 self.reached.push((serving, now));
             }
         }
@@ -88,6 +98,11 @@ impl Forecast {
             (took + 1.0) * between(below, above).exp() - 1.0
         });
         Some(Interval { low: whole(low.floor()), high: whole(high.ceil()) })
+    }
+
+    /// What became of forecasts lately.
+    pub fn record(&self) -> Record {
+        self.record
     }
 
     /// Forecasts for 1, 2, 4, ... places, as far as so many wait: between them it is a straight line.
@@ -194,13 +209,14 @@ impl Forecast {
 
     /// Looks which forecasts have come true, and which have failed.
     fn judge(&mut self, serving: i64, now: Seconds) {
-        let levels = &mut self.levels;
+        let (levels, record) = (&mut self.levels, &mut self.record);
         self.probes.retain(|probe| {
             let is_reached = probe.serving <= serving;
             let has_failed = now > probe.until || is_reached && now < probe.from;
             if !is_reached && !has_failed {
                 return true;
             }
+            record.note(has_failed);
             if let Some(level) = levels.get_mut(probe.level) {
                 let step = if has_failed { CONFIDENCE } else { CONFIDENCE - 1.0 };
                 level.width = (level.width * (STEP * step).exp()).clamp(NARROWEST, WIDEST);
@@ -220,6 +236,16 @@ impl Forecast {
             number += 1;
             number > half || number % 2 == 1
         });
+    }
+}
+
+impl Record {
+    fn note(&mut self, has_failed: bool) {
+        if self.judged >= LATELY {
+            *self = Self { judged: self.judged / 2, held: self.held / 2 };
+        }
+        self.judged += 1;
+        self.held += u32::from(!has_failed);
     }
 }
 
@@ -276,6 +302,8 @@ const LEVELS: u32 = 28;
 const PROBE: Seconds = 5;
 /// How many of a kind may not have come true.
 const PROBES: usize = 64;
+/// So many forecasts are lately.
+const LATELY: u32 = 1000;
 /// How much a forecast that failed widens others.
 const STEP: f64 = 0.2;
 const NARROWEST: f64 = 0.1;

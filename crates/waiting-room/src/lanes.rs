@@ -67,7 +67,7 @@ pub struct Invite {
 }
 
 /// What an invite is known by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InviteId(pub [u8; 16]);
 
 /// Numbers repeat after so many.
@@ -168,6 +168,9 @@ impl Room {
             None => None,
             Some(name) => Some(lanes.lane(name).ok_or(NotJoined::NoLane)?),
         };
+        if entry.invite.is_some_and(|invite| self.is_revoked(invite.id)) {
+            return Err(NotJoined::InviteRevoked);
+        }
         if entry.invite.is_some_and(|invite| self.index.uses(invite.id) >= invite.uses) {
             return Err(NotJoined::InviteUsed);
         }

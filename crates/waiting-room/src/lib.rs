@@ -11,10 +11,12 @@
 //! Deliberately not here: the clock (the time is a parameter), chance (ids are given), files, and what is said over HTTP.
 
 mod adaptive;
+mod beside;
 mod decide;
 mod event;
 mod forecast;
 mod hall;
+mod history;
 mod ids;
 mod index;
 mod inlet;
@@ -22,6 +24,7 @@ mod lanes;
 mod line;
 pub mod lottery;
 mod numbers;
+mod origins;
 mod room;
 mod rules;
 mod shares;
@@ -35,16 +38,19 @@ mod tuning;
 mod tests;
 
 pub use self::adaptive::{Adaptive, Signals, Steering, Turns};
+pub use self::beside::Beside;
 pub use self::decide::{Ended, Issuing, Joining, NotJoined, Refusal};
 pub use self::event::{Cause, Ending, Event, Noting};
-pub use self::forecast::{CONFIDENCE, Forecast, Interval};
+pub use self::forecast::{CONFIDENCE, Forecast, Interval, Record};
 pub use self::hall::{Draft, Drawn, Hall, Lot, Registered, Unfair, Weighed};
+pub use self::history::{History, Sample};
 pub use self::ids::{JoinKey, RequestId};
 pub use self::inlet::{MaxSize, Notice, Periodic};
 pub use self::lanes::{Entry, HUNDRED, Invite, InviteId, Lane, LaneKind, Lanes, Lottery};
 pub use self::line::{Counters, Keyed, Line, Place, Row, Token};
 pub use self::lottery::{Seed, Tag};
-pub use self::numbers::{EVERYBODY, LaneLine, Taken};
+pub use self::numbers::{EVERYBODY, LaneCounters, LaneLine, Taken};
+pub use self::origins::{COUNTED, Origins};
 pub use self::room::{Before, Room, UNDOABLE};
 pub use self::rules::{Compatibility, Expiry, PassOn, Rules};
 pub use self::shares::Shares;

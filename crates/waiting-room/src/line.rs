@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{Course, Ending, Hall, InviteId, JoinKey, LaneLine, Position, RequestId, Seconds, Shelf, State, Tuned};
+use crate::{
+    Course, Ending, Hall, InviteId, JoinKey, LaneLine, Origins, Position, RequestId, Seconds, Shelf, State, Tuned,
+};
 
 /// What is known of a room between two resets, without what can be found out from it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,6 +44,8 @@ pub struct Line {
     pub in_order: Position,
     /// The invites that were used, each as often as it was.
     pub invited: Shelf<InviteId>,
+    /// Where those came from who joined by everybody's lane, where that is counted.
+    pub origins: Origins,
 }
 
 /// Somebody's place.

@@ -41,12 +41,44 @@ impl LaneLine {
         self.taken.last().map_or(0, |taken| taken.position)
     }
 
+    /// How many have a number of this lane behind another one.
+    fn behind(&self, number: Position) -> u32 {
+        count(self.taken.len() - self.up_to(number))
+    }
+
     fn up_to(&self, number: Position) -> usize {
         self.taken.partition_point(|taken| taken.position <= number)
     }
 }
 
+/// What is counted of a lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneCounters {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How many joined by it, whatever number they have.
+    pub visitors: u32,
+    /// Its numbers that are taken, and whose turn has not come.
+    pub waiting: u32,
+}
+
 impl Line {
+    /// What is counted of each lane that anybody ever came by, everybody's first. None, where there are no lanes.
+    pub fn by_lane(&self) -> Vec<LaneCounters> {
+        let served = Position::try_from(self.serving.max(0)).unwrap_or(Position::MAX);
+        let others: u32 = self.lanes.iter().skip(1).map(|lane| lane.visitors).sum();
+        let all = self.queue().saturating_add(count(self.hall.registered.len()));
+        let counted = |lane: &LaneLine| {
+            // Who came before there were lanes did so by everybody's.
+            let (visitors, early) = match &*lane.name {
+                EVERYBODY => (all.saturating_sub(others), self.in_order.saturating_sub(served)),
+                _ => (lane.visitors, 0),
+            };
+            LaneCounters { name: lane.name.clone(), visitors, waiting: lane.behind(served).saturating_add(early) }
+        };
+        self.lanes.iter().map(counted).collect()
+    }
+
     /// The lane of this name.
     pub fn lane(&self, name: &str) -> Option<&LaneLine> {
         self.lanes.iter().find(|lane| &*lane.name == name)

@@ -1,10 +1,13 @@
 //! A room: what is known of it, and how events change it.
 
+use std::collections::BTreeMap;
+
 use crate::event::{Cause, Noting};
 use crate::index::Index;
 use crate::line::{Keyed, Row, count};
 use crate::{
-    Counters, Draft, Ending, Event, InviteId, JoinKey, Line, Place, Position, Registered, RequestId, Seconds, Token,
+    Counters, Draft, Ending, Event, History, InviteId, JoinKey, Line, Place, Position, Registered, RequestId, Seconds,
+    Token,
 };
 
 /// For how many seconds a reset can be undone.
@@ -17,6 +20,9 @@ pub struct Room {
     pub(crate) line: Line,
     pub(crate) index: Index,
     before: Option<Box<Before>>,
+    /// Invites that were taken back, and when they would be over anyway.
+    pub(crate) revoked: BTreeMap<InviteId, Seconds>,
+    history: History,
 }
 
 /// A room as it was before it was reset.
@@ -33,7 +39,18 @@ impl Room {
     /// The room again of which this is known.
     pub fn of(version: u64, line: Line, before: Option<(Seconds, Line)>) -> Self {
         let before = before.map(|(reset, line)| Box::new(Before { reset, index: Index::of(&line), line }));
-        Self { version, index: Index::of(&line), line, before }
+        Self { version, index: Index::of(&line), line, before, ..Self::default() }
+    }
+
+    /// The same, of which also this is known, which resets do not change.
+    #[must_use]
+    pub fn with(self, history: History, revoked: impl IntoIterator<Item = (InviteId, Seconds)>) -> Self {
+        Self { history, revoked: revoked.into_iter().collect(), ..self }
+    }
+
+    /// How it went.
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// How many events made it what it is.
@@ -84,17 +101,8 @@ impl Room {
 
     /// Forgets what was before a reset that can no longer be undone. When things happen says so, and no clock: nodes that share
     /// the room forget it at the same event, and so does whoever reads the log.
-    fn forget(&mut self, event: &Event) {
-        if let Event::Joined { at, .. }
-        | Event::Placed { at, .. }
-        | Event::Registered { at, .. }
-        | Event::Moved { at, .. }
-        | Event::Issued { issued: at, .. }
-        | Event::Reset { at }
-        | Event::Restored { at } = event
-        {
-            self.before = self.before.take().filter(|before| at.saturating_sub(before.reset) < UNDOABLE);
-        }
+    fn forget(&mut self, at: Seconds) {
+        self.before = self.before.take().filter(|before| at.saturating_sub(before.reset) < UNDOABLE);
     }
 
     /// Passes over something that happened and that nobody knows any more.
@@ -110,7 +118,17 @@ impl Room {
     /// As [`Self::apply`], by what was made ready before if lots are drawn.
     pub fn apply_with(&mut self, event: &Event, draft: Option<Draft>) {
         self.version += 1;
-        self.forget(event);
+        if let Some(at) = event.at() {
+            self.forget(at);
+        }
+        self.have_happen(event, draft);
+        if let Some(at) = event.at() {
+            let counters = self.counters();
+            self.history.note(at, &counters);
+        }
+    }
+
+    fn have_happen(&mut self, event: &Event, draft: Option<Draft>) {
         match event {
             Event::Joined { position, id, key, at } => {
                 self.fill_up_to(*position, *at);
@@ -166,6 +184,7 @@ impl Room {
             Event::Tuned { tuned, at: _ } => self.line.tuned = *tuned,
             Event::Opened { by, at } => self.open(*by, *at),
             Event::StateChanged { state, by, at } => self.enter_state(*state, *by, *at),
+            Event::Beside { what, at } => self.happen_beside(what, *at),
         }
     }
 

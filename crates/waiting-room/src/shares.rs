@@ -10,7 +10,7 @@ use std::hash::Hash;
 use hashbrown::HashMap;
 
 /// How much there is of each of very many.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Shares<K> {
     /// How many are counted at most.
     most: usize,
@@ -23,6 +23,17 @@ impl<K: Copy + Eq + Hash + Ord> Shares<K> {
     /// Nothing of anybody, and so many counters at most.
     pub fn new(most: usize) -> Self {
         Self { most, counts: HashMap::new(), by_count: BTreeSet::new(), total: 0 }
+    }
+
+    /// What was counted before: so much of all, and so much of each that is counted.
+    pub fn again(most: usize, total: u64, counts: impl IntoIterator<Item = (K, u64)>) -> Self {
+        let counts: HashMap<K, u64> = counts.into_iter().take(most).collect();
+        Self { most, by_count: counts.iter().map(|(key, count)| (*count, *key)).collect(), counts, total }
+    }
+
+    /// How much there is of each that is counted.
+    pub fn counts(&self) -> impl Iterator<Item = (K, u64)> {
+        self.by_count.iter().map(|(count, key)| (*key, *count))
     }
 
     /// How much there is of all.
@@ -58,6 +69,13 @@ impl<K: Copy + Eq + Hash + Ord> Shares<K> {
     /// How much there is at most of whoever has no counter.
     fn least(&self) -> u64 {
         if self.counts.len() < self.most { 0 } else { self.by_count.first().map_or(0, |(count, _)| *count) }
+    }
+}
+
+impl<K: Ord> PartialEq for Shares<K> {
+    fn eq(&self, other: &Self) -> bool {
+        // Counts are the same if those that are in order are.
+        (self.most, self.total, &self.by_count) == (other.most, other.total, &other.by_count)
     }
 }
 

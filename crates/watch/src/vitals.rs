@@ -18,6 +18,8 @@ pub struct Vitals {
     pub reload_failures: Counter,
     /// Panics that ended one exchange.
     pub panics: Counter,
+    /// Panics of what goes on beside exchanges, by task.
+    pub task_panics: Family<Counter>,
 }
 
 impl Vitals {
@@ -29,6 +31,7 @@ impl Vitals {
             generation: registry.family::<Gauge>(&GENERATION).with(&[]),
             reload_failures: registry.family::<Counter>(&RELOAD_FAILURES).with(&[]),
             panics: registry.family::<Counter>(&PANICS).with(&[]),
+            task_panics: registry.family(&TASK_PANICS),
         }
     }
 }
@@ -223,6 +226,12 @@ static RELOAD_FAILURES: Definition = define(
     Unit::Count,
 );
 static PANICS: Definition = define("vestibule_panics", "Panics that ended one exchange.", &[], Unit::Count);
+static TASK_PANICS: Definition = define(
+    "vestibule_task_panics",
+    "Panics of what a node does beside exchanges; what panicked begins again.",
+    &["task"],
+    Unit::Count,
+);
 static UPSTREAM_CONNECTIONS: Definition =
     define("vestibule_upstream_connections", "Connections to an upstream.", &["upstream", "state"], Unit::Count);
 static UPSTREAM_PENDING: Definition = define(

@@ -24,6 +24,7 @@ mod slow;
 mod stage;
 mod upstream;
 mod waf;
+mod waf_cluster;
 mod websocket;
 
 use crate::run::root;
@@ -60,6 +61,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "million-keys", run: keys::million },
     Trial { name: "key-timing", run: keys::timing },
     Trial { name: "waf", run: waf::run },
+    Trial { name: "waf-cluster", run: waf_cluster::run },
 ];
 
 /// Runs trials by name, and writes each one's section of the report.

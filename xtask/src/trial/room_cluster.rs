@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use serde_json::Value;
 use servers::{Database, Postgres, Redis};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ const LONGER: Duration = Duration::from_millis(41);
 /// Requests on a connection, fewer than a listener allows.
 const REQUESTS: usize = 50_000;
 const AFTER: Duration = Duration::from_millis(2500);
+/// How long it may take until all of it was told at the end.
+const TOLD_WITHIN: Duration = Duration::from_mins(1);
 
 struct Place {
     nodes: Vec<Option<Server>>,
@@ -47,7 +49,8 @@ pub(crate) fn run() -> Result<Section> {
             "{NODES} nodes of the release build on one core share a real PostgreSQL and a real Redis, which writes each step down \
              before it answers (`appendfsync always`); clients and servers have the other core. {VISITORS} visitors at each node \
              join one after the other; {KILLS} times one of the nodes is killed by `kill -9` in the middle, by turns, and started \
-             again later. Every place that was told is compared on both nodes at the end."
+             again later. Every place that was told is compared on both nodes at the end, and what happened with what a file was \
+             told of it, which the nodes write by turns."
         ),
     );
     let mut place = Place::start()?;
@@ -74,6 +77,7 @@ pub(crate) fn run() -> Result<Section> {
         longest < Duration::from_secs(2) && joined > 0,
     );
     compare(&place, &known.lock(), cut, &mut section)?;
+    telling(&place, &known.lock(), &mut section)?;
     rate(&place, &mut section)?;
     Ok(section)
 }
@@ -120,6 +124,33 @@ fn compare(place: &Place, known: &HashMap<String, Option<u64>>, cut: u64, sectio
         measured,
         untold <= cut && last <= queue,
     );
+    Ok(())
+}
+
+/// Compares what happened with what was told of it.
+fn telling(place: &Place, known: &HashMap<String, Option<u64>>, section: &mut Section) -> Result<()> {
+    let begun = clock();
+    let (told, twice) = loop {
+        let (mut told, mut ids, mut twice) = (HashSet::new(), HashSet::new(), 0_u64);
+        for line in fs::read_to_string(place.folder.join("told.jsonl"))?.lines() {
+            let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
+            let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+            twice += u64::from(!ids.insert(text("/id")));
+            told.insert(text("/data/request_id"));
+        }
+        let is_whole = known.keys().all(|id| told.contains(id));
+        if is_whole || clock().saturating_sub(begun) > TOLD_WITHIN {
+            break (told, twice);
+        }
+        sleep(Duration::from_millis(100));
+    };
+    let missing = known.keys().filter(|id| !told.contains(*id)).count();
+    let measured = format!(
+        "{missing} missing of {}, {twice} told twice with the same id; complete {} after the last kill's end",
+        known.len(),
+        milliseconds(clock().saturating_sub(begun))
+    );
+    section.row("joins that others are told of, while whoever tells is killed", "0 missing", measured, missing == 0);
     Ok(())
 }
 
@@ -247,6 +278,7 @@ impl Place {
              \"127.0.0.1:{admin}\"}}\nstore: {{postgres: \"{postgres}\", redis: \"{redis}\", folder: ./data-{number}}}\n\
              encryption: {{master_keys: [\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"]}}\n\
              rooms: {{sale: {{event: Sample, position_expiry: 15m}}}}\n\
+             room_events: {{told: {{to: {{file: {{path: told.jsonl}}}}, types: [visitor_joined]}}}}\n\
              apis: {{wait: {{match: {{path: /wait}}, policies: [{{waiting-room-api: {{room: sale}}}}]}}}}\n"
         )
     }

@@ -20,7 +20,7 @@ use std::time::Duration;
 /// Names a folder with the rule set and its tests.
 const RULE_SET: &str = "VESTIBULE_TEST_CRS";
 /// Tests that the gateway refuses before any rule, with status and reason.
-const REFUSED: &str = "crates/acceptance/tests/refused_earlier.txt";
+const REFUSED: &str = "crates/acceptance-firewall/tests/refused_earlier.txt";
 /// Requests of each kind whose cost is measured.
 const ASKED: usize = 2000;
 /// Requests beside long bodies.
@@ -72,13 +72,20 @@ fn tests(rules: &Path, section: &mut Section) -> Result<()> {
     gateway.server.stop("TERM")?;
     let log = Log::read(&fs::read_to_string(gateway.folder.join("audit.log"))?);
     let refused = fs::read_to_string(root()?.join(REFUSED))?;
-    let refused: BTreeSet<&str> = refused.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    let refused: BTreeMap<&str, (&str, &str)> = refused
+        .lines()
+        .filter_map(|line| {
+            let (status, rest) = line.split_once(' ')?;
+            let (test, why) = rest.split_once(' ')?;
+            Some((test, (status, why)))
+        })
+        .collect();
     let mut tests: BTreeMap<(u64, u64), bool> = BTreeMap::new();
     for stage in &sent {
         *tests.entry((stage.rule, stage.test)).or_insert(true) &= stage.failure(&log).is_none();
     }
     let failed = tests.iter().filter(|(_, passed)| !**passed).map(|((rule, test), _)| format!("{rule}-{test}"));
-    let (listed, other): (Vec<_>, Vec<_>) = failed.partition(|test| refused.contains(test.as_str()));
+    let (listed, other): (Vec<_>, Vec<_>) = failed.partition(|test| refused.contains_key(test.as_str()));
     let passed = tests.values().filter(|passed| **passed).count();
     section.row(
         "regression tests through the gateway",
@@ -93,6 +100,14 @@ fn tests(rules: &Path, section: &mut Section) -> Result<()> {
         ),
         other.is_empty() && tests.len() >= 5082,
     );
+    let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for (test, why) in refused.iter().filter(|(test, _)| listed.iter().any(|failed| failed == *test)) {
+        reasons.entry(*why).or_default().push(test);
+    }
+    for ((status, why), tests) in reasons {
+        let measured = format!("{} tests: {}", tests.len(), tests.join(", "));
+        section.row(format!("refused before any rule: {why}"), status, measured, true);
+    }
     Ok(())
 }
 
@@ -248,17 +263,17 @@ fn small(gateway: &Gateway) -> Result<Vec<Duration>> {
 }
 
 /// A connection on which one request follows another.
-struct Client(BufReader<TcpStream>);
+pub(super) struct Client(BufReader<TcpStream>);
 
 impl Client {
-    fn connect(port: u16) -> Result<Self> {
+    pub(super) fn connect(port: u16) -> Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         Ok(Self(BufReader::new(stream)))
     }
 
-    fn ask(&mut self, request: &[u8]) -> Result<u16> {
+    pub(super) fn ask(&mut self, request: &[u8]) -> Result<u16> {
         self.0.get_mut().write_all(request)?;
         let (mut line, mut length) = (String::new(), 0_u64);
         self.0.read_line(&mut line)?;

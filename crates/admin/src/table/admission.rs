@@ -215,6 +215,13 @@ fn of_room_desks() -> Operations {
 fn of_room_keys() -> Operations {
     Operations::default()
         .on(
+            Op::post("/rooms/{room}/invites/revoke", "Has invites to a waiting room open nothing any more")
+                .at_once()
+                .takes::<room_desk::Revoke>()
+                .answers::<room_desk::Revoked>(),
+            invites::revoke,
+        )
+        .on(
             Op::post("/rooms/{room}/rotate-key", "Makes another key to sign a room's tokens, now or later")
                 .at_once()
                 .takes::<room_keys::Rotation>()

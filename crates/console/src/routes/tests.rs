@@ -67,7 +67,7 @@ async fn who_presents_a_token_once_is_asked_for_by_a_cookie_until_they_sign_out(
     let (_, _, told) = ask(&routes, Method::GET, "/console/api/rooms", &[PAGE, cookie], "").await;
     assert_eq!(told, "Some(Sensitive) None", "the Admin API sees a token, and no cookie");
     let (_, _, told) = ask(&routes, Method::GET, "/console/session", &[PAGE, cookie], "").await;
-    assert_eq!(told, "{\"name\":\"ops\",\"role\":\"operator\"}");
+    assert_eq!(told, "{\"name\":\"ops\",\"role\":\"operator\",\"ends\":1800028800}");
 
     let (status, ..) = ask(&routes, Method::DELETE, "/console/session", &[PAGE, cookie], "").await;
     assert_eq!(status, StatusCode::NO_CONTENT);
@@ -120,7 +120,8 @@ async fn another_site_can_ask_for_nothing_in_the_name_of_who_is_signed_in() {
 #[tokio::test]
 async fn the_page_is_there_for_everybody_and_brings_nothing_from_elsewhere() {
     let (_, routes) = desk();
-    for path in ["/console/", "/console/console.js", "/console/plot.js", "/console/console.css"] {
+    for path in ["/console/", "/console/console.js", "/console/plot.js", "/console/simulate.js", "/console/console.css"]
+    {
         let (status, headers, content) = ask(&routes, Method::GET, path, &[], "").await;
         assert_eq!(status, StatusCode::OK);
         assert!(

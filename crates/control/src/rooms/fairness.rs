@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use model::rooms::{RoomLottery, RoomWithoutWork, RoomWork, WaitingRoom};
 use problem::Pointer;
-use rooms::{Caps, Fairness, Lots, SLOW, Without, Work};
+use rooms::{Announced, Caps, Fairness, Lots, SLOW, Without, Work};
 use waiting_room::{Lane, LaneKind, Lanes};
+
+use super::announcers;
 
 /// Says what is wrong with it.
 pub(super) fn check(room: &WaitingRoom, at: &Pointer, wrong: &mut impl FnMut(&Pointer, &str)) {
@@ -37,6 +39,15 @@ pub(super) fn check(room: &WaitingRoom, at: &Pointer, wrong: &mut impl FnMut(&Po
         if caps.wide_network < caps.network {
             wrong(&at.at("wide_network"), "is less than `network`, of which it is a part");
         }
+        if let Some(asn) = &caps.asn {
+            let at = at.at("asn");
+            if asn.share.percent() == 0 {
+                wrong(&at.at("share"), "is nothing; write at least `1%`");
+            }
+            if let Err(error) = announcers::read(&asn.file) {
+                wrong(&at.at("file"), &format!("{}: {error}", asn.file.display()));
+            }
+        }
     }
     let of_lanes: u32 = room.lanes.values().map(|lane| u32::from(lane.share.percent())).sum();
     if of_lanes + u32::from(slow_share(room).unwrap_or(0)) >= 100 {
@@ -57,7 +68,7 @@ pub(super) fn check(room: &WaitingRoom, at: &Pointer, wrong: &mut impl FnMut(&Po
 }
 
 /// What it means.
-pub(super) fn compiled(room: &WaitingRoom) -> Fairness {
+pub(super) fn compiled(room: &WaitingRoom, announced: Option<Announced>) -> Fairness {
     let lots = |lottery: &RoomLottery| Lots { waits_for: lottery.waits_for.as_deref().map(Into::into) };
     let preferred = room.lanes.iter().map(|(name, lane)| Lane {
         name: name.as_str().into(),
@@ -73,8 +84,10 @@ pub(super) fn compiled(room: &WaitingRoom) -> Fairness {
         caps: room.caps.as_ref().map(|caps| Caps {
             near: caps.network.percent().into(),
             wide: caps.wide_network.percent().into(),
+            announced: caps.asn.as_ref().map(|asn| asn.share.percent().into()),
             allowance: caps.allowance,
         }),
+        announced,
         work: room.proof_of_work.as_ref().map(|work| Work {
             difficulty: work.difficulty,
             valid: u32::try_from(work.valid.duration().as_secs()).unwrap_or(u32::MAX),

@@ -11,7 +11,7 @@ use crate::settings::Mode;
 /// Appends the sections that the rules want (`SecAuditLogParts`), without the end of the last line. Bodies are never
 /// written.
 pub(super) fn write(record: &Record, to: &mut Vec<u8>) {
-    let boundary = record.id.get(..8).unwrap_or_default().to_owned();
+    let boundary = boundary(&record.id);
     let wants = |part: char| record.parts.contains(part);
     begin(to, &boundary, 'A');
     head(record, to);
@@ -31,6 +31,13 @@ pub(super) fn write(record: &Record, to: &mut Vec<u8>) {
     }
     // Memory takes all that is written.
     writeln!(to, "--{boundary}-Z--").ok();
+}
+
+/// What marks the sections of a record. It is no piece of its id, which readers would take for it.
+fn boundary(id: &str) -> String {
+    let number = u128::from_str_radix(id, 16).unwrap_or_default();
+    let half = (number ^ (number >> 64)) & u128::from(u64::MAX);
+    format!("{:08x}", ((half * 0x9E37_79B9_7F4A_7C15) >> 32) & 0xFFFF_FFFF)
 }
 
 fn begin(to: &mut Vec<u8>, boundary: &str, part: char) {
@@ -76,29 +83,45 @@ fn head(record: &Record, to: &mut Vec<u8>) {
 }
 
 fn trailer(record: &Record, to: &mut Vec<u8>) {
+    let stopped = record.rules.iter().find(|found| found.blocked && record.reached != Reached::Detected);
     for found in &record.rules {
-        message(found, to);
+        let what = match stopped {
+            Some(stopped) if std::ptr::eq(found, stopped) => {
+                let status = record.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+                format!("Access denied with code {status} (phase {})", found.phase)
+            }
+            Some(_) | None => "Warning".to_owned(),
+        };
+        message(&what, found, to);
     }
     if record.more > 0 {
         line(to, &format!("Message: {} further matches are not told.", record.more));
     }
-    match record.reached {
-        Reached::Detected => {}
-        Reached::BlockedRequest => line(to, "Action: Intercepted (phase 2)"),
-        Reached::BlockedAnswer => line(to, "Action: Intercepted (phase 4)"),
+    if stopped.is_none() && record.reached == Reached::BlockedRequest {
+        line(to, "Message: Access denied with code 413 (phase 2). The body is larger than can be inspected.");
+    }
+    let phase = match record.reached {
+        Reached::Detected => None,
+        // A body that is too long is refused without a rule.
+        Reached::BlockedRequest => Some(stopped.map_or(2, |found| found.phase)),
+        Reached::BlockedAnswer => Some(stopped.map_or(4, |found| found.phase)),
+    };
+    if let Some(phase) = phase {
+        line(to, &format!("Action: Intercepted (phase {phase})"));
     }
     line(to, &format!("Producer: Vestibule/{}", env!("CARGO_PKG_VERSION")));
     let mode = if record.mode == Mode::Block { "ENABLED" } else { "DETECTION_ONLY" };
-    line(to, &format!("Engine-Mode: \"{mode}\""));
+    // Memory takes all that is written.
+    writeln!(to, "Engine-Mode: \"{mode}\"").ok();
 }
 
-fn message(found: &Found, to: &mut Vec<u8>) {
-    let what = if found.blocked { "Access denied" } else { "Warning" };
+/// A line for a match. Readers take what stands before the full stop and the first field for its text.
+fn message(what: &str, found: &Found, to: &mut Vec<u8>) {
     let mut text = format!(
-        "Message: {what}. {} found within {}: {}",
+        "Message: {what}. Operator {} matched \"{}\" at {}.",
         escaped(&found.operator),
-        escaped(&found.target),
-        escaped(&found.value)
+        escaped(&found.value),
+        escaped(&found.target)
     );
     let mut field = |name: &str, value: &str| {
         text.extend([" [", name, " \"", &escaped(value), "\"]"]);
@@ -139,4 +162,20 @@ fn escaped(text: &str) -> String {
         }
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_a_mark_of_its_own_that_is_no_piece_of_its_id() {
+        let ids = ["000649f3a1b2c3d4e5f60718293a0001", "000649f3a1b2c3d4e5f60718293a0002"];
+        let marks = ids.map(boundary);
+        assert_ne!(marks[0], marks[1]);
+        for (id, mark) in ids.iter().zip(&marks) {
+            assert!(mark.len() == 8 && !id.contains(mark.as_str()), "{mark}");
+        }
+        assert_eq!(boundary("").len(), 8);
+    }
 }

@@ -164,6 +164,33 @@ fn ordinary_requests_pass_the_rules_that_come_with_the_gateway() {
     }
 }
 
+#[test]
+fn texts_that_people_write_pass_the_rules_that_come_with_the_gateway() {
+    let waf = policy::<Waf>(json!({"mode": "detect"}));
+    for text in [
+        "Is it 'or' or 'and'? It's \"or\", isn't it?",
+        "50% off -- today only! Was $19.99, now $9.99 (that's 10 less).",
+        "\"exact phrase\" -excluded OR site:example.com",
+        "Don't use 'like' like that; drop me a line, and it's done.",
+        "Name: O'Brien\nLocation: Berlin\nContent-Type: text/plain",
+        "See ![the 'picture'](../../images/a.png) and [that](../../b.md).",
+        "Wait a bit with `time.sleep(5)`; sleep(8) hours.",
+        "Run it:\n\ncurl -O https://files.example/a.tar.gz && ls -l /tmp; echo `id`",
+        "let app = Router::new().route(\"/\", handler); // it's the router's",
+        "if (a === 'b' && c > 1 || d == \"e\") { return '--'; }",
+        "Map<String, List<Object>> is not Vec<Option<Base>>; <T> is <U>.",
+        "<!-- a `comment` --> and <b>bold</b>, <i class=\"x\">it's</i>",
+        "The bug: on error resume next; the onload event fires, onclick= does not.",
+        "image: ${REGISTRY:-${DEFAULT:-docker.io}}/a and `${a.map(b => `${b}`)}`",
+        "updates:\n- directory: \"/\"\n  patterns:\n    - \"*\"",
+    ] {
+        let query: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        assert_eq!(found(waf.request().to(&format!("/search?q={query}"))), [0; 0], "{text}");
+        let request = waf.request().by("POST").header("content-type", "application/json");
+        assert_eq!(found(request.body(json!({"text": text}).to_string())), [0; 0], "{text}");
+    }
+}
+
 /// The rules that match a request, which passes.
 fn found(request: pipeline::tester::Judged<'_>) -> Vec<u64> {
     let exchange = request.passes();

@@ -121,7 +121,7 @@ impl<'a> Check<'a> {
             Kind::Map(_) => format!("is a map; write {expected}"),
             Kind::List(_) => format!("is a list; write {expected}"),
             Kind::Scalar(scalar) => match &scalar.reference {
-                Some(written) => format!("what `{written}` stands for does not fit; write {expected}"),
+                Some(written) => format!("what `{}` stands for does not fit; write {expected}", written.text),
                 None => scalar_mismatch(scalar, &leaves, &expected),
             },
         };

@@ -115,6 +115,7 @@ impl<'a> Check<'a> {
         let Some(complaint) = complaint else { return };
         match &scalar.reference {
             Some(written) if !value.is_number() => {
+                let written = &written.text;
                 found.wrong(at, format!("what `{written}` stands for does not fit; write {}", self.expected(schema)));
             }
             _ => found.wrong(at, complaint),

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use problem::{Finding, Pointer};
 
+use super::source::Source;
 use super::suggest;
-use super::tree::{Kind, Node, Scalar};
+use super::tree::{Kind, Node, Scalar, Secret, Written};
 
 /// Where the values of references come from.
 pub trait References {
@@ -51,17 +52,38 @@ impl References for Machine {
     }
 }
 
-/// For documents that may not refer to anything, such as those that come over the network.
+/// For documents that come over the network: whoever sends one must not read this machine's files and environment by it.
+/// So only those references have a value that another document, which serves, has already.
 #[derive(Clone, Copy, Debug)]
-pub struct NoReferences;
+pub struct Known<'a, R> {
+    serving: &'a Source,
+    from: R,
+}
 
-impl References for NoReferences {
-    fn variable(&self, _: &str) -> Result<String, String> {
-        Err("references are not resolved here".to_owned())
+impl<'a, R: References> Known<'a, R> {
+    /// Looks up `from` there what `serving` refers to.
+    pub fn of(serving: &'a Source, from: R) -> Self {
+        Self { serving, from }
     }
 
-    fn file(&self, _: &Path) -> Result<String, String> {
-        Err("references are not resolved here".to_owned())
+    fn check(&self, kind: &str, name: &str) -> Result<(), String> {
+        if self.serving.refers_to(&written(kind, name)) {
+            return Ok(());
+        }
+        Err("a document that is sent has only the references of the configuration that serves; use `vestibule check` there"
+            .to_owned())
+    }
+}
+
+impl<R: References> References for Known<'_, R> {
+    fn variable(&self, name: &str) -> Result<String, String> {
+        self.check(ENVIRONMENT, name)?;
+        self.from.variable(name)
+    }
+
+    fn file(&self, path: &Path) -> Result<String, String> {
+        self.check(FILE, &path.to_string_lossy())?;
+        self.from.file(path)
     }
 }
 
@@ -86,6 +108,7 @@ fn resolve_scalar(scalar: &mut Scalar, at: &Pointer, from: &impl References, fin
     if !scalar.text.contains("${") {
         return;
     }
+    let mut secrets = Vec::new();
     let mut refers = false;
     let mut resolved = String::with_capacity(scalar.text.len());
     for piece in pieces(&scalar.text) {
@@ -95,14 +118,25 @@ fn resolve_scalar(scalar: &mut Scalar, at: &Pointer, from: &impl References, fin
             Piece::Reference { kind, name } => {
                 refers = true;
                 match look_up(kind, name, from) {
-                    Ok(value) => resolved.push_str(&value),
-                    Err(why) => findings.push(Finding::new(at, format!("`${{{kind}:{name}}}` has no value: {why}"))),
+                    Ok(value) => {
+                        resolved.push_str(&value);
+                        secrets.push(Secret { written: written(kind, name), value });
+                    }
+                    Err(why) => {
+                        let reference = written(kind, name);
+                        findings.push(Finding::new(at, format!("`{reference}` has no value: {why}")));
+                    }
                 }
             }
         }
     }
-    let written = std::mem::replace(&mut scalar.text, resolved);
-    scalar.reference = refers.then_some(written);
+    let text = std::mem::replace(&mut scalar.text, resolved);
+    scalar.reference = refers.then_some(Written { text, secrets });
+}
+
+/// A reference as it is written.
+fn written(kind: &str, name: &str) -> String {
+    format!("${{{kind}:{name}}}")
 }
 
 fn look_up(kind: &str, name: &str, from: &impl References) -> Result<String, String> {

@@ -6,7 +6,7 @@ use std::fmt;
 use problem::{Finding, Place, Pointer};
 use serde_json::Value;
 
-use super::tree::{Kind, Mark, Node};
+use super::tree::{Kind, Mark, Node, Written};
 
 /// The file that a document was read from.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub struct Source {
 /// A text that came from somewhere else, wholly or in part.
 #[derive(Clone)]
 struct Reference {
-    written: String,
+    written: Written,
     resolved: String,
 }
 
@@ -67,11 +67,23 @@ impl Source {
                 finding.place = Some(self.place(&finding.at));
             }
             for reference in self.references.values() {
-                if reference.resolved.chars().count() >= MASKED && finding.message.contains(&reference.resolved) {
-                    finding.message = finding.message.replace(&reference.resolved, &reference.written);
+                mask(&mut finding.message, &reference.resolved, &reference.written.text);
+                for secret in &reference.written.secrets {
+                    mask(&mut finding.message, &secret.value, &secret.written);
                 }
             }
+            // A message may quote a part of a secret only, such as the word at which an expression makes no sense.
+            let about = self.references.iter().filter(|(at, _)| is_about(&finding.at, at));
+            if let Some((_, reference)) = about.into_iter().find(|(_, reference)| reference.is_in(&finding.message)) {
+                finding.message = does_not_fit(&reference.written.text);
+            }
         }
+    }
+
+    /// Whether something in the document is this reference.
+    pub(crate) fn refers_to(&self, reference: &str) -> bool {
+        let mut secrets = self.references.values().flat_map(|reference| &reference.written.secrets);
+        secrets.any(|secret| secret.written == reference)
     }
 
     /// Puts findings in order: each with its place, by places, and none twice.
@@ -83,7 +95,7 @@ impl Source {
 
     /// What was written instead of the value at this place, if the value came from a reference.
     pub fn reference(&self, at: &Pointer) -> Option<&str> {
-        self.references.get(at.as_str()).map(|reference| reference.written.as_str())
+        self.references.get(at.as_str()).map(|reference| reference.written.text.as_str())
     }
 
     /// What was written at this place, references unresolved.
@@ -104,8 +116,41 @@ impl Source {
         let below = format!("{at}/");
         let mut from_here = self.references.range(at.as_str().to_owned()..);
         let found = from_here.find(|(pointer, _)| pointer.as_str() == at.as_str() || pointer.starts_with(&below));
-        found.map(|(_, reference)| reference.written.as_str())
+        found.map(|(_, reference)| reference.written.text.as_str())
     }
+}
+
+impl Reference {
+    /// Whether a message has some piece of what one of the references stands for which stands in none of their names.
+    fn is_in(&self, message: &str) -> bool {
+        let mut secrets = self.written.secrets.iter();
+        secrets.any(|secret| {
+            let value: Vec<char> = secret.value.chars().collect();
+            let mut pieces = value.windows(PIECE).map(|piece| piece.iter().collect::<String>());
+            pieces.any(|piece| message.contains(&piece) && !self.written.text.contains(&piece))
+        })
+    }
+}
+
+/// What is said where what a reference gave does not fit, and why would tell what it gave.
+pub(super) fn does_not_fit(written: &str) -> String {
+    format!("what `{written}` stands for does not fit here")
+}
+
+/// Puts what was written in the place of a secret.
+fn mask(message: &mut String, secret: &str, written: &str) {
+    if secret.chars().count() >= MASKED && message.contains(secret) {
+        *message = message.replace(secret, written);
+    }
+}
+
+/// Whether what is said of one place may be about what stands at another: at it, in it or around it.
+fn is_about(said: &Pointer, at: &str) -> bool {
+    let said = said.as_str();
+    let stands_in = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    stands_in(at, said) || stands_in(said, at)
 }
 
 /// Secrets are not printed by accident.
@@ -116,7 +161,7 @@ impl fmt::Debug for Source {
 }
 
 /// The keys and indexes of a pointer.
-pub(super) fn steps(at: &Pointer) -> impl Iterator<Item = String> {
+pub(crate) fn steps(at: &Pointer) -> impl Iterator<Item = String> {
     at.as_str().split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"))
 }
 
@@ -130,3 +175,6 @@ impl Node {
 
 /// Shorter texts are no secrets, and taking them out would make a message unreadable.
 const MASKED: usize = 3;
+
+/// So many characters of a secret in a row are told by nobody. Fewer are in many words.
+const PIECE: usize = 8;

@@ -43,7 +43,23 @@ pub(crate) struct Scalar {
     /// How it was written.
     pub(crate) style: Style,
     /// Its characters before references were resolved, if there were any. The text is then a secret.
-    pub(crate) reference: Option<String>,
+    pub(crate) reference: Option<Written>,
+}
+
+/// A text with references, as it was written.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Written {
+    /// The whole text.
+    pub(crate) text: String,
+    /// What its references stand for.
+    pub(crate) secrets: Vec<Secret>,
+}
+
+/// A reference and what it stands for.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Secret {
+    pub(crate) written: String,
+    pub(crate) value: String,
 }
 
 /// Whether a scalar can be anything but text.
@@ -66,7 +82,7 @@ impl Scalar {
 
     /// The characters that may be shown to people: never a secret.
     pub(crate) fn shown(&self) -> &str {
-        self.reference.as_deref().unwrap_or(&self.text)
+        self.reference.as_ref().map_or(&self.text, |written| &written.text)
     }
 }
 
@@ -87,7 +103,7 @@ impl Node {
     /// The value as JSON, references unresolved.
     pub(crate) fn written(&self) -> Value {
         self.map_scalars(&|scalar| match &scalar.reference {
-            Some(written) => Value::String(written.clone()),
+            Some(written) => Value::String(written.text.clone()),
             None => scalar.value(),
         })
     }

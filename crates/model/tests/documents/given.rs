@@ -45,7 +45,8 @@ pub(crate) fn findings(text: &str) -> Vec<String> {
     outcome(text).err().unwrap_or_default()
 }
 
-/// An environment with `HALF`, `FOUR` and `SECRET`, and one file, `token`.
+/// An environment with `HALF`, `FOUR`, `SECRET` and `LONG`, and one file, `token`.
+#[derive(Clone, Copy)]
 pub(crate) struct Given;
 
 impl References for Given {
@@ -54,6 +55,7 @@ impl References for Given {
             "HALF" => Ok("0.5".into()),
             "FOUR" => Ok("4".into()),
             "SECRET" => Ok("swordfish".into()),
+            "LONG" => Ok("correct-horse-battery-staple".into()),
             _ => Err("the variable is not set".into()),
         }
     }

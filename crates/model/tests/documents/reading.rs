@@ -1,11 +1,11 @@
 //! What a good document is read as, and what its source knows of it.
 
-use model::read::{Machine, References, part};
+use model::read::{Known, Machine, References, part};
 use problem::{Finding, Pointer};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::given::outcome;
+use crate::given::{Given, outcome};
 
 const HEAD: &str = "version: 1\nlisteners: {public: {bind: \"127.0.0.1:0\"}}\n";
 
@@ -74,6 +74,37 @@ fn findings_of_others_get_places_and_lose_secrets() {
     source.locate(&mut findings);
     assert_eq!(findings[0].to_string(), "v.yaml:3:17: /tracing/otlp: `${env:SECRET}` is no URL");
     assert!(!format!("{source:?}").contains("swordfish"));
+}
+
+#[test]
+fn findings_lose_each_secret_of_a_text_and_parts_of_secrets() {
+    let text = format!("{HEAD}tracing: {{otlp: \"{{${{env:SECRET}}}} ${{env:LONG}}\"}}\n");
+    let (_, source) = outcome(&text).unwrap();
+    for (told, expected) in [
+        ("there is no `swordfish`; known are", "there is no `${env:SECRET}`; known are"),
+        ("unexpected `battery-staple`", "what `{${env:SECRET}} ${env:LONG}` stands for does not fit here"),
+        ("is no URL", "is no URL"),
+    ] {
+        for place in [&["tracing", "otlp"][..], &["tracing"], &["tracing", "otlp", "inner"]] {
+            let mut findings = [Finding::new(&pointer(place), told)];
+            source.locate(&mut findings);
+            assert_eq!(findings[0].message, expected);
+        }
+    }
+}
+
+#[test]
+fn a_document_that_is_sent_has_the_references_of_the_one_that_serves_and_no_others() {
+    let serving = format!("{HEAD}tracing: {{otlp: \"x/${{env:SECRET}}\", service: \"${{file:token}}\"}}\n");
+    let (_, source) = outcome(&serving).unwrap();
+    let known = Known::of(&source, Given);
+    assert_eq!(known.variable("SECRET").as_deref(), Ok("swordfish"));
+    assert_eq!(known.file("token".as_ref()).as_deref(), Ok("swordfish"));
+    for refused in
+        [known.variable("FOUR"), known.variable("token"), known.file("SECRET".as_ref()), known.file("./token".as_ref())]
+    {
+        assert!(refused.unwrap_err().starts_with("a document that is sent"));
+    }
 }
 
 #[test]

@@ -50,16 +50,11 @@ struct Search {
 /// The operators by the bytes of one of their sets.
 #[derive(Debug)]
 struct Table {
-    /// Those that have no such set, to which it does not matter.
-    without: Vec<Row>,
+    /// By the classes of bytes that a value has: those whose set has a byte of one of them, and those that have no such
+    /// set, to which it does not matter.
+    classes: Vec<Row>,
     /// By byte, if that is no letter and no digit.
     with: Vec<Row>,
-    /// Those whose set has a letter.
-    letter: Vec<Row>,
-    /// Those whose set has a digit.
-    digit: Vec<Row>,
-    /// Those whose set has a byte beyond ASCII.
-    high: Vec<Row>,
 }
 
 impl Scanner {
@@ -190,23 +185,15 @@ impl Search {
 
 impl Table {
     fn of<'a>(needs: impl Iterator<Item = (u32, &'a Needs)>, place: usize, rows: usize) -> Self {
-        let none = || vec![NONE; rows];
-        let mut table =
-            Self { without: none(), with: vec![NONE; rows * 128], letter: none(), digit: none(), high: none() };
+        let mut table = Self { classes: vec![NONE; rows * CLASSES.len()], with: vec![NONE; rows * 128] };
         for (number, needs) in needs {
-            let Some(bytes) = needs.sets.get(place) else {
-                set(&mut table.without, 0, number);
-                continue;
-            };
-            if bytes.meets(&LETTERS) {
-                set(&mut table.letter, 0, number);
+            let bytes = needs.sets.get(place);
+            for (classes, held) in CLASSES.iter().enumerate() {
+                if bytes.is_none_or(|bytes| bytes.meets(held)) {
+                    set(&mut table.classes, classes * rows, number);
+                }
             }
-            if bytes.meets(&DIGITS) {
-                set(&mut table.digit, 0, number);
-            }
-            if bytes.meets(&HIGH) {
-                set(&mut table.high, 0, number);
-            }
+            let Some(bytes) = bytes else { continue };
             for byte in bytes.iter().take_while(u8::is_ascii) {
                 set(&mut table.with, usize::from(byte) * rows, number);
             }
@@ -217,11 +204,7 @@ impl Table {
     /// The operators whose set has one of these bytes, and those without a set. Letters are not told apart, digits
     /// neither, nor what is beyond ASCII: which ones a value has says little.
     fn met(&self, held: &Held, place: usize, rows: usize) -> Row {
-        let mut met = self.without.get(place).copied().unwrap_or(NONE);
-        let classes = [(held.letter, &self.letter), (held.digit, &self.digit), (held.high, &self.high)];
-        for row in classes.into_iter().filter(|(has, _)| *has).filter_map(|(_, rows)| rows.get(place)) {
-            add(&mut met, row);
-        }
+        let mut met = self.classes.get(held.classes * rows + place).copied().unwrap_or(NONE);
         for (mut word, base) in held.others.into_iter().zip([0_usize, 64]) {
             while word != 0 {
                 let byte = base + word.trailing_zeros() as usize;
@@ -237,9 +220,8 @@ impl Table {
 
 /// The bytes that a value holds, as far as they are told apart.
 struct Held {
-    letter: bool,
-    digit: bool,
-    high: bool,
+    /// The number of their classes among [`CLASSES`].
+    classes: usize,
     /// All others, as bits.
     others: [u64; 2],
 }
@@ -247,8 +229,9 @@ struct Held {
 impl Held {
     fn of(held: &ByteSet) -> Self {
         let [low, middle, ..] = held.and(LETTERS.or(DIGITS).complement()).words();
-        let [letter, digit, high] = [LETTERS, DIGITS, HIGH].map(|class| held.meets(&class));
-        Self { letter, digit, high, others: [low, middle] }
+        let bits = [LETTERS, DIGITS, HIGH].map(|class| usize::from(held.meets(&class)));
+        let [letter, digit, high] = bits;
+        Self { classes: letter | digit << 1 | high << 2, others: [low, middle] }
     }
 }
 
@@ -284,6 +267,18 @@ pub fn keep(row: &mut Row, kept: &Row) {
 const LETTERS: ByteSet = ByteSet::EMPTY.with_range(b'a', b'z').with_range(b'A', b'Z');
 const DIGITS: ByteSet = ByteSet::EMPTY.with_range(b'0', b'9');
 const HIGH: ByteSet = ByteSet::EMPTY.with_range(0x80, 0xff);
+
+/// All sets of classes, by their bits: letters, digits, what is beyond ASCII.
+const CLASSES: [ByteSet; 8] = [
+    ByteSet::EMPTY,
+    LETTERS,
+    DIGITS,
+    LETTERS.or(DIGITS),
+    HIGH,
+    HIGH.or(LETTERS),
+    HIGH.or(DIGITS),
+    HIGH.or(LETTERS).or(DIGITS),
+];
 
 /// Values that are longer are long enough for anything.
 const LENGTHS: usize = 24;

@@ -14,7 +14,7 @@ use super::frequency::weight;
 #[derive(Debug)]
 pub(super) struct Texts {
     /// By a hash of three bytes: whether any anchor begins so.
-    begins: Vec<u64>,
+    begins: Box<[u64; 1 << (BEGINS - 6)]>,
     four: Anchors,
     three: Anchors,
     pairs: Pairs,
@@ -70,7 +70,7 @@ impl Texts {
         by_text.sort_unstable();
         by_text.dedup();
         let mut texts = Self {
-            begins: vec![0; (1 << BEGINS) / 64],
+            begins: Box::new([0; 1 << (BEGINS - 6)]),
             four: Anchors::of(Vec::new()),
             three: Anchors::of(Vec::new()),
             pairs: Pairs::default(),
@@ -94,7 +94,7 @@ impl Texts {
         }
         let starts =
             four.iter().map(|anchor: &Anchor| anchor.bytes >> 8).chain(three.iter().map(|anchor| anchor.bytes));
-        starts.for_each(|bytes| mark(&mut texts.begins, hash(bytes, BEGINS)));
+        starts.for_each(|bytes| mark(&mut *texts.begins, hash(bytes, BEGINS)));
         (texts.four, texts.three) = (Anchors::of(four), Anchors::of(three));
         texts
     }
@@ -112,16 +112,16 @@ impl Texts {
     /// The value is given in small letters, with a zero byte before it and one behind it.
     pub(super) fn find(&self, value: &[u8], mut met: impl FnMut(&[u32])) {
         let mut report = |text: u32| met(between(&self.owners, &self.owned, text));
-        for (place, window) in value.windows(4).enumerate() {
-            let Some(window) = window.first_chunk().map(|bytes| u32::from_be_bytes(*bytes)) else { continue };
-            if !is_marked(&self.begins, hash(window >> 8, BEGINS)) {
-                continue;
+        let has_pairs = !self.pairs.marks.is_empty();
+        let mut window = 0_u32;
+        for (end, byte) in value.iter().enumerate() {
+            window = window << 8 | u32::from(*byte);
+            if has_pairs && end > 0 && is_marked(&self.pairs.marks, (window & 0xFFFF) as usize) {
+                self.pairs.report(window, &mut report);
             }
-            for anchor in self.four.at(window) {
-                self.compare(anchor, window, (value, place), &mut report);
-            }
-            for anchor in self.three.at(window >> 8) {
-                self.compare(anchor, window >> 8, (value, place), &mut report);
+            // The three bytes before the last one: what they begin has all its four bytes here.
+            if end >= 3 && is_begun(&self.begins, window >> 8) {
+                self.compare_all(window, (value, end - 3), &mut report);
             }
         }
         if let Some([a, b, c]) = value.last_chunk() {
@@ -130,13 +130,20 @@ impl Texts {
                 self.compare(anchor, window, (value, value.len() - 3), &mut report);
             }
         }
-        if !self.pairs.marks.is_empty() {
-            self.pairs.find(value, &mut report);
-        }
         for (byte, text) in &self.single {
             if memchr::memchr(*byte, value).is_some() {
                 report(*text);
             }
+        }
+    }
+
+    /// Compares all texts that four bytes of a value may belong to, or the first three of them.
+    fn compare_all(&self, window: u32, at: (&[u8], usize), report: &mut impl FnMut(u32)) {
+        for anchor in self.four.at(window) {
+            self.compare(anchor, window, at, report);
+        }
+        for anchor in self.three.at(window >> 8) {
+            self.compare(anchor, window >> 8, at, report);
         }
     }
 
@@ -160,13 +167,10 @@ impl Pairs {
         mark(&mut self.marks, usize::from(pair));
     }
 
-    fn find(&self, value: &[u8], report: &mut impl FnMut(u32)) {
-        for window in value.windows(2) {
-            let [first, second] = window else { continue };
-            let pair = u16::from_be_bytes([*first, *second]);
-            if is_marked(&self.marks, usize::from(pair)) {
-                self.texts.get(&pair).into_iter().for_each(|text| report(*text));
-            }
+    /// Reports the text of the last two bytes.
+    fn report(&self, window: u32, report: &mut impl FnMut(u32)) {
+        if let Some(text) = u16::try_from(window & 0xFFFF).ok().and_then(|pair| self.texts.get(&pair)) {
+            report(*text);
         }
     }
 }
@@ -254,6 +258,13 @@ fn mark(marks: &mut [u64], at: usize) {
 
 fn is_marked(marks: &[u64], at: usize) -> bool {
     marks.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+}
+
+/// Whether any anchor begins with three bytes.
+fn is_begun(begins: &[u64; 1 << (BEGINS - 6)], bytes: u32) -> bool {
+    let at = hash(bytes, BEGINS);
+    // A hash has so many bits that it always is within.
+    begins.get(at >> 6).is_some_and(|word| word >> (at & 63) & 1 == 1)
 }
 
 /// Where bytes are marked.

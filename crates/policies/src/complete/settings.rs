@@ -53,6 +53,7 @@ pub struct Config {
     body_limit: Size,
     /// Values that templates name as `{secret.NAME}`, such as `${file:token.txt}`.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     secrets: BTreeMap<String, String>,
 }
 

@@ -40,18 +40,27 @@ impl Background for Here {
     }
 }
 
-type Asked = Arc<Mutex<Vec<Request<Bytes>>>>;
+pub(super) type Asked = Arc<Mutex<Vec<Request<Bytes>>>>;
 
 fn record(status: u16, body: &'static str, more: &Value) -> (PolicyUnderTest<PartnerRecord>, Asked) {
+    record_with(status, body, more, Services::default())
+}
+
+pub(super) fn record_with(
+    status: u16,
+    body: &'static str,
+    more: &Value,
+    services: Services,
+) -> (PolicyUnderTest<PartnerRecord>, Asked) {
     let mut with = json!({ "upstream": "crm", "path": "/p/{caller.company}?full", "members": { "tier": "$.tier" } });
     with.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let asked = Asked::default();
     let source = Source { status, body, asked: asked.clone() };
-    let services = Services::default().with::<dyn Backends>(Arc::new(source)).with::<dyn Background>(Arc::new(Here));
+    let services = services.with::<dyn Backends>(Arc::new(source)).with::<dyn Background>(Arc::new(Here));
     (policy_with(with, services), asked)
 }
 
-fn acme() -> Caller {
+pub(super) fn acme() -> Caller {
     Caller { company: Some("a/cme".into()), ..Caller::default() }
 }
 
@@ -91,6 +100,41 @@ fn what_cannot_be_asked_for_names_policy_and_field() {
     let problem: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!((&problem["policy"], &problem["field"]), (&"partner-record".into(), &"path".into()));
     assert!(asked.lock().is_empty());
+}
+
+#[test]
+fn a_source_is_looked_after_for_as_long_as_anything_is_served_by_it() {
+    let sources = Arc::new(Sources::default());
+    let compiled = |settings: Value| {
+        let services = Services::default().with(sources.clone());
+        record_with(200, r#"{"tier":"gold"}"#, &settings, services).0
+    };
+    let serving = compiled(json!({}));
+    serving.request().called_by(acme()).passes();
+    // At the same place, as after a reload with other settings; what is open has the snapshot that it began with.
+    let next = compiled(json!({ "ttl": "1m" }));
+    assert_eq!((sources.all().len(), sources.readings().len()), (2, 1));
+
+    // As with a configuration that is not taken in the end.
+    drop(next);
+    let [(_, reading)] = &sources.readings()[..] else { panic!("it is looked after no more") };
+    assert_eq!(reading.entries, 1);
+    drop(serving);
+    assert!(sources.all().is_empty());
+}
+
+#[test]
+fn no_value_of_a_caller_leads_to_another_path_of_the_source() {
+    for path in ["/p/{caller.company}", "/p/{caller.company}?full", "/p/{caller.company}/x"] {
+        let (record, asked) = record(200, r#"{"tier":"gold"}"#, &json!({ "path": path }));
+        for company in ["..", "."] {
+            let caller = Caller { company: Some(company.into()), ..Caller::default() };
+            record.request().called_by(caller).is_refused_with("record-not-asked");
+        }
+        assert!(asked.lock().is_empty());
+        record.request().called_by(Caller { company: Some("../x".into()), ..Caller::default() }).passes();
+        assert!(asked.lock()[0].uri().path().contains("..%2Fx"));
+    }
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The request by which a session is closed that nobody closes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attributes::template::{Missing, Place, Secrets, Template};
+use attributes::template::{Place, Secrets, Template};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -18,6 +19,7 @@ use sessions::{Answered, Asks, Closing};
 
 use crate::headers::{Host, header_name};
 use crate::outside::Backends;
+use crate::rewrite::leads_elsewhere;
 
 /// How the backend is told to close a session.
 ///
@@ -41,6 +43,7 @@ pub struct Close {
     body: String,
     /// Values that templates name as `{secret.NAME}`, such as `${file:token.txt}`.
     #[serde(default)]
+    #[schemars(extend("writeOnly" = true))]
     secrets: BTreeMap<String, String>,
     /// Statuses of answers after which the session is closed. Left out: 200, 202, 204, 205, and 404 and 410, which say
     /// that there is none any more.
@@ -157,12 +160,16 @@ impl Closes {
         headers.chain([(vec!["path"], &self.path), (vec!["body"], &self.body)])
     }
 
-    /// The request for the session that an exchange has just opened, or the field that has no value.
-    pub(super) fn closing(&self, exchange: &Exchange) -> Result<Closing, (String, Missing)> {
+    /// The request for the session that an exchange has just opened, or the field that has no value, and why.
+    pub(super) fn closing(&self, exchange: &Exchange) -> Result<Closing, (String, String)> {
         let render = |field: &str, template: &Template, place| {
-            let text = template.render_in_full(exchange, place).map_err(|missing| (field.to_owned(), missing))?;
-            Ok::<_, (String, Missing)>(text.into_owned())
+            let text = template.render_in_full(exchange, place);
+            text.map(Cow::into_owned).map_err(|missing| (field.to_owned(), missing.to_string()))
         };
+        let path = render("close.path", &self.path, Place::Uri)?;
+        if leads_elsewhere(path.split('?').next().unwrap_or_default()) {
+            return Err(("close.path".to_owned(), "a value would lead elsewhere".to_owned()));
+        }
         let headers = self.headers.iter().map(|(name, template)| {
             let value = render(&format!("close.headers.{name}"), template, Place::Header)?;
             Ok((name.clone(), value.trim().to_owned()))
@@ -171,8 +178,8 @@ impl Closes {
         Ok(Closing {
             upstream: self.upstream.clone(),
             method: self.method.to_string(),
-            path: render("close.path", &self.path, Place::Uri)?,
-            headers: headers.collect::<Result<_, _>>()?,
+            path,
+            headers: headers.collect::<Result<_, (String, String)>>()?,
             body: render("close.body", &self.body, self.body_place)?,
             accept: self.accept.clone(),
             timeout,

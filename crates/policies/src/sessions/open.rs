@@ -135,7 +135,7 @@ impl Sessions {
         exchange.session = Some(Arc::new(Record { members }));
         let closing = match self.close.as_ref().map(|close| close.closing(exchange)).transpose() {
             Ok(closing) => closing,
-            Err((field, missing)) => return Ok(not_held(&field, &missing.to_string())),
+            Err((field, cause)) => return Ok(not_held(&field, &cause)),
         };
         let about = self.about(exchange);
         let id = session_id(&self.pool, about.company.as_deref(), &id);

@@ -48,7 +48,7 @@ pub(super) struct Opens {
 }
 
 /// A compiled [`EndRule`].
-pub(super) struct Ends {
+pub(crate) struct Ends {
     when: Option<Arc<dyn Condition>>,
     answered: Wanted,
 }
@@ -73,7 +73,7 @@ impl OpenRule {
 }
 
 impl EndRule {
-    pub(super) fn compile(self, chain: &ChainBuilder, at: &Pointer) -> Result<Ends, Finding> {
+    pub(crate) fn compile(self, chain: &ChainBuilder, at: &Pointer) -> Result<Ends, Finding> {
         let when = self.when.map(|when| expression::condition_in(chain, &when, &at.at("when"))).transpose()?;
         Ok(Ends { when, answered: self.answered.compile(&at.at("answered"))? })
     }
@@ -102,11 +102,11 @@ impl Opens {
 
 impl Ends {
     /// Whether the body of an answer with this status has to be read.
-    pub(super) fn reads_body(&self, status: StatusCode) -> bool {
+    pub(crate) fn reads_body(&self, status: StatusCode) -> bool {
         self.answered.reads_body() && self.answered.has(status)
     }
 
-    pub(super) fn holds(&self, exchange: &Exchange, answer: &Answer<'_>) -> Result<bool, Failure> {
+    pub(crate) fn holds(&self, exchange: &Exchange, answer: &Answer<'_>) -> Result<bool, Failure> {
         if !self.answered.holds(answer) {
             return Ok(false);
         }

@@ -160,6 +160,31 @@ fn who_belongs_to_no_session_is_refused_or_passes_as_configured() {
 }
 
 #[test]
+fn a_request_cannot_show_one_session_and_use_another() {
+    let id = json!([{ "header": "x-session" }, { "cookie": "sid" }, { "query": "s" }]);
+    for with in [json!({ "id": id }), json!({ "id": id, "missing": "pass", "unknown": "pass" })] {
+        let bench = bench(self::with(&with));
+        bench.opens("own");
+        let ask = |target: &str, headers: &[(&'static str, &'static str)]| {
+            headers.iter().fold(bench.request(target), |request, (name, value)| request.header(name, value))
+        };
+        for (target, headers) in [
+            ("/x", &[("x-session", "own"), ("x-session", "victim")][..]),
+            ("/x", &[("x-session", ""), ("x-session", "own"), ("x-session", "victim")]),
+            ("/x", &[("x-session", "own"), ("cookie", "sid=victim")]),
+            ("/x", &[("cookie", "sid=own; sid=victim")]),
+            ("/x", &[("cookie", "sid=own"), ("cookie", "a=b; sid=victim")]),
+            ("/x?s=own&s=victim", &[]),
+            ("/x?s=own&%73=victim", &[]),
+            ("/x?s=victim", &[("x-session", "own")]),
+        ] {
+            ask(target, headers).is_refused_with("session-ambiguous");
+        }
+        ask("/x?s=own&s=own", &[("x-session", "own"), ("cookie", "sid=own")]).passes();
+    }
+}
+
+#[test]
 fn templates_and_conditions_know_the_session() {
     let bench = bench(with(&json!({})));
     bench.opens("s1");
@@ -207,6 +232,18 @@ fn the_request_that_closes_a_session_is_made_of_what_was_known_when_it_was_opene
     assert_eq!(bench.count(), 1);
     bench.request("/x").header("x-session", "s2").passes();
     bench.request("/x").header("x-session", "s\"1").is_refused_with("session-unknown");
+}
+
+#[test]
+fn no_value_leads_to_another_path_when_a_session_is_closed() {
+    let close = json!({ "upstream": "crm", "path": "/sessions/{session.id}/end?now" });
+    let bench = bench(with(&json!({ "close": close })));
+    let answer = Response::builder().header("x-session", "..").body(Body::Empty).unwrap();
+
+    let refused = bench.request("/login").answered(answer);
+
+    let problem: Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!((refused.status.as_u16(), &problem["field"]), (502, &json!("close.path")));
 }
 
 #[test]

@@ -62,7 +62,9 @@ impl WaitingRoom {
                 Ok(again(&entrance.rest))
             }
             // Somebody who came by the invite opens its address once more.
-            Err(Trouble::NotJoined(NotJoined::InviteUsed)) if has_place => Ok(again(&entrance.rest)),
+            Err(Trouble::NotJoined(NotJoined::InviteUsed | NotJoined::InviteRevoked)) if has_place => {
+                Ok(again(&entrance.rest))
+            }
             // The page at this address says when it opens, and joins by the invite then.
             Err(Trouble::NotJoined(NotJoined::NotYet)) => Told { room, exchange, ticket }.too_early(),
             // The page itself says that it is over.

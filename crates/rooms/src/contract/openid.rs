@@ -47,7 +47,7 @@ pub(super) async fn jwks(room: &KeptRoom, question: &Question<'_>) -> Answered {
     Ok(ok(&json!({ "keys": keys }), Kept::Briefly))
 }
 
-/// Sends a browser to the page where people join, or has it wait here until it can be sent back.
+/// Sends a browser to the page where people join, and from there back, or has it wait here until it can be sent back.
 pub(super) async fn authorize(room: &KeptRoom, question: &Question<'_>) -> Answered {
     let (openid, settings) = (of(room)?, room.settings());
     let sent = |name: &str| question.parameter(name).unwrap_or_default();
@@ -60,10 +60,20 @@ pub(super) async fn authorize(room: &KeptRoom, question: &Question<'_>) -> Answe
     if !is(&client, &settings.event) || !is(&kind, "code") || !is(&scope, "openid") {
         return Err(bad_request());
     }
-    let state = sent("state");
+    let (state, nonce) = (sent("state"), question.parameter("nonce"));
+    if nonce.as_ref().is_some_and(|nonce| nonce.len() > LONGEST_NONCE) {
+        return Err(bad_request());
+    }
     let Some(login) = &openid.login else { return wait(room, question, (redirect, &state)).await };
+    // The site's own page sends whose turn has come here again, for a code that has the client's nonce in it.
+    if let Some(id) = question.visitor(&settings)
+        && room.has_turn(id, question.now).await?
+    {
+        return sent_back(room, (redirect, &state), (id, nonce.as_deref()));
+    }
+    let nonce = nonce.map(|nonce| format!("&nonce={}", encoded(&nonce))).unwrap_or_default();
     let location = format!(
-        "{login}{mark}client_id={}&redirect_uri={}&response_type=code&state={}&scope=openid",
+        "{login}{mark}client_id={}&redirect_uri={}&response_type=code&state={}&scope=openid{nonce}",
         encoded(&settings.event),
         encoded(redirect),
         encoded(&state),
@@ -72,13 +82,17 @@ pub(super) async fn authorize(room: &KeptRoom, question: &Question<'_>) -> Answe
     found(location)
 }
 
+/// Sends somebody back to the client with a code.
+fn sent_back(room: &KeptRoom, (redirect, state): (&str, &str), (id, nonce): (RequestId, Option<&str>)) -> Answered {
+    let code = room.tickets().code(room.name(), id, nonce);
+    let state = if state.is_empty() { String::new() } else { format!("&state={}", encoded(state)) };
+    found(format!("{redirect}{}code={}{state}", mark(redirect), encoded(&code)))
+}
+
 /// Shows the room's page to who waits, and sends who need not wait any more back with a code.
 async fn wait(room: &KeptRoom, question: &Question<'_>, (redirect, state): (&str, &str)) -> Answered {
     let visitor = question.onlooker();
     let nonce = question.parameter("nonce");
-    if nonce.as_ref().is_some_and(|nonce| nonce.len() > LONGEST_NONCE) {
-        return Err(bad_request());
-    }
     let ticket = room.shown(&visitor);
     let shown = ticket.map(|ticket| ticket.id);
     // A turn that was taken otherwise has tokens of another issuer.
@@ -94,11 +108,7 @@ async fn wait(room: &KeptRoom, question: &Question<'_>, (redirect, state): (&str
     let joiner = Joiner { client: question.client, proof: room.proof(&visitor), ..Joiner::default() };
     let admission = room.await_turn(known, question.now, joiner).await?;
     let mut response = match admission {
-        Admission::In(id) => {
-            let code = room.tickets().code(room.name(), id, nonce.as_deref());
-            let state = if state.is_empty() { String::new() } else { format!("&state={}", encoded(state)) };
-            found(format!("{redirect}{}code={}{state}", mark(redirect), encoded(&code)))?
-        }
+        Admission::In(id) => sent_back(room, (redirect, state), (id, nonce.as_deref()))?,
         other => room.page(&visitor, other, ticket)?,
     };
     if let Admission::In(id) | Admission::Waits(id, _) | Admission::Held(id, ..) = admission

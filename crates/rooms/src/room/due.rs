@@ -1,7 +1,5 @@
 //! What is due in a room by the clock and by those who leave: the schedule, turns that are over, inlets.
 
-use std::sync::atomic::Ordering;
-
 use waiting_room::{Cause, Ending, Notice, Place, Position, RequestId, Rules, Seconds, State};
 
 use super::{Held, KeptRoom, Trouble};
@@ -56,13 +54,16 @@ impl KeptRoom {
     pub(crate) fn tick(&self, now: Seconds) -> Result<(), NotKept> {
         let settings = self.settings.load();
         self.forget_entered();
+        let turn = self.log.at_once();
+        let by_turn = (now, turn.as_ref());
         let mut held = self.held.lock();
+        self.take_back_if_due(&mut held, by_turn)?;
         self.catch_up(&mut held, now)?;
         while let Some(event) = held.room.sweep(now, &settings.rules) {
             self.happen(&mut held, &event)?;
         }
         let inlet = in_force(settings.inlet, &held.room);
-        if let (Inlet::Periodic(inlet), false) = (inlet, self.is_alarmed.load(Ordering::Relaxed))
+        if let (Inlet::Periodic(inlet), false) = (inlet, self.rests_for_alarm())
             && let Some(by) = inlet.due(&held.room, now)
         {
             if inlet.is_set_back(&held.room, now) {
@@ -70,15 +71,13 @@ impl KeptRoom {
             }
             self.let_in(&mut held, by.into(), now, &settings.rules)?;
         }
-        if let Inlet::Adaptive(inlet) = inlet {
-            let Held { room, steering, .. } = &mut *held;
-            let by = steering.step(&inlet, room, &self.gate.sensor);
-            if by > 0 {
-                self.let_in(&mut held, by.into(), now, &settings.rules)?;
-            }
-        }
+        let seen = match inlet {
+            Inlet::Adaptive(inlet) => self.steer(&mut held, &inlet, by_turn, &settings.rules)?,
+            Inlet::Manual | Inlet::Periodic(_) | Inlet::MaxSize(_) => None,
+        };
+        self.tell_nodes(&mut held, seen, by_turn)?;
+        // Whoever is first does it for all who have the room.
         if settings.metrics_events && now.saturating_sub(held.measured) >= MINUTE {
-            held.measured = now;
             let event = held.room.measure(now);
             self.happen(&mut held, &event)?;
         }
@@ -87,7 +86,6 @@ impl KeptRoom {
         }
         let counters = held.room.counters();
         drop(held);
-        self.history.lock().note(now, counters);
         let waits = self.waits.note(counters, now);
         self.watchers.tick(counters, &waits);
         Ok(())
@@ -97,7 +95,27 @@ impl KeptRoom {
     pub(crate) fn seen(&self, position: Position, now: Seconds) {
         if self.settings.load().rules.presence.is_some() {
             self.seen.note(position, now);
+            if self.is_shared() {
+                self.signs.note(position);
+            }
         }
+    }
+
+    /// There was a sign of these at another node.
+    pub(crate) fn see_all(&self, positions: &[Position], at: Seconds) {
+        if self.settings.load().rules.presence.is_some() {
+            for position in positions {
+                self.seen.note(*position, at);
+            }
+        }
+    }
+
+    /// Lets so many in by the room's own inlet, if they are any.
+    pub(crate) fn let_in_if_any(&self, held: &mut Held, by: u32, now: Seconds, rules: &Rules) -> Result<(), NotKept> {
+        if by > 0 {
+            self.let_in(held, by.into(), now, rules)?;
+        }
+        Ok(())
     }
 
     /// Lets so many more in by the room's own inlet, or, if the number is negative, so many fewer.

@@ -176,7 +176,7 @@ async fn an_invite_opens_its_lane_as_often_as_it_says_and_then_changes_nothing()
 
 #[tokio::test]
 async fn networks_that_send_most_have_their_share_of_the_first_turns_and_nobody_is_refused() {
-    let caps = Caps { near: 1, wide: 2, allowance: 5 };
+    let caps = Caps { near: 1, wide: 2, announced: None, allowance: 5 };
     let scene = Scene::with(with(Fairness { lanes: lanes(), caps: Some(caps), ..Fairness::default() }));
     let (mut bots, mut people) = (Vec::new(), Vec::new());
     for number in 0_u32..3_000 {

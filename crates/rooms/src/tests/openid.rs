@@ -202,6 +202,29 @@ async fn without_a_page_of_their_own_people_wait_at_authorize_and_the_nonce_of_t
 }
 
 #[tokio::test]
+async fn a_page_of_the_sites_own_leads_back_with_the_nonce_once_it_is_somebodys_turn() {
+    let scene = Scene::with(provider());
+    let query = "client_id=Sample&redirect_uri=https%3A%2F%2Fshop.example%2Foauth2%2Fidpresponse&response_type=code&scope=openid";
+    let target = format!("/authorize?{query}&state=a%26b&nonce=n%2B1");
+    let login = scene.openid(&target, &[]).await.header("location").to_owned();
+    assert!(login.ends_with("&state=a%26b&scope=openid&nonce=n%2B1"), "{login}");
+    let id = scene.join().await;
+    for nobody in [&id, NOBODY, "nonsense"] {
+        let early = scene.openid(&format!("{target}&request_id={nobody}"), &[]).await;
+        assert_eq!((early.status, early.header("location")), (302, &*login), "not yet, or never: {nobody}");
+    }
+    scene.increment(1).await;
+    let (_, query) = login.split_once('?').unwrap();
+    let sent_back = scene.openid(&format!("/authorize?{query}&request_id={id}"), &[]).await;
+    let (code, state) = back(&sent_back);
+    let form = format!("client_id=Sample&client_secret={SECRET}&code={code}&grant_type=authorization_code");
+    let tokens = scene.exchange(&[], &form).await;
+    assert_eq!((claims(&tokens.text_of("id_token"))["nonce"].as_str(), &*state), (Some("n+1"), "a%26b"));
+    let long = scene.openid(&format!("{target}{}", "x".repeat(255)), &[]).await;
+    assert_eq!((long.status, scene.room.counters().unwrap().queue), (400, 1));
+}
+
+#[tokio::test]
 async fn who_came_in_otherwise_joins_anew_for_a_client_which_takes_no_tokens_of_another_issuer() {
     let mut settings = provider();
     settings.openid = settings.openid.map(|openid| Arc::new(OpenId { login: None, ..OpenId::clone(&openid) }));

@@ -18,7 +18,7 @@ use super::{expiring, settings};
 use crate::{Admission, Arrival, KeptRoom, Rooms, Settings, Taken, Trouble, Wish};
 
 /// A log that fails now and then, and may forget.
-struct Flaky {
+pub(super) struct Flaky {
     log: Mutex<Arc<InMemoryLog>>,
     begun: Instant,
     /// One of so many questions gets no answer. Zero: none.
@@ -29,7 +29,7 @@ struct Flaky {
 }
 
 impl Flaky {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         let begun = Instant::now();
         let log = Mutex::new(Arc::new(empty(begun)));
         let takes_nothing = AtomicBool::new(false);
@@ -120,16 +120,20 @@ impl SharedLog for Flaky {
 }
 
 /// A node, which dies when it is dropped.
-struct Node {
-    rooms: Arc<Rooms>,
-    room: Arc<KeptRoom>,
+pub(super) struct Node {
+    pub(super) rooms: Arc<Rooms>,
+    pub(super) room: Arc<KeptRoom>,
     life: JoinHandle<()>,
-    _folder: TempDir,
+    _folder: Arc<TempDir>,
 }
 
 impl Node {
-    fn start(log: &Arc<Flaky>, settings: Settings) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    pub(super) fn start(log: &Arc<Flaky>, settings: Settings) -> Self {
+        Self::with(log, settings, Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    /// One whose secrets are in a folder.
+    pub(super) fn with(log: &Arc<Flaky>, settings: Settings, folder: Arc<TempDir>) -> Self {
         let masters = Masters::File(folder.path().join("master.key"));
         let vault = Arc::new(Vault::open(&folder.path().join("secrets"), masters).unwrap());
         let rooms = Arc::new(Rooms::share(log.clone(), vault).unwrap());
@@ -152,7 +156,7 @@ impl Node {
         }
     }
 
-    async fn place(&self, id: RequestId) -> u32 {
+    pub(super) async fn place(&self, id: RequestId) -> u32 {
         self.room.here().await;
         self.room.seek(|room| room.find(id).is_some()).await.unwrap();
         self.room.look(|room| room.find(id)).unwrap().unwrap_or_else(|| panic!("{id} has no place")).0
@@ -166,7 +170,7 @@ impl Drop for Node {
 }
 
 /// Places that were told are one each, known to all nodes, and all that there are but for those whose answer was cut.
-async fn agree(nodes: &[Node], told: &[RequestId]) -> u32 {
+pub(super) async fn agree(nodes: &[Node], told: &[RequestId]) -> u32 {
     let mut places = BTreeSet::new();
     for id in told {
         let place = nodes[0].place(*id).await;
@@ -184,7 +188,7 @@ async fn agree(nodes: &[Node], told: &[RequestId]) -> u32 {
     queue
 }
 
-async fn rush(nodes: &[Node], each: usize) -> Vec<RequestId> {
+pub(super) async fn rush(nodes: &[Node], each: usize) -> Vec<RequestId> {
     let visitors = nodes.iter().flat_map(|node| (0..each).map(move |_| node.join(None)));
     futures::future::join_all(visitors).await
 }
@@ -391,4 +395,4 @@ async fn a_long_log_is_made_short_and_a_start_reads_the_picture() {
     }
 }
 
-const NOW: u32 = 1_800_000_000;
+pub(super) const NOW: u32 = 1_800_000_000;

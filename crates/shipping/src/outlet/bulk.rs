@@ -67,6 +67,8 @@ fn judged(body: &[u8], count: usize) -> Sent {
         match result.and_then(|result| result.get("status")).and_then(Json::as_u64) {
             // A record that is there already was sent before, and its confirmation did not arrive.
             Some(200..=299 | 409) => {}
+            // Somebody has to give a permission, or make the index: that is waited out.
+            Some(401 | 403 | 404) => left.push(place),
             Some(status @ 400..=428) => {
                 refused += 1;
                 let error = result.and_then(|result| result.get("error")).map(Json::to_string).unwrap_or_default();
@@ -96,6 +98,11 @@ mod tests {
             ),
         ] {
             assert_eq!(judged(answer.as_bytes(), 2), expected, "{answer}");
+        }
+        for status in [401, 403, 404, 503] {
+            let item = format!(r#"{{"create":{{"status":{status},"error":{{"type":"security_exception"}}}}}}"#);
+            let answer = format!(r#"{{"errors":true,"items":[{{"create":{{"status":201}}}},{item}]}}"#);
+            assert_eq!(judged(answer.as_bytes(), 2), Sent::Left { left: vec![1], refused: 0 }, "{status}");
         }
         for nonsense in ["", "{}", r#"{"errors":true,"items":[{"create":{"status":201}}]}"#] {
             assert!(matches!(judged(nonsense.as_bytes(), 2), Sent::Later { .. }), "{nonsense}");

@@ -281,6 +281,16 @@ pub async fn what_comes_back_is_no_longer_gone(registry: &dyn Registry) {
     assert_eq!(changes, [Change { revision, now: Changed::Is(company("acme")) }]);
 }
 
+pub async fn collections_leave_nothing_behind(registry: &dyn Registry) {
+    let collection = Row { id: id(Kind::Collection, "a1b2"), ..company("acme") };
+    create(registry, collection.clone()).await;
+    let created = registry.revision().await.unwrap();
+    delete(registry, &collection.id).await.unwrap();
+
+    assert!(created < registry.revision().await.unwrap());
+    assert_eq!(registry.changes_since(Revision(0), 9).await.unwrap(), []);
+}
+
 pub async fn the_audit_log_is_a_chain_without_gaps(registry: &dyn Registry) {
     for number in 0..3 {
         let writes = vec![Write::Create(company(&format!("company-{number}")))];

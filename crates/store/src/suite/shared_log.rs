@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Base, Behind, Place, SharedLog, Then, Turn, Wrote};
+use crate::{Base, Behind, Cursor, CursorKept, LogReaders, Place, Reads, SharedLog, Then, Turn, Wrote};
 
 /// An empty log, and the way its time passes.
 #[async_trait]
 pub trait Bench: Send + Sync {
     fn log(&self) -> &dyn SharedLog;
+    fn readers(&self) -> &dyn LogReaders;
     /// Has time pass for the log: by its clock, or by waiting if it has one of its own.
     async fn pass(&self, time: Duration);
 }
@@ -152,4 +153,55 @@ pub async fn a_log_that_is_shortened_has_a_base_instead(bench: &dyn Bench) {
     assert_eq!(known(log.read(place(4)).await.unwrap()), (vec![], place(4)));
     assert!(matches!(log.take("b", place(4)).await.unwrap(), Turn::Ours(Behind::Known { .. })));
     assert_eq!(log.write("b", (place(4), place(5)), b"5", Then::Pass).await.unwrap(), Wrote::Passed);
+}
+
+fn upto(number: u64, records: u32) -> Cursor {
+    Cursor { place: if number == 0 { START } else { place(number) }, records }
+}
+
+pub async fn a_reader_begins_where_the_log_ends_and_goes_on_where_it_was(bench: &dyn Bench) {
+    let (log, readers) = (bench.log(), bench.readers());
+    assert_eq!(readers.hold("first", "a").await.unwrap(), Reads::Here(upto(0, 0)));
+    written(log, 1..=3).await;
+    assert_eq!(readers.hold("later", "a").await.unwrap(), Reads::Here(upto(3, 0)));
+    assert_eq!(readers.after(place(3)).await.unwrap(), []);
+    let all: Vec<_> = (1..=3).map(|number| (place(number), batch(number))).collect();
+    assert_eq!(readers.after(START).await.unwrap(), all);
+    for cursor in [upto(0, 2), upto(1, 0), upto(2, 7)] {
+        assert_eq!(readers.remember("first", "a", cursor, 14).await.unwrap(), CursorKept::Here);
+        assert_eq!(readers.hold("first", "a").await.unwrap(), Reads::Here(cursor));
+    }
+    assert_eq!(readers.after(place(2)).await.unwrap(), all[2..]);
+}
+
+pub async fn one_node_reads_for_a_reader_until_it_says_nothing_for_a_while(bench: &dyn Bench) {
+    let (log, readers) = (bench.log(), bench.readers());
+    assert_eq!(readers.hold("sink", "a").await.unwrap(), Reads::Here(upto(0, 0)));
+    written(log, 1..=2).await;
+    assert_eq!(readers.hold("sink", "b").await.unwrap(), Reads::Elsewhere);
+    assert_eq!(readers.remember("sink", "b", upto(2, 0), 1).await.unwrap(), CursorKept::Elsewhere);
+    assert_eq!(readers.hold("other", "b").await.unwrap(), Reads::Here(upto(2, 0)), "each has its own");
+    assert_eq!(readers.remember("sink", "a", upto(1, 0), 14).await.unwrap(), CursorKept::Here);
+    bench.pass(LONG).await;
+    assert_eq!(readers.hold("sink", "b").await.unwrap(), Reads::Here(upto(1, 0)), "it goes on where the first one was");
+    assert_eq!(readers.remember("sink", "a", upto(2, 0), 14).await.unwrap(), CursorKept::Elsewhere);
+    assert_eq!(readers.hold("sink", "a").await.unwrap(), Reads::Elsewhere);
+}
+
+pub async fn what_a_reader_has_not_read_outlives_that_the_log_is_shortened(bench: &dyn Bench) {
+    let (log, readers) = (bench.log(), bench.readers());
+    assert_eq!(readers.hold("sink", "a").await.unwrap(), Reads::Here(upto(0, 0)));
+    written(log, 1..=4).await;
+    assert_eq!(readers.remember("sink", "a", upto(1, 3), 14).await.unwrap(), CursorKept::Here);
+    let base = Base { place: place(3), pieces: 1 };
+    log.lay_piece(base.place, 0, b"base").await.unwrap();
+    log.rebase(base).await.unwrap();
+    let numbers = async || readers.after(place(1)).await.unwrap().into_iter().map(|(place, _)| place.number);
+    assert_eq!(numbers().await.collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!(known(log.read(place(3)).await.unwrap()).0, [(place(4), batch(4))], "writers begin with the base");
+    assert_eq!(readers.remember("sink", "a", upto(4, 0), 14).await.unwrap(), CursorKept::Here);
+    let next = Base { place: place(4), pieces: 1 };
+    log.lay_piece(next.place, 0, b"next").await.unwrap();
+    log.rebase(next).await.unwrap();
+    assert_eq!(numbers().await.count(), 0, "nobody needs them any more");
 }

@@ -19,7 +19,8 @@ pub(crate) struct Arguments {
     /// The document.
     #[arg(default_value = "vestibule.yaml", value_name = "FILE")]
     file: PathBuf,
-    /// Moves in what an embedded store keeps in this folder: entities, audit log, totals, statements, secrets, quotas, sessions.
+    /// Moves in what an embedded store keeps in this folder: entities, audit log, totals, statements, secrets, quotas, sessions,
+    /// waiting rooms.
     #[arg(long, value_name = "FOLDER")]
     from: Option<PathBuf>,
     /// Says what would be done, and takes it back.
@@ -62,11 +63,11 @@ async fn migrate(arguments: &Arguments, configuration: &Configuration) -> Result
             said.push("what would be moved can be told when the tables are there".to_owned());
         }
         Some(from) => {
-            let Moved { filled, secrets, counters, sessions } = control::move_in(document, from, mode).await?;
+            let Moved { filled, secrets, counters, sessions, rooms } = control::move_in(document, from, mode).await?;
             let moved = if arguments.dry_run { "would be moved" } else { "were moved" };
             said.push(format!(
                 "{} entities, {} lines of the audit log, {} sums of usage, {} statements, {secrets} secrets, \
-                 {counters} open counters of quotas and {sessions} sessions {moved} from {}",
+                 {counters} open counters of quotas, {sessions} sessions and {rooms} waiting rooms {moved} from {}",
                 filled.entities,
                 filled.notes,
                 filled.sums,

@@ -3,73 +3,13 @@
 // Arguments: the shop, the admin listener, its token, a link to sign in by, and a folder for pictures or nothing.
 
 import assert from "node:assert/strict";
-import axe from "axe-core";
-import puppeteer from "puppeteer-core";
+import { PHONE, becomes, complaints, foreign, heading, operator, start, told } from "./common.mjs";
 
 const [shop, admin, token, link, pictures] = process.argv.slice(2);
-const [foreign, complaints] = [[], []];
-const browser = await puppeteer.launch({
-  executablePath: "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--mute-audio"],
-});
-
-/** Asks the Admin API. */
-async function ask(path, method = "GET", body) {
-  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
-  const answer = await fetch(admin + path, { method, headers, body: body && JSON.stringify(body) });
-  const told = await answer.json();
-  assert.ok(answer.ok, `${path}: ${JSON.stringify(told)}`);
-  return told;
-}
+const { browser, somebody, inspected } = await start([new URL(shop).origin, admin], pictures);
+const ask = operator(admin, token);
 const set = (state) => ask("/rooms/sale/state", "POST", { state });
 const move = (by) => ask("/rooms/sale/move", "POST", { by });
-
-/** A page of somebody who was never here. */
-async function somebody({ language = "en", width = 1280, height = 900, scheme = "light", scripts = true } = {}) {
-  const context = await browser.createBrowserContext();
-  const page = await context.newPage();
-  await page.setViewport({ width, height });
-  await page.setExtraHTTPHeaders({ "accept-language": language });
-  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
-  await page.setJavaScriptEnabled(scripts);
-  page.on("request", (request) => {
-    const url = request.url();
-    if (!url.startsWith(new URL(shop).origin) && !url.startsWith(admin) && !url.startsWith("data:")) foreign.push(url);
-  });
-  page.on("console", (message) => {
-    if (/Content Security Policy|Refused to/.test(message.text())) complaints.push(message.text());
-  });
-  page.on("pageerror", (error) => complaints.push(`${page.url()}: ${error}`));
-  return page;
-}
-const PHONE = { width: 390, height: 844 };
-
-const told = (page, name) => page.$eval(`[data-v="${name}"]`, (at) => at.textContent);
-const heading = (page) => page.$eval("h1", (at) => at.textContent);
-
-/** What axe finds, which is to be nothing; and a picture for people. */
-async function inspected(page, name) {
-  await page.evaluate(axe.source);
-  const found = await page.evaluate(async () => {
-    const { violations } = await window.axe.run(document);
-    return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`));
-  });
-  assert.deepEqual(found, [], name);
-  const { scrolls, sees } = await page.evaluate(() => ({ scrolls: document.documentElement.scrollWidth, sees: window.innerWidth }));
-  assert.ok(scrolls <= sees, `${name} is wider than the screen: ${scrolls} of ${sees}`);
-  if (pictures) await page.screenshot({ path: `${pictures}/${name}.png`, fullPage: true, captureBeyondViewport: false });
-}
-
-/** Waits until a page says something as its heading, by itself. */
-async function becomes(page, text) {
-  for (const end = Date.now() + 30000; ;) {
-    // While a page is being loaded it says nothing.
-    const says = await heading(page).catch(() => "");
-    if (says === text) return;
-    assert.ok(Date.now() < end, `it is not ${text}, but ${says}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
 
 async function wait() {
   await move(-60);
@@ -89,7 +29,10 @@ async function wait() {
   await page.evaluate(() => { window.isTheSame = true; });
   await page.waitForFunction((was) => document.querySelector('[data-v="ahead"]').textContent !== was, {}, await told(page, "ahead"));
   assert.ok(await page.evaluate(() => window.isTheSame));
-  assert.match(await page.title(), /^\(\d+\) You are in line$/);
+  assert.match(await page.title(), /^\(\d+\) You are in line – Umbrella sale$/);
+  // How long it takes is told once something is known, and then in words.
+  await page.waitForFunction(() => /minute|hour/.test(document.querySelector('[data-v="wait"]').textContent));
+  assert.equal(await told(page, "likely"), "for four out of five people");
   await page.click('[data-v="sound"]');
   assert.ok(await page.$eval('[data-v="sound"]', (box) => box.checked));
   return { page, place };
@@ -143,7 +86,7 @@ async function states({ page }) {
   await set("open");
 }
 
-async function enters({ page }) {
+async function enters({ page, place: mine }) {
   const [plain, scripted] = [await somebody({ ...PHONE, scripts: false }), await somebody()];
   await scripted.goto(shop);
   await plain.goto(shop);
@@ -164,6 +107,11 @@ async function enters({ page }) {
   await becomes(scripted, "Welcome to the umbrella sale");
   await becomes(plain, "Welcome to the umbrella sale");
   await inspected(page, "shop-desktop");
+  await Promise.all([page.waitForNavigation(), page.click("main li button")]);
+  assert.equal(await heading(page), "Thank you: the umbrella is yours");
+  await inspected(page, "bought-desktop");
+  const { items } = await ask("/rooms/sale/visits?state=completed&limit=100");
+  assert.ok(items.some(({ position }) => position === Number(mine)), "who has bought something is done");
 }
 
 async function operates() {
@@ -175,24 +123,39 @@ async function operates() {
   await inspected(page, "console-desktop");
   const counted = async (name) => Number((await page.$eval(`#is-${name}`, (at) => at.textContent)).replaceAll(",", ""));
   const before = await counted("serving_counter");
-  await page.$eval("#by", (input) => { input.value = "500"; });
+  // More than usual has to be meant.
+  await page.$eval("#by", (input) => { input.value = "5000"; });
   await page.click('#move button[value="1"]');
-  await page.waitForFunction((least) => Number(document.querySelector("#is-serving_counter").textContent.replaceAll(",", "")) >= least, {}, before + 500);
-  assert.match(await page.$eval("#events", (at) => at.textContent), /moved the serving number/);
+  assert.match(await page.$eval("#affected", (at) => at.textContent), /more than were let in/);
+  await inspected(page, "many-desktop");
+  await page.click("#sure-yes");
+  await page.waitForFunction((least) => Number(document.querySelector("#is-serving_counter").textContent.replaceAll(",", "")) >= least, {}, before + 5000);
+  await page.waitForFunction(() => document.querySelector("#events").textContent.includes("moved the serving number"));
   await page.select("#inlet", "periodic");
+  assert.equal(await page.$eval("#inlet-every", (input) => input.value), "3", "it begins with what is");
   await page.$eval("#inlet-by", (input) => { input.value = "7"; });
+  await page.$eval("#inlet-every", (input) => { input.value = "60"; });
   await page.click("#set-inlet button");
   await page.waitForFunction(() => document.querySelector("#settings").textContent.includes("7 every 1 min"));
   assert.match(await page.$eval("#outcome", (at) => at.textContent), /The line is empty after/);
 
+  // To pause and to open is a button each.
+  await page.click("#pause");
+  await page.waitForFunction(() => document.querySelector("#state").textContent === "paused");
+  await page.click("#open");
+  await page.waitForFunction(() => document.querySelector("#state").textContent === "open");
+
   // A reset needs the name of the room, and can be undone.
   const given = await counted("queue_counter");
+  await page.click("#seldom summary");
   await page.click("#reset");
-  assert.ok(await page.$eval("#sure-reset", (button) => button.disabled));
+  assert.ok(await page.$eval("#sure-yes", (button) => button.disabled));
   await page.type("#confirm", "sale");
   await inspected(page, "reset-desktop");
-  await page.click("#sure-reset");
+  await page.click("#sure-yes");
   await page.waitForFunction((given) => Number(document.querySelector("#is-queue_counter").textContent.replaceAll(",", "")) < given, {}, given);
+  await page.waitForSelector("#undoing:not([hidden])");
+  await inspected(page, "undo-desktop");
   await page.click("#undo");
   await page.waitForFunction((given) => Number(document.querySelector("#is-queue_counter").textContent.replaceAll(",", "")) >= given, {}, given);
   await page.setViewport(PHONE);
@@ -215,7 +178,7 @@ async function audits(page) {
   await page.click("#sign-in button");
   await page.waitForSelector("#desk:not([hidden])");
   assert.equal(await page.$eval("#name", (at) => at.textContent), "looker (auditor)");
-  assert.deepEqual(await page.$$eval(".changes", (all) => all.map((section) => section.hidden)), [true, true, true, true]);
+  assert.ok((await page.$$eval(".changes", (all) => all.map((section) => section.hidden))).every(Boolean));
   const refused = await page.evaluate(async () => {
     const headers = { "x-vestibule-console": "1" };
     return (await fetch("/console/api/rooms/sale/reset", { method: "POST", headers })).status;

@@ -15,10 +15,10 @@ use servers::{Postgres, Redis};
 use crate::given::{Running, wait_for_requests};
 
 /// Asks on a connection, and reads the answer's body.
-struct Line(BufReader<TcpStream>);
+pub(crate) struct Line(BufReader<TcpStream>);
 
 impl Line {
-    fn open(address: SocketAddr) -> Self {
+    pub(crate) fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         Self(BufReader::new(stream))
@@ -44,14 +44,14 @@ impl Line {
         Ok(serde_json::from_slice(&body).unwrap_or_default())
     }
 
-    fn join(&mut self) -> std::io::Result<Option<String>> {
+    pub(crate) fn join(&mut self) -> std::io::Result<Option<String>> {
         let body = "{\"event_id\":\"Sample\"}";
         let head = format!("POST /wait/assign_queue_num HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
         let joined = self.ask(&(head + body))?;
         Ok(joined.get("api_request_id").and_then(Value::as_str).map(str::to_owned))
     }
 
-    fn place(&mut self, id: &str) -> std::io::Result<Option<u64>> {
+    pub(crate) fn place(&mut self, id: &str) -> std::io::Result<Option<u64>> {
         let path = format!("/wait/queue_num?event_id=Sample&request_id={id}");
         let answer = self.ask(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"))?;
         Ok(answer.get("queue_number").and_then(Value::as_u64))

@@ -9,7 +9,7 @@ use crate::chains::ChainSet;
 use crate::context::Context;
 use crate::seclang::Text;
 use crate::select::{Selection, parse_ids};
-use crate::settings::Engine;
+use crate::settings::{AS_XML, Engine};
 use crate::target::Target;
 
 /// A change of the engine.
@@ -119,6 +119,11 @@ impl Control {
             "ruleremovetargetbyid" => Self::targets(&value, |text| parse_ids(text).map(Selection::Ids), context),
             "ruleremovetargetbytag" => Self::targets(&value, |text| regex(text).map(Selection::Tag), context),
             "ruleremovetargetbymsg" => Self::targets(&value, |text| regex(text).map(Selection::Message), context),
+            "parsexmlintoargs" => {
+                let off = value.is("off");
+                let refused = if off { Ok(()) } else { context.refuse(&name, "ctl:parseXmlIntoArgs", AS_XML) };
+                refused.map(|()| Self::Nothing)
+            }
             // What the debug log shows, and links with hashes in them, are not this engine's affair.
             "debugloglevel" | "hashengine" | "hashenforcement" => Ok(Self::Nothing),
             _ => Err(name.finding(0, format!("there is no ctl `{}`: see the list in the reference", name.lossy()))),

@@ -26,22 +26,6 @@ pub(crate) enum Effect {
     Mask(Masked),
 }
 
-impl Effect {
-    /// Whether it changes a variable of `TX`, or may do so.
-    pub(crate) fn is_in_transaction(&self) -> bool {
-        match self {
-            Self::Set { .. } => true,
-            Self::SetNamed { collection, .. } => *collection == Variable::Tx,
-            Self::Expire { .. }
-            | Self::Deprecate { .. }
-            | Self::Initialise { .. }
-            | Self::SetEnv { .. }
-            | Self::Control(_)
-            | Self::Mask(_) => false,
-        }
-    }
-}
-
 /// How `setvar` changes a value.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {

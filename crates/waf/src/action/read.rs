@@ -35,6 +35,8 @@ fn action(item: &Item, context: &mut Context) -> Result<Option<Action>, Finding>
     if let Some(action) = bare(&name) {
         return match &item.value {
             None => Ok(Some(action)),
+            // How much of what matched may be seen: here nothing of it is.
+            Some(_) if name.ends_with("matchedbytes") => Ok(Some(action)),
             Some(value) => Err(value.finding(0, format!("`{name}` takes no value: leave it out"))),
         };
     }

@@ -20,8 +20,12 @@ impl Transaction {
         if let [Part::Macro(target)] = &*template.parts {
             return self.first(target, at).unwrap_or_default();
         }
-        let text = self.expanded(template, at, <[u8]>::to_vec);
-        self.values.intern(&text)
+        let mut text = std::mem::take(&mut self.composed);
+        text.clear();
+        self.write(template, at, &mut text, |value, text| text.extend_from_slice(value));
+        let expanded = self.values.intern(&text);
+        self.composed = text;
+        expanded
     }
 
     /// The same for a text that is only shown: nobody looks for it among values.
@@ -53,33 +57,36 @@ impl Transaction {
 
     /// The text of an expression: what macros stand for means nothing but itself there.
     pub(super) fn expand_pattern(&mut self, template: &Template, at: Option<RuleAt>) -> ValueId {
-        let text = self.expanded(template, at, |value| {
-            let mut escaped = Vec::with_capacity(value.len());
+        let mut text = Vec::new();
+        self.write(template, at, &mut text, |value, text| {
             for byte in value {
                 if byte.is_ascii_alphanumeric() || *byte == b'_' {
-                    escaped.push(*byte);
+                    text.push(*byte);
                 } else {
-                    escaped.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+                    text.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
                 }
             }
-            escaped
         });
         self.values.intern(&text)
     }
 
-    fn expanded(&mut self, template: &Template, at: Option<RuleAt>, form: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
-        let mut text = Vec::new();
+    fn write(
+        &mut self,
+        template: &Template,
+        at: Option<RuleAt>,
+        text: &mut Vec<u8>,
+        form: impl Fn(&[u8], &mut Vec<u8>),
+    ) {
         for part in &template.parts {
             match part {
                 Part::Text(plain) => text.extend_from_slice(plain),
                 Part::Macro(target) => {
                     if let Some(value) = self.first(target, at) {
-                        text.extend_from_slice(&form(self.values.bytes(value)));
+                        form(self.values.bytes(value), text);
                     }
                 }
             }
         }
-        text
     }
 
     /// The first value of a target.

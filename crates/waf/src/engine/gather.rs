@@ -67,7 +67,7 @@ impl Transaction {
                 self.file_values(variable, selector, found);
             }
             Variable::MatchedVars | Variable::MatchedVarsNames => self.matched_values(variable, selector, found),
-            Variable::Tx => self.transaction_values(selector, found),
+            Variable::Tx => self.transaction_values(target, found),
             Variable::Ip | Variable::Global | Variable::Resource | Variable::Session | Variable::User => {
                 self.kept_values(variable, selector, found);
             }
@@ -130,17 +130,19 @@ impl Transaction {
         }
     }
 
-    fn transaction_values(&self, selector: &Selector, found: &mut Vec<Found>) {
-        if let Selector::Slot(slot) = selector {
+    fn transaction_values(&self, target: &Target, found: &mut Vec<Found>) {
+        let selector = &target.selector;
+        let mut look_at = |slot: Slot| {
             if let Some(value) = self.variables.get(slot.0 as usize).copied().flatten() {
-                found.push(Found { variable: Variable::Tx, name: Name::Slot(*slot), value });
-            }
-            return;
-        }
-        for (number, value) in (0..).zip(&self.variables) {
-            let slot = Slot(number);
-            if let Some(value) = value.filter(|_| selector.takes(self.rules.slots.name(slot))) {
                 found.push(Found { variable: Variable::Tx, name: Name::Slot(slot), value });
+            }
+        };
+        match (selector, &target.slots) {
+            (Selector::Slot(slot), _) => return look_at(*slot),
+            (_, Some(slots)) => slots.iter().for_each(|slot| look_at(*slot)),
+            (_, None) => {
+                let slots = &self.rules.slots;
+                slots.all().filter(|slot| selector.takes(slots.name(*slot))).for_each(look_at);
             }
         }
         self.named((Variable::Tx, selector), &self.others, Part::Value, found);

@@ -12,9 +12,9 @@ use crate::variable::Variable;
 
 impl Transaction {
     pub(super) fn perform(&mut self, effect: &Effect, at: RuleAt) {
-        self.touched |= effect.is_in_transaction();
         match effect {
             Effect::Set { slot, change } => {
+                self.touched |= self.rules.index.is_on_course(*slot);
                 let old = self.variables.get(slot.0 as usize).copied().flatten();
                 let new = self.changed(old, change, at);
                 if let Some(place) = self.variables.get_mut(slot.0 as usize) {

@@ -12,6 +12,7 @@ use crate::operator::{Answer, Captures, Operator};
 use crate::prefilter::{Domain, Foreseen, Settled};
 use crate::rules::{Rule, RuleAt, Rules};
 use crate::settings::Engine;
+use crate::slots::{Slot, Slots};
 use crate::values::ValueId;
 use crate::variable::Variable;
 
@@ -308,7 +309,8 @@ impl Transaction {
     }
 
     fn keep_captures(&mut self, value: ValueId, captures: &Captures) {
-        self.touched = true;
+        let mut slots = (0..).map(Slot).take(Slots::CAPTURES);
+        self.touched |= slots.any(|slot| self.rules.index.is_on_course(slot));
         if let Some(text) = &captures.text {
             let text = self.values.intern(text);
             if let Some(first) = self.variables.first_mut() {
@@ -316,7 +318,7 @@ impl Transaction {
             }
             return;
         }
-        for number in 0..crate::slots::Slots::CAPTURES {
+        for number in 0..Slots::CAPTURES {
             let captured = captures.groups.get(number).map(|group| self.values.intern_part(value, group.clone()));
             if let Some(place) = self.variables.get_mut(number) {
                 *place = captured;

@@ -79,7 +79,7 @@ pub struct Transaction {
     pub(super) completed: Option<Phase>,
     /// Whether what is in `TX` is what was foreseen at load.
     pub(super) course: Course,
-    /// Whether the chain that runs has changed anything that other rules may depend on.
+    /// Whether the chain that runs has changed a variable that is on this course.
     pub(super) touched: bool,
     /// Grows whenever something is fed, so that what was worked out before is known to be old.
     pub(crate) epoch: u32,

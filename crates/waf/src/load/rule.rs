@@ -97,7 +97,8 @@ impl Loader {
             return Err(name.finding(0, "needs one list of actions in quotes: SecAction \"id:1,phase:1,pass,nolog\""));
         };
         // A variable that every transaction has.
-        let target = Target { manner: Manner::Include, variable: Variable::UniqueId, selector: Selector::Every };
+        let (variable, selector) = (Variable::UniqueId, Selector::Every);
+        let target = Target { manner: Manner::Include, variable, selector, slots: None };
         let before = self.findings.len();
         let operator = Ok((Operator::Always, false));
         self.draft(name, Written { targets: vec![target], operator, list: Some(list), before });

@@ -51,18 +51,26 @@ struct Walk<'r> {
     chains: &'r [Chain],
     fixed: &'r mut Fixed,
     variables: Vec<Option<ValueId>>,
+    /// What was looked at or changed.
+    slots: Vec<Slot>,
 }
 
-/// The courses of all phases, run one after another.
+/// The courses of all phases, run one after another, and the marks of what is in `TX` that they look at or change.
 pub(super) fn courses(
     (chains, programs): (&[Chain], &[Program; Phase::COUNT]),
     plans: &[Plan; Phase::COUNT],
     slots: usize,
     fixed: &mut Fixed,
-) -> [Course; Phase::COUNT] {
-    let mut walk = Walk { chains, fixed, variables: vec![None; slots] };
+) -> ([Course; Phase::COUNT], Vec<u64>) {
+    let mut walk = Walk { chains, fixed, variables: vec![None; slots], slots: Vec::new() };
     let mut both = programs.iter().zip(plans);
-    std::array::from_fn(|_| both.next().map(|(program, plan)| walk.phase(program, plan)).unwrap_or_default())
+    let courses =
+        std::array::from_fn(|_| both.next().map(|(program, plan)| walk.phase(program, plan)).unwrap_or_default());
+    let mut on_course = vec![0; slots.div_ceil(64)];
+    for slot in &walk.slots {
+        plan::mark(&mut on_course, slot.0);
+    }
+    (courses, on_course)
 }
 
 impl Course {
@@ -74,7 +82,7 @@ impl Course {
 
     /// Whether a step comes to the same in each transaction on course.
     pub(crate) fn has(&self, step: usize) -> bool {
-        plan::next(&self.steps, step) == Some(step)
+        plan::is_marked(&self.steps, super::number(step))
     }
 
     /// Whether passing over the steps from one up to another one leaves out what is changed on this course.
@@ -131,10 +139,11 @@ impl Walk<'_> {
 
     /// What a chain comes to, if that is the same in each transaction.
     fn chain(&mut self, number: u32) -> Option<Done> {
-        let before = self.variables.clone();
+        let (variables, slots) = (self.variables.clone(), self.slots.len());
         let done = self.links(number);
         if done.is_none() {
-            self.variables = before;
+            self.variables = variables;
+            self.slots.truncate(slots);
         }
         done
     }
@@ -214,6 +223,7 @@ impl Walk<'_> {
                 Some(self.fixed.intern(new.to_string().as_bytes()))
             }
         };
+        self.slots.push(*slot);
         if let Some(place) = self.variables.get_mut(slot.0 as usize) {
             *place = new;
         }
@@ -237,7 +247,8 @@ impl Walk<'_> {
         Some(self.fixed.intern(&text))
     }
 
-    fn variable(&self, slot: Slot) -> Option<ValueId> {
+    fn variable(&mut self, slot: Slot) -> Option<ValueId> {
+        self.slots.push(slot);
         self.variables.get(slot.0 as usize).copied().flatten()
     }
 }

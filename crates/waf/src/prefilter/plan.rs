@@ -116,6 +116,11 @@ pub(super) fn mark(steps: &mut [u64], place: u32) {
     }
 }
 
+/// Whether a step is marked.
+pub(super) fn is_marked(steps: &[u64], place: u32) -> bool {
+    steps.get(place as usize / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
+}
+
 /// The first marked step from one on.
 pub(super) fn next(steps: &[u64], from: usize) -> Option<usize> {
     let mut place = from / 64;

@@ -6,7 +6,8 @@ use payload::ByteSet;
 use smallvec::{SmallVec, smallvec};
 
 use super::plan::{self, Planned};
-use super::{Detector, Foreseen, NumberTest, Part, Probe, Span, Test, Way};
+use super::values::has_more;
+use super::{Detector, Foreseen, NumberTest, Probe, Span, Test, Way};
 use crate::Phase;
 use crate::engine::{Evaluation, Found, Name, Transaction};
 use crate::operator::{Answer, integer};
@@ -15,6 +16,7 @@ use crate::template::Template;
 use crate::values::ValueId;
 use crate::variable::Variable;
 use payload::candidates::{Detected, Memory, NONE, ROW, Row, add, both};
+use payload::transform::Transformation;
 
 /// What is known of the values of a transaction.
 #[derive(Debug, Default)]
@@ -236,8 +238,8 @@ impl Transaction {
             let row = self.sieve.candidates.get(place).unwrap_or(&NONE);
             let needed = both(row, textual);
             if needed != NONE {
-                let asked: u32 = needed.iter().map(|word| word.count_ones()).sum();
-                if u32::from(self.sieve.of(value).asked) + asked > DIRECTLY || both(&needed, lists) != NONE {
+                let left = DIRECTLY.saturating_sub(u32::from(self.sieve.of(value).asked));
+                if has_more(&needed, left) || both(&needed, lists) != NONE {
                     self.search(rules, value);
                 }
             }
@@ -372,44 +374,56 @@ impl Transaction {
             return *known;
         }
         let Some(part) = index.parts.get(at) else { return Gathered::default() };
-        let before = match part.way {
-            Way::Step { from, .. } => self.part(rules, from as usize),
-            Way::Plain | Way::Stages(_) => self.atom(rules, part.atom as usize),
+        let gathered = match &part.way {
+            Way::Plain => self.atom(rules, part.atom as usize),
+            Way::Step { from, last } => {
+                let before = self.part(rules, *from as usize);
+                let has_empty = || (before.start..before.end).any(|at| self.sieve.value(at) == ValueId::EMPTY);
+                // Most values are left as they are by most transformations.
+                let may_change = part.may_change.meets(&before.held) || (part.may_change_empty && has_empty());
+                if may_change { self.transform(rules, *last, before) } else { before }
+            }
+            Way::Any(parts) => self.all_of(rules, parts),
         };
-        let has_empty = || (before.start..before.end).any(|at| self.sieve.value(at) == ValueId::EMPTY);
-        // Most values are left as they are by most transformations.
-        let may_change = part.may_change.meets(&before.held) || (part.may_change_empty && has_empty());
-        let gathered = if may_change { self.transform(rules, part, before) } else { before };
         if let Some(place) = self.sieve.parts.get_mut(at) {
             *place = gathered;
         }
         gathered
     }
 
-    fn transform(&mut self, rules: &Rules, part: &Part, before: Gathered) -> Gathered {
+    fn transform(&mut self, rules: &Rules, transformation: Transformation, before: Gathered) -> Gathered {
         let start = self.sieve.values.len();
         let mut has_changed = false;
         for at in before.start..before.end {
             let value = self.sieve.value(at);
-            match &part.way {
-                Way::Plain => self.sieve.values.push(value),
-                Way::Step { last, .. } => {
-                    let next = self.step(value, *last);
-                    has_changed |= next != value;
-                    self.sieve.values.push(next);
-                }
-                Way::Stages(transformations) => {
-                    let stages = self.stages(value, transformations);
-                    has_changed |= stages.as_slice() != [value];
-                    self.sieve.values.extend(stages);
-                }
-            }
+            let next = self.step(value, transformation);
+            has_changed |= next != value;
+            self.sieve.values.push(next);
         }
         if has_changed {
             return self.put_together(rules, start);
         }
         self.sieve.values.truncate(start);
         before
+    }
+
+    /// The values of several parts, most of which have the same ones.
+    fn all_of(&mut self, rules: &Rules, parts: &[u32]) -> Gathered {
+        let mut different: SmallVec<[Gathered; 8]> = SmallVec::new();
+        for part in parts {
+            let part = self.part(rules, *part as usize);
+            if different.iter().all(|other| other.start != part.start) {
+                different.push(part);
+            }
+        }
+        if let [one] = different.as_slice() {
+            return *one;
+        }
+        let start = self.sieve.values.len();
+        for part in &different {
+            self.sieve.values.extend_from_within(part.start as usize..part.end as usize);
+        }
+        self.put_together(rules, start)
     }
 
     /// The values of a variable, each once, and what they are candidates of.

@@ -1,6 +1,6 @@
 //! What is found out about one value.
 
-use payload::candidates::{Domain, Known, NONE, keep};
+use payload::candidates::{Domain, Known, NONE, Row, keep};
 
 use super::sieve::{DIRECTLY, NOWHERE, Sieve, has};
 use super::{Detector, Probe, ROW};
@@ -128,4 +128,20 @@ impl Transaction {
             self.sieve.learn(value);
         }
     }
+}
+
+/// Whether a set has more operators than so many.
+pub(super) fn has_more(row: &Row, most: u32) -> bool {
+    let mut left = most;
+    for word in row {
+        let mut word = *word;
+        while word != 0 {
+            if left == 0 {
+                return true;
+            }
+            left -= 1;
+            word &= word - 1;
+        }
+    }
+    false
 }

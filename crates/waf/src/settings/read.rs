@@ -70,7 +70,7 @@ fn take(settings: &mut Settings, name: &str, value: &Text, arguments: &[Text]) -
         "secsensorid" => settings.sensor = value.lossy().into(),
         "seccomponentsignature" => component(settings, value),
         "secauditengine" => settings.audit = Audit::read(value)?,
-        "secauditlogparts" => settings.audit_parts = value.lossy().into(),
+        "secauditlogparts" => settings.audit_parts = audit_parts(value)?.into(),
         "secauditlogrelevantstatus" => {
             let compiled = patterns::compile(value.bytes()).map_err(|what| value.finding(0, what))?;
             settings.audit_status = Some(compiled);
@@ -101,6 +101,14 @@ fn beyond(value: &Text) -> Result<Beyond, Finding> {
         "reject" => Ok(Beyond::Reject),
         "processpartial" => Ok(Beyond::ProcessPartial),
         _ => Err(value.finding(0, "must be Reject or ProcessPartial")),
+    }
+}
+
+fn audit_parts(value: &Text) -> Result<String, Finding> {
+    let parts = value.lossy();
+    match parts.bytes().position(|part| !matches!(part, b'A'..=b'K' | b'Z')) {
+        Some(at) => Err(value.finding(at, "there is no such part of an audit log: write letters from A to K, and Z")),
+        None => Ok(parts),
     }
 }
 
@@ -176,6 +184,9 @@ const LOGS: &str = "where the audit log goes is said in the gateway's document";
 const MEMORY: &str = "bodies are held in memory, up to the gateway's limits, and never written to disk";
 const LINEAR: &str = "no expression can take more than linear time here";
 
+/// Why elements of XML are no arguments.
+pub(crate) const AS_XML: &str = "let rules look at XML:/* and XML://@*, as the Core Rule Set does";
+
 /// Directives without any effect here, and why that is no loss.
 const NOTED: &[(&str, &str)] = &[
     ("SecAuditLog", LOGS),
@@ -228,6 +239,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("SecStreamInBodyInspection", "Off", "streams are not rewritten by rules"),
     ("SecStreamOutBodyInspection", "Off", "streams are not rewritten by rules"),
     ("SecXmlExternalEntity", "Off", "entities of XML are never expanded"),
+    ("SecParseXmlIntoArgs", "Off", AS_XML),
     ("SecUploadKeepFiles", "Off", "files of requests are not kept"),
     ("SecConnEngine", "Off", "connections are limited by the gateway"),
     ("SecHashEngine", "Off", "links are not signed here"),

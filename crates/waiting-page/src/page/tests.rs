@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Expected, Place, Places, Situation, Work};
+use crate::{Expected, Place, Places, Situation, Unseen, Work};
 
 fn page(settings: &Settings) -> Page {
     Page::compile(settings, &Pointer::default()).unwrap()
@@ -7,9 +7,9 @@ fn page(settings: &Settings) -> Page {
 
 fn view(situation: Situation) -> View<'static> {
     let place = Place { position: 1_234_567, ahead: 1_000, serving: 1_233_566, since: 1_230_000 };
-    let expected = Some(Expected { least: 240, most: 360, likely: Some(80) });
-    let update = Update::Live;
-    View { situation, place: Some(place), expected, pause: 7, update, query: "a=1&b=\"><script>", work: None }
+    let expected = Some(Expected { least: 610, most: 830 });
+    let (update, unseen) = (Update::Live, Unseen::Rests);
+    View { situation, place: Some(place), expected, pause: 7, update, unseen, query: "a=1&b=\"><script>", work: None }
 }
 
 fn rendered(settings: &Settings, view: &View<'_>, tag: &str) -> String {
@@ -25,7 +25,7 @@ fn a_page_tells_the_place_what_is_ahead_and_how_long_it_takes() {
         "<h1 data-v=\"heading\">You are in line</h1>",
         "<dd data-v=\"place\">1,234,567</dd>",
         "<dd data-v=\"ahead\">1,000</dd>",
-        "<span data-v=\"wait\">4\u{2013}6 min</span> <small data-v=\"likely\">80 % likely</small>",
+        "<span data-v=\"wait\">between 10 and 14 minutes</span> <small data-v=\"likely\">for four out of five people</small>",
         "max=\"4567\" value=\"3566\"></progress>",
         "<noscript><meta http-equiv=\"refresh\" content=\"7\"></noscript>",
         "<a href=\"?a=1&amp;b=&quot;&gt;&lt;script&gt;&amp;vestibule-room=in-de\" hreflang=\"de\"",
@@ -70,6 +70,33 @@ fn each_state_of_a_room_has_texts_of_its_own_in_every_language() {
     }
     let arabic = page.render(&view(Situation::Waiting), page.tagged("ar").unwrap());
     assert!(arabic.contains("<html lang=\"ar\" dir=\"rtl\">"));
+}
+
+#[test]
+fn how_long_it_takes_is_told_in_every_language_and_not_before_anything_is_known() {
+    let page = page(&Settings::default());
+    let wait = |tag: &str, expected: Option<(u32, u32)>| {
+        let expected = expected.map(|(least, most)| Expected { least, most });
+        let html = page.render(&View { expected, ..view(Situation::Waiting) }, page.tagged(tag).unwrap());
+        let (_, after) = html.split_once("<span data-v=\"wait\">").unwrap();
+        let (wait, after) = after.split_once("</span> <small data-v=\"likely\">").unwrap();
+        (wait.to_owned(), after.split("</small>").next().unwrap().to_owned())
+    };
+    assert_eq!(wait("en", None), ("not known yet".into(), String::new()));
+    assert_eq!(
+        wait("de", Some((610, 830))),
+        ("zwischen 10 und 14 Minuten".into(), "bei vier von fünf Menschen".into())
+    );
+    for (tag, _) in page.languages.all() {
+        for (least, most, shows) in
+            [(610, 830, "10 14"), (0, 14_300, "4"), (20_000, 90_000, "5"), (7_200, 14_400, "2 4")]
+        {
+            let (said, likely) = wait(tag, Some((least, most)));
+            let digits = said.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
+            assert_eq!(digits.collect::<Vec<_>>().join(" "), shows, "{tag}: {said}");
+            assert!(!likely.is_empty() && !said.contains(['{', '}']), "{tag}: {said}");
+        }
+    }
 }
 
 #[test]
@@ -144,7 +171,7 @@ fn a_browser_may_run_what_the_page_has_and_nothing_else() {
 #[test]
 fn a_page_is_small_and_brings_nothing_from_elsewhere() {
     let page = rendered(&Settings::default(), &view(Situation::Waiting), "en");
-    assert!(page.len() < 16 * 1024, "{}", page.len());
+    assert!(page.len() < 17 * 1024, "{}", page.len());
     let without_names = page.replace("http://www.w3.org/2000/svg", "");
     assert!(
         !without_names.contains("http://") && !without_names.contains("https://") && !without_names.contains("src=\"")
@@ -160,6 +187,7 @@ fn who_need_not_work_is_told_how_they_join_without_it_and_who_must_needs_scripts
     };
     let (either, must) = (shown(Some("slower=1")), shown(None));
     assert!(either.contains("href=\"?a=1&amp;b=&quot;&gt;&lt;script&gt;&amp;slower=1\""), "{either}");
+    assert!(either.contains("id=\"proof-failed\" role=\"alert\" hidden>In diesem Browser"), "{either}");
     assert!(either.contains("data-challenge=\"a-b\" data-difficulty=\"18\" data-cookie=\"proof-sale\""), "{either}");
     assert!(!either.contains("JavaScript") && must.contains("JavaScript") && !must.contains("slower=1"), "{must}");
     // It goes on once that is done, and not before.

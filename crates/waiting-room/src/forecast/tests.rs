@@ -116,6 +116,9 @@ fn held(pattern: &Pattern, chance: &mut Chance) -> (f64, usize) {
             }
         }
     }
+    let record = forecast.record();
+    let known = f64::from(record.held) / f64::from(record.judged);
+    assert!(record.judged >= 200 && (0.7..=0.9).contains(&known), "what is known of them: {record:?}");
     // Those who wait to the end are told of nothing.
     (precise(held.try_into().unwrap()) / precise(all.try_into().unwrap()), all)
 }

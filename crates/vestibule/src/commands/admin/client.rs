@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -29,7 +29,10 @@ impl Client {
 
     /// The answer to a question, of a list all pages.
     pub(crate) async fn answer(&self, call: &Call) -> Result<Value, String> {
-        let (Answer::List(_) | Answer::Checked(_)) = call.answer else { return self.page(call, &call.target).await };
+        let has_pages = call.method == Method::GET && matches!(call.answer, Answer::List(_) | Answer::Checked(_));
+        if !has_pages {
+            return self.page(call, &call.target).await;
+        }
         let mark = if call.target.contains('?') { '&' } else { '?' };
         let (mut items, mut target) = (Vec::new(), format!("{}{mark}limit=1000", call.target));
         loop {

@@ -1,6 +1,6 @@
 //! `vestibule admin room`: waiting rooms.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -66,6 +66,17 @@ pub(crate) enum Command {
         /// For how long they can be used, such as `7d`.
         #[arg(long, default_value = "7d")]
         valid: String,
+    },
+    /// Takes invites back: nobody comes in by them from now on, at any node. Who came by one before stays.
+    RevokeInvites {
+        /// The room's name in the configuration.
+        name: String,
+        /// The invites, as they were printed.
+        #[arg(required_unless_present = "list", value_name = "INVITE")]
+        invites: Vec<String>,
+        /// A file with an invite on each line, or `-` for what comes in.
+        #[arg(long, value_name = "FILE", conflicts_with = "invites")]
+        list: Option<PathBuf>,
     },
     /// Has lots drawn that wait for a public value.
     Draw {
@@ -156,6 +167,11 @@ impl Command {
                 let new = json!({ "lane": lane, "uses": uses, "count": count, "valid": valid });
                 Call::post(&["rooms", name, "invites"], Some(new), Answer::Special(invites))
             }
+            Self::RevokeInvites { name, invites, list } => {
+                let listed = list.as_deref().map(listed).transpose()?;
+                let body = json!({ "invites": listed.as_ref().unwrap_or(invites) });
+                Call::post(&["rooms", name, "invites", "revoke"], Some(body), Answer::Special(revoked))
+            }
             Self::Draw { name, public_value } => {
                 Call::post(&["rooms", name, "draw"], Some(json!({ "public_value": public_value })), Answer::One)
             }
@@ -188,6 +204,19 @@ fn is_now(answer: &Value) -> String {
 fn invites(answer: &Value) -> String {
     let invites = answer.get("invites").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     invites.iter().filter_map(Value::as_str).flat_map(|invite| [invite, "\n"]).collect()
+}
+
+/// The lines of a file that say anything.
+fn listed(file: &Path) -> Result<Vec<String>, String> {
+    let read =
+        if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    let text = read.map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+fn revoked(answer: &Value) -> String {
+    let revoked = answer.get("revoked").and_then(Value::as_u64).unwrap_or_default();
+    format!("{revoked} open nothing any more that did before\n")
 }
 
 fn moved(answer: &Value) -> String {

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::body::Incoming;
@@ -54,8 +54,10 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
         Some(id) if reads && id.len() > 1 => json(StatusCode::OK, &order(id.trim_start_matches('/'))),
         Some(_) => not_allowed(),
         None => match path {
-            "" => page(),
-            "/shop" => with(StatusCode::OK, "text/html; charset=utf-8", super::shop::PAGE.to_owned()),
+            "" => page(PAGE),
+            "/shop" => page(super::shop::PAGE),
+            "/shop/orders" if head.method == Method::POST => bought(),
+            "/thanks" => page(super::shop::THANKS),
             "/slow" => {
                 tokio::time::sleep(SLOW).await;
                 json(StatusCode::OK, &json!({ "took_seconds": SLOW.as_secs() }))
@@ -94,8 +96,15 @@ fn not_allowed() -> Answer {
     answer
 }
 
-fn page() -> Answer {
-    with(StatusCode::OK, "text/html; charset=utf-8", PAGE.to_owned())
+/// Whoever loads what comes then again buys nothing again.
+fn bought() -> Answer {
+    let mut answer = with(StatusCode::SEE_OTHER, "text/plain", String::new());
+    answer.headers_mut().insert(LOCATION, HeaderValue::from_static("/thanks"));
+    answer
+}
+
+fn page(page: &str) -> Answer {
+    with(StatusCode::OK, "text/html; charset=utf-8", page.to_owned())
 }
 
 fn with(status: StatusCode, content_type: &'static str, body: String) -> Answer {
@@ -119,7 +128,8 @@ const PAGE: &str = r#"<!doctype html>
 <ul>
   <li><a href="/echo">/echo</a> shows the request as the backend sees it.</li>
   <li><a href="/slow">/slow</a> takes two seconds.</li>
-  <li><a href="/shop">/shop</a> is a shop that many want to visit. There is a waiting room.</li>
+  <li><a href="/shop">/shop</a> is a shop that many want to visit: you wait in line for about a minute, and then you can buy an
+    umbrella. The terminal shows a link to its operator's page.</li>
   <li><a href="/orders">/orders</a> is refused here: it needs a key. The terminal shows <code>curl</code> lines with one.</li>
 </ul>
 </html>

@@ -47,7 +47,7 @@ apis:
       - quota: {{from: product}}
   # Open to everybody.
   welcome:
-    match: [{{path: {{exact: /}}}}, {{path: /echo}}, {{path: /slow}}]
+    match: [{{path: {{exact: /}}}}, {{path: /echo}}, {{path: /slow}}, {{path: /thanks}}]
     upstream: sample
 
   # A few people are let in at a time; the others wait in line.
@@ -56,6 +56,12 @@ apis:
     upstream: sample
     policies:
       - waiting-room: {{room: {ROOM}}}
+      # Whoever has bought something is done.
+      - waiting-room-visit:
+          room: {ROOM}
+          completed:
+            - when: request.method == 'POST' && request.path == '/shop/orders'
+              answered: {{status: [303]}}
 
 rooms:
   {ROOM}:
@@ -105,9 +111,12 @@ Try, in another terminal:
 And in a browser:
 
   http://localhost:{port}/shop    a shop that lets in one visitor every three seconds: a minute in line with a
-                                simulated crowd. Reload, close, come back: the place is kept
+                                simulated crowd, and then an umbrella to buy. Reload, close, come back: the
+                                place is kept
   http://{admin}{link}
-                                where its operator sees and changes that. The link is good once, within an hour
+                                where its operator sees and changes that, best beside a window that waits: pause,
+                                open, raise the serving number. The link is good once, within an hour; after that
+                                one signs in with the token in {token}
 
 Ctrl-C stops it.
 "#,

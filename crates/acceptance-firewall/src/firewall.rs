@@ -54,7 +54,16 @@ async fn the_audit_log_has_sections_where_they_are_wanted_and_no_secrets() {
     let read = || std::fs::read_to_string(&path).unwrap_or_default();
     eventually("the record is there", || read().contains("-Z--")).await;
     let log = read();
-    for part in ["-A--", "-B--", "-H--", "authorization: ***", "[id \"77140\"]", "Action: Intercepted"] {
+    for part in [
+        "-A--",
+        "-B--",
+        "-H--",
+        "authorization: ***",
+        "Message: Access denied with code 403 (phase 2). Operator @detectXSS matched \"***\" at ARGS:q. [file ",
+        "[id \"77140\"]",
+        "Action: Intercepted (phase 2)",
+        "Engine-Mode: \"ENABLED\"",
+    ] {
         assert!(log.contains(part), "{part} in\n{log}");
     }
     assert!(!log.contains("s3cret"), "{log}");
@@ -77,6 +86,22 @@ async fn a_long_body_streams_by_or_is_refused_by_choice() {
     let refused = gateway.connect().await.ask(&request).await;
     assert_eq!(refused.status, 413);
     assert_eq!(backend.count(), 1);
+}
+
+#[tokio::test]
+async fn who_is_refused_for_a_long_body_has_an_id_that_the_log_knows_by_its_operation() {
+    let backend = Stub::saying("thanks").await;
+    let document = "apis: {all: {match: {path: /own}, upstream: backend, policies: [waf: {request_body: {limit: 8B, beyond: \
+                    refuse}}, rewrite: {path: /other}]}}\nlogs: [{file: {path: waf.log, format: firewall}}]\n";
+    let gateway = Gateway::with(&backend, document).await;
+    let request = "POST /own/notes HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n123456789";
+
+    let refused = gateway.connect().await.ask(request).await;
+
+    let told: Value = serde_json::from_slice(&refused.body).unwrap();
+    let records = lines(&gateway, "waf.log", 1).await;
+    assert_eq!((refused.status, &records[0]["id"]), (413, &told["id"]));
+    assert_eq!((&records[0]["operation"], &records[0]["status"]), (&"POST /notes".into(), &413.into()));
 }
 
 #[tokio::test]

@@ -1,4 +1,8 @@
-//! What happens in rooms, as events for others and as figures.
+//! What happens in waiting rooms, as events for others and as figures.
+//!
+//! Deliberately not here: who is told, and how they get it, which is `exports`.
+
+pub mod metrics;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,7 +90,8 @@ impl Kind {
 pub struct Tally([AtomicU64; Kind::ALL.len()]);
 
 impl Tally {
-    pub(crate) fn note(&self, event: &Event) {
+    /// Something happened.
+    pub fn note(&self, event: &Event) {
         for kind in kinds(event).into_iter().flatten() {
             if let Some(count) = self.0.get(kind.index()) {
                 count.fetch_add(1, Ordering::Relaxed);
@@ -122,7 +127,7 @@ pub fn read(record: &[u8], wanted: &impl Wanted, events: &mut Vec<Value>) -> Res
             "source": "custom.waitingroom",
             "type": kind.name(),
             "subject": room,
-            "time": rfc3339(at(&event)),
+            "time": rfc3339(event.at().unwrap_or_default()),
             "datacontenttype": "application/json",
             "data": detail(kind, &event, &wanted.event_of(room)),
         }));
@@ -134,7 +139,7 @@ pub fn read(record: &[u8], wanted: &impl Wanted, events: &mut Vec<Value>) -> Res
 pub fn when(record: &[u8], wanted: &impl Wanted) -> Result<Option<Seconds>, Unknown> {
     let Happened { room, event, .. } = wire::read(record).ok_or(Unknown)?;
     let is_wanted = kinds(&event).into_iter().flatten().any(|kind| wanted.is_wanted(room, kind));
-    Ok(is_wanted.then(|| at(&event)))
+    Ok(is_wanted.then(|| event.at().unwrap_or_default()))
 }
 
 fn kinds(event: &Event) -> [Option<Kind>; 2] {
@@ -152,29 +157,8 @@ fn kinds(event: &Event) -> [Option<Kind>; 2] {
         Event::StateChanged { .. } => [Some(Kind::StateChanged), None],
         Event::Measured { .. } => [Some(Kind::WaitingRoomMetrics), None],
         Event::Drawn { .. } => [Some(Kind::LotsDrawn), None],
-        // What is secret, what follows from the opening, and what the audit log has.
-        Event::Committed { .. } | Event::HallClosed | Event::Tuned { .. } => [None, None],
-    }
-}
-
-fn at(event: &Event) -> Seconds {
-    match event {
-        Event::Issued { issued: at, .. }
-        | Event::Joined { at, .. }
-        | Event::Moved { at, .. }
-        | Event::Ended { at, .. }
-        | Event::Swept { at, .. }
-        | Event::Skipped { at, .. }
-        | Event::Reset { at }
-        | Event::Restored { at }
-        | Event::Opened { at, .. }
-        | Event::StateChanged { at, .. }
-        | Event::Tuned { at, .. }
-        | Event::Registered { at, .. }
-        | Event::Placed { at, .. }
-        | Event::Drawn { at, .. }
-        | Event::Measured { at, .. } => *at,
-        Event::Committed { .. } | Event::HallClosed => 0,
+        // What is secret, what follows from the opening, what the audit log has, and what nodes tell each other.
+        Event::Committed { .. } | Event::HallClosed | Event::Tuned { .. } | Event::Beside { .. } => [None, None],
     }
 }
 
@@ -222,7 +206,7 @@ fn detail(kind: Kind, event: &Event, event_id: &str) -> Value {
             json!({ "event_id": event_id, "request_id": id.to_string(), "queue_number": null, "entry_time": at })
         }
         Event::Drawn { public, .. } => json!({ "event_id": event_id, "public_value": &**public }),
-        Event::Committed { .. } | Event::HallClosed => Value::Null,
+        Event::Committed { .. } | Event::HallClosed | Event::Beside { .. } => Value::Null,
         Event::Measured { counters, active, .. } => measured(event_id, counters, *active),
     }
 }
@@ -254,106 +238,3 @@ fn rfc3339(at: Seconds) -> String {
 
 /// So many places are named in one event at most.
 const MOST_TOLD: usize = 1000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tests::{Scene, expiring};
-
-    use waiting_room::{PassOn, State};
-
-    /// Everything, of a room for `Sample`.
-    struct All;
-
-    impl Wanted for All {
-        fn is_wanted(&self, _: &str, _: Kind) -> bool {
-            true
-        }
-
-        fn event_of(&self, _: &str) -> Arc<str> {
-            "Sample".into()
-        }
-    }
-
-    fn told(scene: &Scene) -> Vec<Value> {
-        let mut events = Vec::new();
-        scene.records(|record| read(record, &All, &mut events).unwrap());
-        events
-    }
-
-    #[tokio::test]
-    async fn the_events_of_the_original_have_its_details() {
-        let mut settings = expiring(PassOn::ToTheNext);
-        settings.metrics_events = true;
-        let scene = Scene::with(settings);
-        let ids = scene.joined(3).await;
-        scene.increment(2).await;
-        scene.token(&ids[0]).await;
-        scene.end(&ids[0], 1).await;
-        scene.wait(901);
-        scene.tick();
-
-        let told = told(&scene);
-
-        let of = |kind: &str| told.iter().filter(|event| event["type"] == kind).collect::<Vec<_>>();
-        let data = |kind: &str| of(kind).into_iter().map(|event| event["data"].clone()).collect::<Vec<_>>();
-        assert_eq!(data("token_generated"), [json!({ "event_id": "Sample", "request_id": ids[0] })]);
-        let ended = json!({ "event_id": "Sample", "request_id": ids[0], "status": "completed" });
-        assert_eq!(data("session_updated"), [ended]);
-        let passed_on = json!({
-            "previous_serving_counter_position": 2, "increment_by": 1, "current_serving_counter_position": 3,
-        });
-        assert_eq!(data("automatic_serving_counter_incr"), [passed_on]);
-        let measured = json!({
-            "event_id": "Sample", "num_active_tokens": 0, "total_num_tokens": "1", "queue_counter": "3",
-            "serving_number": "3", "completed_sessions": "1", "abandoned_sessions": "0",
-        });
-        assert_eq!(data("waiting_room_metrics"), [measured]);
-        let first = of("token_generated")[0];
-        assert_eq!(
-            (&first["source"], &first["subject"], &first["time"], &first["id"]),
-            (
-                &json!("custom.waitingroom"),
-                &json!("sale"),
-                &json!("2027-01-15T08:00:00Z"),
-                &json!("sale-5-token_generated")
-            )
-        );
-    }
-
-    #[tokio::test]
-    async fn everything_else_that_happens_is_told_too_in_order() {
-        let scene = Scene::with(expiring(PassOn::Lost));
-        let id = scene.join().await;
-        scene.increment(1).await;
-        scene.wait(901);
-        scene.tick();
-        scene.room.set_state(State::PreQueue, scene.now.get()).await.unwrap();
-        scene.room.set_state(State::Open, scene.now.get()).await.unwrap();
-        scene.room.reset(scene.now.get()).await.unwrap();
-        scene.room.restore(scene.now.get()).await.unwrap();
-
-        let told = told(&scene);
-
-        let seen: Vec<_> = told.iter().map(|event| event["type"].as_str().unwrap()).collect();
-        let expected = [
-            "visitor_joined",
-            "serving_counter_moved",
-            "positions_expired",
-            "state_changed",
-            "room_opened",
-            "room_reset",
-            "reset_undone",
-        ];
-        assert_eq!(seen, expected);
-        let joined = json!({
-            "event_id": "Sample", "request_id": id, "queue_number": 1, "entry_time": 1_800_000_000,
-        });
-        assert_eq!(told[0]["data"], joined);
-        let moved = json!({ "event_id": "Sample", "increment_by": 1, "serving_counter": 1, "cause": "operator" });
-        assert_eq!(told[1]["data"], moved);
-        assert_eq!(told[3]["data"], json!({ "event_id": "Sample", "state": "pre-queue", "by": "operator" }));
-        let counted: Vec<_> = scene.room.happened().read().filter(|(_, count)| *count > 0).collect();
-        assert_eq!(counted.len(), expected.len(), "{counted:?}");
-    }
-}

@@ -1,9 +1,9 @@
 //! What operators can measure of rooms.
 
 use telemetry::metrics::{Definition, Registry, Unit};
-use waiting_room::Counters;
+use waiting_room::{Counters, EVERYBODY, LaneCounters};
 
-use crate::events::Kind;
+use crate::Kind;
 
 /// What is known of a room now.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Reading {
     pub happened: Vec<(Kind, u64)>,
     /// How many visitors a second its adaptive inlet lets in, if it has one.
     pub inflow: Option<f64>,
+    /// What is counted in each of its lanes.
+    pub lanes: Vec<LaneCounters>,
     /// Whether visitors have to wait, where the room activates by itself.
     pub is_active: bool,
 }
@@ -25,7 +27,7 @@ pub struct Reading {
 /// Shows, at every scrape, what `read` then knows of the rooms.
 pub fn show(registry: &Registry, read: impl Fn() -> Vec<Reading> + Send + Sync + 'static) {
     registry.collect_with(move |scrape| {
-        for Reading { room, counters, active, happened, inflow, is_active } in read() {
+        for Reading { room, counters, active, happened, inflow, lanes, is_active } in read() {
             scrape.gauge(&PLACES, &[&room], f64::from(counters.queue));
             scrape.gauge(&SERVING, &[&room], signed(counters.serving));
             scrape.gauge(&WAITING, &[&room], signed(counters.waiting()));
@@ -40,11 +42,19 @@ pub fn show(registry: &Registry, read: impl Fn() -> Vec<Reading> + Send + Sync +
             if let Some(inflow) = inflow {
                 scrape.gauge(&INFLOW, &[&room], inflow);
             }
+            for LaneCounters { name, visitors, waiting } in lanes {
+                let lane = if &*name == EVERYBODY { NO_LANE } else { &name };
+                scrape.gauge(&LANE_VISITORS, &[&room, lane], f64::from(visitors));
+                scrape.gauge(&LANE_NUMBERS, &[&room, lane], f64::from(waiting));
+            }
             scrape.gauge(&ACTIVE, &[&room], f64::from(u8::from(is_active)));
             scrape.gauge(&STATE, &[&room, counters.state.name()], 1.0);
         }
     });
 }
+
+/// What everybody's lane is called, as none can be.
+const NO_LANE: &str = "(everybody)";
 
 #[expect(clippy::cast_precision_loss, reason = "a metric is a double wherever it goes")]
 fn unsigned(value: u64) -> f64 {
@@ -81,6 +91,16 @@ static ACTIVE: Definition = define(
     "vestibule_room_active",
     "1 while visitors have to wait in a waiting room that activates by itself.",
     &["room"],
+);
+static LANE_VISITORS: Definition = define(
+    "vestibule_room_lane_visitors",
+    "Visitors who came to a waiting room by a lane since its last reset.",
+    &["room", "lane"],
+);
+static LANE_NUMBERS: Definition = define(
+    "vestibule_room_lane_numbers_waiting",
+    "Numbers for a lane of a waiting room that are taken, and whose turn has not come, whoever took them.",
+    &["room", "lane"],
 );
 static STATE: Definition =
     define("vestibule_room_state", "1 with the state that a waiting room is in.", &["room", "state"]);

@@ -9,8 +9,8 @@ use rooms::KeptRoom;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{Gateway, curl, eventually};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 const SECRET: &str = "a-secret-of-the-client";
 
@@ -19,8 +19,9 @@ store: {embedded: ./data}
 rooms:
   sale:
     event: Sample
-    openid: {issuer: \"ISSUER\", client_secret: \"SECRET\", redirect_uris: [\"BACK\"]}
+    openid: {issuer: \"ISSUER\", client_secret: \"SECRET\", redirect_uris: [\"BACK\"]LOGIN}
 apis:
+  wait: {match: {path: /wait}, policies: [{waiting-room-api: {room: sale}}]}
   oidc: {match: {path: /oidc}, policies: [{waiting-room-api: {room: sale, serves: openid}}]}
 ";
 
@@ -32,8 +33,19 @@ struct Provider {
 
 impl Provider {
     async fn of(back: &str) -> Self {
-        let document =
-            |issuer: &str| DOCUMENT.replace("ISSUER", issuer).replace("SECRET", SECRET).replace("BACK", back);
+        Self::with(back, "").await
+    }
+
+    /// With a page of the site's own, at this address, where people join.
+    async fn with_login(back: &str, login: &str) -> Self {
+        Self::with(back, &format!(", login: \"{login}\"")).await
+    }
+
+    async fn with(back: &str, login: &str) -> Self {
+        let document = |issuer: &str| {
+            let document = DOCUMENT.replace("ISSUER", issuer).replace("SECRET", SECRET);
+            document.replace("BACK", back).replace("LOGIN", login)
+        };
         // Only then its port is known.
         let gateway = Gateway::serving(&document("http://127.0.0.1")).await;
         let issuer = format!("http://{}/oidc", gateway.address());
@@ -51,22 +63,43 @@ impl Provider {
     }
 }
 
+/// A program for node that runs, with what it says.
+struct Program {
+    process: Child,
+    said: Lines<BufReader<ChildStdout>>,
+    _folder: TempDir,
+}
+
+impl Program {
+    fn start(source: &str, arguments: &[&str]) -> Self {
+        let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/npm/node_modules");
+        assert!(modules.join("openid-client").exists(), "`cargo xtask test` installs what this needs");
+        let folder = TempDir::new().unwrap();
+        symlink(modules, folder.path().join("node_modules")).unwrap();
+        std::fs::write(folder.path().join("program.mjs"), source).unwrap();
+        let mut command = Command::new("node");
+        command.arg(folder.path().join("program.mjs")).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.kill_on_drop(true).spawn().expect("node is installed");
+        let said = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, said, _folder: folder }
+    }
+
+    async fn says(&mut self) -> String {
+        self.said.next_line().await.unwrap().expect("the program says something")
+    }
+
+    async fn hears(&mut self, line: &str) {
+        self.process.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    }
+}
+
 /// What the npm package `openid-client` got.
 async fn openid_client(provider: &Provider) -> Value {
-    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/npm/node_modules");
-    assert!(modules.join("openid-client").exists(), "`cargo xtask test` installs what this needs");
-    let folder = TempDir::new().unwrap();
-    symlink(modules, folder.path().join("node_modules")).unwrap();
-    std::fs::write(folder.path().join("client.mjs"), include_str!("openid_clients/client.mjs")).unwrap();
-    let mut command = Command::new("node");
-    command.arg(folder.path().join("client.mjs")).args([&provider.issuer, SECRET, "http://shop.example/back"]);
-    let mut client =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("node is installed");
-    let mut said = BufReader::new(client.stdout.take().unwrap()).lines();
-    assert_eq!(said.next_line().await.unwrap().as_deref(), Some("waits"));
+    let arguments = [&*provider.issuer, SECRET, "http://shop.example/back"];
+    let mut client = Program::start(include_str!("openid_clients/client.mjs"), &arguments);
+    assert_eq!(client.says().await, "waits");
     provider.let_in(1).await;
-    let got = said.next_line().await.unwrap().expect("the client got something");
-    serde_json::from_str(&got).unwrap()
+    serde_json::from_str(&client.says().await).unwrap()
 }
 
 #[tokio::test]
@@ -95,6 +128,23 @@ async fn an_openid_client_waits_and_gets_tokens_that_it_and_pyjwt_believe() {
     ] {
         assert_eq!(verified[case], error, "{case}");
     }
+}
+
+#[tokio::test]
+async fn people_wait_on_a_sites_own_page_in_chromium_and_its_client_gets_its_state_and_nonce_back() {
+    let mut site = Program::start(include_str!("openid_clients/login.mjs"), &[SECRET]);
+    let address = site.says().await;
+    let provider = Provider::with_login(&format!("{address}/back"), &format!("{address}/login")).await;
+
+    site.hears(&provider.issuer).await;
+    assert_eq!(site.says().await, "waits at place 1");
+    provider.let_in(1).await;
+    let got: Value = serde_json::from_str(&site.says().await).unwrap();
+
+    assert_eq!((&got["claims"]["nonce"], &got["claims"]["aud"]), (&got["nonce"], &json!("Sample")));
+    assert_eq!(got["claims"]["sub"], got["joined"], "who came in is who waited");
+    assert_eq!(got["early"], format!("{address}/login"), "before their turn people are sent to the page again");
+    assert_eq!((&got["shown"], &got["complaints"]), (&json!("behind the room"), &json!([])));
 }
 
 /// An Apache before a page that only those see who come by `mod_auth_openidc`.
