@@ -3,16 +3,13 @@
 //! Deliberately not here: anything a user of the gateway runs. Few dependencies, so that it builds in seconds.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
-mod bench;
 mod docs;
 mod fuzz;
 mod layers;
-mod packages;
-mod run;
 mod test;
-mod trial;
 
 use anyhow::{Result, bail};
+use measuring::{bench, trial};
 use std::process::ExitCode;
 
 const USAGE: &str = "\

@@ -1,9 +1,9 @@
 //! `cargo xtask test`: everything that must hold before a change lands, cheapest first.
 
-use crate::packages::{Needed, provide, provide_node, provide_python};
-use crate::run::{installed, run, run_with};
 use crate::{docs, layers};
 use anyhow::Result;
+use measuring::packages::{FLUENT_SERVER, Needed, provide, provide_node, provide_python};
+use measuring::run::{installed, run, run_with};
 use servers::{Postgres, Redis};
 
 /// Programs that acceptance tests start or talk to.
@@ -22,6 +22,7 @@ const NEEDED: &[Needed] = &[
     Needed { sign: "/usr/sbin/apache2", package: "apache2" },
     Needed { sign: "/usr/lib/apache2/modules/mod_auth_openidc.so", package: "libapache2-mod-auth-openidc" },
     Needed { sign: "pkill", package: "procps" },
+    Needed { sign: "faketime", package: "faketime" },
     Needed { sign: "/usr/share/modsecurity-crs", package: "modsecurity-crs" },
     Needed { sign: "pip3", package: "python3-pip" },
     Needed { sign: "/usr/bin/python3", package: "python3" },
@@ -29,9 +30,6 @@ const NEEDED: &[Needed] = &[
     Needed { sign: "/usr/lib/python3/dist-packages/jwt", package: "python3-jwt" },
     Needed { sign: "/usr/lib/python3/dist-packages/cryptography", package: "python3-cryptography" },
 ];
-
-/// An independent server of the Forward protocol.
-pub(crate) const FLUENT_SERVER: &str = "@fluent-org/logger@1.0.10";
 
 /// A client of OpenID as sites have it.
 const OPENID_CLIENT: &str = "openid-client@6.8.9";

@@ -23,7 +23,7 @@ apis:
 "#;
 
 struct Nodes {
-    nodes: Vec<Gateway>,
+    gateways: Vec<Gateway>,
     backend: Stub,
     document: String,
     // Last, so that nodes stop before them.
@@ -39,14 +39,14 @@ impl Nodes {
             .replace("POSTGRES", &database.address())
             .replace("REDIS", &redis.address())
             .replace("SECONDS", &seconds.to_string());
-        let mut nodes = Self { nodes: Vec::new(), backend, document, database, _redis: redis };
+        let mut nodes = Self { gateways: Vec::new(), backend, document, database, _redis: redis };
         nodes.add().await;
         nodes.add().await;
         nodes
     }
 
     async fn add(&mut self) {
-        self.nodes.push(Gateway::with(&self.backend, &self.document).await);
+        self.gateways.push(Gateway::with(&self.backend, &self.document).await);
     }
 }
 
@@ -57,7 +57,7 @@ async fn status(node: &Gateway, path: &str, client: &str) -> u16 {
 /// What one node counts blocks at the other, until it expires.
 async fn blocks_everywhere_and_expires(path: &str, strangers: u16) {
     let nodes = Nodes::remembering(5, Postgres::shared()).await;
-    let [one, two] = nodes.nodes.as_slice() else { panic!("there are two") };
+    let [one, two] = nodes.gateways.as_slice() else { panic!("there are two") };
     let mut statuses = Vec::new();
     for _ in 0..4 {
         statuses.push(status(one, path, "a").await);
@@ -89,16 +89,16 @@ async fn what_one_node_counts_of_all_clients_blocks_all_at_the_other_until_it_ex
 #[tokio::test]
 async fn what_several_nodes_count_is_counted_by_all_and_known_to_a_node_that_comes() {
     let mut nodes = Nodes::remembering(600, Postgres::shared()).await;
-    for node in nodes.nodes.iter().cycle().take(4) {
+    for node in nodes.gateways.iter().cycle().take(4) {
         assert_eq!(status(node, "/ip", "a").await, 200);
     }
 
-    for node in &nodes.nodes {
+    for node in &nodes.gateways {
         until("both have counted two each", async || status(node, "/", "a").await == 429).await;
     }
     nodes.add().await;
 
-    let new = nodes.nodes.last().unwrap();
+    let new = nodes.gateways.last().unwrap();
     until("the new node knows", async || status(new, "/", "a").await == 429).await;
     assert_eq!(status(new, "/", "b").await, 200);
 }
@@ -110,12 +110,12 @@ async fn a_database_that_is_away_is_no_error_for_clients_and_is_caught_up_with()
 
     let mut statuses = Vec::new();
     for _ in 0..4 {
-        statuses.push(status(&nodes.nodes[0], "/ip", "a").await);
+        statuses.push(status(&nodes.gateways[0], "/ip", "a").await);
     }
     // Each node counts by itself meanwhile.
     assert_eq!(statuses, [200, 200, 200, 429]);
-    assert_eq!(status(&nodes.nodes[1], "/", "a").await, 200);
+    assert_eq!(status(&nodes.gateways[1], "/", "a").await, 200);
     nodes.database.server().start_again();
 
-    until("the other node was told", async || status(&nodes.nodes[1], "/", "a").await == 429).await;
+    until("the other node was told", async || status(&nodes.gateways[1], "/", "a").await == 429).await;
 }

@@ -1,5 +1,5 @@
 //! Tests only: what is noticed of waiting rooms that several nodes share, by scripts that sign, by clients of `OpenID`, of visits
-//! that end, and of what lies around rooms.
+//! that end, of what lies around rooms, by those who send what is wrong, and after a process was killed.
 
 #[cfg(test)]
 mod alarm;
@@ -8,11 +8,19 @@ mod announced;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod joins_killed;
+#[cfg(test)]
+mod killed;
+#[cfg(test)]
+mod lottery_killed;
+#[cfg(test)]
 mod moving;
 #[cfg(test)]
 mod openid_clients;
 #[cfg(test)]
 mod past;
+#[cfg(test)]
+mod refused;
 #[cfg(test)]
 mod signing;
 #[cfg(test)]

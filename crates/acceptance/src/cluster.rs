@@ -74,7 +74,7 @@ async fn a_key_opens_every_node_and_none_after_it_was_revoked() {
     let [one, two, three] = &*cluster.nodes else { panic!("there are three") };
     let key = one.key("acme", "trial").await;
     let keeping = one.node().keeping.as_ref().unwrap();
-    assert_eq!(keeping.everywhere.known().await.unwrap(), [""; 0]);
+    assert!(keeping.everywhere.known().await.unwrap().is_empty());
 
     assert!(opens(one, &key).await && opens(two, &key).await && opens(three, &key).await);
     // The same keys sign on all nodes: a backend reads them from any of them.

@@ -241,7 +241,7 @@ async fn recalling(age: u64, seconds: u64, said: Simple) -> (Known<&'static str>
     };
     let known = wait.await;
     let took = began.elapsed();
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     let noted = memory.2.lock().clone();
     (known, took, noted)
 }

@@ -26,6 +26,9 @@ pub struct Shown {
     expired_queue_counter: u64,
     /// Visitors who wait.
     waiting: i64,
+    /// Those of them of whom there was a sign lately; absent where the room has no `presence`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    present: Option<usize>,
     /// Visits that have not ended, and whose token holds.
     active: u64,
     /// Visits that came to a good end.
@@ -154,6 +157,7 @@ impl Shown {
             token_counter: counters.tokens,
             expired_queue_counter: counters.expired,
             waiting: counters.waiting(),
+            present: room.present(now)?,
             active: room.look(|room| room.active(now))?,
             completed: counters.completed,
             abandoned: counters.abandoned,

@@ -152,7 +152,7 @@ fn write_line(to: &mut impl Write, line: &Line) -> io::Result<()> {
     tuning::put(&mut tuned, line.tuned);
     let mut course = Vec::new();
     put_course(&mut course, &line.course);
-    let parts = [(COURSE, course), (SKIPPED, skipped(line)), (TUNED, tuned)];
+    let parts = [(COURSE, course), (SKIPPED, skipped(line)), (TUNED, tuned), (PASSED, passed(line))];
     let parts: Vec<_> = parts.into_iter().chain(lots::put_parts(line)).chain(beside::put_origins(line)).collect();
     put_number(&mut part, parts.len() as u64);
     for (number, bytes) in parts {
@@ -178,6 +178,19 @@ fn read_skipped(part: &[u8], line: &mut Line) -> Option<()> {
     while !source.0.is_empty() {
         let (position, token) = (fixed(&mut source)?, fixed(&mut source)?);
         line.places.get_mut(usize::try_from(position.checked_sub(1)?).ok()?)?.token = token;
+    }
+    Some(())
+}
+
+/// Numbers whose turns went to others.
+fn passed(line: &Line) -> Vec<u8> {
+    line.passed.iter().flat_map(|(after, up_to)| [after.to_le_bytes(), up_to.to_le_bytes()]).flatten().collect()
+}
+
+fn read_passed(part: &[u8], line: &mut Line) -> Option<()> {
+    let mut source = Source(part);
+    while !source.0.is_empty() {
+        line.passed.push((fixed(&mut source)?, fixed(&mut source)?));
     }
     Some(())
 }
@@ -262,6 +275,7 @@ fn read_line(source: &mut Source<'_>) -> Option<Line> {
         match (source.number()?, source.bytes()?) {
             (COURSE, part) => line.course = read_course(part)?,
             (SKIPPED, part) => read_skipped(part, &mut line)?,
+            (PASSED, part) => read_passed(part, &mut line)?,
             (TUNED, part) => line.tuned = tuning::read(&mut Source(part))?.0,
             (beside::ORIGINS, part) => line.origins = beside::read_origins(part)?,
             // One of a later version must not be forgotten.
@@ -301,6 +315,8 @@ const MAGIC: &[u8] = b"vestibule room\x02";
 const SKIPPED: u64 = 41;
 /// The part about the state.
 const COURSE: u64 = 40;
+/// The part about numbers whose turns went to others.
+const PASSED: u64 = 90;
 /// The inlet that an operator set.
 const TUNED: u64 = 60;
 const EXTENSION: &str = ".room";

@@ -56,13 +56,24 @@ impl Seen {
 
     /// Whether whoever has a place was seen within so many seconds. Who is beyond what is remembered counts as here.
     pub(crate) fn is_here(&self, position: Position, place: &Place, now: Seconds, absent_after: u32) -> bool {
+        self.0.lock().is_here(position, place, now, absent_after)
+    }
+
+    /// How many of those who wait were seen within so many seconds.
+    pub(crate) fn present(&self, room: &Room, now: Seconds, absent_after: u32) -> usize {
         let record = self.0.lock();
-        let index = position.saturating_sub(record.before).saturating_sub(1) as usize;
+        room.in_line().filter(|(position, place)| record.is_here(*position, place, now, absent_after)).count()
+    }
+}
+
+impl Record {
+    fn is_here(&self, position: Position, place: &Place, now: Seconds, absent_after: u32) -> bool {
+        let index = position.saturating_sub(self.before).saturating_sub(1) as usize;
         if index >= MOST {
             return true;
         }
-        let seen = record.at.get(index).copied().unwrap_or(0);
-        let last = seen.max(place.entered).max(record.since.unwrap_or(now));
+        let seen = self.at.get(index).copied().unwrap_or(0);
+        let last = seen.max(place.entered).max(self.since.unwrap_or(now));
         now.saturating_sub(last) <= absent_after
     }
 }

@@ -1,6 +1,6 @@
 //! All rooms of a store: which of them there are, who has them, and what a start reads.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub struct Rooms {
     tickets: Tickets,
     desk: Desk,
     log: Arc<dyn Log>,
-    used: RwLock<HashMap<String, Arc<KeptRoom>>>,
+    used: RwLock<BTreeMap<String, Arc<KeptRoom>>>,
     /// Rooms that something happened in and that no document has.
     unused: Mutex<HashMap<String, Arc<KeptRoom>>>,
     /// Bytes of all pictures.
@@ -122,7 +122,7 @@ impl Rooms {
         self.used.read().get(name).cloned()
     }
 
-    /// All rooms of the document.
+    /// All rooms of the document, in the order of their names.
     pub fn all(&self) -> Vec<Arc<KeptRoom>> {
         self.used.read().values().cloned().collect()
     }
@@ -143,7 +143,7 @@ impl Rooms {
     /// Has these rooms from now on, and no others. What happened in others is kept.
     pub fn set(&self, settings: impl IntoIterator<Item = (String, Settings)>) {
         let (mut rooms, mut unused) = (self.used.write(), self.unused.lock());
-        unused.extend(rooms.drain());
+        unused.extend(std::mem::take(&mut *rooms));
         for (name, settings) in settings {
             let room = unused.remove(&name).unwrap_or_else(|| Arc::new(self.empty(&name, settings.clone())));
             room.set(settings);

@@ -25,6 +25,7 @@ mod nodes;
 mod people;
 mod record;
 mod registry;
+mod reply;
 mod shared_log;
 mod statement;
 pub mod suite;
@@ -40,8 +41,8 @@ pub use self::certificate::{
 };
 pub use self::collection::{Collection, CollectionId, Remembered};
 pub use self::entity::{
-    Answer, App, AppId, Company, Entity, EntityId, Environment, Kind, ManagedBy, Product, Reply, ReplyId, Role,
-    Subscription, SubscriptionId, SubscriptionState, Token, UnixMicros, UnknownWord,
+    App, AppId, Company, Entity, EntityId, Environment, Kind, ManagedBy, Product, Role, Subscription, SubscriptionId,
+    SubscriptionState, Token, UnixMicros, UnknownWord,
 };
 pub use self::error::{StoreError, Unavailable};
 pub use self::job::{JobState, Run, RunId, RunState, Running};
@@ -65,6 +66,7 @@ pub use self::record::{KeptRecord, KeptRecordId};
 pub use self::registry::{
     Change, Changed, Commit, Listing, Mode, Noted, Registry, Revision, Row, Stored, Write, chained, hex,
 };
+pub use self::reply::{Answer, Reply, ReplyId};
 pub use self::shared_log::{Base, Behind, Place, SharedLog, Then, Turn, Wrote};
 pub use self::statement::{
     Closed, Credited, Discarded, Drafted, NewCredit, NewStatement, StatementQuery, StatementRow, Statements,

@@ -1,8 +1,14 @@
 //! The real program while it is reloaded, upgraded, killed or short of descriptors, under requests.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what helps a test may fail like one")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "what helps a test may fail like one, and looks at the clock"
+)]
 
 mod browser;
+mod contract;
 mod given;
 mod pages;
 mod room_cluster;

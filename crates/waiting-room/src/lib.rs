@@ -25,6 +25,7 @@ mod line;
 pub mod lottery;
 mod numbers;
 mod origins;
+mod passed;
 mod room;
 mod rules;
 mod shares;

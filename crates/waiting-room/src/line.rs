@@ -24,6 +24,8 @@ pub struct Line {
     pub expired: u64,
     /// M: turns up to this one are over, unless they were taken.
     pub swept: Position,
+    /// Numbers whose turns went to others, but for those that were taken: behind the first of each pair, up to the second.
+    pub passed: Vec<(Position, Position)>,
     /// Visits that came to a good end.
     pub completed: u32,
     /// Visits that came to another end.

@@ -166,9 +166,10 @@ impl Room {
             }
             Event::Ended { position, ending, id: _, at: _ } => self.note_ended(*position, *ending),
             Event::Swept { up_to, passed_on, at, noting, serving: _ } => {
-                self.line.swept = *up_to;
+                let after = std::mem::replace(&mut self.line.swept, *up_to);
                 self.line.rows = self.line.rows.split_off(&(i64::from(*up_to) + 1));
                 if *passed_on > 0 {
+                    self.line.pass_on(after, *up_to);
                     self.line.expired = self.line.expired.saturating_add(u64::from(*passed_on));
                     self.line.serving = self.line.ahead(self.line.serving, i64::from(*passed_on));
                     self.note(*at, *noting);
@@ -222,6 +223,10 @@ impl Room {
     /// Notes in the serving log that the serving number was reached.
     fn note(&mut self, at: Seconds, noting: Noting) {
         let serving = self.line.serving;
+        if noting == Noting::Renewed {
+            // Who is behind it waits, and has a turn that begins anew when the number comes there again.
+            drop(self.line.rows.split_off(&serving.saturating_add(1)));
+        }
         if noting == Noting::Nothing || serving <= i64::from(self.line.swept) {
             return;
         }
@@ -235,7 +240,7 @@ impl Room {
     fn note_issued(&mut self, token: Token) {
         let number = count(self.line.tokens.len()).saturating_add(1);
         let Some(place) = self.line.place(token.position).filter(|place| !place.has_token()) else { return };
-        if place.skipped_at().is_some() {
+        if self.line.is_passed_over(token.position, place) {
             // Somebody else got a turn instead; but this one is not lost any more.
             self.line.expired = self.line.expired.saturating_sub(1);
         }

@@ -53,11 +53,21 @@ impl Room {
         events
     }
 
+    /// Those who wait, in the order of their numbers.
+    pub fn in_line(&self) -> impl Iterator<Item = (Position, &Place)> {
+        self.behind().filter(|(_, place)| !place.has_token())
+    }
+
+    /// Those behind the serving number. It may have been lowered since some of them took their turn.
+    fn behind(&self) -> impl Iterator<Item = (Position, &Place)> {
+        let first = Position::try_from(self.line.serving.max(0)).unwrap_or(Position::MAX).saturating_add(1);
+        self.line.following(first)
+    }
+
     /// Who is passed over when so many are let in.
     fn absent(&self, by: u32, is_here: impl Fn(Position, &Place) -> bool) -> Vec<Position> {
-        let first = Position::try_from(self.line.serving.max(0)).unwrap_or(Position::MAX).saturating_add(1);
         let (mut skipped, mut left) = (Vec::new(), by);
-        for (position, place) in self.line.following(first) {
+        for (position, place) in self.behind() {
             if left == 0 || skipped.len() >= MOST_SKIPPED {
                 break;
             }
@@ -73,12 +83,15 @@ impl Room {
     /// Passes over these.
     pub(crate) fn skip_over(&mut self, positions: &[Position], at: Seconds) {
         for position in positions {
-            if let Some(place) = self.line.place_mut(*position).filter(|place| !place.has_token()) {
+            let Some(place) = self.line.place(*position).filter(|place| !place.has_token()) else { continue };
+            // The number may have been lowered since they were passed over before.
+            let is_new = !self.line.is_passed_over(*position, place);
+            self.line.expired = self.line.expired.saturating_add(u64::from(is_new));
+            if let Some(place) = self.line.place_mut(*position) {
                 place.skip(at);
             }
         }
         let passed = crate::line::count(positions.len());
-        self.line.expired = self.line.expired.saturating_add(passed.into());
         self.line.serving = self.line.ahead(self.line.serving, passed.into());
     }
 

@@ -1,5 +1,6 @@
 //! What a room promises, by examples and by chance.
 
+mod accounts;
 mod fair;
 mod story;
 

@@ -184,7 +184,7 @@ fn texts_that_people_write_pass_the_rules_that_come_with_the_gateway() {
         "image: ${REGISTRY:-${DEFAULT:-docker.io}}/a and `${a.map(b => `${b}`)}`",
         "updates:\n- directory: \"/\"\n  patterns:\n    - \"*\"",
     ] {
-        let query: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let query = percent_encoding::percent_encode(text.as_bytes(), percent_encoding::NON_ALPHANUMERIC);
         assert_eq!(found(waf.request().to(&format!("/search?q={query}"))), [0; 0], "{text}");
         let request = waf.request().by("POST").header("content-type", "application/json");
         assert_eq!(found(request.body(json!({"text": text}).to_string())), [0; 0], "{text}");

@@ -142,9 +142,9 @@ pub(super) async fn queue_pos_expiry(room: &KeptRoom, question: &Question<'_>) -
     let unknown = Failed::Said(StatusCode::NOT_FOUND, "Invalid request ID");
     let Some(id) = id else { return Err(unknown) };
     room.seek(|room| room.find(id).is_some()).await?;
-    note_sign(room, id, question.now)?;
+    let kept = heard_of(room, question)?;
     match room.turn(id, question.now)? {
-        Ok(Some(Turn::Open(seconds))) => Ok(ok(&json!({ "expires_in": seconds }), Kept::Briefly)),
+        Ok(Some(Turn::Open(seconds))) => Ok(ok(&json!({ "expires_in": seconds }), kept)),
         Ok(Some(Turn::Over)) => Err(Failed::Said(StatusCode::GONE, "Queue position has expired")),
         Err(Refusal::NotServed) => Err(Failed::Said(StatusCode::ACCEPTED, "Request ID not being served yet")),
         Err(Refusal::Closed) => Err(CLOSED),

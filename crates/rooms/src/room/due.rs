@@ -118,6 +118,12 @@ impl KeptRoom {
         Ok(())
     }
 
+    /// How many of those who wait are there, if that is looked for.
+    pub fn present(&self, now: Seconds) -> Result<Option<usize>, Trouble> {
+        let Some(presence) = self.settings.load().rules.presence else { return Ok(None) };
+        self.look(|room| Some(self.seen.present(room, now, presence.absent_after)))
+    }
+
     /// Lets so many more in by the room's own inlet, or, if the number is negative, so many fewer.
     fn let_in(&self, held: &mut Held, by: i64, now: Seconds, rules: &Rules) -> Result<Option<Written>, NotKept> {
         let events = match (u32::try_from(by), rules.presence) {

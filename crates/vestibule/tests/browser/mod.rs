@@ -28,7 +28,7 @@ pub(crate) fn browsing(program: &str, arguments: &[&str]) -> Browsing {
 impl Browsing {
     /// Starts it, to be talked to. It ends before this does.
     pub(crate) fn starts(&mut self) -> Child {
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("node is installed")
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
     }
 
     /// Runs it to its end, which is to be a good one.

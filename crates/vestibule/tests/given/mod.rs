@@ -132,6 +132,7 @@ pub(crate) struct Running {
     pub(crate) admin: String,
     folder: tempfile::TempDir,
     document: String,
+    environment: Vec<(String, String)>,
     process: u64,
     log: mpsc::Receiver<Value>,
     first: Child,
@@ -151,12 +152,22 @@ impl Running {
 
     /// With a document that has an admin listener, and logs as JSON. What it refers to is in the folder.
     pub(crate) fn serving(folder: tempfile::TempDir, document: String) -> Self {
+        Self::in_environment(folder, document, Vec::new())
+    }
+
+    /// As [`Self::serving`], with more in the environment.
+    pub(crate) fn in_environment(
+        folder: tempfile::TempDir,
+        document: String,
+        environment: Vec<(String, String)>,
+    ) -> Self {
         fs::write(folder.path().join("vestibule.yaml"), &document).unwrap();
         // What it began with, whatever becomes of the other.
         fs::write(folder.path().join("first.yaml"), &document).unwrap();
         let mut first = Command::new(env!("CARGO_BIN_EXE_vestibule"))
             .args(["run", "vestibule.yaml"])
             .current_dir(folder.path())
+            .envs(environment.iter().cloned())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -172,8 +183,8 @@ impl Running {
             }
         });
         let process = u64::from(first.id());
-        let mut running =
-            Self { address: ([0, 0, 0, 0], 0).into(), admin: String::new(), folder, document, process, log, first };
+        let (address, admin) = (([0, 0, 0, 0], 0).into(), String::new());
+        let mut running = Self { address, admin, folder, document, environment, process, log, first };
         running.address = running.wait_for("listening")["address"].as_str().unwrap().parse().unwrap();
         running.wait_for("the admin listener is open")["address"].as_str().unwrap().clone_into(&mut running.admin);
         running
@@ -264,8 +275,8 @@ impl Running {
         self.first.wait().unwrap();
         self.process = 0;
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        let document = std::mem::take(&mut self.document);
-        Self::serving(folder, document)
+        let (document, environment) = (std::mem::take(&mut self.document), std::mem::take(&mut self.environment));
+        Self::in_environment(folder, document, environment)
     }
 
     fn signal(&self, signal: rustix::process::Signal) {

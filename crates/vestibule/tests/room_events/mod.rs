@@ -30,9 +30,9 @@ fn told(file: &PathBuf) -> (BTreeMap<String, usize>, Vec<String>) {
     let text = fs::read_to_string(file).unwrap_or_default();
     let (mut times, mut visitors) = (BTreeMap::new(), Vec::new());
     for event in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-        let count = times.entry(event["id"].as_str().unwrap().to_owned()).or_insert(0);
+        let count = times.entry(event.get("id").and_then(Value::as_str).unwrap().to_owned()).or_insert(0);
         if *count == 0 {
-            visitors.push(event["data"]["request_id"].as_str().unwrap().to_owned());
+            visitors.push(event.pointer("/data/request_id").and_then(Value::as_str).unwrap().to_owned());
         }
         *count += 1;
     }

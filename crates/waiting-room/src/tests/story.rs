@@ -55,32 +55,23 @@ struct Story {
     keyed: HashMap<u8, RequestId>,
     /// Whether no reset was undone.
     is_plain: bool,
-    /// Whether turns were taken once that were over, because everybody passed.
-    everybody_passed: bool,
-    /// How many took their turn after they had been passed over.
-    returned: i64,
+    /// How many turns were passed on.
+    passed: i64,
 }
 
 impl Story {
     fn new(rules: Rules) -> Self {
         let (room, events, joined, keyed) = Default::default();
-        Self {
-            room,
-            rules,
-            now: 1000,
-            next: 1,
-            events,
-            moved: 0,
-            joined,
-            keyed,
-            is_plain: true,
-            everybody_passed: false,
-            returned: 0,
-        }
+        Self { room, rules, now: 1000, next: 1, events, moved: 0, joined, keyed, is_plain: true, passed: 0 }
     }
 
     fn happen(&mut self, event: Event) {
         self.room.apply(&event);
+        self.passed += match &event {
+            Event::Swept { passed_on, .. } => i64::from(*passed_on),
+            Event::Skipped { positions, .. } => i64::try_from(positions.len()).unwrap(),
+            _ => 0,
+        };
         self.events.push(event);
     }
 
@@ -123,8 +114,6 @@ impl Story {
                 match self.room.issue(id, now, (&issuer(), 60), &rules) {
                     Ok(Issuing::New(event)) => {
                         assert!(!had && matches!(turn, Ok(None | Some(Turn::Open(_)))), "{turn:?}");
-                        let (_, place) = self.room.find(id).unwrap();
-                        self.returned += i64::from(place.skipped_at().is_some());
                         self.happen(event);
                     }
                     Ok(Issuing::Known(token)) => assert_eq!(Some(token), self.room.token(id).map(|(_, token)| token)),
@@ -147,7 +136,7 @@ impl Story {
             Step::Wait(seconds) => self.now += seconds,
             Step::Reset => {
                 self.happen(self.room.reset(now));
-                (self.moved, self.returned) = (0, 0);
+                (self.moved, self.passed) = (0, 0);
                 self.joined.clear();
                 self.keyed.clear();
             }
@@ -159,7 +148,6 @@ impl Story {
                 }
             }
             Step::SetState(state) => {
-                self.everybody_passed |= state == State::PassingEverybody;
                 if let Some(event) = self.room.set_state(state, now) {
                     self.happen(event);
                 }
@@ -176,16 +164,16 @@ impl Story {
         }
         let with_token = line.places.iter().filter(|place| place.has_token()).count();
         assert_eq!((counters.tokens as usize, line.tokens.len()), (with_token, with_token));
-        let passed_on = i64::try_from(counters.expired).unwrap();
-        let turns = self.moved + passed_on + self.returned;
-        assert_eq!(counters.serving, turns, "each turn was given by somebody or passed on");
-        let is_mended = self.rules.compatibility == Compatibility::Mended;
-        let is_simple = self.rules.presence.is_none() && !self.everybody_passed;
-        if is_mended && self.rules.expiry.is_some() && is_simple {
+        assert_eq!(counters.serving, self.moved + self.passed, "each turn was given by somebody or passed on");
+        if self.rules.compatibility == Compatibility::Mended {
+            let passed_over = line.positions().filter(|(position, place)| line.is_passed_over(*position, place));
+            assert_eq!(counters.expired, passed_over.count() as u64, "whoever has no turn any more is counted once");
+            assert!(counters.waiting() >= 0);
+        }
+        if self.rules.compatibility == Compatibility::Mended && self.rules.presence.is_none() {
             let swept = line.places.iter().take(counters.swept as usize);
             let unused = swept.filter(|place| place.token == 0).count() as u64;
             assert_eq!(counters.expired, unused, "a turn is passed on once, and only if nobody took it");
-            assert!(counters.waiting() >= 0);
         }
         let active = line.tokens.iter().filter(|token| token.ending.is_none() && token.expires >= self.now).count();
         assert_eq!(self.room.active(self.now), active as u64);

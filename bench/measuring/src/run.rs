@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Runs a program in the workspace's root, with its output going to the user.
-pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<()> {
+pub fn run(program: &str, arguments: &[&str]) -> Result<()> {
     run_with(program, arguments, &[])
 }
 
 /// As [`run`], with these variables in its environment.
-pub(crate) fn run_with(program: &str, arguments: &[&str], variables: &[(&str, String)]) -> Result<()> {
+pub fn run_with(program: &str, arguments: &[&str], variables: &[(&str, String)]) -> Result<()> {
     println!("$ {program} {}", arguments.join(" "));
     let status = Command::new(program)
         .args(arguments)
@@ -25,7 +25,7 @@ pub(crate) fn run_with(program: &str, arguments: &[&str], variables: &[(&str, St
 }
 
 /// Runs a program in the workspace's root and answers what it wrote to its standard output.
-pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String> {
+pub fn output(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program)
         .args(arguments)
         .current_dir(root()?)
@@ -39,12 +39,12 @@ pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String> {
 }
 
 /// The workspace's root.
-pub(crate) fn root() -> Result<&'static Path> {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")
+pub fn root() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("bench/measuring lies in the workspace")
 }
 
 /// Where a program is, if it is installed. Looks where administrators' programs are too.
-pub(crate) fn installed(program: &str) -> Option<PathBuf> {
+pub fn installed(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let always = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
     std::env::split_paths(&path).chain(always).map(|folder| folder.join(program)).find(|file| file.is_file())

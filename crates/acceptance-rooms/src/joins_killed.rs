@@ -1,7 +1,5 @@
 //! A process that is killed again and again while visitors join: every place that was told is there, and is the same.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -92,7 +90,7 @@ fn no_place_that_was_told_is_lost_or_changed_or_given_twice() {
 /// Notes what visitors were told before the process was killed.
 fn kill_after(lines: usize, folder: &TempDir, told: &mut HashMap<RequestId, u32>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_process_to_be_killed", "--nocapture"])
+        .args(["--exact", "joins_killed::the_process_to_be_killed", "--nocapture"])
         .env(FOLDER, folder.path())
         .stdout(Stdio::piped())
         .spawn()

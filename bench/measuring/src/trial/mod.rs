@@ -65,7 +65,7 @@ const TRIALS: &[Trial] = &[
 ];
 
 /// Runs trials by name, and writes each one's section of the report.
-pub(crate) fn trial(names: &[&str]) -> Result<()> {
+pub fn trial(names: &[&str]) -> Result<()> {
     let known = || TRIALS.iter().map(|trial| trial.name).collect::<Vec<_>>().join(" ");
     if names.is_empty() {
         bail!("name a trial: {}", known());

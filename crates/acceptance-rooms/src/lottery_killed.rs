@@ -1,7 +1,5 @@
 //! A process that is killed again and again while visitors come and lots are drawn: there is one seed and one draw.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -94,7 +92,7 @@ fn the_process_to_be_killed() {
 /// Lines of a process that is killed when it has said so many of a kind.
 fn lines(folder: &TempDir, now: u32, (kind, most): (&str, usize)) -> Vec<(String, String)> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_process_to_be_killed", "--nocapture"])
+        .args(["--exact", "lottery_killed::the_process_to_be_killed", "--nocapture"])
         .env(FOLDER, folder.path())
         .env(NOW, now.to_string())
         .stdout(Stdio::piped())

@@ -11,7 +11,7 @@ mod peers;
 pub(crate) mod process;
 mod reload;
 mod report;
-pub(crate) mod room;
+pub mod room;
 mod rotation;
 mod site;
 mod successor;
@@ -57,7 +57,7 @@ const INSTRUCTIONS: &[Peer] =
     &[Peer::Vestibule, Peer::Nginx, Peer::Haproxy, Peer::VestibulePartner, Peer::NginxLua, Peer::Pingora];
 
 /// Measures, and writes the report.
-pub(crate) fn bench(words: &[&str]) -> Result<()> {
+pub fn bench(words: &[&str]) -> Result<()> {
     let options = Options::read(words)?;
     let site = Site::open(&options.peers)?;
     let mut results = Results { versions: site.versions(&options.peers), ..Results::default() };

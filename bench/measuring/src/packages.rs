@@ -4,15 +4,19 @@ use crate::run::{installed, output, root, run};
 use anyhow::{Result, bail};
 use std::path::Path;
 
+/// An independent server of the Forward protocol.
+pub const FLUENT_SERVER: &str = "@fluent-org/logger@1.0.10";
+
 /// A file or program, and the Debian package it comes in.
-pub(crate) struct Needed {
+pub struct Needed {
     /// A program's name, or the absolute path of a file.
-    pub(crate) sign: &'static str,
-    pub(crate) package: &'static str,
+    pub sign: &'static str,
+    /// The package that has it.
+    pub package: &'static str,
 }
 
 /// Makes sure that everything `needed` is there.
-pub(crate) fn provide(needed: &[Needed]) -> Result<()> {
+pub fn provide(needed: &[Needed]) -> Result<()> {
     let mut missing: Vec<&str> =
         needed.iter().filter(|needed| !is_there(needed)).map(|needed| needed.package).collect();
     missing.dedup();
@@ -30,7 +34,7 @@ pub(crate) fn provide(needed: &[Needed]) -> Result<()> {
 }
 
 /// Makes sure that packages for Node, each with its version, lie in `target/npm`.
-pub(crate) fn provide_node(packages: &[&str]) -> Result<()> {
+pub fn provide_node(packages: &[&str]) -> Result<()> {
     let folder = root()?.join("target/npm");
     let is_missing = |package: &&&str| {
         let name = package.rsplit_once('@').map_or(**package, |(name, _)| name);
@@ -45,7 +49,7 @@ pub(crate) fn provide_node(packages: &[&str]) -> Result<()> {
 }
 
 /// Makes sure that a package for Python lies in `target/pip`.
-pub(crate) fn provide_python(package: &str, module: &str) -> Result<()> {
+pub fn provide_python(package: &str, module: &str) -> Result<()> {
     let folder = root()?.join("target/pip");
     if folder.join(module).exists() {
         return Ok(());

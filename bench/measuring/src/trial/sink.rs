@@ -2,9 +2,8 @@
 
 use crate::bench::load::{Figures, HEADERS, text};
 use crate::bench::process::{LOAD_CORE, PROXY_CORE, Server, free_ports, now, pinned};
-use crate::packages::provide_node;
+use crate::packages::{FLUENT_SERVER, provide_node};
 use crate::run::{self, root};
-use crate::test::FLUENT_SERVER;
 use crate::trial::report::Section;
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;

@@ -26,7 +26,7 @@ const CASES: &[Case] = &[
 ];
 
 /// Measures these cases, or all. All of them are the report.
-pub(crate) fn bench(names: &[&str]) -> Result<()> {
+pub fn bench(names: &[&str]) -> Result<()> {
     if let Some(unknown) = names.iter().find(|name| CASES.iter().all(|(known, _)| known != *name)) {
         let known: Vec<_> = CASES.iter().map(|(name, _)| *name).collect();
         bail!("there is no case `{unknown}` of rooms; there are: {}", known.join(" "));
