@@ -27,10 +27,12 @@ fn cookie(reply: &Reply) -> String {
 async fn nobody_waits_until_too_many_come_and_who_was_in_goes_on() {
     let shop = Stub::saying("sold").await;
     let gateway = serving(&shop, "durability: process", "activates: {rate: 5}").await;
+    let asked = gateway.send("POST", "/shop/tickets?a=b&vestibule-room=live", &[]).await;
+    assert_eq!((asked.status, shop.request().line()), (200, "POST /shop/tickets?a=b HTTP/1.1"), "that is the room's");
     let first = browse(&gateway, "").await;
     assert_eq!((first.status, first.header("cache-control")), (200, Some("private, no-cache")));
     let inside = cookie(&first);
-    assert!(inside.starts_with("vestibule-room-sale-pass="), "{inside}");
+    assert!(inside.starts_with("vestibule-room-sale.pass="), "{inside}");
 
     let mut replies = Vec::new();
     for _ in 0..100 {
@@ -76,8 +78,9 @@ async fn what_becomes_of_requests_while_the_room_cannot_be_asked_is_said() {
         // As while another process has the rooms.
         gateway.node().keeping.as_ref().unwrap().rooms.let_go();
         let mut statuses = Vec::new();
-        for _ in 0..9 {
-            let reply = browse(&gateway, "").await;
+        for query in ["", "?room-join=slow-lane", "?a=b"].repeat(3) {
+            let target = format!("/shop/tickets{query}");
+            let reply = gateway.get_with(&target, &[("Accept", "text/html")]).await;
             if reply.status != 200 {
                 assert_eq!((reply.status, reply.header("retry-after")), (503, Some("5")));
             }

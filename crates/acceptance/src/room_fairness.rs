@@ -99,6 +99,10 @@ async fn an_invite_in_an_address_is_a_place_further_ahead_once() {
     let promise = rooms::Promise { lane: "vip".into(), uses: 1, expires: now() + 60 };
     let target = format!("/shop/tickets?a=b&room-invite={}", scene.room().invite(&promise).unwrap().unwrap());
 
+    scene.room().set_state(State::Idle, 1).await.unwrap();
+    let early = scene.browse(&target, "").await;
+    assert_eq!((early.status, early.header("location")), (503, None), "the page at this address joins by it later");
+    scene.room().set_state(State::Open, 2).await.unwrap();
     let led_on = scene.browse(&target, "").await;
 
     assert_eq!((led_on.status, led_on.header("location")), (303, Some("/shop/tickets?a=b")), "{led_on:?}");

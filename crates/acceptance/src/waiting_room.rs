@@ -143,6 +143,11 @@ async fn operators_operate_a_room_as_far_as_their_role_goes() {
         let changed = scene.operate("/increment_serving_counter", &secret, &more).await;
         assert_eq!((looked.status, changed.status), (looks, changes), "{role}");
     }
+    let keeping = scene.gateway.node().keeping.as_ref().unwrap();
+    let noted = keeping.partners.noted(0, 100).await.unwrap();
+    let moved = noted.iter().filter(|entry| entry.body.contains("\"moved\""));
+    let told: Vec<_> = moved.map(|entry| ["a-owner", "a-operator"].map(|who| entry.body.contains(who))).collect();
+    assert_eq!(told, [[true, false], [false, true]], "what they changed is in the audit log: {noted:?}");
     for secret in ["", "va_wrong"] {
         let refused = scene.operate("/increment_serving_counter", secret, &more).await;
         assert_eq!((refused.status, json_of(&refused)), (403, json!({ "message": "Forbidden" })));

@@ -3,12 +3,12 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Json as Answer};
 use problem::{Finding, Pointer, Problem};
-use room_desk::{Draw, Imported, Key, Move, SetState, Shown};
+use room_desk::{Draw, Hindrance, Imported, Key, Move, SetState, Shown};
 use rooms::{KeptRoom, NoKeys, Trouble};
 use serde_json::{Value, json};
 
 use crate::body::Json;
-use crate::failure::{CONFLICT, FAILED, Failure};
+use crate::failure::{CONFLICT, FAILED, Failure, STORE_UNAVAILABLE};
 use crate::page::{Listed, Page};
 use crate::parts::{Asked, Named, Nothing, Stored};
 use crate::{Admin, Storage};
@@ -142,8 +142,13 @@ pub(crate) fn no_room(name: &str) -> Failure {
 }
 
 pub(crate) fn unavailable(trouble: Trouble) -> Failure {
-    let detail = "Waiting rooms are not in this process at the moment. Try again in a few seconds; its log says why.";
-    Problem::new(&CONFLICT).detail(detail).because(trouble).into()
+    let (hindrance, detail) = Hindrance::of(&trouble);
+    let kind = match hindrance {
+        Hindrance::Others => &CONFLICT,
+        Hindrance::Storage => &STORE_UNAVAILABLE,
+        Hindrance::Other => &FAILED,
+    };
+    Problem::new(kind).detail(detail).because(trouble).into()
 }
 
 fn not_taken(error: NoKeys) -> Failure {
@@ -166,9 +171,21 @@ pub(crate) fn now(admin: &Admin) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse;
     use http::StatusCode;
+    use rooms::{NotKept, Trouble};
 
+    use super::unavailable;
     use crate::tester::Tester;
+
+    #[test]
+    fn what_keeps_a_room_from_being_changed_is_said_as_it_is() {
+        for (cause, status) in
+            [(NotKept::Elsewhere, 409), (NotKept::NotOurTurn, 409), (NotKept::NoRoom, 503), (NotKept::Away, 503)]
+        {
+            assert_eq!(unavailable(Trouble::NotKept(cause)).into_response().status().as_u16(), status, "{cause}");
+        }
+    }
 
     #[tokio::test]
     async fn a_room_that_no_document_has_is_not_found() {

@@ -121,8 +121,22 @@ fn kind_of(kind: RoomEventType) -> Kind {
         RoomEventType::StateChanged => Kind::StateChanged,
         RoomEventType::RoomReset => Kind::RoomReset,
         RoomEventType::ResetUndone => Kind::ResetUndone,
+        RoomEventType::LotsDrawn => Kind::LotsDrawn,
     }
 }
 
 /// Two gigabytes wait for a sink, some fifty million joins: rooms must go on when a sink is away.
 const TERMS: Terms = Terms { what: "waiting rooms", begins: Begins::WithThisProcess, most_segments: Some(512) };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_told_can_be_asked_for_by_the_name_that_it_is_told_by() {
+        for kind in Kind::ALL {
+            let written = serde_json::from_value(kind.name().into()).unwrap();
+            assert_eq!(kind_of(written), kind);
+        }
+    }
+}

@@ -4,9 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use partners::{Partners, Role};
+use partners::{Act, Partners, Role};
 use policies::waiting_room_api::{Doing, Operators};
-use rooms::{AccessKeys, Reach};
+use rooms::{AccessKeys, Changed, Reach};
+use serde_json::Value;
 use store::Unavailable;
 
 /// Who may operate rooms by the traffic's listeners: those who may by the admin listener.
@@ -32,21 +33,22 @@ impl RoomOperators {
 }
 
 impl Operators for RoomOperators {
-    fn may<'a>(&'a self, secret: &'a [u8], doing: Doing) -> BoxFuture<'a, Result<bool, Unavailable>> {
+    fn who<'a>(&'a self, secret: &'a [u8], doing: Doing) -> BoxFuture<'a, Result<Option<Arc<str>>, Unavailable>> {
         async move {
             if self.is_bootstrap.get().is_some_and(|is_bootstrap| is_bootstrap(secret)) {
-                return Ok(true);
+                return Ok(Some("bootstrap".into()));
             }
             let token = match self.partners.token(secret).await {
                 Ok(token) => token,
                 Err(partners::Error::Unavailable(cause)) => return Err(cause),
                 Err(other) => return Err(Unavailable::because(other.to_string())),
             };
-            Ok(token.is_some_and(|token| match token.role {
+            let allowed = token.filter(|token| match token.role {
                 Role::Owner | Role::Operator => true,
                 Role::Auditor => doing == Doing::Look,
                 Role::Billing | Role::Company => false,
-            }))
+            });
+            Ok(allowed.map(|token| token.name.shared().clone()))
         }
         .boxed()
     }
@@ -61,6 +63,22 @@ impl Operators for RoomOperators {
                 };
                 (key.expose().to_owned(), most)
             }))
+        }
+        .boxed()
+    }
+
+    fn note<'a>(
+        &'a self,
+        who: Arc<str>,
+        (changed, room): (Changed, &'a str),
+        now: Value,
+    ) -> BoxFuture<'a, Result<(), Unavailable>> {
+        async move {
+            let partners = self.partners.acting(Act { actor: who, ..Act::default() });
+            partners.note(changed.0, ("room", room), now).await.map_err(|error| match error {
+                partners::Error::Unavailable(cause) => cause,
+                other => Unavailable::because(other.to_string()),
+            })
         }
         .boxed()
     }

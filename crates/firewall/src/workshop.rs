@@ -1,5 +1,6 @@
 //! Where long bodies are judged: on threads beside the worker's own, and not too many at a time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Semaphore;
@@ -12,7 +13,7 @@ const WAITING: usize = 256;
 
 /// Judges long bodies, as many at a time as there are processors.
 pub(crate) struct Workshop {
-    places: Semaphore,
+    places: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
 
@@ -28,7 +29,7 @@ pub(crate) enum Unjudged {
 impl Default for Workshop {
     fn default() -> Self {
         let places = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { places: Semaphore::new(places), waiting: AtomicUsize::new(0) }
+        Self { places: Arc::new(Semaphore::new(places)), waiting: AtomicUsize::new(0) }
     }
 }
 
@@ -39,11 +40,14 @@ impl Workshop {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unjudged> {
         let queue = Queued::enter(&self.waiting).ok_or(Unjudged::Busy)?;
-        let place = self.places.acquire().await.map_err(|_closed| Unjudged::Failed)?;
+        let place = self.places.clone().acquire_owned().await.map_err(|_closed| Unjudged::Failed)?;
         drop(queue);
-        let done = tokio::task::spawn_blocking(work).await;
-        drop(place);
-        done.map_err(|_panicked| Unjudged::Failed)
+        let work = move || {
+            // Whoever asked may go away; the work goes on, and has its place until it is done.
+            let _place = place;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_panicked| Unjudged::Failed)
     }
 }
 
@@ -75,6 +79,28 @@ mod tests {
         let failed: Result<(), Unjudged> = workshop.run(|| panic!("no verdict")).await;
         assert!(matches!(failed, Err(Unjudged::Failed)));
         assert_eq!(workshop.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn work_has_its_place_until_it_is_done_also_when_nobody_waits_for_it_any_more() {
+        let workshop = Workshop { places: Arc::new(Semaphore::new(1)), waiting: AtomicUsize::new(0) };
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        let work = workshop.run(move || {
+            begun.send(()).unwrap();
+            // It ends also if the test does.
+            may_go_on.recv().ok();
+        });
+        tokio::select! {
+            biased;
+            _ = work => panic!("it cannot be done"),
+            begun = has_begun => begun.unwrap(),
+        }
+        assert_eq!(workshop.places.available_permits(), 0);
+
+        go_on.send(()).unwrap();
+
+        workshop.run(|| ()).await.unwrap();
     }
 
     #[tokio::test]

@@ -95,4 +95,6 @@ pub enum RoomEventType {
     RoomReset,
     /// That was taken back.
     ResetUndone,
+    /// Those who came before the opening drew lots for their places.
+    LotsDrawn,
 }

@@ -21,6 +21,7 @@ use serde::Deserialize;
 use self::activation::{Activates, Unavailable, WAITING_ROOM_UNAVAILABLE, ending, unasked};
 use self::entrance::Entrance;
 use self::states::{Told, WAITING_ROOM_CLOSED, WAITING_ROOM_NOT_OPEN, WAITING_ROOM_PAUSED, WAITING_ROOM_PRE_QUEUE};
+use crate::rewrite::with_target;
 use crate::waiting_room_api::{NoRooms, room, watched};
 use crate::waiting_room_token::bare;
 
@@ -110,6 +111,14 @@ impl AskOnRequest for WaitingRoom {
         {
             return Step::Now(aside.and_then(|aside| answered(room, &visitor, aside)).map_err(Into::into));
         }
+        if visitor.asks().is_some() {
+            // A page asks that of the room, and of nobody behind it.
+            let query = Some(visitor.own_query()).filter(|query| !query.is_empty());
+            if let Some(own) = with_target(&exchange.head.uri, visitor.path, query.as_deref()) {
+                exchange.head.uri = own;
+            }
+        }
+        let visitor = self::visitor(exchange);
         if let Some(activation) = &self.activation
             && !room.has_to_wait(activation, exchange.began_at)
         {
@@ -120,8 +129,10 @@ impl AskOnRequest for WaitingRoom {
         if wants_page(exchange)
             && let Some(entrance) = Entrance::of(exchange)
         {
-            let shown = shown.map(|ticket| ticket.id);
-            return Step::Wait(Box::pin(self.come_by(room, exchange, shown, entrance)));
+            return Step::Wait(Box::pin(async move {
+                let verdict = self.come_by(room, exchange, shown, entrance).await;
+                self.decided(room, exchange, verdict)
+            }));
         }
         // Most requests are of those who are in, or who wait.
         match room.admitted_already(shown.map(|ticket| ticket.id), now) {
@@ -142,19 +153,25 @@ impl AskOnRequest for WaitingRoom {
             | Err(_) => {}
         }
         Step::Wait(Box::pin(async move {
-            let verdict = match self.decide(room, exchange, shown).await {
-                Err(failure) => unasked(self.unavailable, room, seconds(exchange), failure),
-                decided => decided,
-            };
-            match verdict {
-                Ok(Flow::Next) => Ok(self.lets_through(room, exchange)),
-                other => other,
-            }
+            let verdict = self.decide(room, exchange, shown).await;
+            self.decided(room, exchange, verdict)
         }))
     }
 }
 
 impl WaitingRoom {
+    /// What is decided, also where the room could not be asked. Who may pass is let through.
+    fn decided(&self, room: &KeptRoom, exchange: &mut Exchange, verdict: Verdict) -> Verdict {
+        let verdict = match verdict {
+            Err(failure) => unasked(self.unavailable, room, seconds(exchange), failure),
+            decided => decided,
+        };
+        match verdict {
+            Ok(Flow::Next) => Ok(self.lets_through(room, exchange)),
+            other => other,
+        }
+    }
+
     /// Lets a request through, whose end is told.
     fn lets_through(&self, room: &KeptRoom, exchange: &mut Exchange) -> Flow {
         exchange.set_figures(self.passed, [1]);
@@ -204,7 +221,7 @@ impl WaitingRoom {
         };
         if let Admission::In(id) | Admission::Waits(id, _) | Admission::Held(id, ..) = admission
             && shown != Some(id)
-            && let Some(cookie) = room.cookie(id, exchange.scheme == "https")
+            && let Some(cookie) = room.cookie(&visitor, id)
         {
             exchange.note(self.given, cookie);
         }

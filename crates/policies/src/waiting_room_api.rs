@@ -15,9 +15,10 @@ use pipeline::{
 };
 use problem::{Finding, Pointer, ProblemKind};
 use rooms::refused::{INVITE_REFUSED, LANE_FULL, PROOF_REFUSED};
-use rooms::{Api, Begun, KeptRoom, Operation, Question, Side};
+use rooms::{Api, Begun, Changed, KeptRoom, Operation, Question, Side};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use sigv4::{Refused, Signature};
 use store::Unavailable;
 
@@ -63,10 +64,17 @@ pub trait WaitingRooms: Send + Sync {
 
 /// Who may do what with rooms.
 pub trait Operators: Send + Sync {
-    /// Whether whoever presents this secret may do so.
-    fn may<'a>(&'a self, secret: &'a [u8], doing: Doing) -> BoxFuture<'a, Result<bool, Unavailable>>;
+    /// Who presents this secret, if they may do so.
+    fn who<'a>(&'a self, secret: &'a [u8], doing: Doing) -> BoxFuture<'a, Result<Option<Arc<str>>, Unavailable>>;
     /// The secret of the access key of this id, at a time in seconds since 1970, and the most that may be done with it.
     fn access_key<'a>(&'a self, id: &'a str, now: u64) -> BoxFuture<'a, Result<Option<(String, Doing)>, Unavailable>>;
+    /// Writes down who did what to a room, and how it is since.
+    fn note<'a>(
+        &'a self,
+        who: Arc<str>,
+        what: (Changed, &'a str),
+        now: Value,
+    ) -> BoxFuture<'a, Result<(), Unavailable>>;
 }
 
 /// What is done with a room.
@@ -92,6 +100,8 @@ pub struct WaitingRoomApi {
     asked: Slot<Operation>,
     /// Who signed a request whose body is to come.
     signed: Slot<Signed>,
+    /// Which operator asks.
+    operator: Slot<Arc<str>>,
     /// 1 once it is known that a request is the room's.
     is_ours: Figures<1>,
 }
@@ -128,6 +138,7 @@ impl Policy for WaitingRoomApi {
             operators: chain.service::<dyn Operators>(),
             asked: chain.slot(),
             signed: chain.slot(),
+            operator: chain.slot(),
             is_ours: chain.figures(),
         })
     }
@@ -200,8 +211,9 @@ impl WaitingRoomApi {
         if field.is_some_and(|field| sigv4::is_claimed(field.as_bytes())) {
             return self.expect_signed(exchange, operation).await;
         }
-        let may = self.may(&exchange.head.headers, operation).await?;
-        Ok(if may { Ok(()) } else { Err(Api::forbidden()) })
+        let Some(who) = self.who(&exchange.head.headers, operation).await? else { return Ok(Err(Api::forbidden())) };
+        exchange.note(self.operator, who);
+        Ok(Ok(()))
     }
 
     async fn expect_signed(
@@ -218,6 +230,7 @@ impl WaitingRoomApi {
         let Some((secret, most)) = operators.access_key(&signature.key_id, now).await? else {
             return Ok(Err(Api::not_signed("The security token included in the request is invalid.")));
         };
+        exchange.note(self.operator, signature.key_id.as_str().into());
         let signer = Signed { signature, secret };
         if operation.is_post() && exchange.has_body {
             // Nothing is done before the body is there; who may not do it need not send it.
@@ -232,12 +245,29 @@ impl WaitingRoomApi {
         Ok(if may { Ok(()) } else { Err(Api::forbidden()) })
     }
 
-    async fn may(&self, headers: &HeaderMap, operation: Operation) -> Result<bool, Unavailable> {
-        let Some(operators) = &self.operators else { return Ok(false) };
+    async fn who(&self, headers: &HeaderMap, operation: Operation) -> Result<Option<Arc<str>>, Unavailable> {
+        let Some(operators) = &self.operators else { return Ok(None) };
         let mut fields = headers.get_all(AUTHORIZATION).iter();
-        let (Some(field), None) = (fields.next(), fields.next()) else { return Ok(false) };
-        let Some(secret) = bearer(field.as_bytes()) else { return Ok(false) };
-        operators.may(secret, doing(operation)).await
+        let (Some(field), None) = (fields.next(), fields.next()) else { return Ok(None) };
+        let Some(secret) = bearer(field.as_bytes()) else { return Ok(None) };
+        operators.who(secret, doing(operation)).await
+    }
+
+    /// Answers what was asked with a body; what an operator changed by it is written down.
+    async fn answer(&self, api: &Api, operation: Operation, exchange: &mut Exchange, body: &[u8]) -> Response<Bytes> {
+        let operator = exchange.take(self.operator);
+        let response = api.answer(operation, &question(exchange, body)).await;
+        if let (Some(changed), Some(who), Some(operators)) =
+            (response.extensions().get::<Changed>(), operator, &self.operators)
+        {
+            let serving = api.room().counters().map(|counters| counters.serving).ok();
+            let noted = operators.note(*who, (*changed, api.room().name()), json!({ "serving_num": serving })).await;
+            if let Err(cause) = noted {
+                let (room, what) = (&**api.room().name(), changed.0);
+                tracing::error!(room, what, %cause, "what an operator did is missing in the audit log");
+            }
+        }
+        response
     }
 }
 
@@ -262,7 +292,7 @@ impl AskOnRequestBody for WaitingRoomApi {
         {
             return Step::Now(Ok(respond(refused)));
         }
-        Step::Wait(Box::pin(async move { Ok(respond(api.answer(*operation, &question(exchange, body)).await)) }))
+        Step::Wait(Box::pin(async move { Ok(respond(self.answer(api, *operation, exchange, body).await)) }))
     }
 }
 

@@ -64,6 +64,20 @@ enum Standing {
     None,
 }
 
+impl Standing {
+    /// The lower, the better.
+    fn rank(&self) -> u64 {
+        match self {
+            Self::Inside => 0,
+            Self::MayEnter => 1,
+            Self::Held(Wait { position: 0, .. }, _) => u64::from(Position::MAX) + 2,
+            Self::Waits(wait) | Self::Held(wait, _) => u64::from(wait.position) + 1,
+            Self::TooLate => u64::MAX - 1,
+            Self::None => u64::MAX,
+        }
+    }
+}
+
 impl KeptRoom {
     /// Lets a visitor in whose turn it is, and gives one a place who has none.
     pub async fn admit(&self, known: Option<RequestId>, now: Seconds, arrival: Arrival) -> Result<Admission, Trouble> {
@@ -106,7 +120,10 @@ impl KeptRoom {
         if let Some(id) = known {
             self.seek(|room| room.find(id).is_some()).await?;
             match self.standing(id, now)? {
-                Standing::Inside => return Ok(Admission::In(id)),
+                Standing::Inside => {
+                    self.entered(id).await?;
+                    return Ok(Admission::In(id));
+                }
                 Standing::MayEnter => return self.enter(id, now, turns).await,
                 Standing::Waits(wait) => return Ok(Admission::Waits(id, wait)),
                 Standing::Held(wait, state) => {
@@ -151,7 +168,8 @@ impl KeptRoom {
             }
             let id = known?;
             match standing(room, id, now, &rules) {
-                Standing::Inside => Some(Admission::In(id)),
+                // One that was taken a moment ago may have to be waited for.
+                Standing::Inside => (!self.entering().has(id)).then_some(Admission::In(id)),
                 Standing::Waits(wait) => {
                     self.seen(wait.position, now);
                     Some(Admission::Waits(id, wait))
@@ -218,6 +236,16 @@ impl KeptRoom {
             Err(Refusal::NotServed | Refusal::Unknown | Refusal::Expired | Refusal::Ended) => Ok(Admission::Outside),
             Err(Refusal::Closed) => Ok(Admission::TooLate),
         }
+    }
+
+    /// Whichever of two places of somebody stands better; if neither does, the second one.
+    pub(crate) fn better(&self, one: RequestId, other: RequestId, now: Seconds) -> RequestId {
+        let rules = self.settings().rules;
+        let is_better = |room: &Room| {
+            let [one, other] = [one, other].map(|id| standing(room, id, now, &rules).rank());
+            one < other
+        };
+        if self.look(is_better).unwrap_or(false) { one } else { other }
     }
 
     /// What a browser shows for a place.

@@ -16,6 +16,7 @@ use futures::Stream;
 use http::{Method, Response};
 use waiting_room::Compatibility;
 
+pub use self::answer::Changed;
 pub use self::question::Question;
 use crate::{KeptRoom, Trouble};
 

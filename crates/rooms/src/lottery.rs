@@ -118,7 +118,10 @@ impl KeptRoom {
 
     /// Some of those who drew, from one on, in the order of their lots. None: nothing has been drawn.
     pub fn lots(&self, from: u32) -> Result<Option<Vec<Lot>>, Trouble> {
-        self.look(|room| room.line().hall.drawn.as_ref().map(|drawn| room.lots(drawn, from, PAGE)))
+        let lots = self.look(|room| room.line().hall.drawn.as_ref().map(|drawn| room.lots(drawn, from, PAGE)))?;
+        // Beside the lock, which everybody in the room wants.
+        let told = |(position, id, lane)| Lot { position, tag: Tag::of(id), lane };
+        Ok(lots.map(|lots| lots.into_iter().map(told).collect()))
     }
 
     /// Has lots drawn that wait for it, with this public value. Whether there were any.

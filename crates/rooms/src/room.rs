@@ -15,6 +15,7 @@ use waiting_room::{
 };
 
 use crate::alarm::Alarm;
+use crate::entering::Entering;
 use crate::gate::Gate;
 use crate::inflow::Inflow;
 use crate::joining::NotLet;
@@ -64,6 +65,7 @@ pub struct KeptRoom {
     seen: Seen,
     signs: Signs,
     gate: Gate,
+    entering: Entering,
     /// What this process is called among those that share rooms.
     node: u64,
     pub(crate) alarm: Alarm,
@@ -142,6 +144,7 @@ impl KeptRoom {
             seen: Seen::default(),
             signs: Signs::default(),
             gate: Gate::default(),
+            entering: Entering::default(),
             node,
             alarm: Alarm::default(),
             held: Mutex::new(held),
@@ -184,6 +187,10 @@ impl KeptRoom {
         &self.gate
     }
 
+    pub(crate) fn entering(&self) -> &Entering {
+        &self.entering
+    }
+
     pub(crate) fn node(&self) -> u64 {
         self.node
     }
@@ -210,6 +217,7 @@ impl KeptRoom {
     pub(crate) fn become_again(&self, room: Room) {
         let mut held = self.held.lock();
         (held.pictured, held.room) = (room.version(), room);
+        self.entering.clear();
     }
 
     /// Has happen what happened, if it is not known yet: the change of this number.
@@ -300,22 +308,23 @@ impl KeptRoom {
             Ok(Issuing::Known(_)) => None,
             Ok(Issuing::New(_)) => Some(self.may_write().await?),
         };
-        let (granted, written) = {
+        let granted = {
             let mut held = self.held.lock();
             self.catch_up(&mut held, now)?;
-            let (when, written) = match held.room.issue(id, now, (issuer, validity), &settings.rules) {
-                Ok(Issuing::New(event)) => (Taken::Now, Some(self.happen(&mut held, &event)?)),
-                Ok(Issuing::Known(_)) => (Taken::Before, None),
+            let when = match held.room.issue(id, now, (issuer, validity), &settings.rules) {
+                Ok(Issuing::New(event)) => {
+                    self.entering.note(id, self.happen(&mut held, &event)?);
+                    Taken::Now
+                }
+                Ok(Issuing::Known(_)) => Taken::Before,
                 Err(refusal) => return Ok(Err(refusal)),
             };
             let Some((position, token)) = held.room.token(id) else { return Ok(Err(Refusal::Unknown)) };
             let issuer = held.room.issuer(&token).cloned().unwrap_or_else(|| settings.issuer.clone());
-            (Granted { position, token, issuer, when }, written)
+            Granted { position, token, issuer, when }
         };
         drop(turn);
-        if let Some(written) = written {
-            self.settled(&written).await?;
-        }
+        self.entered(id).await?;
         Ok(Ok(granted))
     }
 

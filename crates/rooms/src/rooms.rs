@@ -334,8 +334,10 @@ impl Rooms {
 
     /// The room of this name, of the document or not.
     pub(crate) fn known(&self, name: &str) -> Arc<KeptRoom> {
-        if let Some(room) = self.named(name) {
-            return room;
+        // It is held meanwhile, so that nobody takes the room over between the two looks.
+        let used = self.used.read();
+        if let Some(room) = used.get(name) {
+            return room.clone();
         }
         let mut unused = self.unused.lock();
         if let Some(room) = unused.get(name) {

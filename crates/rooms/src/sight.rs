@@ -10,7 +10,8 @@ use serde_json::json;
 use waiting_page::{ASKS, Expected, Place, Places, Situation, Unseen, Update, View};
 use waiting_room::{Interval, RequestId, Seconds, State};
 
-use crate::{Admission, KeptRoom, Trouble, Wait, proving};
+use crate::cookies::{DAY, set_cookie};
+use crate::{Admission, KeptRoom, Ticket, Trouble, Wait, proving};
 
 /// Somebody who asks for a page.
 #[derive(Clone, Copy, Debug)]
@@ -25,15 +26,6 @@ pub struct Visitor<'a> {
     pub is_secure: bool,
     /// Now, in seconds since 1970.
     pub now: Seconds,
-}
-
-/// The place that a browser shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket {
-    /// Whose.
-    pub id: RequestId,
-    /// What the serving number was when it was given, as the browser says. It is only there to be shown.
-    pub since: i64,
 }
 
 /// What a page asks for beside itself.
@@ -60,7 +52,7 @@ fn mark(update: Update) -> &'static str {
 }
 
 impl Visitor<'_> {
-    fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
         let fields = self.headers.get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
         fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='))
     }
@@ -73,65 +65,22 @@ impl Visitor<'_> {
     }
 
     /// What is asked for beside the page.
-    fn asks(&self) -> Option<&str> {
+    pub fn asks(&self) -> Option<&str> {
         if !self.query.contains(ASKS) {
             return None;
         }
-        let mut members = self.query.split('&').filter_map(|member| member.split_once('='));
+        let mut members = self.query.split('&').map(|member| member.split_once('=').unwrap_or((member, "")));
         members.find(|(name, _)| *name == ASKS).map(|(_, what)| what)
     }
 
     /// The query of the page itself.
-    fn own_query(&self) -> String {
+    pub fn own_query(&self) -> String {
         let is_own = |member: &&str| member.split('=').next() != Some(ASKS);
         self.query.split('&').filter(is_own).collect::<Vec<_>>().join("&")
     }
 }
 
 impl KeptRoom {
-    /// The place that a browser shows, if it is one of this room.
-    pub fn shown(&self, visitor: &Visitor<'_>) -> Option<Ticket> {
-        let mut tickets = visitor.cookies().filter(|(name, _)| self.is_cookie(name)).map(|(_, ticket)| ticket);
-        tickets.find_map(|shown| {
-            let (ticket, since) = shown.split_once('.').unwrap_or((shown, "0"));
-            Some(Ticket { id: self.read_ticket(ticket)?, since: since.parse().unwrap_or(0) })
-        })
-    }
-
-    /// What a browser is given to show next time.
-    pub fn cookie(&self, id: RequestId, is_secure: bool) -> Option<HeaderValue> {
-        let since = self.counters().map_or(0, |counters| counters.serving.max(0));
-        let ticket = format!("{COOKIES}{}={}.{since}", self.name(), self.ticket(id));
-        set_cookie(&ticket, DAY, is_secure)
-    }
-
-    /// Since when somebody has been let in without a place, if their browser shows that.
-    pub fn passed_since(&self, visitor: &Visitor<'_>) -> Option<Seconds> {
-        let mut shown =
-            visitor.cookies().filter(|(name, _)| name.strip_suffix(PASSES).is_some_and(|name| self.is_cookie(name)));
-        shown.find_map(|(_, pass)| self.read_pass(pass, visitor.now))
-    }
-
-    /// What a browser is given that is let in without a place.
-    pub fn pass_cookie(&self, visitor: &Visitor<'_>) -> Option<HeaderValue> {
-        let pass = format!("{COOKIES}{}{PASSES}={}", self.name(), self.pass(visitor.now));
-        set_cookie(&pass, DAY, visitor.is_secure)
-    }
-
-    /// The proof of work that a browser shows.
-    pub fn proof<'a>(&self, visitor: &'a Visitor<'_>) -> Option<&'a str> {
-        let known = self.proof_name();
-        visitor.cookies().find(|(name, _)| *name == known).map(|(_, proof)| proof)
-    }
-
-    fn proof_name(&self) -> String {
-        format!("{PROOFS}{}", self.name())
-    }
-
-    fn is_cookie(&self, name: &str) -> bool {
-        name.strip_prefix(COOKIES).is_some_and(|name| *name == **self.name())
-    }
-
     /// The page for a visitor who is not in, by this place if they have one.
     pub fn page(
         &self,
@@ -304,21 +253,9 @@ fn accepted(headers: &HeaderMap) -> &str {
     headers.get(ACCEPT_LANGUAGE).and_then(|field| field.to_str().ok()).unwrap_or_default()
 }
 
-fn set_cookie(pair: &str, seconds: u32, is_secure: bool) -> Option<HeaderValue> {
-    let secure = if is_secure { "; Secure" } else { "" };
-    HeaderValue::try_from(format!("{pair}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")).ok()
-}
-
-/// What the names of cookies begin with that keep places.
-const COOKIES: &str = "vestibule-room-";
-/// What follows that in names of cookies that let in without a place.
-const PASSES: &str = "-pass";
-/// What the names of cookies begin with that proofs of work are in.
-const PROOFS: &str = "vestibule-proof-";
 /// The cookie that keeps how somebody wants pages to be.
 const WISHES: &str = "vestibule-page";
-/// For how many seconds a browser keeps a place, and a wish.
-const DAY: u32 = 24 * 60 * 60;
+/// For how many seconds a browser keeps that.
 const YEAR: u32 = 365 * DAY;
 
 #[cfg(test)]
@@ -359,8 +296,13 @@ mod tests {
     async fn joined(scene: &Scene) -> String {
         let admission = scene.room.admit(None, scene.now.get(), Arrival::Page).await.unwrap();
         let (Admission::Waits(id, _) | Admission::Held(id, ..) | Admission::In(id)) = admission else { panic!() };
-        let cookie = scene.room.cookie(id, false).unwrap();
-        cookie.to_str().unwrap().split(';').next().unwrap().to_owned()
+        given(scene, "", id).await
+    }
+
+    /// The cookie that somebody is given who shows another one.
+    async fn given(scene: &Scene, cookie: &str, id: RequestId) -> String {
+        let given = with(scene, &[("cookie", cookie)], ("/", ""), async |room, visitor| room.cookie(visitor, id)).await;
+        given.unwrap().to_str().unwrap().split(';').next().unwrap().to_owned()
     }
 
     #[tokio::test]
@@ -379,6 +321,41 @@ mod tests {
         for other in ["", "x=y", &cookie.replace("sale=", "sale=A"), &cookie.replace("sale=", "other=")] {
             assert_eq!(shown(other).await, None, "{other}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_pass_of_a_room_is_nobody_s_place_in_another_one() {
+        let scene = Scene::new();
+        let pass = with(&scene, &[], ("/", ""), async |room, visitor| room.pass_cookie(visitor)).await.unwrap();
+        assert!(pass.to_str().unwrap().starts_with("vestibule-room-sale.pass="), "no room has a name with a dot");
+    }
+
+    #[tokio::test]
+    async fn who_gets_another_place_after_a_reset_has_the_first_again_when_it_is_undone() {
+        let scene = Scene::new();
+        let shown = async |cookie: &str| {
+            let ticket =
+                with(&scene, &[("cookie", cookie)], ("/", ""), async |room, visitor| room.shown(visitor)).await;
+            ticket.map(|ticket| ticket.id)
+        };
+        let (first, other) = (joined(&scene).await, joined(&scene).await);
+        let before = shown(&first).await.unwrap();
+        scene.room.reset(scene.now.get()).await.unwrap();
+        scene.room.reset(scene.now.get()).await.unwrap();
+
+        // The pages are loaded again, and are given places anew.
+        joined(&scene).await;
+        let admission = scene.room.admit(shown(&first).await, scene.now.get(), Arrival::Page).await.unwrap();
+        let Admission::Waits(again, _) = admission else { panic!("{admission:?}") };
+        let cookie = given(&scene, &first, again).await;
+        assert_eq!(shown(&cookie).await, Some(again));
+        assert!(scene.room.restore(scene.now.get()).await.unwrap());
+
+        assert_eq!(shown(&cookie).await, Some(before));
+        let position = scene.room.look(|room| room.find(before)).unwrap().map(|(position, _)| position);
+        assert_eq!(position, Some(1));
+        assert_ne!(shown(&other).await, Some(before));
+        assert_eq!(given(&scene, &cookie, again).await.matches('.').count(), 1, "what cannot be undone is not kept");
     }
 
     #[tokio::test]
@@ -415,6 +392,7 @@ mod tests {
             ("vestibule-page=de.still", "vestibule-room=in-fr", "/shop", "fr.still"),
             ("vestibule-page=fr.still", "vestibule-room=live", "/shop", "fr"),
             ("vestibule-page=fr", "vestibule-room=nonsense", "/shop", ""),
+            ("vestibule-page=fr", "a=1&vestibule-room", "/shop?a=1", ""),
         ] {
             let response = aside(&scene, cookie, query).await;
             let headers = response.headers();

@@ -203,8 +203,13 @@ impl SharedLog for RedisLog {
 
     async fn rebase(&self, base: Base) -> Result<(), Unavailable> {
         let mut script = self.script(&self.scripts.rebase);
-        let _outcome: String = self.ask(script.arg(base.place.to_string()).arg(base.pieces).arg(MOST_UNREAD)).await?;
-        Ok(())
+        let outcome: String = self.ask(script.arg(base.place.to_string()).arg(base.pieces).arg(MOST_UNREAD)).await?;
+        match outcome.as_str() {
+            // Another node was faster.
+            "done" | "late" => Ok(()),
+            "strange" => Err(Unavailable::because("the log does not have the place of its new base")),
+            _ => Err(Unavailable::because("the log does not have all of its new base: it may be short of memory")),
+        }
     }
 }
 

@@ -144,14 +144,21 @@ impl SharedLog for InMemoryLog {
 
     async fn rebase(&self, base: Base) -> Result<(), Unavailable> {
         let mut inside = self.inside.lock();
-        if base.place.number > inside.base.place.number && inside.batches.contains_key(&base.place) {
-            let before = inside.base.place;
-            inside.base = base;
-            let unread = inside.readers.values().map(|reader| reader.cursor.place).filter(|place| inside.keeps(*place));
-            let first = unread.fold(base.place, Place::min);
-            inside.batches.retain(|place, _| *place > first);
-            inside.pieces.retain(|(place, _), _| *place != before);
+        if base.place.number <= inside.base.place.number {
+            return Ok(());
         }
+        let is_whole = (0..base.pieces).all(|number| inside.pieces.contains_key(&(base.place, number)));
+        if !inside.batches.contains_key(&base.place) || !is_whole {
+            return Err(Unavailable::because(
+                "the log does not have the place of its new base, or not all of the base",
+            ));
+        }
+        let before = inside.base.place;
+        inside.base = base;
+        let unread = inside.readers.values().map(|reader| reader.cursor.place).filter(|place| inside.keeps(*place));
+        let first = unread.fold(base.place, Place::min);
+        inside.batches.retain(|place, _| *place > first);
+        inside.pieces.retain(|(place, _), _| *place != before);
         Ok(())
     }
 }

@@ -113,6 +113,7 @@ pub trait SharedLog: Send + Sync {
     /// Lays a piece of a base down that is to be.
     async fn lay_piece(&self, place: Place, number: u32, piece: &[u8]) -> Result<(), Unavailable>;
 
-    /// Makes what was laid down the base, and shortens the log, unless it begins further on or does not have that place.
+    /// Makes what was laid down the base, and shortens the log, unless it begins further on. It cannot be where the log does not
+    /// have that place, or not all pieces of it.
     async fn rebase(&self, base: Base) -> Result<(), Unavailable>;
 }

@@ -310,7 +310,11 @@ impl<K: Kept> Writer<K> {
         let kept = self.kept.clone();
         let laid_down = async move {
             let written = tokio::task::spawn_blocking(write).await;
-            let Ok(Ok(content)) = written else { return Ok(()) };
+            let content = match written {
+                Ok(Ok(content)) => content,
+                Ok(Err(cause)) => return Err(Unavailable::because(cause)),
+                Err(cause) => return Err(Unavailable::because(cause)),
+            };
             kept.has_picture(content.len() as u64);
             let mut pieces = 0;
             for piece in content.chunks(PIECE) {

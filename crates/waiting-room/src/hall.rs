@@ -222,15 +222,16 @@ impl Room {
         self.line.hall.registered.get(number as usize)
     }
 
-    /// Those who drew, from one on, in the order of their lots.
-    pub fn lots(&self, drawn: &Drawn, from: u32, most: u32) -> Vec<Lot> {
+    /// Those who drew, from one on, in the order of their lots: where their numbers are, by which lane they came, and who they
+    /// are, of whom only a tag may be told.
+    pub fn lots(&self, drawn: &Drawn, from: u32, most: u32) -> Vec<(Position, RequestId, Arc<str>)> {
         let range = from..drawn.visitors.min(from.saturating_add(most));
         let lot = |number: u32| {
             let position = self.line.position_at(drawn.before.saturating_add(number))?;
             let lane = drawn.by.get(number as usize).copied().unwrap_or(0);
             let lane =
                 self.line.lanes.get(usize::from(lane)).map_or_else(|| EVERYBODY.into(), |lane| lane.name.clone());
-            Some(Lot { position, tag: Tag::of(self.line.place(position)?.id), lane })
+            Some((position, self.line.place(position)?.id, lane))
         };
         range.filter_map(lot).collect()
     }

@@ -35,10 +35,20 @@ impl Periodic {
     /// By how much the serving number rises now, if it is time.
     pub fn due(&self, room: &Room, now: Seconds) -> Option<u32> {
         let is_within = now > self.from && self.until.is_none_or(|until| now < until);
-        let is_time = now.saturating_sub(room.line().inlet_at) >= self.every;
+        let is_time = now.saturating_sub(room.line().inlet_at) >= self.every || self.is_set_back(room, now);
         (is_within && is_time && room.state() == State::Open).then_some(self.by)
     }
 }
+
+impl Periodic {
+    /// Whether the inlet moved last so far in the future that clocks which differ a little cannot be why: one was set back.
+    pub fn is_set_back(&self, room: &Room, now: Seconds) -> bool {
+        room.line().inlet_at.saturating_sub(now) > self.every.max(DIFFERENT)
+    }
+}
+
+/// Seconds by which clocks of nodes may differ.
+const DIFFERENT: u32 = 60;
 
 impl MaxSize {
     /// By how much the serving number moves after a notice, when so many visits go on. It may be less than nothing.
@@ -75,6 +85,24 @@ mod tests {
         assert_eq!((inlet.due(&room, 1060), inlet.due(&room, 1061)), (None, Some(10)));
         assert_eq!(Periodic { until: None, ..inlet }.due(&room, 9999), Some(10));
         assert_eq!(room.counters().serving, 10);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_no_inlet() {
+        let inlet = Periodic { by: 1, every: 10, from: 0, until: None };
+        let mut room = Room::default();
+        let moved = room.move_by(1, 9000, Cause::Inlet, &Rules::default()).unwrap();
+        room.apply(&moved);
+        assert_eq!(inlet.due(&room, 8999 - DIFFERENT), Some(1));
+        assert_eq!(inlet.due(&room, 9000 - DIFFERENT), None, "clocks of two nodes may differ by that");
+        assert_eq!(
+            Periodic { every: 600, ..inlet }.due(&room, 8500),
+            None,
+            "it does not last longer than it would anyway"
+        );
+        let moved = room.move_by(1, 100, Cause::Inlet, &Rules::default()).unwrap();
+        room.apply(&moved);
+        assert_eq!((inlet.due(&room, 109), inlet.due(&room, 110)), (None, Some(1)), "it goes on by the clock of now");
     }
 
     #[test]

@@ -157,6 +157,11 @@ impl Line {
         count(self.places.len())
     }
 
+    /// Whether nobody has come.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.is_empty() && self.hall.registered.is_empty()
+    }
+
     /// The place of this number.
     pub fn place(&self, position: Position) -> Option<&Place> {
         self.places.get(self.order_of(position)?)

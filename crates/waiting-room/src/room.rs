@@ -68,6 +68,15 @@ impl Room {
         self.before.as_deref()
     }
 
+    /// Whether somebody had come before the room was reset, as long as that can be undone.
+    pub fn was_there(&self, id: RequestId) -> bool {
+        let is_known = |before: &Before| {
+            before.index.position(&before.line, id).is_some()
+                || before.index.registered(&before.line.hall, id).is_some()
+        };
+        self.before().is_some_and(is_known)
+    }
+
     /// Everything that is counted.
     pub fn counters(&self) -> Counters {
         self.line.counters()
@@ -90,9 +99,10 @@ impl Room {
         expired.filter_map(|token| self.line.place(token.position).map(|place| place.id)).collect()
     }
 
-    /// Forgets what was before a reset that can no longer be undone.
-    pub fn forget(&mut self, now: Seconds) {
-        self.before = self.before.take().filter(|before| now.saturating_sub(before.reset) < UNDOABLE);
+    /// Forgets what was before a reset that can no longer be undone. When things happen says so, and no clock: nodes that share
+    /// the room forget it at the same event, and so does whoever reads the log.
+    fn forget(&mut self, at: Seconds) {
+        self.before = self.before.take().filter(|before| at.saturating_sub(before.reset) < UNDOABLE);
     }
 
     /// Passes over something that happened and that nobody knows any more.
@@ -108,6 +118,9 @@ impl Room {
     /// As [`Self::apply`], by what was made ready before if lots are drawn.
     pub fn apply_with(&mut self, event: &Event, draft: Option<Draft>) {
         self.version += 1;
+        if let Some(at) = event.at() {
+            self.forget(at);
+        }
         self.have_happen(event, draft);
         if let Some(at) = event.at() {
             let counters = self.counters();
@@ -255,6 +268,13 @@ impl Room {
         let (course, tuned) = (self.line.course.after_reset(), self.line.tuned);
         let anew = Line { course, tuned, ..Line::default() };
         let (line, index) = (std::mem::replace(&mut self.line, anew), std::mem::take(&mut self.index));
+        if line.is_empty()
+            && let Some(before) = &mut self.before
+        {
+            // Whoever does not know whether a reset was done does it again, and wants back what there was before both.
+            before.reset = reset;
+            return;
+        }
         self.before = Some(Box::new(Before { reset, line, index }));
     }
 

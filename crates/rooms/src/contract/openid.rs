@@ -113,7 +113,7 @@ async fn wait(room: &KeptRoom, question: &Question<'_>, (redirect, state): (&str
     };
     if let Admission::In(id) | Admission::Waits(id, _) | Admission::Held(id, ..) = admission
         && shown != Some(id)
-        && let Some(cookie) = room.cookie(id, question.is_secure)
+        && let Some(cookie) = room.cookie(&visitor, id)
     {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }

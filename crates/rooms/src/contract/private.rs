@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use waiting_room::{Compatibility, Ending, RequestId};
 
-use super::answer::{Failed, Kept, ok};
+use super::answer::{Changed, Failed, Kept, ok};
 use super::public::{of_event, visitor};
 use super::question::{Members, Question, id, is_event};
 use crate::{KeptRoom, Left};
@@ -16,7 +16,8 @@ pub(super) async fn increment(room: &KeptRoom, question: &Question<'_>) -> Answe
     let members = question.object()?;
     let by = members.integer("increment_by")?;
     of_body(room, &members)?;
-    Ok(ok(&json!({ "serving_num": room.move_by(by, question.now).await? }), Kept::Never))
+    let moved = ok(&json!({ "serving_num": room.move_by(by, question.now).await? }), Kept::Never);
+    Ok(Changed("moved").told(moved))
 }
 
 pub(super) async fn update_session(room: &KeptRoom, question: &Question<'_>) -> Answered {
@@ -57,7 +58,10 @@ pub(super) async fn reset(room: &KeptRoom, question: &Question<'_>) -> Answered 
     let (settings, members) = (room.settings(), question.object()?);
     let message = "The waiting room begins anew. For an hour, undo_reset takes that back.";
     match (is_event(&settings, members.text("event_id")?), settings.rules.compatibility) {
-        (true, _) => room.reset(question.now).await?,
+        (true, _) => {
+            room.reset(question.now).await?;
+            return Ok(Changed("reset").told(ok(&json!({ "message": message }), Kept::Never)));
+        }
         // The original says yes, and does nothing.
         (false, Compatibility::Strict) => {}
         (false, Compatibility::Mended) => return Err(Failed::Said(StatusCode::BAD_REQUEST, "Invalid event ID")),
@@ -70,7 +74,7 @@ pub(super) async fn undo_reset(room: &KeptRoom, question: &Question<'_>) -> Answ
     of_body(room, &members)?;
     if room.restore(question.now).await? {
         let message = "The waiting room is as it was. Who came meanwhile is behind the others.";
-        return Ok(ok(&json!({ "message": message }), Kept::Never));
+        return Ok(Changed("restored").told(ok(&json!({ "message": message }), Kept::Never)));
     }
     Err(Failed::Said(StatusCode::NOT_FOUND, "There is no reset of the last hour"))
 }

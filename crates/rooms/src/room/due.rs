@@ -53,10 +53,10 @@ impl KeptRoom {
     /// Does what is due by now: turns that are over, and the inlet of the clock.
     pub(crate) fn tick(&self, now: Seconds) -> Result<(), NotKept> {
         let settings = self.settings.load();
+        self.forget_entered();
         let turn = self.log.at_once();
         let by_turn = (now, turn.as_ref());
         let mut held = self.held.lock();
-        held.room.forget(now);
         self.take_back_if_due(&mut held, by_turn)?;
         self.catch_up(&mut held, now)?;
         while let Some(event) = held.room.sweep(now, &settings.rules) {
@@ -66,6 +66,9 @@ impl KeptRoom {
         if let (Inlet::Periodic(inlet), false) = (inlet, self.rests_for_alarm())
             && let Some(by) = inlet.due(&held.room, now)
         {
+            if inlet.is_set_back(&held.room, now) {
+                tracing::warn!(room = &*self.name, "the clock was set back; the inlet goes on by what it says now");
+            }
             self.let_in(&mut held, by.into(), now, &settings.rules)?;
         }
         let seen = match inlet {

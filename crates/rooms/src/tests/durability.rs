@@ -93,6 +93,25 @@ async fn rooms_are_in_one_process_at_a_time_and_go_on_in_the_next() {
     assert_eq!(scene.rooms.take().unwrap(), Whereabouts::Elsewhere, "who let go does not come back");
 }
 
+#[test]
+fn a_room_that_a_document_begins_to_have_while_the_log_is_read_is_one() {
+    let scene = Scene::new();
+    let begins = std::sync::Barrier::new(2);
+    for number in 0..2_000 {
+        let name = format!("room-{number}");
+        let known = std::thread::scope(|scope| {
+            let known = scope.spawn(|| {
+                begins.wait();
+                scene.rooms.known(&name)
+            });
+            begins.wait();
+            scene.rooms.set([(name.clone(), settings())]);
+            known.join().unwrap()
+        });
+        assert!(Arc::ptr_eq(&known, &scene.rooms.named(&name).unwrap()), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_question_waits_for_rooms_that_are_about_to_come() {
     let scene = Scene::new();

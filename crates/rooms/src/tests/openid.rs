@@ -232,8 +232,7 @@ async fn who_came_in_otherwise_joins_anew_for_a_client_which_takes_no_tokens_of_
     let id = scene.join().await;
     scene.increment(2).await;
     assert_eq!(scene.token(&id).await.status, 200);
-    let cookie = scene.room.cookie(id.parse().unwrap(), true).unwrap();
-    let cookie = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
+    let cookie = format!("vestibule-room-sale={}.0", scene.room.ticket(id.parse().unwrap()));
     let query = "client_id=Sample&redirect_uri=https%3A%2F%2Fshop.example%2Foauth2%2Fidpresponse&response_type=code&scope=openid&state=x";
     let reply = scene.openid(&format!("/authorize?{query}"), &[("cookie", &cookie)]).await;
     assert!(back(&reply).0 != id && reply.header("set-cookie").contains("vestibule-room-sale="));

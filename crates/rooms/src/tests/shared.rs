@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use waiting_room::{Ending, JoinKey, PassOn, RequestId};
 
 use super::{expiring, settings};
-use crate::{KeptRoom, Rooms, Settings, Trouble, Wish};
+use crate::{Admission, Arrival, KeptRoom, Rooms, Settings, Taken, Trouble, Wish};
 
 /// A log that fails now and then, and may forget.
 pub(super) struct Flaky {
@@ -24,13 +24,16 @@ pub(super) struct Flaky {
     /// One of so many questions gets no answer. Zero: none.
     fails: AtomicU64,
     asked: AtomicU64,
+    /// Nothing can be written.
+    takes_nothing: AtomicBool,
 }
 
 impl Flaky {
     pub(super) fn new() -> Arc<Self> {
         let begun = Instant::now();
         let log = Mutex::new(Arc::new(empty(begun)));
-        Arc::new(Self { log, begun, fails: AtomicU64::new(0), asked: AtomicU64::new(0) })
+        let takes_nothing = AtomicBool::new(false);
+        Arc::new(Self { log, begun, fails: AtomicU64::new(0), asked: AtomicU64::new(0), takes_nothing })
     }
 
     /// Whether a question gets no answer, and whether it is heard then.
@@ -89,6 +92,9 @@ impl SharedLog for Flaky {
     }
 
     async fn write(&self, who: &str, between: (Place, Place), batch: &[u8], then: Then) -> Result<Wrote, Unavailable> {
+        if self.takes_nothing.load(Ordering::Relaxed) {
+            return Err(Unavailable::because("it takes nothing"));
+        }
         self.ask(async move |log| log.write(who, between, batch, then).await).await
     }
 
@@ -230,6 +236,44 @@ async fn a_turn_is_taken_once_and_everything_done_at_one_node_holds_at_all() {
     assert!(nodes[1].room.restore(NOW + 4).await.unwrap());
     assert_eq!(nodes[0].place(other).await, 2);
     assert_eq!(nodes[0].room.move_by(0, NOW).await.unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_told_of_a_turn_or_let_in_by_it_before_it_cannot_be_undone() {
+    let log = Flaky::new();
+    let node = Node::start(&log, settings());
+    let id = node.join(None).await;
+    node.room.move_by(1, NOW).await.unwrap();
+    log.takes_nothing.store(true, Ordering::Relaxed);
+    for later in [1, 2] {
+        let taken = node.room.take_turn(id, NOW + later, Wish::default()).await;
+        assert!(matches!(taken, Err(Trouble::NotKept(_))), "{taken:?}");
+        assert_eq!(node.room.admitted_already(Some(id), NOW).unwrap(), None);
+        let let_in = node.room.admit(Some(id), NOW + later, Arrival::Page).await;
+        assert!(matches!(let_in, Err(Trouble::NotKept(_))), "{let_in:?}");
+    }
+
+    log.takes_nothing.store(false, Ordering::Relaxed);
+
+    let granted = node.room.take_turn(id, NOW + 3, Wish::default()).await.unwrap().unwrap();
+    assert_eq!((granted.when, granted.token.issued), (Taken::Before, NOW + 1));
+    assert_eq!(node.room.admitted_already(Some(id), NOW + 3).unwrap(), Some(Admission::In(id)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_is_undone_at_all_nodes_or_at_none_whatever_their_clocks_say() {
+    let log = Flaky::new();
+    let nodes = [Node::start(&log, settings()), Node::start(&log, settings())];
+    let first = nodes[0].join(None).await;
+    nodes[0].room.reset(NOW).await.unwrap();
+    nodes[1].room.here().await;
+    nodes[1].room.seek(|_| false).await.unwrap();
+    // The clock of this one is ahead.
+    nodes[1].rooms.tick(NOW + 3601);
+
+    assert!(nodes[0].room.restore(NOW + 3599).await.unwrap());
+
+    assert_eq!(agree(&nodes, &[first]).await, 1);
 }
 
 #[tokio::test]

@@ -138,9 +138,12 @@ pub async fn a_log_that_is_shortened_has_a_base_instead(bench: &dyn Bench) {
     assert_eq!(known(log.read(place(3)).await.unwrap()).0, [(place(4), batch(4))]);
     assert_eq!(log.read(place(1)).await.unwrap(), Behind::Gone(place(4)));
     // One that comes too late, and one that the log never had, change nothing.
-    for other in [place(2), Place { number: 4, mark: 1 }] {
+    // Nor does one that is not there, of which it is said that it failed.
+    for (other, pieces, is_done) in
+        [(place(2), 1, true), (Place { number: 4, mark: 1 }, 1, false), (place(4), 2, false)]
+    {
         log.lay_piece(other, 0, b"x").await.unwrap();
-        log.rebase(Base { place: other, pieces: 1 }).await.unwrap();
+        assert_eq!(log.rebase(Base { place: other, pieces }).await.is_ok(), is_done, "{other}");
         assert_eq!(log.base().await.unwrap(), base);
     }
     let next = Base { place: place(4), pieces: 1 };

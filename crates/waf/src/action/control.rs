@@ -51,6 +51,8 @@ pub enum Processor {
     Json,
     /// XML.
     Xml,
+    /// Of a type that does not say what it is, as most programs read such a body: JSON, or else one value.
+    Any,
 }
 
 impl Processor {
@@ -61,11 +63,13 @@ impl Processor {
             Self::Multipart => "MULTIPART",
             Self::Json => "JSON",
             Self::Xml => "XML",
+            Self::Any => "ANY",
         }
     }
 
     fn named(name: &Text) -> Option<Self> {
-        [Self::Urlencoded, Self::Multipart, Self::Json, Self::Xml].into_iter().find(|known| name.is(known.name()))
+        let all = [Self::Urlencoded, Self::Multipart, Self::Json, Self::Xml, Self::Any];
+        all.into_iter().find(|known| name.is(known.name()))
     }
 }
 
@@ -104,7 +108,7 @@ impl Control {
             "forcerequestbodyvariable" => on_off(&value).map(Self::ForceRequestBodyVariable),
             "requestbodyprocessor" => Processor::named(&value)
                 .map(Self::RequestBodyProcessor)
-                .ok_or_else(|| value.finding(0, "must be URLENCODED, MULTIPART, JSON or XML")),
+                .ok_or_else(|| value.finding(0, "must be URLENCODED, MULTIPART, JSON, XML or ANY")),
             "requestbodylimit" => number(&value).map(Self::RequestBodyLimit),
             "responsebodylimit" => number(&value).map(Self::ResponseBodyLimit),
             "auditengine" => Audit::read(&value).map(Self::Audit),

@@ -68,6 +68,7 @@ impl Transaction {
             Processor::Multipart => self.read_multipart(body),
             Processor::Json => (body.len(), self.read_json(body)),
             Processor::Xml => (body.len(), self.read_xml(body)),
+            Processor::Any => (body.len(), self.read_any(body)),
         };
         let limit = usize::try_from(self.rules.settings().request_body_no_files_limit).unwrap_or(usize::MAX);
         let error = error.or_else(|| {
@@ -105,6 +106,15 @@ impl Transaction {
         let read = json::read(body, &limits);
         self.take_arguments(&read.arguments, body, Origin::Body);
         read.error.map(|error| format!("JSON parsing error: {error}"))
+    }
+
+    /// What is no JSON is one value of this name; but not what is no text either, such as pictures.
+    fn read_any(&mut self, body: &Bytes) -> Option<String> {
+        let is_text = !body.iter().any(|byte| matches!(byte, 0..=8 | 14..=31 | 127));
+        if self.read_json(body).is_some() && is_text {
+            self.argument(b"REQUEST_BODY", body, Origin::Body);
+        }
+        None
     }
 
     fn read_xml(&mut self, body: &Bytes) -> Option<String> {

@@ -55,8 +55,8 @@ fn by<'a>(lanes: &'a Lanes, lane: &'a str) -> Entry<'a> {
 
 fn lots(room: &Room) -> (Arc<crate::Drawn>, Vec<Lot>) {
     let drawn = room.line().hall.drawn.clone().unwrap();
-    let lots = room.lots(&drawn, 0, u32::MAX);
-    (drawn, lots)
+    let lots = room.lots(&drawn, 0, u32::MAX).into_iter();
+    (drawn, lots.map(|(position, id, lane)| Lot { position, tag: crate::Tag::of(id), lane }).collect())
 }
 
 #[test]

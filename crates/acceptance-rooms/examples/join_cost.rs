@@ -1,4 +1,4 @@
-//! Measures what joins cost, and a start with a million places: `cargo run --release -p rooms --example join_cost
+//! Measures what joins cost, and a start with a million places: `cargo run --release -p acceptance-rooms --example join_cost
 //! [directory]`. On one core: `taskset -c 0`.
 
 #![expect(
