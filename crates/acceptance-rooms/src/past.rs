@@ -23,7 +23,9 @@ apis: {wait: {match: {path: /wait}, policies: [{waiting-room-api: {room: sale}}]
     join(&gateway).await;
     let_in(&gateway, 1).await;
     let before = room(&gateway).history(now());
-    assert_eq!((before.first().unwrap().queue, history(&gateway).1, history(&gateway).2), (1, 2, 1));
+    // Both may have come within one sample.
+    assert!((1..=2).contains(&before.first().unwrap().queue), "{before:?}");
+    assert_eq!((history(&gateway).1, history(&gateway).2), (2, 1));
     let gateway = gateway.restart().await;
     let after = room(&gateway).history(now());
     assert_eq!(after.first(), before.first());

