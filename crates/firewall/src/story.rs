@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pipeline::Exchange;
 use problem::{Finding, Pointer};
 use serde_json::{Value, json};
-use waf::{Engine, Intervention, Matched, Rules, Transaction, Verdict};
+use waf::{Engine, Intervention, Matched, Rules, Transaction, Variable, Verdict};
 
 use crate::exclusions::Excluded;
 use crate::inspection::{begin, judge_body, judge_head};
@@ -117,10 +117,12 @@ impl Story {
 
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for one in &self.matches {
+        let mut told = self.matches.iter().filter(|one| !one.is_about_reading()).peekable();
+        let is_quiet = told.peek().is_none();
+        for one in told {
             write!(f, "{one}")?;
         }
-        if self.matches.is_empty() {
+        if is_quiet {
             writeln!(f, "no rule matched")?;
         }
         for (name, value) in &self.scores {
@@ -134,6 +136,11 @@ impl fmt::Display for Story {
 }
 
 impl Match {
+    /// Whether a rule of the gateway's own only says how a body is to be read, which is nothing about the request.
+    fn is_about_reading(&self) -> bool {
+        !self.is_logged && self.is_complete && self.message.is_none() && self.place.starts_with('(')
+    }
+
     fn of(matched: &Matched<'_>) -> Option<Self> {
         let rule = matched.rule()?;
         let variable = matched.variable().name();
@@ -146,7 +153,12 @@ impl Match {
             place: format!("{}:{}", spot.file, spot.line),
             operator: rule.operator(),
             transformations: rule.transformations().iter().map(|step| step.name()).collect(),
-            target: name.map_or_else(|| format!("{count}{variable}"), |name| format!("{count}{variable}:{name}")),
+            // A chain that looks at what it found before names where that was.
+            target: match name {
+                Some(name) if matches!(matched.variable(), Variable::MatchedVars | Variable::MatchedVarsNames) => name,
+                Some(name) => format!("{count}{variable}:{name}"),
+                None => format!("{count}{variable}"),
+            },
             original: shown(matched.original()),
             value: shown(matched.value()),
             message: matched.message().map(shown),
@@ -178,8 +190,8 @@ impl fmt::Display for Match {
 
 /// Rules that only count and skip are left out: what an attack was found by are those that say something of a value.
 fn is_told(matched: &Matched<'_>) -> bool {
-    let bookkeeping = matches!(matched.variable(), waf::Variable::UniqueId) || matched.is_count();
-    let is_gate = matched.variable() == waf::Variable::Tx && !matched.is_logged();
+    let bookkeeping = matches!(matched.variable(), Variable::UniqueId) || matched.is_count();
+    let is_gate = matched.variable() == Variable::Tx && !matched.is_logged();
     !bookkeeping && !is_gate
 }
 

@@ -8,7 +8,7 @@ use super::{id, issuer};
 use crate::lanes::{Lane, LaneKind, Lanes};
 use crate::{
     Cause, Compatibility, Ending, Entry, Event, Expiry, Issuing, Joining, PassOn, Position, Presence, RequestId, Room,
-    Rules, Seconds, State, Turn,
+    Rules, Seconds, State, Turn, UNDOABLE,
 };
 
 #[derive(Clone, Debug)]
@@ -61,7 +61,8 @@ struct Books {
     moved: i64,
     passed_on: i64,
     swept: Position,
-    before: Option<Box<Self>>,
+    /// Since when there is a former one.
+    before: Option<(Seconds, Box<Self>)>,
 }
 
 impl Books {
@@ -91,12 +92,15 @@ impl Books {
                 self.passed_over.extend(positions.iter().copied());
                 self.passed_on += i64::try_from(positions.len()).unwrap();
             }
-            Event::Reset { .. } => {
-                let before = std::mem::take(self);
-                self.before = Some(Box::new(Self { before: None, ..before }));
+            Event::Reset { at } => {
+                let mut before = std::mem::take(self);
+                let former = before.before.take().filter(|(reset, _)| at - reset < UNDOABLE && before.given.is_empty());
+                // A reset that is repeated before anything happened is undone together with the first.
+                self.before = Some((*at, former.map_or_else(|| Box::new(before), |(_, former)| former)));
             }
             Event::Restored { .. } => {
-                let before = *self.before.take().unwrap();
+                let (_, before) = self.before.take().unwrap();
+                let before = *before;
                 let since = std::mem::replace(self, before);
                 let mut last = self.given.last().copied().unwrap_or(0);
                 self.given.extend(since.given.iter().map(|_| {
