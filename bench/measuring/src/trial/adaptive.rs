@@ -4,13 +4,13 @@ use super::report::Section;
 use super::scene::{Gateway, build, clock, milliseconds, quantile};
 use crate::bench::process::free_ports;
 use anyhow::{Context, Result};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread::{sleep, spawn};
+use std::thread::{Thread, current, park, sleep, spawn};
 use std::time::Duration;
 
 /// What 95 of 100 answers shall take at most.
@@ -30,9 +30,8 @@ const JOINING: usize = 16;
 /// What the parts of the trial have in common.
 #[derive(Default)]
 struct Scene {
-    /// Requests that the backend has taken on, and the most that it takes on.
-    busy: Mutex<u32>,
-    is_free: Condvar,
+    desk: Mutex<Desk>,
+    /// The most requests that the backend takes on.
     slots: AtomicU32,
     /// Cookies of visitors, in the order of their places.
     cookies: Mutex<Vec<String>>,
@@ -44,13 +43,50 @@ struct Scene {
     is_over: AtomicBool,
 }
 
+/// Requests that the backend has taken on, and who waits, first come, first served.
+#[derive(Default)]
+struct Desk {
+    busy: u32,
+    queue: VecDeque<(Thread, Arc<AtomicBool>)>,
+}
+
+impl Scene {
+    /// Waits until the backend takes it on.
+    fn enter(&self) {
+        let mut desk = self.desk.lock();
+        if desk.busy < self.slots.load(Ordering::Relaxed) && desk.queue.is_empty() {
+            desk.busy += 1;
+            return;
+        }
+        let is_called = Arc::new(AtomicBool::new(false));
+        desk.queue.push_back((current(), is_called.clone()));
+        drop(desk);
+        while !is_called.load(Ordering::Acquire) {
+            park();
+        }
+    }
+
+    /// Makes room for whoever is next.
+    fn leave(&self) {
+        let mut desk = self.desk.lock();
+        desk.busy -= 1;
+        while desk.busy < self.slots.load(Ordering::Relaxed)
+            && let Some((thread, is_called)) = desk.queue.pop_front()
+        {
+            desk.busy += 1;
+            is_called.store(true, Ordering::Release);
+            thread.unpark();
+        }
+    }
+}
+
 pub(crate) fn run() -> Result<Section> {
     build()?;
     let mut section = Section::new(
         "An adaptive inlet",
         format!(
             "The release build on one core; backend and visitors on all. `inlet: {{adaptive: {{latency: {}, settles: 0s}}}}`. The backend does \
-             {SLOTS:?} requests at a time, {} s each, and each takes 50 to 150 ms; whoever finds it busy waits. {VISITORS} \
+             {SLOTS:?} requests at a time, {} s each, and each takes 50 to 150 ms; whoever finds it busy waits in line. {VISITORS} \
              visitors wait in line; each asks once, within the second after their turn has come. Each part counts from its 30th second on; p95 is that \
              of each ten seconds.",
             milliseconds(TARGET),
@@ -119,16 +155,9 @@ fn serve(scene: &Scene, stream: TcpStream, number: usize) -> Option<()> {
     let mut chance = u64::try_from(number).ok()?.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     loop {
         head(&mut reader)?;
-        let mut busy = scene.busy.lock();
-        while *busy >= scene.slots.load(Ordering::Relaxed) {
-            // Slots may have come back meanwhile.
-            scene.is_free.wait_for(&mut busy, Duration::from_millis(50));
-        }
-        *busy += 1;
-        drop(busy);
+        scene.enter();
         sleep(TAKES / 2 + TAKES.mul_f64(part(&mut chance)));
-        *scene.busy.lock() -= 1;
-        scene.is_free.notify_one();
+        scene.leave();
         writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nsold").ok()?;
     }
 }
