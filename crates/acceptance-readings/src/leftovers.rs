@@ -71,3 +71,26 @@ async fn a_body_waits_for_no_target_that_knows_nothing_of_expectations() {
         assert_eq!(backend.request().body, b"01234");
     }
 }
+
+#[tokio::test]
+async fn answers_that_have_nothing_to_say_hold_up_no_other_on_their_connection() {
+    let backend = Stub::talking(|mut talk| async move {
+        talk.head().await;
+        talk.wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
+        talk.wire.rest().await;
+    })
+    .await;
+    let gateway = Gateway::before(&backend).await;
+    let tcp = tokio::net::TcpStream::connect(gateway.address()).await.unwrap();
+    let (sender, connection) = h2::client::handshake(tcp).await.unwrap();
+    tokio::spawn(connection);
+
+    let mut answers = Vec::new();
+    for _ in 0..20 {
+        let request = http::Request::get("http://a/").body(()).unwrap();
+        let (answer, _) = sender.clone().ready().await.unwrap().send_request(request, true).unwrap();
+        let mut body = within("an answer", answer).await.unwrap().into_body();
+        assert_eq!(within("its beginning", body.data()).await.unwrap().unwrap(), "hello");
+        answers.push(body);
+    }
+}

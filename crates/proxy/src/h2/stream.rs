@@ -197,13 +197,18 @@ impl Sending {
             self.pace.rest();
             let (data, is_last) = match self.rest.take() {
                 Some(rest) => rest,
-                None => match ready!(self.served.poll_piece(context)) {
-                    Ok(Piece::Data { data, is_last }) => (data, is_last),
-                    Ok(Piece::Trailers(trailers)) => {
+                None => match self.served.poll_piece(context) {
+                    Poll::Ready(Ok(Piece::Data { data, is_last })) => (data, is_last),
+                    Poll::Ready(Ok(Piece::Trailers(trailers))) => {
                         return Poll::Ready(self.send.send_trailers(trailers).map_err(|_reset| Broken::Gone));
                     }
-                    Ok(Piece::End) => return Poll::Ready(self.put(Bytes::new(), true)),
-                    Err(_) => return Poll::Ready(Err(Broken::Short)),
+                    Poll::Ready(Ok(Piece::End)) => return Poll::Ready(self.put(Bytes::new(), true)),
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Short)),
+                    Poll::Pending => {
+                        // A stream with nothing to send must not keep room that others of its connection need.
+                        self.send.reserve_capacity(0);
+                        return Poll::Pending;
+                    }
                 },
             };
             let mut data = data;
