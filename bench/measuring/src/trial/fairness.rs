@@ -2,11 +2,10 @@
 
 use super::report::Section;
 use super::scene::{Gateway, build, milliseconds, program};
+use crate::bench::room::place::Line;
 use crate::run::{output, root};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 /// Those who join while bots do.
@@ -59,7 +58,7 @@ fn verified(section: &mut Section) -> Result<()> {
     let mut line = Line::open(gateway.port)?;
     let mut ids = Vec::new();
     for _ in 0..DRAWING {
-        ids.push(line.join("")?);
+        ids.push(line.join("")?.context("no id")?);
     }
     let told = line.ask("GET /wait/lottery?event_id=Sample HTTP/1.1\r\nHost: a\r\n\r\n")?;
     let commitment = told.get("commitment").and_then(Value::as_str).context("no commitment")?.to_owned();
@@ -140,7 +139,7 @@ fn served_bots(caps: &str) -> Result<u64> {
         } else {
             format!("{}.{}.{}.7", 11 + number / 10 % 80, number / 800 % 256, number % 241)
         };
-        let id = line.join(&format!("X-Forwarded-For: {client}\r\n"))?;
+        let id = line.join(&format!("X-Forwarded-For: {client}\r\n"))?.context("no id")?;
         if is_bot {
             bots.push(id);
         }
@@ -162,49 +161,4 @@ fn operate(gateway: &Gateway, words: &[&str]) -> Result<()> {
     let vestibule = program("vestibule")?.display().to_string();
     let words = [&["admin", "--config", config.as_str(), "room"], words].concat();
     output(&vestibule, &words).map(|_said| ())
-}
-
-/// A connection that stays.
-struct Line(BufReader<TcpStream>);
-
-impl Line {
-    fn open(port: u16) -> Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    fn join(&mut self, fields: &str) -> Result<String> {
-        let body = "{\"event_id\":\"Sample\"}";
-        let length = body.len();
-        let head = "POST /wait/assign_queue_num HTTP/1.1\r\nHost: a\r\n";
-        let joined = self.ask(&format!("{head}{fields}Content-Length: {length}\r\n\r\n{body}"))?;
-        Ok(joined.get("api_request_id").and_then(Value::as_str).context("no id")?.to_owned())
-    }
-
-    fn place(&mut self, id: &str) -> Result<Option<u64>> {
-        let asked = format!("GET /wait/queue_num?event_id=Sample&request_id={id} HTTP/1.1\r\nHost: a\r\n\r\n");
-        Ok(self.ask(&asked)?.get("queue_number").and_then(Value::as_u64))
-    }
-
-    fn ask(&mut self, request: &str) -> Result<Value> {
-        self.0.get_mut().write_all(request.as_bytes())?;
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if self.0.read_line(&mut line)? == 0 {
-                bail!("it was closed");
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse()?;
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
-        Ok(serde_json::from_slice(&body)?)
-    }
 }

@@ -5,7 +5,6 @@ use super::scene::{ask, build, clock, milliseconds};
 use crate::bench::room::place::{JOIN, Line, Place, member, waiting};
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
-use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -136,14 +135,9 @@ fn kills(section: &mut Section) -> Result<()> {
 fn come(port: u16, known: &Mutex<HashMap<String, u64>>, is_over: &AtomicBool) -> Result<()> {
     let mut line = Line::open(port)?;
     while !is_over.load(Ordering::Relaxed) {
-        let body = "{\"event_id\":\"Sample\"}";
-        let head = format!("POST /wait/assign_queue_num HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
-        let joined = line.ask(&(head + body))?;
-        let id = joined.get("api_request_id").and_then(Value::as_str).context("no id")?.to_owned();
+        let id = line.join("")?.context("no id")?;
         known.lock().insert(id.clone(), 0);
-        let asked =
-            line.ask(&format!("GET /wait/queue_num?event_id=Sample&request_id={id} HTTP/1.1\r\nHost: a\r\n\r\n"))?;
-        let place = asked.get("queue_number").and_then(Value::as_u64).context("no place")?;
+        let place = line.place(&id)?.context("no place")?;
         known.lock().insert(id, place);
     }
     Ok(())

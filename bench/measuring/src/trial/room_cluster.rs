@@ -92,9 +92,7 @@ fn compare(place: &Place, known: &HashMap<String, Option<u64>>, cut: u64, sectio
         }
         let mut said = Vec::new();
         for line in &mut lines {
-            let path = format!("/wait/queue_num?event_id=Sample&request_id={id}");
-            let answer = line.ask(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"))?;
-            said.push(answer.get("queue_number").and_then(Value::as_u64));
+            said.push(line.place(id)?);
         }
         let Some(Some(found)) = said.first().copied() else {
             lost += 1;
@@ -228,21 +226,16 @@ impl Visitors {
 fn join(port: u16, known: &Known, is_over: &AtomicBool, came: &mut Came) -> Result<()> {
     let mut line = Line::open(port)?;
     while !is_over.load(Ordering::Relaxed) {
-        let body = "{\"event_id\":\"Sample\"}";
-        let head = format!("POST /wait/assign_queue_num HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
-        let joined = line.ask(&(head + body))?;
-        let Some(id) = joined.get("api_request_id").and_then(Value::as_str) else {
+        let Some(id) = line.join("")? else {
             // It is told to come again: nothing was promised.
             came.cut += 1;
             continue;
         };
-        known.lock().insert(id.to_owned(), None);
+        known.lock().insert(id.clone(), None);
         came.joined += 1;
         came.answers.push(clock());
-        let path = format!("/wait/queue_num?event_id=Sample&request_id={id}");
-        let asked = line.ask(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"))?;
-        let place = asked.get("queue_number").and_then(Value::as_u64).context("no place")?;
-        known.lock().insert(id.to_owned(), Some(place));
+        let place = line.place(&id)?.context("no place")?;
+        known.lock().insert(id, Some(place));
     }
     Ok(())
 }

@@ -6,7 +6,6 @@ use crate::bench::process::{LOAD_CORE, pinned};
 use crate::bench::room::place::{Line, Place, waiting};
 use crate::run::run;
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufReader, Read};
@@ -111,8 +110,7 @@ fn changed(place: &Place, known: &HashMap<String, u64>) -> Result<u64> {
         if number % REQUESTS == REQUESTS - 1 {
             line = Line::open(place.port)?;
         }
-        let request = format!("GET /wait/queue_num?event_id=Sample&request_id={id} HTTP/1.1\r\nHost: a\r\n\r\n");
-        let found = line.ask(&request)?.get("queue_number").and_then(Value::as_u64);
+        let found = line.place(id)?;
         changed += u64::from(found != Some(*told));
     }
     Ok(changed)

@@ -65,6 +65,23 @@ impl Line {
         self.0.read_exact(&mut body)?;
         Ok(serde_json::from_slice(&body)?)
     }
+
+    /// Joins with these fields of the head, and answers the id, if it is not to come again.
+    pub(crate) fn join(&mut self, fields: &str) -> Result<Option<String>> {
+        let body = "{\"event_id\":\"Sample\"}";
+        let head = format!(
+            "POST /wait/assign_queue_num HTTP/1.1\r\nHost: a\r\n{fields}Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let joined = self.ask(&(head + body))?;
+        Ok(joined.get("api_request_id").and_then(Value::as_str).map(str::to_owned))
+    }
+
+    /// The place of somebody, if they have one.
+    pub(crate) fn place(&mut self, id: &str) -> Result<Option<u64>> {
+        let asked = format!("GET /wait/queue_num?event_id=Sample&request_id={id} HTTP/1.1\r\nHost: a\r\n\r\n");
+        Ok(self.ask(&asked)?.get("queue_number").and_then(Value::as_u64))
+    }
 }
 
 pub(crate) fn waiting(port: u16) -> Result<u64> {
@@ -174,10 +191,7 @@ impl Place {
 
     /// The path by which somebody asks for a place.
     pub(crate) fn queue_num(&self) -> Result<String> {
-        let body = "{\"event_id\":\"Sample\"}";
-        let head = format!("POST /wait/assign_queue_num HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
-        let joined = Line::open(self.port)?.ask(&(head + body))?;
-        let id = joined.get("api_request_id").and_then(Value::as_str).context("no id")?;
+        let id = Line::open(self.port)?.join("")?.context("no id")?;
         Ok(format!("/wait/queue_num?event_id=Sample&request_id={id}"))
     }
 
