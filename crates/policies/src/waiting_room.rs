@@ -46,7 +46,8 @@ pub static WAITING_ROOM_OUTSIDE: ProblemKind = ProblemKind {
 /// pages, are told by a `problem+json` with `retry-after`; they get no place, unless there are turns that nobody waits for.
 /// An access token of the room in `authorization`, bare or behind `Bearer`, opens, too. As long as the serving number is
 /// ahead of the line, nobody waits. Before the room opens, while it is paused and when it is closed, visitors are told so;
-/// who is in stays in, and so does who opened a page while everybody passed, for as long as a token holds. What is let through is measured, for `activates` and for a room's adaptive inlet.
+/// who is in stays in, and so does who opened a page while everybody passed, for as long as a token holds. What is let through is
+/// measured, for `activates` and for a room's adaptive inlet.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

@@ -4,10 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use turns::MayWrite;
-use waiting_room::{Cause, Event, RequestId, Room, Rules, Seconds, State};
+use waiting_room::{Cause, Event, PassEnding, RequestId, Room, Rules, Seconds, Sensor, State};
 
 use crate::room::Held;
-use crate::sensor::{Ending, Sensor};
 use crate::settings::Inlet;
 use crate::{KeptRoom, NotKept};
 
@@ -80,7 +79,7 @@ impl KeptRoom {
     }
 
     /// A request that was let through came to its end, at this time in microseconds since 1970.
-    pub fn passed(&self, ending: Ending, activation: &Activation, now: u64) {
+    pub fn passed(&self, ending: PassEnding, activation: &Activation, now: u64) {
         self.gate().sensor.end(ending, activation.latency, now / HALF);
     }
 
@@ -241,11 +240,11 @@ mod tests {
     #[tokio::test]
     async fn a_room_activates_by_what_is_under_way_by_latency_and_by_failures() {
         let slow = Some(Duration::from_millis(100));
-        let answered = |millis: u64| Ending::Answered(Duration::from_millis(millis));
+        let answered = |millis: u64| PassEnding::Answered(Duration::from_millis(millis));
         for (activation, ending) in [
             (Activation { latency: slow, ..Activation::default() }, answered(101)),
-            (Activation { failures: Some(100), ..Activation::default() }, Ending::Failed(None)),
-            (Activation { failures: Some(100), ..Activation::default() }, Ending::NotSent),
+            (Activation { failures: Some(100), ..Activation::default() }, PassEnding::Failed(None)),
+            (Activation { failures: Some(100), ..Activation::default() }, PassEnding::NotSent),
         ] {
             let scene = Scene::new();
             let end = |ending| {

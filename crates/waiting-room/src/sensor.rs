@@ -4,11 +4,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use waiting_room::Signals;
+use crate::Signals;
 
 /// How a request ended that was let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum PassEnding {
     /// It was answered after this time.
     Answered(Duration),
     /// It failed: there was no answer, or one that says so.
@@ -20,8 +20,8 @@ pub enum Ending {
 }
 
 /// What is seen of what is behind a room. Anybody may note at any time, without waiting for anybody.
-#[derive(Default)]
-pub(crate) struct Sensor {
+#[derive(Debug, Default)]
+pub struct Sensor {
     in_flight: AtomicU32,
     finished: AtomicU32,
     failed: AtomicU32,
@@ -34,7 +34,7 @@ pub(crate) struct Sensor {
 }
 
 /// What ended lately, as far as it decides whether visitors have to wait: counts that are halved twice a second.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Recent {
     turn: AtomicU64,
     finished: AtomicU32,
@@ -44,26 +44,28 @@ struct Recent {
 
 /// What of a thousand requests that ended lately was slow, and failed. None: too few ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Parts {
-    pub(crate) slow: u32,
-    pub(crate) failed: u32,
+pub struct Parts {
+    /// Those that were slow.
+    pub slow: u32,
+    /// Those that failed.
+    pub failed: u32,
 }
 
 impl Sensor {
     /// A request is let through.
-    pub(crate) fn begin(&self) {
+    pub fn begin(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
     /// It came to its end. `slow` says from when on that counts as slow, and `turn` is the half second that it is.
-    pub(crate) fn end(&self, ending: Ending, slow: Option<Duration>, turn: u64) {
+    pub fn end(&self, ending: PassEnding, slow: Option<Duration>, turn: u64) {
         // Whoever began counted itself.
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         let (took, is_failed) = match ending {
-            Ending::Unknown => return,
-            Ending::Answered(took) => (Some(took), false),
-            Ending::Failed(took) => (took, true),
-            Ending::NotSent => {
+            PassEnding::Unknown => return,
+            PassEnding::Answered(took) => (Some(took), false),
+            PassEnding::Failed(took) => (took, true),
+            PassEnding::NotSent => {
                 self.unsent.fetch_add(1, Ordering::Relaxed);
                 (None, true)
             }
@@ -87,18 +89,19 @@ impl Sensor {
         }
     }
 
-    pub(crate) fn in_flight(&self) -> u32 {
+    /// How much is under way.
+    pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Whether nothing is under way, and nothing ended since it was asked last.
-    pub(crate) fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&self) -> bool {
         let counts = [&self.in_flight, &self.finished, &self.unsent];
         counts.iter().all(|count| count.load(Ordering::Relaxed) == 0)
     }
 
     /// What was slow and failed lately.
-    pub(crate) fn parts(&self, turn: u64) -> Option<Parts> {
+    pub fn parts(&self, turn: u64) -> Option<Parts> {
         self.turn(turn);
         let Recent { finished, slow, failed, .. } = &self.recent;
         let finished = finished.load(Ordering::Relaxed);
@@ -124,7 +127,7 @@ impl Sensor {
     }
 
     /// What was seen since this was asked last; nothing, until there is enough to say something.
-    pub(crate) fn signals(&self) -> Signals {
+    pub fn signals(&self) -> Signals {
         let in_flight = self.in_flight();
         let unsent = self.unsent.load(Ordering::Relaxed);
         let buckets = self.took.get().map(|buckets| &**buckets).unwrap_or_default();
@@ -191,8 +194,8 @@ const MEAGER: u32 = 5;
 mod tests {
     use super::*;
 
-    fn millis(millis: u64) -> Ending {
-        Ending::Answered(Duration::from_millis(millis))
+    fn millis(millis: u64) -> PassEnding {
+        PassEnding::Answered(Duration::from_millis(millis))
     }
 
     #[test]
@@ -225,12 +228,12 @@ mod tests {
         assert_eq!(sensor.signals(), Signals { in_flight: 1, ..Signals::default() });
         for _ in 0..10 {
             sensor.begin();
-            sensor.end(Ending::Failed(Some(Duration::from_millis(9))), None, 0);
+            sensor.end(PassEnding::Failed(Some(Duration::from_millis(9))), None, 0);
         }
         let signals = sensor.signals();
         assert_eq!((signals.finished, signals.failed, signals.in_flight, signals.is_broken), (20, 10, 1, false));
         sensor.begin();
-        sensor.end(Ending::NotSent, None, 0);
+        sensor.end(PassEnding::NotSent, None, 0);
         assert!(sensor.signals().is_broken);
         assert_eq!(sensor.signals(), Signals { in_flight: 1, ..Signals::default() });
     }
