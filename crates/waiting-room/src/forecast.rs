@@ -314,7 +314,7 @@ const PROBES: usize = 64;
 /// So many forecasts are lately.
 const LATELY: u32 = 1000;
 /// How much a forecast that failed widens others.
-const STEP: f64 = 0.05;
+const STEP: f64 = 0.035;
 const NARROWEST: f64 = 0.1;
 const WIDEST: f64 = 20.0;
 
