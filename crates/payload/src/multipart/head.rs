@@ -66,6 +66,11 @@ impl Head {
         if name.is_empty() {
             return Err("Multipart: Invalid part header (header name missing).".into());
         }
+        // Many readers take the blank of `Content-Disposition : ...` away, and would find another name than we do.
+        if !name.iter().all(u8::is_ascii_graphic) {
+            let said = name.escape_ascii();
+            return Err(format!("Multipart: Invalid part header (header name with an odd character): {said}.").into());
+        }
         if self.header(name).is_some() {
             return Err(format!("Multipart: Duplicate part header: {}.", name.escape_ascii()).into());
         }
