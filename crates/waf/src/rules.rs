@@ -98,9 +98,10 @@ impl Rules {
         for source in sources {
             match source {
                 Source::Files(pattern) => loader.read(pattern),
-                Source::Text { name, content } => loader.take(Path::new(name), content),
                 Source::Unless { rule, .. } if loader.knows(*rule) => {}
-                Source::Unless { name, content, .. } => loader.take(Path::new(name), content),
+                Source::Text { name, content } | Source::Unless { name, content, .. } => {
+                    loader.take(Path::new(name), content);
+                }
             }
         }
         loader.finish()
