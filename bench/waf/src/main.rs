@@ -2,12 +2,14 @@
 //!
 //! `bench-waf FOLDER [PARANOIA [KIND [ROUNDS]]]`; `bench-waf FOLDER beside` for the same requests with other engines, in
 //! turns; `bench-waf FOLDER worst [PARANOIA]` for bodies that mean to cost much; `bench-waf FOLDER apache [COUNT [SEED]]` for
-//! whether the same rules match as in the reference; `bench-waf FOLDER own TEXTS...` for what the rules that come with the gateway
+//! whether the same rules match as in the reference; `bench-waf FOLDER libinjection SOURCE [COUNT [SEED]]` for whether the
+//! detectors judge as the library does, of which SOURCE is a clone; `bench-waf FOLDER own TEXTS...` for what the rules that come with the gateway
 //! make of ordinary texts, which are read from files and folders, and of attacks. The folder has the OWASP Core Rule Set:
 //! `crs-setup.conf.example`, `rules`, and its regression tests as `tests`.
 
 mod apache;
 mod corpus;
+mod detectors;
 mod memory;
 mod nginx;
 mod own;
@@ -43,6 +45,12 @@ fn main() -> Result<()> {
         let seed = words.next().map_or(Ok(0), |seed| seed.parse())?;
         let folder = Path::new(&folder);
         return apache::compare(folder, &read(folder, ftw::setup())?, count, seed);
+    }
+    if paranoia == "libinjection" {
+        let source = words.next().context("name a clone of libinjection")?;
+        let count = words.next().map_or(Ok(DETECTED), |count| count.parse())?;
+        let seed = words.next().map_or(Ok(0), |seed| seed.parse())?;
+        return detectors::compare(Path::new(&folder), Path::new(&source), count, seed);
     }
     if paranoia == "own" {
         return own::measure(Path::new(&folder), &words.map(Into::into).collect::<Vec<_>>());
@@ -242,6 +250,8 @@ const REQUESTS: usize = 100;
 const IN_A_TURN: [usize; KINDS.len()] = [1000, 300, 100];
 const ATTACKS: usize = 500;
 const MUTANTS: usize = 10_000;
+/// Mutants of values that the detectors are asked about.
+const DETECTED: usize = 1_000_000;
 const ROUNDS: usize = 11;
 
 const SETUP: &str = r#"
