@@ -118,6 +118,10 @@ impl Transaction {
     }
 
     fn read_xml(&mut self, body: &Bytes) -> Option<String> {
+        // Requests without a body may say what it would be.
+        if body.is_empty() {
+            return None;
+        }
         let read = xml::read(body, &xml::Limits::default());
         let error = read.error.as_ref().map(|error| format!("XML parsing error: {error}"));
         self.xml = Some(read);
