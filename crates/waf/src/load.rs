@@ -62,6 +62,11 @@ impl Loader {
         self.directives();
     }
 
+    /// Whether there was a rule of this number, even one that was taken out again.
+    pub(crate) fn knows(&self, rule: u64) -> bool {
+        self.drafts.knows(rule)
+    }
+
     fn directives(&mut self) {
         let lines = std::mem::take(&mut self.reader.lines);
         self.findings.append(&mut self.reader.findings);

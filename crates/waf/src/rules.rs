@@ -98,7 +98,10 @@ impl Rules {
         for source in sources {
             match source {
                 Source::Files(pattern) => loader.read(pattern),
-                Source::Text { name, content } => loader.take(Path::new(name), content),
+                Source::Unless { rule, .. } if loader.knows(*rule) => {}
+                Source::Text { name, content } | Source::Unless { name, content, .. } => {
+                    loader.take(Path::new(name), content);
+                }
             }
         }
         loader.finish()
@@ -155,6 +158,15 @@ pub enum Source<'a> {
     /// Text under the name of a file.
     Text {
         /// The name in findings; what it includes is looked for beside it.
+        name: &'a str,
+        /// What stands in it.
+        content: &'a [u8],
+    },
+    /// Text that is left out if a rule before it has this number, and does what it would do.
+    Unless {
+        /// The number of the rule.
+        rule: u64,
+        /// The name in findings.
         name: &'a str,
         /// What stands in it.
         content: &'a [u8],
