@@ -34,6 +34,8 @@ pub struct Line {
     pub rows: BTreeMap<i64, Row>,
     /// When the room's own inlet moved the serving number last.
     pub inlet_at: Seconds,
+    /// How many of the turns ahead of the line an operator gave by hand.
+    pub by_hand: u64,
     /// The state that the room is in.
     pub course: Course,
     /// The inlet that an operator set.
