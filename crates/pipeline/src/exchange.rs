@@ -239,6 +239,11 @@ pub struct Gates {
 }
 
 impl Exchange {
+    /// What time it is now, in microseconds since 1970: for what is done once a body or an answer is there.
+    pub fn now(&self) -> u64 {
+        self.began_at.saturating_add(u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
     /// What `slot`'s owner noted earlier in this exchange.
     pub fn noted<T: 'static>(&self, slot: Slot<T>) -> Option<&T> {
         self.slots.notes.get(slot.index)?.as_ref()?.downcast_ref()

@@ -112,7 +112,12 @@ impl Sensor {
     /// Halves what is remembered, once for each half second.
     fn turn(&self, turn: u64) {
         let before = self.recent.turn.fetch_max(turn, Ordering::Relaxed);
-        let passed = u32::try_from(turn.saturating_sub(before)).unwrap_or(u32::MAX);
+        let is_set_back = before > turn + LATE;
+        if is_set_back {
+            self.recent.turn.store(turn, Ordering::Relaxed);
+        }
+        let passed = if is_set_back { u64::MAX } else { turn.saturating_sub(before) };
+        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
         if passed == 0 {
             return;
         }
@@ -182,6 +187,8 @@ fn middle_of(index: usize) -> u32 {
 const STEPS: u32 = 16;
 /// Up to an hour and more.
 const BUCKETS: u32 = (32 - 4) * STEPS;
+/// Half seconds by which a request may be late. If it is later than that, the clock was set back.
+const LATE: u64 = 120;
 /// So many requests say something.
 const ENOUGH: u32 = 20;
 /// So many times it is waited for enough of them.

@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn an_inlet_of_a_size_knows_who_is_in_who_may_come_in_and_who_never_did() {
-        let lost = Rules { expiry: mended().expiry.map(|expiry| Expiry { pass_on: PassOn::Lost, ..expiry }), ..mended() };
+        let lost =
+            Rules { expiry: mended().expiry.map(|expiry| Expiry { pass_on: PassOn::Lost, ..expiry }), ..mended() };
         for rules in [mended(), lost, Rules { expiry: None, ..mended() }] {
             let (inlet, mut room) = (MaxSize { size: 3 }, Room::default());
             let fill = |room: &mut Room, now| {

@@ -187,6 +187,12 @@ impl Line {
         self.tokens.get(index(place.token)?)
     }
 
+    /// Whose token does not hold any more, however the visit ended.
+    pub fn expired(&self, now: Seconds) -> impl Iterator<Item = RequestId> {
+        let expired = self.tokens.iter().filter(move |token| token.expires < now);
+        expired.filter_map(|token| self.place(token.position).map(|place| place.id))
+    }
+
     /// The row of the serving log by which a place gets its turn: the smallest serving number that is not before it.
     pub(crate) fn row_of(&self, position: Position) -> Option<(i64, Row)> {
         self.rows.range(i64::from(position)..).next().map(|(serving, row)| (*serving, *row))

@@ -93,12 +93,6 @@ impl Room {
         self.index.active(now)
     }
 
-    /// Whose token does not hold any more, however the visit ended.
-    pub fn expired(&self, now: Seconds) -> Vec<RequestId> {
-        let expired = self.line.tokens.iter().filter(|token| token.expires < now);
-        expired.filter_map(|token| self.line.place(token.position).map(|place| place.id)).collect()
-    }
-
     /// Forgets what was before a reset that can no longer be undone. When things happen says so, and no clock: nodes that share
     /// the room forget it at the same event, and so does whoever reads the log.
     fn forget(&mut self, at: Seconds) {
