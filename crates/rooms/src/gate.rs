@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use turns::MayWrite;
+use waiting_room::sensor::{Ending, Sensor};
 use waiting_room::{Cause, Event, RequestId, Room, Rules, Seconds, State};
 
 use crate::room::Held;
-use crate::sensor::{Ending, Sensor};
 use crate::{KeptRoom, NotKept};
 
 /// When visitors have to wait: when one of these is reached.

@@ -28,6 +28,7 @@ mod origins;
 mod passed;
 mod room;
 mod rules;
+pub mod sensor;
 mod shares;
 mod shelf;
 mod skip;
