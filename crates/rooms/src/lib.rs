@@ -47,6 +47,7 @@ mod watching;
 mod tests;
 
 pub use room_tickets::{AccessKey, AccessKeys, NoInvite, NoProof, NotMade, Promise, Reach, Without, Work};
+pub use waiting_room::sensor::Ending as PassEnding;
 
 pub use self::admission::{Admission, Arrival, Wait};
 pub use self::announced::Announced;
@@ -66,4 +67,3 @@ pub use self::settings::{Durability, Inlet, OpenId, Settings};
 pub use self::sight::{Aside, Visitor};
 pub use self::states::Timetable;
 pub use self::visits::{Visit, VisitState};
-pub use waiting_room::PassEnding;

@@ -8,7 +8,7 @@ use crate::Signals;
 
 /// How a request ended that was let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PassEnding {
+pub enum Ending {
     /// It was answered after this time.
     Answered(Duration),
     /// It failed: there was no answer, or one that says so.
@@ -20,7 +20,7 @@ pub enum PassEnding {
 }
 
 /// What is seen of what is behind a room. Anybody may note at any time, without waiting for anybody.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Sensor {
     in_flight: AtomicU32,
     finished: AtomicU32,
@@ -34,7 +34,7 @@ pub struct Sensor {
 }
 
 /// What ended lately, as far as it decides whether visitors have to wait: counts that are halved twice a second.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Recent {
     turn: AtomicU64,
     finished: AtomicU32,
@@ -45,9 +45,9 @@ struct Recent {
 /// What of a thousand requests that ended lately was slow, and failed. None: too few ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts {
-    /// Those that were slow.
+    /// Of a thousand, those that took longer than they should.
     pub slow: u32,
-    /// Those that failed.
+    /// Of a thousand, those that failed.
     pub failed: u32,
 }
 
@@ -58,14 +58,14 @@ impl Sensor {
     }
 
     /// It came to its end. `slow` says from when on that counts as slow, and `turn` is the half second that it is.
-    pub fn end(&self, ending: PassEnding, slow: Option<Duration>, turn: u64) {
+    pub fn end(&self, ending: Ending, slow: Option<Duration>, turn: u64) {
         // Whoever began counted itself.
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         let (took, is_failed) = match ending {
-            PassEnding::Unknown => return,
-            PassEnding::Answered(took) => (Some(took), false),
-            PassEnding::Failed(took) => (took, true),
-            PassEnding::NotSent => {
+            Ending::Unknown => return,
+            Ending::Answered(took) => (Some(took), false),
+            Ending::Failed(took) => (took, true),
+            Ending::NotSent => {
                 self.unsent.fetch_add(1, Ordering::Relaxed);
                 (None, true)
             }
@@ -89,7 +89,7 @@ impl Sensor {
         }
     }
 
-    /// How much is under way.
+    /// How many were let through and have not ended.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
     }
@@ -115,7 +115,12 @@ impl Sensor {
     /// Halves what is remembered, once for each half second.
     fn turn(&self, turn: u64) {
         let before = self.recent.turn.fetch_max(turn, Ordering::Relaxed);
-        let passed = u32::try_from(turn.saturating_sub(before)).unwrap_or(u32::MAX);
+        let is_set_back = before > turn + LATE;
+        if is_set_back {
+            self.recent.turn.store(turn, Ordering::Relaxed);
+        }
+        let passed = if is_set_back { u64::MAX } else { turn.saturating_sub(before) };
+        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
         if passed == 0 {
             return;
         }
@@ -185,6 +190,8 @@ fn middle_of(index: usize) -> u32 {
 const STEPS: u32 = 16;
 /// Up to an hour and more.
 const BUCKETS: u32 = (32 - 4) * STEPS;
+/// Half seconds by which a request may be late. If it is later than that, the clock was set back.
+const LATE: u64 = 120;
 /// So many requests say something.
 const ENOUGH: u32 = 20;
 /// So many times it is waited for enough of them.
@@ -194,8 +201,8 @@ const MEAGER: u32 = 5;
 mod tests {
     use super::*;
 
-    fn millis(millis: u64) -> PassEnding {
-        PassEnding::Answered(Duration::from_millis(millis))
+    fn millis(millis: u64) -> Ending {
+        Ending::Answered(Duration::from_millis(millis))
     }
 
     #[test]
@@ -228,12 +235,12 @@ mod tests {
         assert_eq!(sensor.signals(), Signals { in_flight: 1, ..Signals::default() });
         for _ in 0..10 {
             sensor.begin();
-            sensor.end(PassEnding::Failed(Some(Duration::from_millis(9))), None, 0);
+            sensor.end(Ending::Failed(Some(Duration::from_millis(9))), None, 0);
         }
         let signals = sensor.signals();
         assert_eq!((signals.finished, signals.failed, signals.in_flight, signals.is_broken), (20, 10, 1, false));
         sensor.begin();
-        sensor.end(PassEnding::NotSent, None, 0);
+        sensor.end(Ending::NotSent, None, 0);
         assert!(sensor.signals().is_broken);
         assert_eq!(sensor.signals(), Signals { in_flight: 1, ..Signals::default() });
     }
