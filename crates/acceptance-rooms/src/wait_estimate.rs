@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rooms::{Durability, Fairness, Inlet, KeptRoom, Left, Rooms, Settings, Whereabouts, Wish};
 use secrets::{Masters, Vault};
 use tempfile::TempDir;
-use waiting_room::{Expiry, Interval, MaxSize, PassOn, Periodic, Position, RequestId, Rules, Tuned};
+use waiting_room::{Ending, Expiry, Interval, MaxSize, PassOn, Periodic, Position, RequestId, Rules, Tuned};
 
 const BEGIN: u32 = 1_800_000_000;
 const HOUR: u32 = 3600;
@@ -219,10 +219,10 @@ impl Play {
                         self.steps.entry(leaves).or_default().push(Step::Leaves(id));
                     }
                 }
-                Step::Leaves(id) => left.completed.push(id),
+                Step::Leaves(id) => left.ended.push((id, Ending::Completed)),
             }
         }
-        if !left.completed.is_empty() {
+        if !left.ended.is_empty() {
             self.room.left(left, self.now).await.unwrap();
         }
     }
