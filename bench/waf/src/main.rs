@@ -2,12 +2,14 @@
 //!
 //! `bench-waf FOLDER [PARANOIA [KIND [ROUNDS]]]`; `bench-waf FOLDER beside` for the same requests with other engines, in
 //! turns; `bench-waf FOLDER worst [PARANOIA]` for bodies that mean to cost much; `bench-waf FOLDER apache [COUNT [SEED]]` for
-//! whether the same rules match as in the reference; `bench-waf FOLDER own TEXTS...` for what the rules that come with the gateway
+//! whether the same rules match as in the reference; `bench-waf FOLDER libinjection SOURCE [COUNT [SEED]]` for whether the
+//! detectors judge as the library does, of which SOURCE is a clone; `bench-waf FOLDER own TEXTS...` for what the rules that come with the gateway
 //! make of ordinary texts, which are read from files and folders, and of attacks. The folder has the OWASP Core Rule Set:
 //! `crs-setup.conf.example`, `rules`, and its regression tests as `tests`.
 
 mod apache;
 mod corpus;
+mod detectors;
 mod memory;
 mod nginx;
 mod own;
@@ -43,6 +45,12 @@ fn main() -> Result<()> {
         let seed = words.next().map_or(Ok(0), |seed| seed.parse())?;
         let folder = Path::new(&folder);
         return apache::compare(folder, &read(folder, ftw::setup())?, count, seed);
+    }
+    if paranoia == "libinjection" {
+        let source = words.next().context("name a clone of libinjection")?;
+        let count = words.next().map_or(Ok(DETECTED), |count| count.parse())?;
+        let seed = words.next().map_or(Ok(0), |seed| seed.parse())?;
+        return detectors::compare(Path::new(&folder), Path::new(&source), count, seed);
     }
     if paranoia == "own" {
         return own::measure(Path::new(&folder), &words.map(Into::into).collect::<Vec<_>>());
@@ -135,8 +143,8 @@ fn beside(folder: &Path) -> Result<()> {
     let peer = peer::load(folder, &setup)?;
     println!("barbacane-waf reads {} rules", peer.rule_count());
     let (on, off) = (nginx::Nginx::start(folder, Some(&setup))?, nginx::Nginx::start(folder, None)?);
-    for (kind, make) in KINDS {
-        let requests = several(*make, REQUESTS);
+    for ((kind, make), count) in KINDS.iter().zip(IN_A_TURN) {
+        let requests = several(*make, count);
         for turn in 0..3 {
             let ours = round(&rules, &requests)?;
             let before = spent();
@@ -237,8 +245,13 @@ fn spent() -> f64 {
 
 const ANSWER: &str = r#"{"ok":true}"#;
 const REQUESTS: usize = 100;
+/// Different requests of each kind in a turn: so many that no engine is measured while the processor is still with the one
+/// before it.
+const IN_A_TURN: [usize; KINDS.len()] = [1000, 300, 100];
 const ATTACKS: usize = 500;
 const MUTANTS: usize = 10_000;
+/// Mutants of values that the detectors are asked about.
+const DETECTED: usize = 1_000_000;
 const ROUNDS: usize = 11;
 
 const SETUP: &str = r#"

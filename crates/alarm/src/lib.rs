@@ -40,6 +40,8 @@ const GONE: u64 = u64::MAX - 1;
 #[derive(Debug)]
 pub struct Alarm {
     bell: Arc<Bell>,
+    /// What the bell says, where it is at hand: tasks that wait for long have let their bell go cold.
+    watches: AtomicBool,
     clock: Arc<Clock>,
 }
 
@@ -88,7 +90,7 @@ impl Alarm {
             lives: Mutex::default(),
         });
         clock.bells.lock().push(bell.clone());
-        Self { bell, clock }
+        Self { bell, watches: AtomicBool::new(false), clock }
     }
 
     /// Sets the limit anew, from now on.
@@ -120,15 +122,16 @@ impl Alarm {
     /// It costs no allocation, no reading of a clock, and no lock that anybody but the tick wants.
     pub fn watch(&self, lives: Lives) {
         let watches = !lives.is_empty();
-        if watches || self.bell.watches.load(Ordering::Relaxed) {
+        if watches || self.watches.load(Ordering::Relaxed) {
             *self.bell.lives.lock() = lives;
+            self.watches.store(watches, Ordering::Relaxed);
             self.bell.watches.store(watches, Ordering::Relaxed);
         }
     }
 
     /// Why what is watched is over; if it is not, the task is woken when it is, within three ticks.
     pub fn poll_over(&self, context: &Context<'_>) -> Poll<Over> {
-        if !self.bell.watches.load(Ordering::Relaxed) {
+        if !self.watches.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
         if let Some(over) = self.bell.over(self.clock.wall.load(Ordering::Relaxed)) {

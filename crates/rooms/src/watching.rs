@@ -1,10 +1,12 @@
 //! Watching a room: what is counted goes to everybody who watches, once for all of them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
-use tokio::sync::watch;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use waiting_room::{Counters, RequestId, Seconds};
 
@@ -12,56 +14,115 @@ use crate::{KeptRoom, Trouble};
 
 /// Those who watch a room.
 pub(crate) struct Watchers {
-    told: watch::Sender<Told>,
+    shared: Arc<Shared>,
+}
+
+/// What those who watch a room have in common.
+///
+/// They are woken in the order in which they came, one list for all: what belongs to those who came together lies close
+/// together in memory, and with very many of them fetching it is most of what a tick costs. The channel `watch` of tokio deals
+/// them out to several lists by chance.
+#[derive(Default)]
+struct Shared {
+    told: Mutex<Told>,
+    changed: Notify,
+    count: AtomicUsize,
 }
 
 /// What they were told last.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Told {
     message: Bytes,
+    /// Messages so far.
+    number: u64,
+    /// Who watches since a message before this one is told to come again.
+    dismissed: u64,
     /// Ticks since something changed.
     still: u32,
 }
 
+/// One who watches.
+struct Watcher {
+    shared: Arc<Shared>,
+    /// The number of the message that was heard last.
+    heard: u64,
+}
+
 impl Watchers {
     pub(crate) fn new() -> Self {
-        Self { told: watch::Sender::new(Told::default()) }
+        Self { shared: Arc::default() }
     }
 
     /// Tells everybody what is counted now, if it changed or they have heard nothing for a while. To be called each second.
     pub(crate) fn tick(&self, counters: Counters, waits: &str) {
-        if self.told.receiver_count() == 0 {
+        if self.shared.count.load(Ordering::Relaxed) == 0 {
             return;
         }
         let message = message(counters, waits);
-        self.told.send_if_modified(|told| {
-            let is_due = told.message != message || told.still >= STILL;
-            told.still = if is_due { 0 } else { told.still + 1 };
-            if is_due {
-                told.message = message;
+        {
+            let mut told = self.shared.told.lock();
+            if told.message == message && told.still < STILL {
+                told.still += 1;
+                return;
             }
-            is_due
-        });
+            (told.message, told.still) = (message, 0);
+            told.number += 1;
+        }
+        self.shared.changed.notify_waiters();
     }
 
     /// Ends all of it: they come again, to whoever has the room then.
     pub(crate) fn dismiss(&self) {
-        self.told.send_replace(Told::default());
+        {
+            let mut told = self.shared.told.lock();
+            let number = told.number + 1;
+            *told = Told { number, dismissed: number, ..Told::default() };
+        }
+        self.shared.changed.notify_waiters();
     }
 
     /// What is counted now, and each change, as events of a stream (WHATWG HTML, section 9.2).
     pub(crate) fn watch(&self, counters: Counters, waits: &str) -> impl Stream<Item = Bytes> + Send + use<> {
-        let mut told = self.told.subscribe();
-        told.mark_unchanged();
+        let count = self.shared.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let watcher = Watcher { shared: self.shared.clone(), heard: self.shared.told.lock().number };
         // Those who are cut off at once do not come again at once.
-        let retry = 2000 + (self.told.receiver_count() + 999) % 4000;
+        let retry = 2000 + (count + 999) % 4000;
         let first = [format!("retry: {retry}\n").as_bytes(), &*message(counters, waits)].concat();
-        let rest = stream::unfold(told, |mut told| async move {
-            told.changed().await.ok()?;
-            let message = told.borrow_and_update().message.clone();
-            (!message.is_empty()).then_some((message, told))
-        });
+        let rest = stream::unfold(watcher, |mut watcher| async move { Some((watcher.next().await?, watcher)) });
         stream::iter([Bytes::from(first)]).chain(rest)
+    }
+}
+
+impl Drop for Watchers {
+    fn drop(&mut self) {
+        self.dismiss();
+    }
+}
+
+impl Watcher {
+    /// What is told next; nothing when it ends.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            // What is told from now on wakes it, also before it waits.
+            let changed = self.shared.changed.notified();
+            {
+                let told = self.shared.told.lock();
+                if self.heard < told.dismissed {
+                    return None;
+                }
+                if self.heard < told.number {
+                    self.heard = told.number;
+                    return Some(told.message.clone());
+                }
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.shared.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -133,6 +194,19 @@ mod tests {
         let other = Box::pin(watchers.watch(counters(1), "")).next().now_or_never().unwrap().unwrap();
         assert!(other.starts_with(b"retry: 3001\n"), "{other:?}");
         watchers.dismiss();
+        watchers.tick(counters(3), "");
+        assert_eq!(heard.next().now_or_never(), Some(None), "what is told afterwards is not for them");
+    }
+
+    #[test]
+    fn who_watches_is_counted_until_they_leave_and_ends_with_the_room() {
+        let watchers = Watchers::new();
+        let others = watchers.watch(counters(1), "");
+        let mut heard = Box::pin(watchers.watch(counters(1), ""));
+        assert!(heard.next().now_or_never().is_some());
+        drop(others);
+        assert_eq!(watchers.shared.count.load(Ordering::Relaxed), 1);
+        drop(watchers);
         assert_eq!(heard.next().now_or_never(), Some(None));
     }
 }

@@ -1,10 +1,10 @@
 //! One stream of a connection of HTTP/2: a request and its answer.
 
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use alarm::{Alarm, Over};
 use bytes::Bytes;
@@ -38,16 +38,16 @@ pub(super) struct Stream {
 }
 
 /// A stream that counts as open while it is there.
-struct Open<'a>(&'a State);
+struct Open(Arc<State>);
 
-impl<'a> Open<'a> {
-    fn new(state: &'a State) -> Self {
+impl Open {
+    fn new(state: &Arc<State>) -> Self {
         state.open.fetch_add(1, Ordering::Relaxed);
-        Self(state)
+        Self(state.clone())
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for Open {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
@@ -76,8 +76,9 @@ impl Stream {
         tokio::spawn(async move { self.serve(request, respond).await });
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a stream ends when its connection does, which is waited for")]
     async fn serve(self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-        let _open = Open::new(&self.state);
+        let open = Open::new(&self.state);
         let respond: Respond = Arc::new(Mutex::new(respond));
         let (mut head, recv) = request.into_parts();
         head.version = Version::HTTP_2;
@@ -104,7 +105,12 @@ impl Stream {
             }
             return;
         }
-        self.send(served, send, is_done, &alarm).await;
+        let mut sending =
+            Sending { served, send, is_done, rest: None, pace: Pace::new(&self.listener.limits), alarm, open };
+        if poll_fn(|context| Poll::Ready(Pin::new(&mut sending).poll(context))).await.is_pending() {
+            // An answer may take long, such as a stream of events. What handling its request has needed is not kept for it.
+            tokio::spawn(sending);
+        }
     }
 
     /// The body of a request; of an extended CONNECT, the stream that is left to become a tunnel.
@@ -140,43 +146,50 @@ impl Stream {
         })
         .await
     }
-
-    /// Sends the body of an answer to its end.
-    async fn send(&self, served: Served, send: SendStream<Bytes>, is_done: bool, alarm: &Alarm) {
-        let mut sending = Sending { served, send, rest: None, pace: Pace::new(&self.listener.limits) };
-        let sent = poll_fn(|context| match sending.poll(context, is_done) {
-            Poll::Pending => alarm.poll_over(context).map(|over| Err(Broken::Cut(over))),
-            ready @ Poll::Ready(_) => ready,
-        })
-        .await;
-        match sent {
-            Ok(()) | Err(Broken::Gone) => {}
-            Err(Broken::Slow) => {
-                self.state.slow.fetch_add(1, Ordering::Relaxed);
-                sending.send.send_reset(SLOW);
-            }
-            Err(Broken::Cut(over)) => {
-                sending.served.cut(over);
-                sending.send.send_reset(CUT);
-            }
-            // The client sees that the end is missing.
-            Err(Broken::Short) => sending.send.send_reset(h2::Reason::INTERNAL_ERROR),
-        }
-    }
 }
 
-/// The body of an answer on its way.
+/// The body of an answer on its way, to its end.
 struct Sending {
     served: Served,
     send: SendStream<Bytes>,
+    /// Whether all was sent with the head.
+    is_done: bool,
     /// What is left of a piece that there was no room for, and whether it is the last one.
     rest: Option<(Bytes, bool)>,
     pace: Pace,
+    alarm: Alarm,
+    open: Open,
+}
+
+impl Future for Sending {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let sent = match this.poll_sent(context) {
+            Poll::Pending => this.alarm.poll_over(context).map(|over| Err(Broken::Cut(over))),
+            ready @ Poll::Ready(_) => ready,
+        };
+        match ready!(sent) {
+            Ok(()) | Err(Broken::Gone) => {}
+            Err(Broken::Slow) => {
+                this.open.0.slow.fetch_add(1, Ordering::Relaxed);
+                this.send.send_reset(SLOW);
+            }
+            Err(Broken::Cut(over)) => {
+                this.served.cut(over);
+                this.send.send_reset(CUT);
+            }
+            // The client sees that the end is missing.
+            Err(Broken::Short) => this.send.send_reset(h2::Reason::INTERNAL_ERROR),
+        }
+        Poll::Ready(())
+    }
 }
 
 impl Sending {
-    fn poll(&mut self, context: &mut Context<'_>, is_done: bool) -> Poll<Result<(), Broken>> {
-        if is_done {
+    fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        if self.is_done {
             // The exchange still has to be finished.
             return self.served.poll_piece(context).map(|_| Ok(()));
         }

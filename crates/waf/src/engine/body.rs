@@ -136,7 +136,7 @@ impl Transaction {
             let field = self.values.intern(&part.name);
             for line in &part.headers {
                 let value = self.values.intern(line);
-                self.part_headers.push(Named { name: field, value });
+                self.part_headers.push(Named::new(&self.values, field, value));
             }
             match &part.file_name {
                 None => self.argument(&part.name, data, Origin::Body),

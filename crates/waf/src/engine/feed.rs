@@ -124,7 +124,8 @@ impl Transaction {
 
     /// A header of the request, in the order in which they were sent.
     pub fn request_header(&mut self, name: &[u8], value: &[u8]) {
-        let header = Named { name: self.values.intern(name), value: self.values.intern(value) };
+        let (name_id, value_id) = (self.values.intern(name), self.values.intern(value));
+        let header = Named::new(&self.values, name_id, value_id);
         self.request_headers.push(header);
         if name.eq_ignore_ascii_case(b"cookie") {
             self.cookie(value);
@@ -150,7 +151,8 @@ impl Transaction {
         let separator = if memchr::memchr(b';', header).is_none() && comma { b',' } else { settings.cookie_separator };
         let read = cookies::read(header, format, separator, settings.arguments_limit);
         for (name, value) in read.iter(header) {
-            let cookie = Named { name: self.values.intern(name), value: self.values.intern(value) };
+            let (name_id, value_id) = (self.values.intern(name), self.values.intern(value));
+            let cookie = Named::new(&self.values, name_id, value_id);
             self.cookies.push(cookie);
         }
     }

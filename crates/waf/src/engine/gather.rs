@@ -98,7 +98,7 @@ impl Transaction {
 
     fn named(&self, asked: (Variable, &Selector), all: &[Named], part: Part, found: &mut Vec<Found>) {
         let (variable, selector) = asked;
-        for entry in all.iter().filter(|entry| selector.takes(self.values.bytes(entry.name))) {
+        for entry in all.iter().filter(|entry| entry.is_meant(selector, &self.values)) {
             found.push(Found { variable, name: Name::Is(entry.name), value: part.of(entry.name, entry.value) });
         }
     }

@@ -86,7 +86,7 @@ impl Transaction {
         if let Some(position) = position {
             self.others.remove(position);
         }
-        self.others.extend(new.map(|value| Named { name, value }));
+        self.others.extend(new.map(|value| Named::new(&self.values, name, value)));
     }
 
     fn difference(&self, name: ValueId, old: Option<ValueId>, new: Option<ValueId>, change: &Change) -> Difference {
@@ -224,7 +224,7 @@ impl Transaction {
                 Some(value) => self.expand(value, Some(at)),
                 None => self.values.intern(b"1"),
             };
-            self.env.push(Named { name, value });
+            self.env.push(Named::new(&self.values, name, value));
         }
     }
 

@@ -33,7 +33,8 @@ impl Transaction {
 
     /// A header of the answer.
     pub fn response_header(&mut self, name: &[u8], value: &[u8]) {
-        let header = Named { name: self.values.intern(name), value: self.values.intern(value) };
+        let (name_id, value_id) = (self.values.intern(name), self.values.intern(value));
+        let header = Named::new(&self.values, name_id, value_id);
         self.response_headers.push(header);
         if name.eq_ignore_ascii_case(b"content-type") {
             let kind = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();

@@ -17,6 +17,7 @@ use crate::prefilter::{Domain, Sieve};
 use crate::rules::Rules;
 use crate::settings::Engine;
 use crate::slots::Slot;
+use crate::target::Selector;
 use crate::values::{ValueId, Values};
 use crate::variable::Variable;
 
@@ -143,6 +144,24 @@ pub(super) enum Origin {
 pub(super) struct Named {
     pub(super) name: ValueId,
     pub(super) value: ValueId,
+    /// The bytes of the name: hardly any other name is as long as one that is looked for.
+    length: usize,
+}
+
+impl Named {
+    /// Something that is called so.
+    pub(super) fn new(values: &Values, name: ValueId, value: ValueId) -> Self {
+        Self { name, value, length: values.bytes(name).len() }
+    }
+
+    /// Whether a selector means it.
+    #[inline]
+    pub(super) fn is_meant(&self, selector: &Selector, values: &Values) -> bool {
+        match selector {
+            Selector::Named(wanted) if wanted.len() != self.length => false,
+            _ => selector.takes(values.bytes(self.name)),
+        }
+    }
 }
 
 /// A file of a multipart body.

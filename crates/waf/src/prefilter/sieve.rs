@@ -364,14 +364,20 @@ impl Transaction {
     }
 
     /// What rules see of a variable, and what that is a candidate of.
+    #[inline]
     fn part(&mut self, rules: &Rules, at: usize) -> Gathered {
+        match self.sieve.parts.get(at) {
+            Some(known) if known.when == self.epoch => *known,
+            _ => self.make_part(rules, at),
+        }
+    }
+
+    #[inline(never)]
+    fn make_part(&mut self, rules: &Rules, at: usize) -> Gathered {
         let index = &rules.index;
         if self.sieve.parts.len() < index.parts.len() {
             self.sieve.parts.resize(index.parts.len(), Gathered::default());
             self.sieve.atoms.resize(index.atoms.len(), Gathered::default());
-        }
-        if let Some(known) = self.sieve.parts.get(at).filter(|known| known.when == self.epoch) {
-            return *known;
         }
         let Some(part) = index.parts.get(at) else { return Gathered::default() };
         let gathered = match &part.way {

@@ -10,6 +10,7 @@ use crate::values::ValueId;
 
 impl Transaction {
     /// Where the candidates of a value begin; it is looked at if it was not yet.
+    #[inline]
     pub(super) fn scanned(&mut self, rules: &Rules, value: ValueId) -> usize {
         match self.sieve.of(value).place {
             NOWHERE => self.scan(rules, value),
@@ -17,6 +18,8 @@ impl Transaction {
         }
     }
 
+    // Most values were looked at before: those are to pay for nothing but the question.
+    #[inline(never)]
     fn scan(&mut self, rules: &Rules, value: ValueId) -> usize {
         let scanner = &rules.index.scanner;
         let Self { values, sieve, domain, .. } = self;
@@ -40,10 +43,15 @@ impl Transaction {
     }
 
     /// Looks for texts in a value.
+    #[inline]
     pub(super) fn search(&mut self, rules: &Rules, value: ValueId) {
-        if self.sieve.of(value).searched {
-            return;
+        if !self.sieve.of(value).searched {
+            self.look_for_texts(rules, value);
         }
+    }
+
+    #[inline(never)]
+    fn look_for_texts(&mut self, rules: &Rules, value: ValueId) {
         let place = self.scanned(rules, value);
         let rows = rules.index.scanner.rows();
         // What has the same texts is only searched once.
