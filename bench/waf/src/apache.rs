@@ -61,9 +61,8 @@ fn report(rules: &Arc<Rules>, asked: &[(Sent, Answer)], log: &Log) -> Result<()>
             continue;
         };
         compared += 1;
-        let mut theirs = log.rules.get(id).cloned().unwrap_or_default();
-        theirs.extend(log.cut.get(&answer.port).cloned().unwrap_or_default());
-        let theirs = &theirs;
+        let nothing = BTreeMap::new();
+        let theirs = log.rules.get(id).unwrap_or(&nothing);
         let judged = judge_head(Transaction::new(Arc::clone(rules), environment()), head)?;
         let ours: BTreeMap<u64, String> = judged
             .matches()
@@ -115,8 +114,6 @@ impl Answer {
 struct Log {
     /// Rules and what they matched, by the id of the request.
     rules: HashMap<String, BTreeMap<u64, String>>,
-    /// Those of lines that Apache cut before they said the id, by the port of the client.
-    cut: HashMap<u16, BTreeMap<u64, String>>,
     /// What else was said, by the port of the client.
     causes: HashMap<u16, String>,
 }
@@ -193,25 +190,18 @@ impl Apache {
         Answer { status, id, port }
     }
 
-    /// Ends it, and reads what it logged.
+    /// Ends it, and reads what it logged. Which rules matched, the audit log says: lines of the other one are cut where they
+    /// are too long, before or behind the number of the rule.
     fn stop(mut self) -> Result<Log> {
         self.end();
-        let text = String::from_utf8_lossy(&std::fs::read(self.place.join("error.log"))?).into_owned();
-        let mut log = Log::default();
-        let field = |line: &str, name: &str| -> Option<String> {
-            let (_, rest) = line.rsplit_once(&format!("[{name} \""))?;
-            Some(rest.split('"').next()?.to_owned())
+        let read = |name: &str| -> Result<String> {
+            Ok(String::from_utf8_lossy(&std::fs::read(self.place.join(name))?).into_owned())
         };
-        for line in text.lines() {
-            let of_rule = line.contains("ModSecurity: ").then(|| field(line, "id").zip(field(line, "unique_id")));
-            if let Some((id, request)) = of_rule.flatten() {
-                log.rules.entry(request).or_default().insert(id.parse()?, line.to_owned());
-                continue;
-            }
+        let mut log = Log { rules: rules_of(&read("audit.log")?)?, ..Log::default() };
+        for line in read("error.log")?.lines() {
             let Some((_, rest)) = line.split_once("[client 127.0.0.1:") else { continue };
             let Some((port, said)) = rest.split_once("] ") else { continue };
-            if let Some(id) = field(line, "id").filter(|_| line.contains("ModSecurity: ")) {
-                log.cut.entry(port.parse()?).or_default().insert(id.parse()?, line.to_owned());
+            if said.contains("ModSecurity: ") && id(said).is_some() {
                 continue;
             }
             // Numbers and values of one request hide that many were refused for one reason.
@@ -232,6 +222,26 @@ impl Apache {
             let _ended = child.wait();
         }
     }
+}
+
+/// What an audit log says of rules, by the id of the request.
+fn rules_of(audit: &str) -> Result<HashMap<String, BTreeMap<u64, String>>> {
+    let mut rules: HashMap<String, BTreeMap<u64, String>> = HashMap::new();
+    let (mut request, mut begins) = (String::new(), false);
+    for line in audit.lines() {
+        if std::mem::replace(&mut begins, line.starts_with("--") && line.ends_with("-A--")) {
+            let named = line.split_once("] ").and_then(|(_, rest)| rest.split(' ').next());
+            named.context("a record of the audit log without an id")?.clone_into(&mut request);
+        } else if let Some(number) = id(line).filter(|_| line.starts_with("Message: ")) {
+            rules.entry(request.clone()).or_default().insert(number.parse()?, line.to_owned());
+        }
+    }
+    Ok(rules)
+}
+
+/// The number of the rule in a message: the last field of its name, for values may look like one.
+fn id(message: &str) -> Option<&str> {
+    message.rsplit_once("[id \"")?.1.split('"').next()
 }
 
 impl Drop for Apache {
@@ -307,7 +317,10 @@ MaxRequestWorkers 8
 Header always set X-Bench-Id "%{UNIQUE_ID}e"
 SetEnv proxy-sendcl 1
 ProxyPass / http://127.0.0.1:BACKEND/ nocanon disablereuse=on
-SecAuditEngine Off
+SecAuditEngine On
+SecAuditLogParts AHZ
+SecAuditLogType Serial
+SecAuditLog PLACE/audit.log
 SecDataDir PLACE/data
 SecTmpDir PLACE/data
 SecPcreMatchLimit 1000000

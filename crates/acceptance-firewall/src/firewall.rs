@@ -42,6 +42,22 @@ async fn one_line_switches_it_on_and_an_id_finds_the_record_of_what_was_blocked(
 }
 
 #[tokio::test]
+async fn trailers_that_no_rule_sees_reach_no_backend_but_one_of_grpc() {
+    let body = "1\r\nx\r\n0\r\nx-attack: <script>\r\n\r\n";
+    for (kind, mode, count) in
+        [("text/plain", "block", 0), ("application/grpc", "block", 1), ("text/plain", "detect", 1)]
+    {
+        let backend = Stub::saying("hello").await;
+        let gateway = Gateway::with(&backend, &OWN.replace("{}", &format!("{{mode: {mode}}}"))).await;
+        let mut client = gateway.connect().await;
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n");
+        client.send(&format!("{head}{body}")).await;
+        assert_eq!(client.reply().await.status, 200);
+        assert_eq!(backend.requests()[0].trailers.len(), count, "{kind} {mode}");
+    }
+}
+
+#[tokio::test]
 async fn the_audit_log_has_sections_where_they_are_wanted_and_no_secrets() {
     let backend = Stub::saying("hello").await;
     let logs = "logs: [{file: {path: audit.log, format: modsecurity}}]\n";

@@ -2,6 +2,9 @@
 
 mod sections;
 
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use http::{HeaderMap, StatusCode};
 use pipeline::{Audited, Exchange, Outcome, Reached};
 use serde::Serialize;
@@ -49,7 +52,7 @@ pub(crate) struct Record {
     #[serde(skip)]
     parts: String,
     #[serde(skip)]
-    groups: Vec<Box<str>>,
+    groups: Vec<(Box<str>, u64)>,
     #[serde(skip)]
     reached: Reached,
     #[serde(skip)]
@@ -142,8 +145,8 @@ impl Record {
             mode,
             inbound_score: score(INBOUND),
             outbound_score: score(OUTBOUND),
-            groups: told.iter().filter_map(|(matched, _)| group(matched)).collect(),
-            more: told.len().saturating_sub(rules.len()),
+            groups: groups(&told),
+            more: told.iter().map(|(matched, _)| times(matched)).sum::<usize>().saturating_sub(rules.len()),
             rules,
             asked: shown(headers(exchange), &masking, |name| masking.is_secret_header(name)),
             answered: shown(&answer.unwrap_or_default(), &masking, |name| masking.is_masked_answer(name)),
@@ -160,7 +163,7 @@ impl Audited for Record {
         self.reached
     }
 
-    fn groups(&self) -> &[Box<str>] {
+    fn groups(&self) -> &[(Box<str>, u64)] {
         &self.groups
     }
 
@@ -182,7 +185,7 @@ impl Found {
     fn of(matched: &Matched<'_>, secrecy: Secrecy, masking: &Masking<'_>) -> Option<Self> {
         let rule = matched.rule()?;
         let text = |bytes: &[u8]| {
-            let text = String::from_utf8_lossy(bytes);
+            let text = beginning(bytes);
             match secrecy {
                 Secrecy::None => cut(&text, LONGEST),
                 Secrecy::Within => cut(&masking.within(&text), LONGEST),
@@ -190,8 +193,9 @@ impl Found {
             }
         };
         let message = matched.message().map(|message| {
-            let message = String::from_utf8_lossy(message);
-            let value = String::from_utf8_lossy(matched.value());
+            let message = beginning(message);
+            // A message has the beginning of a long value, if it has any of it.
+            let value = cut(&beginning(matched.value()), LONGEST_NAME);
             let tells = secrecy != Secrecy::None && value.len() > 2 && message.contains(&*value);
             if tells { STARS.to_owned() } else { cut(&message, LONGEST) }
         });
@@ -226,14 +230,13 @@ type Told<'a> = Vec<&'a (Matched<'a>, Secrecy)>;
 
 /// What is told of matches, as far as there is room: of each rule one, and then others.
 fn chosen(told: &[(Matched<'_>, Secrecy)], masking: &Masking<'_>) -> Vec<Found> {
-    let mut seen = Vec::new();
-    let (first, others): (Told<'_>, Told<'_>) = told.iter().partition(|(matched, _)| {
-        let is_first = !seen.contains(&matched.at());
-        seen.push(matched.at());
-        is_first
-    });
+    let mut seen = HashSet::new();
+    let (first, others): (Told<'_>, Told<'_>) = told.iter().partition(|(matched, _)| seen.insert(matched.at()));
     let (mut chosen, mut room) = (Vec::new(), ROOM);
     for (matched, secrecy) in first.into_iter().chain(others) {
+        if room < SMALLEST {
+            break;
+        }
         let Some(found) = Found::of(matched, *secrecy, masking) else { continue };
         let size = serde_json::to_string(&found).map_or(0, |text| text.len());
         if size > room {
@@ -243,6 +246,26 @@ fn chosen(told: &[(Matched<'_>, Secrecy)], masking: &Masking<'_>) -> Vec<Found> 
         chosen.push(found);
     }
     chosen
+}
+
+/// How many values a match stands for.
+fn times(matched: &Matched<'_>) -> usize {
+    1 + matched.repeated() as usize
+}
+
+/// The groups of what is told, each with how many values its rules matched.
+fn groups(told: &[(Matched<'_>, Secrecy)]) -> Vec<(Box<str>, u64)> {
+    let mut rules: HashMap<RuleAt, (&Matched<'_>, u64)> = HashMap::new();
+    for (matched, _) in told {
+        rules.entry(matched.at()).or_insert((matched, 0)).1 += times(matched) as u64;
+    }
+    let mut groups: BTreeMap<Box<str>, u64> = BTreeMap::new();
+    for (matched, count) in rules.into_values() {
+        if let Some(group) = group(matched) {
+            *groups.entry(group).or_default() += count;
+        }
+    }
+    groups.into_iter().collect()
 }
 
 /// The matches that are to be told, each with how far it tells a secret: as far as any rule of its chain.
@@ -323,8 +346,15 @@ fn cut(text: &str, most: usize) -> String {
     text.get(..end).unwrap_or_default().to_owned()
 }
 
+/// So much of a value as text that more than is told is in it, however long the value is.
+fn beginning(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes.get(..LONGEST_TARGET).unwrap_or(bytes))
+}
+
 /// Bytes of matches that are told of one exchange: journals take records of 64 KiB, and more is in them than this.
 const ROOM: usize = 28 * 1024;
+/// No match is told in fewer bytes.
+const SMALLEST: usize = 128;
 const MOST_TAGS: usize = 16;
 const LONGEST: usize = 256;
 const LONGEST_NAME: usize = 128;

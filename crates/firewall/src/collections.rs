@@ -4,7 +4,7 @@
 mod change;
 mod sharing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -30,8 +30,8 @@ pub struct Collections {
 #[derive(Debug, Default)]
 struct Known {
     held: HashMap<CollectionId, Held>,
-    /// When those that are over were last taken out.
-    tidied: UnixMicros,
+    /// All of them, by when they end.
+    ends: BTreeSet<(UnixMicros, CollectionId)>,
 }
 
 #[derive(Debug, Default)]
@@ -55,18 +55,32 @@ impl Collections {
 }
 
 impl Known {
-    /// Whether there is room for one more collection. Whoever invents addresses or sessions must not take all memory, nor
-    /// make each request look for what is over.
-    fn has_room(&mut self, now: UnixMicros) -> bool {
-        if self.held.len() >= MOST && now.0 > self.tidied.0.saturating_add(SECOND) {
-            self.tidy(now);
+    /// A collection that now ends then. If there are too many, the one that ends first makes room, which nobody has changed
+    /// for longest: whoever invents addresses or sessions must not take all memory, nor keep others from being counted.
+    fn enter(&mut self, id: CollectionId, ends: UnixMicros) -> &mut Held {
+        if self.held.len() >= MOST
+            && !self.held.contains_key(&id)
+            && let Some((_, first)) = self.ends.pop_first()
+        {
+            self.held.remove(&first);
         }
-        self.held.len() < MOST
+        let held = self.held.entry(id.clone()).or_default();
+        let mut entry = (held.ends, id);
+        self.ends.remove(&entry);
+        held.ends = ends;
+        entry.0 = ends;
+        self.ends.insert(entry);
+        held
     }
 
     fn tidy(&mut self, now: UnixMicros) {
-        self.tidied = now;
-        self.held.retain(|_, held| held.ends > now || !held.pending.is_empty());
+        let Self { held, ends } = self;
+        let over = ends.iter().take_while(|(ends, _)| *ends <= now);
+        let told = over.filter(|(_, id)| held.get(id).is_none_or(|held| held.pending.is_empty()));
+        for entry in told.cloned().collect::<Vec<_>>() {
+            ends.remove(&entry);
+            held.remove(&entry.1);
+        }
     }
 }
 
@@ -88,15 +102,12 @@ impl Persistence for Collections {
     fn store(&self, place: &Place<'_>, changes: &[Difference], timeout: u64) {
         let (id, now) = (id(place), (self.clock)());
         let mut known = self.known.lock();
-        if !known.held.contains_key(&id) && !known.has_room(now) {
-            return;
-        }
-        let held = known.held.entry(id).or_default();
-        if held.ends <= now {
+        let is_over = known.held.get(&id).is_some_and(|held| held.ends <= now);
+        let held = known.enter(id, UnixMicros(now.0.saturating_add(timeout.saturating_mul(SECOND))));
+        if is_over {
             held.values.clear();
             held.pending.clear();
         }
-        held.ends = UnixMicros(now.0.saturating_add(timeout.saturating_mul(SECOND)));
         for change in changes {
             apply_one(&mut held.values, change, now);
             if self.registry.is_some() {

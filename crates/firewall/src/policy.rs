@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, LOCATION};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, response};
 use parking_lot::Mutex;
 use pipeline::{
@@ -138,6 +138,12 @@ impl AskOnBodyBegun for Active {
             if transaction.wants_request_body() { limit.saturating_add(1) } else { 0 }
         };
         state.transaction.as_ref().map_or(0, most)
+    }
+
+    /// Some backends take trailers for headers, and no rule sees them; calls of gRPC have their own.
+    fn lets_trailers_pass(&self, exchange: &Exchange) -> bool {
+        let kind = exchange.head.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        self.mode == Mode::Detect || kind.starts_with(b"application/grpc")
     }
 
     fn ask_on_body_begun<'a>(&'a self, exchange: &'a mut Exchange, begun: &'a Bytes) -> Step<'a> {

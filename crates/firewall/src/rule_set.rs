@@ -29,6 +29,8 @@ enum Part {
     File(PathBuf),
     /// What the Core Rule Set counts with: it is set between the setup of that set, which may set it, too, and its beginning.
     Scores(String),
+    /// Text under a name, unless the parts before have a rule of this number.
+    Unless(u64, &'static str, &'static str),
 }
 
 /// A compiled set of rules.
@@ -89,6 +91,8 @@ impl Recipe {
         if let Some(scores) = scores(config) {
             parts.insert(1, Part::Scores(scores));
         }
+        parts.push(Part::Unless(200_002, "(bodies)", UNREADABLE));
+        parts.push(Part::Unless(200_003, "(multipart)", AMBIGUOUS));
         parts.push(Part::Text("(after)", after(config)));
         if let Some(directives) = &config.directives {
             let name = config.folder.join("(directives)").display().to_string();
@@ -110,6 +114,7 @@ impl Recipe {
                 Part::Scores(text) => {
                     Source::Before { file: INITIALIZATION, name: "(scores)", content: text.as_bytes() }
                 }
+                Part::Unless(rule, name, content) => Source::Unless { rule: *rule, name, content: content.as_bytes() },
             })
             .collect();
         let compatibility = if self.lenient { waf::Compatibility::Lenient } else { waf::Compatibility::Strict };
@@ -196,6 +201,23 @@ SecRule REQUEST_HEADERS:Content-Type "^(?:application(?:/soap\+|/)|text/)xml" \
     "id:77001,phase:1,pass,nolog,t:none,t:lowercase,ctl:requestBodyProcessor=XML"
 SecRule REQUEST_HEADERS:Content-Type "^application/(?:[a-z0-9.-]+[+])?json" \
     "id:77002,phase:1,pass,nolog,t:none,t:lowercase,ctl:requestBodyProcessor=JSON"
+"#;
+
+/// What nobody could look into does not pass, which the Core Rule Set leaves to the configuration around it: that of
+/// `ModSecurity` has 200002 and 200003 for it, with exclusions of their own. A body that was cut off at its limit is not to
+/// blame for its end; that a query has too many arguments is known before.
+const UNREADABLE: &str = r#"
+SecRule REQBODY_ERROR "!@eq 0" \
+    "id:77116,phase:1,deny,status:400,log,auditlog,t:none,severity:ERROR,msg:'More arguments than are looked at',logdata:'%{REQBODY_ERROR_MSG}',tag:'attack-protocol'"
+SecRule REQBODY_ERROR "!@eq 0" \
+    "id:77112,phase:2,deny,status:400,log,auditlog,t:none,severity:ERROR,msg:'The body is not what its type says',logdata:'%{REQBODY_ERROR_MSG}',tag:'attack-protocol',chain"
+    SecRule INBOUND_DATA_ERROR "@eq 0" "t:none"
+"#;
+
+const AMBIGUOUS: &str = r#"
+SecRule MULTIPART_STRICT_ERROR "!@eq 0" \
+    "id:77113,phase:2,deny,status:400,log,auditlog,t:none,severity:ERROR,msg:'A multipart body that programs read differently',tag:'attack-protocol',chain"
+    SecRule INBOUND_DATA_ERROR "@eq 0" "t:none"
 "#;
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub use self::file::{Expected, Input, Stage, Test, TestFile, read};
 pub use self::front::{Head, Read, parse};
 pub use self::overrides::Overrides;
 pub use self::request::raw;
-pub use self::run::{Failure, Report, judge, reflect, run, run_with, setup, transact};
+pub use self::run::{Failure, Report, judge, reflect, run, run_with, setup, transact, transact_with};
 
 /// Why a test file cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -88,7 +88,8 @@ pub fn transact(rules: &Arc<Rules>, head: &Head, evaluation: Evaluation) -> Repo
     transact_with(rules, head, evaluation, &|_| {})
 }
 
-fn transact_with(
+/// The same, with what is said to a transaction before.
+pub fn transact_with(
     rules: &Arc<Rules>,
     head: &Head,
     evaluation: Evaluation,

@@ -14,35 +14,36 @@ pub enum Format {
     Rfc2109,
 }
 
-/// Takes a `Cookie` header apart. `separator` counts for the older format only. Cookies without a name are left out, and no
-/// more than `limit` are kept.
-pub fn read(header: &[u8], format: Format, separator: u8, limit: usize) -> Arguments {
+/// Takes a `Cookie` header apart. `separator` counts for the older format only. Cookies without a name are left out.
+///
+/// All others are kept: heads have a limit of their own, and what is left out nobody would look at.
+pub fn read(header: &[u8], format: Format, separator: u8) -> Arguments {
     // C reads up to the first zero byte, which no header has.
     let header = header.split(|byte| *byte == 0).next().unwrap_or_default();
     let mut cookies = Arguments::default();
     match format {
-        Format::Netscape => netscape(header, separator, limit, &mut cookies),
-        Format::Rfc2109 => rfc_2109(header, limit, &mut cookies),
+        Format::Netscape => netscape(header, separator, &mut cookies),
+        Format::Rfc2109 => rfc_2109(header, &mut cookies),
     }
     cookies
 }
 
-fn netscape(header: &[u8], separator: u8, limit: usize, cookies: &mut Arguments) {
+fn netscape(header: &[u8], separator: u8, cookies: &mut Arguments) {
     let mut start = 0;
     for part in header.split(|byte| *byte == separator) {
         let end = start + part.len();
         let name = start + span(part, is_space);
         let equals = find(b'=', between(header, name, end)).map_or(end, |sign| name + sign);
         if equals > name {
-            cookies.add(Place::Source(name..equals), Place::Source((equals + 1).min(end)..end), limit);
+            cookies.add(Place::Source(name..equals), Place::Source((equals + 1).min(end)..end), usize::MAX);
         }
         start = end + 1;
     }
 }
 
-fn rfc_2109(header: &[u8], limit: usize, cookies: &mut Arguments) {
+fn rfc_2109(header: &[u8], cookies: &mut Arguments) {
     let mut before: Option<(usize, usize)> = None;
-    let mut place = 0;
+    let (mut place, mut written) = (0, 0);
     while place < header.len() {
         place += spaces(header, place);
         let start = place;
@@ -54,19 +55,21 @@ fn rfc_2109(header: &[u8], limit: usize, cookies: &mut Arguments) {
 
         if end > start {
             let name = match (at(header, start), before) {
-                (b'$', Some((from, to))) => cookies.written(|text| {
+                // A long name that many others repeat would become far more than was sent.
+                (b'$', Some((from, to))) if written <= header.len().saturating_mul(4) => cookies.written(|text| {
                     text.push(b'$');
                     text.extend_from_slice(between(header, from, to));
                     text.push(b'_');
                     text.extend_from_slice(between(header, start + 1, end));
+                    written += to - from;
                 }),
-                (b'$', None) => Place::Source(start..end),
+                (b'$', _) => Place::Source(start..end),
                 _ => {
                     before = Some((start, end));
                     Place::Source(start..end)
                 }
             };
-            cookies.add(name, value, limit);
+            cookies.add(name, value, usize::MAX);
         }
         place = first(header, place, |byte| !matches!(byte, b',' | b';') && !is_space(byte));
     }
@@ -107,7 +110,7 @@ mod tests {
 
     fn cookies(header: &str, format: Format) -> Vec<(String, String)> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let read = read(header.as_bytes(), format, b';', 100);
+        let read = read(header.as_bytes(), format, b';');
         read.iter(header.as_bytes()).map(|(name, value)| (text(name), text(value))).collect()
     }
 
@@ -148,9 +151,21 @@ mod tests {
     }
 
     #[test]
+    fn however_many_there_are_none_is_left_out_and_what_repeats_names_stays_small() {
+        let header = format!("{}q=x", "a=1; ".repeat(2000));
+        assert_eq!(cookies(&header, Format::Netscape).len(), 2001);
+        assert_eq!(cookies(&header, Format::Rfc2109).last(), Some(&("q".to_owned(), "x".to_owned())));
+        let header = format!("{}=1;{}", "a".repeat(1000), "$b=c;".repeat(1000));
+        let read = read(header.as_bytes(), Format::Rfc2109, b';');
+        let long: usize = read.iter(header.as_bytes()).map(|(name, _)| name.len()).sum();
+        assert_eq!(read.len(), 1001);
+        assert!(long < header.len() * 6, "{long}");
+    }
+
+    #[test]
     fn another_separator_can_be_said_for_the_older_format() {
         let header = b"a=1|b=2;c";
-        let read = read(header, Format::Netscape, b'|', 10);
+        let read = read(header, Format::Netscape, b'|');
         let all: Vec<_> = read.iter(header).collect();
         assert_eq!(all, [(&b"a"[..], &b"1"[..]), (b"b", b"2;c")]);
     }
@@ -159,9 +174,8 @@ mod tests {
         #[test]
         fn any_header_can_be_read(header: Vec<u8>, is_new: bool) {
             let format = if is_new { Format::Rfc2109 } else { Format::Netscape };
-            let cookies = read(&header, format, b';', 50);
+            let cookies = read(&header, format, b';');
             prop_assert!(cookies.iter(&header).all(|(name, _)| !name.is_empty()));
-            prop_assert!(cookies.len() <= 50);
         }
     }
 }

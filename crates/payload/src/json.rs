@@ -39,9 +39,11 @@ pub struct Json {
     pub error: Option<Cow<'static, str>>,
 }
 
-/// Reads a body. An empty one has no values, and is no mistake.
+/// Reads a body. An empty one has no values, and is no mistake. Many readers pass over a mark of the byte order before it,
+/// and what they see must be seen here.
 pub fn read(body: &[u8], limits: &Limits) -> Json {
     let mut reader = Reader::of(body, limits);
+    reader.place = if body.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
     let outcome = if body.is_empty() { Ok(()) } else { reader.run() };
     Json { arguments: reader.arguments, error: outcome.err() }
 }

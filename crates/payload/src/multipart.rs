@@ -58,7 +58,7 @@ pub struct Flags {
     pub missing_semicolon: bool,
     /// A name was in single quotes, or had one in it.
     pub invalid_quoting: bool,
-    /// A part had no data, or no name.
+    /// A part had no data, no name, or a header whose name has an odd character.
     pub invalid_part: bool,
     /// A header went on behind other white space than spaces and tabs.
     pub invalid_header_folding: bool,

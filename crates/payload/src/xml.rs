@@ -1,7 +1,7 @@
 //! Bodies of XML: the texts of elements and attributes that a simple path of `XPath` leads to.
 //!
-//! Entities of a document type are never expanded, and nothing outside of the body is ever read. What was read before a
-//! mistake stays.
+//! Entities of a document type are never expanded, and nothing outside of the body is ever read: that a body refers to them
+//! is a mistake, told in the end. What was read before a mistake stays.
 
 mod encoding;
 mod markup;

@@ -4,8 +4,8 @@
 pub trait Audited: Send + Sync {
     /// What became of the exchange.
     fn reached(&self) -> Reached;
-    /// The groups of the rules that matched, each as often as one of its rules did.
-    fn groups(&self) -> &[Box<str>];
+    /// The groups of the rules that matched, each with how often one of its rules did.
+    fn groups(&self) -> &[(Box<str>, u64)];
     /// Whether it belongs into the audit log.
     fn is_logged(&self) -> bool;
     /// Appends what is told of it as a JSON object, without the end of a line.

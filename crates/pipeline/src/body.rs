@@ -58,6 +58,14 @@ impl Body {
         Ok(begun.freeze())
     }
 
+    /// Has it end where its content does, whatever stands behind it.
+    pub fn drop_trailers(&mut self) {
+        *self = match std::mem::take(self) {
+            Self::Stream(stream) => Self::stream(Content(stream)),
+            whole @ (Self::Empty | Self::Full(_)) => whole,
+        };
+    }
+
     /// A second body with the same content, if all of it is in memory.
     pub fn again(&self) -> Option<Self> {
         match self {
@@ -65,6 +73,29 @@ impl Body {
             Self::Full(bytes) => Some(Self::Full(bytes.clone())),
             Self::Stream(_) => None,
         }
+    }
+}
+
+/// A body without its trailers.
+struct Content(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>);
+
+impl http_body::Body for Content {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.0
+            .as_mut()
+            .poll_frame(context)
+            .map(|frame| frame.filter(|frame| !matches!(frame, Ok(frame) if frame.is_trailers())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
     }
 }
 
@@ -189,6 +220,16 @@ mod tests {
             assert_eq!(body.begun(least).now_or_never().unwrap().unwrap(), seen, "{least}");
             assert_eq!(body.collect().now_or_never().unwrap().unwrap().to_bytes(), "abcd");
         }
+    }
+
+    #[test]
+    fn without_its_trailers_all_of_its_content_is_there() {
+        let mut body = body();
+        assert_eq!(body.begun(9).now_or_never().unwrap().unwrap(), "abcd");
+        body.drop_trailers();
+        let all = body.collect().now_or_never().unwrap().unwrap();
+        assert!(all.trailers().is_none());
+        assert_eq!(all.to_bytes(), "abcd");
     }
 
     #[test]

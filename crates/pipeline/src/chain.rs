@@ -179,6 +179,9 @@ impl Chain {
             if let Flow::Respond(response) = placed.settle(verdict) {
                 return Ok(Flow::Respond(response));
             }
+            if !placed.hook.lets_trailers_pass(exchange) {
+                body.drop_trailers();
+            }
         }
         Ok(Flow::Next)
     }

@@ -114,12 +114,14 @@ pub trait AskOnRequestBody: Send + Sync {
     fn ask_on_request_body<'a>(&'a self, exchange: &'a mut Exchange, body: &'a mut Bytes) -> Step<'a>;
 }
 
-/// Judges the beginning of a request's body, all of which then goes on as it came, however long it is.
+/// Judges the beginning of a request's body, all of which then goes on as it came, however long it is, but for trailers.
 ///
 /// It is asked for every request that has a body, before those who judge whole bodies.
 pub trait AskOnBodyBegun: Send + Sync {
     /// How many bytes it has to see; all of a shorter body is shown.
     fn wants(&self, exchange: &Exchange) -> usize;
+    /// Whether trailers may follow, which it never sees.
+    fn lets_trailers_pass(&self, exchange: &Exchange) -> bool;
     /// Called once per request that has a body.
     fn ask_on_body_begun<'a>(&'a self, exchange: &'a mut Exchange, begun: &'a Bytes) -> Step<'a>;
 }

@@ -7,7 +7,8 @@ use crate::action::{Control, Reach, Removal};
 use crate::chains::ChainSet;
 use crate::context::Context;
 use crate::engine::Transaction;
-use crate::rules::Rules;
+use crate::prefilter::{Index, Settled};
+use crate::rules::{Chain, Rules};
 use crate::seclang::Text;
 use crate::select::Selection;
 use crate::settings::Compatibility;
@@ -17,6 +18,8 @@ use crate::settings::Compatibility;
 pub struct Exclusions {
     removed: ChainSet,
     removals: Vec<Arc<Removal>>,
+    /// Whether rules may run that none does without it: what was foreseen at load does not hold.
+    is_unforeseen: bool,
 }
 
 impl Exclusions {
@@ -30,11 +33,16 @@ impl Exclusions {
         let meant = match control {
             Control::RemoveRules(_, chains) => {
                 self.removed.add(&chains);
+                self.is_unforeseen |= rules.relies_on(&chains);
                 chains
             }
             Control::RemoveTargets(_, removal) => {
                 // Whoever excludes a value of a rule means the whole rule, in however many links it is written.
                 self.removals.push(Arc::new(Removal { reach: Reach::Chain, ..(*removal).clone() }));
+                self.is_unforeseen |= removal.targets.iter().any(Index::decides)
+                    && (0..)
+                        .zip(&rules.chains)
+                        .any(|(chain, _)| removal.chains.contains(chain) && rules.index.relies_on(chain));
                 Arc::new(removal.chains.clone())
             }
             _ => return Err("excludes nothing".to_owned()),
@@ -48,6 +56,20 @@ impl Rules {
         let heads = (0..).zip(self.chains.iter().filter_map(|chain| chain.links.first()));
         heads.filter(|(_, head)| selection.takes(&head.actions)).map(|(number, _)| number).collect()
     }
+
+    /// Whether other rules may run without these chains: one of them skips rules that stay, or sets something.
+    fn relies_on(&self, chains: &ChainSet) -> bool {
+        self.programs.iter().any(|program| {
+            (1..).zip(&program.steps).any(|(next, step)| {
+                let skipped = program.steps.get(next..step.then as usize).unwrap_or_default();
+                let sets = |chain: &Chain| chain.links.iter().any(|rule| !rule.actions.effects.is_empty());
+                chains.contains(step.chain)
+                    && self.index.relies_on(step.chain)
+                    && (self.chains.get(step.chain as usize).is_some_and(sets)
+                        || skipped.iter().any(|skipped| !chains.contains(skipped.chain)))
+            })
+        })
+    }
 }
 
 impl Transaction {
@@ -55,6 +77,9 @@ impl Transaction {
     pub fn exclude(&mut self, exclusions: &Exclusions) {
         self.control.removed.add(&exclusions.removed);
         self.control.removals.extend(exclusions.removals.iter().cloned());
+        if exclusions.is_unforeseen {
+            self.control.foreseen = Settled::No;
+        }
     }
 }
 

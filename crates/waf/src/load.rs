@@ -66,6 +66,11 @@ impl Loader {
         self.reader.before = Some(Before { file: file.into(), name: name.into(), content: content.into() });
     }
 
+    /// Whether there was a rule of this number, even one that was taken out again.
+    pub(crate) fn knows(&self, rule: u64) -> bool {
+        self.drafts.knows(rule)
+    }
+
     fn directives(&mut self) {
         let lines = std::mem::take(&mut self.reader.lines);
         self.findings.append(&mut self.reader.findings);

@@ -22,6 +22,7 @@ use self::plan::Plan;
 pub(crate) use self::sieve::{Settled, Sieve};
 use crate::Phase;
 use crate::action::Disruptive;
+use crate::chains::ChainSet;
 use crate::engine::Found;
 use crate::operator::{Comparison, Operator, Relation, integer};
 use crate::rules::{Chain, Program, Rule};
@@ -43,6 +44,8 @@ pub(crate) struct Index {
     /// The parts of rules, one rule after another.
     spans: Vec<u32>,
     plans: [Plan; Phase::COUNT],
+    /// Chains whose match plans rely on.
+    relied_on: ChainSet,
     courses: [Course; Phase::COUNT],
     /// By slot: whether it is looked at or changed on the courses.
     on_course: Vec<u64>,
@@ -141,7 +144,7 @@ impl Index {
         let mut building = Building::default();
         let mut probes = Vec::new();
         let mut tests = Vec::new();
-        let reachable = reach::reachable(chains, programs, slots);
+        let (reachable, relied_on) = reach::reachable(chains, programs, slots);
         for (number, chain) in (0..).zip(chains) {
             for rule in &chain.links {
                 // What no request comes to is not looked for in any value.
@@ -154,12 +157,33 @@ impl Index {
         let known = plan::Known { chains, tests: &tests, spans: &spans, parts: &parts, reachable: &reachable };
         let plans = programs.each_ref().map(|program| known.plan(program));
         let (courses, on_course) = course::courses((chains, programs), &plans, slots.len(), fixed);
-        Self { tests, probes, atoms, parts, spans, plans, courses, on_course, scanner: Scanner::of(&demands) }
+        Self {
+            tests,
+            probes,
+            atoms,
+            parts,
+            spans,
+            plans,
+            relied_on,
+            courses,
+            on_course,
+            scanner: Scanner::of(&demands),
+        }
     }
 
     /// What rules of a phase come to in each transaction in which nothing is found.
     pub(crate) fn course(&self, phase: Phase) -> Option<&Course> {
         self.courses.get(phase as usize)
+    }
+
+    /// Whether plans rely on a match of a chain.
+    pub(crate) fn relies_on(&self, chain: u32) -> bool {
+        self.relied_on.contains(chain)
+    }
+
+    /// Whether it may decide whether such a chain matches that it looks at a target.
+    pub(crate) fn decides(target: &Target) -> bool {
+        reach::decides(target)
     }
 
     /// Whether a variable of `TX` is looked at or changed by such rules.

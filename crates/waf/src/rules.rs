@@ -98,7 +98,10 @@ impl Rules {
         for source in sources {
             match source {
                 Source::Files(pattern) => loader.read(pattern),
-                Source::Text { name, content } => loader.take(Path::new(name), content),
+                Source::Unless { rule, .. } if loader.knows(*rule) => {}
+                Source::Text { name, content } | Source::Unless { name, content, .. } => {
+                    loader.take(Path::new(name), content);
+                }
                 Source::Before { file, name, content } => loader.take_before(file, Path::new(name), content),
             }
         }
@@ -178,6 +181,15 @@ pub enum Source<'a> {
     Before {
         /// What the name of the file begins with.
         file: &'a str,
+        /// The name in findings.
+        name: &'a str,
+        /// What stands in it.
+        content: &'a [u8],
+    },
+    /// Text that is left out if a rule before it has this number, and does what it would do.
+    Unless {
+        /// The number of the rule.
+        rule: u64,
         /// The name in findings.
         name: &'a str,
         /// What stands in it.

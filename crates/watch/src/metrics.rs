@@ -204,8 +204,8 @@ impl Families {
     #[cold]
     fn count_audited(&self, api: &str, audited: &dyn Audited) {
         self.firewall.with(&[api, audited.reached().name()]).add(1);
-        for group in audited.groups() {
-            self.firewall_matches.with(&[api, group]).add(1);
+        for (group, times) in audited.groups() {
+            self.firewall_matches.with(&[api, group]).add(*times);
         }
     }
 

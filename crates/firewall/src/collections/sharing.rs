@@ -157,12 +157,9 @@ impl Collections {
     fn learn_one(&self, collection: Collection) {
         let now = (self.clock)();
         let mut known = self.known.lock();
-        if !known.held.contains_key(&collection.id) && !known.has_room(now) {
-            return;
-        }
-        let held = known.held.entry(collection.id).or_default();
+        let ends = known.held.get(&collection.id).map_or(collection.ends, |held| held.ends.max(collection.ends));
+        let held = known.enter(collection.id, ends);
         held.values = collection.values;
-        held.ends = held.ends.max(collection.ends);
         apply(&mut held.values, &held.pending, now);
     }
 }

@@ -115,3 +115,27 @@ async fn a_value_that_is_set_again_goes_when_it_would_have_gone() {
     now.fetch_add(300_000_000, Ordering::Relaxed);
     assert_eq!(value(&two, b"a", "banned").as_deref(), Some("1"));
 }
+
+#[test]
+fn however_many_are_invented_whoever_comes_again_is_counted() {
+    let now = Arc::new(AtomicU64::new(1_000_000_000));
+    let node = Collections::alone({
+        let now = now.clone();
+        Arc::new(move || UnixMicros(now.load(Ordering::Relaxed)))
+    });
+    let come = |key: &'static [u8]| node.store(&place(key), &raised("seen"), 60);
+    for round in 0..3_u32 {
+        come(b"again");
+        for number in 0..u32::try_from(MOST / 2).unwrap() {
+            now.fetch_add(1, Ordering::Relaxed);
+            let key = [round.to_be_bytes(), number.to_be_bytes()].concat();
+            node.store(&Place { application: None, collection: "session", key: &key }, &raised("seen"), 60);
+        }
+    }
+    come(b"new");
+
+    assert_eq!(value(&node, b"again", "seen").as_deref(), Some("3"));
+    assert_eq!(value(&node, b"new", "seen").as_deref(), Some("1"));
+    let known = node.known.lock();
+    assert_eq!((known.held.len(), known.ends.len()), (MOST, MOST));
+}

@@ -31,7 +31,7 @@ impl Head {
         match line {
             b"\n" | b"\r\n" => return Ok(Line::Last),
             [first, ..] if is_space(*first) => self.fold(line, flags)?,
-            _ => self.add(line, limits)?,
+            _ => self.add(line, limits, flags)?,
         }
         Ok(Line::Header)
     }
@@ -55,7 +55,7 @@ impl Head {
         Ok(())
     }
 
-    fn add(&mut self, line: &[u8], limits: &Limits) -> Result<(), Fault> {
+    fn add(&mut self, line: &[u8], limits: &Limits, flags: &mut Flags) -> Result<(), Fault> {
         self.keep_line();
         self.last_line = Some(without_end(line).to_vec());
         let Some(colon) = find(b':', line) else {
@@ -66,6 +66,8 @@ impl Head {
         if name.is_empty() {
             return Err("Multipart: Invalid part header (header name missing).".into());
         }
+        // Many readers take the blank of `Content-Disposition : ...` away, and would find another name than we do.
+        flags.invalid_part |= !name.iter().all(u8::is_ascii_graphic);
         if self.header(name).is_some() {
             return Err(format!("Multipart: Duplicate part header: {}.", name.escape_ascii()).into());
         }

@@ -73,6 +73,14 @@ pub(super) fn is_document_type(content: &str) -> bool {
     is_name(name) && (rest.is_empty() || inside.is_some_and(are_declarations))
 }
 
+/// Whether a document type gives attributes values that elements do not name, or makes declarations of entities, which may
+/// do so. Commented out or not: a document that means well has neither.
+pub(super) fn adds_texts(content: &str) -> bool {
+    let mut lists = content.split("<!ATTLIST").skip(1).filter_map(|list| list.split('>').next());
+    let mut references = content.split('%').skip(1).filter_map(|behind| behind.split_once(';'));
+    lists.any(|list| list.contains(['"', '\''])) || references.any(|(name, _)| is_name(name))
+}
+
 /// What follows a text in quotes that white space stands before.
 fn quoted(rest: &str) -> Option<&str> {
     let behind = rest.trim_start_matches(SPACE);

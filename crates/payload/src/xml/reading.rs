@@ -15,7 +15,7 @@ type Fault = Cow<'static, str>;
 pub(super) fn read(document: &str, limits: &Limits, into: &mut Xml) -> Result<(), Fault> {
     let mut reader = Reader::from_str(document);
     reader.config_mut().check_comments = true;
-    let mut walk = Walk { limits, xml: into, open: Vec::new(), has_root: false, nodes: 0 };
+    let mut walk = Walk { limits, xml: into, open: Vec::new(), has_root: false, nodes: 0, hides: false };
     let outcome = walk.run(&mut reader);
     // What is open has the text that was read so far.
     while walk.end().is_some() {}
@@ -30,6 +30,8 @@ struct Walk<'a> {
     has_root: bool,
     /// How many elements and attributes there were.
     nodes: usize,
+    /// Whether its document type gives it texts that are not seen here.
+    hides: bool,
 }
 
 impl Walk<'_> {
@@ -57,6 +59,7 @@ impl Walk<'_> {
                     if !markup::is_document_type(&content) {
                         return Err("XML: a document type that is not well-formed".into());
                     }
+                    self.hides = markup::adds_texts(&content);
                 }
                 Event::Decl(content) if is_first && markup::is_declaration(&content) => {}
                 Event::Decl(_) => {
@@ -72,7 +75,10 @@ impl Walk<'_> {
         if !self.open.is_empty() {
             return Err("XML: an element does not end".into());
         }
-        if self.has_root { Ok(()) } else { Err("XML: no element".into()) }
+        if !self.has_root {
+            return Err("XML: no element".into());
+        }
+        if self.hides { Err("XML: texts that its document type defines are not looked at".into()) } else { Ok(()) }
     }
 
     fn begin(&mut self, element: &BytesStart<'_>) -> Result<(), Fault> {
@@ -193,8 +199,9 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What a reference stands for; nothing for an entity that a document type may define, which stays as it is.
-    fn decoded(&self, name: &str) -> Result<Option<char>, Fault> {
+    /// What a reference stands for; nothing for an entity that a document type may define. That stays as it is, and is a
+    /// mistake in the end: whoever expands it sees what is hidden here.
+    fn decoded(&mut self, name: &str) -> Result<Option<char>, Fault> {
         if let Some(number) = name.strip_prefix('#') {
             let number = match number.strip_prefix('x') {
                 Some(digits) => u32::from_str_radix(digits, 16),
@@ -211,7 +218,10 @@ impl Walk<'_> {
             "amp" => '&',
             "quot" => '"',
             "apos" => '\'',
-            _ if self.xml.has_document_type && markup::is_name(name) => return Ok(None),
+            _ if self.xml.has_document_type && markup::is_name(name) => {
+                self.hides = true;
+                return Ok(None);
+            }
             _ => return Err("XML: a reference to an entity that is not defined".into()),
         }))
     }

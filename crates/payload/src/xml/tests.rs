@@ -41,12 +41,28 @@ fn what_is_no_simple_path_is_a_mistake() {
 }
 
 #[test]
-fn entities_are_never_expanded() {
+fn entities_are_never_expanded_and_whoever_refers_to_them_is_told() {
     let body = "<!DOCTYPE x [<!ENTITY a 'boom'><!ENTITY b SYSTEM 'file:///etc/passwd'>]><x y='&a;'>&a;&b;&amp;</x>";
     let xml = read(body.as_bytes(), &Limits::default());
-    assert!(xml.has_document_type && xml.error.is_none());
-    assert_eq!(values(body, "/*"), ["&a;&b;&"]);
-    assert_eq!(values(body, "//@*"), ["&a;"]);
+    assert_eq!(xml.error.as_deref(), Some("XML: texts that its document type defines are not looked at"));
+    let values = |path: &str| xml.values(&Path::parse(path).unwrap());
+    assert_eq!(values("/*"), [b"&a;&b;&"]);
+    assert_eq!(values("//@*"), [b"&a;"]);
+}
+
+#[test]
+fn what_a_document_type_gives_an_element_is_told() {
+    for (subset, is_told) in [
+        ("<!ENTITY a 'boom'>", false),
+        ("<!ATTLIST x y CDATA #IMPLIED z CDATA #REQUIRED>", false),
+        ("<!ATTLIST x y CDATA 'boom'>", true),
+        ("<!ENTITY % a \"&#60;!ATTLIST x y CDATA 'boom'>\">", false),
+        ("<!ENTITY % a \"&#60;!ATTLIST x y CDATA 'boom'>\"> %a;", true),
+    ] {
+        let xml = read(format!("<!DOCTYPE x [{subset}]><x>a</x>").as_bytes(), &Limits::default());
+        assert_eq!(xml.error.is_some(), is_told, "{subset}: {:?}", xml.error);
+        assert_eq!(xml.values(&Path::parse("/*").unwrap()), [b"a"]);
+    }
 }
 
 #[test]
@@ -94,7 +110,7 @@ fn what_is_not_well_formed_is_an_error_and_what_was_before_stays() {
     }
     for body in [
         "<?xml version='1.0' encoding='utf-8' standalone='yes'?><x/>",
-        "<!DOCTYPE x PUBLIC 'a' \"b\" [<!ENTITY % a '>'> %a; <!-- --> <?b?> <!ATTLIST x y CDATA #IMPLIED> ]><x/>",
+        "<!DOCTYPE x PUBLIC 'a' \"b\" [<!ENTITY % a '>'> <!-- --> <?b?> <!ATTLIST x y CDATA #IMPLIED> ]><x/>",
     ] {
         assert_eq!(read(body.as_bytes(), &Limits::default()).error, None, "{body}");
     }

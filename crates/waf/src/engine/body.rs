@@ -5,6 +5,7 @@ use payload::arguments::Arguments;
 use payload::multipart::{self, Flags, Multipart};
 use payload::{json, xml};
 
+use super::feed::TOO_MANY;
 use super::run::Intervention;
 use super::state::{BodyState, File, Named, Origin, Transaction};
 use crate::Phase;
@@ -110,14 +111,17 @@ impl Transaction {
 
     /// What is no JSON is one value of this name; but not what is no text either, such as pictures.
     fn read_any(&mut self, body: &Bytes) -> Option<String> {
-        let is_text = !body.iter().any(|byte| matches!(byte, 0..=8 | 14..=31 | 127));
-        if self.read_json(body).is_some() && is_text {
+        if self.read_json(body).is_some() && is_text(body) {
             self.argument(b"REQUEST_BODY", body, Origin::Body);
         }
         None
     }
 
     fn read_xml(&mut self, body: &Bytes) -> Option<String> {
+        // Requests without a body may say what it would be.
+        if body.is_empty() {
+            return None;
+        }
         let read = xml::read(body, &xml::Limits::default());
         let error = read.error.as_ref().map(|error| format!("XML parsing error: {error}"));
         self.xml = Some(read);
@@ -181,4 +185,13 @@ impl Transaction {
     }
 }
 
-const TOO_MANY: &str = "there are more arguments than SecArgumentsLimit allows";
+/// Whether a body is a text, or mostly one: a single control character must not hide all that stands around it.
+fn is_text(body: &[u8]) -> bool {
+    let is_control = |byte: &&u8| matches!(byte, 0..=8 | 14..=31 | 127);
+    let controls = body.iter().filter(is_control).count();
+    if controls == 0 {
+        return true;
+    }
+    let letters: usize = body.utf8_chunks().map(|chunk| chunk.valid().len()).sum();
+    (letters - controls) * 2 >= body.len()
+}

@@ -28,7 +28,7 @@ impl Transaction {
         expanded
     }
 
-    /// The same for a text that is only shown: nobody looks for it among values.
+    /// The same for a text that is only shown: nobody looks for it among values, and of long ones the beginning does.
     pub(super) fn compose(&mut self, template: &Template, at: RuleAt) -> ValueId {
         if template.constant().is_some() {
             return self.expand(template, Some(at));
@@ -45,7 +45,8 @@ impl Transaction {
                 }
                 Part::Macro(target) => {
                     if let Some(value) = self.first(target, Some(at)) {
-                        text.extend_from_slice(self.values.bytes(value));
+                        let value = self.values.bytes(value);
+                        text.extend_from_slice(value.get(..SHOWN).unwrap_or(value));
                     }
                 }
             }
@@ -102,3 +103,6 @@ impl Transaction {
         found.first().map(|found| found.value)
     }
 }
+
+/// So much is shown of what a macro stands for.
+const SHOWN: usize = 1024;

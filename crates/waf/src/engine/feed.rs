@@ -104,6 +104,9 @@ impl Transaction {
             self.set(Variable::UrlencodedError, b"1");
         }
         self.take_arguments(&arguments, query, Origin::Query);
+        if arguments.over_limit {
+            self.too_many_arguments();
+        }
     }
 
     pub(super) fn take_arguments(&mut self, arguments: &Arguments, source: &[u8], origin: Origin) {
@@ -114,12 +117,16 @@ impl Transaction {
 
     pub(super) fn argument(&mut self, name: &[u8], value: &[u8], origin: Origin) {
         if self.arguments.len() >= self.rules.settings().arguments_limit {
-            self.set(Variable::ReqbodyError, b"1");
-            self.set(Variable::ReqbodyErrorMsg, b"there are more arguments than SecArgumentsLimit allows");
-            return;
+            return self.too_many_arguments();
         }
         let argument = Argument { name: self.values.intern(name), value: self.values.intern(value), origin };
         self.arguments.push(argument);
+    }
+
+    /// Tells rules that there are arguments which they do not see, be it in the query or in the body.
+    fn too_many_arguments(&mut self) {
+        self.set(Variable::ReqbodyError, b"1");
+        self.set(Variable::ReqbodyErrorMsg, TOO_MANY.as_bytes());
     }
 
     /// A header of the request, in the order in which they were sent.
@@ -149,7 +156,7 @@ impl Transaction {
         // Without a semicolon, a comma and a space part cookies.
         let comma = memchr::memchr(b',', header).is_some_and(|at| header.get(at + 1) == Some(&b' '));
         let separator = if memchr::memchr(b';', header).is_none() && comma { b',' } else { settings.cookie_separator };
-        let read = cookies::read(header, format, separator, settings.arguments_limit);
+        let read = cookies::read(header, format, separator);
         for (name, value) in read.iter(header) {
             let (name_id, value_id) = (self.values.intern(name), self.values.intern(value));
             let cookie = Named::new(&self.values, name_id, value_id);
@@ -224,6 +231,8 @@ fn without_port(host: &[u8]) -> &[u8] {
         _ => host,
     }
 }
+
+pub(super) const TOO_MANY: &str = "there are more arguments than SecArgumentsLimit allows";
 
 /// Variables that are empty until something is known of them.
 const NOTHING: &[Variable] = &[

@@ -24,11 +24,14 @@ pub(crate) struct Ending {
     pub(crate) log: bool,
     pub(crate) audit: bool,
     pub(crate) interrupted: bool,
+    /// Further values that the rule matched, of which there are no records.
+    pub(crate) repeated: u32,
 }
 
 impl Ending {
     /// That of a rule which nobody is told about.
-    pub(crate) const SILENT: Self = Self { message: None, data: None, log: false, audit: false, interrupted: false };
+    pub(crate) const SILENT: Self =
+        Self { message: None, data: None, log: false, audit: false, interrupted: false, repeated: 0 };
 }
 
 /// A value that a rule matched.
@@ -103,6 +106,11 @@ impl<'a> Matched<'a> {
     /// Whether it interrupted the transaction.
     pub fn has_interrupted(&self) -> bool {
         self.record.ending.is_some_and(|ending| ending.interrupted)
+    }
+
+    /// How many values more the rule matched, which are left out for their number.
+    pub fn repeated(&self) -> u32 {
+        self.record.ending.map_or(0, |ending| ending.repeated)
     }
 
     /// `msg`, with what its macros stand for.

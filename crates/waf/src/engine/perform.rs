@@ -1,5 +1,7 @@
 //! What a match changes in the transaction.
 
+use std::sync::Arc;
+
 use super::kept::{Collection, Difference, Entry, Place};
 use super::state::{Named, Transaction};
 use crate::action::{Change, Control, Effect, Initialised};
@@ -240,7 +242,12 @@ impl Transaction {
             Control::Audit(audit) => self.control.audit = *audit,
             Control::AuditParts(parts) => self.change_audit_parts(parts),
             Control::RemoveRules(_, chains) => self.control.removed.add(chains),
-            Control::RemoveTargets(_, removal) => self.control.removals.push(removal.clone()),
+            Control::RemoveTargets(_, removal) => {
+                // Each value that a rule matches says it again.
+                if !self.control.removals.iter().any(|known| Arc::ptr_eq(known, removal)) {
+                    self.control.removals.push(removal.clone());
+                }
+            }
             Control::Nothing => {}
         }
     }

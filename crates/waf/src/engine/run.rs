@@ -122,6 +122,7 @@ impl Transaction {
             Phase::ResponseBody => completed == Some(Phase::ResponseHead),
             Phase::Logging => completed == Some(Phase::ResponseBody),
         };
+        let is_settled = is_settled && self.control.foreseen == Settled::Yes;
         self.check_course(is_settled);
         // The rules of the last phase are all taken for such that may run.
         let is_settled = is_settled || phase == Phase::Logging;
@@ -184,6 +185,7 @@ impl Transaction {
     fn link(&mut self, asked: &Asked<'_>) -> Came {
         let mut found = std::mem::take(&mut self.found);
         found.clear();
+        self.recorded = 0;
         self.gather(&asked.rule.targets, asked.at, &mut found);
         if !self.control.removals.is_empty() {
             self.take_out(asked.at, &mut found);
@@ -275,6 +277,15 @@ impl Transaction {
         for effect in &rule.actions.effects {
             self.perform(effect, at);
         }
+        if is_last && self.recorded >= MOST_RECORDS {
+            self.disrupted(&head.actions, at, phase);
+            // The last record stands for what follows, too.
+            if let Some(ending) = self.records.last_mut().and_then(|record| record.ending.as_mut()) {
+                ending.repeated += 1;
+            }
+            return;
+        }
+        self.recorded += u32::from(is_last);
         let ending = is_last.then(|| self.end(&head.actions, at, phase));
         self.records.push(Record { at, found: *found, value, ending });
     }
@@ -284,9 +295,12 @@ impl Transaction {
         let shown = actions.log || actions.audit_log;
         let message = actions.message.as_ref().filter(|_| shown).map(|text| self.compose(text, at));
         let data = actions.data.as_ref().filter(|_| shown).map(|text| self.compose(text, at));
-        let interrupted =
-            phase != Phase::Logging && self.control.engine == Engine::On && self.disrupt(actions, at, phase);
-        Ending { message, data, log: actions.log, audit: actions.audit_log, interrupted }
+        let interrupted = self.disrupted(actions, at, phase);
+        Ending { message, data, log: actions.log, audit: actions.audit_log, interrupted, repeated: 0 }
+    }
+
+    fn disrupted(&mut self, actions: &Actions, at: RuleAt, phase: Phase) -> bool {
+        phase != Phase::Logging && self.control.engine == Engine::On && self.disrupt(actions, at, phase)
     }
 
     /// Does what interrupts the transaction; says whether anything did.
@@ -327,6 +341,10 @@ impl Transaction {
         }
     }
 }
+
+/// Values that are kept of one rule, each time it is asked. Whoever sends thousands of attacks must not fill memory with what
+/// is said of them; of others it is known how many they are.
+const MOST_RECORDS: u32 = 32;
 
 /// The status of a redirection whose rule names none.
 const FOUND: u16 = 302;

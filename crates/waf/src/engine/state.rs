@@ -13,7 +13,7 @@ use super::transform::Memo;
 use crate::Phase;
 use crate::action::{Audit, Initialised, Masked, Processor, Removal, Scope};
 use crate::chains::ChainSet;
-use crate::prefilter::{Domain, Sieve};
+use crate::prefilter::{Domain, Settled, Sieve};
 use crate::rules::Rules;
 use crate::settings::Engine;
 use crate::slots::Slot;
@@ -76,6 +76,8 @@ pub struct Transaction {
     pub(super) body_state: BodyState,
     pub(crate) control: Controls,
     pub(super) records: Vec<Record>,
+    /// How many of them are of the rule that is asked.
+    pub(super) recorded: u32,
     pub(super) masked: Vec<Masked>,
     pub(super) intervention: Option<Intervention>,
     /// The phase that ran to its end last, if all before it did.
@@ -107,6 +109,8 @@ pub(crate) struct Controls {
     pub(super) audit_parts: Option<Box<str>>,
     pub(crate) removed: ChainSet,
     pub(crate) removals: Vec<Arc<Removal>>,
+    /// Whether exclusions leave as it is what was foreseen at load.
+    pub(crate) foreseen: Settled,
     pub(super) allowed: Option<Scope>,
 }
 
@@ -228,6 +232,7 @@ impl Transaction {
             body_state: BodyState::Awaited,
             control,
             records: Vec::new(),
+            recorded: 0,
             masked: Vec::new(),
             intervention: None,
             completed: None,
@@ -261,31 +266,31 @@ impl Transaction {
         self.sieve.clear();
         self.scalars.fill(None);
         self.variables.fill(None);
-        self.arguments.clear();
-        self.request_headers.clear();
-        self.response_headers.clear();
-        self.cookies.clear();
-        self.files.clear();
-        self.part_headers.clear();
+        empty(&mut self.arguments);
+        empty(&mut self.request_headers);
+        empty(&mut self.response_headers);
+        empty(&mut self.cookies);
+        empty(&mut self.files);
+        empty(&mut self.part_headers);
         self.xml = None;
-        self.others.clear();
-        self.env.clear();
+        empty(&mut self.others);
+        empty(&mut self.env);
         self.lasted = 0;
         self.collections.clear();
         self.last_match = None;
-        self.matched_vars.clear();
+        empty(&mut self.matched_vars);
         self.highest_severity = NO_SEVERITY;
         self.body = Bytes::new();
         self.body_state = BodyState::Awaited;
-        self.records.clear();
+        empty(&mut self.records);
         self.masked.clear();
         self.intervention = None;
         self.completed = None;
         self.course = Course::Foreseen;
         self.touched = false;
-        self.scratch.clear();
-        self.composed.clear();
-        self.found.clear();
+        empty(&mut self.scratch);
+        empty(&mut self.composed);
+        empty(&mut self.found);
         // What was worked out for transactions before is old.
         self.fed();
     }
@@ -309,6 +314,7 @@ impl Transaction {
             audit_parts: None,
             removed: ChainSet::default(),
             removals: Vec::new(),
+            foreseen: Settled::Yes,
             allowed: None,
         }
     }
@@ -374,6 +380,15 @@ impl Transaction {
         self.scalars.get(variable as usize).copied().flatten()
     }
 }
+
+/// Forgets what is in a list, and keeps its room unless it is large.
+fn empty<T>(list: &mut Vec<T>) {
+    list.clear();
+    list.shrink_to(ROOM / size_of::<T>());
+}
+
+/// So many bytes a list keeps for the next transaction.
+const ROOM: usize = 16 * 1024;
 
 /// What `HIGHEST_SEVERITY` is while nothing matched.
 pub(super) const NO_SEVERITY: u8 = 255;

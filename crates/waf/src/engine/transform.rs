@@ -16,8 +16,14 @@ pub(crate) struct Memo {
 impl Memo {
     pub(super) fn clear(&mut self) {
         self.results.clear();
+        if self.results.capacity() > MANY {
+            self.results = HashMap::new();
+        }
     }
 }
+
+/// More results take room that is not kept for the next transaction.
+const MANY: usize = 8192;
 
 impl Transaction {
     /// What a row of transformations makes of a value.

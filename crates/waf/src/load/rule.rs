@@ -62,6 +62,10 @@ impl Drafts {
         }
     }
 
+    pub(super) fn knows(&self, rule: u64) -> bool {
+        self.ids.contains(&rule)
+    }
+
     /// Says that a chain which goes on has nothing to go on with.
     pub(crate) fn close(&mut self, findings: &mut Vec<Finding>) {
         if let Some(last) = self.open.last().filter(|_| !self.broken) {

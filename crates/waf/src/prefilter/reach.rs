@@ -18,8 +18,9 @@ use crate::target::{Manner, Selector, Target};
 use crate::template::{Part, Template};
 use crate::variable::Variable;
 
-/// The chains that some transaction may come to.
-pub(super) fn reachable(chains: &[Chain], programs: &[Program; Phase::COUNT], slots: &Slots) -> ChainSet {
+/// The chains that some transaction may come to, and those of them that must be asked for it to hold: of which it is relied on
+/// that they match.
+pub(super) fn reachable(chains: &[Chain], programs: &[Program; Phase::COUNT], slots: &Slots) -> (ChainSet, ChainSet) {
     let mut walk = Walk {
         chains,
         slots,
@@ -27,6 +28,7 @@ pub(super) fn reachable(chains: &[Chain], programs: &[Program; Phase::COUNT], sl
         weakened: ChainSet::default(),
         texts: Vec::new(),
         reached: ChainSet::default(),
+        relied_on: ChainSet::default(),
     };
     let mut state = vec![Known::Unset; slots.len()];
     for (phase, program) in programs.iter().enumerate() {
@@ -37,7 +39,7 @@ pub(super) fn reachable(chains: &[Chain], programs: &[Program; Phase::COUNT], sl
             state = walk.phase(program, state);
         }
     }
-    walk.reached
+    (walk.reached, walk.relied_on)
 }
 
 /// What is known of a name in `TX` at a place.
@@ -76,6 +78,7 @@ struct Walk<'r> {
     weakened: ChainSet,
     texts: Vec<Box<[u8]>>,
     reached: ChainSet,
+    relied_on: ChainSet,
 }
 
 impl<'r> Walk<'r> {
@@ -112,7 +115,10 @@ impl<'r> Walk<'r> {
 
     /// What is known if a chain matched, and if it did not.
     fn step(&mut self, number: u32, state: State) -> (Option<State>, Option<State>) {
-        let Some(chain) = self.chains.get(number as usize) else { return (None, Some(state)) };
+        let chain = self.chains.get(number as usize);
+        let Some((chain, head)) = chain.and_then(|chain| Some((chain, chain.links.first()?))) else {
+            return (None, Some(state));
+        };
         self.reached.insert(number);
         let mut state = state;
         let mut not = None;
@@ -121,6 +127,9 @@ impl<'r> Walk<'r> {
                 Outcome::Always if self.weakened.contains(number) => Outcome::Perhaps,
                 outcome => outcome,
             };
+            if outcome == Outcome::Always && std::ptr::eq(rule, head) {
+                self.relied_on.insert(number);
+            }
             if outcome != Outcome::Always {
                 not = merge(not, Some(state.clone()));
             }
@@ -252,7 +261,7 @@ fn merge(one: Option<State>, other: Option<State>) -> Option<State> {
 }
 
 /// Whether rules whose outcome is known look at such a variable.
-fn decides(target: &Target) -> bool {
+pub(super) fn decides(target: &Target) -> bool {
     matches!(target.variable, Variable::Tx | Variable::UniqueId)
 }
 
@@ -265,7 +274,7 @@ mod tests {
     /// The rules that requests come to.
     fn reached(content: &str) -> Vec<u64> {
         let rules = Rules::parse("rules.conf", content.as_bytes(), Compatibility::Strict).unwrap();
-        let reached = reachable(&rules.chains, &rules.programs, &rules.slots);
+        let (reached, _) = reachable(&rules.chains, &rules.programs, &rules.slots);
         let all = (0..).zip(&rules.chains).filter(|(number, _)| reached.contains(*number));
         all.filter_map(|(_, chain)| chain.links.first()?.actions.id).collect()
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use waf::{Compatibility, Environment, Evaluation, Phase, Response, Rules, Transaction};
+use waf::{Compatibility, Environment, Evaluation, Exclusions, Phase, Response, Rules, Transaction};
 
 const PHASES: [Phase; 5] =
     [Phase::RequestHead, Phase::RequestBody, Phase::ResponseHead, Phase::ResponseBody, Phase::Logging];
@@ -75,6 +75,16 @@ fn rules(directives: &[String]) -> Arc<Rules> {
 
 type Told = (Option<u64>, Vec<u8>, Vec<u8>, bool, bool);
 
+/// What is said beside the rules, as `ctl` would say it.
+fn exclusion() -> impl Strategy<Value = String> {
+    let (first, more) = (1..20_u8, 0..5_u8);
+    let target = prop::sample::select(vec!["TX:a", "TX:b", "TX:/^c/", "ARGS:q", "UNIQUE_ID"]);
+    prop_oneof![
+        (first.clone(), more).prop_map(|(first, more)| format!("ruleRemoveById={first}-{}", first + more)),
+        (first, target).prop_map(|(id, target)| format!("ruleRemoveTargetById={id};{target}")),
+    ]
+}
+
 /// What matched, and what `TX` holds in the end.
 fn told(transaction: &mut Transaction, target: &str, phases: &[bool]) -> (Vec<Told>, Vec<Option<Vec<u8>>>) {
     transaction.request_line(b"GET", target.as_bytes(), b"HTTP/1.1");
@@ -106,14 +116,22 @@ proptest! {
     fn shortcuts_change_nothing_of_what_matches(
         directives in prop::collection::vec(directive(), 1..20),
         phases in prop::collection::vec(prop::bool::weighted(0.9), 5),
+        excluded in prop::collection::vec(exclusion(), 0..3),
     ) {
         let rules = rules(&directives);
+        let mut exclusions = Exclusions::default();
+        for excluded in &excluded {
+            // Some mean no rule of these.
+            exclusions.add(&rules, excluded).ok();
+        }
         let environment = |evaluation| Environment { evaluation, ..Environment::default() };
         let mut fast = Transaction::new(Arc::clone(&rules), environment(Evaluation::Fast));
         // The same room takes one after another, so that what is remembered is tried too.
         for target in ["/?q=attack", "/?q=b&n=a", "/", "/?q=attack", "/?q=ATTACK&r=c", "/?q=b&n=a", "/?q=attack"] {
             fast = fast.renew(environment(Evaluation::Fast));
             let mut plain = Transaction::new(Arc::clone(&rules), environment(Evaluation::Plain));
+            fast.exclude(&exclusions);
+            plain.exclude(&exclusions);
             prop_assert_eq!(told(&mut fast, target, &phases), told(&mut plain, target, &phases), "{}", target);
         }
     }
