@@ -98,7 +98,7 @@ fn the_process_to_be_killed() {
                 }
                 (16, _) => {
                     let left = Left { exited: Some(chance.below(4)), ..Left::default() };
-                    format!("let to {}", room.left(left, now).await.unwrap())
+                    format!("let to {}", room.left(left, now).await.unwrap().1)
                 }
                 (17, _) if chance.below(8) == 0 => {
                     rooms.take_pictures().unwrap();

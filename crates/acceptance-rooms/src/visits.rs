@@ -30,8 +30,12 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::of(DOCUMENT).await
+    }
+
+    async fn of(document: &str) -> Self {
         let shop = Stub::saying("sold").await;
-        let gateway = Gateway::serving(&DOCUMENT.replace("BACKEND", &shop.address.to_string())).await;
+        let gateway = Gateway::serving(&document.replace("BACKEND", &shop.address.to_string())).await;
         Self { gateway, _shop: shop }
     }
 
@@ -48,6 +52,12 @@ impl Scene {
         self.gateway.get_with(path, &[("Accept", "text/html"), shown]).await
     }
 
+    /// Somebody who comes for the first time; what their browser shows then.
+    async fn comes(&self) -> String {
+        let joined = self.asks("/shop", ("Cookie", "")).await;
+        joined.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+    }
+
     /// How many visits came to a good end, and to another.
     fn ended(&self) -> (u32, u32) {
         let counters = self.room().counters().unwrap();
@@ -58,8 +68,7 @@ impl Scene {
 #[tokio::test]
 async fn a_visit_ends_by_what_is_answered_and_who_comes_again_joins_anew() {
     let scene = Scene::new().await;
-    let joined = scene.asks("/shop", ("Cookie", "")).await;
-    let cookie = joined.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let cookie = scene.comes().await;
     let shown = ("Cookie", cookie.as_str());
     assert_eq!(scene.asks("/shop/thanks", shown).await.status, 503, "who waits has no visit to end");
     scene.let_in(1).await;
@@ -69,6 +78,18 @@ async fn a_visit_ends_by_what_is_answered_and_who_comes_again_joins_anew() {
     assert_eq!(scene.asks("/shop/thanks", shown).await.status, 200, "the page that ends it is shown");
     assert_eq!(scene.ended(), (1, 0));
     assert_eq!((scene.asks("/shop", shown).await.status, scene.room().counters().unwrap().queue), (503, 2));
+}
+
+#[tokio::test]
+async fn whoever_is_next_comes_in_as_soon_as_an_answer_ends_a_visit() {
+    let room = "{event: Sample, position_expiry: 15m, inlet: {max-size: {size: 1}}}";
+    let scene = Scene::of(&DOCUMENT.replace("{event: Sample}", room)).await;
+    let cookies = [scene.comes().await, scene.comes().await];
+    let [first, second] = cookies.each_ref().map(|cookie| ("Cookie", cookie.as_str()));
+    testkit::until("the first is in", async || scene.asks("/shop", first).await.status == 200).await;
+    assert_eq!(scene.asks("/shop", second).await.status, 503);
+    assert_eq!(scene.asks("/shop/thanks", first).await.status, 200);
+    assert_eq!(scene.asks("/shop", second).await.status, 200);
 }
 
 #[tokio::test]

@@ -10,6 +10,9 @@ apis:
   shop: {match: {path: /shop}, upstream: shop, policies: [{waiting-room: {room: sale, POLICY}}]}
 ";
 
+/// Somebody comes in now and then.
+const SLOW: &str = "durability: process, inlet: {periodic: {by: 1, every: 1h}}";
+
 async fn serving(shop: &Stub, inlet: &str, policy: &str) -> Gateway {
     let document = DOCUMENT.replace("BACKEND", &shop.address.to_string());
     Gateway::serving(&document.replace("INLET", inlet).replace("POLICY", policy)).await
@@ -26,7 +29,7 @@ fn cookie(reply: &Reply) -> String {
 #[tokio::test]
 async fn nobody_waits_until_too_many_come_and_who_was_in_goes_on() {
     let shop = Stub::saying("sold").await;
-    let gateway = serving(&shop, "durability: process", "activates: {rate: 5}").await;
+    let gateway = serving(&shop, SLOW, "activates: {rate: 5}").await;
     let asked = gateway.send("POST", "/shop/tickets?a=b&vestibule-room=live", &[]).await;
     assert_eq!((asked.status, shop.request().line()), (200, "POST /shop/tickets?a=b HTTP/1.1"), "that is the room's");
     let first = browse(&gateway, "").await;
@@ -55,7 +58,7 @@ async fn nobody_waits_until_too_many_come_and_who_was_in_goes_on() {
 async fn failures_of_what_is_behind_activate_it_too() {
     let failing = |_: &testkit::Request| b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n".to_vec();
     let shop = Stub::replying(failing).await;
-    let gateway = serving(&shop, "durability: process", "activates: {failures: 20%}").await;
+    let gateway = serving(&shop, SLOW, "activates: {failures: 20%}").await;
     let mut statuses = Vec::new();
     while !statuses.contains(&503) && statuses.len() < 1000 {
         statuses.push(browse(&gateway, "").await.status);
@@ -66,7 +69,8 @@ async fn failures_of_what_is_behind_activate_it_too() {
 #[tokio::test]
 async fn a_room_that_is_closed_lets_nobody_pass_though_nobody_has_to_wait() {
     let shop = Stub::saying("sold").await;
-    let gateway = serving(&shop, "schedule: {closes: \"2020-01-01T00:00:00Z\"}", "activates: {in_flight: 1000}").await;
+    let closed = format!("{SLOW}, schedule: {{closes: \"2020-01-01T00:00:00Z\"}}");
+    let gateway = serving(&shop, &closed, "activates: {in_flight: 1000}").await;
     testkit::until("it is closed", async || browse(&gateway, "").await.status == 403).await;
 }
 
@@ -107,7 +111,9 @@ store: {embedded: ./data}
 rooms:
   sale: {inlet: {adaptive: {latency: 0s, most_per_minute: 10}}}
   next: {inlet: {periodic: {by: 1, unless_alert: nobody}}}
+  still: {}
 apis:
+  other: {match: {path: /other}, policies: [{waiting-room: {room: still, activates: {rate: 5}}}]}
   shop: {match: {path: /shop}, policies: [{waiting-room: {room: sale, activates: {}}}]}
 ";
     let findings = Gateway::refusing(document).await;
@@ -116,6 +122,7 @@ apis:
         "/rooms/sale/inlet/adaptive/most_per_minute: is less than `least_per_minute`",
         "/rooms/next/inlet/periodic/unless_alert: there is no rule `nobody`",
         "activates: says nothing",
+        "/apis/other/policies/0/waiting-room/activates: nobody lets in whoever waits then: give the room `still` an `inlet`",
     ] {
         assert!(findings.contains(expected), "{expected}: {findings}");
     }

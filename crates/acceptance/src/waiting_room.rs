@@ -26,8 +26,12 @@ struct Scene {
 }
 
 async fn scene() -> Scene {
+    scene_of(DOCUMENT).await
+}
+
+async fn scene_of(document: &str) -> Scene {
     let shop = Stub::saying("sold").await;
-    let gateway = Gateway::serving(&DOCUMENT.replace("BACKEND", &shop.address.to_string())).await;
+    let gateway = Gateway::serving(&document.replace("BACKEND", &shop.address.to_string())).await;
     let operator = token(&gateway, "ops", Role::Operator).await;
     Scene { shop, gateway, operator }
 }
@@ -127,6 +131,21 @@ async fn what_is_behind_a_room_is_reached_by_its_access_tokens_only() {
     assert_eq!(scene.operate("/update_session", &scene.operator, &ended).await.status, 200);
     assert_eq!(scene.shop(&access).await.status, 403);
     assert_eq!(scene.shop.count(), 1);
+}
+
+#[tokio::test]
+async fn whoever_moves_the_number_by_telling_who_left_is_in_the_audit_log() {
+    let inlet = "inlet: {max-size: {size: 5}}, compatibility: strict";
+    let scene = scene_of(&DOCUMENT.replace("position_expiry: 15m", inlet)).await;
+    for (exited, serving) in [(0, 0), (2, 2)] {
+        let notice = json!({ "event_id": "Sample", "exited": exited });
+        let told = scene.operate("/update_inlet", &scene.operator, &notice).await;
+        assert_eq!(json_of(&told), json!({ "serving_num": serving }));
+    }
+    let keeping = scene.gateway.node().keeping.as_ref().unwrap();
+    let noted = keeping.partners.noted(0, 100).await.unwrap();
+    let moved = noted.iter().filter(|entry| entry.body.contains("\"moved\"") && entry.body.contains("ops"));
+    assert_eq!(moved.count(), 1, "{noted:?}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod announcers;
 mod fairness;
+mod named;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use waiting_page::Page;
 use waiting_room::{Adaptive, Compatibility, Expiry, MaxSize, PassOn, Periodic, Presence, Rules, Schedule, State};
 
 use self::announcers::Announcers;
+pub(crate) use self::named::NamedRooms;
 use crate::alerting::Alerts;
 use crate::clock::now;
 
@@ -39,8 +41,8 @@ pub struct Rooms {
     shared: Option<Arc<RedisLog>>,
     /// None before a document has rooms: they cost threads and files.
     opened: Mutex<Option<Arc<rooms::Rooms>>>,
-    /// The names of rooms of the document that is compiled next or serves.
-    named: Mutex<Vec<String>>,
+    /// The rooms of the document that is compiled next or serves.
+    named: Mutex<NamedRooms>,
     /// Who reads their log beside this.
     pub(crate) readers: Mutex<Vec<String>>,
     announcers: Announcers,
@@ -105,7 +107,7 @@ impl Rooms {
             rooms.add(self.settings(document));
             rooms.take().map_err(unusable)?;
         }
-        *self.named.lock() = document.rooms.keys().cloned().collect();
+        *self.named.lock() = NamedRooms::of(document);
         Ok(())
     }
 
@@ -140,7 +142,7 @@ impl Rooms {
 
     /// The names of all rooms.
     pub fn names(&self) -> Vec<String> {
-        self.named.lock().clone()
+        self.named.lock().names()
     }
 
     /// The room of this name.
@@ -195,24 +197,9 @@ impl WaitingRooms for Rooms {
     fn names(&self) -> Vec<String> {
         self.names()
     }
-}
 
-/// Rooms of documents that are only looked at.
-pub(crate) struct NamedRooms(Vec<String>);
-
-impl NamedRooms {
-    pub(crate) fn of(document: &Document) -> Self {
-        Self(document.rooms.keys().cloned().collect())
-    }
-}
-
-impl WaitingRooms for NamedRooms {
-    fn named(&self, _: &str) -> Option<Arc<KeptRoom>> {
-        None
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.0.clone()
+    fn has_inlet(&self, name: &str) -> bool {
+        self.named.lock().has_inlet(name)
     }
 }
 

@@ -276,7 +276,7 @@ fn minute() -> Span {
     Span::seconds(60)
 }
 
-/// So many are in at a time.
+/// So many are in at a time. Whoever may come in counts as in until the turn is over, so have turns expire by `position_expiry`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MaxSizeInlet {

@@ -239,6 +239,11 @@ pub struct Gates {
 }
 
 impl Exchange {
+    /// What time it is now, in microseconds since 1970: for what is done once a body or an answer is there.
+    pub fn now(&self) -> u64 {
+        self.began_at.saturating_add(u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
     /// What `slot`'s owner noted earlier in this exchange.
     pub fn noted<T: 'static>(&self, slot: Slot<T>) -> Option<&T> {
         self.slots.notes.get(slot.index)?.as_ref()?.downcast_ref()
@@ -342,10 +347,18 @@ pub struct Upstreamed {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use http::Request;
 
     use crate::{ChainBuilder, tester};
+
+    #[tokio::test(start_paused = true)]
+    async fn an_exchange_knows_what_time_it_is_however_long_its_body_takes() {
+        let exchange = tester::exchange(Request::get("/"));
+        tokio::time::advance(Duration::from_secs(75)).await;
+        assert_eq!(exchange.now(), exchange.began_at + 75_000_000);
+    }
 
     #[test]
     fn figures_are_zero_until_their_owner_sets_them() {

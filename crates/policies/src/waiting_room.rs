@@ -22,7 +22,7 @@ use self::activation::{Activates, Unavailable, WAITING_ROOM_UNAVAILABLE, ending,
 use self::entrance::Entrance;
 use self::states::{Told, WAITING_ROOM_CLOSED, WAITING_ROOM_NOT_OPEN, WAITING_ROOM_PAUSED, WAITING_ROOM_PRE_QUEUE};
 use crate::rewrite::with_target;
-use crate::waiting_room_api::{NoRooms, room, watched};
+use crate::waiting_room_api::{NoRooms, WaitingRooms, room, watched};
 use crate::waiting_room_token::bare;
 
 /// The visitor has a place, and it is not their turn.
@@ -52,7 +52,7 @@ pub static WAITING_ROOM_OUTSIDE: ProblemKind = ProblemKind {
 pub struct Config {
     /// The name of a room in `rooms`, which says what the page is like.
     room: String,
-    /// When visitors have to wait. Left out, always. While they need not, everybody passes without a place, and whoever came
+    /// When visitors have to wait, in a room that has an `inlet`. Left out, always. While they need not, everybody passes without a place, and whoever came
     /// by a page then need not wait when others have to, for as long as a token holds.
     activates: Option<Activates>,
     /// What becomes of requests while the room cannot be asked. Left out, the route's `on_failure` says.
@@ -91,6 +91,9 @@ impl Policy for WaitingRoom {
     fn compile(config: Config, at: &Pointer, chain: &mut ChainBuilder) -> Result<Self, Finding> {
         let kept = room(&config.room, &at.at("room"), chain)?;
         let activation = config.activates.map(|activates| activates.compiled(&at.at("activates"))).transpose()?;
+        if activation.is_some() {
+            expect_inlet(&config.room, &at.at("activates"), chain)?;
+        }
         let (given, passed, unavailable) = (chain.slot(), chain.figures(), config.unavailable);
         Ok(Self { room: kept, given, activation, unavailable, passed })
     }
@@ -290,6 +293,15 @@ fn wants_page(exchange: &Exchange) -> bool {
     let is_read = matches!(exchange.method, Method::GET | Method::HEAD);
     let accepts = |field: &HeaderValue| field.to_str().is_ok_and(|accepted| accepted.contains("text/html"));
     is_read && exchange.head.headers.get_all(ACCEPT).iter().any(accepts)
+}
+
+/// Where visitors begin to wait by themselves, they have to be let in by something.
+fn expect_inlet(room: &str, at: &Pointer, chain: &ChainBuilder) -> Result<(), Finding> {
+    if chain.service::<dyn WaitingRooms>().is_none_or(|rooms| rooms.has_inlet(room)) {
+        return Ok(());
+    }
+    let message = format!("nobody lets in whoever waits then: give the room `{room}` an `inlet`, such as `adaptive`");
+    Err(Finding::new(at, message))
 }
 
 /// What may be a token of the room.

@@ -60,6 +60,8 @@ pub trait WaitingRooms: Send + Sync {
     fn named(&self, name: &str) -> Option<Arc<KeptRoom>>;
     /// The names of all.
     fn names(&self) -> Vec<String>;
+    /// Whether the document has an inlet for the room of this name.
+    fn has_inlet(&self, name: &str) -> bool;
 }
 
 /// Who may do what with rooms.
@@ -349,7 +351,8 @@ fn question<'a>(exchange: &'a Exchange, body: &'a [u8]) -> Question<'a> {
         is_secure: exchange.scheme == "https",
         headers: &exchange.head.headers,
         body,
-        now: u32::try_from(exchange.began_at / 1_000_000).unwrap_or(u32::MAX),
+        // A body may have come long after its head.
+        now: u32::try_from(exchange.now() / 1_000_000).unwrap_or(u32::MAX),
         client: Some(exchange.client),
     }
 }

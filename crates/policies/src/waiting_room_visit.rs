@@ -21,7 +21,7 @@ use crate::waiting_room_api::room;
 ///
 /// It stands beside `waiting-room` or `waiting-room-token`, and knows visitors by what they show there: the cookie, or an access
 /// token in `authorization`. A visit that has ended is counted and told as `session_updated`; an inlet of `max-size` lets in
-/// the next. Whoever then opens a page behind `waiting-room` joins anew, so let the page that ends a visit be its last one, or
+/// the next, unless the room is strict. Whoever then opens a page behind `waiting-room` joins anew, so let the page that ends a visit be its last one, or
 /// lead out of the room. What cannot be written down is logged, and the answer goes out nevertheless.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -114,7 +114,8 @@ impl WaitingRoomVisit {
 async fn end(room: &KeptRoom, exchange: &Exchange, ending: Ending) -> Result<(), Trouble> {
     if let Some(id) = whose(room, exchange).await? {
         // There may be none to end: nobody's turn, or one that ended before.
-        room.end(id, ending, visitor(exchange).now).await?;
+        let now = u32::try_from(exchange.now() / 1_000_000).unwrap_or(u32::MAX);
+        room.end(id, ending, now).await?;
     }
     Ok(())
 }

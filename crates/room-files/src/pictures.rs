@@ -153,7 +153,8 @@ fn write_line(to: &mut impl Write, line: &Line) -> io::Result<()> {
     let mut course = Vec::new();
     put_course(&mut course, &line.course);
     let parts = [(COURSE, course), (SKIPPED, skipped(line)), (TUNED, tuned), (PASSED, passed(line))];
-    let parts: Vec<_> = parts.into_iter().chain(lots::put_parts(line)).chain(beside::put_origins(line)).collect();
+    let parts = parts.into_iter().chain(lots::put_parts(line)).chain(beside::put_origins(line));
+    let parts: Vec<_> = parts.chain(by_hand(line)).collect();
     put_number(&mut part, parts.len() as u64);
     for (number, bytes) in parts {
         put_number(&mut part, number);
@@ -180,6 +181,13 @@ fn read_skipped(part: &[u8], line: &mut Line) -> Option<()> {
         line.places.get_mut(usize::try_from(position.checked_sub(1)?).ok()?)?.token = token;
     }
     Some(())
+}
+
+/// Turns ahead of the line that an operator gave by hand, if there are any.
+fn by_hand(line: &Line) -> Option<(u64, Vec<u8>)> {
+    let mut part = Vec::new();
+    put_number(&mut part, line.by_hand);
+    (line.by_hand > 0).then_some((BY_HAND, part))
 }
 
 /// Numbers whose turns went to others.
@@ -276,6 +284,7 @@ fn read_line(source: &mut Source<'_>) -> Option<Line> {
             (COURSE, part) => line.course = read_course(part)?,
             (SKIPPED, part) => read_skipped(part, &mut line)?,
             (PASSED, part) => read_passed(part, &mut line)?,
+            (BY_HAND, part) => line.by_hand = Source(part).number()?,
             (TUNED, part) => line.tuned = tuning::read(&mut Source(part))?.0,
             (beside::ORIGINS, part) => line.origins = beside::read_origins(part)?,
             // One of a later version must not be forgotten.
@@ -317,6 +326,8 @@ const SKIPPED: u64 = 41;
 const COURSE: u64 = 40;
 /// The part about numbers whose turns went to others.
 const PASSED: u64 = 90;
+/// The part about turns that an operator gave by hand.
+const BY_HAND: u64 = 91;
 /// The inlet that an operator set.
 const TUNED: u64 = 60;
 const EXTENSION: &str = ".room";
@@ -359,6 +370,9 @@ mod tests {
                 let changed = room.set_state(state, at).unwrap();
                 room.apply(&changed);
             }
+            let moved = room.move_by(50, 114, Cause::Operator, &rules).unwrap();
+            room.apply(&moved);
+            assert!(room.line().by_hand > 0);
         };
         let tuned = room.tune(Some(Tuned::MaxSize(MaxSize { size: 300 })), 98).unwrap();
         room.apply(&tuned);

@@ -50,6 +50,9 @@ pub enum NoProof {
     /// The digits do not solve it.
     #[error("the proof does not solve the challenge")]
     Unsolved,
+    /// Somebody has a place by it.
+    #[error("the proof was used before, with another idempotency key")]
+    Used,
 }
 
 impl Proofs {

@@ -162,7 +162,7 @@ impl KeptRoom {
     /// What becomes of somebody by the place that they have, if nothing has to happen for that.
     pub fn admitted_already(&self, known: Option<RequestId>, now: Seconds) -> Result<Option<Admission>, Trouble> {
         let rules = self.settings().rules;
-        self.look(|room| {
+        self.look_now(now, |room| {
             if room.state() == State::PassingEverybody {
                 return Some(Admission::Passes);
             }

@@ -241,7 +241,7 @@ impl Api {
             Operation::IncrementServingCounter => private::increment(room, question).await,
             Operation::UpdateSession => private::update_session(room, question).await,
             Operation::NumActiveTokens => private::num_active_tokens(room, question),
-            Operation::ExpiredTokens => private::expired_tokens(room, question),
+            Operation::ExpiredTokens => private::expired_tokens(room, question).await,
             Operation::ResetInitialState => private::reset(room, question).await,
             Operation::UndoReset => private::undo_reset(room, question).await,
             Operation::UpdateInlet => private::update_inlet(room, question).await,

@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use turns::MayWrite;
+use waiting_room::sensor::{Ending, Sensor};
 use waiting_room::{Cause, Event, RequestId, Room, Rules, Seconds, State};
 
 use crate::room::Held;
-use crate::sensor::{Ending, Sensor};
-use crate::settings::Inlet;
 use crate::{KeptRoom, NotKept};
 
 /// When visitors have to wait: when one of these is reached.
@@ -61,7 +60,12 @@ impl KeptRoom {
         if !gate.is_active.load(Ordering::Relaxed) {
             return false;
         }
-        let calm = now.saturating_sub(gate.pressed.load(Ordering::Relaxed));
+        let pressed = gate.pressed.load(Ordering::Relaxed);
+        if pressed > now + LATE * QUARTER {
+            // The clock was set back.
+            gate.pressed.store(now, Ordering::Relaxed);
+        }
+        let calm = now.saturating_sub(pressed);
         let is_over = calm > CALM && self.look(nobody_waits).unwrap_or(false);
         if is_over && gate.is_active.swap(false, Ordering::Relaxed) {
             tracing::info!(room = &**self.name(), "visitors need not wait any more");
@@ -119,24 +123,14 @@ impl KeptRoom {
     /// Visitors have to wait from now on. Turns that nobody waited for are none for those who come now.
     fn activated(&self, now: u64) {
         tracing::warn!(room = &**self.name(), "visitors have to wait from now on");
-        let moved = match self.settings().inlet {
-            Inlet::Manual => Ok(()),
-            Inlet::Periodic(_) | Inlet::MaxSize(_) | Inlet::Adaptive(_) if self.is_shared() => {
-                self.gate().takes_back.store(true, Ordering::Relaxed);
-                Ok(())
-            }
-            Inlet::Periodic(_) | Inlet::MaxSize(_) | Inlet::Adaptive(_) => {
-                self.take_back_turns(u32::try_from(now / 1_000_000).unwrap_or(u32::MAX))
-            }
-        };
-        if let Err(cause) = moved {
+        let now = u32::try_from(now / 1_000_000).unwrap_or(u32::MAX);
+        self.gate().takes_back.store(true, Ordering::Relaxed);
+        // Where nodes share the room, it is done with the turn to write.
+        if !self.is_shared()
+            && let Err(cause) = self.take_back_if_due(&mut self.held.lock(), (now, Some(&MayWrite::default())))
+        {
             tracing::warn!(room = &**self.name(), %cause, "turns that nobody waited for could not be taken back");
         }
-    }
-
-    fn take_back_turns(&self, now: Seconds) -> Result<(), NotKept> {
-        let rules = self.settings().rules;
-        self.happens(|room| taken_back(room, now, &rules))
     }
 
     /// Takes turns back that nobody waited for, if that is to be done yet.
@@ -162,7 +156,12 @@ impl Gate {
     /// A request comes; so many came in the last second.
     fn arrives(&self, now: u64) -> u32 {
         let quarter = now / QUARTER;
-        let before = self.quarter.fetch_max(quarter, Ordering::Relaxed);
+        let mut before = self.quarter.fetch_max(quarter, Ordering::Relaxed);
+        if before > quarter + LATE {
+            // The clock was set back, and nothing of what is counted is of this second.
+            self.quarter.store(quarter, Ordering::Relaxed);
+            before = 0;
+        }
         // What lies between was without requests.
         for passed in (before + 1).max(quarter.saturating_sub(3))..=quarter {
             if let Some(count) = self.arrived.get(place_of(passed)) {
@@ -189,11 +188,11 @@ impl Gate {
     }
 }
 
-/// That turns are taken back that nobody waits for, if there are any.
+/// That turns are taken back that nobody waits for, if an inlet gave any.
 fn taken_back(room: &Room, now: Seconds, rules: &Rules) -> Option<Event> {
-    let counters = room.counters();
-    let ahead = counters.serving.saturating_sub(counters.last.into());
-    if ahead > 0 { room.move_by(-ahead, now, Cause::Inlet, rules) } else { None }
+    let given = room.turns_ahead().saturating_sub(room.line().by_hand);
+    let given = i64::try_from(given).unwrap_or(i64::MAX);
+    if given > 0 { room.move_by(-given, now, Cause::Inlet, rules) } else { None }
 }
 
 fn nobody_waits(room: &Room) -> bool {
@@ -208,6 +207,8 @@ fn place_of(quarter: u64) -> usize {
 /// In microseconds.
 const QUARTER: u64 = 250_000;
 const HALF: u64 = 500_000;
+/// Quarters of a second by which a request may be late that somebody else held up.
+const LATE: u64 = 240;
 /// Without having too much to do for so long, nobody has to wait, if nobody does.
 const CALM: u64 = 10_000_000;
 /// Of a thousand requests, so many may take longer.
@@ -216,10 +217,10 @@ const SLOW: u32 = 50;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Settings;
     use crate::tests::{Scene, settings};
+    use crate::{Inlet, Settings};
 
-    use waiting_room::Periodic;
+    use waiting_room::{Periodic, Tuned};
 
     const NOW: u64 = 1_800_000_000_000_000;
 
@@ -266,14 +267,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn turns_that_nobody_waited_for_are_none_for_a_rush() {
-        let inlet = Inlet::Periodic(Periodic { by: 50, every: 1, from: 0, until: None });
-        let scene = Scene::with(Settings { inlet, ..settings() });
-        scene.tick();
-        assert_eq!(scene.serving().await, "50");
-        let activation = Activation { in_flight: Some(0), ..Activation::default() };
-        assert!(scene.room.has_to_wait(&activation, NOW));
-        assert_eq!(scene.serving().await, "0");
+    async fn turns_that_nobody_waited_for_are_none_for_a_rush_unless_somebody_gave_them_by_hand() {
+        let periodic = Periodic { by: 50, every: 1, from: 0, until: None };
+        for (inlet, by_hand) in [(Inlet::Periodic(periodic), 0), (Inlet::Manual, 0), (Inlet::Manual, 1000)] {
+            let scene = Scene::with(Settings { inlet, ..settings() });
+            scene.room.tune(Some(Tuned::Periodic(periodic)), scene.now.get()).await.unwrap();
+            scene.increment(by_hand).await;
+            scene.tick();
+            assert_eq!(scene.serving().await, (50 + by_hand).to_string());
+            scene.joined(7).await;
+            let activation = Activation { in_flight: Some(0), ..Activation::default() };
+            assert!(scene.room.has_to_wait(&activation, NOW));
+            assert_eq!(scene.serving().await, (7 + by_hand).to_string());
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_has_no_room_wait_for_ever() {
+        let scene = Scene::new();
+        let slow = Some(Duration::from_millis(100));
+        let activation = Activation { rate: Some(9), latency: slow, ..Activation::default() };
+        let comes = |now| {
+            scene.room.passes();
+            scene.room.passed(Ending::Answered(Duration::from_millis(200)), &activation, now);
+            scene.room.has_to_wait(&activation, now)
+        };
+        assert!((0..40).any(|_| comes(NOW + 3_600_000_000)));
+        for second in 1..=20 {
+            scene.room.has_to_wait(&activation, NOW + second * 1_000_000);
+        }
+        assert!(!scene.room.is_active());
     }
 
     #[tokio::test]

@@ -40,6 +40,7 @@ pub enum NotLet {
 /// By what somebody joins, once that is read.
 struct Way<'a> {
     key: Option<JoinKey>,
+    proof: Option<JoinKey>,
     networks: Option<Networks>,
     lane: Option<&'a str>,
     invite: Option<Invite>,
@@ -61,11 +62,12 @@ impl KeptRoom {
         };
         let networks =
             joiner.client.filter(|_| fairness.caps.is_some()).map(|client| self.networks_of(client, fairness));
-        let mut way = Way { key: joiner.key, networks, lane: None, invite: None };
+        let mut way = Way { key: joiner.key, proof: None, networks, lane: None, invite: None };
+        let has_joined = joiner.key.map_or(Ok(false), |key| self.look(|room| room.joined_by(key).is_some()))?;
         match (&invited, &fairness.work) {
             (Some(invited), _) => (way.lane, way.invite) = (Some(&*invited.lane), Some(invited.invite)),
-            (None, Some(work)) => self.look_at_proof(joiner.proof, *work, &mut way, now)?,
-            (None, None) => {}
+            (None, Some(work)) if !has_joined => self.look_at_proof(joiner.proof, *work, &mut way, now)?,
+            (None, Some(_) | None) => {}
         }
         let mut random = [0; 16];
         let turn = self.may_write().await?;
@@ -85,6 +87,9 @@ impl KeptRoom {
                 // It may have been given a moment ago, and not be on the disk yet.
                 (Ok(Joining::Known(id)), _) => break (id, self.log_so_far()?),
                 (Err(NotJoined::IdTaken), _) => {}
+                (Err(NotJoined::InviteUsed), _) if way.proof.is_some() => {
+                    return Err(NotLet::from(NoProof::Used).into());
+                }
                 (Err(refused), _) => return Err(refused.into()),
             }
         };
@@ -100,8 +105,7 @@ impl KeptRoom {
 
     fn look_at_proof(&self, proof: Option<&str>, work: Work, way: &mut Way<'_>, now: Seconds) -> Result<(), NotLet> {
         match (proof, work.without) {
-            // Whatever else the join is known by, one proof is one place.
-            (Some(proof), _) => way.key = Some(self.tickets().proofs.read(self.name(), proof, work, now)?),
+            (Some(proof), _) => way.proof = Some(self.tickets().proofs.read(self.name(), proof, work, now)?),
             (None, Without::SlowLane) => way.lane = Some(SLOW),
             (None, Without::Refused) => return Err(NotLet::ProofNeeded),
         }
@@ -165,6 +169,11 @@ fn decide<'a>(
     {
         lane = Some(SLOW);
     }
-    let entry = Entry { lanes: Some(&fairness.lanes), lane, invite: way.invite };
-    (held.room.join_by(id, way.key, now, &entry), lane)
+    // Whatever else a join is known by, one proof is one place: it is like an invite that is used up then.
+    let once = way.proof.map(|JoinKey(proof)| Invite { id: InviteId(proof), uses: 1 });
+    let entry = Entry { lanes: Some(&fairness.lanes), lane, invite: way.invite.or(once) };
+    let known = [way.key, way.proof].into_iter().flatten().find_map(|key| held.room.joined_by(key));
+    let joined =
+        known.map_or_else(|| held.room.join_by(id, way.key.or(way.proof), now, &entry), |id| Ok(Joining::Known(id)));
+    (joined, lane)
 }

@@ -34,7 +34,6 @@ pub mod refused;
 mod room;
 mod room_keys;
 mod rooms;
-mod sensor;
 mod settings;
 mod shared;
 mod sight;
@@ -48,6 +47,7 @@ mod watching;
 mod tests;
 
 pub use room_tickets::{AccessKey, AccessKeys, NoInvite, NoProof, NotMade, Promise, Reach, Without, Work};
+pub use waiting_room::sensor::Ending as PassEnding;
 
 pub use self::admission::{Admission, Arrival, Wait};
 pub use self::announced::Announced;
@@ -63,7 +63,6 @@ pub use self::log::{Log, NotKept, Written};
 pub use self::proving::WITHOUT_PROOF;
 pub use self::room::{Granted, KeptRoom, Left, Taken, Trouble, Wish};
 pub use self::rooms::{Rooms, Unusable, Whereabouts};
-pub use self::sensor::Ending as PassEnding;
 pub use self::settings::{Durability, Inlet, OpenId, Settings};
 pub use self::sight::{Aside, Visitor};
 pub use self::states::Timetable;

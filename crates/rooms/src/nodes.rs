@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use turns::MayWrite;
-use waiting_room::{Adaptive, Beside, Event, Position, Room, Rules, Seconds, Signals};
+use waiting_room::{Adaptive, Beside, DIFFERENT, Event, Position, Room, Rules, Seconds, Signals};
 
 use crate::KeptRoom;
 use crate::log::NotKept;
@@ -15,10 +15,12 @@ use crate::room::Held;
 /// What is known of the nodes that have a room. A room of one node knows of none.
 #[derive(Default)]
 pub(crate) struct Nodes {
-    /// What others saw of what is behind the room, and when.
+    /// What others saw of what is behind the room, and when that was heard.
     others: HashMap<u64, (Signals, Seconds)>,
-    /// Who steers the adaptive inlet, since when nothing was heard of that, and how many a second come in.
+    /// Who steers the adaptive inlet, when that was heard, and how many a second come in.
     steers: Option<(u64, Seconds, f64)>,
+    /// What the clock of this node said when it was looked for what is due last.
+    pub(crate) looked_at: Seconds,
 }
 
 /// Places of whose holders there was a sign that other nodes do not know of yet.
@@ -52,6 +54,12 @@ impl Nodes {
         self.steers.map_or(0.0, |(_, _, rate)| rate)
     }
 
+    /// When something is heard that a node told at a moment by its own clock, by the clock of this one: clocks differ a little.
+    /// What was told long ago is only read now.
+    fn heard_at(&self, told: Seconds) -> Seconds {
+        if told.saturating_add(DIFFERENT) < self.looked_at { told } else { self.looked_at }
+    }
+
     /// What this node and others saw in the last seconds, together.
     fn together(&self, own: Signals, now: Seconds) -> Signals {
         let fresh = self.others.values().filter(|(_, at)| at.saturating_add(FRESH) >= now).map(|(signals, _)| *signals);
@@ -70,13 +78,16 @@ impl KeptRoom {
         match what {
             Beside::Noticed { node, signals, seen } => {
                 if let Some(signals) = signals.filter(|_| *node != self.node()) {
-                    held.nodes.others.insert(*node, (signals, at));
+                    let heard = held.nodes.heard_at(at);
+                    held.nodes.others.insert(*node, (signals, heard));
                 }
                 if *node != self.node() {
                     self.see_all(seen, at);
                 }
             }
-            Beside::Steered { node, rate } => held.nodes.steers = Some((*node, at, f64::from(*rate) / THOUSAND)),
+            Beside::Steered { node, rate } => {
+                held.nodes.steers = Some((*node, held.nodes.heard_at(at), f64::from(*rate) / THOUSAND));
+            }
             Beside::Revoked(_) | Beside::Came(_) => {}
         }
     }
@@ -156,8 +167,8 @@ fn thousandths(rate: f64) -> u32 {
 const THOUSAND: f64 = 1000.0;
 /// For so many seconds what another node saw counts.
 const FRESH: Seconds = 3;
-/// After so many seconds in which a node said nothing of steering another one does it.
-const SILENT: Seconds = 4;
+/// After so many seconds in which nothing was heard of a node that steers another one does it.
+const SILENT: Seconds = 5;
 /// Signs of a second that other nodes are told of.
 const MOST_SIGNS: usize = 1_000_000;
 /// Places in one record.
@@ -179,8 +190,10 @@ mod tests {
         assert_eq!(nodes.together(own, 60), own);
         nodes.others.remove(&7);
         assert!(nodes.together(Signals::default(), 12).is_broken, "nobody got through");
+        nodes.looked_at = 100;
+        assert_eq!([96, 104, 39].map(|told| nodes.heard_at(told)), [100, 100, 39], "clocks differ by a few seconds");
         nodes.steers = Some((7, 50, 3.5));
-        assert!(nodes.is_steered_by_another(1, 54) && !nodes.is_steered_by_another(7, 54));
-        assert!(!nodes.is_steered_by_another(1, 55), "it says nothing any more");
+        assert!(nodes.is_steered_by_another(1, 55) && !nodes.is_steered_by_another(7, 55));
+        assert!(!nodes.is_steered_by_another(1, 56), "it says nothing any more");
     }
 }

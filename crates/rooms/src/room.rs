@@ -10,8 +10,7 @@ use room_files::pictures::Picture;
 use room_files::wire;
 use turns::MayWrite;
 use waiting_room::{
-    Cause, Counters, Draft, Ending, Event, Issuing, NotJoined, Position, Refusal, RequestId, Room, Seconds, State,
-    Token, Turn,
+    Cause, Counters, Draft, Event, Issuing, NotJoined, Position, Refusal, RequestId, Room, Seconds, State, Token, Turn,
 };
 
 use crate::alarm::Alarm;
@@ -279,6 +278,17 @@ impl KeptRoom {
         Ok(look(&held.room))
     }
 
+    /// What can be told of it, in the state that it is in now by what the schedule says.
+    pub(crate) fn look_now<R>(&self, now: Seconds, look: impl FnOnce(&Room) -> R) -> Result<R, Trouble> {
+        self.expect_here()?;
+        let mut held = self.held.lock();
+        match self.catch_up(&mut held, now) {
+            // Whose turn it is notes it in a moment.
+            Ok(()) | Err(NotKept::NotOurTurn) => Ok(look(&held.room)),
+            Err(cause) => Err(cause.into()),
+        }
+    }
+
     /// Everything that is counted.
     pub fn counters(&self) -> Result<Counters, Trouble> {
         self.look(Room::counters)
@@ -336,12 +346,6 @@ impl KeptRoom {
         Ok(serving)
     }
 
-    /// Ends a visit; whether there was one to end.
-    pub async fn end(&self, id: RequestId, ending: Ending, now: Seconds) -> Result<bool, Trouble> {
-        let (changed, ()) = self.change(|room| room.end(id, ending, now).ok(), |_| ()).await?;
-        Ok(changed)
-    }
-
     /// Begins everything anew.
     pub async fn reset(&self, now: Seconds) -> Result<(), Trouble> {
         self.change(|room| Some(room.reset(now)), |_| ()).await?;
@@ -392,16 +396,6 @@ impl KeptRoom {
         Ok(())
     }
 
-    /// Has happen what is decided, if anything is, without waiting for it to be on the disk.
-    pub(crate) fn happens(&self, decide: impl FnOnce(&Room) -> Option<Event>) -> Result<(), NotKept> {
-        self.expect_here()?;
-        let mut held = self.held.lock();
-        if let Some(event) = decide(&held.room) {
-            self.happen(&mut held, &event)?;
-        }
-        Ok(())
-    }
-
     /// Waits until rooms are in this process.
     pub(crate) async fn here(&self) {
         self.log.here().await;
@@ -416,14 +410,8 @@ impl KeptRoom {
     }
 
     /// The state that it is in now, by what the schedule says.
-    pub(crate) fn state_now(&self, now: Seconds) -> Result<State, NotKept> {
-        self.expect_here()?;
-        let mut held = self.held.lock();
-        match self.catch_up(&mut held, now) {
-            // Whose turn it is notes it in a moment.
-            Ok(()) | Err(NotKept::NotOurTurn) => Ok(held.room.state()),
-            Err(cause) => Err(cause),
-        }
+    pub(crate) fn state_now(&self, now: Seconds) -> Result<State, Trouble> {
+        self.look_now(now, Room::state)
     }
 
     /// Has the state be what the schedule says by now, once it is this node's turn where several have the room.

@@ -143,12 +143,18 @@ impl Rooms {
     /// Has these rooms from now on, and no others. What happened in others is kept.
     pub fn set(&self, settings: impl IntoIterator<Item = (String, Settings)>) {
         let (mut rooms, mut unused) = (self.used.write(), self.unused.lock());
-        unused.extend(std::mem::take(&mut *rooms));
+        let mut before = std::mem::take(&mut *rooms);
         for (name, settings) in settings {
-            let room = unused.remove(&name).unwrap_or_else(|| Arc::new(self.empty(&name, settings.clone())));
+            let known = before.remove(&name).or_else(|| unused.remove(&name));
+            let room = known.unwrap_or_else(|| Arc::new(self.empty(&name, settings.clone())));
             room.set(settings);
             rooms.insert(name, room);
         }
+        for room in before.values() {
+            // Nobody would tell them anything any more.
+            room.watchers().dismiss();
+        }
+        unused.extend(before);
     }
 
     /// Reads and writes what several nodes share, as long as it is polled. Nothing else is needed of rooms of one node.

@@ -109,7 +109,6 @@ mod tests {
     #[tokio::test]
     async fn the_state_is_told_with_what_the_schedule_says() {
         let scene = Scene::with(scheduled());
-        scene.tick();
         let expected = json!({
             "state": "idle", "pre_queue": 1_800_000_100, "opens": 1_800_000_200, "closes": 1_800_000_900,
         });

@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use waiting_room::{Counters, RequestId, Seconds};
+use waiting_room::{Counters, RequestId, Room, Seconds};
 
 use crate::{KeptRoom, Trouble};
 
@@ -133,7 +133,7 @@ impl KeptRoom {
         id: Option<RequestId>,
         now: Seconds,
     ) -> Result<impl Stream<Item = Bytes> + Send + use<>, Trouble> {
-        let told = self.watchers().watch(self.counters()?, &self.waits_told());
+        let told = self.watchers().watch(self.look_now(now, Room::counters)?, &self.waits_told());
         let position = self.look(|room| Some(room.find(id?)?.0))?;
         let (room, began) = (self.clone(), Instant::now());
         Ok(told.inspect(move |_| {

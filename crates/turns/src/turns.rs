@@ -17,6 +17,8 @@ pub struct Turns {
     pub(crate) who: String,
     inside: Mutex<Inside>,
     is_here: AtomicBool,
+    /// Whether the server has not answered for a while.
+    away: watch::Sender<bool>,
     arrivals: watch::Sender<()>,
     /// How often the turn came.
     opened: watch::Sender<u64>,
@@ -68,6 +70,7 @@ impl Turns {
             who,
             inside: Mutex::new(Inside { number: 1, ..Inside::default() }),
             is_here: AtomicBool::new(false),
+            away: watch::Sender::new(false),
             arrivals: watch::Sender::new(()),
             opened: watch::Sender::new(0),
             told: watch::Sender::new(Told::default()),
@@ -89,6 +92,21 @@ impl Turns {
     /// Rooms are not known any more. To be called before they are forgotten.
     pub(crate) fn leave(&self) {
         self.is_here.store(false, Ordering::Release);
+    }
+
+    /// The server does not answer, or does so again. While it does not, nobody waits for it in vain.
+    pub(crate) fn set_away(&self, is_away: bool) {
+        self.away.send_replace(is_away);
+    }
+
+    /// Has something be waited for as long as the server answers, but no longer than this. None: it did not come.
+    async fn within<T>(&self, patience: Duration, what: impl Future<Output = T>) -> Option<T> {
+        let mut away = self.away.subscribe();
+        tokio::select! {
+            biased;
+            done = timeout(patience, what) => done.ok(),
+            _ = away.wait_for(|is_away| *is_away) => None,
+        }
     }
 
     /// Waits until somebody wants something, but no longer than this.
@@ -255,7 +273,7 @@ impl Turns {
                 }
             }
         };
-        let ours = timeout(PATIENCE, ours).await.unwrap_or(Err(NotWritten::Away));
+        let ours = self.within(PATIENCE, ours).await.unwrap_or(Err(NotWritten::Away));
         // Not before it may be written: otherwise nobody would seem to want it.
         drop(waiting);
         ours
@@ -278,7 +296,7 @@ impl Turns {
         };
         self.work.notify_one();
         // Without the server what is known is what is told.
-        drop(timeout(CATCH_UP, told.wait_for(|told| told.read >= number)).await);
+        let _read = self.within(CATCH_UP, told.wait_for(|told| told.read >= number)).await;
     }
 
     /// Writes a record behind all others; says in which batch.

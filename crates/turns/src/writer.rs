@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use journal::wire::Source;
 use store::{Base, Behind, Place, Then, Turn, Unavailable, Wrote};
+use tokio::time::Instant;
 
 use crate::Kept;
 use crate::turns::{Batch, Turns};
@@ -23,19 +24,13 @@ pub async fn run(kept: Arc<impl Kept>, turns: Arc<Turns>) {
         remembered_bytes: 0,
         before: Place::default(),
         picture: None,
-        is_away: false,
+        silent: None,
     };
     loop {
         match writer.step().await {
-            Ok(()) if writer.is_away => {
-                writer.is_away = false;
-                tracing::info!("Redis answers again, and waiting rooms go on");
-            }
-            Ok(()) => {}
+            Ok(()) => writer.answers(),
             Err(cause) => {
-                if !std::mem::replace(&mut writer.is_away, true) {
-                    tracing::warn!(cause = %Chain(&cause), "Redis does not answer; nobody joins waiting rooms until it does");
-                }
+                writer.no_answer(&cause, "nobody joins waiting rooms until it does");
                 tokio::time::sleep(AGAIN).await;
             }
         }
@@ -57,7 +52,8 @@ struct Writer<K> {
     before: Place,
     /// A picture that is being laid down.
     picture: Option<tokio::task::JoinHandle<()>>,
-    is_away: bool,
+    /// Since when the server does not answer.
+    silent: Option<Instant>,
 }
 
 impl<K: Kept> Writer<K> {
@@ -67,6 +63,25 @@ impl<K: Kept> Writer<K> {
         }
         self.turns.work_within(FOLLOW).await;
         if self.turns.anybody_waits() { self.write().await } else { self.follow().await }
+    }
+
+    fn answers(&mut self) {
+        if self.silent.take().is_some() {
+            self.turns.set_away(false);
+            tracing::info!("Redis answers again, and waiting rooms go on");
+        }
+    }
+
+    /// The server did not answer. A moment is waited out; after that nobody waits in vain.
+    fn no_answer(&mut self, cause: &Unavailable, hence: &str) {
+        match self.silent {
+            Some(since) if since.elapsed() >= MOMENT => self.turns.set_away(true),
+            Some(_) => {}
+            None => {
+                self.silent = Some(Instant::now());
+                tracing::warn!(cause = %Chain(cause), hence, "Redis does not answer");
+            }
+        }
     }
 
     /// Knows rooms as the log has them.
@@ -252,6 +267,7 @@ impl<K: Kept> Writer<K> {
                 Ok(wrote) => {
                     self.remember(place, bytes);
                     self.turns.settle(number);
+                    self.answers();
                     return Ok(wrote);
                 }
                 Err(cause) => Err(cause),
@@ -267,9 +283,7 @@ impl<K: Kept> Writer<K> {
                     return Ok(Wrote::Refused);
                 }
                 Err(cause) => {
-                    if !std::mem::replace(&mut self.is_away, true) {
-                        tracing::warn!(cause = %Chain(&cause), "Redis does not answer; what was decided in waiting rooms waits");
-                    }
+                    self.no_answer(&cause, "what was decided in waiting rooms waits");
                     tokio::time::sleep(AGAIN).await;
                 }
             }
@@ -362,6 +376,8 @@ const FOLLOW: Duration = Duration::from_millis(50);
 const ASK_AGAIN: Duration = Duration::from_millis(1);
 /// For how long a turn is kept in case somebody wants to write.
 const LINGER: Duration = Duration::from_millis(2);
+/// For how long a server may be silent before it counts as away.
+const MOMENT: Duration = Duration::from_secs(1);
 /// How soon a server is asked again that did not answer.
 const AGAIN: Duration = Duration::from_millis(100);
 /// Bytes of the last batches that are remembered.

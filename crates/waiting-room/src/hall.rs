@@ -188,15 +188,20 @@ impl Room {
     /// Whether somebody who comes now draws lots with the others, or waits for those who do.
     pub(crate) fn draws_lots(&self) -> bool {
         let hall = &self.line.hall;
-        let gathers = self.line.course.gathered_from.is_some();
-        let before_opening = matches!(self.state(), State::Idle | State::PreQueue | State::Paused);
-        hall.seed.is_some() && (hall.closed.is_some() || gathers && before_opening)
+        hall.seed.is_some() && (hall.closed.is_some() || self.gathers())
     }
 
-    /// The seed has to be fixed now, and may be this one.
+    /// Whether those who come now do so before the room opens.
+    fn gathers(&self) -> bool {
+        let before_opening = matches!(self.state(), State::Idle | State::PreQueue | State::Paused);
+        before_opening && self.line.course.gathered_from.is_some()
+    }
+
+    /// The seed has to be fixed now, and may be this one. There is one draw until everything begins anew, so that what was
+    /// published of it stays what it was.
     pub fn commit(&self, seed: impl FnOnce() -> Option<Seed>, lottery: Lottery) -> Option<Event> {
-        let gathers = self.state() == State::PreQueue && self.line.course.gathered_from.is_some();
-        let is_due = lottery == Lottery::BeforeOpening && gathers && self.line.hall.seed.is_none();
+        let is_first = self.line.hall.seed.is_none() && self.line.hall.drawn.is_none();
+        let is_due = lottery == Lottery::BeforeOpening && self.gathers() && is_first;
         if is_due { seed().map(|seed| Event::Committed { seed }) } else { None }
     }
 
@@ -258,14 +263,21 @@ impl Room {
         };
     }
 
-    /// Has lots drawn. A draft that was made before is used if nothing has happened since that it does not have.
+    /// Has lots drawn. A draft that was made before is used if nobody took a place since.
     pub(crate) fn take_draft(&mut self, draft: Option<Draft>, (public, lanes, at): (&Arc<str>, &[Weighed], Seconds)) {
-        let is_empty = self.line.places.is_empty();
-        let draft = draft.filter(|draft| draft.before == 0 && is_empty);
-        let Draft { line, index, .. } = draft.unwrap_or_else(|| Draft::of(&self.line, public, lanes, at));
+        let draft = draft.filter(|draft| draft.before == self.line.queue());
+        let Draft { line, index, before } = draft.unwrap_or_else(|| Draft::of(&self.line, public, lanes, at));
         let came = std::mem::replace(&mut self.line.hall, line.hall);
         self.index.take_places(index);
-        (self.line.places, self.line.keys) = (line.places, line.keys);
+        self.line.keys = line.keys;
+        if before == 0 {
+            self.line.places = line.places;
+        } else {
+            // Who had a place before may have taken their turn since.
+            for place in line.places.iter_from(before as usize) {
+                self.line.places.push(*place);
+            }
+        }
         self.take_numbers(line.lanes, line.in_order);
         let lanes = self.line.hall.drawn.as_ref().map(|drawn| drawn.lanes()).unwrap_or_default();
         for late in came.registered.iter_from(came.closed.unwrap_or(0) as usize) {

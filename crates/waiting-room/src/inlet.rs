@@ -1,6 +1,6 @@
 //! Inlets: what raises the serving number by itself.
 
-use crate::{Room, Seconds, State};
+use crate::{Position, Room, Rules, Seconds, State};
 
 /// Lets so many in, every so often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +48,21 @@ impl Periodic {
 }
 
 /// Seconds by which clocks of nodes may differ.
-const DIFFERENT: u32 = 60;
+pub const DIFFERENT: u32 = 60;
 
 impl MaxSize {
-    /// By how much the serving number moves after a notice, when so many visits go on. It may be less than nothing.
+    /// How many more fit in: beside visits that go on, those whose turn has come and who may take it yet, and turns that wait
+    /// for whoever comes.
+    pub fn fits(&self, room: &Room, now: Seconds, rules: &Rules) -> u32 {
+        if room.state() != State::Open {
+            return 0;
+        }
+        let inside = room.active(now).saturating_add(room.expected(rules)).saturating_add(room.turns_ahead());
+        self.size.saturating_sub(u32::try_from(inside).unwrap_or(u32::MAX))
+    }
+
+    /// By how much the serving number of the original moves after a notice, when so many visits go on. It may be less than
+    /// nothing.
     pub fn due(&self, notice: Notice, active: u64) -> Option<i64> {
         let Notice { exited, ended } = notice;
         let exited = exited.map(|exited| i64::try_from(exited).unwrap_or(i64::MAX));
@@ -68,10 +79,30 @@ impl MaxSize {
     }
 }
 
+impl Room {
+    /// How many have a turn that they may take yet.
+    fn expected(&self, rules: &Rules) -> u64 {
+        let served = Position::try_from(self.line().serving.max(0)).unwrap_or(Position::MAX);
+        if rules.expiry.is_some() {
+            return self.unused(self.line().swept, served).into();
+        }
+        // Nobody's turn is ever over, so that there is nothing to look through but everybody.
+        let counters = self.counters();
+        let gone = u64::from(counters.tokens).saturating_add(counters.expired);
+        u64::from(self.line().called()).saturating_sub(gone)
+    }
+
+    /// Turns that wait for whoever comes next.
+    pub fn turns_ahead(&self) -> u64 {
+        u64::try_from(self.line().serving.saturating_sub(self.line().last().into())).unwrap_or(0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cause, Rules};
+    use crate::tests::{id, issue, join_all, mended, move_by};
+    use crate::{Cause, Ending, Expiry, PassOn, Rules};
 
     #[test]
     fn a_periodic_inlet_keeps_to_its_window_and_its_pace() {
@@ -106,7 +137,48 @@ mod tests {
     }
 
     #[test]
-    fn an_inlet_of_a_size_lets_in_whoever_fits() {
+    fn an_inlet_of_a_size_knows_who_is_in_who_may_come_in_and_who_never_did() {
+        let lost =
+            Rules { expiry: mended().expiry.map(|expiry| Expiry { pass_on: PassOn::Lost, ..expiry }), ..mended() };
+        for rules in [mended(), lost, Rules { expiry: None, ..mended() }] {
+            let (inlet, mut room) = (MaxSize { size: 3 }, Room::default());
+            let fill = |room: &mut Room, now| {
+                while let Some(event) = room.sweep(now, &rules) {
+                    room.apply(&event);
+                }
+                let by = inlet.fits(room, now, &rules);
+                move_by(room, by.into(), now, &rules);
+                (by, inlet.fits(room, now, &rules))
+            };
+            assert_eq!(fill(&mut room, 1000), (3, 0), "it is filled at the start");
+            join_all(&mut room, 1..=9, 1000);
+            assert_eq!(fill(&mut room, 1001).0, 0, "who may come in counts as in");
+            assert_eq!(issue(&mut room, 1, 1002, &rules), Ok(1));
+            assert_eq!(issue(&mut room, 3, 1002, &rules), Ok(3));
+            assert_eq!(fill(&mut room, 1003).0, 0);
+            let ended = room.end(id(1), Ending::Completed, 1004).unwrap();
+            room.apply(&ended);
+            assert_eq!((fill(&mut room, 1004), room.counters().serving), ((1, 0), 4));
+            if rules.expiry.is_some() {
+                fill(&mut room, 1101);
+                assert_eq!(room.counters().serving, 5, "the second never came");
+                fill(&mut room, 1105);
+                assert_eq!(room.counters().serving, 6, "nor did the fourth");
+            }
+            let paused = room.set_state(State::Paused, 1106).unwrap();
+            room.apply(&paused);
+            assert_eq!(inlet.fits(&room, 9999, &rules), 0);
+            let open = room.set_state(State::Open, 9999).unwrap();
+            room.apply(&open);
+            assert_eq!(MaxSize { size: 1 }.fits(&room, 4000, &rules), 0, "what was given is not taken back");
+            let before = room.counters().serving;
+            fill(&mut room, 4603);
+            assert!(room.counters().serving > before, "the token of the third does not hold any more");
+        }
+    }
+
+    #[test]
+    fn an_inlet_of_a_size_lets_in_who_left_by_a_notice_as_the_original_does() {
         let inlet = MaxSize { size: 100 };
         for (exited, ended, active, due) in [
             (None, 0, 50, None),

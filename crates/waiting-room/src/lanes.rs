@@ -185,7 +185,7 @@ impl Room {
         if self.draws_lots() {
             return Ok(Joining::New(Event::Registered { id, key, at, lane: name, invite }));
         }
-        if self.line.lanes.is_empty() && lanes.is_empty() {
+        if self.line.lanes.is_empty() && lanes.is_empty() && invite.is_none() {
             let position = self.line.queue().checked_add(1).ok_or(NotJoined::Full)?;
             return Ok(Joining::New(Event::Joined { position, id, key, at }));
         }
@@ -204,7 +204,7 @@ impl Room {
     }
 
     /// Whose join this key names.
-    fn joined_by(&self, key: JoinKey) -> Option<RequestId> {
+    pub fn joined_by(&self, key: JoinKey) -> Option<RequestId> {
         let placed = self.index.position_of_key(&self.line, key).and_then(|position| self.line.place(position));
         placed.map(|place| place.id).or_else(|| self.index.registered_by(&self.line.hall, key))
     }

@@ -34,6 +34,8 @@ pub struct Line {
     pub rows: BTreeMap<i64, Row>,
     /// When the room's own inlet moved the serving number last.
     pub inlet_at: Seconds,
+    /// How many of the turns ahead of the line an operator gave by hand.
+    pub by_hand: u64,
     /// The state that the room is in.
     pub course: Course,
     /// The inlet that an operator set.
@@ -183,6 +185,12 @@ impl Line {
     /// The token of a place, if it has one.
     pub fn token_of(&self, place: &Place) -> Option<&Token> {
         self.tokens.get(index(place.token)?)
+    }
+
+    /// Whose token does not hold any more, however the visit ended.
+    pub fn expired(&self, now: Seconds) -> impl Iterator<Item = RequestId> {
+        let expired = self.tokens.iter().filter(move |token| token.expires < now);
+        expired.filter_map(|token| self.place(token.position).map(|place| place.id))
     }
 
     /// The row of the serving log by which a place gets its turn: the smallest serving number that is not before it.

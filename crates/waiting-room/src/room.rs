@@ -1,6 +1,6 @@
 //! A room: what is known of it, and how events change it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::event::{Cause, Noting};
 use crate::index::Index;
@@ -93,12 +93,6 @@ impl Room {
         self.index.active(now)
     }
 
-    /// Whose token does not hold any more, however the visit ended.
-    pub fn expired(&self, now: Seconds) -> Vec<RequestId> {
-        let expired = self.line.tokens.iter().filter(|token| token.expires < now);
-        expired.filter_map(|token| self.line.place(token.position).map(|place| place.id)).collect()
-    }
-
     /// Forgets what was before a reset that can no longer be undone. When things happen says so, and no clock: nodes that share
     /// the room forget it at the same event, and so does whoever reads the log.
     fn forget(&mut self, at: Seconds) {
@@ -121,7 +115,9 @@ impl Room {
         if let Some(at) = event.at() {
             self.forget(at);
         }
+        let ahead = self.turns_ahead();
         self.have_happen(event, draft);
+        self.note_by_hand(event, ahead);
         if let Some(at) = event.at() {
             let counters = self.counters();
             self.history.note(at, &counters);
@@ -187,6 +183,14 @@ impl Room {
             Event::StateChanged { state, by, at } => self.enter_state(*state, *by, *at),
             Event::Beside { what, at } => self.happen_beside(what, *at),
         }
+    }
+
+    /// Knows how many turns ahead of the line are given by hand, when so many were there before. Who joins takes others first.
+    fn note_by_hand(&mut self, event: &Event, before: u64) {
+        let ahead = self.turns_ahead();
+        let is_by_hand = matches!(event, Event::Moved { cause: Cause::Operator, .. });
+        let given = if is_by_hand { ahead.saturating_sub(before) } else { 0 };
+        self.line.by_hand = self.line.by_hand.saturating_add(given).min(ahead);
     }
 
     /// A place that the log lost would be everybody's who is behind it; so it stays, and is nobody's.
@@ -297,35 +301,36 @@ impl Room {
             self.line.invited.push(*invite);
             self.index.note_use(*invite);
         }
+        if self.line.course.gathered_from.is_none() {
+            // The room opened since, for those who gathered before.
+            self.line.hall.close();
+        }
+        let keys: HashMap<_, _> = since.keys.iter().map(|keyed| (keyed.position, keyed.key)).collect();
         let mut came: Vec<_> = since.positions().map(|(position, place)| (position, place.id, place.entered)).collect();
         came.sort_unstable_by_key(|(position, ..)| *position);
-        for (_, id, entered) in came {
-            self.take_place(self.line.last().saturating_add(1), 0, (id, entered));
+        for (position, id, entered) in came {
+            self.bring(Registered { id, entered, key: keys.get(&position).copied(), lane: 0 });
         }
-        for keyed in since.keys.iter() {
-            // Who named the join of before names that one.
-            let is_known = self.index.position_of_key(&self.line, keyed.key).is_some();
-            let id = since.place(keyed.position).filter(|_| !is_known).map(|place| place.id);
-            let position = id.and_then(|id| self.index.position(&self.line, id));
-            if let Some(position) = position {
-                self.note_key(Some(keyed.key), position);
-            }
-        }
-        self.bring_hall(&since);
-    }
-
-    /// Who was in the hall after a reset is in that of before, or behind the others if there is none.
-    fn bring_hall(&mut self, since: &Line) {
         for there in since.hall.registered.iter() {
             let name = since.lanes.get(usize::from(there.lane)).map(|lane| lane.name.clone());
             let lane = name.map_or(0, |name| self.line.lane_number(&name));
-            if self.line.hall.is_waiting() {
-                self.register(Registered { lane, ..*there });
-            } else {
-                let position = self.line.last().saturating_add(1);
-                self.take_place(position, 0, (there.id, there.entered));
-                self.note_key(there.key, position);
-            }
+            self.bring(Registered { lane, ..*there });
         }
+    }
+
+    /// Somebody who came after a reset is in the hall of before, if lots are still to be drawn there, or behind the others.
+    fn bring(&mut self, there: Registered) {
+        let is_known = |key: &JoinKey| {
+            let of_hall = self.index.registered_by(&self.line.hall, *key);
+            of_hall.is_some() || self.index.position_of_key(&self.line, *key).is_some()
+        };
+        // Who named the join of before names that one.
+        let key = there.key.filter(|key| !is_known(key));
+        if self.line.hall.is_waiting() {
+            return self.register(Registered { key, ..there });
+        }
+        let position = self.line.last().saturating_add(1);
+        self.take_place(position, 0, (there.id, there.entered));
+        self.note_key(key, position);
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a room lets visitors in: its states, who sets them, and what a schedule says.
 
-use crate::{Event, Position, Refusal, Room, Rules, Seconds};
+use crate::{DIFFERENT, Event, Position, Refusal, Room, Rules, Seconds};
 
 /// Whether a room lets visitors in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -112,9 +112,13 @@ impl Room {
     /// The change of state that is due because of the schedule.
     ///
     /// What an operator set holds until an operator sets something else. Only closing comes by itself nevertheless, unless it
-    /// was due already when the operator spoke, or everybody passes.
+    /// was due already when the operator spoke, or everybody passes. Nothing is due at a moment before the last change: whoever
+    /// says so began to ask earlier, or has a clock that is slow. Only a clock that is farther back than that was set back.
     pub fn state_due(&self, now: Seconds, rules: &Rules) -> Option<Event> {
         let course = &self.line.course;
+        if now < course.since && course.since - now <= DIFFERENT {
+            return None;
+        }
         let scheduled = rules.schedule.state(now);
         let is_due = match course.by {
             By::Schedule => true,
@@ -199,17 +203,15 @@ impl Room {
 impl Course {
     /// What remains of it when everything begins anew: the state, and who gathers from the first place on.
     pub(crate) fn after_reset(&self) -> Self {
-        let gathered_from = (self.state == State::PreQueue).then_some(1);
+        let gathers = self.state == State::PreQueue || self.gathered_from.is_some();
+        let gathered_from = gathers.then_some(1);
         Self { state: self.state, since: self.since, by: self.by, gathered_from, standstills: Vec::new() }
     }
 
-    /// What it is when a reset is undone: the state of now, with what was before.
+    /// What it is when a reset is undone: the state of now, with what was before. Who gathered before does so yet, unless the
+    /// room opened since.
     pub(crate) fn after_restore(self, before: Self, next: Position) -> Self {
-        let gathered_from = match self.state {
-            State::PreQueue => before.gathered_from.or(Some(next)),
-            State::Idle => before.gathered_from,
-            State::Open | State::Paused | State::Closed | State::PassingEverybody => None,
-        };
+        let gathered_from = self.gathered_from.and(before.gathered_from.or(Some(next)));
         let standstills = [before.standstills, self.standstills].concat();
         Self { gathered_from, standstills, ..self }
     }
@@ -253,6 +255,20 @@ mod tests {
             assert_eq!([99, 100, 200, 900].map(|now| schedule.state(now)), states, "{schedule:?}");
         }
         assert_eq!([99, 100, 899, 900].map(|now| SCHEDULE.next(now)), [Some(100), Some(200), Some(900), None]);
+    }
+
+    #[test]
+    fn whoever_began_to_ask_before_a_change_does_not_undo_it_but_a_clock_that_was_set_back_does() {
+        let rules = scheduled();
+        let mut room = Room::default();
+        for (now, then) in [(100, State::PreQueue), (200, State::Open), (900, State::Closed)] {
+            let before = room.state();
+            assert_eq!(at(&mut room, now, &rules), then);
+            assert_eq!([now - 1, now - DIFFERENT].map(|early| at(&mut room, early, &rules)), [then; 2]);
+            if now == 900 {
+                assert_eq!(at(&mut room, now - DIFFERENT - 1, &rules), before);
+            }
+        }
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Room {
     }
 
     /// How many turns between two places nobody took.
-    fn unused(&self, after: Position, last: Position) -> u32 {
+    pub(crate) fn unused(&self, after: Position, last: Position) -> u32 {
         let between = self.line.between(after, last);
         crate::line::count(between.filter(|place| !place.has_token() && place.skipped_at().is_none()).count())
     }

@@ -21,7 +21,7 @@ pub(crate) fn run() -> Result<Section> {
         "Fairness of a waiting room",
         format!(
             "The release build. The draw of a million is measured in process, from the opening of the room until every place \
-             is in the log (`cargo run --release -p rooms --example lottery_cost`). {DRAWING} others join at a gateway before it \
+             is in the log (`cargo run --release -p acceptance-rooms --example lottery_cost`). {DRAWING} others join at a gateway before it \
              opens, and `vestibule room verify` checks their draw over HTTP. Bots: {JOINS} joins one after the other, nine of \
              ten from three networks (/16, each of a hundred /24), the others from anywhere; then {TURNS} turns are given."
         ),
@@ -35,7 +35,8 @@ pub(crate) fn run() -> Result<Section> {
 fn million(section: &mut Section) -> Result<()> {
     let folder = root()?.join("target/trial/lottery-cost");
     let folder = folder.to_str().context("no path")?;
-    let words = ["run", "--release", "--locked", "-q", "-p", "rooms", "--example", "lottery_cost", "--", folder];
+    let words =
+        ["run", "--release", "--locked", "-q", "-p", "acceptance-rooms", "--example", "lottery_cost", "--", folder];
     let said = output("cargo", &words)?;
     let took = |what: &str| -> Result<Duration> {
         let line = said.lines().find(|line| line.starts_with(what)).context("it did not say so")?;

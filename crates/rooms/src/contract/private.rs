@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use serde_json::{Value, json};
-use waiting_room::{Compatibility, Ending, RequestId};
+use serde_json::json;
+use waiting_room::{Compatibility, Ending};
 
 use super::answer::{Changed, Failed, Kept, ok};
 use super::public::{of_event, visitor};
@@ -47,11 +47,13 @@ pub(super) fn num_active_tokens(room: &KeptRoom, question: &Question<'_>) -> Ans
     Ok(ok(&json!({ "active_tokens": active }), Kept::Never))
 }
 
-pub(super) fn expired_tokens(room: &KeptRoom, question: &Question<'_>) -> Answered {
+pub(super) async fn expired_tokens(room: &KeptRoom, question: &Question<'_>) -> Answered {
     of_event(room, question, "Invalid event ID")?;
-    let expired = room.look(|room| room.expired(question.now))?;
-    let ids = expired.iter().map(|id| Value::from(id.to_string())).collect::<Vec<_>>();
-    Ok(ok(&Value::from(ids), Kept::Never))
+    // A copy that shares memory: nobody who joins waits until all tokens are looked at.
+    let (line, now) = (room.look(|room| room.line().clone())?, question.now);
+    let listed = move || ok(&line.expired(now).map(|id| id.to_string()).collect::<Vec<_>>(), Kept::Never);
+    let listed = tokio::task::spawn_blocking(listed).await;
+    listed.map_err(|_panic| Failed::Said(StatusCode::INTERNAL_SERVER_ERROR, "The tokens could not be listed"))
 }
 
 pub(super) async fn reset(room: &KeptRoom, question: &Question<'_>) -> Answered {
@@ -82,15 +84,19 @@ pub(super) async fn undo_reset(room: &KeptRoom, question: &Question<'_>) -> Answ
 pub(super) async fn update_inlet(room: &KeptRoom, question: &Question<'_>) -> Answered {
     let (settings, members) = (room.settings(), question.object()?);
     of_body(room, &members)?;
-    let ids = |name: &str| -> Result<Vec<RequestId>, Failed> {
-        Ok(members.texts(name)?.into_iter().filter_map(|text| id(&settings, text).flatten()).collect())
+    let ids = |name: &str, ending: Ending| -> Result<Vec<_>, Failed> {
+        let ids = members.texts(name)?.into_iter().filter_map(|text| id(&settings, text).flatten());
+        Ok(ids.map(|id| (id, ending)).collect())
     };
     let exited = members.optional_numeric("exited")?.map(|exited| u64::try_from(exited).unwrap_or(0));
-    let left = Left { exited, completed: ids("completed")?, abandoned: ids("abandoned")? };
-    if left.exited.is_none() && left.completed.is_empty() && left.abandoned.is_empty() {
+    let ended = [ids("completed", Ending::Completed)?, ids("abandoned", Ending::Abandoned)?].concat();
+    let left = Left { exited, ended };
+    if left.exited.is_none() && left.ended.is_empty() {
         return Ok(ok(&json!({ "message": "Nothing to process." }), Kept::Never));
     }
-    Ok(ok(&json!({ "serving_num": room.left(left, question.now).await? }), Kept::Never))
+    let (before, serving) = room.left(left, question.now).await?;
+    let told = ok(&json!({ "serving_num": serving }), Kept::Never);
+    Ok(if serving == before { told } else { Changed("moved").told(told) })
 }
 
 /// Sees to it that this room's event is meant.

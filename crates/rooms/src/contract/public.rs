@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
-use waiting_room::{CONFIDENCE, Compatibility, Interval, JoinKey, NotJoined, Refusal, RequestId, Turn};
+use waiting_room::{CONFIDENCE, Compatibility, Interval, JoinKey, NotJoined, Refusal, RequestId, Room, Turn};
 
 use super::Side;
 use super::answer::{Failed, Kept, ok, text};
@@ -88,8 +88,9 @@ pub(super) async fn queue_num(room: &KeptRoom, question: &Question<'_>) -> Answe
 pub(super) fn serving_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
     of_event(room, question, "Invalid event ID")?;
     let kept = heard_of(room, question)?;
+    let counters = room.look_now(question.now, Room::counters)?;
     // A text: front ends parse it.
-    Ok(ok(&ServingNum { serving_counter: room.counters()?.served().to_string() }, kept))
+    Ok(ok(&ServingNum { serving_counter: counters.served().to_string() }, kept))
 }
 
 pub(super) fn waiting_num(room: &KeptRoom, question: &Question<'_>) -> Answered {
@@ -208,6 +209,7 @@ pub(super) fn watch(room: &KeptRoom, question: &Question<'_>) -> Answered {
 /// Whether the room lets visitors in, and when that changes, in seconds since 1970.
 pub(super) fn room_state(room: &KeptRoom, question: &Question<'_>) -> Answered {
     of_event(room, question, "Invalid event ID")?;
+    room.state_now(question.now)?;
     let Timetable { state, schedule } = room.timetable()?;
     let mut told = json!({ "state": state.name() });
     for (name, moment) in [("pre_queue", schedule.pre_queue), ("opens", schedule.opens), ("closes", schedule.closes)] {

@@ -1,62 +1,92 @@
 //! What is due in a room by the clock and by those who leave: the schedule, turns that are over, inlets.
 
-use waiting_room::{Cause, Ending, Notice, Place, Position, RequestId, Rules, Seconds, State};
+use waiting_room::{Cause, Compatibility, Ending, Notice, Place, Position, RequestId, Rules, Seconds, State};
 
 use super::{Held, KeptRoom, Trouble};
 use crate::log::{NotKept, Written};
-use crate::settings::Inlet;
+use crate::settings::{Inlet, Settings};
 use crate::tuning::in_force;
 
-/// Whose visits ended, as a site tells it.
+/// Who left, as a site tells it.
 #[derive(Clone, Debug, Default)]
 pub struct Left {
     /// How many left.
     pub exited: Option<u64>,
-    /// Those who did what they came for.
-    pub completed: Vec<RequestId>,
-    /// Those who went away.
-    pub abandoned: Vec<RequestId>,
+    /// Whose visits ended, and how.
+    pub ended: Vec<(RequestId, Ending)>,
 }
 
 impl KeptRoom {
-    /// Ends visits, and lets in whoever fits if the room has an inlet of a size. Returns the serving number.
-    pub async fn left(&self, left: Left, now: Seconds) -> Result<i64, Trouble> {
+    /// Ends a visit, and lets in whoever fits if the room has an inlet of a size; whether there was one to end.
+    pub async fn end(&self, id: RequestId, ending: Ending, now: Seconds) -> Result<bool, Trouble> {
+        let (ended, _) = self.leave(&[(id, ending)], None, now).await?;
+        Ok(ended > 0)
+    }
+
+    /// As [`Self::end`], by a notice of a site. Returns where the serving number was, and where it is then.
+    pub async fn left(&self, left: Left, now: Seconds) -> Result<(i64, i64), Trouble> {
+        let notice = Notice { exited: left.exited, ended: 0 };
+        let (_, moved) = self.leave(&left.ended, Some(notice), now).await?;
+        Ok(moved)
+    }
+
+    async fn leave(
+        &self,
+        left: &[(RequestId, Ending)],
+        notice: Option<Notice>,
+        now: Seconds,
+    ) -> Result<(u64, (i64, i64)), Trouble> {
         let settings = self.settings.load_full();
         let turn = self.may_write().await?;
-        let (serving, written) = {
+        let (ended, moved, written) = {
             let mut held = self.held.lock();
-            let (mut ended, mut written) = (0, None);
-            let completed = left.completed.iter().map(|id| (id, Ending::Completed));
-            for (id, ending) in completed.chain(left.abandoned.iter().map(|id| (id, Ending::Abandoned))) {
-                if let Ok(event) = held.room.end(*id, ending, now) {
+            let (mut ended, mut written, before) = (0, None, held.room.counters().serving);
+            for (id, ending) in left {
+                if let Ok(event) = held.room.end(*id, *ending, now) {
                     written = Some(self.happen(&mut held, &event)?);
                     ended += 1;
                 }
             }
-            // Who leaves while nobody can come in makes room for when that is over.
-            let lets_in = matches!(held.room.state(), State::Open | State::Paused);
-            if let (Inlet::MaxSize(inlet), true) = (in_force(settings.inlet, &held.room), lets_in) {
-                let due = inlet.due(Notice { exited: left.exited, ended }, held.room.active(now));
-                if let Some(by) = due {
-                    written = self.let_in(&mut held, by, now, &settings.rules)?.or(written);
-                }
-            }
-            (held.room.counters().serving, written)
+            let notice = notice.map(|notice| Notice { ended, ..notice });
+            written = self.fill(&mut held, notice, now, &settings)?.or(written);
+            (ended, (before, held.room.counters().serving), written)
         };
         drop(turn);
         if let Some(written) = written {
             self.settled(&written).await?;
         }
-        Ok(serving)
+        Ok((ended, moved))
     }
 
-    /// Does what is due by now: turns that are over, and the inlet of the clock.
+    /// Lets in whoever fits if the room has an inlet of a size; in a strict one, as many as follow from a notice.
+    fn fill(
+        &self,
+        held: &mut Held,
+        notice: Option<Notice>,
+        now: Seconds,
+        settings: &Settings,
+    ) -> Result<Option<Written>, NotKept> {
+        let Inlet::MaxSize(inlet) = in_force(settings.inlet, &held.room) else { return Ok(None) };
+        let room = &held.room;
+        let by = match settings.rules.compatibility {
+            Compatibility::Mended => Some(i64::from(inlet.fits(room, now, &settings.rules))).filter(|by| *by > 0),
+            // Who leaves while nobody can come in makes room for when that is over.
+            Compatibility::Strict if matches!(room.state(), State::Open | State::Paused) => {
+                notice.and_then(|notice| inlet.due(notice, room.active(now)))
+            }
+            Compatibility::Strict => None,
+        };
+        by.map_or(Ok(None), |by| self.let_in(held, by, now, &settings.rules))
+    }
+
+    /// Does what is due by now: turns that are over, and inlets.
     pub(crate) fn tick(&self, now: Seconds) -> Result<(), NotKept> {
         let settings = self.settings.load();
         self.forget_entered();
         let turn = self.log.at_once();
         let by_turn = (now, turn.as_ref());
         let mut held = self.held.lock();
+        held.nodes.looked_at = now;
         self.take_back_if_due(&mut held, by_turn)?;
         self.catch_up(&mut held, now)?;
         while let Some(event) = held.room.sweep(now, &settings.rules) {
@@ -71,6 +101,7 @@ impl KeptRoom {
             }
             self.let_in(&mut held, by.into(), now, &settings.rules)?;
         }
+        self.fill(&mut held, None, now, &settings)?;
         let seen = match inlet {
             Inlet::Adaptive(inlet) => self.steer(&mut held, &inlet, by_turn, &settings.rules)?,
             Inlet::Manual | Inlet::Periodic(_) | Inlet::MaxSize(_) => None,

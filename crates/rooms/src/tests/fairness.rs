@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use serde_json::{Value, json};
 use waiting_room::{Lane, LaneKind, Lanes, RequestId, Rules, Schedule};
 
-use super::{Reply, Scene, settings};
+use super::{Reply, Scene, Sent, settings};
 use crate::lottery::{Published, read_lots};
-use crate::{Caps, Fairness, Lots, Promise, SLOW, Settings, Without, Work};
+use crate::{Caps, Fairness, Lots, Promise, SLOW, Settings, Side, Without, Work};
 
 const OPENS: u32 = 1_800_000_200;
 
@@ -131,6 +132,22 @@ async fn the_seed_and_the_draw_are_the_same_after_a_restart_at_any_moment() {
 }
 
 #[tokio::test]
+async fn a_question_that_began_before_the_opening_and_ends_after_the_draw_changes_nothing_of_either() {
+    let scene = Scene::with(gathering(Lots::default()));
+    scene.joined(10).await;
+    scene.wait(200);
+    scene.draw().await;
+    let (published, now) = (scene.published().await.text(), scene.now.replace(OPENS - 1));
+    let late = scene.join().await;
+    scene.now.set(now);
+    scene.draw().await;
+    assert_eq!(scene.place(&late).await, Some(11));
+    assert_eq!(scene.published().await.text(), published);
+    let opened = scene.room.happened().read().find(|(kind, _)| *kind == room_events::Kind::RoomOpened);
+    assert_eq!(opened.map(|(_, count)| count), Some(1));
+}
+
+#[tokio::test]
 async fn a_draw_waits_for_a_public_value_if_it_is_to() {
     let scene = Scene::with(gathering(Lots { waits_for: Some("the next round".into()) }));
     let ids = scene.joined(5).await;
@@ -218,6 +235,25 @@ async fn a_room_that_asks_for_work_has_those_who_do_it_come_first_and_each_proof
     assert_eq!(scene.join_with("proof", &proof).await.text_of("api_request_id"), id, "a proof is one place");
     let scene = scene.restarted();
     assert_eq!(scene.join_with("proof", &proof).await.text_of("api_request_id"), id, "after a restart, too");
+    let keyed = async |key: &str, proof: &str| {
+        let (body, kind) =
+            (json!({ "event_id": "Sample", "proof": proof }).to_string(), ("content-type", "application/json"));
+        let sent: Sent<'_> = (&[kind, ("idempotency-key", key)], &body);
+        scene.ask_with(Side::Public, Method::POST, "/assign_queue_num", sent).await
+    };
+    let mut proofs = Vec::new();
+    for _ in 0..2 {
+        let asked = scene.get("/challenge?event_id=Sample").await;
+        proofs.push(room_tickets::solved(asked.body["challenge"].as_str().unwrap(), 6).unwrap());
+    }
+    let once = keyed("the key of one join", &proofs[0]).await.text_of("api_request_id");
+    for (key, of) in [("the key of one join", &proofs[1]), ("the key of one join", &proofs[0])] {
+        assert_eq!(keyed(key, of).await.text_of("api_request_id"), once, "a key is one place");
+    }
+    assert_eq!(keyed("the key of another", &proof).await.text_of("api_request_id"), id, "a proof is one place");
+    for used in [keyed("the key of another", &proofs[0]).await, scene.join_with("proof", &proofs[0]).await] {
+        assert_eq!((used.status, used.code()), (403, "waiting-room-proof-refused"));
+    }
     let counted = scene.room.counters().unwrap();
     let unproven = scene.join_with("proof", "x.1").await;
     assert_eq!((unproven.status, unproven.code()), (403, "waiting-room-proof-refused"));

@@ -1,6 +1,6 @@
 //! Sections 4, 5 and 10: what operators ask, turns that are over, and inlets.
 
-use waiting_room::{MaxSize, Periodic};
+use waiting_room::{Ending, MaxSize, Periodic};
 
 use super::*;
 
@@ -173,8 +173,8 @@ async fn a_periodic_inlet_lets_in_so_many_every_minute() {
 }
 
 #[tokio::test]
-async fn an_inlet_of_a_size_lets_in_whoever_fits_when_somebody_leaves() {
-    let scene = Scene::with(Settings { inlet: Inlet::MaxSize(MaxSize { size: 3 }), ..settings() });
+async fn a_strict_inlet_of_a_size_lets_in_whoever_fits_when_it_is_told_who_left() {
+    let scene = Scene::with(strict(Settings { inlet: Inlet::MaxSize(MaxSize { size: 3 }), ..settings() }));
     let ids = scene.joined(5).await;
     let tell = async |notice: Value| {
         let mut notice = notice;
@@ -190,6 +190,36 @@ async fn an_inlet_of_a_size_lets_in_whoever_fits_when_somebody_leaves() {
     tell(left.clone()).await.is(200, &json!({ "serving_num": 3 }));
     tell(left).await.is(200, &json!({ "serving_num": 3 }));
     tell(json!({ "exited": "many" })).await.refuses(400, "Invalid request body");
+    scene.end(&ids[1], 1).await;
+    scene.tick();
+    assert_eq!(scene.serving().await, "3");
+}
+
+#[tokio::test]
+async fn an_inlet_of_a_size_fills_the_site_and_lets_in_the_next_however_a_visit_ends() {
+    let scene = Scene::with(Settings { inlet: Inlet::MaxSize(MaxSize { size: 3 }), ..expiring(PassOn::Lost) });
+    let ids = scene.joined(9).await;
+    let serves = async |number: &str| {
+        scene.tick();
+        assert_eq!(scene.serving().await, number);
+    };
+    serves("3").await;
+    for id in &ids[..3] {
+        scene.token(id).await;
+    }
+    let exited = scene.private("/update_inlet", json!({ "event_id": "Sample", "exited": 5 })).await;
+    exited.is(200, &json!({ "serving_num": 3 }));
+    scene.end(&ids[0], 1).await;
+    assert_eq!(scene.serving().await, "4");
+    assert!(scene.room.end(ids[1].parse().unwrap(), Ending::Abandoned, scene.now.get()).await.unwrap());
+    assert_eq!(scene.serving().await, "5");
+    serves("5").await;
+    scene.wait(901);
+    serves("7").await;
+    scene.wait(2699);
+    serves("9").await;
+    scene.wait(1);
+    serves("10").await;
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Sections 2 and 3 of what is promised: what visitors ask.
 
+use futures::{FutureExt, StreamExt};
+use waiting_room::Schedule;
+
 use super::*;
 
 #[tokio::test]
@@ -291,4 +294,17 @@ async fn wait_time_is_an_interval_once_turns_have_come() {
     assert_eq!(told(first).await.body["wait_at_most"], 0);
     told(NOBODY).await.says(202, "Request ID not found");
     told("nonsense").await.says(400, "Invalid event or request ID");
+}
+
+#[tokio::test]
+async fn who_watches_hears_how_it_is_now_and_the_end_once_no_document_has_the_room() {
+    let schedule = Schedule { closes: Some(1_800_000_000), ..Schedule::default() };
+    let scene = Scene::with(Settings { rules: Rules { schedule, ..Rules::default() }, ..settings() });
+    let mut heard = Box::pin(scene.room.watched(None, scene.now.get()).unwrap());
+    let first = heard.next().now_or_never().flatten().unwrap();
+    assert!(String::from_utf8_lossy(&first).contains("closed"), "{first:?}");
+    scene.rooms.set([("sale".to_owned(), settings())]);
+    assert_eq!(heard.next().now_or_never(), None);
+    scene.rooms.set([]);
+    assert_eq!(heard.next().now_or_never(), Some(None));
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use waiting_room::{Ending, JoinKey, PassOn, RequestId};
 
 use super::{expiring, settings};
-use crate::{Admission, Arrival, KeptRoom, Rooms, Settings, Taken, Trouble, Wish};
+use crate::{Admission, Arrival, KeptRoom, NotKept, Rooms, Settings, Taken, Trouble, Wish};
 
 /// A log that fails now and then, and may forget.
 pub(super) struct Flaky {
@@ -150,7 +150,7 @@ impl Node {
             self.room.here().await;
             match self.room.join(key, NOW).await {
                 Ok(id) => return id,
-                Err(Trouble::NotKept(_)) => {}
+                Err(Trouble::NotKept(_)) => tokio::time::sleep(Duration::from_millis(1)).await,
                 Err(other) => panic!("{other}"),
             }
         }
@@ -344,6 +344,23 @@ async fn answers_that_get_lost_lose_no_place_and_give_none_twice() {
         let queue = agree(&nodes, &told).await;
         assert!(queue >= 80, "{queue}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_server_that_is_away_and_all_goes_on_once_it_is_back() {
+    let log = Flaky::new();
+    let node = Node::start(&log, settings());
+    let first = node.join(None).await;
+    log.fails.store(1, Ordering::Relaxed);
+    while node.room.join(None, NOW).await.is_ok() {}
+    let begun = Instant::now();
+    let joined = node.room.join(None, NOW).await;
+    assert!(matches!(joined, Err(Trouble::NotKept(NotKept::Away))), "{joined:?}");
+    node.room.seek(|_| false).await.unwrap();
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    log.fails.store(0, Ordering::Relaxed);
+    let second = node.join(None).await;
+    agree(&[node], &[first, second]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -55,7 +55,23 @@ def notice(room, most, exited=None, completed=(), abandoned=()):
     return room.serving()
 
 
-@row("10 an inlet of a size lets in as the strategy of the original does by the private API")
+@row("10 an inlet of a size keeps the site full, and lets in no more than fit, however a visit ends", when=lambda room: not room.strict)
+def _(room):
+    small = room.facts["small"]
+    small.reset()
+    visitors = small.joins(8)
+    until("it is full", lambda: small.serving() == 3)
+    small.operate("update_inlet", exited=2).is_(200, {"serving_num": 3})
+    for visitor in visitors[:3]:
+        small.token(visitor).has(200)
+    small.operate("update_inlet", exited=2).is_(200, {"serving_num": 3})
+    small.end(visitors[0], 1).has(200)
+    assert small.serving() == 4
+    leaving = {"completed": [visitors[1]], "abandoned": [visitors[2], visitors[2]]}
+    small.operate("update_inlet", **leaving).is_(200, {"serving_num": 6})
+
+
+@row("10 an inlet of a size lets in as the strategy of the original does by the private API", when=lambda room: room.strict)
 def _(room):
     small, chance = room.facts["small"], random.Random(7)
     small.reset()

@@ -59,7 +59,7 @@ rooms:
     SETTINGS
   small: {event: Small, inlet: {max-size: {size: 3}}, SETTINGS}
   clocked: {event: Clocked, inlet: {periodic: {by: 10, every: 1m, from: \"2040-01-01T00:00:00Z\", until: \"2040-01-01T00:05:00Z\"}}}
-  there: {event: There, position_expiry: 15m, presence: {absent_after: 30s, grace: 60s}, inlet: {max-size: {size: 100}}}
+  there: {event: There, position_expiry: 15m, presence: {absent_after: 30s, grace: 60s}, inlet: {max-size: {size: 100}}, compatibility: strict}
   zz-ticking: {inlet: {periodic: {by: 1, every: 1s}}}
 room_events: {told: {to: {file: {path: told.jsonl}}, rooms: [sale]}}
 apis:

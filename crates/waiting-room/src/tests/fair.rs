@@ -164,6 +164,114 @@ fn a_reset_before_the_draw_and_its_undoing_lose_nobody() {
     assert!((1..=4).all(|number| room.find(id(number)).is_some()));
 }
 
+/// Everybody has a place, those of `first` before those of `then`.
+fn expect_behind(room: &Room, first: std::ops::RangeInclusive<u64>, then: std::ops::RangeInclusive<u64>) {
+    let place = |number| room.find(id(number)).unwrap().0;
+    assert!(first.map(place).max() < then.map(place).min());
+}
+
+#[test]
+fn there_is_one_draw_until_everything_begins_anew() {
+    let mut room = gathering();
+    come(&mut room, 1, &Entry::default()).unwrap();
+    open(&mut room);
+    draw(&mut room, None);
+    let (drawn, _) = lots(&room);
+    for (state, at) in [(State::PreQueue, 300), (State::Open, 310)] {
+        let event = room.set_state(state, at).unwrap();
+        room.apply(&event);
+        assert_eq!((room.commit(|| Some(Seed([8; 32])), Lottery::BeforeOpening), room.close_hall()), (None, None));
+        join(&mut room, u64::from(at), at);
+    }
+    assert_eq!((room.find(id(300)).unwrap().0, lots(&room).0), (2, drawn), "what was published stays as it was");
+    room.apply(&room.reset(400));
+    let event = room.set_state(State::PreQueue, 410).unwrap();
+    room.apply(&event);
+    assert!(room.commit(|| Some(Seed([8; 32])), Lottery::BeforeOpening).is_some());
+}
+
+#[test]
+fn a_draw_that_was_made_ready_knows_who_took_their_turn_meanwhile() {
+    let mut room = Room::default();
+    join(&mut room, 1, 50);
+    join(&mut room, 2, 50);
+    move_by(&mut room, 1, 50, &mended());
+    let event = room.state_due(100, &scheduled()).unwrap();
+    room.apply(&event);
+    let event = room.commit(|| Some(SEED), Lottery::BeforeOpening).unwrap();
+    room.apply(&event);
+    for number in 3..=50 {
+        come(&mut room, number, &Entry::default()).unwrap();
+    }
+    open(&mut room);
+    let event = room.draw("value".into(), None, 200).unwrap();
+    let Event::Drawn { public, lanes, at } = &event else { panic!() };
+    let draft = Draft::of(room.line(), public, lanes, *at);
+    super::issue(&mut room, 1, 200, &mended()).unwrap();
+    let mut again = Room::of(room.version(), room.line().clone(), None);
+
+    room.apply_with(&event, Some(draft));
+    again.apply(&event);
+
+    assert_eq!(room.line(), again.line());
+    assert!(room.token(id(1)).is_some());
+    assert_eq!((room.find(id(2)).unwrap().0, room.counters().queue), (2, 50));
+}
+
+#[test]
+fn a_reset_of_a_room_that_rests_before_it_opens_and_its_undoing_leave_everybody_their_lot() {
+    let mut room = gathering();
+    for number in 1..=3 {
+        come(&mut room, number, &Entry::default()).unwrap();
+    }
+    let event = room.set_state(State::Paused, 110).unwrap();
+    room.apply(&event);
+    room.apply(&room.reset(120));
+    let event = room.commit(|| Some(Seed([8; 32])), Lottery::BeforeOpening).unwrap();
+    room.apply(&event);
+    come(&mut room, 4, &Entry::default()).unwrap();
+    assert_eq!(room.counters().registered, 1, "who comes after the reset draws a lot");
+    let event = room.restore(130).unwrap();
+    room.apply(&event);
+    come(&mut room, 5, &Entry::default()).unwrap();
+    assert_eq!((room.counters().registered, room.counters().queue), (5, 0), "and so does who comes after its undoing");
+    let event = room.set_state(State::Open, 140).unwrap();
+    assert!(matches!(event, Event::Opened { .. }), "it opens for those who gathered");
+}
+
+#[test]
+fn who_came_after_a_reset_and_the_opening_is_behind_those_who_gathered_before_it() {
+    let lottery = |room: &mut Room, lottery| {
+        if let Some(event) = room.commit(|| Some(Seed([8; 32])), lottery).or_else(|| room.close_hall()) {
+            room.apply(&event);
+        }
+    };
+    for of_since in [Lottery::BeforeOpening, Lottery::default()] {
+        let mut room = gathering();
+        for number in 1..=20 {
+            come(&mut room, number, &Entry::default()).unwrap();
+        }
+        room.apply(&room.reset(150));
+        lottery(&mut room, of_since);
+        open(&mut room);
+        lottery(&mut room, of_since);
+        let key = Some(JoinKey([9; 16]));
+        for (number, key) in [(21, None), (22, key), (23, None)] {
+            let Ok(Joining::New(event)) = room.join(id(number), key, 210) else { panic!() };
+            room.apply(&event);
+        }
+        let event = room.restore(220).unwrap();
+        room.apply(&event);
+        assert_eq!(room.join(id(99), key, 225), Ok(Joining::Known(id(22))));
+        come(&mut room, 24, &Entry::default()).unwrap();
+        draw(&mut room, None);
+        assert_eq!(lots(&room).0.visitors, 20);
+        expect_behind(&room, 1..=20, 21..=24);
+        assert_eq!(room.join(id(99), key, 230), Ok(Joining::Known(id(22))));
+        assert_eq!([21, 22, 23, 24].map(|number| room.find(id(number)).unwrap().0), [21, 22, 23, 24]);
+    }
+}
+
 #[test]
 fn those_who_gathered_have_places_when_everybody_passes_too() {
     let mut room = gathering();

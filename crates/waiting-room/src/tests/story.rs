@@ -178,7 +178,7 @@ impl Story {
         let active = line.tokens.iter().filter(|token| token.ending.is_none() && token.expires >= self.now).count();
         assert_eq!(self.room.active(self.now), active as u64);
         assert_eq!(
-            self.room.expired(self.now).len(),
+            self.room.line().expired(self.now).count(),
             line.tokens.iter().filter(|token| token.expires < self.now).count()
         );
     }

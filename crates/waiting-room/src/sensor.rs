@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use waiting_room::Signals;
+use crate::Signals;
 
 /// How a request ended that was let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Ending {
 
 /// What is seen of what is behind a room. Anybody may note at any time, without waiting for anybody.
 #[derive(Default)]
-pub(crate) struct Sensor {
+pub struct Sensor {
     in_flight: AtomicU32,
     finished: AtomicU32,
     failed: AtomicU32,
@@ -44,19 +44,21 @@ struct Recent {
 
 /// What of a thousand requests that ended lately was slow, and failed. None: too few ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Parts {
-    pub(crate) slow: u32,
-    pub(crate) failed: u32,
+pub struct Parts {
+    /// Of a thousand, those that took longer than they should.
+    pub slow: u32,
+    /// Of a thousand, those that failed.
+    pub failed: u32,
 }
 
 impl Sensor {
     /// A request is let through.
-    pub(crate) fn begin(&self) {
+    pub fn begin(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
     /// It came to its end. `slow` says from when on that counts as slow, and `turn` is the half second that it is.
-    pub(crate) fn end(&self, ending: Ending, slow: Option<Duration>, turn: u64) {
+    pub fn end(&self, ending: Ending, slow: Option<Duration>, turn: u64) {
         // Whoever began counted itself.
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         let (took, is_failed) = match ending {
@@ -87,18 +89,19 @@ impl Sensor {
         }
     }
 
-    pub(crate) fn in_flight(&self) -> u32 {
+    /// How many were let through and have not ended.
+    pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Whether nothing is under way, and nothing ended since it was asked last.
-    pub(crate) fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&self) -> bool {
         let counts = [&self.in_flight, &self.finished, &self.unsent];
         counts.iter().all(|count| count.load(Ordering::Relaxed) == 0)
     }
 
     /// What was slow and failed lately.
-    pub(crate) fn parts(&self, turn: u64) -> Option<Parts> {
+    pub fn parts(&self, turn: u64) -> Option<Parts> {
         self.turn(turn);
         let Recent { finished, slow, failed, .. } = &self.recent;
         let finished = finished.load(Ordering::Relaxed);
@@ -112,7 +115,12 @@ impl Sensor {
     /// Halves what is remembered, once for each half second.
     fn turn(&self, turn: u64) {
         let before = self.recent.turn.fetch_max(turn, Ordering::Relaxed);
-        let passed = u32::try_from(turn.saturating_sub(before)).unwrap_or(u32::MAX);
+        let is_set_back = before > turn + LATE;
+        if is_set_back {
+            self.recent.turn.store(turn, Ordering::Relaxed);
+        }
+        let passed = if is_set_back { u64::MAX } else { turn.saturating_sub(before) };
+        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
         if passed == 0 {
             return;
         }
@@ -124,7 +132,7 @@ impl Sensor {
     }
 
     /// What was seen since this was asked last; nothing, until there is enough to say something.
-    pub(crate) fn signals(&self) -> Signals {
+    pub fn signals(&self) -> Signals {
         let in_flight = self.in_flight();
         let unsent = self.unsent.load(Ordering::Relaxed);
         let buckets = self.took.get().map(|buckets| &**buckets).unwrap_or_default();
@@ -182,6 +190,8 @@ fn middle_of(index: usize) -> u32 {
 const STEPS: u32 = 16;
 /// Up to an hour and more.
 const BUCKETS: u32 = (32 - 4) * STEPS;
+/// Half seconds by which a request may be late. If it is later than that, the clock was set back.
+const LATE: u64 = 120;
 /// So many requests say something.
 const ENOUGH: u32 = 20;
 /// So many times it is waited for enough of them.

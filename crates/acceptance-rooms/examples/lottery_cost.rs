@@ -1,4 +1,4 @@
-//! Measures a draw of a million lots, and its check: `cargo run --release -p rooms --example lottery_cost [directory]`.
+//! Measures a draw of a million lots, and its check: `cargo run --release -p acceptance-rooms --example lottery_cost [directory]`.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "an example measures and tells")]
 
