@@ -1,5 +1,5 @@
 //! Tests only: what is noticed of waiting rooms that several nodes share, by scripts that sign, by clients of `OpenID`, of visits
-//! that end, of what lies around rooms, by those who send what is wrong, and after a process was killed.
+//! that end, of what lies around rooms, by those who send what is wrong, after a process was killed, and how long everybody waits.
 
 #[cfg(test)]
 mod alarm;
@@ -29,3 +29,5 @@ mod telling;
 mod together;
 #[cfg(test)]
 mod visits;
+#[cfg(test)]
+mod wait_estimate;

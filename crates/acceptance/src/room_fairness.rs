@@ -117,6 +117,62 @@ async fn an_invite_in_an_address_is_a_place_further_ahead_once() {
 }
 
 #[tokio::test]
+async fn an_invite_costs_nobody_a_place_that_is_as_good_nor_a_use() {
+    let scene = scene("lanes: {vip: {share: 10%}}").await;
+    let page = scene.browse("/shop/tickets", "").await;
+    let others = async |count: usize| {
+        for _ in 0..count {
+            scene.join(&json!({ "event_id": "Sample" })).await;
+        }
+    };
+    others(30).await;
+    let promise = rooms::Promise { lane: "vip".into(), uses: 50, expires: now() + 60 };
+    let target = format!("/shop/tickets?room-invite={}", scene.room().invite(&promise).unwrap().unwrap());
+    let queue = || scene.room().counters().unwrap().queue;
+    let first = cookie(&page);
+
+    let invited = cookie(&scene.browse(&target, "").await);
+    let late = cookie(&scene.browse("/shop/tickets", "").await);
+    assert_eq!(queue(), 33);
+    for cookie in [&invited, &invited, &first] {
+        let again = scene.browse(&target, cookie).await;
+        assert_eq!((again.status, again.header("location")), (303, Some("/shop/tickets")));
+        assert_eq!((again.header("set-cookie"), queue()), (None, 33), "the next number of the lane is behind theirs");
+    }
+    scene.room().move_by(1, now()).await.unwrap();
+    assert_eq!(scene.browse("/shop/tickets", &first).await.text(), "sold");
+    // Their number is behind those that the lane has now, and they are in.
+    scene.room().move_by(-1, now()).await.unwrap();
+    for _ in 0..2 {
+        let inside = scene.browse(&target, &first).await;
+        assert_eq!((inside.status, inside.header("set-cookie"), queue()), (303, None, 33));
+    }
+    assert_eq!(scene.browse("/shop/tickets", &first).await.text(), "sold");
+    let better = scene.browse(&target, &late).await;
+    assert_eq!((better.status, better.header("set-cookie").is_some(), queue()), (303, true, 34));
+}
+
+#[tokio::test]
+async fn who_shows_a_proof_whose_place_is_over_is_asked_for_another_one() {
+    let scene = scene("proof_of_work: {difficulty: 1}").await;
+    let page = scene.browse("/shop/tickets", "").await.text();
+    let challenge = page.split("data-challenge=\"").nth(1).unwrap().split('"').next().unwrap();
+    let proof = format!("vestibule-proof-sale={}", room_tickets::solved(challenge, 1).unwrap());
+    scene.room().move_by(1, now()).await.unwrap();
+    let entered = scene.browse("/shop/tickets", &proof).await;
+    assert_eq!(entered.text(), "sold");
+    let cookie = cookie(&entered);
+    let id = cookie.split(['=', '.']).nth(1).and_then(|ticket| scene.room().read_ticket(ticket)).unwrap();
+    assert!(scene.room().end(id, waiting_room::Ending::Completed, now()).await.unwrap());
+
+    for cookies in [format!("{cookie}; {proof}"), proof.clone()] {
+        let again = scene.browse("/shop/tickets", &cookies).await;
+        assert_eq!((again.status, again.header("content-type")), (503, Some("text/html; charset=utf-8")));
+        assert!(again.text().contains("data-challenge"), "{}", again.text());
+    }
+}
+
+#[tokio::test]
 async fn a_browser_computes_before_it_has_a_place_or_joins_by_the_slow_lane() {
     let scene = scene("proof_of_work: {difficulty: 1}").await;
     let page = scene.browse("/shop/tickets?a=b", "").await;

@@ -120,6 +120,36 @@ async fn who_comes_early_has_a_place_and_who_is_in_stays_in_whatever_happens() {
 }
 
 #[tokio::test]
+async fn who_opened_a_page_while_everybody_passed_is_in_when_others_wait_again() {
+    let scene = scene("pre_queue: \"2020-12-01T10:00:00Z\", opens: \"2020-12-01T11:00:00Z\"").await;
+    let waiting = cookie(&scene.browse("").await);
+    scene.set(State::PassingEverybody).await;
+    let given = [cookie(&scene.browse("").await), format!("{waiting}; {}", cookie(&scene.browse(&waiting).await))];
+    let part = scene.ask("").await;
+    assert_eq!((part.text().as_str(), part.header("set-cookie")), ("sold", None));
+    assert_eq!(scene.browse(&given[0]).await.header("set-cookie"), None, "what is fresh is not given again");
+
+    for state in [State::Open, State::Paused, State::Closed] {
+        scene.set(state).await;
+        for cookies in &given {
+            assert_eq!(scene.browse(cookies).await.text(), "sold", "{state:?} {cookies}");
+            assert_eq!(scene.ask(cookies).await.text(), "sold", "{state:?} {cookies}");
+        }
+        assert_ne!(scene.ask(&waiting).await.status, 200, "{state:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_keeps_a_place_until_long_after_the_room_has_opened() {
+    let scene = scene("pre_queue: \"2020-12-01T10:00:00Z\", opens: \"2099-12-01T10:00:00Z\"").await;
+    let page = scene.browse("").await;
+    let given = page.header("set-cookie").unwrap();
+    let kept = given.split("Max-Age=").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
+    // The visit lasts for an hour after that.
+    assert!(kept.parse::<u32>().unwrap() > 4_099_802_400 - now() + 3600, "{given}");
+}
+
+#[tokio::test]
 async fn a_room_that_is_paused_is_so_after_a_restart_until_somebody_opens_it() {
     let scene = scene("pre_queue: \"2020-12-01T10:00:00Z\", opens: \"2020-12-01T11:00:00Z\"").await;
     let waiting = cookie(&scene.browse("").await);

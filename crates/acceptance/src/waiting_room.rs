@@ -196,6 +196,30 @@ async fn every_refusal_can_be_read_by_any_site() {
 }
 
 #[tokio::test]
+async fn what_other_policies_say_before_a_room_is_asked_can_be_read_by_any_site_and_so_can_when_to_come_again() {
+    let gateway = Gateway::serving(
+        "
+store: {embedded: ./data}
+rooms: {sale: {event: Sample}}
+apis:
+  wait: {match: {path: /wait}, policies: [{spike-arrest: {rate: 1/h, burst: 1}}, {waiting-room-api: {room: sale}}]}
+  shut: {match: {path: /shut}, policies: [{ip-filter: {deny: [127.0.0.0/8]}}, {waiting-room-api: {room: sale}}]}
+",
+    )
+    .await;
+    let told = async |target: &str| {
+        let reply = gateway.get(target).await;
+        let named = |name: &str| reply.header(name).map(str::to_owned);
+        (reply.status, named("access-control-allow-origin"), named("access-control-expose-headers"))
+    };
+    let (any, comes) = (Some("*".to_owned()), Some("retry-after".to_owned()));
+    assert_eq!(told("/wait/serving_num?event_id=Sample").await, (200, any.clone(), None));
+    assert_eq!(told("/wait/serving_num?event_id=Sample").await, (429, any.clone(), comes));
+    assert_eq!(told("/shut/serving_num?event_id=Sample").await, (403, any, None));
+    assert_eq!(told("/shut/nothing").await, (403, None, None), "it is not the room's");
+}
+
+#[tokio::test]
 async fn places_stay_over_restarts_and_successors() {
     let Scene { gateway, .. } = scene().await;
     let first = join(&gateway).await;
@@ -229,7 +253,7 @@ async fn who_watches_is_told_of_changes_and_comes_again_after_an_upgrade() {
         (Some("*"), Some("no-store"))
     );
     let told = |serving: u32| {
-        let counted = format!("\"serving_counter\":{serving},\"queue_counter\":1,\"waiting_num\":1");
+        let counted = format!("\"serving_counter\":{serving},\"queue_counter\":1,\"waiting_num\":1,\"last_number\":1");
         format!("data: {{{counted},\"state\":\"open\"}}\n\n")
     };
     assert_eq!(String::from_utf8(watcher.chunk().await).unwrap(), format!("retry: 3000\n{}", told(0)));

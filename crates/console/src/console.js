@@ -196,7 +196,7 @@ async function look(everything) {
     text("event", room.event === room.name ? "" : `Event ${room.event}`);
     text("of-waiting", room.registered ? "Waiting for the draw" : "Waiting");
     COUNTERS.forEach(([name]) => text(`is-${name}`, number(room[name])));
-    const free = room.serving_counter - room.queue_counter;
+    const { free_turns: free } = room;
     text("next-in", free > 0 && room.state === "open" ? `The next ${number(free)} who join are let in at once.` : "");
     document.title = `(${number(room.waiting)}) ${room.name}, ${room.state} - Vestibule`;
     status();
@@ -361,7 +361,7 @@ function sure({ title, affected, does, isNamed }) {
 at("confirm").addEventListener("input", () => { at("sure-yes").disabled = at("confirm").value !== chosen; });
 
 /** Those whose turn has not come. Others who wait have not taken theirs yet. */
-const inLine = () => Math.max(0, room.queue_counter - room.serving_counter);
+const inLine = () => room.in_line;
 
 /** Says what raising would do, before it does it. */
 function effect() {

@@ -46,7 +46,8 @@ pub static WAITING_ROOM_OUTSIDE: ProblemKind = ProblemKind {
 /// pages, are told by a `problem+json` with `retry-after`; they get no place, unless there are turns that nobody waits for.
 /// An access token of the room in `authorization`, bare or behind `Bearer`, opens, too. As long as the serving number is
 /// ahead of the line, nobody waits. Before the room opens, while it is paused and when it is closed, visitors are told so;
-/// who is in stays in. What is let through is measured, for `activates` and for a room's adaptive inlet.
+/// who is in stays in, and so does who opened a page while everybody passed, for as long as a token holds. What is let through is
+/// measured, for `activates` and for a room's adaptive inlet.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -139,7 +140,12 @@ impl AskOnRequest for WaitingRoom {
         }
         // Most requests are of those who are in, or who wait.
         match room.admitted_already(shown.map(|ticket| ticket.id), now) {
-            Ok(Some(Admission::In(_) | Admission::Passes)) => return Step::Now(Ok(self.lets_through(room, exchange))),
+            Ok(Some(Admission::In(_))) => return Step::Now(Ok(self.lets_through(room, exchange))),
+            Ok(Some(Admission::Passes)) => return Step::Now(Ok(self.passes_by(room, exchange))),
+            // Who waited when everybody passed has a place, too.
+            Ok(Some(Admission::Waits(..))) if room.passed_since(&visitor).is_some() => {
+                return Step::Now(Ok(self.lets_through(room, exchange)));
+            }
             Ok(Some(waits @ Admission::Waits(_, wait))) => {
                 return Step::Now(Told { room, exchange, ticket: shown }.waits(waits, wait));
             }
@@ -184,27 +190,26 @@ impl WaitingRoom {
 
     /// Lets a request through that needs no place, since nobody has to wait.
     fn passes_by(&self, room: &KeptRoom, exchange: &mut Exchange) -> Flow {
+        self.note_pass(room, exchange);
+        self.lets_through(room, exchange)
+    }
+
+    /// Who opens a page while nobody has to wait is in, and stays in when others have to.
+    fn note_pass(&self, room: &KeptRoom, exchange: &mut Exchange) {
         let now = seconds(exchange);
         if wants_page(exchange) {
-            let since = self.passed_since(room, &visitor(exchange));
+            let since = room.passed_since(&visitor(exchange));
             // Somebody who stays is given it anew in time.
             let is_fresh = since.is_some_and(|since| now - since <= room.settings().validity / 2);
             if !is_fresh && let Some(cookie) = room.pass_cookie(&visitor(exchange)) {
                 exchange.note(self.given, cookie);
             }
         }
-        self.lets_through(room, exchange)
-    }
-
-    /// Since when somebody has been let in without a place, if their browser shows that.
-    fn passed_since(&self, room: &KeptRoom, visitor: &Visitor<'_>) -> Option<u32> {
-        self.activation.as_ref()?;
-        room.passed_since(visitor)
     }
 
     async fn decide(&self, room: &KeptRoom, exchange: &mut Exchange, ticket: Option<Ticket>) -> Verdict {
         let now = exchange.began_at / 1_000_000;
-        if self.passed_since(room, &visitor(exchange)).is_some() {
+        if room.passed_since(&visitor(exchange)).is_some() {
             return Ok(Flow::Next);
         }
         if let Some(token) = token(&exchange.head.headers)
@@ -228,6 +233,9 @@ impl WaitingRoom {
         {
             exchange.note(self.given, cookie);
         }
+        if admission == Admission::Passes {
+            self.note_pass(room, exchange);
+        }
         let told = Told { room, exchange, ticket };
         match admission {
             Admission::In(_) | Admission::Passes => Ok(Flow::Next),
@@ -236,6 +244,8 @@ impl WaitingRoom {
             Admission::TooEarly => told.too_early(),
             Admission::TooLate => told.too_late(),
             Admission::Waits(_, wait) => told.waits(admission, wait),
+            // A moment ago they had a place; the page looks again.
+            Admission::Outside if arrival == Arrival::Page => told.outside(),
             Admission::Outside => {
                 let detail = "Open the page in a browser to get a place, or join by the room's own API.";
                 let retry = HeaderValue::from_static("10");

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER,
+};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, response};
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -30,7 +32,8 @@ use store::Unavailable;
 /// `reset_initial_state`, `undo_reset` and `update_inlet` for operators, who send `Authorization: Bearer` with a token of
 /// the Admin API: of the role `owner` or `operator`, or `auditor` to look; or who sign by AWS Signature Version 4 with an access
 /// key of rooms; and `authorize`, `token`, `userInfo` and what is
-/// below `.well-known` for OpenID clients, if the room has `openid`. Everything else goes on, unless the room is strict.
+/// below `.well-known` for OpenID clients, if the room has `openid`. Everything else goes on, unless the room is strict. Any
+/// site may read what is said for the room, also by a policy that refuses a request before, and when to come again.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -299,10 +302,17 @@ impl AskOnRequestBody for WaitingRoomApi {
 }
 
 impl OnResponse for WaitingRoomApi {
-    /// Any site may read what the gateway says for the room, too; what an upstream says is not the room's affair.
+    /// Any site may read what the gateway says for the room, too, and when to come again, whichever policy says so; what an
+    /// upstream says is not the room's affair.
     fn on_response(&self, exchange: &mut Exchange, head: &mut response::Parts) {
-        if exchange.figures(self.is_ours) == [1] {
-            head.headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));
+        // A policy that answers earlier leaves this one without having seen the request.
+        let is_asked = |api: &Api| !matches!(api.begin(&exchange.method, below(exchange)), Begun::Elsewhere);
+        if exchange.figures(self.is_ours) != [1] && !self.api.as_ref().is_some_and(is_asked) {
+            return;
+        }
+        head.headers.entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(HeaderValue::from_static("*"));
+        if head.headers.contains_key(RETRY_AFTER) {
+            head.headers.entry(ACCESS_CONTROL_EXPOSE_HEADERS).or_insert(HeaderValue::from_static("retry-after"));
         }
     }
 }

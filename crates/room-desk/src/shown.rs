@@ -26,7 +26,11 @@ pub struct Shown {
     expired_queue_counter: u64,
     /// Visitors who wait.
     waiting: i64,
-    /// Those of them of whom there was a sign lately; absent where the room has no `presence`.
+    /// Those of them whose turn has not come, by the serving number.
+    in_line: u32,
+    /// Turns that nobody waits for: so many who join are let in at once.
+    free_turns: u32,
+    /// Those who wait of whom there was a sign lately; absent where the room has no `presence`.
     #[serde(skip_serializing_if = "Option::is_none")]
     present: Option<usize>,
     /// Visits that have not ended, and whose token holds.
@@ -157,6 +161,8 @@ impl Shown {
             token_counter: counters.tokens,
             expired_queue_counter: counters.expired,
             waiting: counters.waiting(),
+            in_line: room.look(|room| room.counters().queue.saturating_sub(room.line().called()))?,
+            free_turns: u32::try_from(counters.serving.saturating_sub(counters.last.into())).unwrap_or(0),
             present: room.present(now)?,
             active: room.look(|room| room.active(now))?,
             completed: counters.completed,

@@ -1,6 +1,6 @@
 //! Who is let in by the place that they have, without any front end.
 
-use waiting_room::{NotJoined, Position, Refusal, RequestId, Room, Rules, Seconds, State, Turn};
+use waiting_room::{Event, NotJoined, Position, Refusal, RequestId, Room, Rules, Seconds, State, Turn};
 
 use crate::{Joiner, KeptRoom, NotLet, Trouble, Wish};
 
@@ -119,19 +119,8 @@ impl KeptRoom {
     ) -> Result<Admission, Trouble> {
         if let Some(id) = known {
             self.seek(|room| room.find(id).is_some()).await?;
-            match self.standing(id, now)? {
-                Standing::Inside => {
-                    self.entered(id).await?;
-                    return Ok(Admission::In(id));
-                }
-                Standing::MayEnter => return self.enter(id, now, turns).await,
-                Standing::Waits(wait) => return Ok(Admission::Waits(id, wait)),
-                Standing::Held(wait, state) => {
-                    self.seen(wait.position, now);
-                    return Ok(Admission::Held(id, wait, state));
-                }
-                Standing::TooLate => return Ok(Admission::TooLate),
-                Standing::None => {}
+            if let Some(admission) = self.by_place(id, now, turns).await? {
+                return Ok(admission);
             }
         }
         match self.look(|room| (room.state(), has_turns_left(room)))? {
@@ -151,12 +140,42 @@ impl KeptRoom {
             Err(Trouble::NotLet(NotLet::NoProof(_))) if arrival == Arrival::Page => return Ok(Admission::Unproven),
             Err(trouble) => return Err(trouble),
         };
-        match self.standing(id, now)? {
-            Standing::Waits(wait) => Ok(Admission::Waits(id, wait)),
-            Standing::Held(wait, state) => Ok(Admission::Held(id, wait, state)),
-            Standing::TooLate => Ok(Admission::TooLate),
-            Standing::Inside | Standing::MayEnter | Standing::None => self.enter(id, now, turns).await,
+        match self.by_place(id, now, turns).await? {
+            Some(admission) => Ok(admission),
+            // A proof that was used before is no good any more, if its place is not; there is another one.
+            None if arrival == Arrival::Page && self.settings().fairness.work.is_some() => Ok(Admission::Unproven),
+            None => Ok(Admission::Outside),
         }
+    }
+
+    /// What becomes of somebody by a place, whose turn is taken if it has come. None: the place is good for nothing any more.
+    async fn by_place(&self, id: RequestId, now: Seconds, turns: Turns) -> Result<Option<Admission>, Trouble> {
+        let mut standing = self.standing(id, now)?;
+        if let Standing::MayEnter = standing {
+            if turns == Turns::Left {
+                return Ok(Some(Admission::In(id)));
+            }
+            standing = match self.take_turn(id, now, Wish::default()).await? {
+                Ok(_) => return Ok(Some(Admission::In(id))),
+                // The number was lowered, or the room was reset, a moment ago.
+                Err(_refused) => self.standing(id, now)?,
+            };
+        }
+        Ok(match standing {
+            Standing::Inside => {
+                self.entered(id).await?;
+                Some(Admission::In(id))
+            }
+            Standing::Waits(wait) => Some(Admission::Waits(id, wait)),
+            Standing::Held(wait, state) => {
+                self.seen(wait.position, now);
+                Some(Admission::Held(id, wait, state))
+            }
+            Standing::TooLate => Some(Admission::TooLate),
+            // It has come again within that moment.
+            Standing::MayEnter => Some(Admission::Outside),
+            Standing::None => None,
+        })
     }
 
     /// What becomes of somebody by the place that they have, if nothing has to happen for that.
@@ -215,7 +234,7 @@ impl KeptRoom {
     }
 
     /// Whether it is somebody's turn, or they took it.
-    pub(crate) async fn has_turn(&self, id: RequestId, now: Seconds) -> Result<bool, Trouble> {
+    pub async fn has_turn(&self, id: RequestId, now: Seconds) -> Result<bool, Trouble> {
         self.state_now(now)?;
         self.seek(|room| room.find(id).is_some()).await?;
         Ok(matches!(self.standing(id, now)?, Standing::Inside | Standing::MayEnter))
@@ -224,18 +243,6 @@ impl KeptRoom {
     fn standing(&self, id: RequestId, now: Seconds) -> Result<Standing, Trouble> {
         let rules = self.settings().rules;
         self.look(|room| standing(room, id, now, &rules))
-    }
-
-    async fn enter(&self, id: RequestId, now: Seconds, turns: Turns) -> Result<Admission, Trouble> {
-        if turns == Turns::Left {
-            return Ok(Admission::In(id));
-        }
-        match self.take_turn(id, now, Wish::default()).await? {
-            Ok(_) => Ok(Admission::In(id)),
-            // The number was lowered, or the room was reset, a moment ago.
-            Err(Refusal::NotServed | Refusal::Unknown | Refusal::Expired | Refusal::Ended) => Ok(Admission::Outside),
-            Err(Refusal::Closed) => Ok(Admission::TooLate),
-        }
     }
 
     /// Whichever of two places of somebody stands better; if neither does, the second one.
@@ -285,6 +292,23 @@ fn standing(room: &Room, id: RequestId, now: Seconds, rules: &Rules) -> Standing
 fn wait(room: &Room, position: Position) -> Wait {
     let ahead = i64::from(position).saturating_sub(1).saturating_sub(room.counters().serving);
     Wait { position, ahead: u64::try_from(ahead).unwrap_or(0) }
+}
+
+/// Whether somebody stands as well by the place that they have as they would by the one that this event gives.
+pub(crate) fn stands_as_well(room: &Room, (has, now): (RequestId, Seconds), event: &Event, rules: &Rules) -> bool {
+    match (standing(room, has, now, rules), event) {
+        (Standing::Inside | Standing::MayEnter, _) => true,
+        (
+            Standing::Waits(wait) | Standing::Held(wait, _),
+            Event::Joined { position, .. } | Event::Placed { position, .. },
+        ) => wait.position <= *position,
+        // By the same lane, one lot is as good as another.
+        (Standing::Held(..), Event::Registered { lane, .. }) => {
+            let of = room.registered(has).and_then(|registered| room.line().lanes.get(usize::from(registered.lane)));
+            of.is_some_and(|of| of.name == *lane)
+        }
+        _ => false,
+    }
 }
 
 /// Whether whoever joins next has a turn at once.

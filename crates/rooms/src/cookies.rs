@@ -1,7 +1,7 @@
 //! What browsers keep for a room: a place, a pass, a proof of work.
 
 use http::HeaderValue;
-use waiting_room::{RequestId, Seconds};
+use waiting_room::{RequestId, Schedule, Seconds};
 
 use crate::{KeptRoom, Visitor};
 
@@ -45,7 +45,16 @@ impl KeptRoom {
         if let Some(former) = kept.into_iter().flatten().flatten().find(was_there) {
             ticket = format!("{ticket}.{}", self.ticket(former));
         }
-        set_cookie(&ticket, DAY, visitor.is_secure)
+        set_cookie(&ticket, self.kept_for(visitor.now), visitor.is_secure)
+    }
+
+    /// For how many seconds a browser keeps what it is given: longer than anybody waits, and is in after that. The gateway itself
+    /// says what it is good for.
+    fn kept_for(&self, now: Seconds) -> u32 {
+        let settings = self.settings();
+        let Schedule { opens, closes, .. } = settings.rules.schedule;
+        let to_come = opens.max(closes).map_or(0, |last| last.saturating_sub(now));
+        MONTH.saturating_add(to_come).saturating_add(settings.validity)
     }
 
     /// Since when somebody has been let in without a place, if their browser shows that.
@@ -58,7 +67,7 @@ impl KeptRoom {
     /// What a browser is given that is let in without a place.
     pub fn pass_cookie(&self, visitor: &Visitor<'_>) -> Option<HeaderValue> {
         let pass = format!("{COOKIES}{}{PASSES}={}", self.name(), self.pass(visitor.now));
-        set_cookie(&pass, DAY, visitor.is_secure)
+        set_cookie(&pass, self.kept_for(visitor.now), visitor.is_secure)
     }
 
     /// The proof of work that a browser shows.
@@ -87,5 +96,6 @@ const COOKIES: &str = "vestibule-room-";
 const PASSES: &str = ".pass";
 /// What the names of cookies begin with that proofs of work are in.
 const PROOFS: &str = "vestibule-proof-";
-/// For how many seconds a browser keeps a place.
+/// For how many seconds somebody waits at most whose room has no schedule.
+const MONTH: u32 = 30 * DAY;
 pub(crate) const DAY: u32 = 24 * 60 * 60;

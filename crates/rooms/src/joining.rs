@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use aws_lc_rs::rand;
 use waiting_room::{Beside, Entry, Event, Invite, InviteId, JoinKey, Joining, NotJoined, RequestId, Room, Seconds};
 
+use crate::admission::stands_as_well;
 use crate::caps::{self, Networks, SLOW};
 use crate::room::Held;
 use crate::{Fairness, KeptRoom, Trouble};
@@ -21,6 +22,8 @@ pub struct Joiner<'a> {
     pub invite: Option<&'a str>,
     /// A proof of work.
     pub proof: Option<&'a str>,
+    /// The place that they have, and keep if no better one would be theirs.
+    pub has: Option<RequestId>,
 }
 
 /// Why somebody cannot join with what they have.
@@ -78,6 +81,11 @@ impl KeptRoom {
             self.catch_up(&mut held, now)?;
             match decide(&held, id, now, &way, fairness) {
                 (Ok(Joining::New(event)), lane) => {
+                    if let Some(has) = joiner.has
+                        && stands_as_well(&held.room, (has, now), &event, &settings.rules)
+                    {
+                        break (has, self.log_so_far()?);
+                    }
                     let written = self.happen(&mut held, &event)?;
                     let came = way.networks.filter(|_| lane.is_none());
                     let counted = came.map(|networks| Event::Beside { what: Beside::Came(networks.into()), at: now });

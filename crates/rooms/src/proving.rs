@@ -22,19 +22,4 @@ const SLOWER: &str = "room-join=slow-lane";
 static JOINS: LazyLock<String> = LazyLock::new(|| format!("{SCRIPT}{LEADS_ON}"));
 
 /// Keeps the proof for a moment, and loads the page again, which takes it. Where that cannot be done it says so.
-const LEADS_ON: &str = r#"
-(() => {
-  const shown = document.getElementById("proof");
-  const { challenge, difficulty, cookie } = shown.dataset;
-  const failed = () => { document.getElementById("proof-failed").hidden = false; shown.hidden = true; };
-  try {
-    shown.hidden = false;
-    roomProof.solve({ challenge, difficulty: Number(difficulty) }, (progress) => { shown.value = progress; }).then((proof) => {
-      const secure = location.protocol === "https:" ? "; Secure" : "";
-      document.cookie = `${cookie}=${proof}; Path=/; Max-Age=60; SameSite=Lax${secure}`;
-      if (document.cookie.includes(proof)) location.reload();
-      else failed();
-    }).catch(failed);
-  } catch { failed(); }
-})();
-"#;
+const LEADS_ON: &str = include_str!("proving.js");

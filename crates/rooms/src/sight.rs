@@ -163,9 +163,11 @@ impl KeptRoom {
 
     /// What a page is told that looks again without being loaded again. Nothing happens by it.
     fn told(&self, visitor: &Visitor<'_>) -> Result<Response<Bytes>, Trouble> {
-        let stands = self.stands(self.shown(visitor).map(|ticket| ticket.id), visitor.now)?;
-        let told = match stands {
-            // To load the page is what brings them in, or into the line again.
+        let shown = self.shown(visitor).map(|ticket| ticket.id);
+        let told = match self.stands(shown, visitor.now)? {
+            // To load the page is what brings them into the line, or there again, and that is no turn.
+            None if !shown.is_some_and(|id| self.has_place(id, visitor.now).unwrap_or(false)) => json!({}),
+            // Or in.
             None | Some(Admission::In(_) | Admission::Passes | Admission::Unproven | Admission::Outside) => {
                 json!({ "turn": true })
             }
@@ -361,7 +363,7 @@ mod tests {
     #[tokio::test]
     async fn a_page_that_looks_again_is_told_how_it_stands_and_nothing_happens_by_it() {
         let scene = Scene::new();
-        assert_eq!(told(&scene, "").await["turn"], true, "to open the page gives a place");
+        assert_eq!(told(&scene, "").await, json!({}), "to open the page gives a place, which is no turn");
         scene.joined(2).await;
         let cookie = joined(&scene).await;
         let waits = told(&scene, &cookie).await;

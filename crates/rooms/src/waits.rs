@@ -24,15 +24,16 @@ impl Waits {
     /// Notes what is counted now. To be called each second; returns the forecasts for those who watch.
     pub(crate) fn note(&self, counters: Counters, now: Seconds) -> Arc<str> {
         let mut known = self.0.lock();
-        let waiting = u32::try_from(i64::from(counters.queue).saturating_sub(counters.serving)).unwrap_or(0);
-        if known.is_none() && waiting == 0 {
+        // What is observed are numbers, not all of which anybody has where there are lanes.
+        let numbers = u32::try_from(i64::from(counters.last).saturating_sub(counters.serving)).unwrap_or(0);
+        if known.is_none() && numbers == 0 {
             return Arc::default();
         }
         let Known { forecast, told, told_at } = &mut **known.get_or_insert_default();
         forecast.note(counters.serving, now);
         if now.saturating_sub(*told_at) >= TOLD_EVERY {
             *told_at = now;
-            *told = written(&forecast.curve(waiting, now)).into();
+            *told = written(&forecast.curve(numbers, now)).into();
         }
         told.clone()
     }

@@ -149,9 +149,10 @@ impl KeptRoom {
 fn message(counters: Counters, waits: &str) -> Bytes {
     let (queue, serving, waiting, state) =
         (counters.queue, counters.served(), counters.waiting(), counters.state.name());
+    let last = counters.last;
     let waits = if waits.is_empty() { String::new() } else { format!(",\"waits\":[{waits}]") };
     format!(
-        "data: {{\"serving_counter\":{serving},\"queue_counter\":{queue},\"waiting_num\":{waiting},\"state\":\"{state}\"{waits}}}\n\n"
+        "data: {{\"serving_counter\":{serving},\"queue_counter\":{queue},\"waiting_num\":{waiting},\"last_number\":{last},\"state\":\"{state}\"{waits}}}\n\n"
     )
     .into()
 }
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     fn counters(serving: i64) -> Counters {
-        Counters { queue: 9, serving, ..Counters::default() }
+        Counters { queue: 9, last: 12, serving, ..Counters::default() }
     }
 
     #[test]
@@ -174,7 +175,8 @@ mod tests {
         let watchers = Watchers::new();
         let mut heard = Box::pin(watchers.watch(counters(1), ""));
         let state = |serving: i64| {
-            let counted = format!("\"serving_counter\":{serving},\"queue_counter\":9,\"waiting_num\":9");
+            let counted =
+                format!("\"serving_counter\":{serving},\"queue_counter\":9,\"waiting_num\":9,\"last_number\":12");
             format!("data: {{{counted},\"state\":\"open\"}}\n\n")
         };
         assert_eq!(heard.next().now_or_never().unwrap().unwrap(), format!("retry: 3000\n{}", state(1)));

@@ -76,6 +76,13 @@
     });
   };
 
+  // Some browsers have notifications, and let no page make one by itself. Without a permission nothing is shown by asking.
+  const notifies = () => {
+    try {
+      return window.isSecureContext && (Notification.permission === "granted" || Boolean(new Notification("")));
+    } catch { return false; }
+  };
+
   const turn = () => {
     if (done) return;
     done = true;
@@ -87,12 +94,15 @@
     ["facts", "progress", "next", "rest"].forEach((name) => reveal(name, false));
     reveal("enter");
     say(texts.turn, true);
-    if (part("sound")?.checked) sound();
-    if (part("notify")?.checked) new Notification(texts.turn, { body: told.title, tag: "vestibule-room" }).onclick = () => window.focus();
     // Who looks elsewhere comes back to it, but not so late that the turn is over.
     if (!document.hidden) setTimeout(again, 1500);
     document.addEventListener("visibilitychange", again);
     setTimeout(again, 30000);
+    // Whatever becomes of these, the turn is not lost by it.
+    try {
+      if (part("sound")?.checked) sound();
+      if (part("notify")?.checked) new Notification(texts.turn, { body: told.title, tag: "vestibule-room" }).onclick = () => window.focus();
+    } catch { /* The page itself says it. */ }
   };
 
   // A page that nobody sees asks nothing, unless it is to tell its visitor, is missed, or hears of everything anyway.
@@ -145,8 +155,8 @@
       crowd = is.waiting_num;
       reveal("offline", false);
       // It opens, pauses or closes; or it was reset, and nobody has this place any more.
-      const other = `${is.state} ${is.queue_counter < told.position}`;
-      if (told.other !== other && (told.other || is.queue_counter < told.position)) setTimeout(look, spread());
+      const isGone = is.last_number < told.position, other = `${is.state} ${isGone}`;
+      if (told.other !== other && (told.other || isGone)) setTimeout(look, spread());
       told.other = other;
       if (!told.position) return;
       update(told.position, is.serving_counter);
@@ -199,7 +209,7 @@
   if (told.opens && told.opens * 1000 > Date.now()) countdown();
   if (told.live && told.situation !== "closed") {
     reveal("alerts", Boolean(told.position));
-    if (!window.Notification || !window.isSecureContext) part("notify")?.parentElement.remove();
+    if (!notifies()) part("notify")?.parentElement.remove();
     // Without somebody's touch a browser may not play: then the box says so.
     if (isSoundWished()) hear().then(() => { part("sound").checked = true; });
     if (isNoticeWished() && window.Notification?.permission === "granted" && part("notify")) part("notify").checked = true;

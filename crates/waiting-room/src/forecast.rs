@@ -51,6 +51,8 @@ struct Level {
     errors: [f64; 3],
     /// How much further from each other the outer two are, by what came true.
     width: f64,
+    /// When a forecast of this kind was made last whose outcome is looked at.
+    probed: Seconds,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -164,8 +166,9 @@ impl Forecast {
                     *error = (*error * PRIOR + seen * weight) / (PRIOR + weight);
                 }
             }
-            let width = self.level(f64::from(exponent)).width;
-            levels.push(Level { errors, width });
+            let Level { width, .. } = self.level(f64::from(exponent));
+            let probed = self.levels.get(levels.len()).map_or(0, |level| level.probed);
+            levels.push(Level { errors, width, probed });
             exponent += 1;
         }
         self.levels = levels;
@@ -194,13 +197,17 @@ impl Forecast {
         origins.filter_map(error).collect()
     }
 
-    /// Makes a forecast of each kind, to see what comes of it.
+    /// Makes a forecast of each kind, to see what comes of it. Those of long waits are made seldom: many that are made together
+    /// hold or fail together, and say no more than one.
     fn probe(&mut self, serving: i64, now: Seconds) {
         for level in 0..self.levels.len() {
             let places = 1_u32 << level.min(31);
             let outstanding = self.probes.iter().filter(|probe| probe.level == level).count();
             let Some(Interval { low, high }) = self.interval(places, now) else { continue };
-            if outstanding < PROBES {
+            let every = low.saturating_add(high) / (2 * PARTS);
+            let Some(known) = self.levels.get_mut(level) else { continue };
+            if outstanding < PROBES && now.saturating_sub(known.probed) >= every {
+                known.probed = now;
                 let (from, until) = (now.saturating_add(low), now.saturating_add(high));
                 self.probes.push_back(Probe { level, serving: serving.saturating_add(places.into()), from, until });
             }
@@ -260,7 +267,7 @@ impl Level {
 /// Before anything is known.
 impl Default for Level {
     fn default() -> Self {
-        Self { errors: [-0.35, 0.0, 0.35], width: 1.0 }
+        Self { errors: [-0.26, 0.0, 0.26], width: 1.0, probed: 0 }
     }
 }
 
@@ -298,14 +305,16 @@ const PRIOR: f64 = 2.0;
 const STRANGER: f64 = 0.18;
 /// Kinds of forecasts: for 1, 2, 4, ... places.
 const LEVELS: u32 = 28;
-/// Seconds between two forecasts of a kind that are looked after.
+/// Seconds between two forecasts of a kind at least.
 const PROBE: Seconds = 5;
+/// Into so many parts they divide the time that they are for.
+const PARTS: u32 = 100;
 /// How many of a kind may not have come true.
 const PROBES: usize = 64;
 /// So many forecasts are lately.
 const LATELY: u32 = 1000;
 /// How much a forecast that failed widens others.
-const STEP: f64 = 0.2;
+const STEP: f64 = 0.035;
 const NARROWEST: f64 = 0.1;
 const WIDEST: f64 = 20.0;
 

@@ -45,24 +45,28 @@ impl WaitingRoom {
         entrance: Entrance,
     ) -> Verdict {
         let now = seconds(exchange);
-        let has_place = match ticket {
-            Some(Ticket { id, .. }) => room.has_place(id, now)?,
-            None => false,
-        };
-        // Who goes without a proof does so once.
-        if has_place && entrance.invite.is_none() {
+        let (mut has, mut is_in) = (None, room.passed_since(&visitor(exchange)).is_some());
+        if let Some(Ticket { id, .. }) = ticket {
+            is_in |= room.has_turn(id, now).await?;
+            has = room.has_place(id, now)?.then_some(id);
+        }
+        // Who is in needs no invite, and who goes without a proof does so once.
+        if is_in || has.is_some() && entrance.invite.is_none() {
             return Ok(again(&entrance.rest));
         }
-        let joiner = Joiner { client: Some(exchange.client), invite: entrance.invite.as_deref(), ..Joiner::default() };
+        let (client, invite) = (Some(exchange.client), entrance.invite.as_deref());
+        let joiner = Joiner { client, invite, has, ..Joiner::default() };
         match room.join_with(joiner, now).await {
             Ok(id) => {
-                if let Some(cookie) = room.cookie(&visitor(exchange), id) {
+                if has != Some(id)
+                    && let Some(cookie) = room.cookie(&visitor(exchange), id)
+                {
                     exchange.note(self.given, cookie);
                 }
                 Ok(again(&entrance.rest))
             }
             // Somebody who came by the invite opens its address once more.
-            Err(Trouble::NotJoined(NotJoined::InviteUsed | NotJoined::InviteRevoked)) if has_place => {
+            Err(Trouble::NotJoined(NotJoined::InviteUsed | NotJoined::InviteRevoked)) if has.is_some() => {
                 Ok(again(&entrance.rest))
             }
             // The page at this address says when it opens, and joins by the invite then.

@@ -55,6 +55,11 @@ impl Told<'_> {
         self.shown(Admission::Unproven)
     }
 
+    /// They have no place for the moment.
+    pub(super) fn outside(&self) -> Verdict {
+        self.shown(Admission::Outside)
+    }
+
     /// Nobody can join yet.
     pub(super) fn too_early(&self) -> Verdict {
         let (timetable, now) = (self.room.timetable()?, super::seconds(self.exchange));

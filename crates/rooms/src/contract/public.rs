@@ -54,6 +54,7 @@ pub(super) async fn assign(room: &KeptRoom, question: &Question<'_>) -> Answered
         client: question.client,
         invite: members.optional_text("invite")?,
         proof: members.optional_text("proof")?,
+        has: None,
     };
     match room.join_with(joiner, question.now).await {
         Ok(id) => Ok(joined(id)),

@@ -141,6 +141,17 @@ async function many() {
   return { page, secret };
 }
 
+/** With lanes the serving number is not how many were let in: what raising does, and who need not wait, is said of visitors. */
+async function lanes() {
+  await joins("laned", 20);
+  await ask("/rooms/laned/move", "POST", { by: 15 });
+  const { page } = await operates("dora", { room: "laned" });
+  await says(page, "effect", /^Raise: 5 of 5 whose turn has not come may come in, and the next 5 who join need not wait/);
+  assert.equal(await text(page, "next-in"), "");
+  await inspected(page, "desk-lanes");
+  await page.browserContext().close();
+}
+
 /** A token that is deleted ends what its holder can do at once, and they are told. */
 async function deleted(page, secret) {
   const name = "carol";
@@ -151,9 +162,12 @@ async function deleted(page, secret) {
   await says(page, "refused", /no token of this gateway/);
 }
 
+const joins = (room, count) => Promise.all(Array.from({ length: count }, () =>
+  fetch(`${gateway}/of-${room}/assign_queue_num`, { method: "POST", body: `{"event_id":"${room}"}`, headers: { "content-type": "application/json" } })));
+
 try {
-  await Promise.all(Array.from({ length: 400 }, () =>
-    fetch(`${gateway}/of-moving/assign_queue_num`, { method: "POST", body: '{"event_id":"moving"}', headers: { "content-type": "application/json" } })));
+  await joins("moving", 400);
+  await lanes();
   await beforeASale();
   await loses(await together());
   const { page, secret } = await many();

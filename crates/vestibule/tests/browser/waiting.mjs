@@ -157,6 +157,19 @@ async function hears() {
   assert.ok(asked <= 2, `it has asked ${asked} times`);
 }
 
+/** With lanes a number may be higher than how many came. A page that has one hears of a reset nevertheless, and says of no turn. */
+async function lanes() {
+  await Promise.all(Array.from({ length: 20 }, () => join("laned")));
+  const page = await somebody();
+  await page.goto(`${gateway}/laned`);
+  assert.ok(Number(await told(page, "place")) > 21);
+  await page.evaluate(() => new MutationObserver(() => { sessionStorage.said += `${document.querySelector("h1").textContent}; `; }).observe(document.querySelector("h1"), { childList: true, subtree: true, characterData: true }));
+  await ask("/rooms/laned/reset", "POST");
+  await eventually("it has the first place", async () => (await told(page, "place").catch(() => "")) === "1");
+  assert.equal(await page.evaluate(() => sessionStorage.said), undefined);
+  await page.browserContext().close();
+}
+
 /** Whoever wishes to be told is, in the tab's name, by a sound and by a notice. */
 async function tells() {
   const page = await somebody();
@@ -192,6 +205,26 @@ async function tells() {
   assert.deepEqual(await page.evaluate(() => window.told), ["tone", "tone", "tone", "It is your turn"]);
   await inspected(page, "turn-desktop");
   await ask("/rooms/plain/move", "POST", { by: -1000 });
+}
+
+/** Where notifications are there, and no page may make one: the box is not, and who checked it before is taken in nevertheless. */
+async function tellsNoMore() {
+  for (const permission of ["default", "granted"]) {
+    const page = await somebody();
+    await page.evaluateOnNewDocument((permission) => {
+      window.Notification = class { static permission = permission; static requestPermission = async () => permission; constructor() { throw new TypeError("Illegal constructor"); } };
+    }, permission);
+    await page.goto(`${gateway}/plain`);
+    const box = '[data-v="notify"]';
+    if (permission === "default") assert.equal(await page.$(box), null);
+    else await page.click(box).then(() => page.waitForFunction((box) => document.querySelector(box).checked, {}, box));
+    await page.evaluate(() => { window.isTheSame = true; });
+    await ask("/rooms/plain/move", "POST", { by: 1000 });
+    await becomes(page, "It is your turn");
+    await eventually("the page is loaded again", () => page.evaluate(() => !window.isTheSame).catch(() => false));
+    await ask("/rooms/plain/move", "POST", { by: -1000 });
+    await page.browserContext().close();
+  }
 }
 
 /** By the keyboard: everything in its order, and one sees where one is. */
@@ -276,10 +309,12 @@ async function opens() {
 try {
   await expects(await polls());
   await hears();
+  await lanes();
   await keyboard();
   await looks();
   await opens();
   await tells();
+  await tellsNoMore();
   // The answers that this test gave for the gateway are no complaints.
   assert.deepEqual([foreign, complaints], [[], []]);
 } finally {

@@ -11,6 +11,7 @@ use crate::given::{Backend, Running};
 /// Rooms by name, with what the document says of them. Each has a page, and an API for visitors at `/of-NAME`.
 const ROOMS: &[(&str, &str)] = &[
     ("plain", "{}"),
+    ("laned", "{lanes: {vip: {share: 50%}}}"),
     ("moving", "{inlet: {periodic: {by: 1, every: 1s}}}"),
     ("missed", "{presence: {absent_after: 4s, grace: 1m}}"),
     ("worked", "{proof_of_work: {difficulty: 12}}"),
