@@ -24,6 +24,7 @@ const NEEDED: &[Needed] = &[
     Needed { sign: "pkill", package: "procps" },
     Needed { sign: "faketime", package: "faketime" },
     Needed { sign: "/usr/share/modsecurity-crs", package: "modsecurity-crs" },
+    Needed { sign: "/etc/modsecurity/modsecurity.conf-recommended", package: "libapache2-mod-security2" },
     Needed { sign: "pip3", package: "python3-pip" },
     Needed { sign: "/usr/bin/python3", package: "python3" },
     Needed { sign: "/usr/lib/python3/dist-packages/aiosmtpd", package: "python3-aiosmtpd" },

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use store::{Clock, CollectionId, Registry, Remembered, UnixMicros};
 use waf::{Difference, Kept, Persistence, Place};
 
-use self::change::{Changes, apply_one, note};
+use self::change::{Changes, apply_one, bytes, note};
 use self::sharing::Shared;
 
 /// What rules remember.
@@ -91,8 +91,8 @@ impl Persistence for Collections {
         let Some(held) = known.held.get(&id).filter(|held| held.ends > now) else { return Vec::new() };
         let alive = held.values.iter().filter(|(_, value)| value.expires.is_none_or(|expires| expires > now));
         let kept = alive.map(|(name, value)| Kept {
-            name: name.as_bytes().to_vec(),
-            value: value.value.as_bytes().to_vec(),
+            name: bytes(name),
+            value: bytes(&value.value),
             expires: value.expires.map(|expires| expires.0 / SECOND),
             changed: value.changed.0 / SECOND,
         });

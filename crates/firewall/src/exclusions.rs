@@ -25,6 +25,12 @@ impl Excluded {
             let operations = operations(exclusion, api, &at, &mut findings);
             let mut own = Exclusions::default();
             let into = if exclusion.operations.is_empty() { &mut excluded.always } else { &mut own };
+            let Exclusion { rules: ids, tags, targets, .. } = exclusion;
+            if ids.is_empty() && tags.is_empty() && targets.is_empty() {
+                findings.push(Finding::new(&at, "excludes nothing: name `rules`, `tags` or `targets`"));
+                continue;
+            }
+            let exclusion = &with_known_targets(exclusion, rules, &at, &mut findings);
             for (at, control) in controls(exclusion, &at, &mut findings) {
                 if let Err(message) = into.add(rules, &control) {
                     findings.push(Finding::new(&at, message));
@@ -71,12 +77,22 @@ fn operations(written: &Exclusion, api: &str, at: &Pointer, findings: &mut Vec<F
     operations
 }
 
+/// An exclusion without those of its targets that cannot be read, each of which is told at its place.
+fn with_known_targets(written: &Exclusion, rules: &Rules, at: &Pointer, findings: &mut Vec<Finding>) -> Exclusion {
+    let mut known = written.clone();
+    known.targets.clear();
+    for (index, target) in written.targets.iter().enumerate() {
+        match Exclusions::default().add(rules, &format!("ruleRemoveTargetById=0-{};{target}", u64::MAX)) {
+            Ok(()) => known.targets.push(target.clone()),
+            Err(message) => findings.push(Finding::new(&at.at("targets").at(index), message)),
+        }
+    }
+    known
+}
+
 /// What is excluded, as `ctl` writes it, each with its place.
 fn controls(written: &Exclusion, at: &Pointer, findings: &mut Vec<Finding>) -> Vec<(Pointer, String)> {
     let Exclusion { rules, tags, targets, .. } = written;
-    if rules.is_empty() && tags.is_empty() && targets.is_empty() {
-        findings.push(Finding::new(at, "excludes nothing: name `rules`, `tags` or `targets`"));
-    }
     let id = |ids: &Ids| match ids {
         Ids::One(id) => id.to_string(),
         Ids::Range(range) => range.clone(),
@@ -133,7 +149,11 @@ mod tests {
         assert_eq!(found[0], "/0: excludes nothing: name `rules`, `tags` or `targets`");
         assert!(found.contains(&"/1/rules/0: means no rule of this set".to_owned()), "{found:?}");
         assert!(found.iter().any(|finding| finding.starts_with("/2/tags/0: ")), "{found:?}");
-        assert!(found.iter().any(|finding| finding.starts_with("/3/rules/0: there is no variable ARGZ")), "{found:?}");
+        assert!(
+            found.iter().any(|finding| finding.starts_with("/3/targets/0: there is no variable ARGZ")),
+            "{found:?}"
+        );
+        assert_eq!(found.len(), 5, "{found:?}");
         assert!(found.iter().any(|finding| finding.starts_with("/4/operations/0: `login` is no method")), "{found:?}");
     }
 

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{COOKIE, HOST};
-use http::{HeaderMap, HeaderName, Version, response};
+use http::header::{AUTHORIZATION, COOKIE, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, response};
 use pipeline::Exchange;
 use waf::{Environment, Evaluation, Moment, Persistence, Phase, Response, Transaction, Verdict};
 
@@ -35,11 +37,29 @@ pub(crate) fn begin(
     if let (None, Some(authority)) = (headers.get(HOST), authority(exchange)) {
         transaction.request_header(b"Host", authority.as_bytes());
     }
+    if let Some(user) = headers.get(AUTHORIZATION).and_then(basic_user) {
+        transaction.user(&user);
+    }
     for name in headers.keys() {
         let written = usual(name, exchange.head.version);
         transaction.request_header(written.as_bytes(), &together(headers, name));
     }
     transaction
+}
+
+/// The name that a client of basic authentication says it has.
+fn basic_user(value: &HeaderValue) -> Option<Vec<u8>> {
+    let (scheme, credentials) = value.as_bytes().split_at_checked(6)?;
+    let mut decoded =
+        STANDARD.decode(credentials.trim_ascii()).ok().filter(|_| scheme.eq_ignore_ascii_case(b"basic "))?;
+    let end = decoded.iter().position(|byte| *byte == b':')?;
+    decoded.truncate(end);
+    Some(decoded)
+}
+
+/// Tells how long the request has lasted.
+pub(crate) fn tell_time(transaction: &mut Transaction, exchange: &Exchange) {
+    transaction.lasts(u64::try_from(exchange.began.elapsed().as_micros()).unwrap_or(u64::MAX));
 }
 
 /// A header's name as nearly everybody writes it: of HTTP/1.1 with capitals, of HTTP/2 without. Rules compare names in any
@@ -130,7 +150,7 @@ fn authority(exchange: &Exchange) -> Option<&str> {
 
 /// Headers of one name are one, as rules expect.
 fn together<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Cow<'a, [u8]> {
-    let mut values = headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
+    let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let first = values.next().unwrap_or_default();
     let Some(second) = values.next() else { return Cow::Borrowed(first) };
     let between: &[u8] = if name == COOKIE { b"; " } else { b", " };
@@ -163,7 +183,7 @@ mod tests {
         let request = Request::get("/a%62?c=d").header("x-a", "1").header("x-a", "2").header("cookie", "e=f");
         let mut exchange = tester::exchange(request);
         let mut headers = exchange.head.headers.clone();
-        headers.append("connection", http::HeaderValue::from_static("close"));
+        headers.append("connection", HeaderValue::from_static("close"));
         exchange.arrived = Some(Box::new(Arrived { target: exchange.target.clone(), has_path: true, headers }));
         exchange.head.headers.remove("x-a");
         for rule in [
@@ -176,6 +196,15 @@ mod tests {
             "ARGS:c \"@streq d\"",
         ] {
             assert_eq!(logged(rule, &exchange), 1, "{rule}");
+        }
+    }
+
+    #[test]
+    fn rules_see_who_a_client_of_basic_authentication_says_it_is() {
+        // `ada:secret`, and what is no such thing.
+        for (header, matches) in [("Basic YWRhOnNlY3JldA==", 1), ("Bearer YWRhOnNlY3JldA==", 0), ("Basic ?", 0)] {
+            let exchange = tester::exchange(Request::get("/").header("authorization", header));
+            assert_eq!(logged("REMOTE_USER \"@streq ada\"", &exchange), matches, "{header}");
         }
     }
 

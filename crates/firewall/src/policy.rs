@@ -15,8 +15,8 @@ use waf::{Engine, Intervention, Persistence, Transaction, Verdict};
 
 use crate::audit::{Record, Seen};
 use crate::exclusions::Excluded;
-use crate::inspection::{begin, judge_answer, judge_answer_body, judge_body, judge_head, size};
-use crate::rule_set::RuleSet;
+use crate::inspection::{begin, judge_answer, judge_answer_body, judge_body, judge_head, size, tell_time};
+use crate::rule_set::{Answers, RuleSet};
 use crate::settings::{Config, Mode};
 use crate::shelf::Shelf;
 use crate::workshop::{INLINE, Workshop};
@@ -114,7 +114,7 @@ impl AskOnRequest for Active {
         let mut transaction = begin(take, exchange, self.persistence.clone());
         transaction.set_engine(if self.mode == Mode::Detect { Engine::DetectionOnly } else { Engine::On });
         self.excluded.apply(exchange, &mut transaction);
-        if self.set.rules.settings().response_body {
+        if self.set.answers == Answers::Plain {
             // What is compressed cannot be looked at; `compress` knows already what the client would like.
             exchange.head.headers.remove(ACCEPT_ENCODING);
         }
@@ -165,6 +165,7 @@ impl AskOnAnswer for Active {
             return None;
         }
         let mut transaction = state.transaction.take()?;
+        tell_time(&mut transaction, exchange);
         state.third = judge_answer(&mut transaction, exchange.head.version, head);
         let is_plain = head.headers.get(CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
         let wants = state.third == Verdict::Pass && is_plain && transaction.wants_response_body();
@@ -210,6 +211,7 @@ impl OnFinish for Active {
         let mut state = inspection.0.lock();
         // Of one that was being judged when its client went away, nothing is known.
         let Some(mut transaction) = state.transaction.take() else { return };
+        tell_time(&mut transaction, exchange);
         transaction.phase(waf::Phase::Logging);
         transaction.finish();
         let (mode, blocked, answer) = (self.mode, state.blocked, state.answer.take());
@@ -235,6 +237,7 @@ impl Active {
         (long, reached): (usize, Reached),
         run: impl FnOnce(&mut Transaction) -> Verdict + Send + 'static,
     ) -> Step<'a> {
+        tell_time(&mut transaction, exchange);
         if long <= INLINE {
             let verdict = run(&mut transaction);
             return Step::Now(Ok(self.judged(exchange, transaction, &verdict, reached)));

@@ -24,7 +24,11 @@ pub(crate) struct Recipe {
 enum Part {
     /// Text under a name.
     Text(&'static str, String),
+    /// Directives, and the name that they would have as a file.
+    Directives(String, String),
     File(PathBuf),
+    /// What the Core Rule Set counts with: it is set between the setup of that set, which may set it, too, and its beginning.
+    Scores(String),
     /// Text under a name, unless the parts before have a rule of this number.
     Unless(u64, &'static str, &'static str),
 }
@@ -35,8 +39,18 @@ pub struct RuleSet {
     pub rules: Arc<Rules>,
     /// What they were read from, folders that names with wildcards look into included.
     pub(crate) files: Vec<PathBuf>,
+    pub(crate) answers: Answers,
     /// Transactions that wait for the next request.
     pub(crate) spares: Spares,
+}
+
+/// How backends are asked to send their answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// Not compressed, for rules may look at them.
+    Plain,
+    /// As the client would like them.
+    AsAsked,
 }
 
 impl RuleSet {
@@ -67,23 +81,22 @@ impl Recipe {
                 continue;
             }
             match files(Path::new(entry)) {
-                Ok(found) => parts.extend(found.into_iter().map(Part::File)),
+                Ok(found) => {
+                    parts.extend(found.files.into_iter().map(Part::File));
+                    folders.extend(found.folders);
+                }
                 Err(message) => findings.push(Finding::new(&at.at("rules").at(index), message)),
             }
-            folders.extend(Path::new(entry).parent().filter(|_| has_wildcards(entry)).map(Path::to_owned));
         }
         if let Some(scores) = scores(config) {
-            // The Core Rule Set takes what is set when it begins, and its setup file may set it, too: what is written
-            // here stands between the two.
-            let begins = |part: &Part| matches!(part, Part::File(file) if is_initialization(file));
-            let place = parts.iter().position(begins).unwrap_or(1);
-            parts.insert(place, Part::Text("(scores)", scores));
+            parts.insert(1, Part::Scores(scores));
         }
         parts.push(Part::Unless(200_002, "(bodies)", UNREADABLE));
         parts.push(Part::Unless(200_003, "(multipart)", AMBIGUOUS));
         parts.push(Part::Text("(after)", after(config)));
         if let Some(directives) = &config.directives {
-            parts.push(Part::Text("(directives)", directives.clone()));
+            let name = config.folder.join("(directives)").display().to_string();
+            parts.push(Part::Directives(name, directives.clone()));
         }
         let lenient = config.compatibility == Compatibility::Lenient;
         if findings.is_empty() { Ok((Self { parts, lenient }, folders)) } else { Err(findings) }
@@ -96,7 +109,11 @@ impl Recipe {
             .iter()
             .map(|part| match part {
                 Part::Text(name, content) => Source::Text { name, content: content.as_bytes() },
+                Part::Directives(name, content) => Source::Text { name, content: content.as_bytes() },
                 Part::File(file) => Source::Files(file),
+                Part::Scores(text) => {
+                    Source::Before { file: INITIALIZATION, name: "(scores)", content: text.as_bytes() }
+                }
                 Part::Unless(rule, name, content) => Source::Unless { rule: *rule, name, content: content.as_bytes() },
             })
             .collect();
@@ -106,25 +123,18 @@ impl Recipe {
             tracing::info!(%note, "a directive has no effect");
         }
         let files = rules.files().iter().cloned().chain(folders).collect();
-        Ok(RuleSet { rules: Arc::new(rules), files, spares: Spares::default() })
+        let answers = if rules.may_look_at_bodies_of_answers() { Answers::Plain } else { Answers::AsAsked };
+        Ok(RuleSet { rules: Arc::new(rules), files, answers, spares: Spares::default() })
     }
 }
 
 /// The files that an entry names: at least one.
-fn files(entry: &Path) -> Result<Vec<PathBuf>, String> {
+fn files(entry: &Path) -> Result<waf::Named, String> {
     match waf::matching(entry) {
-        Ok(found) if found.is_empty() => Err(format!("there is no file {}", entry.display())),
+        Ok(found) if found.files.is_empty() => Err(format!("there is no file {}", entry.display())),
         Ok(found) => Ok(found),
         Err(cause) => Err(format!("{} cannot be listed: {cause}", entry.display())),
     }
-}
-
-fn has_wildcards(entry: &str) -> bool {
-    entry.contains(['*', '?', '['])
-}
-
-fn is_initialization(file: &Path) -> bool {
-    file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("REQUEST-901-"))
 }
 
 fn takes_scores(config: &Config) -> bool {
@@ -178,6 +188,9 @@ fn after(config: &Config) -> String {
     text
 }
 
+/// What the name of the file begins with in which the Core Rule Set takes what it counts with.
+const INITIALIZATION: &str = "REQUEST-901-";
+
 /// What holds unless rule files say otherwise. Bodies of JSON and XML are read as such, which the Core Rule Set expects of
 /// the configuration around it.
 const BEFORE: &str = r#"
@@ -217,36 +230,45 @@ mod tests {
         serde_json::from_value(written).unwrap()
     }
 
-    fn parts(recipe: &Recipe) -> Vec<String> {
-        let name = |part: &Part| match part {
-            Part::Text(name, _) | Part::Unless(_, name, _) => (*name).to_owned(),
-            Part::File(file) => file.file_name().unwrap().to_string_lossy().into_owned(),
-        };
-        recipe.parts.iter().map(name).collect()
+    /// What `tx.blocking_paranoia_level` is at the end of the first phase.
+    fn level(written: serde_json::Value) -> String {
+        let set = RuleSet::load(&config(written), &Pointer::default()).unwrap();
+        let mut transaction = waf::Transaction::new(set.rules, waf::Environment::default());
+        transaction.phase(waf::Phase::RequestHead);
+        String::from_utf8_lossy(transaction.tx("seen").unwrap()).into_owned()
     }
 
     #[test]
-    fn what_the_core_rule_set_counts_with_is_set_between_its_setup_and_its_rules() {
+    fn what_the_core_rule_set_counts_with_is_set_between_its_setup_and_its_rules_also_in_files_that_another_one_includes()
+     {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["crs-setup.conf", "REQUEST-901-INITIALIZATION.conf", "REQUEST-999.conf"] {
-            std::fs::write(folder.path().join(name), "").unwrap();
-        }
         let path = |name: &str| folder.path().join(name).display().to_string();
-        let config = config(json!({"rules": [path("crs-setup.conf"), path("REQUEST-*.conf")], "paranoia": 2}));
+        for (name, content) in [
+            ("crs-setup.conf", "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.blocking_paranoia_level=1\""),
+            (
+                "REQUEST-901-INITIALIZATION.conf",
+                "SecAction \"id:2,phase:1,pass,nolog,setvar:tx.seen=%{tx.blocking_paranoia_level}\"",
+            ),
+            ("all.load", "Include crs-setup.conf\nInclude REQUEST-*.conf"),
+        ] {
+            std::fs::write(path(name), content).unwrap();
+        }
+        let listed = json!([path("crs-setup.conf"), path("REQUEST-*.conf")]);
+        assert_eq!(level(json!({"rules": listed})), "1");
+        assert_eq!(level(json!({"rules": listed, "paranoia": 2})), "2");
+        assert_eq!(level(json!({"rules": [path("all.load")], "paranoia": 2})), "2");
+        let own = json!([path("own.conf")]);
+        let content = "SecAction \"id:2,phase:1,pass,nolog,setvar:tx.seen=%{tx.blocking_paranoia_level}\"";
+        std::fs::write(path("own.conf"), content).unwrap();
+        assert_eq!(level(json!({"rules": own, "paranoia": 3})), "3");
+    }
 
-        let (recipe, folders) = Recipe::of(&config, &Pointer::default()).unwrap();
-
-        let expected = [
-            "(before)",
-            "crs-setup.conf",
-            "(scores)",
-            "REQUEST-901-INITIALIZATION.conf",
-            "REQUEST-999.conf",
-            "(bodies)",
-            "(multipart)",
-            "(after)",
-        ];
-        assert_eq!(parts(&recipe), expected);
+    #[test]
+    fn folders_that_wildcards_look_into_are_known() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.conf"), "").unwrap();
+        let pattern = folder.path().join("*.conf").display().to_string();
+        let (_, folders) = Recipe::of(&config(json!({"rules": [pattern]})), &Pointer::default()).unwrap();
         assert_eq!(folders, [folder.path()]);
     }
 
@@ -265,6 +287,20 @@ mod tests {
         assert_eq!(found, ["/rules/0: there is no file /nowhere/*.conf", "/rules/1: there is no file /nowhere/a.conf"]);
         let found = Recipe::of(&self::config(json!({"paranoia": 2})), &Pointer::default()).unwrap_err();
         assert!(found[0].to_string().starts_with("/paranoia: has no effect"));
+    }
+
+    #[test]
+    fn directives_look_for_files_beside_the_document() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("own.conf"), "SecRule ARGS \"@pmFromFile own.data\" \"id:1,phase:1,deny\"")
+            .unwrap();
+        std::fs::write(folder.path().join("own.data"), "attack").unwrap();
+        let mut written =
+            json!({"directives": "Include own.conf\nSecRule ARGS \"@pmFromFile own.data\" \"id:2,phase:1,deny\""});
+        let found = RuleSet::load(&config(written.clone()), &Pointer::default()).err().unwrap();
+        assert_eq!(found.len(), 2, "{found:?}");
+        crate::anchor(&mut written, folder.path());
+        assert!(RuleSet::load(&config(written), &Pointer::default()).is_ok());
     }
 
     #[test]

@@ -35,10 +35,13 @@ pub struct Config {
     pub request_body: RequestBody,
     /// Bodies of answers.
     pub response_body: ResponseBody,
-    /// Further directives in `SecLang`, after all rule files.
+    /// Further directives in `SecLang`, after all rule files. Relative paths in them begin at the document's folder.
     pub directives: Option<String>,
     /// What becomes of directives that cannot be done here, such as scripts.
     pub compatibility: Compatibility,
+    /// The document's folder, beside which `directives` look for files. No document says it, but [`anchor`].
+    #[schemars(skip)]
+    pub(crate) folder: PathBuf,
 }
 
 /// What comes of a match.
@@ -152,8 +155,11 @@ pub enum Compatibility {
     Lenient,
 }
 
-/// Makes relative paths of rule files begin at a folder: that of their document.
+/// Makes relative paths of rule files and in directives begin at a folder: that of their document.
 pub fn anchor(settings: &mut Value, folder: &Path) {
+    if let Some(settings) = settings.as_object_mut().filter(|settings| settings.contains_key("directives")) {
+        settings.insert("folder".to_owned(), folder.display().to_string().into());
+    }
     let rules = settings.get_mut("rules").and_then(Value::as_array_mut);
     for entry in rules.into_iter().flatten() {
         let Value::String(path) = entry else { continue };

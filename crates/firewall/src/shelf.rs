@@ -117,4 +117,31 @@ mod tests {
         drop((first, again, changed));
         assert_eq!(shelf.len(), 0);
     }
+
+    #[test]
+    fn files_that_includes_look_for_are_taken_up_once_they_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("plugins")).unwrap();
+        std::fs::write(path("main.conf"), "IncludeOptional late.conf\nInclude plugins/*.conf").unwrap();
+        let main = path("main.conf").display().to_string();
+        let config: Config = serde_json::from_value(json!({"rules": [main]})).unwrap();
+        let (shelf, at) = (Shelf::default(), Pointer::default());
+        let set = shelf.set(&config, &at).unwrap();
+        let before = set.rules.len();
+        // Whoever watches looks at these.
+        assert!(shelf.files().contains(&path("late.conf")) && shelf.files().contains(&path("plugins")));
+
+        std::fs::write(path("late.conf"), "SecAction \"id:1,phase:1,pass\"").unwrap();
+        let late = shelf.set(&config, &at).unwrap();
+        assert_eq!(late.rules.len(), before + 1);
+
+        // The clock of a file system may be as coarse as a few milliseconds: the folder was changed long ago.
+        let long_ago = std::fs::FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
+        std::fs::File::open(path("plugins")).unwrap().set_times(long_ago).unwrap();
+        let late = shelf.set(&config, &at).unwrap();
+        std::fs::write(path("plugins/a.conf"), "SecAction \"id:2,phase:1,pass\"").unwrap();
+        assert_eq!(shelf.set(&config, &at).unwrap().rules.len(), before + 2);
+        drop((set, late));
+    }
 }

@@ -27,9 +27,18 @@ pub struct Prepared {
 pub struct Story {
     mode: Mode,
     matches: Vec<Match>,
+    unseen: Unseen,
     scores: Vec<(&'static str, String)>,
     verdict: String,
     status: Option<u16>,
+}
+
+/// What rules could not be asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unseen {
+    Nothing,
+    /// There is no answer, and there are rules that look at answers.
+    Answers,
 }
 
 /// A rule that matched a value, as a link of a chain or by itself.
@@ -89,7 +98,9 @@ impl Story {
             Verdict::Pass => ("passes".to_owned(), None),
             Verdict::Interrupt(intervention) => (stopped(transaction, intervention), Some(intervention.status)),
         };
-        Self { mode, matches, scores: SCORES.iter().filter_map(|name| score(name)).collect(), verdict: told, status }
+        let scores = SCORES.iter().filter_map(|name| score(name)).collect();
+        let unseen = if transaction.rules().look_at_answers() { Unseen::Answers } else { Unseen::Nothing };
+        Self { mode, matches, unseen, scores, verdict: told, status }
     }
 
     /// The status that it would be answered with, if it is stopped.
@@ -109,7 +120,7 @@ impl Story {
         let scores: serde_json::Map<String, Value> =
             self.scores.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect();
         json!({
-            "mode": self.mode, "verdict": self.verdict, "status": self.status, "scores": scores,
+            "mode": self.mode, "answers_seen": self.unseen == Unseen::Nothing, "verdict": self.verdict, "status": self.status, "scores": scores,
             "matches": matches.collect::<Vec<_>>(),
         })
     }
@@ -125,6 +136,9 @@ impl fmt::Display for Story {
         if is_quiet {
             writeln!(f, "no rule matched")?;
         }
+        if self.unseen == Unseen::Answers {
+            writeln!(f, "(rules of phases 3 and 4 look at answers: not asked)")?;
+        }
         for (name, value) in &self.scores {
             writeln!(f, "tx.{name} = {value}")?;
         }
@@ -138,7 +152,8 @@ impl fmt::Display for Story {
 impl Match {
     /// Whether a rule of the gateway's own only says how a body is to be read, which is nothing about the request.
     fn is_about_reading(&self) -> bool {
-        !self.is_logged && self.is_complete && self.message.is_none() && self.place.starts_with('(')
+        let is_own = self.place.starts_with("(before)") || self.place.starts_with("(builtin)");
+        !self.is_logged && self.is_complete && self.message.is_none() && is_own
     }
 
     fn of(matched: &Matched<'_>) -> Option<Self> {
@@ -188,11 +203,11 @@ impl fmt::Display for Match {
     }
 }
 
-/// Rules that only count and skip are left out: what an attack was found by are those that say something of a value.
+/// Rules that only count and skip are left out, unless they want to be told: what an attack was found by are those that say
+/// something of a value.
 fn is_told(matched: &Matched<'_>) -> bool {
-    let bookkeeping = matches!(matched.variable(), Variable::UniqueId) || matched.is_count();
-    let is_gate = matched.variable() == Variable::Tx && !matched.is_logged();
-    !bookkeeping && !is_gate
+    let is_bookkeeping = matches!(matched.variable(), Variable::UniqueId | Variable::Tx) || matched.is_count();
+    !is_bookkeeping || matched.is_logged() || matched.has_interrupted()
 }
 
 fn stopped(transaction: &Transaction, intervention: &Intervention) -> String {
@@ -228,3 +243,34 @@ const SCORES: &[&str] = &[
     "http_violation_score",
     "session_fixation_score",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(directives: &str) -> String {
+        let config: Config = serde_json::from_value(json!({"rules": ["builtin"], "directives": directives})).unwrap();
+        let prepared = Prepared::of(&config, "shop", &Pointer::default()).unwrap();
+        let request = http::Request::get("/?a=1&b=2&c=3").header("host", "shop.example");
+        prepared.tell(&pipeline::tester::exchange(request), &Bytes::new()).to_string()
+    }
+
+    #[test]
+    fn whatever_is_logged_or_stops_the_request_is_told_even_if_it_only_counts() {
+        let counted = told("SecRule &ARGS \"@gt 2\" \"id:1,phase:2,deny,nolog\"");
+        assert!(
+            counted.contains("@gt 2 found in &ARGS") && counted.contains("stopped with 403 by rule 1"),
+            "{counted}"
+        );
+        let noted = told("SecAction \"id:2,phase:1,pass,log,msg:'seen'\"");
+        assert!(noted.contains("2 in phase 1: (directives):1\n    seen"), "{noted}");
+        let quiet = told("SecRule &ARGS \"@gt 2\" \"id:1,phase:2,pass,nolog\"");
+        assert!(quiet.contains("no rule matched"), "{quiet}");
+    }
+
+    #[test]
+    fn that_rules_of_answers_were_not_asked_is_told() {
+        assert!(!told("").contains("phases 3 and 4"));
+        assert!(told("SecRule RESPONSE_STATUS 500 \"id:1,phase:3,deny\"").contains("phases 3 and 4 look at answers"));
+    }
+}

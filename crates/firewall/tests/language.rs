@@ -92,31 +92,14 @@ fn what_can_never_make_sense_is_refused_with_a_reason_or_left_out() {
 
 #[test]
 fn the_configuration_that_modsecurity_recommends_loads_with_notes() {
-    let content = r#"
-SecRuleEngine DetectionOnly
-SecRequestBodyAccess On
-SecRule REQUEST_HEADERS:Content-Type "^(?:application(?:/soap\+|/)|text/)xml" \
-     "id:'200000',phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML"
-SecRequestBodyLimit 13107200
-SecRequestBodyInMemoryLimit 131072
-SecRequestBodyLimitAction Reject
-SecRule REQBODY_ERROR "!@eq 0" \
-"id:'200002', phase:2,t:none,log,deny,status:400,msg:'Failed to parse request body.',logdata:'%{reqbody_error_msg}',severity:2"
-SecRule TX:/^MSC_/ "!@streq 0" \
-        "id:'200005',phase:2,t:none,deny,msg:'ModSecurity internal error flagged: %{MATCHED_VAR_NAME}'"
-SecPcreMatchLimit 100000
-SecTmpDir /tmp/
-SecDebugLog /opt/modsecurity/var/log/debug.log
-SecAuditEngine RelevantOnly
-SecAuditLogRelevantStatus "^(?:5|4(?!04))"
-SecAuditLogParts ABIJDEFHZ
-SecAuditLogType Serial
-SecStatusEngine On
-"#;
-    let content = content.replace("^(?:5|4(?!04))", "^(?:5|40[^4])");
-    let rules = Rules::parse("modsecurity.conf", content.as_bytes(), Compatibility::Strict).unwrap();
-    assert_eq!(rules.len(), 3);
-    assert_eq!(rules.notes().len(), 6);
+    let file = std::path::Path::new("/etc/modsecurity/modsecurity.conf-recommended");
+    assert!(file.exists(), "the Debian package libapache2-mod-security2 must be installed");
+    let rules = Rules::load(&[file], Compatibility::Strict).unwrap();
+    assert_eq!(rules.len(), 6);
+    let status = rules.settings().audit_status.as_ref().unwrap();
+    assert!(status.is_match(b"403") && status.is_match(b"500") && !status.is_match(b"404"));
+    let noted: Vec<String> = rules.notes().iter().map(ToString::to_string).collect();
+    assert!(noted.iter().all(|note| note.contains(" has no effect: ")), "{noted:?}");
 }
 
 #[test]
@@ -127,6 +110,60 @@ fn a_rule_that_is_left_out_never_matches_be_it_negated_or_not() {
     transaction.request_line(b"GET", b"/", b"HTTP/1.1");
     assert_eq!(transaction.phase(Phase::RequestHead), Verdict::Pass);
     assert!(findings(content)[0].contains("cannot be done here"));
+}
+
+#[test]
+fn whatever_cannot_be_done_is_left_out_alone_if_reading_is_lenient() {
+    for (content, rules) in [
+        ("SecRule ARGS \"@verifyCC (?<!x)\\d{13,16}\" \"id:1,phase:2,deny\"", 1),
+        ("SecRule ARGS \"@verifySSN (?=x)\" \"id:1,phase:2,deny\"", 1),
+        ("SecRule ARGS x \"id:1,phase:2,pass,ctl:ruleRemoveByTag=^(?!a)\"", 1),
+        ("SecRule ARGS x \"id:1,phase:2,pass,ctl:ruleRemoveTargetByMsg=^(?!a);ARGS:a\"", 1),
+        ("SecRuleRemoveByTag ^(?!a)\nSecRule ARGS x \"id:1,phase:2,pass\"", 1),
+        ("SecRuleUpdateTargetByTag ^(?!a) !ARGS:a", 0),
+        ("SecRule XML:/a/b[1] x \"id:1,phase:2,deny\"", 1),
+        ("SecRule ARGS:/^(?!a)/ x \"id:1,phase:2,deny\"", 1),
+        ("SecRule ARGS|!ARGS:/^(?!a)/ x \"id:1,phase:2,pass\"", 1),
+        (r#"SecRule ARGS "@rx a\Kb" "id:1,phase:2,deny""#, 1),
+        ("SecRule ARGS \"@rx (?|(a)|(b))\" \"id:1,phase:2,deny\"", 1),
+        ("SecRule ARGS \"@rx (a(?1)?b)\" \"id:1,phase:2,deny\"", 1),
+    ] {
+        let strict = findings(content);
+        assert!(strict.len() == 1 && strict[0].contains(" cannot be done here: "), "{content}: {strict:?}");
+        let lenient = Rules::parse("rules.conf", content.as_bytes(), Compatibility::Lenient).unwrap();
+        assert_eq!((lenient.len(), lenient.notes().len()), (rules, 1), "{content}");
+        let mut transaction = Transaction::new(Arc::new(lenient), Environment::default());
+        transaction.request_line(b"POST", b"/?a=xabxx&b=4111111111111111", b"HTTP/1.1");
+        transaction.request_header(b"Content-Type", b"text/xml");
+        assert_eq!(transaction.phase(Phase::RequestHead), Verdict::Pass, "{content}");
+        assert_eq!(transaction.phase(Phase::RequestBody), Verdict::Pass, "{content}");
+    }
+}
+
+#[test]
+fn what_expressions_would_keep_is_noted_and_their_quotations_and_ends_are_known() {
+    for (expression, value, notes) in
+        [(r"^a++b", "aab", 1), (r"^(?>a|ab)c", "ac", 1), (r"\Qa.b\E\Z", "a.b", 0), (r"a(?#b)c", "ac", 0)]
+    {
+        let content = format!("SecRule ARGS \"@rx {expression}\" \"id:1,phase:1,deny\"");
+        let rules = Rules::parse("a.conf", content.as_bytes(), Compatibility::Strict).unwrap();
+        assert_eq!(rules.notes().len(), notes, "{expression}");
+        let mut transaction = Transaction::new(Arc::new(rules), Environment::default());
+        transaction.request_line(b"GET", format!("/?a={value}").as_bytes(), b"HTTP/1.1");
+        assert_ne!(transaction.phase(Phase::RequestHead), Verdict::Pass, "{expression}");
+    }
+}
+
+#[test]
+fn the_parts_of_a_time_have_two_digits() {
+    let content = "SecRule TIME_HOUR|TIME_MIN|TIME_SEC|TIME_DAY|TIME_MON \"@rx ^0[1-9]$\" \"id:1,phase:1,pass\"\n\
+                   SecRule DURATION \"@eq 1500\" \"id:2,phase:1,pass\"";
+    let rules = Rules::parse("a.conf", content.as_bytes(), Compatibility::Strict).unwrap();
+    let now = waf::Moment { seconds: 86_400 * 32 + 3723, ..waf::Moment::default() };
+    let mut transaction = Transaction::new(Arc::new(rules), Environment { now, ..Environment::default() });
+    transaction.lasts(1500);
+    transaction.phase(Phase::RequestHead);
+    assert_eq!(transaction.matches().count(), 6);
 }
 
 #[test]

@@ -144,7 +144,7 @@ const VARIABLES: &str = "
     MSC_PCRE_LIMITS_EXCEEDED MULTIPART_BOUNDARY_QUOTED MULTIPART_BOUNDARY_WHITESPACE MULTIPART_CRLF_LF_LINES
     MULTIPART_CRLF_LINE MULTIPART_DATA_AFTER MULTIPART_DATA_BEFORE MULTIPART_FILE_LIMIT_EXCEEDED MULTIPART_FILENAME
     MULTIPART_HEADER_FOLDING MULTIPART_INVALID_HEADER_FOLDING MULTIPART_INVALID_PART MULTIPART_INVALID_QUOTING
-    MULTIPART_LF_LINE MULTIPART_MISSING_SEMICOLON MULTIPART_NAME MULTIPART_PART_HEADERS:a MULTIPART_STRICT_ERROR
+    MULTIPART_LF_LINE MULTIPART_MISSING_SEMICOLON MULTIPART_SEMICOLON_MISSING MULTIPART_NAME MULTIPART_PART_HEADERS:a MULTIPART_STRICT_ERROR
     MULTIPART_UNMATCHED_BOUNDARY OUTBOUND_DATA_ERROR PATH_INFO PERF_ALL PERF_COMBINED PERF_GC PERF_LOGGING PERF_PHASE1
     PERF_PHASE2 PERF_PHASE3 PERF_PHASE4 PERF_PHASE5 PERF_RULES PERF_SREAD PERF_SWRITE QUERY_STRING REMOTE_ADDR
     REMOTE_HOST REMOTE_PORT REMOTE_USER REQBODY_ERROR REQBODY_ERROR_MSG REQBODY_PROCESSOR REQBODY_PROCESSOR_ERROR
@@ -228,10 +228,11 @@ fn all_that_the_reference_manuals_know_works_or_is_refused_with_a_reason() {
         SecChrootDir SecConnEngine SecContentInjection SecGeoLookupDb SecGsbLookupDb SecGuardianLog SecHashEngine
         SecHashMethodPm SecHashMethodRx SecHttpBlKey SecParseXmlIntoArgs SecRemoteRules SecRuleScript
         SecStreamInBodyInspection SecStreamOutBodyInspection SecUploadKeepFiles fuzzyHash geoLookup gsbLookup
-        inspectFile rbl rsub validateDTD validateHash validateSchema FILES_TMPNAMES GEO PERF_ALL PERF_COMBINED PERF_GC
-        PERF_LOGGING PERF_PHASE1 PERF_PHASE2 PERF_PHASE3 PERF_PHASE4 PERF_PHASE5 PERF_RULES PERF_SREAD PERF_SWRITE
+        inspectFile rbl rsub validateDTD validateHash validateSchema FILES_TMPNAMES GEO PATH_INFO PERF_ALL PERF_COMBINED
+        PERF_GC PERF_LOGGING PERF_PHASE1 PERF_PHASE2 PERF_PHASE3 PERF_PHASE4 PERF_PHASE5 PERF_RULES PERF_SREAD PERF_SWRITE
         SCRIPT_BASENAME SCRIPT_FILENAME SCRIPT_GID SCRIPT_GROUPNAME SCRIPT_MODE SCRIPT_UID SCRIPT_USERNAME
-        SDBM_DELETE_ERROR WEBSERVER_ERROR_LOG XML append ctl:parseXmlIntoArgs exec pause prepend proxy xmlns
+        SDBM_DELETE_ERROR STREAM_OUTPUT_BODY WEBSERVER_ERROR_LOG XML append ctl:hashEnforcement ctl:hashEngine
+        ctl:parseXmlIntoArgs exec pause prepend proxy xmlns
     ";
     assert_eq!(refused, expected.split_whitespace().collect::<Vec<_>>());
 }
@@ -258,6 +259,10 @@ fn what_no_manual_knows_is_a_finding_with_its_place_and_what_to_do() {
             "a.conf:1:29: `frob` cannot be set: write tx, ip, session, user, resource or global",
         ),
         ("SecRule ARGS a \"id:1,initcol:frob=1\"", "a.conf:1:30: must be ip, global, resource, session or user"),
+        (
+            "SecAction \"id:1,phase:1,pass,ctl:auditLogParts=+EX\"",
+            "a.conf:1:50: there is no such part of an audit log: write letters from A to K, and Z",
+        ),
         (
             "SecAuditLogParts AXZ",
             "a.conf:1:19: there is no such part of an audit log: write letters from A to K, and Z",

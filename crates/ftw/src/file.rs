@@ -76,13 +76,33 @@ pub struct Expected {
 /// Reads a test file.
 pub fn read(text: &str) -> Result<TestFile, Unreadable> {
     let Some(root) = yaml::parse(text)? else { return Ok(TestFile { rule: 0, tests: Vec::new() }) };
+    known(&root, "a file", &["author", "meta", "rule_id", "tests"])?;
     let rule = number(&root, "rule_id").or_else(|| root.get("meta").and_then(|meta| number(meta, "rule_id")));
     let tests = root.get("tests").map(Node::list).unwrap_or_default();
     let tests = tests.iter().map(test).collect::<Result<_, _>>()?;
     Ok(TestFile { rule: rule.unwrap_or_default(), tests })
 }
 
+/// Says what is not known here: a test that is run without some of what it says would pass, or fail, for no reason.
+fn known(node: &Node, what: &str, keys: &[&str]) -> Result<(), Unreadable> {
+    let is_known = |key: &str| keys.contains(&key);
+    match node.entries().iter().find(|(key, _)| !is_known(key)) {
+        Some((key, _)) => Err(Unreadable::Form(format!("{what} has `{key}`, which cannot be done here: take it out"))),
+        None => Ok(()),
+    }
+}
+
+/// Says that something cannot be done here, unless it is off.
+fn off(node: &Node, keys: &[&str]) -> Result<(), Unreadable> {
+    let is_on = |key: &&&str| node.get(key).and_then(Node::text).is_some_and(|text| text != "false");
+    match keys.iter().find(is_on) {
+        Some(key) => Err(Unreadable::Form(format!("an input has `{key}`, which cannot be done here: take it out"))),
+        None => Ok(()),
+    }
+}
+
 fn test(node: &Node) -> Result<Test, Unreadable> {
+    known(node, "a test", &["desc", "id", "payload", "rule_id", "stages", "test_id", "test_title"])?;
     let number = number(node, "test_id").or_else(|| number(node, "id"));
     let number = number.ok_or_else(|| Unreadable::Form("a test has no test_id".into()))?;
     let stages = node.get("stages").map(Node::list).unwrap_or_default();
@@ -93,11 +113,14 @@ fn test(node: &Node) -> Result<Test, Unreadable> {
 
 fn stage(node: &Node, test: &Node) -> Result<Stage, Unreadable> {
     let input = node.get("input").ok_or_else(|| Unreadable::Form("a stage has no input".into()))?;
-    let output = node.get("output");
-    Ok(Stage { input: self::input(input, test)?, expected: output.map(expected).unwrap_or_default() })
+    known(node, "a stage", &["description", "input", "output"])?;
+    let expected = node.get("output").map(expected).transpose()?.unwrap_or_default();
+    Ok(Stage { input: self::input(input, test)?, expected })
 }
 
 fn input(node: &Node, test: &Node) -> Result<Input, Unreadable> {
+    known(node, "an input", &[INPUT, UNDONE].concat())?;
+    off(node, UNDONE)?;
     let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
     // What is written as an empty text is sent so; what is not written has a default.
     let written = |key: &str, default: &str| match node.get(key) {
@@ -176,15 +199,20 @@ fn evaluated(expression: &str, test: &Node) -> Option<String> {
     Some(text.repeat(count.trim().parse().ok()?))
 }
 
-pub(crate) fn expected(node: &Node) -> Expected {
+pub(crate) fn expected(node: &Node) -> Result<Expected, Unreadable> {
+    // Whoever reads a log file may have to look twice; here it is there at once.
+    known(node, "an output", &["expect_error", "isolated", "log", "response_contains", "retry_once", "status"])?;
     let log = node.get("log");
+    if let Some(log) = log {
+        known(log, "a log", &["expect_ids", "match_regex", "no_expect_ids", "no_match_regex"])?;
+    }
     let ids = |key: &str| -> Vec<u64> {
         let list = log.and_then(|log| log.get(key)).map(Node::list).unwrap_or_default();
         list.iter().filter_map(|id| id.text()?.parse().ok()).collect()
     };
     let text =
         |node: Option<&Node>, key: &str| node.and_then(|node| node.get(key)).and_then(Node::text).map(str::to_owned);
-    Expected {
+    Ok(Expected {
         status: text(Some(node), "status").and_then(|status| status.parse().ok()),
         response_contains: text(Some(node), "response_contains"),
         expect_ids: ids("expect_ids"),
@@ -193,16 +221,54 @@ pub(crate) fn expected(node: &Node) -> Expected {
         no_match_regex: text(log, "no_match_regex"),
         expect_error: text(Some(node), "expect_error").map(|error| error == "true"),
         isolated: text(Some(node), "isolated").is_some_and(|isolated| isolated == "true"),
-    }
+    })
 }
 
 fn number(node: &Node, key: &str) -> Option<u64> {
     node.get(key)?.text()?.parse().ok()
 }
 
+/// What an input may have.
+const INPUT: &[&str] = &[
+    "autocomplete_headers",
+    "data",
+    "dest_addr",
+    "encoded_data",
+    "encoded_request",
+    "headers",
+    "method",
+    "ordered_headers",
+    "port",
+    "protocol",
+    "stop_magic",
+    "uri",
+    "version",
+];
+
+/// What an input may only have if it is off.
+const UNDONE: &[&str] = &["follow_redirect", "save_cookie", "virtual_host_mode"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_done_is_told() {
+        for (stage, told) in [
+            ("{input: {follow_redirect: true}}", "an input has `follow_redirect`"),
+            ("{input: {save_cookie: true}}", "an input has `save_cookie`"),
+            ("{input: {bodies: []}}", "an input has `bodies`"),
+            ("{input: {}, output: {log_contains: x}}", "an output has `log_contains`"),
+            ("{input: {}, output: {log: {expect_id: 1}}}", "a log has `expect_id`"),
+        ] {
+            let said =
+                read(&format!("rule_id: 1\ntests: [{{test_id: 1, stages: [{stage}]}}]")).unwrap_err().to_string();
+            assert_eq!(said, format!("{told}, which cannot be done here: take it out"), "{stage}");
+        }
+        let off =
+            "rule_id: 1\ntests: [{test_id: 1, stages: [{input: {save_cookie: false}, output: {retry_once: true}}]}]";
+        assert_eq!(read(off).unwrap().tests.len(), 1);
+    }
 
     #[test]
     fn a_test_is_read_with_its_defaults() {

@@ -46,7 +46,7 @@ fn one(node: &Node) -> Result<Override, Unreadable> {
     };
     let rule = node.get("rule_id").and_then(Node::text).and_then(|rule| rule.parse().ok());
     let rule = rule.ok_or_else(|| Unreadable::Form("an override has no rule_id".into()))?;
-    let expected = node.get("output").map(expected).unwrap_or_default();
+    let expected = node.get("output").map(expected).transpose()?.unwrap_or_default();
     Ok(Override { rule, tests: numbers("test_ids"), stages: numbers("stage_ids"), expected })
 }
 

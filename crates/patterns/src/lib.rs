@@ -3,11 +3,14 @@
 
 mod pcre;
 mod search;
+mod statuses;
 
 use regex::bytes::{Regex, RegexBuilder};
 
+pub use self::pcre::keeps_what_it_matched;
 use self::pcre::translated;
 pub use self::search::{Groups, Search};
+pub use self::statuses::Statuses;
 
 /// Compiles an expression that is not asked often.
 pub fn compile(pattern: &[u8]) -> Result<Regex, String> {
@@ -20,7 +23,7 @@ pub fn selector(pattern: &[u8]) -> Result<Regex, String> {
 }
 
 fn build(pattern: &[u8], caseless: bool) -> Result<Regex, String> {
-    RegexBuilder::new(&translated(pattern))
+    RegexBuilder::new(&translated(pattern).map_err(explained)?)
         .unicode(false)
         .dot_matches_new_line(true)
         .case_insensitive(caseless)
@@ -38,8 +41,8 @@ fn explained(cause: &str) -> String {
 
 /// Why an expression could only be matched by going back and forth, if that is so.
 pub fn needs_backtracking(what: &str) -> Option<&'static str> {
-    let does = what.contains("look-around") || what.contains("backreferences");
-    does.then_some("going back and forth can take unlimited time on hostile input; split the rule into a chain of two")
+    what.ends_with("not supported")
+        .then_some("going back and forth can take unlimited time on hostile input; split the rule into a chain of two")
 }
 
 /// How large a compiled expression may be.
@@ -78,6 +81,8 @@ mod tests {
     fn what_needs_backtracking_is_refused_with_a_reason() {
         assert!(needs_backtracking(&compile(b"a(?=b)").unwrap_err()).is_some());
         assert!(needs_backtracking(&compile(br"(a)\1").unwrap_err()).is_some());
+        assert!(needs_backtracking(&compile(br"a\Kb").unwrap_err()).is_some());
+        assert!(needs_backtracking(&Search::compile(br"(?|a)").unwrap_err()).is_some());
         assert!(needs_backtracking(&compile(b"(").unwrap_err()).is_none());
     }
 

@@ -3,10 +3,22 @@
 //! All of it is about bytes. Left as it is, an expression might not compile, or worse, compile and match something else:
 //! `\x{be}` would be a character, `\<` the beginning of a word, `[a[b]` a class within a class, `\v` one byte of four.
 
-/// The expression as this engine reads it.
-pub(super) fn translated(pattern: &[u8]) -> String {
+/// The expression as this engine reads it, or what of it no engine does in linear time.
+pub(super) fn translated(pattern: &[u8]) -> Result<String, &'static str> {
+    let translator = translate(pattern);
+    translator.refused.map_or(Ok(translator.out), Err)
+}
+
+/// Whether an expression keeps what it matched once, such as `a++` or `(?>a+)`. Here it is given back where the rest asks for
+/// it: what PCRE matches is matched, and sometimes more.
+pub fn keeps_what_it_matched(pattern: &[u8]) -> bool {
+    translate(pattern).is_relaxed
+}
+
+fn translate(pattern: &[u8]) -> Translator<'_> {
+    let out = String::with_capacity(pattern.len() + 16);
     let mut translator =
-        Translator { rest: pattern, out: String::with_capacity(pattern.len() + 16), class: Class::Outside };
+        Translator { rest: pattern, out, class: Class::Outside, is_repeated: false, is_relaxed: false, refused: None };
     while let Some((&byte, rest)) = translator.rest.split_first() {
         translator.rest = rest;
         match translator.class {
@@ -15,13 +27,18 @@ pub(super) fn translated(pattern: &[u8]) -> String {
             Class::First | Class::Inside => translator.inside(byte),
         }
     }
-    translator.out
+    translator
 }
 
 struct Translator<'a> {
     rest: &'a [u8],
     out: String,
     class: Class,
+    /// Whether what stands before says how often.
+    is_repeated: bool,
+    is_relaxed: bool,
+    /// What cannot be done.
+    refused: Option<&'static str>,
 }
 
 /// Where in brackets.
@@ -35,7 +52,25 @@ enum Class {
 
 impl Translator<'_> {
     fn outside(&mut self, byte: u8) {
+        let is_repeated = std::mem::take(&mut self.is_repeated);
         match byte {
+            b'(' => self.group(),
+            b'+' if is_repeated => self.is_relaxed = true,
+            b'?' if is_repeated => self.out.push('?'),
+            b'*' | b'+' | b'?' => {
+                self.out.push(char::from(byte));
+                self.is_repeated = true;
+            }
+            b'{' if is_quantifier(self.rest) => {
+                self.out.push('{');
+                while let Some(byte) = self.take() {
+                    self.out.push(char::from(byte));
+                    if byte == b'}' {
+                        break;
+                    }
+                }
+                self.is_repeated = true;
+            }
             b'[' => {
                 self.out.push('[');
                 if self.rest.first() == Some(&b'^') {
@@ -44,9 +79,46 @@ impl Translator<'_> {
                 }
                 self.class = Class::First;
             }
-            b'{' if !is_quantifier(self.rest) => self.out.push_str(r"\{"),
+            b'{' => self.out.push_str(r"\{"),
             _ => self.literal(byte),
         }
+    }
+
+    /// What begins with a parenthesis.
+    fn group(&mut self) {
+        if self.rest.first() == Some(&b'*') {
+            self.refused = Some(VERBS);
+        }
+        let Some(after) = self.rest.strip_prefix(b"?") else { return self.out.push('(') };
+        match after {
+            [b'#', comment @ ..] => {
+                let end = comment.iter().position(|byte| *byte == b')').map_or(comment.len(), |end| end + 1);
+                return self.skip(2 + end);
+            }
+            [b'>', ..] => {
+                self.is_relaxed = true;
+                self.skip(2);
+                return self.out.push_str("(?:");
+            }
+            [b'|', ..] => self.refused = Some(BRANCHES),
+            [b'(', ..] => self.refused = Some(CONDITIONS),
+            [b'R' | b'&' | b'0'..=b'9', ..] | [b'+' | b'-', b'0'..=b'9', ..] | [b'P', b'>', ..] => {
+                self.refused = Some(RECURSION);
+            }
+            _ => {}
+        }
+        self.skip(1);
+        self.out.push_str("(?");
+    }
+
+    /// `\Q...\E`, in which everything means itself.
+    fn quotation(&mut self) {
+        let end = self.rest.windows(2).position(|window| window == br"\E");
+        let quoted = self.rest.get(..end.unwrap_or(self.rest.len())).unwrap_or_default();
+        for byte in quoted {
+            self.byte(*byte);
+        }
+        self.skip(quoted.len() + 2 * usize::from(end.is_some()));
     }
 
     fn inside(&mut self, byte: u8) {
@@ -78,12 +150,20 @@ impl Translator<'_> {
 
     fn escape(&mut self) {
         let in_class = self.class != Class::Outside;
+        self.is_repeated = false;
         if in_class {
             self.class = Class::Inside;
         }
         let Some(next) = self.take() else { return self.out.push_str(r"\\") };
         let (inside, outside) = match next {
             b'x' => return self.hexadecimal(),
+            b'Q' => return self.quotation(),
+            b'E' => return,
+            b'K' | b'G' if !in_class => {
+                self.refused = Some(PLACES);
+                return;
+            }
+            b'Z' if !in_class => return self.out.push_str(r"(?:\n?\z)"),
             b'0'..=b'7' if in_class || next == b'0' => return self.octal(next),
             b'c' => {
                 let letter = self.take().unwrap_or_default().to_ascii_uppercase();
@@ -183,6 +263,13 @@ fn named_class(rest: &[u8]) -> Option<usize> {
     name.get(letters..)?.starts_with(b":]").then_some(letters + 3)
 }
 
+// What no engine does in linear time.
+const VERBS: &str = "verbs such as (*SKIP) are not supported";
+const BRANCHES: &str = "groups of one number, (?|...), are not supported";
+const CONDITIONS: &str = "conditions, (?(1)...), are not supported";
+const RECURSION: &str = "calls of groups, such as (?R) and (?1), are not supported";
+const PLACES: &str = "\\K and \\G are not supported";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,9 +289,32 @@ mod tests {
             (r"\x{be}\x9\e", r"\xbe\x09\x1b"),
             (r"[\b\1]\0", r"[\x08\x01]\x00"),
             (r"\h[\v]", r"[\t \xa0][\n-\r\x85]"),
+            (r"a\Z", r"a(?:\n?\z)"),
+            (r"a\Q.*\Eb\Q(", r"a\x2e\x2ab\x28"),
+            (r"a(?#no)b", r"ab"),
+            (r"a{1,2}?(?:b)??\++", r"a{1,2}?(?:b)??\++"),
         ] {
-            assert_eq!(translated(pattern.as_bytes()), expected, "{pattern}");
+            assert_eq!(translated(pattern.as_bytes()).unwrap(), expected, "{pattern}");
+            assert!(!keeps_what_it_matched(pattern.as_bytes()), "{pattern}");
         }
-        assert_eq!(translated(b"\xc3\xa4[\xa0]"), r"\xc3\xa4[\xa0]");
+        assert_eq!(translated(b"\xc3\xa4[\xa0]").unwrap(), r"\xc3\xa4[\xa0]");
+    }
+
+    #[test]
+    fn what_would_be_kept_is_given_back() {
+        for (pattern, expected) in
+            [(r"a++b*+c?+[d]{2}+", "a+b*c?[d]{2}"), ("(?>a+)b", "(?:a+)b"), (r"(?:x\s*+;)+", r"(?:x\s*;)+")]
+        {
+            assert_eq!(translated(pattern.as_bytes()).unwrap(), expected, "{pattern}");
+            assert!(keeps_what_it_matched(pattern.as_bytes()), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_no_engine_does_in_linear_time_is_refused() {
+        for pattern in [r"a\Kb", r"\Ga", "(?|a|b)", "(a)(?(1)b|c)", "(?R)", "(a)(?1)", "(?P>x)", "(?&x)", "(*SKIP)a"] {
+            assert!(translated(pattern.as_bytes()).is_err(), "{pattern}");
+        }
+        assert!(translated(br"(?-i)a[\K]").is_ok());
     }
 }

@@ -58,7 +58,7 @@ struct Room {
 impl Search {
     /// Compiles the expression of `@rx`.
     pub fn compile(pattern: &[u8]) -> Result<Self, String> {
-        let text = translated(pattern);
+        let text = translated(pattern).map_err(super::explained)?;
         let parsed = ParserBuilder::new().unicode(false).utf8(false).dot_matches_new_line(true).build().parse(&text);
         let expression = parsed.map_err(|cause| super::explained(&cause.to_string()))?;
         let config = Config::new().utf8(false).nfa_size_limit(Some(SIZE_LIMIT)).which_captures(WhichCaptures::All);

@@ -7,7 +7,7 @@ mod read;
 use payload::transform::Transformation;
 
 pub use self::control::{Audit, Processor};
-pub(crate) use self::control::{Control, Removal, number, on_off};
+pub(crate) use self::control::{Control, Reach, Removal, audit_parts, number, on_off};
 pub use self::effect::Masked;
 pub(crate) use self::effect::{Change, Effect, Initialised, Scope};
 pub(crate) use self::read::read;

@@ -26,6 +26,14 @@ impl Context {
         Self { slots, constants, compatibility, notes: Vec::new(), files: Vec::new() }
     }
 
+    /// An expression; nothing, if it cannot be done here and is left out.
+    pub(crate) fn compiled<T>(&mut self, at: &Text, compiled: Result<T, String>) -> Result<Option<T>, Finding> {
+        compiled.map(Some).or_else(|what| match patterns::needs_backtracking(&what) {
+            Some(why) => self.refuse(at, "this expression", why).map(|()| None),
+            None => Err(at.finding(0, what)),
+        })
+    }
+
     /// Meets what cannot be done here: a finding, or a note that it is left out.
     pub(crate) fn refuse(&mut self, at: &Text, what: &str, why: &str) -> Result<(), Finding> {
         match self.compatibility {

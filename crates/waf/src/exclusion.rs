@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::action::{Control, Removal};
+use crate::action::{Control, Reach, Removal};
 use crate::chains::ChainSet;
 use crate::context::Context;
 use crate::engine::Transaction;
@@ -37,7 +37,8 @@ impl Exclusions {
                 chains
             }
             Control::RemoveTargets(_, removal) => {
-                self.removals.push(removal.clone());
+                // Whoever excludes a value of a rule means the whole rule, in however many links it is written.
+                self.removals.push(Arc::new(Removal { reach: Reach::Chain, ..(*removal).clone() }));
                 self.is_unforeseen |= removal.targets.iter().any(Index::decides)
                     && (0..)
                         .zip(&rules.chains)

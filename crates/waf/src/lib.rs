@@ -30,7 +30,7 @@ pub use self::engine::{
 };
 pub use self::exclusion::Exclusions;
 pub use self::rules::{Described, RuleAt, Rules, Source};
-pub use self::seclang::{Spot, matching};
+pub use self::seclang::{Named, Spot, matching};
 pub use self::settings::{Beyond, Compatibility, CookieFormat, Engine, Settings};
 pub use self::variable::Variable;
 

@@ -15,7 +15,7 @@ use crate::action::{self, Action, Actions, Disruptive, Effect};
 use crate::chains::ChainSet;
 use crate::context::Context;
 use crate::rules::{Chain, Program, Rules, Start, Step};
-use crate::seclang::{Reader, Text, words};
+use crate::seclang::{Before, Reader, Text, words};
 use crate::select::Selection;
 use crate::settings::{self, Compatibility, Outcome, Settings};
 use crate::values::Fixed;
@@ -60,6 +60,10 @@ impl Loader {
     pub(crate) fn take(&mut self, name: &Path, content: &[u8]) {
         self.reader.take(name, content);
         self.directives();
+    }
+
+    pub(crate) fn take_before(&mut self, file: &str, name: &Path, content: &[u8]) {
+        self.reader.before = Some(Before { file: file.into(), name: name.into(), content: content.into() });
     }
 
     /// Whether there was a rule of this number, even one that was taken out again.
@@ -168,6 +172,11 @@ impl Loader {
 
     pub(crate) fn finish(mut self) -> Result<Rules, Vec<Finding>> {
         self.drafts.close(&mut self.findings);
+        if let Some(first) = self.reader.before.take() {
+            let behind = std::mem::take(&mut self.drafts.entries);
+            self.take(&first.name, &first.content);
+            self.drafts.entries.extend(behind);
+        }
         self.check_skips();
         if !self.findings.is_empty() {
             return Err(self.findings);

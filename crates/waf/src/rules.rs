@@ -7,7 +7,7 @@ use payload::transform::Transformation;
 use problem::Finding;
 
 use crate::Phase;
-use crate::action::{Actions, Disruptive};
+use crate::action::{Actions, Control, Disruptive, Effect};
 use crate::load::Loader;
 use crate::operator::Operator;
 use crate::seclang::Spot;
@@ -102,6 +102,7 @@ impl Rules {
                 Source::Text { name, content } | Source::Unless { name, content, .. } => {
                     loader.take(Path::new(name), content);
                 }
+                Source::Before { file, name, content } => loader.take_before(file, Path::new(name), content),
             }
         }
         loader.finish()
@@ -117,7 +118,8 @@ impl Rules {
         &self.notes
     }
 
-    /// The files that were read, those that rules refer to included.
+    /// The files that were read, those that rules refer to, and what is looked for in vain: folders that wildcards look into,
+    /// and files that may be missing. Once one of these changes, so may the rules.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
@@ -130,6 +132,18 @@ impl Rules {
     /// Whether there is no rule.
     pub fn is_empty(&self) -> bool {
         self.chains.is_empty()
+    }
+
+    /// Whether bodies of answers are looked at, or a rule may say so.
+    pub fn may_look_at_bodies_of_answers(&self) -> bool {
+        let mut effects = self.chains.iter().flat_map(|chain| &chain.links).flat_map(|rule| &rule.actions.effects);
+        let turns_on = |effect: &Effect| matches!(effect, Effect::Control(Control::ResponseBodyAccess(true)));
+        self.settings.response_body || effects.any(turns_on)
+    }
+
+    /// Whether there are rules of the phases of answers.
+    pub fn look_at_answers(&self) -> bool {
+        [Phase::ResponseHead, Phase::ResponseBody].iter().any(|phase| !self.program(*phase).steps.is_empty())
     }
 
     pub(crate) fn program(&self, phase: Phase) -> &Program {
@@ -158,6 +172,16 @@ pub enum Source<'a> {
     /// Text under the name of a file.
     Text {
         /// The name in findings; what it includes is looked for beside it.
+        name: &'a str,
+        /// What stands in it.
+        content: &'a [u8],
+    },
+    /// Text that is read before the first file whose name begins so, be it included by another one; without such a file it
+    /// is read before everything else.
+    Before {
+        /// What the name of the file begins with.
+        file: &'a str,
+        /// The name in findings.
         name: &'a str,
         /// What stands in it.
         content: &'a [u8],

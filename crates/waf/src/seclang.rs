@@ -4,8 +4,8 @@ mod include;
 mod items;
 mod text;
 
-pub(crate) use self::include::Reader;
-pub use self::include::matching;
+pub(crate) use self::include::{Before, Reader};
+pub use self::include::{Named, matching};
 pub(crate) use self::items::{Item, items};
 pub use self::text::Spot;
 pub(crate) use self::text::{Text, words};

@@ -4,6 +4,7 @@ use problem::Finding;
 use regex::bytes::Regex;
 
 use crate::action::Actions;
+use crate::context::Context;
 use crate::seclang::Text;
 
 /// Rules that a directive or a `ctl` means.
@@ -16,6 +17,19 @@ pub(crate) enum Selection {
 }
 
 impl Selection {
+    /// Reads what a directive or a `ctl` of this name, in small letters, selects by; nothing, if that is left out.
+    pub(crate) fn read(name: &str, text: &Text, context: &mut Context) -> Result<Option<Self>, Finding> {
+        let form = if name.ends_with("bytag") {
+            Self::Tag
+        } else if name.ends_with("bymsg") {
+            Self::Message
+        } else {
+            return parse_ids(text).map(Self::Ids).map(Some);
+        };
+        let regex = context.compiled(text, patterns::compile(text.bytes()))?;
+        Ok(regex.map(Box::new).map(form))
+    }
+
     /// Whether a rule with these actions is meant.
     pub(crate) fn takes(&self, actions: &Actions) -> bool {
         match self {

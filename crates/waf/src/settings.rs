@@ -2,8 +2,8 @@
 
 mod read;
 
+use patterns::Statuses;
 use problem::Finding;
-use regex::bytes::Regex;
 
 pub(crate) use self::read::{AS_XML, Outcome, set, suggestion};
 use crate::action::Audit;
@@ -96,16 +96,12 @@ pub struct Settings {
     pub collection_timeout: u64,
     /// `SecWebAppId`.
     pub application: Box<str>,
-    /// `SecSensorId`.
-    pub sensor: Box<str>,
-    /// `SecComponentSignature`, each once.
-    pub components: Vec<Box<str>>,
     /// `SecAuditEngine`.
     pub audit: Audit,
     /// `SecAuditLogParts`.
     pub audit_parts: Box<str>,
     /// `SecAuditLogRelevantStatus`.
-    pub audit_status: Option<Regex>,
+    pub audit_status: Option<Statuses>,
 }
 
 impl Default for Settings {
@@ -128,8 +124,6 @@ impl Default for Settings {
             cookie_separator: b';',
             collection_timeout: 3600,
             application: "default".into(),
-            sensor: "".into(),
-            components: Vec::new(),
             audit: Audit::RelevantOnly,
             audit_parts: "ABIJDEFHZ".into(),
             audit_status: None,

@@ -4,6 +4,7 @@ use payload::xml::Path;
 use problem::Finding;
 use regex::bytes::Regex;
 
+use crate::action::Initialised;
 use crate::context::Context;
 use crate::seclang::{Item, Text, items};
 use crate::slots::{Slot, Slots};
@@ -161,8 +162,10 @@ impl Target {
     fn selector(variable: Variable, text: &Text, context: &mut Context) -> Result<Selector, Finding> {
         let bytes = text.bytes();
         if variable == Variable::Xml {
-            let path = Path::parse(&text.lossy()).map_err(|what| text.finding(0, what))?;
-            return Ok(Selector::Path(Box::new((bytes.into(), path))));
+            return Ok(match Path::parse(&text.lossy()) {
+                Ok(path) => Selector::Path(Box::new((bytes.into(), path))),
+                Err(what) => context.refuse(text, "this path", &what).and_then(|()| Self::nothing(text))?,
+            });
         }
         if let [b'/', inner @ .., b'/'] = bytes
             && !inner.is_empty()
@@ -170,13 +173,26 @@ impl Target {
             if inner.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
                 return Ok(Selector::Having(inner.to_ascii_lowercase().into()));
             }
-            let compiled = patterns::selector(inner).map_err(|what| text.finding(1, what))?;
-            return Ok(Selector::Matching(Box::new((compiled, start_of(inner).into()))));
+            return Ok(match context.compiled(&text.from(1), patterns::selector(inner))? {
+                Some(compiled) => Selector::Matching(Box::new((compiled, start_of(inner).into()))),
+                None => Self::nothing(text)?,
+            });
+        }
+        if Initialised::of(variable).is_some() && UNCOUNTED.iter().any(|member| text.is(member)) {
+            let why = "collections do not keep since when they are there and how often they were changed; count in a \
+                       variable of your own";
+            context.refuse(text, &text.lossy(), why)?;
         }
         if variable == Variable::Tx {
             return Ok(Selector::Slot(context.slots.of(bytes)));
         }
         Ok(Selector::Named(bytes.into()))
+    }
+
+    /// A selector that takes nothing, for what is left out.
+    fn nothing(text: &Text) -> Result<Selector, Finding> {
+        let never = patterns::selector(br"[^\s\S]").map_err(|what| text.finding(0, what))?;
+        Ok(Selector::Matching(Box::new((never, Box::default()))))
     }
 
     /// Works out which places of `TX` it takes.
@@ -191,6 +207,9 @@ impl Target {
         self.manner == other.manner && self.variable == other.variable && self.selector.is_same(&other.selector)
     }
 }
+
+/// Members of collections that only `ModSecurity` keeps.
+const UNCOUNTED: &[&str] = &["CREATE_TIME", "UPDATE_COUNTER", "UPDATE_RATE"];
 
 /// What every text begins with that an expression matches.
 fn start_of(pattern: &[u8]) -> &[u8] {

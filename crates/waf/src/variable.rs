@@ -80,7 +80,7 @@ variables! {
     MultipartStrictError "MULTIPART_STRICT_ERROR" Scalar;
     MultipartUnmatchedBoundary "MULTIPART_UNMATCHED_BOUNDARY" Scalar;
     OutboundDataError "OUTBOUND_DATA_ERROR" Scalar;
-    PathInfo "PATH_INFO" Scalar;
+    PathInfo "PATH_INFO" Absent(SERVED);
     PerfAll "PERF_ALL" Absent(TIMING);
     PerfCombined "PERF_COMBINED" Absent(TIMING);
     PerfGc "PERF_GC" Absent(TIMING);
@@ -141,7 +141,7 @@ variables! {
     Status "STATUS" Scalar;
     StatusLine "STATUS_LINE" Scalar;
     StreamInputBody "STREAM_INPUT_BODY" Scalar;
-    StreamOutputBody "STREAM_OUTPUT_BODY" Scalar;
+    StreamOutputBody "STREAM_OUTPUT_BODY" Absent("answers are not rewritten; use RESPONSE_BODY");
     Time "TIME" Scalar;
     TimeDay "TIME_DAY" Scalar;
     TimeEpoch "TIME_EPOCH" Scalar;
@@ -168,6 +168,10 @@ impl Variable {
 
     /// The variable of that name, in whatever case it is written.
     pub(crate) fn named(name: &[u8]) -> Option<Self> {
+        // As ModSecurity 3 calls it.
+        if name.eq_ignore_ascii_case(b"MULTIPART_SEMICOLON_MISSING") {
+            return Some(Self::MultipartMissingSemicolon);
+        }
         ALL.iter().find(|(_, known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(variable, _, _)| *variable)
     }
 

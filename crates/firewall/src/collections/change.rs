@@ -10,11 +10,11 @@ use waf::Difference;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
     begins: Begins,
-    /// When that is gone, if it was there.
+    /// When what was there before is gone, if it was there.
     renewed: Option<UnixMicros>,
     /// What was added then.
     added: Option<Sum>,
-    /// When the sum is gone.
+    /// When what was set, or the sum, is gone.
     expires: Option<UnixMicros>,
 }
 
@@ -26,8 +26,10 @@ enum Begins {
     AsItWas,
     /// It was gone.
     Gone,
-    /// It was set.
+    /// It was set; when it is gone stayed as it was.
     With(String),
+    /// It was gone, and was set.
+    Anew(String),
 }
 
 /// Numbers added one after another, none of which took the value below zero.
@@ -76,7 +78,6 @@ pub(super) fn apply_one(values: &mut BTreeMap<String, Remembered>, difference: &
 
 /// The name of a value, and how it changed.
 fn of(difference: &Difference) -> (String, Change) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (name, change) = match difference {
         Difference::Set { name, value } => (name, Change { begins: Begins::With(text(value)), ..Change::default() }),
         Difference::Unset { name } => (name, Change { begins: Begins::Gone, ..Change::default() }),
@@ -96,34 +97,83 @@ impl Change {
     fn then(self, next: Self, now: UnixMicros) -> Self {
         let is_over = self.expires.or(self.renewed).is_some_and(|at| at <= now);
         match next.begins {
-            Begins::Gone | Begins::With(_) => next,
+            Begins::Gone | Begins::Anew(_) => next,
             // What is over does not go on.
             Begins::AsItWas if is_over => Self { begins: Begins::Gone, ..next },
-            Begins::AsItWas => match (self.added, next.added) {
-                (None, _) => Self { begins: self.begins, renewed: next.renewed.or(self.renewed), ..next },
-                (Some(sum), more) => Self {
-                    added: Some(more.map_or(sum, |more| sum.then(more))),
-                    expires: next.expires.or(next.renewed).or(self.expires),
-                    ..self
-                },
-            },
+            Begins::With(value) if is_over => Self { begins: Begins::Anew(value), renewed: None, ..next },
+            Begins::AsItWas => self.and(&next),
+            Begins::With(value) => self.set(value, next.renewed, next.expires, next.added),
+        }
+    }
+
+    /// This one, and then one that goes on from it.
+    fn and(self, next: &Self) -> Self {
+        if !self.leaves_something() {
+            let renewed = next.renewed.or(self.renewed);
+            return Self { begins: self.begins, renewed, added: next.added, expires: next.expires };
+        }
+        let added = match (self.added, next.added) {
+            (Some(sum), Some(more)) => Some(sum.then(more)),
+            (sum, more) => sum.or(more),
+        };
+        Self { added, expires: next.expires.or(next.renewed).or(self.expires), ..self }
+    }
+
+    /// Whether there is a value afterwards, whatever there was.
+    fn leaves_something(&self) -> bool {
+        self.added.is_some() || matches!(self.begins, Begins::With(_) | Begins::Anew(_))
+    }
+
+    /// This one, and then a value that is set in its place and goes when it would have gone.
+    fn set(self, value: String, renewed: Option<UnixMicros>, expires: Option<UnixMicros>, added: Option<Sum>) -> Self {
+        let is_there = self.leaves_something();
+        let begins = match self.begins {
+            Begins::AsItWas | Begins::With(_) => Begins::With(value),
+            Begins::Gone | Begins::Anew(_) => Begins::Anew(value),
+        };
+        if is_there {
+            Self { begins, renewed: self.renewed, expires: expires.or(renewed).or(self.expires), added }
+        } else {
+            Self { begins, renewed: renewed.or(self.renewed), expires, added }
         }
     }
 
     /// What becomes of a value.
     fn applied_to(&self, old: Option<Remembered>, now: UnixMicros) -> Option<Remembered> {
+        let old = old.filter(|old| old.expires.is_none_or(|expires| expires > now));
+        let goes = old.as_ref().and_then(|old| self.renewed.or(old.expires));
+        let set = |value: &String, expires| Remembered { value: value.clone(), expires, changed: now };
         let value = match &self.begins {
-            Begins::AsItWas => old.filter(|old| old.expires.is_none_or(|expires| expires > now)),
+            Begins::AsItWas => old.map(|old| Remembered { expires: goes, ..old }),
             Begins::Gone => None,
-            Begins::With(value) => Some(Remembered { value: value.clone(), expires: None, changed: now }),
+            Begins::With(value) => Some(set(value, self.expires.or(goes))),
+            Begins::Anew(value) => Some(set(value, self.expires)),
         };
-        let value = value.map(|value| Remembered { expires: self.renewed.or(value.expires), ..value });
         let Some(sum) = self.added else { return value };
         let number = value.as_ref().and_then(|value| value.value.parse().ok()).unwrap_or(0);
         let expires = self.expires.or(value.and_then(|value| value.expires));
         Some(Remembered { value: sum.with(number).to_string(), expires, changed: now })
     }
 }
+
+/// A name or a value as the store keeps it. What is no text is written byte by byte, behind a sign that texts hardly begin with.
+pub(super) fn text(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.starts_with(BYTES) => text.to_owned(),
+        _ => std::iter::once(BYTES).chain(bytes.iter().copied().map(char::from)).collect(),
+    }
+}
+
+/// What was written so.
+pub(super) fn bytes(text: &str) -> Vec<u8> {
+    match text.strip_prefix(BYTES) {
+        Some(bytes) => bytes.chars().map(|byte| u8::try_from(byte).unwrap_or(b'?')).collect(),
+        None => text.as_bytes().to_vec(),
+    }
+}
+
+/// What stands before bytes that are no text.
+const BYTES: char = char::REPLACEMENT_CHARACTER;
 
 impl Sum {
     fn then(self, next: Self) -> Self {
@@ -159,6 +209,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn whatever_rules_keep_comes_back_as_it_was(kept: Vec<u8>, word in "\\PC{0,4}") {
+            prop_assert_eq!(bytes(&text(&kept)), kept);
+            let marked = format!("\u{fffd}{word}");
+            prop_assert_eq!(bytes(&text(marked.as_bytes())), marked.as_bytes());
+        }
+
         #[test]
         fn what_waits_does_what_each_of_its_differences_did(
             differences in proptest::collection::vec(difference(), 0..12),

@@ -95,6 +95,27 @@ async fn many_collections_reach_the_other_nodes_whoever_changes_the_same_ones() 
     }
 }
 
+#[tokio::test]
+async fn a_value_that_is_set_again_goes_when_it_would_have_gone() {
+    let (one, two, now) = nodes();
+    let set = || Difference::Set { name: b"banned".to_vec(), value: b"1".to_vec() };
+    one.store(&place(b"a"), &[set(), Difference::Expires { name: b"banned".to_vec(), at: 1060 }], 3600);
+    one.share().await;
+    two.share().await;
+    now.fetch_add(30_000_000, Ordering::Relaxed);
+    two.store(&place(b"a"), &[set()], 3600);
+    two.share().await;
+    one.share().await;
+    assert_eq!(value(&one, b"a", "banned").as_deref(), Some("1"));
+
+    now.fetch_add(31_000_000, Ordering::Relaxed);
+    assert_eq!([&one, &two].map(|node| value(node, b"a", "banned")), [None, None]);
+    // What is set after that begins anew.
+    two.store(&place(b"a"), &[set()], 3600);
+    now.fetch_add(300_000_000, Ordering::Relaxed);
+    assert_eq!(value(&two, b"a", "banned").as_deref(), Some("1"));
+}
+
 #[test]
 fn however_many_are_invented_whoever_comes_again_is_counted() {
     let now = Arc::new(AtomicU64::new(1_000_000_000));

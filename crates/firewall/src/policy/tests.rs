@@ -336,6 +336,29 @@ fn answers_are_looked_at_and_blocked() {
 }
 
 #[test]
+fn an_answer_longer_than_is_looked_at_is_refused_or_passes_as_settings_say() {
+    for (beyond, status) in [("refuse", 502), ("pass", 200)] {
+        let body = json!({"inspect": "on", "limit": "1KiB", "beyond": beyond, "types": ["text/html"]});
+        let (waf, _folder) = with_rules("SecAction \"id:1,phase:1,pass\"", &json!({"response_body": body}));
+        let answer = |length: usize| {
+            let mut response = Response::new(Body::from(Bytes::from(vec![b'a'; length])));
+            response.headers_mut().insert("content-type", HeaderValue::from_static("text/html"));
+            waf.request().answered(response).status.as_u16()
+        };
+        assert_eq!((answer(1024), answer(1025)), (200, status), "{beyond}");
+    }
+}
+
+#[test]
+fn answers_that_a_rule_may_look_at_are_not_compressed() {
+    for (rule, is_plain) in [("ctl:responseBodyAccess=On", true), ("ctl:responseBodyAccess=Off", false)] {
+        let (waf, _folder) = with_rules(&format!("SecRule ARGS a \"id:1,phase:1,pass,{rule}\""), &json!({}));
+        let passed = waf.request().header("accept-encoding", "gzip").passes();
+        assert_eq!(!passed.headers().contains_key("accept-encoding"), is_plain, "{rule}");
+    }
+}
+
+#[test]
 fn rules_that_cannot_be_read_are_findings_of_their_own_file() {
     let (waf, folder) = with_rules("SecRul ARGS x", &json!({}));
     let file = folder.path().join("rules.conf");
@@ -344,7 +367,8 @@ fn rules_that_cannot_be_read_are_findings_of_their_own_file() {
 
 #[test]
 fn the_rule_set_of_debian_loads_and_blocks() {
-    let rules = json!(["/etc/modsecurity/crs/crs-setup.conf", "/usr/share/modsecurity-crs/rules/*.conf"]);
+    // What the package of ModSecurity for Apache includes, with the package's places for exclusions.
+    let rules = json!(["/usr/share/modsecurity-crs/owasp-crs.load"]);
     let waf = policy::<Waf>(json!({"rules": rules, "compatibility": "lenient", "paranoia": 1}));
     let request = |target: &str| {
         let request = waf.request().to(target).header("host", "shop.example").header("user-agent", BROWSER);

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use problem::Finding;
-use regex::bytes::Regex;
 
 use crate::chains::ChainSet;
 use crate::context::Context;
 use crate::seclang::Text;
-use crate::select::{Selection, parse_ids};
+use crate::select::Selection;
 use crate::settings::{AS_XML, Engine};
 use crate::target::Target;
 
@@ -37,7 +36,18 @@ pub(crate) enum Control {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Removal {
     pub(crate) chains: ChainSet,
+    pub(crate) reach: Reach,
     pub(crate) targets: Box<[Target]>,
+}
+
+/// Which rules of a chain do not look at a value any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The first one, as `ctl` has it in `ModSecurity` 2.
+    #[default]
+    Head,
+    /// All of them.
+    Chain,
 }
 
 /// What reads the body of a request.
@@ -101,7 +111,8 @@ impl Control {
             return Err(text.finding(0, "needs a value: write ctl:name=value"));
         };
         let value = value.trimmed();
-        match name.lossy().to_ascii_lowercase().as_str() {
+        let lower = name.lossy().to_ascii_lowercase();
+        match lower.as_str() {
             "ruleengine" => Engine::read(&value).map(Self::Engine),
             "requestbodyaccess" => on_off(&value).map(Self::RequestBodyAccess),
             "responsebodyaccess" => on_off(&value).map(Self::ResponseBodyAccess),
@@ -112,44 +123,40 @@ impl Control {
             "requestbodylimit" => number(&value).map(Self::RequestBodyLimit),
             "responsebodylimit" => number(&value).map(Self::ResponseBodyLimit),
             "auditengine" => Audit::read(&value).map(Self::Audit),
-            "auditlogparts" => Ok(Self::AuditParts(value.lossy().into())),
-            "ruleremovebyid" => parse_ids(&value).map(Selection::Ids).map(Self::rules),
-            "ruleremovebytag" => regex(&value).map(Selection::Tag).map(Self::rules),
-            "ruleremovebymsg" => regex(&value).map(Selection::Message).map(Self::rules),
-            "ruleremovetargetbyid" => Self::targets(&value, |text| parse_ids(text).map(Selection::Ids), context),
-            "ruleremovetargetbytag" => Self::targets(&value, |text| regex(text).map(Selection::Tag), context),
-            "ruleremovetargetbymsg" => Self::targets(&value, |text| regex(text).map(Selection::Message), context),
-            "parsexmlintoargs" => {
-                let off = value.is("off");
-                let refused = if off { Ok(()) } else { context.refuse(&name, "ctl:parseXmlIntoArgs", AS_XML) };
-                refused.map(|()| Self::Nothing)
+            "auditlogparts" => {
+                let sign = usize::from(matches!(value.byte(0), Some(b'+' | b'-')));
+                audit_parts(&value.from(sign)).map(|_| Self::AuditParts(value.lossy().into()))
             }
-            // What the debug log shows, and links with hashes in them, are not this engine's affair.
-            "debugloglevel" | "hashengine" | "hashenforcement" => Ok(Self::Nothing),
+            "ruleremovebyid" | "ruleremovebytag" | "ruleremovebymsg" => {
+                let selection = Selection::read(&lower, &value, context)?;
+                Ok(selection.map_or(Self::Nothing, |selection| Self::RemoveRules(selection, Arc::default())))
+            }
+            "ruleremovetargetbyid" | "ruleremovetargetbytag" | "ruleremovetargetbymsg" => {
+                Self::targets(&lower, &value, context)
+            }
+            "parsexmlintoargs" => unless_off(&name, &value, AS_XML, context),
+            "hashengine" | "hashenforcement" => unless_off(&name, &value, "links are not signed here", context),
+            "debugloglevel" => {
+                let what = "ctl:debugLogLevel has no effect: there is no debug log; `explain` shows what rules do";
+                context.notes.push(name.finding(0, what));
+                Ok(Self::Nothing)
+            }
             _ => Err(name.finding(0, format!("there is no ctl `{}`: see the list in the reference", name.lossy()))),
         }
     }
 
-    fn targets(
-        value: &Text,
-        select: impl Fn(&Text) -> Result<Selection, Finding>,
-        context: &mut Context,
-    ) -> Result<Self, Finding> {
+    fn targets(name: &str, value: &Text, context: &mut Context) -> Result<Self, Finding> {
         let Some((which, targets)) = value.split_once(b';') else {
             return Err(value.finding(0, "names no variable: write rules;VARIABLE, such as 942100;ARGS:password"));
         };
         let mut findings = Vec::new();
         let targets = Target::list(&targets, context, &mut findings);
         if let Some(finding) = findings.into_iter().next() {
-            Err(finding)
-        } else {
-            let removal = Removal { chains: ChainSet::default(), targets: targets.into() };
-            Ok(Self::RemoveTargets(select(&which)?, Arc::new(removal)))
+            return Err(finding);
         }
-    }
-
-    fn rules(selection: Selection) -> Self {
-        Self::RemoveRules(selection, Arc::default())
+        let removal = Removal { targets: targets.into(), ..Removal::default() };
+        let selection = Selection::read(name, &which, context)?;
+        Ok(selection.map_or(Self::Nothing, |selection| Self::RemoveTargets(selection, Arc::new(removal))))
     }
 
     /// Works out which chains are meant.
@@ -157,7 +164,7 @@ impl Control {
         match self {
             Self::RemoveRules(selection, removed) => *removed = Arc::new(chains(selection)),
             Self::RemoveTargets(selection, removal) => {
-                *removal = Arc::new(Removal { chains: chains(selection), targets: removal.targets.clone() });
+                *removal = Arc::new(Removal { chains: chains(selection), ..(**removal).clone() });
             }
             _ => {}
         }
@@ -177,6 +184,19 @@ pub(crate) fn number(text: &Text) -> Result<u64, Finding> {
     number.ok_or_else(|| text.finding(0, format!("`{}` is no whole number", text.lossy())))
 }
 
-fn regex(text: &Text) -> Result<Box<Regex>, Finding> {
-    patterns::compile(text.bytes()).map(Box::new).map_err(|what| text.finding(0, what))
+/// What can only be said to be off here.
+fn unless_off(name: &Text, value: &Text, why: &str, context: &mut Context) -> Result<Control, Finding> {
+    if !value.is("off") {
+        context.refuse(name, &format!("ctl:{}", name.lossy()), why)?;
+    }
+    Ok(Control::Nothing)
+}
+
+/// Letters of parts of an audit log.
+pub(crate) fn audit_parts(value: &Text) -> Result<Box<str>, Finding> {
+    let parts = value.lossy();
+    match parts.bytes().position(|part| !matches!(part, b'A'..=b'K' | b'Z')) {
+        Some(at) => Err(value.finding(at, "there is no such part of an audit log: write letters from A to K, and Z")),
+        None => Ok(parts.into()),
+    }
 }

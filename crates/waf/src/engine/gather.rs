@@ -206,7 +206,7 @@ impl Transaction {
                 NO_SEVERITY => "255".to_owned(),
                 severity => severity.to_string(),
             },
-            Variable::Duration => "0".to_owned(),
+            Variable::Duration => self.lasted.to_string(),
             Variable::MatchedVar => return Some(self.last_match.map_or(ValueId::EMPTY, |(_, value)| value)),
             Variable::MatchedVarName => {
                 return Some(self.last_match.map_or(ValueId::EMPTY, |(found, _)| self.full_name(&found)));
@@ -217,12 +217,12 @@ impl Transaction {
                 self.values.bytes(full).len().to_string()
             }
             Variable::Time => format!("{:02}:{:02}:{:02}", parts().hour, parts().minute, parts().second),
-            Variable::TimeDay => parts().day.to_string(),
+            Variable::TimeDay => format!("{:02}", parts().day),
             Variable::TimeEpoch => now.seconds.to_string(),
-            Variable::TimeHour => parts().hour.to_string(),
-            Variable::TimeMin => parts().minute.to_string(),
-            Variable::TimeMon => parts().month.to_string(),
-            Variable::TimeSec => parts().second.to_string(),
+            Variable::TimeHour => format!("{:02}", parts().hour),
+            Variable::TimeMin => format!("{:02}", parts().minute),
+            Variable::TimeMon => format!("{:02}", parts().month),
+            Variable::TimeSec => format!("{:02}", parts().second),
             Variable::TimeWday => parts().weekday.to_string(),
             Variable::TimeYear => parts().year.to_string(),
             _ => return self.scalar(variable),

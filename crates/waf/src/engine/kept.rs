@@ -1,6 +1,6 @@
 //! Collections that outlive a transaction.
 
-use crate::values::ValueId;
+use crate::values::{ValueId, Values};
 
 /// Where collections are kept between transactions.
 ///
@@ -41,7 +41,7 @@ pub struct Kept {
 /// How a value changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Difference {
-    /// It is this now.
+    /// It is this now; when it is gone stays as it was.
     Set {
         /// Its name.
         name: Vec<u8>,
@@ -74,6 +74,10 @@ pub enum Difference {
 pub(crate) struct Collection {
     pub(crate) key: ValueId,
     pub(crate) entries: Vec<Entry>,
+    /// When values will be gone that are not there yet.
+    pub(crate) timers: Vec<(ValueId, u64)>,
+    /// When it was last changed before this transaction.
+    pub(crate) updated: Option<u64>,
     pub(crate) changes: Vec<Difference>,
 }
 
@@ -82,7 +86,6 @@ pub(crate) struct Entry {
     pub(crate) name: ValueId,
     pub(crate) value: ValueId,
     pub(crate) expires: Option<u64>,
-    pub(crate) changed: u64,
 }
 
 impl Collection {
@@ -90,5 +93,17 @@ impl Collection {
     pub(crate) fn current(&self, now: u64) -> impl Iterator<Item = (ValueId, ValueId)> {
         let alive = self.entries.iter().filter(move |entry| entry.expires.is_none_or(|expires| expires > now));
         alive.map(|entry| (entry.name, entry.value))
+    }
+
+    /// The value of that name, in whatever case it is written; not if it has expired.
+    pub(crate) fn find(&mut self, values: &Values, name: &[u8], now: u64) -> Option<&mut Entry> {
+        self.entries.retain(|entry| entry.expires.is_none_or(|expires| expires > now));
+        self.entries.iter_mut().find(|entry| values.bytes(entry.name).eq_ignore_ascii_case(name))
+    }
+
+    /// When a value will be gone that is not there yet.
+    pub(crate) fn timer(&self, values: &Values, name: &[u8]) -> Option<u64> {
+        let mut timers = self.timers.iter().rev();
+        timers.find(|(timed, _)| values.bytes(*timed).eq_ignore_ascii_case(name)).map(|(_, at)| *at)
     }
 }

@@ -56,16 +56,23 @@ impl Transaction {
         if collection == Variable::Tx {
             return self.set_by_name(name, change, at);
         }
-        let Some(old) = self.kept(collection, name) else { return };
+        let Some(index) = self.collection(collection) else { return };
+        let found = self.entry(index, name);
+        let old = found.map(|entry| entry.value);
         let new = self.changed(old, change, at);
+        // Names are equal in any case, and the first one stays. So does when the value is gone.
+        let name = found.map_or(name, |entry| entry.name);
         let difference = self.difference(name, old, new, change);
-        let now = self.environment.now.seconds;
-        let Some(kept) = self.collection_mut(collection) else { return };
+        let Some((_, kept)) = self.collections.get_mut(index) else { return };
+        let waiting = kept.timer(&self.values, self.values.bytes(name)).filter(|_| old.is_none());
+        let expires = found.and_then(|entry| entry.expires).or(waiting);
         kept.entries.retain(|entry| entry.name != name);
-        if let Some(value) = new {
-            kept.entries.push(Entry { name, value, expires: None, changed: now });
-        }
         kept.changes.push(difference);
+        if let Some(value) = new {
+            kept.entries.push(Entry { name, value, expires });
+            let name = self.values.bytes(name).to_vec();
+            kept.changes.extend(waiting.map(|at| Difference::Expires { name, at }));
+        }
     }
 
     fn set_by_name(&mut self, name: ValueId, change: &Change, at: RuleAt) {
@@ -94,53 +101,58 @@ impl Transaction {
         }
     }
 
-    /// A value of a kept collection, if that was initialised.
-    #[expect(clippy::option_option, reason = "a collection that is not there is not one without the value")]
-    fn kept(&self, collection: Variable, name: ValueId) -> Option<Option<ValueId>> {
+    /// The place of a collection that was initialised.
+    fn collection(&self, collection: Variable) -> Option<usize> {
         let wanted = Initialised::of(collection)?;
-        let (_, kept) = self.collections.iter().find(|(which, _)| *which == wanted)?;
-        let found = kept.current(self.environment.now.seconds).find(|(known, _)| *known == name);
-        Some(found.map(|(_, value)| value))
+        self.collections.iter().position(|(which, _)| *which == wanted)
     }
 
-    fn collection_mut(&mut self, collection: Variable) -> Option<&mut Collection> {
-        let wanted = Initialised::of(collection)?;
-        self.collections.iter_mut().find(|(which, _)| *which == wanted).map(|(_, collection)| collection)
+    /// A value in a collection.
+    fn entry(&mut self, collection: usize, name: ValueId) -> Option<Entry> {
+        let (now, Self { values, collections, .. }) = (self.environment.now.seconds, self);
+        let (_, kept) = collections.get_mut(collection)?;
+        kept.find(values, values.bytes(name), now).copied()
     }
 
     fn expire(&mut self, collection: Variable, name: &Template, after: &Template, at: RuleAt) {
         let name = self.expand(name, Some(at));
         let after = self.expand(after, Some(at));
         let after = u64::try_from(integer(self.values.bytes(after))).unwrap_or(0);
-        let expires = self.environment.now.seconds.saturating_add(after);
-        let text = self.values.bytes(name).to_vec();
-        let Some(kept) = self.collection_mut(collection) else { return };
-        for entry in kept.entries.iter_mut().filter(|entry| entry.name == name) {
-            entry.expires = Some(expires);
+        let now = self.environment.now.seconds;
+        let expires = now.saturating_add(after);
+        let Some(index) = self.collection(collection) else { return };
+        let Self { values, collections, .. } = self;
+        let Some((_, kept)) = collections.get_mut(index) else { return };
+        match kept.find(values, values.bytes(name), now) {
+            Some(entry) => {
+                entry.expires = Some(expires);
+                let name = values.bytes(entry.name).to_vec();
+                kept.changes.push(Difference::Expires { name, at: expires });
+            }
+            // It holds once the value is there.
+            None => kept.timers.push((name, expires)),
         }
-        kept.changes.push(Difference::Expires { name: text, at: expires });
     }
 
+    /// Lowers a value for the time that has passed since the collection was last changed, before this transaction.
     fn deprecate(&mut self, collection: Variable, name: &Template, (by, every): (u32, u32), at: RuleAt) {
         let name = self.expand(name, Some(at));
         let now = self.environment.now.seconds;
-        let Some(Some(value)) = self.kept(collection, name) else { return };
-        let value = integer(self.values.bytes(value));
-        let text = self.values.bytes(name).to_vec();
-        let Some(kept) = self.collection_mut(collection) else { return };
-        let Some(entry) = kept.entries.iter_mut().find(|entry| entry.name == name) else { return };
-        let periods = now.saturating_sub(entry.changed) / u64::from(every.max(1));
+        let Some(index) = self.collection(collection) else { return };
+        let Some(entry) = self.entry(index, name) else { return };
+        let Some(updated) = self.collections.get(index).and_then(|(_, kept)| kept.updated) else { return };
+        let value = integer(self.values.bytes(entry.value));
+        let periods = now.saturating_sub(updated) / u64::from(every.max(1));
         let loss = i64::try_from(periods.saturating_mul(u64::from(by))).unwrap_or(i64::MAX).min(value);
         if loss <= 0 {
             return;
         }
-        kept.changes.push(Difference::Added { name: text, by: -loss });
         let left = self.values.intern_number(u64::try_from(value - loss).unwrap_or(0));
-        if let Some(entry) =
-            self.collection_mut(collection).and_then(|kept| kept.entries.iter_mut().find(|entry| entry.name == name))
-        {
-            entry.value = left;
-            entry.changed = now;
+        let Self { values, collections, .. } = self;
+        let Some((_, kept)) = collections.get_mut(index) else { return };
+        kept.changes.push(Difference::Added { name: values.bytes(entry.name).to_vec(), by: -loss });
+        if let Some(lowered) = kept.find(values, values.bytes(entry.name), now) {
+            lowered.value = left;
         }
     }
 
@@ -158,20 +170,23 @@ impl Transaction {
             Some(persistence) => persistence.load(&self.place(collection, key)),
             None => Vec::new(),
         };
-        let is_new = kept.is_empty();
-        let now = self.environment.now.seconds;
-        let mut entries: Vec<Entry> = Vec::with_capacity(kept.len() + 4);
-        for (name, value) in
-            [(&b"KEY"[..], self.values.bytes(key).to_vec()), (&b"IS_NEW"[..], vec![b'0' + u8::from(is_new)])]
-        {
-            let (name, value) = (self.values.intern(name), self.values.intern(&value));
-            entries.push(Entry { name, value, expires: None, changed: now });
-        }
-        for one in kept {
-            let (name, value) = (self.values.intern(&one.name), self.values.intern(&one.value));
-            entries.push(Entry { name, value, expires: one.expires, changed: one.changed });
-        }
-        self.collections.push((collection, Collection { key, entries, changes: Vec::new() }));
+        let updated = kept.iter().map(|one| one.changed).max();
+        let is_set = |wanted: &[u8]| kept.iter().any(|one| one.name.eq_ignore_ascii_case(wanted));
+        let timeout = Some(self.rules.settings().collection_timeout).filter(|_| !is_set(TIMEOUT));
+        let members = [
+            (&b"KEY"[..], Some(self.values.bytes(key).to_vec())),
+            (&b"IS_NEW"[..], Some(vec![b'0' + u8::from(kept.is_empty())])),
+            (TIMEOUT, timeout.map(|seconds| seconds.to_string().into_bytes())),
+            (&b"LAST_UPDATE_TIME"[..], updated.map(|seconds| seconds.to_string().into_bytes())),
+        ];
+        let members = members.into_iter().filter_map(|(name, value)| Some((name.to_vec(), value?, None)));
+        let kept = kept.into_iter().map(|one| (one.name, one.value, one.expires));
+        let entries = members.chain(kept).map(|(name, value, expires)| {
+            let (name, value) = (self.values.intern(&name), self.values.intern(&value));
+            Entry { name, value, expires }
+        });
+        let entries = entries.collect();
+        self.collections.push((collection, Collection { key, entries, updated, ..Collection::default() }));
     }
 
     fn place(&self, collection: Initialised, key: ValueId) -> Place<'_> {
@@ -190,9 +205,13 @@ impl Transaction {
     pub fn finish(&mut self) {
         let collections = std::mem::take(&mut self.collections);
         let Some(persistence) = self.environment.persistence.clone() else { return };
-        let timeout = self.rules.settings().collection_timeout;
-        for (which, collection) in collections.iter().filter(|(_, collection)| !collection.changes.is_empty()) {
-            persistence.store(&self.place(*which, collection.key), &collection.changes, timeout);
+        let set = self.rules.settings().collection_timeout;
+        for (which, mut collection) in collections.into_iter().filter(|(_, collection)| !collection.changes.is_empty())
+        {
+            let timeout =
+                collection.find(&self.values, TIMEOUT, 0).map(|entry| integer(self.values.bytes(entry.value)));
+            let timeout = timeout.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(set);
+            persistence.store(&self.place(which, collection.key), &collection.changes, timeout);
         }
     }
 
@@ -248,3 +267,6 @@ impl Transaction {
         if self.control.engine == Engine::On { set } else { Beyond::ProcessPartial }
     }
 }
+
+/// The member of a collection that says for how long it is kept when nobody changes it any more.
+const TIMEOUT: &[u8] = b"TIMEOUT";

@@ -7,7 +7,7 @@ use smallvec::smallvec;
 use super::matched::{Ending, Record};
 use super::state::{Evaluation, Found, Transaction};
 use crate::Phase;
-use crate::action::{Actions, Disruptive, Scope};
+use crate::action::{Actions, Disruptive, Reach, Removal, Scope};
 use crate::operator::{Answer, Captures, Operator};
 use crate::prefilter::{Domain, Foreseen, Settled};
 use crate::rules::{Rule, RuleAt, Rules};
@@ -187,7 +187,7 @@ impl Transaction {
         found.clear();
         self.recorded = 0;
         self.gather(&asked.rule.targets, asked.at, &mut found);
-        if asked.at.is_head() && !self.control.removals.is_empty() {
+        if !self.control.removals.is_empty() {
             self.take_out(asked.at, &mut found);
         }
         let came = self.ask_all(asked, &found);
@@ -218,9 +218,10 @@ impl Transaction {
         came
     }
 
-    /// Takes out what `ctl:ruleRemoveTarget...` said.
+    /// Takes out what `ctl:ruleRemoveTarget...` said, and exclusions beside the rules.
     fn take_out(&self, at: RuleAt, found: &mut Vec<Found>) {
-        let meant = self.control.removals.iter().filter(|removal| removal.chains.contains(at.chain));
+        let reaches = |removal: &&Arc<Removal>| at.is_head() || removal.reach == Reach::Chain;
+        let meant = self.control.removals.iter().filter(|removal| removal.chains.contains(at.chain)).filter(reaches);
         for target in meant.flat_map(|removal| &removal.targets) {
             found.retain(|value| !self.is_meant(target, value));
         }

@@ -65,6 +65,8 @@ pub struct Transaction {
     /// Variables in `TX` whose names no rule mentions.
     pub(super) others: Vec<Named>,
     pub(super) env: Vec<Named>,
+    /// How long it has lasted, in microseconds.
+    pub(super) lasted: u64,
     pub(super) collections: Vec<(Initialised, Collection)>,
     /// The last match, and all of the chain that is asked.
     pub(super) last_match: Option<(Found, ValueId)>,
@@ -221,6 +223,7 @@ impl Transaction {
             variables,
             others: Vec::new(),
             env: Vec::new(),
+            lasted: 0,
             collections: Vec::new(),
             last_match: None,
             matched_vars: Vec::new(),
@@ -272,6 +275,7 @@ impl Transaction {
         self.xml = None;
         empty(&mut self.others);
         empty(&mut self.env);
+        self.lasted = 0;
         self.collections.clear();
         self.last_match = None;
         empty(&mut self.matched_vars);
@@ -351,10 +355,9 @@ impl Transaction {
         &self.masked
     }
 
-    /// A variable that `setenv` set.
-    pub fn env(&self, name: &str) -> Option<&[u8]> {
-        let found = self.env.iter().find(|set| self.values.bytes(set.name) == name.as_bytes());
-        found.map(|set| self.values.bytes(set.value))
+    /// Says how many microseconds ago the request came, which rules see as `DURATION`.
+    pub fn lasts(&mut self, micros: u64) {
+        self.lasted = micros;
     }
 
     /// Notes that something was fed.

@@ -16,7 +16,7 @@ impl Loader {
             return Err(name.finding(0, "names no rule"));
         }
         for argument in arguments {
-            let selection = selection(name, argument)?;
+            let Some(selection) = self.selection(name, argument)? else { continue };
             self.drafts.entries.retain(|entry| match entry {
                 Entry::Chain(links) => links.first().is_none_or(|head| !selection.takes(&head.actions)),
                 Entry::Marker(_) => true,
@@ -36,9 +36,9 @@ impl Loader {
                 );
             }
         };
-        // A link of a chain is meant by `id:1`, counted from 0.
-        let (which, link) = if name.is("SecRuleUpdateTargetById") { which_link(which)? } else { (which.clone(), 0) };
-        let selection = selection(name, &which)?;
+        // `id:1` means one link of a chain, counted from 0; without it all of them are meant, as `ModSecurity` 2 has it.
+        let (which, link) = if name.is("SecRuleUpdateTargetById") { which_link(which)? } else { (which.clone(), None) };
+        let Some(selection) = self.selection(name, &which)? else { return Ok(()) };
         let before = self.findings.len();
         let added = Target::list(targets, &mut self.context, &mut self.findings);
         let replaced = replaced.map(|text| Target::list(text, &mut self.context, &mut self.findings));
@@ -60,6 +60,8 @@ impl Loader {
             return Err(name.finding(0, "needs a rule and actions: SecRuleUpdateActionById 942100 \"pass\""));
         };
         let (which, link) = which_link(which)?;
+        // Actions are mostly those of the whole chain, which stand in its first rule.
+        let link = link.or(Some(0));
         let selection = Selection::Ids(parse_ids(&which)?);
         let before = self.findings.len();
         let added = action::read(list, &mut self.context, &mut self.findings);
@@ -81,11 +83,19 @@ impl Loader {
         Ok(())
     }
 
-    fn selected(&mut self, selection: &Selection, link: usize, mut change: impl FnMut(&mut Draft)) {
+    fn selection(&mut self, name: &Text, argument: &Text) -> Result<Option<Selection>, Finding> {
+        Selection::read(&name.lossy().to_ascii_lowercase(), argument, &mut self.context)
+    }
+
+    /// Changes one link of each chain that is meant, or all of them.
+    fn selected(&mut self, selection: &Selection, link: Option<usize>, mut change: impl FnMut(&mut Draft)) {
         for entry in &mut self.drafts.entries {
             let Entry::Chain(links) = entry else { continue };
             if links.first().is_some_and(|head| selection.takes(&head.actions)) {
-                links.get_mut(link).into_iter().for_each(&mut change);
+                match link {
+                    Some(link) => links.get_mut(link).into_iter().for_each(&mut change),
+                    None => links.iter_mut().for_each(&mut change),
+                }
             }
         }
     }
@@ -99,10 +109,12 @@ impl Loader {
 }
 
 /// The rule and the number of the link in `id:link`.
-fn which_link(text: &Text) -> Result<(Text, usize), Finding> {
-    let Some((which, link)) = text.split_once(b':') else { return Ok((text.clone(), 0)) };
+fn which_link(text: &Text) -> Result<(Text, Option<usize>), Finding> {
+    let Some((which, link)) = text.split_once(b':') else { return Ok((text.clone(), None)) };
     let number = link.lossy().parse().ok();
-    number.map(|number| (which, number)).ok_or_else(|| link.finding(0, "must be the number of a link, counted from 0"))
+    number
+        .map(|number| (which, Some(number)))
+        .ok_or_else(|| link.finding(0, "must be the number of a link, counted from 0"))
 }
 
 fn retarget(draft: &mut Draft, added: &[Target], replaced: Option<&[Target]>) {
@@ -120,16 +132,4 @@ fn retarget(draft: &mut Draft, added: &[Target], replaced: Option<&[Target]>) {
     }
     // Exclusions work on what stands before them.
     draft.targets.sort_by_key(|target| target.manner == Manner::Exclude);
-}
-
-fn selection(name: &Text, argument: &Text) -> Result<Selection, Finding> {
-    let regex = || patterns::compile(argument.bytes()).map(Box::new).map_err(|what| argument.finding(0, what));
-    let directive = name.lossy().to_ascii_lowercase();
-    if directive.ends_with("bytag") {
-        return regex().map(Selection::Tag);
-    }
-    if directive.ends_with("bymsg") {
-        return regex().map(Selection::Message);
-    }
-    parse_ids(argument).map(Selection::Ids)
 }

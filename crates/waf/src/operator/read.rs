@@ -6,7 +6,6 @@ use payload::addresses::Networks;
 use payload::phrases::{self, Phrases};
 use payload::validate::ByteRanges;
 use problem::Finding;
-use regex::bytes::Regex;
 
 use super::{Comparison, Kind, Matcher, Operator, Relation};
 use crate::context::Context;
@@ -70,10 +69,10 @@ impl Operator {
             "validatebyterange" => Self::ByteRange(Box::new(read(parameter, ByteRanges::parse)?)),
             "validateurlencoding" => Self::UrlEncoding,
             "validateutf8encoding" => Self::Utf8Encoding,
-            "verifycc" => Self::Number(Kind::Card, Box::new(regex(parameter)?)),
-            "verifycpf" => Self::Number(Kind::Cpf, Box::new(regex(parameter)?)),
-            "verifyssn" => Self::Number(Kind::Ssn, Box::new(regex(parameter)?)),
-            "verifysvnr" => Self::Number(Kind::Svnr, Box::new(regex(parameter)?)),
+            "verifycc" => number(Kind::Card, parameter, context)?,
+            "verifycpf" => number(Kind::Cpf, parameter, context)?,
+            "verifyssn" => number(Kind::Ssn, parameter, context)?,
+            "verifysvnr" => number(Kind::Svnr, parameter, context)?,
             "unconditionalmatch" => Self::Always,
             "nomatch" => Self::Never,
             _ => {
@@ -153,18 +152,20 @@ fn expression(text: &Text, context: &mut Context, global: bool) -> Result<Operat
     if names_variable {
         return Template::read(text, context).map(Operator::MatchesTemplate);
     }
-    match patterns::Search::compile(text.bytes()) {
-        Ok(search) => Ok(Operator::Matches(Box::new(Matcher { search, global }))),
-        Err(what) => match patterns::needs_backtracking(&what) {
-            // It never holds.
-            Some(why) => context.refuse(text, "this expression", why).map(|()| Operator::Never),
-            None => Err(text.finding(0, what)),
-        },
+    let search = context.compiled(text, patterns::Search::compile(text.bytes()))?;
+    // What is left out never holds.
+    let Some(search) = search else { return Ok(Operator::Never) };
+    if patterns::keeps_what_it_matched(text.bytes()) {
+        let what = "what `a++` and `(?>a)` keep is given back here where the rest asks for it: they are read as `a+` and \
+                    `(?:a)`, which match the same, and sometimes more";
+        context.notes.push(text.finding(0, what));
     }
+    Ok(Operator::Matches(Box::new(Matcher { search, global })))
 }
 
-fn regex(text: &Text) -> Result<Regex, Finding> {
-    patterns::compile(text.bytes()).map_err(|what| text.finding(0, what))
+fn number(kind: Kind, text: &Text, context: &mut Context) -> Result<Operator, Finding> {
+    let regex = context.compiled(text, patterns::compile(text.bytes()))?;
+    Ok(regex.map_or(Operator::Never, |regex| Operator::Number(kind, Box::new(regex))))
 }
 
 fn read<T>(text: &Text, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, Finding> {

@@ -13,18 +13,30 @@ pub(crate) struct Reader {
     open: Vec<PathBuf>,
     pub(crate) lines: Vec<Text>,
     pub(crate) findings: Vec<Finding>,
-    /// What was read.
+    /// What was read, and what will be once it is there: folders that wildcards look into, files that may be missing.
     pub(crate) files: Vec<PathBuf>,
+    /// What is still to be read before a file.
+    pub(crate) before: Option<Before>,
+}
+
+/// Text that is read before the first file whose name begins so.
+pub(crate) struct Before {
+    pub(crate) file: Box<str>,
+    pub(crate) name: PathBuf,
+    pub(crate) content: Box<[u8]>,
 }
 
 impl Reader {
     /// Reads every file that `pattern` names, in the order of their names; a pattern with wildcards may name none.
     pub(crate) fn read(&mut self, pattern: &Path) {
         match matching(pattern) {
-            Ok(files) if files.is_empty() && !has_wildcards(pattern) => {
+            Ok(named) if named.files.is_empty() && named.folders.is_empty() => {
                 self.findings.push(of_file(pattern, "there is no such file"));
             }
-            Ok(files) => files.iter().for_each(|file| self.read_file(file)),
+            Ok(named) => {
+                self.files.extend(named.folders);
+                named.files.iter().for_each(|file| self.read_file(file));
+            }
             Err(cause) => self.findings.push(of_file(pattern, &format!("cannot be listed: {cause}"))),
         }
     }
@@ -43,6 +55,10 @@ impl Reader {
         if self.open.len() >= DEPTH || self.open.iter().any(|open| open == file) {
             return self.findings.push(of_file(file, "includes itself: take one of the Include lines out"));
         }
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if let Some(before) = self.before.take_if(|before| name.starts_with(&*before.file)) {
+            self.take(&before.name, &before.content);
+        }
         self.files.push(file.to_owned());
         match std::fs::read(file) {
             Ok(content) => {
@@ -59,13 +75,13 @@ impl Reader {
             return self.findings.push(include.line.finding(0, "names no file: write Include and a path"));
         };
         let path = file.parent().unwrap_or(Path::new("")).join(named.lossy());
-        let missing = matches!(matching(&path), Ok(files) if files.is_empty());
-        if missing && !include.optional && !has_wildcards(&path) {
-            let what = format!("there is no file {}: correct the path, or write IncludeOptional", path.display());
-            return self.findings.push(named.finding(0, what));
-        }
-        if !missing {
+        if has_wildcards(&path) || path.is_file() {
             self.read(&path);
+        } else if include.optional {
+            self.files.push(path);
+        } else {
+            let what = format!("there is no file {}: correct the path, or write IncludeOptional", path.display());
+            self.findings.push(named.finding(0, what));
         }
     }
 }
@@ -84,9 +100,18 @@ fn included(line: &Text) -> Option<Include> {
     (optional || directive.is("Include")).then(|| Include { line: line.clone(), file: words.get(1).cloned(), optional })
 }
 
-/// The files that a path with wildcards in its parts names, sorted.
-pub fn matching(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut found = vec![PathBuf::new()];
+/// What a path with wildcards in its parts names.
+#[derive(Debug)]
+pub struct Named {
+    /// The files, sorted.
+    pub files: Vec<PathBuf>,
+    /// The folders in which further ones may come to be there; none without wildcards.
+    pub folders: Vec<PathBuf>,
+}
+
+/// What a path names.
+pub fn matching(pattern: &Path) -> std::io::Result<Named> {
+    let (mut found, mut folders) = (vec![PathBuf::new()], Vec::new());
     for part in pattern.components() {
         let text = part.as_os_str().to_string_lossy();
         if !has_wildcards(Path::new(text.as_ref())) {
@@ -98,6 +123,7 @@ pub fn matching(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
         let mut next = Vec::new();
         for folder in &found {
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder.as_path() };
+            folders.push(folder.to_owned());
             let entries = match std::fs::read_dir(folder) {
                 Ok(entries) => entries,
                 Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => continue,
@@ -114,7 +140,7 @@ pub fn matching(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
         found = next;
     }
     found.retain(|path| path.is_file());
-    Ok(found)
+    Ok(Named { files: found, folders })
 }
 
 fn has_wildcards(path: &Path) -> bool {

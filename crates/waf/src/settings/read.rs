@@ -3,7 +3,7 @@
 use problem::Finding;
 
 use super::{Beyond, CookieFormat, Engine, Settings};
-use crate::action::{Audit, number, on_off};
+use crate::action::{Audit, audit_parts, number, on_off};
 use crate::context::Context;
 use crate::seclang::{Text, nearest};
 
@@ -67,13 +67,11 @@ fn take(settings: &mut Settings, name: &str, value: &Text, arguments: &[Text]) -
         "seccookieformat" => settings.cookie_format = cookie_format(value)?,
         "seccollectiontimeout" => settings.collection_timeout = number(value)?,
         "secwebappid" => settings.application = value.lossy().into(),
-        "secsensorid" => settings.sensor = value.lossy().into(),
-        "seccomponentsignature" => component(settings, value),
         "secauditengine" => settings.audit = Audit::read(value)?,
-        "secauditlogparts" => settings.audit_parts = audit_parts(value)?.into(),
+        "secauditlogparts" => settings.audit_parts = audit_parts(value)?,
         "secauditlogrelevantstatus" => {
-            let compiled = patterns::compile(value.bytes()).map_err(|what| value.finding(0, what))?;
-            settings.audit_status = Some(compiled);
+            let statuses = patterns::Statuses::of(value.bytes()).map_err(|what| value.finding(0, what))?;
+            settings.audit_status = Some(statuses);
         }
         _ => {}
     }
@@ -89,26 +87,11 @@ fn types(settings: &mut Settings, arguments: &[Text]) {
     }
 }
 
-fn component(settings: &mut Settings, value: &Text) {
-    let component = value.lossy().into_boxed_str();
-    if !settings.components.contains(&component) {
-        settings.components.push(component);
-    }
-}
-
 fn beyond(value: &Text) -> Result<Beyond, Finding> {
     match value.lossy().to_ascii_lowercase().as_str() {
         "reject" => Ok(Beyond::Reject),
         "processpartial" => Ok(Beyond::ProcessPartial),
         _ => Err(value.finding(0, "must be Reject or ProcessPartial")),
-    }
-}
-
-fn audit_parts(value: &Text) -> Result<String, Finding> {
-    let parts = value.lossy();
-    match parts.bytes().position(|part| !matches!(part, b'A'..=b'K' | b'Z')) {
-        Some(at) => Err(value.finding(at, "there is no such part of an audit log: write letters from A to K, and Z")),
-        None => Ok(parts),
     }
 }
 
@@ -156,8 +139,6 @@ const TAKEN: &[&str] = &[
     "SecCookieFormat",
     "SecCollectionTimeout",
     "SecWebAppId",
-    "SecSensorId",
-    "SecComponentSignature",
     "SecAuditEngine",
     "SecAuditLogParts",
     "SecAuditLogRelevantStatus",
@@ -197,6 +178,8 @@ const NOTED: &[(&str, &str)] = &[
     ("SecAuditLogDirMode", LOGS),
     ("SecAuditLogFileMode", LOGS),
     ("SecAuditLogPrefix", LOGS),
+    ("SecSensorId", "the audit log names the gateway"),
+    ("SecComponentSignature", "the audit log names the gateway"),
     ("SecDebugLog", "there is no debug log; `explain` shows what rules do with a request"),
     ("SecDebugLogLevel", "there is no debug log; `explain` shows what rules do with a request"),
     ("SecTmpDir", MEMORY),
