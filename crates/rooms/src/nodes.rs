@@ -55,9 +55,9 @@ impl Nodes {
     }
 
     /// When something is heard that a node told at a moment by its own clock, by the clock of this one: clocks differ a little.
-    /// What was told long ago is only read now.
+    /// What was told long ago is only read now, and whoever has not looked at their clock yet takes what was told.
     fn heard_at(&self, told: Seconds) -> Seconds {
-        if told.saturating_add(DIFFERENT) < self.looked_at { told } else { self.looked_at }
+        if told.abs_diff(self.looked_at) > DIFFERENT { told } else { self.looked_at }
     }
 
     /// What this node and others saw in the last seconds, together.

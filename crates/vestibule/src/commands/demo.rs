@@ -81,7 +81,7 @@ async fn demonstrate(arguments: &Arguments) -> Result<(), Trouble> {
     let link = link.ok_or("nobody can sign in")?;
     say(&Welcome { gateway, admin, key: &key, document: &file, token: &token, link: &link }.to_string())?;
     serving.until_stopped().await;
-    crowd.abort();
+    crowd.end().await;
     let place = folder.path().to_owned();
     folder.close()?;
     say(&farewell(&place))

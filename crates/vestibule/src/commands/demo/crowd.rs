@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rooms::{KeptRoom, Trouble, Wish};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use waiting_room::{Ending, RequestId};
 
@@ -22,18 +23,37 @@ struct Crowd {
     inside: VecDeque<RequestId>,
 }
 
-/// Has a crowd come, until the task is aborted.
-#[expect(clippy::disallowed_methods, reason = "the demo aborts it in the end")]
-pub(super) fn gather(room: Arc<KeptRoom>) -> JoinHandle<()> {
-    tokio::spawn(async move {
+/// A crowd that comes and goes.
+pub(super) struct Gathering {
+    task: JoinHandle<()>,
+    is_over: oneshot::Sender<()>,
+}
+
+impl Gathering {
+    /// Sends everybody away, once what they do is kept: nothing is written down afterwards.
+    pub(super) async fn end(self) {
+        // It fails only for a crowd that is gone.
+        drop(self.is_over.send(()));
+        drop(self.task.await);
+    }
+}
+
+/// Has a crowd come.
+#[expect(clippy::disallowed_methods, reason = "the demo ends it")]
+pub(super) fn gather(room: Arc<KeptRoom>) -> Gathering {
+    let (is_over, mut over) = oneshot::channel();
+    let task = tokio::spawn(async move {
         let mut crowd = Crowd::default();
         loop {
             if let Err(trouble) = crowd.step(&room).await {
                 tracing::debug!(%trouble, "nobody of the crowd moved");
             }
-            tokio::time::sleep(STEP).await;
+            if tokio::time::timeout(STEP, &mut over).await.is_ok() {
+                return;
+            }
         }
-    })
+    });
+    Gathering { task, is_over }
 }
 
 impl Crowd {
