@@ -324,13 +324,16 @@ fn tell(
         format!("{throughput:.1} a second, {:.0} %", throughput / bears * 100.0),
         throughput >= 0.9 * bears,
     );
-    let at = |when: Duration| {
-        let before = rates.iter().take_while(|(at, _)| *at <= when).last();
-        before.map_or(0.0, |(_, serving)| *serving)
-    };
-    // What came in within two seconds each, so that it does not matter when exactly a second begins.
-    let moments = (0..seconds / 2).map(|part| from + Duration::from_secs(part * 2));
-    let let_in: Vec<f64> = moments.map(|from| (at(from + Duration::from_secs(2)) - at(from)) / 2.0).collect();
+    // The number rises once a second: from each second rise to the next, so that it does not matter where a second begins.
+    let mut rises: Vec<(Duration, f64)> = Vec::new();
+    for (at, serving) in rates.iter().filter(|(at, _)| *at >= from && *at < to) {
+        if rises.last().is_none_or(|(_, before)| before < serving) {
+            rises.push((*at, *serving));
+        }
+    }
+    let each_second: Vec<_> = rises.into_iter().skip(1).step_by(2).collect();
+    let pairs = each_second.iter().zip(each_second.iter().skip(1));
+    let let_in: Vec<f64> = pairs.map(|(one, two)| (two.1 - one.1) / two.0.saturating_sub(one.0).as_secs_f64()).collect();
     let mean = let_in.iter().sum::<f64>() / f64::from(u32::try_from(let_in.len()).unwrap_or(1));
     let swing = let_in.iter().map(|rate| (rate / mean - 1.0).abs()).fold(0.0, f64::max);
     section.row(
