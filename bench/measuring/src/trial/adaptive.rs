@@ -333,7 +333,8 @@ fn tell(
     }
     let each_second: Vec<_> = rises.into_iter().skip(1).step_by(2).collect();
     let pairs = each_second.iter().zip(each_second.iter().skip(1));
-    let let_in: Vec<f64> = pairs.map(|(one, two)| (two.1 - one.1) / two.0.saturating_sub(one.0).as_secs_f64()).collect();
+    let let_in: Vec<f64> =
+        pairs.map(|(one, two)| (two.1 - one.1) / two.0.saturating_sub(one.0).as_secs_f64()).collect();
     let mean = let_in.iter().sum::<f64>() / f64::from(u32::try_from(let_in.len()).unwrap_or(1));
     let swing = let_in.iter().map(|rate| (rate / mean - 1.0).abs()).fold(0.0, f64::max);
     section.row(
