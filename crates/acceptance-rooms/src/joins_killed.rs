@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use rooms::{Durability, Fairness, Inlet, KeptRoom, Rooms, Settings, Whereabouts};
-use secrets::{Masters, Vault};
+use rooms::{KeptRoom, Rooms};
 use tempfile::TempDir;
 use waiting_room::{JoinKey, RequestId, Rules};
+
+use crate::kept;
 
 const FOLDER: &str = "ROOMS_KILLED_FOLDER";
 /// How often it is killed.
@@ -18,25 +19,7 @@ const KILLS: u8 = 10;
 const VISITORS: u8 = 16;
 
 fn open(folder: &Path) -> (Rooms, Arc<KeptRoom>) {
-    let vault = Vault::open(&folder.join("secrets"), Masters::File(folder.join("master.key"))).unwrap();
-    let rooms = Rooms::open(&folder.join("rooms"), Arc::new(vault), 1).unwrap();
-    let settings = Settings {
-        event: "Sample".into(),
-        rules: Rules::default(),
-        issuer: "https://wait.example".into(),
-        validity: 3600,
-        inlet: Inlet::Manual,
-        durability: Durability::Process,
-        openid: None,
-        fairness: Fairness::default(),
-        alarm: None,
-        metrics_events: false,
-        page: Arc::default(),
-    };
-    rooms.set([("sale".to_owned(), settings)]);
-    assert_eq!(rooms.take().unwrap(), Whereabouts::Here);
-    let room = rooms.named("sale").unwrap();
-    (rooms, room)
+    kept::open(folder, kept::settings(Rules::default()))
 }
 
 /// Has visitors join until it is killed, some by a key, and takes pictures meanwhile; says by lines what each was told.

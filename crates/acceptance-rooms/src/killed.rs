@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use rooms::{Durability, Fairness, Inlet, KeptRoom, Left, Rooms, Settings, Whereabouts, Wish};
-use secrets::{Masters, Vault};
+use rooms::{Inlet, KeptRoom, Left, Rooms, Settings, Wish};
 use tempfile::TempDir;
 use waiting_room::{Compatibility, Counters, Ending, Expiry, MaxSize, PassOn, Presence, RequestId, Room, Rules};
+
+use crate::kept;
 
 const FOLDER: &str = "ROOM_OF_EVERYTHING_FOLDER";
 /// Its name as this program knows it.
@@ -19,31 +20,14 @@ const KILLS: u32 = 8;
 const BEGIN: u32 = 1_800_000_000;
 
 fn open(folder: &Path) -> (Rooms, Arc<KeptRoom>) {
-    let vault = Vault::open(&folder.join("secrets"), Masters::File(folder.join("master.key"))).unwrap();
-    let rooms = Rooms::open(&folder.join("rooms"), Arc::new(vault), 1).unwrap();
     let rules = Rules {
         expiry: Some(Expiry { period: 20, pass_on: PassOn::ToTheNext }),
         compatibility: Compatibility::Mended,
         presence: Some(Presence { absent_after: 10, grace: 15 }),
         ..Rules::default()
     };
-    let settings = Settings {
-        event: "Sample".into(),
-        rules,
-        issuer: "https://wait.example".into(),
-        validity: 30,
-        inlet: Inlet::MaxSize(MaxSize { size: 12 }),
-        durability: Durability::Process,
-        openid: None,
-        fairness: Fairness::default(),
-        alarm: None,
-        metrics_events: false,
-        page: Arc::default(),
-    };
-    rooms.set([("sale".to_owned(), settings)]);
-    assert_eq!(rooms.take().unwrap(), Whereabouts::Here);
-    let room = rooms.named("sale").unwrap();
-    (rooms, room)
+    let inlet = Inlet::MaxSize(MaxSize { size: 12 });
+    kept::open(folder, Settings { validity: 30, inlet, ..kept::settings(rules) })
 }
 
 /// Numbers that look like chance, and are the same for the same seed (a linear congruential generator).

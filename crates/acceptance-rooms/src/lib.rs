@@ -10,6 +10,8 @@ mod cluster;
 #[cfg(test)]
 mod joins_killed;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
 mod killed;
 #[cfg(test)]
 mod lottery_killed;

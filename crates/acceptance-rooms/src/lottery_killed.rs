@@ -7,10 +7,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use rooms::lottery::Published;
-use rooms::{Durability, Fairness, Inlet, KeptRoom, Lots, Rooms, Settings, Whereabouts};
-use secrets::{Masters, Vault};
+use rooms::{Fairness, KeptRoom, Lots, Rooms, Settings};
 use tempfile::TempDir;
 use waiting_room::{RequestId, Rules, Schedule};
+
+use crate::kept;
 
 const FOLDER: &str = "LOTTERY_KILLED_FOLDER";
 const NOW: &str = "LOTTERY_KILLED_NOW";
@@ -23,26 +24,9 @@ const KILLS: usize = 4;
 const VISITORS: u8 = 16;
 
 fn open(folder: &Path) -> (Rooms, Arc<KeptRoom>) {
-    let vault = Vault::open(&folder.join("secrets"), Masters::File(folder.join("master.key"))).unwrap();
-    let rooms = Rooms::open(&folder.join("rooms"), Arc::new(vault), 1).unwrap();
     let schedule = Schedule { pre_queue: Some(GATHERS), opens: Some(OPENS), closes: None };
-    let settings = Settings {
-        event: "Sample".into(),
-        rules: Rules { schedule, ..Rules::default() },
-        issuer: "https://wait.example".into(),
-        validity: 3600,
-        inlet: Inlet::Manual,
-        durability: Durability::Process,
-        openid: None,
-        alarm: None,
-        metrics_events: false,
-        page: Arc::default(),
-        fairness: Fairness { lottery: Some(Lots::default()), ..Fairness::default() },
-    };
-    rooms.set([("sale".to_owned(), settings)]);
-    assert_eq!(rooms.take().unwrap(), Whereabouts::Here);
-    let room = rooms.named("sale").unwrap();
-    (rooms, room)
+    let fairness = Fairness { lottery: Some(Lots::default()), ..Fairness::default() };
+    kept::open(folder, Settings { fairness, ..kept::settings(Rules { schedule, ..Rules::default() }) })
 }
 
 fn runtime() -> tokio::runtime::Runtime {

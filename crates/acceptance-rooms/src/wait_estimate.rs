@@ -4,39 +4,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use rooms::{Durability, Fairness, Inlet, KeptRoom, Left, Rooms, Settings, Whereabouts, Wish};
-use secrets::{Masters, Vault};
-use tempfile::TempDir;
+use rooms::{Inlet, KeptRoom, Left, Settings, Wish};
 use waiting_room::{Ending, Expiry, Interval, MaxSize, PassOn, Periodic, Position, RequestId, Rules, Tuned};
+
+use crate::kept;
 
 const BEGIN: u32 = 1_800_000_000;
 const HOUR: u32 = 3600;
 
-fn open(settings: Settings) -> (TempDir, Rooms, Arc<KeptRoom>) {
-    let folder = tempfile::tempdir().unwrap();
-    let vault = Vault::open(&folder.path().join("secrets"), Masters::File(folder.path().join("master.key"))).unwrap();
-    let rooms = Rooms::open(&folder.path().join("rooms"), Arc::new(vault), 1).unwrap();
-    rooms.set([("sale".to_owned(), settings)]);
-    assert_eq!(rooms.take().unwrap(), Whereabouts::Here);
-    let room = rooms.named("sale").unwrap();
-    (folder, rooms, room)
-}
-
 fn settings(inlet: Inlet, expiry: u32) -> Settings {
     let expiry = Some(Expiry { period: expiry, pass_on: PassOn::ToTheNext });
-    Settings {
-        event: "Sample".into(),
-        rules: Rules { expiry, ..Rules::default() },
-        issuer: "https://wait.example".into(),
-        validity: 2 * HOUR,
-        inlet,
-        durability: Durability::Process,
-        openid: None,
-        fairness: Fairness::default(),
-        alarm: None,
-        metrics_events: false,
-        page: Arc::default(),
-    }
+    Settings { validity: 2 * HOUR, inlet, ..kept::settings(Rules { expiry, ..Rules::default() }) }
 }
 
 fn every(by: u32, every: u32) -> Periodic {
@@ -263,7 +241,8 @@ impl Play {
 }
 
 async fn played(pattern: Pattern, seed: u64) -> [Share; 2] {
-    let (_folder, rooms, room) = open(pattern.settings);
+    let folder = tempfile::tempdir().unwrap();
+    let (rooms, room) = kept::open(folder.path(), pattern.settings);
     let (line, steps, told, shares) = Default::default();
     let mut play = Play { room, chance: Chance(seed), now: BEGIN, line, steps, told, shares };
     for second in 0.. {
