@@ -9,4 +9,4 @@ mod texts;
 
 pub use self::memory::{Detected, Known, Memory};
 pub use self::needs::{Demand, Domain};
-pub use self::scan::{NONE, ROW, Row, Scanner, add, both, keep};
+pub use self::scan::{NONE, ROW, Row, Scanner, add, both, is_none, keep};

@@ -9,7 +9,6 @@ mod unicode;
 mod urls;
 
 use crate::bytes::{ByteSet, NO_BREAK_SPACE, SPACE};
-use crate::scan::find_text;
 
 macro_rules! transformations {
     ($($(#[doc = $what:literal])+ $variant:ident $name:literal $(| $other:literal)*: $may_change:expr => $apply:expr,)+) => {
@@ -143,6 +142,11 @@ impl Transformation {
         } else if self.may_change().first_in(input).is_none() {
             return false;
         }
+        self.convert(input, out)
+    }
+
+    /// As [`Self::apply`], of a value that it may change.
+    pub fn convert(self, input: &[u8], out: &mut Vec<u8>) -> bool {
         let before = out.len();
         self.append(input, out);
         if out.get(before..) == Some(input) {
@@ -168,11 +172,8 @@ impl Transformation {
         }
         // Single spaces between words stay, which is what most texts have.
         match self {
-            Self::CompressWhitespace => !held.meets(&BUT_SPACE) && find_text(value, b"  ").is_none(),
-            Self::CmdLine => {
-                !held.meets(&CMD_LINE_BUT_SPACE)
-                    && [b"  ", b" /", b" ("].iter().all(|pair| find_text(value, *pair).is_none())
-            }
+            Self::CompressWhitespace => !held.meets(&BUT_SPACE) && !has_space_before(value, b" "),
+            Self::CmdLine => !held.meets(&CMD_LINE_BUT_SPACE) && !has_space_before(value, b" /("),
             _ => false,
         }
     }
@@ -208,6 +209,11 @@ impl Transformation {
         }
         ALWAYS.contains(&self) || input != output
     }
+}
+
+/// Whether a space stands before one of some bytes.
+fn has_space_before(value: &[u8], bytes: &[u8]) -> bool {
+    value.array_windows().any(|[one, next]| *one == b' ' && bytes.contains(next))
 }
 
 /// White space but for the space itself.

@@ -103,7 +103,7 @@ impl KeptRoom {
         let sensor = &self.gate().sensor;
         if !self.is_shared() {
             let Held { room, steering, .. } = held;
-            let by = steering.step(inlet, room, &sensor.signals());
+            let by = steering.step(inlet, room, &sensor.signals(inlet.target));
             self.let_in_if_any(held, by, now, rules)?;
             return Ok(None);
         }
@@ -112,7 +112,7 @@ impl KeptRoom {
         }
         // Not before: what is seen is read once.
         turn.ok_or(NotKept::NotOurTurn)?;
-        let own = sensor.signals();
+        let own = sensor.signals(inlet.target);
         if held.nodes.is_steered_by_another(self.node(), now) {
             return Ok(Some(own).filter(|own| *own != Signals::default()));
         }
@@ -180,12 +180,19 @@ mod tests {
 
     #[test]
     fn what_several_nodes_saw_is_taken_together_as_long_as_it_is_fresh() {
-        let signals = |finished, failed, slow, is_broken| Signals { finished, failed, slow, in_flight: 2, is_broken };
+        let signals = |finished, failed, slow, is_broken| Signals {
+            finished,
+            failed,
+            late: failed / 2,
+            slow,
+            in_flight: 2,
+            is_broken,
+        };
         let mut nodes = Nodes::default();
-        nodes.others.insert(7, (signals(100, 1, Some(900), false), 50));
+        nodes.others.insert(7, (signals(100, 3, Some(900), false), 50));
         nodes.others.insert(8, (signals(100, 100, None, true), 10));
         let own = signals(10, 0, Some(300), false);
-        let all = Signals { finished: 110, failed: 1, slow: Some(900), in_flight: 4, is_broken: false };
+        let all = Signals { finished: 110, failed: 3, late: 1, slow: Some(900), in_flight: 4, is_broken: false };
         assert_eq!(nodes.together(own, 52), all);
         assert_eq!(nodes.together(own, 60), own);
         nodes.others.remove(&7);

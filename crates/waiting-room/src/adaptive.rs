@@ -29,6 +29,8 @@ pub struct Signals {
     pub finished: u32,
     /// Of these, those that failed.
     pub failed: u32,
+    /// Of these, those that took longer than the target.
+    pub late: u32,
     /// What 95 of 100 took at most, in microseconds, if enough ended to say so.
     pub slow: Option<u32>,
     /// Requests that are under way.
@@ -41,9 +43,10 @@ impl Signals {
     /// What was seen by several who each saw a part: as slow as the slowest, and broken if nobody got through.
     pub fn together(all: impl IntoIterator<Item = Self>) -> Self {
         let (mut sum, mut broken, mut whole) = (Self::default(), false, false);
-        for Self { finished, failed, slow, in_flight, is_broken } in all {
+        for Self { finished, failed, late, slow, in_flight, is_broken } in all {
             sum.finished = sum.finished.saturating_add(finished);
             sum.failed = sum.failed.saturating_add(failed);
+            sum.late = sum.late.saturating_add(late);
             sum.in_flight = sum.in_flight.saturating_add(in_flight);
             sum.slow = sum.slow.max(slow);
             broken |= is_broken;
@@ -83,10 +86,12 @@ pub struct Steering {
 }
 
 /// What is seen of requests.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Flow {
     /// The square of what 95 of 100 took, smoothed. Late answers weigh more, as they do for those who wait.
     slow: Option<f64>,
+    /// What is aimed at, as a part of the target: less, if more than five of a hundred were late over some time.
+    aim: f64,
     /// Requests that end in a second, smoothed.
     speed: f64,
     /// How long requests are under way on average while the target is met, in seconds.
@@ -206,6 +211,12 @@ impl Steering {
     }
 }
 
+impl Default for Flow {
+    fn default() -> Self {
+        Self { slow: None, aim: 1.0, speed: 0.0, dwell: 0.0, silent: 0, ended: 0.0 }
+    }
+}
+
 impl Flow {
     fn note(&mut self, signals: &Signals) {
         self.ended = self.ended * FORGOTTEN + f64::from(signals.finished);
@@ -228,6 +239,11 @@ impl Flow {
         let Some(slow) = signals.slow.map(f64::from) else { return };
         let smoothed = self.slow.map_or(target * target, |before| KEPT * before + (1.0 - KEPT) * slow * slow);
         self.slow = Some(smoothed);
+        let late = f64::from(signals.late) / f64::from(signals.finished.max(1));
+        // One bad second is what the square above is for; this is for what remains of many.
+        let trim = pace * (TRIM * (LATE - late)).max(-MOST_TRIMMED);
+        self.aim = (self.aim + trim).clamp(0.8, 1.05);
+        let target = self.aim * target;
         let left = (target - smoothed.sqrt()) / target;
         if left < 0.0 || may_grow {
             let part = (LEARNT * pace * left).clamp(-0.06, 0.03);
@@ -279,6 +295,11 @@ const PUSH: f64 = 0.8;
 const KEPT: f64 = 0.55;
 /// How far an error moves what may be under way, as a part, in a second.
 const LEARNT: f64 = 0.08;
+/// How far a part of answers that were late, beyond what there may be, lowers what is aimed at, in a second.
+const TRIM: f64 = 0.07;
+const MOST_TRIMMED: f64 = 0.02;
+/// The part of answers that may be late.
+const LATE: f64 = 0.05;
 /// The mean of answers of which 95 of 100 take so long, as a part of that, until it is known.
 const GUESS: f64 = 0.7;
 const MICROS: f64 = 1e6;

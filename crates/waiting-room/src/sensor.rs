@@ -131,8 +131,9 @@ impl Sensor {
         }
     }
 
-    /// What was seen since this was asked last; nothing, until there is enough to say something.
-    pub fn signals(&self) -> Signals {
+    /// What was seen since this was asked last; nothing, until there is enough to say something. What takes longer than
+    /// `target`, in microseconds, is late.
+    pub fn signals(&self, target: u32) -> Signals {
         let in_flight = self.in_flight();
         let unsent = self.unsent.load(Ordering::Relaxed);
         let buckets = self.took.get().map(|buckets| &**buckets).unwrap_or_default();
@@ -151,7 +152,8 @@ impl Sensor {
         self.finished.fetch_sub(finished, Ordering::Relaxed);
         self.failed.fetch_sub(failed, Ordering::Relaxed);
         self.unsent.fetch_sub(unsent, Ordering::Relaxed);
-        Signals { finished, failed, slow: slow(&counts, answered), in_flight, is_broken }
+        let late = late(&counts, target);
+        Signals { finished, failed, late, slow: slow(&counts, answered), in_flight, is_broken }
     }
 }
 
@@ -171,6 +173,16 @@ fn slow(counts: &[u32], all: u32) -> Option<u32> {
     None
 }
 
+/// How many took longer than that, with a part of those in the bucket in which it is.
+fn late(counts: &[u32], target: u32) -> u32 {
+    let bucket = bucket_of(target);
+    let (lowest, width) = extent_of(bucket);
+    let above = (lowest + width).saturating_sub(u64::from(target)).min(width);
+    let within = counts.get(bucket).map_or(0, |count| u64::from(*count) * above / width);
+    let beyond = counts.iter().skip(bucket + 1).fold(0, |sum: u32, count| sum.saturating_add(*count));
+    beyond.saturating_add(u32::try_from(within).unwrap_or(u32::MAX))
+}
+
 /// Sixteen to each doubling: they are some four per cent from one to the next.
 fn bucket_of(micros: u32) -> usize {
     let value = micros.max(STEPS);
@@ -179,12 +191,17 @@ fn bucket_of(micros: u32) -> usize {
     (doublings * STEPS + step) as usize
 }
 
-/// What is in the middle of a bucket.
-fn middle_of(index: usize) -> u32 {
+/// Where a bucket begins, and how wide it is.
+fn extent_of(index: usize) -> (u64, u64) {
     let index = u32::try_from(index).unwrap_or(u32::MAX);
     let (doublings, step) = (index / STEPS, index % STEPS);
-    let lowest = u64::from(STEPS + step) << doublings;
-    u32::try_from(lowest + (1_u64 << doublings) / 2).unwrap_or(u32::MAX)
+    (u64::from(STEPS + step) << doublings, 1 << doublings)
+}
+
+/// What is in the middle of a bucket.
+fn middle_of(index: usize) -> u32 {
+    let (lowest, width) = extent_of(index);
+    u32::try_from(lowest + width / 2).unwrap_or(u32::MAX)
 }
 
 const STEPS: u32 = 16;
@@ -213,7 +230,9 @@ mod tests {
                 sensor.begin();
                 sensor.end(millis(if number < 90 { took / 2 } else { took }), None, 0);
             }
-            let told = f64::from(sensor.signals().slow.unwrap());
+            let signals = sensor.signals(u32::try_from(took).unwrap() * 750);
+            assert_eq!((signals.finished, signals.late), (100, 10), "{took} ms");
+            let told = f64::from(signals.slow.unwrap());
             let expected = f64::from(u32::try_from(took).unwrap()) * 1000.0;
             assert!((told / expected - 1.0).abs() < 0.05, "{told} for {expected}");
         }
@@ -225,6 +244,17 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_in_which_the_target_is_counts_in_part() {
+        let mut counts = vec![0; BUCKETS as usize];
+        let bucket = bucket_of(300_000);
+        let (lowest, width) = extent_of(bucket);
+        (counts[bucket - 1], counts[bucket], counts[bucket + 1]) = (50, 40, 3);
+        let at = |part: u64| late(&counts, u32::try_from(lowest + width * part / 4).unwrap());
+        assert_eq!([0, 1, 2, 3].map(at), [43, 33, 23, 13]);
+        assert_eq!((late(&counts, 0), late(&counts, u32::MAX)), (93, 0));
+    }
+
+    #[test]
     fn few_requests_are_gathered_until_they_say_something() {
         let sensor = Sensor::default();
         sensor.begin();
@@ -232,17 +262,17 @@ mod tests {
             sensor.begin();
             sensor.end(millis(9), None, 0);
         }
-        assert_eq!(sensor.signals(), Signals { in_flight: 1, ..Signals::default() });
+        assert_eq!(sensor.signals(300_000), Signals { in_flight: 1, ..Signals::default() });
         for _ in 0..10 {
             sensor.begin();
             sensor.end(Ending::Failed(Some(Duration::from_millis(9))), None, 0);
         }
-        let signals = sensor.signals();
+        let signals = sensor.signals(300_000);
         assert_eq!((signals.finished, signals.failed, signals.in_flight, signals.is_broken), (20, 10, 1, false));
         sensor.begin();
         sensor.end(Ending::NotSent, None, 0);
-        assert!(sensor.signals().is_broken);
-        assert_eq!(sensor.signals(), Signals { in_flight: 1, ..Signals::default() });
+        assert!(sensor.signals(300_000).is_broken);
+        assert_eq!(sensor.signals(300_000), Signals { in_flight: 1, ..Signals::default() });
     }
 
     #[test]

@@ -24,15 +24,22 @@ fn of_text(text: &[u8]) -> f64 {
     told.map(|byte| f64::from(weight(*byte)) / 1000.0).product::<f64>() * 1e6
 }
 
-/// How likely a value has one of these bytes.
+/// How likely a value has one of these bytes, as far as they are told apart: one letter is as likely as any.
 pub(super) fn set_weight(set: &ByteSet) -> u32 {
-    set.iter().map(weight).sum()
+    let of_class = |set: ByteSet, class: &ByteSet| if set.meets(class) { set.or(*class) } else { set };
+    CLASSES.iter().fold(*set, of_class).iter().map(weight).sum()
 }
+
+/// Bytes that are not told apart where values are asked for the bytes they hold.
+pub(super) const CLASSES: [ByteSet; 3] = [LETTERS, DIGITS, HIGH];
+pub(super) const LETTERS: ByteSet = ByteSet::EMPTY.with_range(b'a', b'z').with_range(b'A', b'Z');
+pub(super) const DIGITS: ByteSet = ByteSet::EMPTY.with_range(b'0', b'9');
+pub(super) const HIGH: ByteSet = ByteSet::EMPTY.with_range(0x80, 0xff);
 
 /// How many of a thousand bytes are this one.
 pub(super) fn weight(byte: u8) -> u32 {
     match byte {
-        b'a'..=b'z' => LETTERS.get(usize::from(byte - b'a')).copied().unwrap_or(1),
+        b'a'..=b'z' => ENGLISH.get(usize::from(byte - b'a')).copied().unwrap_or(1),
         b' ' => 120,
         // In texts that are looked for it stands for the ends of values.
         0 => 30,
@@ -44,7 +51,7 @@ pub(super) fn weight(byte: u8) -> u32 {
 }
 
 /// How often letters stand in English text, for each thousand.
-const LETTERS: [u32; 26] =
+const ENGLISH: [u32; 26] =
     [82, 15, 28, 43, 127, 22, 20, 61, 70, 2, 8, 40, 24, 67, 75, 19, 1, 60, 63, 91, 28, 10, 24, 2, 20, 1];
 
 /// Beyond this, too many values have a text to make it worth looking for.

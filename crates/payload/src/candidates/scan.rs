@@ -2,6 +2,7 @@
 
 use crate::ByteSet;
 
+use super::frequency::{self, DIGITS, HIGH, LETTERS};
 use super::needs::{ALPHABETS, Demand, Domain, Needs};
 use super::texts::{self, Texts};
 
@@ -99,7 +100,7 @@ impl Scanner {
     pub fn search(&self, value: (&[u8], &ByteSet), domain: Domain, met: &mut [Row], scratch: &mut Vec<u8>) {
         if let Some(level) = self.level(value.1) {
             texts::prepare(value.0, scratch);
-            level.search(domain).run(scratch, met);
+            level.search(domain).run((scratch, value.1), met);
         }
     }
 
@@ -171,7 +172,7 @@ impl Search {
     }
 
     /// Writes the operators that have a text which they need, or need none.
-    fn run(&self, prepared: &[u8], met: &mut [Row]) {
+    fn run(&self, prepared: (&[u8], &ByteSet), met: &mut [Row]) {
         for (row, literal) in met.iter_mut().zip(&self.literal) {
             *row = literal.map(|word| !word);
         }
@@ -229,7 +230,7 @@ struct Held {
 impl Held {
     fn of(held: &ByteSet) -> Self {
         let [low, middle, ..] = held.and(LETTERS.or(DIGITS).complement()).words();
-        let bits = [LETTERS, DIGITS, HIGH].map(|class| usize::from(held.meets(&class)));
+        let bits = frequency::CLASSES.map(|class| usize::from(held.meets(&class)));
         let [letter, digit, high] = bits;
         Self { classes: letter | digit << 1 | high << 2, others: [low, middle] }
     }
@@ -240,6 +241,11 @@ pub fn both(one: &Row, other: &Row) -> Row {
     let mut both = *one;
     keep(&mut both, other);
     both
+}
+
+/// Whether a set has no operator. It is asked so often that a call to compare memory would show.
+pub fn is_none(row: &Row) -> bool {
+    row.iter().fold(0, |all, word| all | word) == 0
 }
 
 /// Adds an operator to a set of them.
@@ -263,10 +269,6 @@ pub fn keep(row: &mut Row, kept: &Row) {
         *word &= kept;
     }
 }
-
-const LETTERS: ByteSet = ByteSet::EMPTY.with_range(b'a', b'z').with_range(b'A', b'Z');
-const DIGITS: ByteSet = ByteSet::EMPTY.with_range(b'0', b'9');
-const HIGH: ByteSet = ByteSet::EMPTY.with_range(0x80, 0xff);
 
 /// All sets of classes, by their bits: letters, digits, what is beyond ASCII.
 const CLASSES: [ByteSet; 8] = [

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 
 use super::facts::END;
 use super::frequency::weight;
+use crate::ByteSet;
 
 /// Texts that operators need.
 #[derive(Debug)]
@@ -109,19 +110,21 @@ impl Texts {
 
     /// Calls `met` with the operators that need a text which a value has, for each such text at least once.
     ///
-    /// The value is given in small letters, with a zero byte before it and one behind it.
-    pub(super) fn find(&self, value: &[u8], mut met: impl FnMut(&[u32])) {
+    /// The value is given in small letters, with a zero byte before it and one behind it, and as the bytes that it held.
+    pub(super) fn find(&self, (value, held): (&[u8], &ByteSet), mut met: impl FnMut(&[u32])) {
         let mut report = |text: u32| met(between(&self.owners, &self.owned, text));
-        let has_pairs = !self.pairs.marks.is_empty();
-        let mut window = 0_u32;
-        for (end, byte) in value.iter().enumerate() {
-            window = window << 8 | u32::from(*byte);
-            if has_pairs && end > 0 && is_marked(&self.pairs.marks, (window & 0xFFFF) as usize) {
-                self.pairs.report(window, &mut report);
+        if !self.pairs.marks.is_empty() {
+            for pair in value.array_windows().map(|pair| u16::from_be_bytes(*pair)) {
+                if is_marked(&self.pairs.marks, usize::from(pair)) {
+                    self.pairs.report(pair, &mut report);
+                }
             }
-            // The three bytes before the last one: what they begin has all its four bytes here.
-            if end >= 3 && is_begun(&self.begins, window >> 8) {
-                self.compare_all(window, (value, end - 3), &mut report);
+        }
+        for (place, four) in value.array_windows().enumerate() {
+            let window = u32::from_be_bytes(*four);
+            // By the first three bytes, which stand here for texts that have no more.
+            if is_begun(&self.begins, window >> 8) {
+                self.compare_all(window, (value, place), &mut report);
             }
         }
         if let Some([a, b, c]) = value.last_chunk() {
@@ -131,7 +134,7 @@ impl Texts {
             }
         }
         for (byte, text) in &self.single {
-            if memchr::memchr(*byte, value).is_some() {
+            if *byte == END || held.contains(*byte) || held.contains(byte.to_ascii_uppercase()) {
                 report(*text);
             }
         }
@@ -167,9 +170,9 @@ impl Pairs {
         mark(&mut self.marks, usize::from(pair));
     }
 
-    /// Reports the text of the last two bytes.
-    fn report(&self, window: u32, report: &mut impl FnMut(u32)) {
-        if let Some(text) = u16::try_from(window & 0xFFFF).ok().and_then(|pair| self.texts.get(&pair)) {
+    /// Reports the text of two bytes.
+    fn report(&self, pair: u16, report: &mut impl FnMut(u32)) {
+        if let Some(text) = self.texts.get(&pair) {
             report(*text);
         }
     }
@@ -303,7 +306,7 @@ mod tests {
         let lower: Vec<String> = texts.iter().map(|text| text.to_ascii_lowercase()).collect();
         let mut prepared = Vec::new();
         prepare(value.as_bytes(), &mut prepared);
-        Texts::of((0..).zip(lower.iter().map(String::as_bytes))).find(&prepared, |owners| {
+        Texts::of((0..).zip(lower.iter().map(String::as_bytes))).find((&prepared, &ByteSet::of(value.as_bytes())), |owners| {
             for owner in owners {
                 found[*owner as usize] = true;
             }

@@ -19,7 +19,9 @@ pub(super) fn sha1(input: &[u8], out: &mut Vec<u8>) {
 
 pub(super) fn hex_encode(input: &[u8], out: &mut Vec<u8>) {
     let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + half - 10 };
-    out.extend(input.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+    for byte in input {
+        out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
 }
 
 /// What is no digit counts as something all the same, by the arithmetic of C; an odd digit at the end is left out.

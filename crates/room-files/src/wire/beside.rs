@@ -74,9 +74,9 @@ fn networks(source: &mut Source<'_>) -> Option<Arc<[u64]>> {
 }
 
 fn put_signals(to: &mut Vec<u8>, signals: Option<&Signals>) {
-    let Some(Signals { finished, failed, slow, in_flight, is_broken }) = signals else { return to.push(0) };
+    let Some(Signals { finished, failed, late, slow, in_flight, is_broken }) = signals else { return to.push(0) };
     to.push(if *is_broken { 2 } else { 1 });
-    for number in [finished, failed, in_flight] {
+    for number in [finished, failed, late, in_flight] {
         put_number(to, u64::from(*number));
     }
     put_number(to, slow.map_or(0, |slow| u64::from(slow) + 1));
@@ -92,9 +92,10 @@ fn signals(source: &mut Source<'_>) -> Result<Option<Signals>, Damaged> {
     };
     let mut number = || source.number().ok_or(Damaged);
     let small = |number: u64| u32::try_from(number).map_err(|_too_large| Damaged);
-    let (finished, failed, in_flight) = (small(number()?)?, small(number()?)?, small(number()?)?);
+    let (finished, failed, late) = (small(number()?)?, small(number()?)?, small(number()?)?);
+    let in_flight = small(number()?)?;
     let slow = number()?.checked_sub(1).map(small).transpose()?;
-    Ok(Some(Signals { finished, failed, slow, in_flight, is_broken }))
+    Ok(Some(Signals { finished, failed, late, slow, in_flight, is_broken }))
 }
 
 struct Damaged;
@@ -198,9 +199,15 @@ pub(super) mod tests {
     /// Something that happened beside the line.
     pub(crate) fn event() -> impl Strategy<Value = Event> {
         let invites = prop::collection::vec((any::<[u8; 16]>().prop_map(InviteId), any::<u32>()), 0..4);
-        let signals = (any::<[u32; 3]>(), any::<Option<u32>>(), any::<bool>()).prop_map(
-            |([finished, failed, in_flight], slow, is_broken)| Signals { finished, failed, slow, in_flight, is_broken },
-        );
+        let signals = (any::<[u32; 4]>(), any::<Option<u32>>(), any::<bool>());
+        let signals = signals.prop_map(|([finished, failed, late, in_flight], slow, is_broken)| Signals {
+            finished,
+            failed,
+            late,
+            slow,
+            in_flight,
+            is_broken,
+        });
         let noticed = (any::<u64>(), prop::option::of(signals), any::<BTreeSet<u32>>())
             .prop_map(|(node, signals, seen)| Beside::Noticed { node, signals, seen: seen.into_iter().collect() });
         let what = prop_oneof![

@@ -220,10 +220,12 @@ impl Transaction {
 
     /// Takes out what `ctl:ruleRemoveTarget...` said, and exclusions beside the rules.
     fn take_out(&self, at: RuleAt, found: &mut Vec<Found>) {
-        let reaches = |removal: &&Arc<Removal>| at.is_head() || removal.reach == Reach::Chain;
-        let meant = self.control.removals.iter().filter(|removal| removal.chains.contains(at.chain)).filter(reaches);
-        for target in meant.flat_map(|removal| &removal.targets) {
-            found.retain(|value| !self.is_meant(target, value));
+        let reaches = |removal: &Removal| at.is_head() || removal.reach == Reach::Chain;
+        let meant = |removal: &&Arc<Removal>| removal.chains.contains(at.chain) && reaches(removal);
+        for removal in self.control.removals.iter().filter(meant) {
+            for target in &removal.targets {
+                found.retain(|value| !self.is_meant(target, value));
+            }
         }
     }
 

@@ -45,7 +45,7 @@ impl Transaction {
             return *result;
         }
         scratch.clear();
-        let result = if transformation.apply(values.bytes(value), scratch) { values.intern(scratch) } else { value };
+        let result = if transformation.convert(values.bytes(value), scratch) { values.intern(scratch) } else { value };
         memo.results.insert((value, transformation), result);
         if matches!(transformation, Transformation::Lowercase | Transformation::Uppercase) {
             sieve.is_like(result, value);

@@ -15,7 +15,7 @@ use crate::rules::{Rule, RuleAt, Rules};
 use crate::template::Template;
 use crate::values::ValueId;
 use crate::variable::Variable;
-use payload::candidates::{Detected, Memory, NONE, ROW, Row, add, both};
+use payload::candidates::{Detected, Memory, NONE, ROW, Row, add, both, is_none};
 use payload::transform::Transformation;
 
 /// What is known of the values of a transaction.
@@ -205,11 +205,11 @@ impl Transaction {
         for (number, wanted) in planned.wanted.iter().enumerate() {
             let together = self.sieve.together.get(part.together as usize + number).unwrap_or(&NONE);
             let mut hit = both(wanted, together);
-            if hit == NONE {
+            if is_none(&hit) {
                 continue;
             }
             let textual = rules.index.scanner.textual(self.domain).get(number).map_or(NONE, |all| both(all, wanted));
-            if both(&hit, &textual) != NONE {
+            if !is_none(&both(&hit, &textual)) {
                 hit = both(wanted, &self.searched_together(rules, part, number, &textual));
             }
             for (place, word) in hit.into_iter().enumerate() {
@@ -237,9 +237,9 @@ impl Transaction {
             let place = self.scanned(rules, value) + number;
             let row = self.sieve.candidates.get(place).unwrap_or(&NONE);
             let needed = both(row, textual);
-            if needed != NONE {
+            if !is_none(&needed) {
                 let left = DIRECTLY.saturating_sub(u32::from(self.sieve.of(value).asked));
-                if has_more(&needed, left) || both(&needed, lists) != NONE {
+                if has_more(&needed, left) || !is_none(&both(&needed, lists)) {
                     self.search(rules, value);
                 }
             }
@@ -494,4 +494,4 @@ const MANY: usize = 16 * 1024;
 pub(super) const NOWHERE: u32 = u32::MAX;
 
 /// So many operators are asked about a value before texts are looked for in it.
-pub(super) const DIRECTLY: u32 = 4;
+pub(super) const DIRECTLY: u32 = 2;
