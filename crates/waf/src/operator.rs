@@ -217,24 +217,9 @@ impl Relation {
             Self::Equals => value == parameter,
             Self::BeginsWith => value.starts_with(parameter),
             Self::EndsWith => value.ends_with(parameter),
-            Self::Contains => contains(value, parameter),
+            Self::Contains => text::contains(value, parameter),
             Self::ContainsWord => text::contains_word(value, parameter),
-            Self::Within => contains(parameter, value),
+            Self::Within => text::contains(parameter, value),
         }
     }
 }
-
-/// Whether a text has another one in it. The search of the library begins with a plan, which takes longer than a short text.
-fn contains(text: &[u8], wanted: &[u8]) -> bool {
-    let middle = wanted.len() / 2;
-    let Some(byte) = wanted.get(middle).filter(|_| text.len() <= SHORT) else {
-        return memchr::memmem::find(text, wanted).is_some();
-    };
-    memchr::memchr_iter(*byte, text).any(|at| {
-        let from_there = at.checked_sub(middle).and_then(|start| text.get(start..));
-        from_there.is_some_and(|text| text.starts_with(wanted))
-    })
-}
-
-/// Texts that are gone through without a plan.
-const SHORT: usize = 512;

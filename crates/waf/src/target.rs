@@ -41,6 +41,8 @@ pub(crate) enum Selector {
     Slot(Slot),
     /// By a part of the name, in small letters; it is written as an expression.
     Having(Box<[u8]>),
+    /// By how the name begins, in small letters; it is written as an expression.
+    Beginning(Box<[u8]>),
     /// By an expression over names, and what all names begin with that it matches.
     Matching(Box<(Regex, Box<[u8]>)>),
     /// By a path of `XPath`, as it is written and as it is read.
@@ -54,12 +56,19 @@ impl Selector {
             (Self::Every, Self::Every) => true,
             (Self::Named(a), Self::Named(b)) => a.eq_ignore_ascii_case(b),
             (Self::Slot(a), Self::Slot(b)) => a == b,
-            (Self::Having(a), Self::Having(b)) => a == b,
+            (Self::Having(a), Self::Having(b)) | (Self::Beginning(a), Self::Beginning(b)) => a == b,
             (Self::Matching(a), Self::Matching(b)) => a.0.as_str() == b.0.as_str(),
             (Self::Path(a), Self::Path(b)) => a.0 == b.0,
-            (Self::Every | Self::Named(_) | Self::Slot(_) | Self::Having(_) | Self::Matching(_) | Self::Path(_), _) => {
-                false
-            }
+            (
+                Self::Every
+                | Self::Named(_)
+                | Self::Slot(_)
+                | Self::Having(_)
+                | Self::Beginning(_)
+                | Self::Matching(_)
+                | Self::Path(_),
+                _,
+            ) => false,
         }
     }
 
@@ -69,10 +78,8 @@ impl Selector {
             Self::Every => true,
             Self::Named(wanted) => wanted.eq_ignore_ascii_case(name),
             Self::Having(part) => name.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part)),
-            Self::Matching(pattern) => {
-                let start = name.get(..pattern.1.len());
-                start.is_some_and(|start| start.eq_ignore_ascii_case(&pattern.1)) && pattern.0.is_match(name)
-            }
+            Self::Beginning(start) => begins(name, start),
+            Self::Matching(pattern) => begins(name, &pattern.1) && pattern.0.is_match(name),
             Self::Path(path) => path.0.as_ref() == name,
             Self::Slot(_) => false,
         }
@@ -170,8 +177,11 @@ impl Target {
         if let [b'/', inner @ .., b'/'] = bytes
             && !inner.is_empty()
         {
-            if inner.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+            if is_word(inner) {
                 return Ok(Selector::Having(inner.to_ascii_lowercase().into()));
+            }
+            if let Some(start) = inner.strip_prefix(b"^").filter(|start| is_word(start)) {
+                return Ok(Selector::Beginning(start.to_ascii_lowercase().into()));
             }
             return Ok(match context.compiled(&text.from(1), patterns::selector(inner))? {
                 Some(compiled) => Selector::Matching(Box::new((compiled, start_of(inner).into()))),
@@ -197,7 +207,9 @@ impl Target {
 
     /// Works out which places of `TX` it takes.
     pub(crate) fn resolve(&mut self, slots: &Slots) {
-        if self.variable == Variable::Tx && matches!(self.selector, Selector::Having(_) | Selector::Matching(_)) {
+        if self.variable == Variable::Tx
+            && matches!(self.selector, Selector::Having(_) | Selector::Beginning(_) | Selector::Matching(_))
+        {
             self.slots = Some(slots.all().filter(|slot| self.selector.takes(slots.name(*slot))).collect());
         }
     }
@@ -211,6 +223,15 @@ impl Target {
 /// Members of collections that only `ModSecurity` keeps.
 const UNCOUNTED: &[&str] = &["CREATE_TIME", "UPDATE_COUNTER", "UPDATE_RATE"];
 
+/// Whether an expression has signs only that stand for themselves.
+fn is_word(expression: &[u8]) -> bool {
+    !expression.is_empty() && expression.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+}
+
+fn begins(name: &[u8], start: &[u8]) -> bool {
+    name.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start))
+}
+
 /// What every text begins with that an expression matches.
 fn start_of(pattern: &[u8]) -> &[u8] {
     let Some(rest) = pattern.strip_prefix(b"^").filter(|rest| !rest.contains(&b'|')) else { return &[] };
@@ -223,6 +244,14 @@ fn start_of(pattern: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_selector_by_a_beginning_takes_names_in_whatever_case() {
+        let start = Selector::Beginning(b"_ga".as_slice().into());
+        for (name, is_taken) in [("_ga", true), ("_GA_x", true), ("_g", false), ("x_ga", false), ("", false)] {
+            assert_eq!(start.takes(name.as_bytes()), is_taken, "{name}");
+        }
+    }
 
     #[test]
     fn the_start_of_an_expression_is_that_of_all_it_matches() {

@@ -306,11 +306,14 @@ mod tests {
         let lower: Vec<String> = texts.iter().map(|text| text.to_ascii_lowercase()).collect();
         let mut prepared = Vec::new();
         prepare(value.as_bytes(), &mut prepared);
-        Texts::of((0..).zip(lower.iter().map(String::as_bytes))).find((&prepared, &ByteSet::of(value.as_bytes())), |owners| {
-            for owner in owners {
-                found[*owner as usize] = true;
-            }
-        });
+        Texts::of((0..).zip(lower.iter().map(String::as_bytes))).find(
+            (&prepared, &ByteSet::of(value.as_bytes())),
+            |owners| {
+                for owner in owners {
+                    found[*owner as usize] = true;
+                }
+            },
+        );
         found
     }
 

@@ -53,6 +53,21 @@ pub(super) fn is_svnr(found: &[u8]) -> bool {
     sum % 11 == *check
 }
 
+/// Whether a text has another one in it. The search of the library begins with a plan, which takes longer than a short text.
+pub(super) fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    let middle = wanted.len() / 2;
+    let Some(byte) = wanted.get(middle).filter(|_| text.len() <= SHORT) else {
+        return memchr::memmem::find(text, wanted).is_some();
+    };
+    memchr::memchr_iter(*byte, text).any(|at| {
+        let from_there = at.checked_sub(middle).and_then(|start| text.get(start..));
+        from_there.is_some_and(|text| text.starts_with(wanted))
+    })
+}
+
+/// Texts that are gone through without a plan.
+const SHORT: usize = 512;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +78,22 @@ mod tests {
             [("12", 12), (" -3x", -3), ("x", 0), ("", 0), ("+7", 7), ("99999999999999999999", i64::MAX)]
         {
             assert_eq!(integer(text.as_bytes()), number, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_found_wherever_it_stands_however_long_all_is() {
+        for long in ["", &"ba".repeat(SHORT)] {
+            for text in ["", "a", "ab", "abab", "aab", "bbb", "abc", "ababac"] {
+                let text = format!("{text}{long}");
+                for wanted in ["", "a", "ab", "ba", "abc", "abab", "bac", "c", "ababacb"] {
+                    assert_eq!(
+                        contains(text.as_bytes(), wanted.as_bytes()),
+                        text.contains(wanted),
+                        "{wanted} in {text}"
+                    );
+                }
+            }
         }
     }
 

@@ -235,10 +235,10 @@ impl Transaction {
         for at in part.start..part.end {
             let value = self.sieve.value(at);
             let place = self.scanned(rules, value) + number;
-            let row = self.sieve.candidates.get(place).unwrap_or(&NONE);
-            let needed = both(row, textual);
-            if !is_none(&needed) {
-                let left = DIRECTLY.saturating_sub(u32::from(self.sieve.of(value).asked));
+            let of = self.sieve.of(value);
+            if !of.searched {
+                let needed = both(self.sieve.candidates.get(place).unwrap_or(&NONE), textual);
+                let left = DIRECTLY.saturating_sub(u32::from(of.asked));
                 if has_more(&needed, left) || !is_none(&both(&needed, lists)) {
                     self.search(rules, value);
                 }

@@ -34,7 +34,8 @@ pub(super) fn run(section: &mut Section) -> Result<()> {
         let beside_room = polls_beside(&place, "/fast/assign_queue_num", RUSH)?;
         let beside_others = polls_beside(&place, "/still", others)?;
         if round == 0 {
-            others = (f64::from(RUSH) * beside_room.cpu.div_duration_f64(beside_others.cpu)) as u32;
+            let of_others = beside_others.cpu.as_micros().max(1);
+            others = u32::try_from(u128::from(RUSH) * beside_room.cpu.as_micros() / of_others)?;
             continue;
         }
         of_room.push(beside_room);
