@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod hidden;
+mod told;
 
 fn own() -> PolicyUnderTest<Waf> {
     policy(json!({}))
