@@ -37,6 +37,9 @@ pub(crate) struct Record {
     status: Option<u16>,
     action: &'static str,
     mode: Mode,
+    /// Why it was refused, if no rule did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inbound_score: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,7 +78,9 @@ pub(crate) struct Found {
     data: Option<String>,
     /// The variable, with the name of the value in it.
     target: String,
-    value: String,
+    /// What it had after transformations; not that of a target which is a whole body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
     tags: Vec<String>,
     file: String,
     line: u32,
@@ -109,14 +114,14 @@ impl Record {
     /// The record of an exchange, if a rule matched that is to be told, or it is to be told anyway.
     pub(crate) fn of(seen: Seen<'_>) -> Option<Self> {
         let Seen { exchange, outcome, transaction, mode, blocked, answer } = seen;
-        let told = told(transaction);
+        let masking = Masking::of(transaction);
+        let told = told(transaction, &masking);
         // Whoever was refused without a rule, for a body that is too long, has an id to tell, too.
         let is_refused = blocked.is_some() && !transaction.matches().any(|matched| matched.has_interrupted());
         let is_logged = is_refused || is_audited(transaction, &told, outcome);
         if told.is_empty() && blocked.is_none() && !is_logged {
             return None;
         }
-        let masking = Masking::of(transaction);
         let rules = chosen(&told, &masking);
         let mut time = Vec::with_capacity(32);
         watch::text::time(&mut time, exchange.began_at);
@@ -143,6 +148,7 @@ impl Record {
             status: outcome.status.map(|status| status.as_u16()),
             action: blocked.unwrap_or(Reached::Detected).name(),
             mode,
+            reason: blocked.filter(|_| is_refused).and_then(too_long),
             inbound_score: score(INBOUND),
             outbound_score: score(OUTBOUND),
             groups: groups(&told),
@@ -187,8 +193,8 @@ impl Found {
         let text = |bytes: &[u8]| {
             let text = beginning(bytes);
             match secrecy {
-                Secrecy::None => cut(&text, LONGEST),
-                Secrecy::Within => cut(&masking.within(&text), LONGEST),
+                Secrecy::None => cut(&masking.anywhere(&text), LONGEST),
+                Secrecy::Within | Secrecy::Body => cut(&masking.anywhere(&masking.within(&text)), LONGEST),
                 Secrecy::Whole => STARS.to_owned(),
             }
         };
@@ -197,7 +203,7 @@ impl Found {
             // A message has the beginning of a long value, if it has any of it.
             let value = cut(&beginning(matched.value()), LONGEST_NAME);
             let tells = secrecy != Secrecy::None && value.len() > 2 && message.contains(&*value);
-            if tells { STARS.to_owned() } else { cut(&message, LONGEST) }
+            if tells { STARS.to_owned() } else { cut(&masking.anywhere(&message), LONGEST) }
         });
         let name = matched.name().map(|name| cut(&String::from_utf8_lossy(name), LONGEST_NAME));
         let variable = matched.variable().name();
@@ -214,7 +220,7 @@ impl Found {
                 Some(name) => format!("{variable}:{name}"),
                 None => variable.to_owned(),
             },
-            value: text(matched.value()),
+            value: (secrecy != Secrecy::Body).then(|| text(matched.value())),
             tags: rule.tags().take(MOST_TAGS).collect(),
             file: rule.spot().file.to_string(),
             line: rule.spot().line,
@@ -222,6 +228,15 @@ impl Found {
             version: rule.version().map(str::to_owned),
             blocked: matched.has_interrupted(),
         })
+    }
+}
+
+/// Why something was refused that no rule stopped: a limit is all that can do so.
+fn too_long(refused: Reached) -> Option<&'static str> {
+    match refused {
+        Reached::Detected => None,
+        Reached::BlockedRequest => Some("the body is larger than can be inspected"),
+        Reached::BlockedAnswer => Some("the answer is larger than can be inspected"),
     }
 }
 
@@ -269,8 +284,7 @@ fn groups(told: &[(Matched<'_>, Secrecy)]) -> Vec<(Box<str>, u64)> {
 }
 
 /// The matches that are to be told, each with how far it tells a secret: as far as any rule of its chain.
-fn told(transaction: &Transaction) -> Vec<(Matched<'_>, Secrecy)> {
-    let masking = Masking::of(transaction);
+fn told<'a>(transaction: &'a Transaction, masking: &Masking<'_>) -> Vec<(Matched<'a>, Secrecy)> {
     let mut told = Vec::new();
     let mut chain: Option<(RuleAt, Secrecy)> = None;
     for matched in transaction.matches() {
@@ -348,7 +362,7 @@ fn cut(text: &str, most: usize) -> String {
 
 /// So much of a value as text that more than is told is in it, however long the value is.
 fn beginning(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes.get(..LONGEST_TARGET).unwrap_or(bytes))
+    String::from_utf8_lossy(bytes.get(..LONGEST_READ).unwrap_or(bytes))
 }
 
 /// Bytes of matches that are told of one exchange: journals take records of 64 KiB, and more is in them than this.
@@ -358,6 +372,8 @@ const SMALLEST: usize = 128;
 const MOST_TAGS: usize = 16;
 const LONGEST: usize = 256;
 const LONGEST_NAME: usize = 128;
+/// Four times what is told, for secrets that are taken out shorten it.
+const LONGEST_READ: usize = 1024;
 const LONGEST_TARGET: usize = 4096;
 
 pub(crate) const SEVERITIES: [&str; 8] =

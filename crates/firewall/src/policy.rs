@@ -269,17 +269,19 @@ impl Active {
 
 /// The answer in place of what was stopped. It names no rule: whoever attacks must not learn from it what to try next.
 fn refusal(intervention: &Intervention, reached: Reached, exchange: &Exchange) -> Flow {
-    if let Some(location) = intervention.redirect.as_deref().and_then(|to| HeaderValue::from_bytes(to).ok()) {
-        let mut response = Response::new(Body::Empty);
-        *response.status_mut() = StatusCode::from_u16(intervention.status).unwrap_or(StatusCode::FOUND);
-        response.headers_mut().insert(LOCATION, location);
-        return Flow::Respond(Box::new(response));
-    }
-    let kind = match (reached, intervention.rule) {
+    let kind: &'static ProblemKind = match (reached, intervention.rule) {
         (Reached::BlockedAnswer, _) => &ANSWER_BLOCKED,
         (Reached::BlockedRequest | Reached::Detected, None) => &BODY_UNINSPECTABLE,
         (Reached::BlockedRequest | Reached::Detected, Some(_)) => &REQUEST_BLOCKED,
     };
+    if let Some(location) = intervention.redirect.as_deref().and_then(|to| HeaderValue::from_bytes(to).ok()) {
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = StatusCode::from_u16(intervention.status).unwrap_or(StatusCode::FOUND);
+        response.headers_mut().insert(LOCATION, location);
+        // It is the gateway's own answer, and gets the id that finds its record as problems do.
+        response.extensions_mut().insert(kind);
+        return Flow::Respond(Box::new(response));
+    }
     let wanted = StatusCode::from_u16(intervention.status).ok().filter(|_| intervention.rule.is_some());
     let status = wanted.filter(|status| status.as_u16() >= 400).unwrap_or(kind.status);
     let problem = Problem::new(kind)

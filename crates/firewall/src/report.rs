@@ -11,8 +11,8 @@ pub struct Report {
     records: u64,
     blocked: u64,
     rules: BTreeMap<u64, Rule>,
-    /// Matches by rule, target and operation.
-    places: BTreeMap<(u64, String, String), Place>,
+    /// Matches by place.
+    places: BTreeMap<Key, Place>,
     /// The rules and targets that each client met: who meets many attacks.
     clients: HashMap<String, HashSet<(u64, String)>>,
 }
@@ -25,9 +25,17 @@ struct Rule {
 }
 
 /// A rule that matches values of one name in requests of one operation.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    rule: u64,
+    target: String,
+    operation: String,
+    api: String,
+}
+
+/// What is known of such a place.
 #[derive(Debug, Default)]
 struct Place {
-    api: String,
     exchanges: u64,
     /// Those in which no other rule found anything.
     alone: u64,
@@ -61,6 +69,21 @@ struct Found {
     target: String,
     #[serde(default)]
     message: String,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    file: String,
+}
+
+impl Found {
+    /// Whether the rule finds nothing itself, but looks at scores or tells of them: what the Core Rule Set marks so, and
+    /// whatever looks at variables of rules other than captures.
+    fn is_about_scores(&self) -> bool {
+        let is_capture = |name: &str| name.len() == 1 && name.bytes().all(|byte| byte.is_ascii_digit());
+        self.target.strip_prefix("TX").is_some_and(|name| !name.strip_prefix(':').is_some_and(is_capture))
+            || self.tags.iter().any(|tag| SCORING_TAGS.contains(&tag.as_str()))
+            || SCORING_FILES.iter().any(|file| self.file.ends_with(file))
+    }
 }
 
 impl Report {
@@ -69,8 +92,7 @@ impl Report {
         let Ok(line) = serde_json::from_slice::<Line>(line) else { return };
         self.records += 1;
         self.blocked += u64::from(line.action != "detected");
-        // Rules that look at scores find nothing themselves.
-        let found: Vec<&Found> = line.rules.iter().filter(|found| !found.target.starts_with("TX")).collect();
+        let found: Vec<&Found> = line.rules.iter().filter(|found| !found.is_about_scores()).collect();
         let distinct: HashSet<u64> = found.iter().map(|found| found.id).collect();
         let mut seen = HashSet::new();
         for found in &found {
@@ -85,9 +107,9 @@ impl Report {
                 met.insert((found.id, found.target.clone()));
             }
             if seen.insert((found.id, &found.target)) {
-                let key = (found.id, found.target.clone(), line.operation.clone());
+                let (target, operation) = (found.target.clone(), line.operation.clone());
+                let key = Key { rule: found.id, target, operation, api: line.api.clone() };
                 let place = self.places.entry(key).or_default();
-                place.api.clone_from(&line.api);
                 place.exchanges += 1;
                 place.alone += u64::from(distinct.len() == 1);
                 remember(&mut place.clients, &line.client);
@@ -124,8 +146,9 @@ impl Report {
                 "  {} on {} in `{}` of API `{}`: {} exchanges, {} clients",
                 suspect.rule, suspect.target, suspect.operation, suspect.api, suspect.exchanges, suspect.clients
             ));
-            put(format!("  exclusions: - {}", suspect.yaml()));
-            put(format!("  SecLang:    {}", suspect.seclang()));
+            put("  exclusions:".to_owned());
+            put(format!("    - {}", suspect.yaml()));
+            put(format!("  or in SecLang: {}", suspect.seclang()));
         }
         text
     }
@@ -164,7 +187,7 @@ impl Report {
     /// attack is tried by few, who try much.
     fn suspects(&self) -> Vec<Suspect> {
         let mut suspects = Vec::new();
-        for ((rule, target, operation), place) in &self.places {
+        for (key, place) in &self.places {
             let quiet =
                 place.clients.iter().filter(|client| self.clients.get(*client).is_none_or(|met| met.len() <= QUIET));
             let is_suspect = place.clients.len() >= SEVERAL
@@ -172,10 +195,10 @@ impl Report {
                 && place.alone * 10 >= place.exchanges * 5;
             if is_suspect {
                 suspects.push(Suspect {
-                    rule: *rule,
-                    target: target.clone(),
-                    operation: operation.clone(),
-                    api: place.api.clone(),
+                    rule: key.rule,
+                    target: key.target.clone(),
+                    operation: key.operation.clone(),
+                    api: key.api.clone(),
                     exchanges: place.exchanges,
                     clients: place.clients.len(),
                 });
@@ -207,7 +230,8 @@ impl Suspect {
     /// Whether the value has a name by which it can be excluded.
     fn has_target(&self) -> bool {
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_:.-[]".contains(letter);
-        self.target.contains(':') && self.target.chars().all(is_plain)
+        // What a capture has in it says nothing of where it stood.
+        self.target.contains(':') && !self.target.starts_with("TX:") && self.target.chars().all(is_plain)
     }
 }
 
@@ -225,15 +249,25 @@ const SEVERAL: usize = 3;
 const QUIET: usize = 3;
 const TOLD: usize = 50;
 
+/// How the Core Rule Set tags rules that look at scores or tell of them, from version 4 on and before.
+const SCORING_TAGS: [&str; 3] = ["anomaly-evaluation", "reporting", "event-correlation"];
+/// The files that it has them in, for not all of them have such a tag.
+const SCORING_FILES: [&str; 3] =
+    ["REQUEST-949-BLOCKING-EVALUATION.conf", "RESPONSE-959-BLOCKING-EVALUATION.conf", "RESPONSE-980-CORRELATION.conf"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn line(client: &str, operation: &str, rules: &[(u64, &str)]) -> Vec<u8> {
+        line_of("shop", client, operation, rules)
+    }
+
+    fn line_of(api: &str, client: &str, operation: &str, rules: &[(u64, &str)]) -> Vec<u8> {
         let rules: Vec<Value> =
             rules.iter().map(|(id, target)| json!({"id": id, "target": target, "message": "m"})).collect();
         let record = json!({
-            "client": client, "action": "request-blocked", "api": "shop", "operation": operation, "rules": rules,
+            "client": client, "action": "request-blocked", "api": api, "operation": operation, "rules": rules,
         });
         record.to_string().into_bytes()
     }
@@ -258,7 +292,7 @@ mod tests {
             "{rules: [942100], targets: ['ARGS:text'], operations: ['POST /reviews']}"
         );
         assert_eq!(suspects[0]["seclang"], "SecRuleUpdateTargetById 942100 \"!ARGS:text\"");
-        assert!(report.text(5).contains("exclusions: - {rules: [942100]"));
+        assert!(report.text(5).contains("  exclusions:\n    - {rules: [942100]"), "what is printed is to be pasted");
     }
 
     #[test]
@@ -270,5 +304,43 @@ mod tests {
         let told = report.as_json(1);
         assert_eq!(told["suspects"][0]["exclusion"], "{rules: [920100], operations: ['GET /it''s']}");
         assert_eq!(told["suspects"][0]["seclang"], "SecRuleRemoveById 920100");
+    }
+
+    #[test]
+    fn rules_that_tell_of_scores_hide_no_suspect() {
+        let rule = |id: u64, target: &str, tag: &str, file: &str| json!({"id": id, "target": target, "tags": [tag], "file": file});
+        for telling in [
+            rule(980_170, "UNIQUE_ID", "reporting", "/crs/rules/RESPONSE-980-CORRELATION.conf"),
+            rule(980_130, "REMOTE_ADDR", "event-correlation", "a.conf"),
+            rule(949_110, "UNIQUE_ID", "anomaly-evaluation", "a.conf"),
+            rule(980_115, "UNIQUE_ID", "x", "/usr/share/modsecurity-crs/rules/RESPONSE-980-CORRELATION.conf"),
+            rule(9, "TX:score", "x", "a.conf"),
+        ] {
+            let mut report = Report::default();
+            for client in ["10.0.0.1", "10.0.0.2", "10.0.0.3"] {
+                let rules = json!([rule(920_480, "TX:1", "attack-protocol", "a.conf"), telling]);
+                let record =
+                    json!({"client": client, "action": "detected", "api": "a", "operation": "GET /", "rules": rules});
+                report.take(record.to_string().as_bytes());
+            }
+            let told = report.as_json(5);
+            assert_eq!(told["rules"].as_array().unwrap().len(), 1, "{told}");
+            assert_eq!(told["suspects"][0]["exclusion"], "{rules: [920480], operations: ['GET /']}", "{told}");
+        }
+    }
+
+    #[test]
+    fn what_two_apis_met_is_told_of_each() {
+        let mut report = Report::default();
+        for (api, times) in [("shop", 2), ("blog", 1)] {
+            for client in ["10.0.0.1", "10.0.0.2", "10.0.0.3"].repeat(times) {
+                report.take(&line_of(api, client, "POST /", &[(942_100, "ARGS:text")]));
+            }
+        }
+        let told = report.as_json(1);
+        let suspects = told["suspects"].as_array().unwrap();
+        let of =
+            |suspect: &Value| (suspect["api"].as_str().unwrap().to_owned(), suspect["exchanges"].as_u64().unwrap());
+        assert_eq!(suspects.iter().map(of).collect::<Vec<_>>(), [("shop".to_owned(), 6), ("blog".to_owned(), 3)]);
     }
 }

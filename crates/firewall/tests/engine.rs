@@ -310,3 +310,42 @@ fn a_match_says_where_and_on_what_it_was() {
     assert_eq!(matched.rule().unwrap().transformations()[0].name(), "lowercase");
     assert_eq!(matched.rule().unwrap().operator(), "@rx ^b");
 }
+
+#[test]
+fn what_rules_set_keeps_its_signs_in_an_expression_as_in_modsecurity_2_9() {
+    for (set, matching, other) in [
+        ("x|y", "y", "x|y"),
+        ("x*", "xxx", "x*"),
+        ("^x$", "x", "^x$"),
+        ("x{2}", "xx", "x{2}"),
+        ("x.y", "x.y", "xzy"),
+        ("x+", "x%2b", "xx"),
+        ("[xy]", "[xy]", "x"),
+        ("(x)", "(x)", "x"),
+        ("x?y", "x?y", "y"),
+        ("x/y", "x/y", "xy"),
+        ("x-y", "x-y", "xy"),
+    ] {
+        let content = format!(
+            "SecAction \"id:1,phase:1,nolog,pass,setvar:'tx.a={set}'\"\n\
+             SecRule ARGS:q \"@rx ^(?:%{{tx.a}})$\" \"id:2,phase:1,pass\""
+        );
+        assert_eq!(logged(&content, &format!("/?q={matching}")), [2], "{set}");
+        assert_eq!(logged(&content, &format!("/?q={other}")), [0; 0], "{set}");
+    }
+}
+
+#[test]
+fn what_a_client_sends_stands_for_itself_in_an_expression() {
+    let direct = "SecRule ARGS:q \"@rx ^%{args.a}$\" \"id:2,phase:1,pass\"";
+    let kept = "SecRule ARGS:a \"@rx .*\" \"id:1,phase:1,nolog,pass,setvar:'tx.a=%{args.a}'\"\n\
+                SecRule ARGS:q \"@rx ^%{tx.a}$\" \"id:2,phase:1,pass\"";
+    let captured = "SecRule ARGS:a \"@rx .*\" \"id:1,phase:1,pass,capture,chain\"\n\
+                    SecRule ARGS:q \"@rx ^%{tx.0}$\"";
+    for content in [direct, kept] {
+        assert_eq!(logged(content, "/?a=x|y&q=y"), [0; 0], "{content}");
+        assert_eq!(logged(content, "/?a=x|y&q=x|y"), [2], "{content}");
+    }
+    assert_eq!(logged(captured, "/?a=|&q=y"), [0; 0]);
+    assert_eq!(logged(captured, "/?a=|&q=|"), [1]);
+}

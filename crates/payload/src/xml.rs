@@ -85,6 +85,14 @@ impl Xml {
         path.select(self)
     }
 
+    /// Each element with its text, and each attribute with its value, by their names.
+    pub fn named(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let elements = self.elements.iter().map(|element| (self.name(&element.name), self.text(&element.text)));
+        let attributes = self.attributes.iter();
+        let attributes = attributes.map(|one| (self.name(&one.name), self.name(&one.value).as_bytes()));
+        elements.chain(attributes).map(|(name, value)| (name.as_bytes(), value))
+    }
+
     fn name(&self, range: &Range<usize>) -> &str {
         self.names.get(range.clone()).unwrap_or_default()
     }

@@ -234,6 +234,11 @@ impl Judged<'_> {
         self.run(upstream).answer
     }
 
+    /// The exchange in its end, whoever answered it.
+    pub fn ended(self, upstream: Response<Body>) -> Exchange {
+        self.run(upstream).exchange
+    }
+
     fn run(self, upstream: Response<Body>) -> Passed {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -113,8 +113,9 @@ fn the_report_counts_and_says_what_to_paste() {
     for line in [
         "3 records, 0 blocked",
         "        3        3  942100 SQL",
-        "  exclusions: - {rules: [942100], targets: ['ARGS:text'], operations: ['POST /reviews']}",
-        "  SecLang:    SecRuleUpdateTargetById 942100 \"!ARGS:text\"",
+        "  exclusions:",
+        "    - {rules: [942100], targets: ['ARGS:text'], operations: ['POST /reviews']}",
+        "  or in SecLang: SecRuleUpdateTargetById 942100 \"!ARGS:text\"",
     ] {
         assert!(printed.lines().any(|found| found == line), "{line} in\n{printed}");
     }

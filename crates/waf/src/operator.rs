@@ -20,7 +20,7 @@ use crate::template::Template;
 #[derive(Debug)]
 pub(crate) enum Operator {
     Matches(Box<Matcher>),
-    /// An expression with macros in it, which are expanded and then stand for themselves.
+    /// An expression with macros in it. What comes from outside stands for itself there.
     MatchesTemplate(Template),
     Phrases(Box<Phrases>),
     Compare(Comparison, Template),

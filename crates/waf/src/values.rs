@@ -177,6 +177,11 @@ impl Values {
         self.heap(id).bytes(id)
     }
 
+    /// Whether it is among the values that rules have from the beginning on.
+    pub(crate) fn is_fixed(&self, id: ValueId) -> bool {
+        id.0 < self.own.first
+    }
+
     /// The bytes that a value holds.
     pub(crate) fn held(&self, id: ValueId) -> &ByteSet {
         self.heap(id).entry(id).map_or(&ByteSet::EMPTY, |entry| &entry.held)
@@ -193,7 +198,7 @@ impl Values {
     }
 
     fn heap(&self, id: ValueId) -> &Heap {
-        if id.0 < self.own.first { &self.fixed.heap } else { &self.own }
+        if self.is_fixed(id) { &self.fixed.heap } else { &self.own }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which query parameters hold secrets by their names, and queries without these secrets.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use percent_encoding::percent_decode;
 
@@ -20,32 +21,39 @@ impl Secrets {
     }
 
     /// Hands a query to `put`, piece by piece, with `***` for each value that is a secret.
+    pub fn mask<'a>(&self, query: &'a str, mut put: impl FnMut(&'a str)) {
+        // Most queries have no secret and go out in one piece.
+        let mut begin = 0;
+        for value in self.values(query.as_bytes()) {
+            put(query.get(begin..value.start).unwrap_or_default());
+            put("***");
+            begin = value.end;
+        }
+        put(query.get(begin..).unwrap_or_default());
+    }
+
+    /// Where values that are secrets stand in a query, in their order.
     ///
     /// Some servers part parameters at semicolons, others take these for a piece of the value: so both part
-    /// names here, and only `&` ends a secret.
-    pub fn mask<'a>(&self, query: &'a str, mut put: impl FnMut(&'a str)) {
-        let bytes = query.as_bytes();
+    /// names here, and only `&` ends a secret. So does `=` within a value, which may be an address with a query of
+    /// its own.
+    pub fn values(&self, query: &[u8]) -> Vec<Range<usize>> {
         let find = |from: usize, stops: &[u8; 3]| {
-            let found = bytes.get(from..).and_then(|rest| rest.iter().position(|byte| stops.contains(byte)));
-            found.map_or(bytes.len(), |found| from + found)
+            let found = query.get(from..).and_then(|rest| rest.iter().position(|byte| stops.contains(byte)));
+            found.map_or(query.len(), |found| from + found)
         };
-        // `begin` is behind the last secret that was left out; most queries have none and go out in one piece.
-        let (mut begin, mut name) = (0, 0);
-        while name < bytes.len() {
+        let mut values = Vec::new();
+        let mut name = 0;
+        while name < query.len() {
             let mut end = find(name, b"=&;");
-            if bytes.get(end) == Some(&b'=') {
-                let secret = bytes.get(name..end).is_some_and(|name| self.is_secret(name));
-                let value = end;
-                end = find(value, if secret { b"&&&" } else { b"&&;" });
-                if secret {
-                    put(query.get(begin..value).unwrap_or_default());
-                    put("=***");
-                    begin = end;
-                }
+            if query.get(end) == Some(&b'=') && query.get(name..end).is_some_and(|name| self.is_secret(name)) {
+                let value = end + 1;
+                end = find(value, b"&&&");
+                values.push(value..end);
             }
             name = end + 1;
         }
-        put(query.get(begin..).unwrap_or_default());
+        values
     }
 
     /// Whether a parameter or a header of this name holds a secret.
@@ -134,6 +142,8 @@ mod tests {
             ("password=s3=s3", "password=***"),
             ("token", "token"),
             ("token=", "token=***"),
+            ("next=/login?token=s3&b=2", "next=/login?token=***&b=2"),
+            ("a=b=token=s3", "a=b=token=***"),
             ("&&token=s3&&", "&&token=***&&"),
             ("Colour=s3&keyword=x", "Colour=***&keyword=x"),
             ("sig=s3&bigsig=1&pin=s3&JWT=s3", "sig=***&bigsig=1&pin=***&JWT=***"),

@@ -8,8 +8,8 @@ use watch::text::Moment;
 use super::{Found, Record};
 use crate::settings::Mode;
 
-/// Appends the sections that the rules want (`SecAuditLogParts`), without the end of the last line. Bodies are never
-/// written.
+/// Appends the sections that the rules want (`SecAuditLogParts`), without the end of the last line. Those
+/// of bodies are never written.
 pub(super) fn write(record: &Record, to: &mut Vec<u8>) {
     let boundary = boundary(&record.id);
     let wants = |part: char| record.parts.contains(part);
@@ -97,8 +97,10 @@ fn trailer(record: &Record, to: &mut Vec<u8>) {
     if record.more > 0 {
         line(to, &format!("Message: {} further matches are not told.", record.more));
     }
-    if stopped.is_none() && record.reached == Reached::BlockedRequest {
-        line(to, "Message: Access denied with code 413 (phase 2). The body is larger than can be inspected.");
+    if let Some(reason) = record.reason {
+        let phase = if record.reached == Reached::BlockedAnswer { 4 } else { 2 };
+        let status = record.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+        line(to, &format!("Message: Access denied with code {status} (phase {phase}). Reason: {reason}."));
     }
     let phase = match record.reached {
         Reached::Detected => None,
@@ -117,12 +119,9 @@ fn trailer(record: &Record, to: &mut Vec<u8>) {
 
 /// A line for a match. Readers take what stands before the full stop and the first field for its text.
 fn message(what: &str, found: &Found, to: &mut Vec<u8>) {
-    let mut text = format!(
-        "Message: {what}. Operator {} matched \"{}\" at {}.",
-        escaped(&found.operator),
-        escaped(&found.value),
-        escaped(&found.target)
-    );
+    let value = found.value.as_ref().map(|value| format!(" \"{}\"", escaped(value))).unwrap_or_default();
+    let (operator, target) = (escaped(&found.operator), escaped(&found.target));
+    let mut text = format!("Message: {what}. Operator {operator} matched{value} at {target}.");
     let mut field = |name: &str, value: &str| {
         text.extend([" [", name, " \"", &escaped(value), "\"]"]);
     };

@@ -34,6 +34,12 @@ fn paths_lead_to_texts_and_attributes() {
 }
 
 #[test]
+fn elements_and_attributes_have_names() {
+    let xml = read(b"<a b='1'>x<c>y</c></a>", &Limits::default());
+    assert_eq!(xml.named().collect::<Vec<_>>(), [(&b"a"[..], &b"xy"[..]), (b"c", b"y"), (b"b", b"1")]);
+}
+
+#[test]
 fn what_is_no_simple_path_is_a_mistake() {
     for path in ["", "a", "/", "//", "/a[1]", "/a/@b/c", "count(//a)", "/a/", "/a/parent::b", "/a/text()/b"] {
         assert!(Path::parse(path).is_err(), "{path}");

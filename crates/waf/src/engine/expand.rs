@@ -2,6 +2,7 @@
 
 use super::state::{Found, Transaction};
 use crate::rules::RuleAt;
+use crate::slots::Slots;
 use crate::target::{Selector, Target};
 use crate::template::{Part, Template};
 use crate::values::ValueId;
@@ -22,7 +23,16 @@ impl Transaction {
         }
         let mut text = std::mem::take(&mut self.composed);
         text.clear();
-        self.write(template, at, &mut text, |value, text| text.extend_from_slice(value));
+        for part in &template.parts {
+            match part {
+                Part::Text(plain) => text.extend_from_slice(plain),
+                Part::Macro(target) => {
+                    if let Some(value) = self.first(target, at) {
+                        text.extend_from_slice(self.values.bytes(value));
+                    }
+                }
+            }
+        }
         let expanded = self.values.intern(&text);
         self.composed = text;
         expanded
@@ -56,38 +66,30 @@ impl Transaction {
         composed
     }
 
-    /// The text of an expression: what macros stand for means nothing but itself there.
+    /// The text of an expression.
+    ///
+    /// A text that rules have set in `TX`, such as `utf-8|iso-8859-1`, means there what it does to `ModSecurity` 2.9 (its
+    /// `log_escape_re` leaves these signs as they are). All else comes from outside and stands for itself alone.
     pub(super) fn expand_pattern(&mut self, template: &Template, at: Option<RuleAt>) -> ValueId {
         let mut text = Vec::new();
-        self.write(template, at, &mut text, |value, text| {
-            for byte in value {
-                if byte.is_ascii_alphanumeric() || *byte == b'_' {
-                    text.push(*byte);
-                } else {
-                    text.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
-                }
-            }
-        });
-        self.values.intern(&text)
-    }
-
-    fn write(
-        &mut self,
-        template: &Template,
-        at: Option<RuleAt>,
-        text: &mut Vec<u8>,
-        form: impl Fn(&[u8], &mut Vec<u8>),
-    ) {
         for part in &template.parts {
             match part {
                 Part::Text(plain) => text.extend_from_slice(plain),
                 Part::Macro(target) => {
-                    if let Some(value) = self.first(target, at) {
-                        form(self.values.bytes(value), text);
+                    let Some(value) = self.first(target, at) else { continue };
+                    let is_own = self.values.is_fixed(value) && is_set_by_rules(target);
+                    for byte in self.values.bytes(value) {
+                        let is_sign = is_own && b"|*^${}".contains(byte);
+                        if is_sign || byte.is_ascii_alphanumeric() || *byte == b'_' {
+                            text.push(*byte);
+                        } else {
+                            text.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+                        }
                     }
                 }
             }
         }
+        self.values.intern(&text)
     }
 
     /// The first value of a target.
@@ -102,6 +104,12 @@ impl Transaction {
         self.values_of(target, at, &mut found);
         found.first().map(|found| found.value)
     }
+}
+
+/// Whether it is a member of `TX` that no capture puts a part of a request into.
+fn is_set_by_rules(target: &Target) -> bool {
+    target.variable == Variable::Tx
+        && matches!(&target.selector, Selector::Slot(slot) if slot.0 as usize >= Slots::CAPTURES)
 }
 
 /// So much is shown of what a macro stands for.

@@ -46,6 +46,26 @@ impl Transaction {
     pub fn matches(&self) -> impl Iterator<Item = Matched<'_>> {
         self.records.iter().map(|record| Matched { transaction: self, record })
     }
+
+    /// All values that have a name, with their variable: arguments, headers, cookies, elements and attributes of XML.
+    pub fn named_values(&self) -> impl Iterator<Item = (Variable, &[u8], &[u8])> {
+        let arguments = self.arguments.iter().map(|one| (Variable::Args, one.name, one.value));
+        let lists = [
+            (Variable::RequestHeaders, &self.request_headers),
+            (Variable::RequestCookies, &self.cookies),
+            (Variable::ResponseHeaders, &self.response_headers),
+        ];
+        let others = lists.into_iter().flat_map(|(of, list)| list.iter().map(move |one| (of, one.name, one.value)));
+        let values = arguments.chain(others);
+        let values = values.map(|(of, name, value)| (of, self.values.bytes(name), self.values.bytes(value)));
+        let xml = self.xml.iter().flat_map(payload::xml::Xml::named);
+        values.chain(xml.map(|(name, value)| (Variable::Xml, name, value)))
+    }
+
+    /// The value of a variable that was fed as it is, such as the query.
+    pub fn raw(&self, variable: Variable) -> Option<&[u8]> {
+        self.scalar(variable).map(|value| self.values.bytes(value))
+    }
 }
 
 impl<'a> Matched<'a> {

@@ -34,8 +34,8 @@ pub(super) fn contains_word(text: &[u8], word: &[u8]) -> bool {
 
 /// Matches an expression that macros were expanded in.
 ///
-/// It is compiled for this one value: whoever writes such a rule pays for it on each request. What the value of a macro
-/// means to an expression was taken away when it was expanded.
+/// It is compiled for this one value: whoever writes such a rule pays for it on each request. What a value from
+/// outside means to an expression was taken away when its macro was expanded.
 pub(super) fn matches_expanded(pattern: &[u8], value: &[u8], captures: Option<&mut Captures>) -> Answer {
     match Search::compile(pattern) {
         Ok(search) => super::matches(&Matcher { search, global: false }, value, captures).into(),
