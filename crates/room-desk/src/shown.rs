@@ -202,7 +202,9 @@ impl Shown {
     /// What the audit log says after somebody moved the serving number by so much.
     pub fn moved(&self, by: i64) -> Value {
         let mut note = json!(self);
-        note["moved_by"] = json!(by);
+        if let Some(members) = note.as_object_mut() {
+            members.insert("moved_by".to_owned(), by.into());
+        }
         note
     }
 }
