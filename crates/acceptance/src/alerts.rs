@@ -96,8 +96,8 @@ async fn nobody_is_told_during_a_silence_and_everybody_after_it() {
     let partners = &gateway.node().keeping.as_ref().unwrap().partners;
     let labels = [("api".to_owned(), "orders".to_owned())].into();
     let lasts = Duration::from_hours(1);
-    let new = NewSilence { alert: None, rule: None, labels, reason: "moving".to_owned(), lasts };
-    let silence = partners.create_silence(new).await.unwrap();
+    let new = NewSilence { labels, reason: "moving".to_owned(), lasts, ..NewSilence::default() };
+    let silence = partners.create_silence(new, &[]).await.unwrap();
 
     gateway.get("/orders/7").await;
 

@@ -44,7 +44,7 @@ enum State {
     Over,
 }
 
-/// A silence to be made. What is left out is not asked about; of nothing, it is for all alerts.
+/// A silence to be made. What is left out is not asked about; at least one of the first four has to be there.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSilence {
@@ -55,6 +55,9 @@ pub(crate) struct NewSilence {
     /// Only alerts with these labels.
     #[serde(default)]
     labels: BTreeMap<String, String>,
+    /// Really all alerts: then nothing of the above is said.
+    #[serde(default)]
+    all: bool,
     /// Why, for those who wonder.
     reason: String,
     /// How long, such as `4h`; at most 90d.
@@ -131,9 +134,9 @@ pub(crate) async fn silence(
     Stored(storage): Stored,
     Sent(new): Sent<NewSilence>,
 ) -> Result<impl IntoResponse, Failure> {
-    let NewSilence { alert, rule, labels, reason, lasts } = new;
-    let new = partners::NewSilence { alert, rule, labels, reason, lasts: lasts.duration() };
-    let made = storage.partners.create_silence(new).await?;
+    let NewSilence { alert, rule, labels, all, reason, lasts } = new;
+    let new = partners::NewSilence { alert, rule, labels, all, reason, lasts: lasts.duration() };
+    let made = storage.partners.create_silence(new, &storage.alerts.rule_names()).await?;
     let location = format!("/silences/{}", made.id);
     Ok((StatusCode::CREATED, tag(&made), [(header::LOCATION, location)], Json(shown_silence(made.entity))))
 }
@@ -189,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn a_silence_has_an_end_and_a_reason_and_is_in_the_audit_log() {
         let tester = Tester::new();
-        let new = json!({ "rule": "quota", "labels": { "caller": "acme/shop" }, "reason": "agreed", "for": "4h" });
+        let new = json!({ "labels": { "caller": "acme/shop" }, "reason": "agreed", "for": "4h" });
 
         let made = tester.post("/silences", new).await;
 
@@ -199,8 +202,9 @@ mod tests {
         assert!(tester.get("/audit").await.text.contains("agreed"));
         assert_eq!(tester.delete(&format!("/silences/{}", made.text_of("id"))).await.status, StatusCode::NO_CONTENT);
         assert_eq!(tester.get("/silences").await.json["items"], json!([]));
-        for (member, value) in [("reason", json!("")), ("for", json!("91d")), ("for", json!("0s"))] {
-            let mut new = json!({ "reason": "agreed", "for": "4h" });
+        let [reason, long, short] = [("reason", json!("")), ("for", json!("91d")), ("for", json!("0s"))];
+        for (member, value) in [reason, long, short, ("rule", json!("upstrem")), ("all", json!(true))] {
+            let mut new = json!({ "labels": { "api": "orders" }, "reason": "agreed", "for": "4h" });
             new[member] = value;
             assert_eq!(tester.post("/silences", new).await.pointers(), [format!("/{member}")]);
         }
@@ -217,6 +221,8 @@ mod tests {
         for path in ["/alert-receivers/ops/test", "/jobs/nightly/run", "/alerts/0123456789abcdef/close"] {
             tester.post_nothing(path).await.is_problem(StatusCode::NOT_FOUND, "not-found");
         }
+        let unsilenced = tester.delete("/silences/nope").await;
+        assert_eq!(unsilenced.text_of("detail"), "The name is no id: those have 16 hexadecimal digits.");
         assert_eq!(tester.get("/alert-receivers").await.json, tester.get("/jobs").await.json);
     }
 }

@@ -49,7 +49,13 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         match Path::from_request_parts(parts, state).await {
             Ok(Path(names)) => Ok(Self(names)),
-            Err(rejection) => Err(Problem::new(&crate::failure::NOT_FOUND).detail(rejection.body_text()).into()),
+            Err(rejection) => {
+                let said = rejection.body_text();
+                let said = said.strip_prefix("Invalid URL: ").unwrap_or(&said);
+                // Some of what is wrong with names says of which one.
+                let subject = if said.starts_with('`') { "" } else { "The name " };
+                Err(Problem::new(&crate::failure::NOT_FOUND).detail(format!("{subject}{said}.")).into())
+            }
         }
     }
 }

@@ -58,8 +58,10 @@ pub(crate) async fn move_by(
     Json(Move { by }): Json<Move>,
 ) -> Result<impl IntoResponse, Failure> {
     let room = storage.rooms.named(&name).ok_or_else(|| no_room(&name))?;
-    room.move_by(by, seconds(&admin)).await.map_err(unavailable)?;
-    told(&room, &admin, &storage, "moved").await
+    let moved = room.move_by_hand(by, seconds(&admin)).await.map_err(unavailable)?;
+    let shown = shown(&room, &admin)?;
+    storage.partners.note("moved", ("room", &name), shown.moved(moved)).await?;
+    Ok(Answer(shown))
 }
 
 /// `POST /rooms/{room}/state`: has it let visitors in or not, until somebody says otherwise.

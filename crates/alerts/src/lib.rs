@@ -19,4 +19,4 @@ pub use self::notice::{Dsn, Notice};
 pub use self::readings::{Answers, Ending, Failure, Readings};
 pub use self::rules::{Rule, Rules, Watch, compile};
 pub use self::shown::{ShownAlert, ShownSilence, ShownTold, shown_silence};
-pub use self::sight::{Scope, Sight, Verdict, job_is_well, job_trouble, overflow, quota};
+pub use self::sight::{BEYOND, Scope, Sight, Verdict, job_is_well, job_trouble, overflow, quota};

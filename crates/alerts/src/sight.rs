@@ -92,16 +92,19 @@ pub(crate) fn identified(rule: &str, labels: &[(&str, &str)]) -> AlertId {
     AlertId::of(hash.as_ref().get(..8).unwrap_or_default())
 }
 
+/// The name of the rule of what is wrong beyond the alerts that may be open: it is always there.
+pub const BEYOND: &str = "most_open";
+
 /// What is wrong beyond the alerts that may be open.
 pub fn overflow(most: usize, beyond: &Sight) -> Sight {
     let labels = BTreeMap::from([("last".to_owned(), beyond.summary.clone())]);
     Sight {
-        id: identified("most_open", &[]),
-        rule: "most_open".to_owned(),
-        kind: "most_open",
+        id: identified(BEYOND, &[]),
+        rule: BEYOND.to_owned(),
+        kind: BEYOND,
         level: AlertLevel::Error,
         summary: format!("{most} alerts are open, and more is wrong that is only counted here"),
-        advice: advice("most_open").to_owned(),
+        advice: advice(BEYOND).to_owned(),
         labels,
         ..beyond.clone()
     }

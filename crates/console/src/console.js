@@ -1,9 +1,9 @@
 import { draw } from "./plot.js";
 import { lasts, told } from "./simulate.js";
+import { did, lacks, lowerable, lowering, nextOf, number, raising } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 const text = (id, value) => { if (at(id).textContent !== value) at(id).textContent = value; };
-const number = (value) => Number(value).toLocaleString("en");
 const moment = (seconds) => new Date(seconds * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "medium" });
 const clock = (milliseconds) => new Date(milliseconds).toLocaleTimeString([], { timeStyle: "medium" });
 const make = (name, content, attributes = {}) => {
@@ -13,7 +13,16 @@ const make = (name, content, attributes = {}) => {
   return element;
 };
 
-let chosen = decodeURIComponent(location.hash.startsWith("#room=") ? location.hash.slice(6) : "");
+/** The room that the address names; none, if what is there is no text. */
+function named() {
+  try {
+    return decodeURIComponent(location.hash.startsWith("#room=") ? location.hash.slice(6) : "");
+  } catch {
+    return "";
+  }
+}
+
+let chosen = named();
 let rooms = [], room = null, me = null, mayChange = false, samples = [], points = [];
 /** What is known of the gateway: by how much its clock is ahead of this one, and when it answered last. */
 const gateway = { ahead: 0, answered: Date.now() };
@@ -138,14 +147,13 @@ function status() {
   text("means", `${MEANS[state] ?? ""}${lets}`);
   const isByHand = by === "operator", isScheduled = Object.keys(schedule).length > 0;
   text("by-whom", `${isByHand ? "Set by an operator" : isScheduled ? "By its schedule" : "It has no schedule"}${since ? `, since ${moment(since)}` : ""}.`);
-  const [what, when] = [["Visitors can join", schedule.pre_queue], ["It opens", schedule.opens], ["It closes", schedule.closes]].find(([, when]) => when * 1000 > now()) ?? [];
+  const { what, when, isMissed } = nextOf(room, now()) ?? {};
   const left = when ? Math.ceil(when - now() / 1000) : 0;
   const two = (value) => String(value).padStart(2, "0");
   const countdown = left > 86400 ? `in ${lasts(left)}` : `in ${two(Math.floor(left / 3600))}:${two(Math.floor(left / 60) % 60)}:${two(left % 60)}`;
-  const holds = isByHand && what !== "It closes";
-  const next = !when ? "" : holds ? `Its schedule says that ${what.replace("It opens", "it opens").replace("V", "v")} at ${moment(when)}, ${countdown}. That will NOT happen by itself: an operator set the state. Open it yourself then, or have it follow the schedule.` : `${what} by itself at ${moment(when)}, ${countdown}.`;
+  const next = !when ? "" : isMissed ? `Its schedule says that ${what} at ${moment(when)}, ${countdown}. That will NOT happen by itself: an operator set the state. Open it yourself then, or have it follow the schedule.` : `${what[0].toUpperCase()}${what.slice(1)} by itself at ${moment(when)}, ${countdown}.`;
   text("next", next);
-  at("next").classList.toggle("warns", Boolean(when && holds));
+  at("next").classList.toggle("warns", Boolean(isMissed));
   at("pause").hidden = !["open", "passing-everybody"].includes(state);
   at("open").hidden = state === "open";
   at("follow").hidden = !(isByHand && isScheduled);
@@ -237,6 +245,8 @@ async function lookCloser(isNew) {
   if (!isNew) return;
   at("sim-line").value = inLine();
   if (pace() >= 0.1) at("sim-rate").value = pace().toFixed(1);
+  const passesOn = room.passes_on && room.position_expiry;
+  at("sim-expiry").value = passesOn ? Math.min(1440, Number((room.position_expiry / 60).toFixed(2))) : 0;
   simulate();
   const { periodic, "max-size": size } = room.inlet;
   at("inlet").value = room.is_tuned ? (periodic ? "periodic" : size ? "max-size" : "manual") : "document";
@@ -287,16 +297,13 @@ at("visits").addEventListener("click", ({ target }) => {
   act(`/visits/${visit}/end`, { how: target.value }, `The visit is ${target.value}.`);
 });
 
-const DONE = { moved: "moved the serving number", reset: "reset the room", restored: "undid a reset", set: "set the state", ended: "ended a visit", imported: "had another key sign", tuned: "changed the inlet", drawn: "had lots drawn", invited: "made invites" };
-const did = ({ actor, change }) => `${actor} ${DONE[change] ?? change}`;
-
 /** The number of the last thing that somebody did, as far as it was shown here. */
 let latest;
 async function events() {
   const { items } = await ask(of("/events?limit=20"));
   const entries = items.map((entry) => {
     const is = entry.shows ?? {};
-    const then = is.serving_counter === undefined ? "" : `; it was ${is.state ?? "open"}, serving number ${number(is.serving_counter)}, ${number(is.waiting)} waiting then`;
+    const then = is.serving_counter === undefined ? "" : `. After that: ${is.state ?? "open"}, serving number ${number(is.serving_counter)}, ${number(is.waiting)} waiting`;
     return make("li", [make("time", entry.at ? moment(Date.parse(entry.at) / 1000) : "", { datetime: entry.at ?? "" }), make("span", `${did(entry)}${then}`)]);
   });
   at("events").replaceChildren(...(entries.length ? entries : [make("li", "Nobody has done anything yet.", { class: "none" })]));
@@ -363,29 +370,35 @@ at("confirm").addEventListener("input", () => { at("sure-yes").disabled = at("co
 /** Those whose turn has not come. Others who wait have not taken theirs yet. */
 const inLine = () => room.in_line;
 
-/** Says what raising would do, before it does it. */
+/** Says what raising and lowering would do, before they do it. */
 function effect() {
   const by = at("by").valueAsNumber;
-  if (!room || !(by > 0)) return text("effect", "Fill in a number from 1 to 1,000,000.");
-  const comes = Math.min(by, inLine());
-  const rest = by - comes;
-  text("effect", `Raise: ${number(comes)} of ${number(inLine())} whose turn has not come may come in${rest ? `, and the next ${number(rest)} who join need not wait` : ""}${room.state === "open" ? "" : ", once it is open"}.`);
+  const is = !room ? "" : lacks(at("by"));
+  text("effect", !room || is ? is : raising(room, by));
+  text("lowers", !room || is ? "" : lowering(room, by));
 }
 at("by").addEventListener("input", effect);
 at("move").addEventListener("submit", async (event) => {
   event.preventDefault();
   effect();
-  const by = at("by").valueAsNumber * Number(event.submitter?.value ?? 1);
+  const by = at("by").valueAsNumber;
+  if (event.submitter?.value === "-1") {
+    const less = lowerable(room, by);
+    if (!less) return text("said", "Nothing was done: the serving number cannot be lower than it is.");
+    const [title, affected] = [`Lower the serving number by ${number(less)}?`, at("lowers").textContent];
+    if (await sure({ title, affected, does: `Lower by ${number(less)}` })) act("/move", { by: -less }, `The serving number is lowered by ${number(less)}.`);
+    return;
+  }
   const usual = Math.max(100, Math.round(pace() * 10));
   if (by > usual) {
     const affected = `That is more than were let in in the last ten minutes (${number(Math.round(pace() * 10))}). ${at("effect").textContent} What is behind the room gets them at once.`;
     if (!(await sure({ title: `Let in ${number(by)} at once?`, affected, does: `Raise by ${number(by)}` }))) return;
   }
-  act("/move", { by }, by > 0 ? `The serving number is raised by ${number(by)}.` : `The serving number is lowered by ${number(-by)}.`);
+  act("/move", { by }, `The serving number is raised by ${number(by)}.`);
 });
 
 const GRAVE = {
-  closed: "Nobody can join or is let in any more, and those who wait are told that it is over. Their places are kept, if you open it again.",
+  closed: "Nobody can join or is let in any more, and those who wait are told that it is over. Their places are kept: open it again, and they wait where they were.",
   idle: "Nobody can join, and nobody is let in. Those who wait keep their places.",
   "passing-everybody": "Everybody who waits, and whoever comes, is let through at once.",
 };
@@ -406,6 +419,8 @@ const isInlet = () => document.querySelectorAll("#set-inlet [data-of]").forEach(
 });
 at("inlet").addEventListener("change", isInlet);
 isInlet();
+// What was said of the last one is not about the next one.
+at("set-inlet").addEventListener("input", () => text("said", ""));
 at("set-inlet").addEventListener("submit", (event) => {
   event.preventDefault();
   const inlet = {
@@ -424,7 +439,8 @@ at("reset").addEventListener("click", async () => {
 at("undo").addEventListener("click", () => act("/undo-reset", undefined, "The reset is undone."));
 
 function simulate() {
-  if (!at("simulate").checkValidity()) return text("outcome", "Fill in all numbers.");
+  const [wrong] = [...at("simulate").querySelectorAll("input")].map(lacks).filter(Boolean);
+  if (wrong) return text("outcome", wrong);
   const value = (id) => at(id).valueAsNumber;
   text("outcome", told({ line: value("sim-line"), rate: value("sim-rate"), join: value("sim-join"), absent: value("sim-absent"), expiry: value("sim-expiry") }, number));
 }

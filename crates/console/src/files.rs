@@ -25,6 +25,11 @@ pub(crate) async fn simulate() -> Response {
     file("text/javascript; charset=utf-8", include_str!("simulate.js"))
 }
 
+/// `GET /console/words.js`.
+pub(crate) async fn words() -> Response {
+    file("text/javascript; charset=utf-8", include_str!("words.js"))
+}
+
 /// `GET /console/console.css`.
 pub(crate) async fn style() -> Response {
     file("text/css; charset=utf-8", include_str!("console.css"))

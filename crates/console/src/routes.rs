@@ -86,6 +86,7 @@ impl Console {
             .route("/console/console.js", get(files::script))
             .route("/console/plot.js", get(files::plot))
             .route("/console/simulate.js", get(files::simulate))
+            .route("/console/words.js", get(files::words))
             .route("/console/console.css", get(files::style))
             .merge(guarded)
             .with_state(desk)

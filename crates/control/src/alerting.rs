@@ -114,6 +114,12 @@ impl Alerts {
         *self.receivers.write() = Arc::new(receivers);
     }
 
+    /// The names that alerts have as their rule's: those of the rules that hold, and that of what is wrong beyond them.
+    pub fn rule_names(&self) -> Vec<String> {
+        let rules = self.rules();
+        rules.rules.iter().map(|rule| rule.name.clone()).chain([alerts::BEYOND.to_owned()]).collect()
+    }
+
     /// The rules that hold.
     pub(crate) fn rules(&self) -> Arc<Rules> {
         self.rules.read().clone()

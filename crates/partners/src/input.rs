@@ -93,6 +93,8 @@ pub struct NewSilence {
     pub rule: Option<String>,
     /// Only alerts with these labels.
     pub labels: BTreeMap<String, String>,
+    /// That nothing of this is said on purpose: it is for all alerts.
+    pub all: bool,
     /// Why.
     pub reason: String,
     /// How long it lasts.

@@ -22,7 +22,7 @@ pub struct Imported {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "RoomMove")]
 pub struct Move {
-    /// By how much. It may be less than nothing.
+    /// By how much. It may be less than nothing; the number is lowered to 0 at most.
     pub by: i64,
 }
 

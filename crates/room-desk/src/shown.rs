@@ -4,7 +4,7 @@ use model::rooms::Moment;
 use rooms::{KeptRoom, Trouble, Visit};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use waiting_room::{Adaptive, By, MaxSize, PassOn, Periodic, RequestId, Schedule, Seconds, UNDOABLE};
 
 /// A waiting room as it is shown.
@@ -28,6 +28,9 @@ pub struct Shown {
     waiting: i64,
     /// Those of them whose turn has not come, by the serving number.
     in_line: u32,
+    /// Places behind the serving number whose turn was taken, or is over, because the number was lowered since. Raising it
+    /// counts them, too, and lets nobody in by them.
+    had_turn: u32,
     /// Turns that nobody waits for: so many who join are let in at once.
     free_turns: u32,
     /// Those who wait of whom there was a sign lately; absent where the room has no `presence`.
@@ -150,6 +153,7 @@ impl Shown {
             let course = &room.line().course;
             (course.by, course.since, room.before().map(|before| before.reset))
         })?;
+        let behind = room.look(waiting_room::Room::behind_the_number)?;
         let (forecast, record) = room.outlook(now)?;
         let Schedule { pre_queue, opens, closes } = settings.rules.schedule;
         Ok(Self {
@@ -161,7 +165,8 @@ impl Shown {
             token_counter: counters.tokens,
             expired_queue_counter: counters.expired,
             waiting: counters.waiting(),
-            in_line: room.look(|room| room.counters().queue.saturating_sub(room.line().called()))?,
+            in_line: behind.in_line,
+            had_turn: behind.had_turn,
             free_turns: u32::try_from(counters.serving.saturating_sub(counters.last.into())).unwrap_or(0),
             present: room.present(now)?,
             active: room.look(|room| room.active(now))?,
@@ -192,6 +197,15 @@ impl Shown {
     /// The name of the room.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the audit log says after somebody moved the serving number by so much.
+    pub fn moved(&self, by: i64) -> Value {
+        let mut note = json!(self);
+        if let Some(members) = note.as_object_mut() {
+            members.insert("moved_by".to_owned(), by.into());
+        }
+        note
     }
 }
 

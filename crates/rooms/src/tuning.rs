@@ -1,6 +1,6 @@
-//! An inlet that an operator sets while a room is under way.
+//! What an operator sets by hand while a room is under way: the inlet, and where the serving number is.
 
-use waiting_room::{Room, Seconds, Tuned};
+use waiting_room::{Cause, Room, Seconds, Tuned};
 
 use crate::{Inlet, KeptRoom, Trouble};
 
@@ -10,6 +10,19 @@ impl KeptRoom {
     pub async fn tune(&self, tuned: Option<Tuned>, now: Seconds) -> Result<bool, Trouble> {
         let (changed, ()) = self.change(|room| room.tune(tuned, now), |_| ()).await?;
         Ok(changed)
+    }
+
+    /// Moves the serving number for a person, who lowers it to 0 at most; returns by how much it moved. Programs move it by
+    /// [`Self::move_by`], and below that: what they take back and give again adds up.
+    pub async fn move_by_hand(&self, by: i64, now: Seconds) -> Result<i64, Trouble> {
+        let (rules, mut moved) = (self.settings().rules, 0);
+        let decide = |room: &Room| {
+            moved = room.within_reach(by);
+            let is_at_its_end = by != 0 && moved == 0;
+            if is_at_its_end { None } else { room.move_by(moved, now, Cause::Operator, &rules) }
+        };
+        self.change(decide, |_| ()).await?;
+        Ok(moved)
     }
 
     /// What raises the serving number by itself, and whether an operator said so.
@@ -35,6 +48,19 @@ mod tests {
 
     use super::*;
     use crate::tests::Scene;
+
+    #[tokio::test]
+    async fn by_hand_the_serving_number_is_lowered_to_nothing_at_most() {
+        let scene = Scene::new();
+        let now = scene.now.get();
+        for (by, moved, serving) in [(3, 3, "3"), (-100, -3, "0"), (-1, 0, "0"), (5, 5, "5")] {
+            assert_eq!(scene.room.move_by_hand(by, now).await.unwrap(), moved, "{by}");
+            assert_eq!(scene.serving().await, serving, "{by}");
+        }
+        scene.room.move_by(-7, now).await.unwrap();
+        assert_eq!(scene.room.move_by_hand(-1, now).await.unwrap(), 0, "a program may have gone further");
+        assert_eq!(scene.serving().await, "-2");
+    }
 
     #[tokio::test]
     async fn an_operator_sets_the_inlet_and_leaves_it_to_the_settings_again() {

@@ -383,13 +383,17 @@ fn alerts_are_silenced_and_jobs_are_run() {
     let gateway = Gateway::start();
     assert_eq!(gateway.prints(&["alert", "list"]), "nothing\n");
 
-    let labels = ["--rule", "quota", "--label", "caller=acme/shop"];
-    let silence = gateway.answers(&[&["alert", "silence", "--for", "4h", "--reason", "agreed"], &labels[..]].concat());
-    assert_eq!((&silence["rule"], &silence["labels"]["caller"]), (&"quota".into(), &"acme/shop".into()));
+    let for_a_while = ["alert", "silence", "--for", "4h", "--reason", "agreed"];
+    let of = |what: &[&'static str]| [&for_a_while[..], what].concat();
+    let silence = gateway.answers(&of(&["--rule", "most_open", "--label", "caller=acme/shop"]));
+    assert_eq!((&silence["rule"], &silence["labels"]["caller"]), (&"most_open".into(), &"acme/shop".into()));
+    assert!(gateway.refuses(&of(&["--rule", "upstrem"])).contains("no rule `upstrem` in the configuration; there are"));
+    assert_eq!(gateway.admin(&for_a_while).status.code(), Some(2), "it says of what, even if that is all");
+    assert_eq!(gateway.answers(&of(&["--all"]))["rule"], Value::Null);
     assert!(gateway.prints(&["alert", "silences"]).contains("agreed"));
     let id = silence["id"].as_str().unwrap();
     assert_eq!(gateway.prints(&["alert", "unsilence", id]), format!("silence {id} is ended\n"));
-    assert!(gateway.refuses(&["alert", "silence", "--for", "1y", "--reason", "x"]).contains("for"));
+    assert!(gateway.refuses(&["alert", "silence", "--all", "--for", "1y", "--reason", "x"]).contains("for"));
     assert!(gateway.prints(&["alert", "receivers"]).contains("sentry"));
     assert_eq!(gateway.answers(&["alert", "test", "ops"])["taken"], false);
 
@@ -406,7 +410,8 @@ fn a_room_is_operated_and_takes_a_key_of_another_program() {
     assert!(gateway.prints(&["room", "list"]).contains("Sample"));
     assert_eq!(gateway.answers(&["room", "show", "sale"])["queue_counter"], 0);
     assert_eq!(gateway.prints(&["room", "move", "sale", "10"]), "the serving number is 10\n");
-    assert_eq!(gateway.prints(&["room", "move", "sale", "-3"]), "the serving number is 7\n");
+    assert_eq!(gateway.prints(&["room", "move", "sale", "-100"]), "the serving number is 0\n");
+    assert_eq!(gateway.prints(&["room", "move", "sale", "7"]), "the serving number is 7\n");
     for (command, state) in [
         ("pause", "paused"),
         ("close", "closed"),

@@ -172,7 +172,7 @@ fn a_published_draw_is_checked_without_a_gateway() {
     assert!(printed.ends_with("your lot came as number 1, and your place is 1\n"), "{printed}");
     assert_eq!(code, 0);
     for (draw, more, expected) in [
-        (DRAW.to_owned(), ["--commitment", "00"], "wrong: the seed is not the one that was committed to\n"),
+        (DRAW.to_owned(), ["--commitment", &"00".repeat(32)], "wrong: the seed is not the one that was committed to\n"),
         (DRAW.replace("8430af", "8430ad"), ["--commitment", commitment], "wrong: the visitor "),
         (
             DRAW.replace("\n5 ", "\n6 "),
@@ -183,6 +183,9 @@ fn a_published_draw_is_checked_without_a_gateway() {
     ] {
         let (code, printed) = verify(&draw, &more);
         assert!(printed.starts_with(expected) && code == 1, "{printed}");
+    }
+    for none in ["zz", "null", "00"] {
+        assert_eq!(verify(DRAW, &["--commitment", none]), (2, String::new()), "{none} accuses nobody");
     }
 }
 

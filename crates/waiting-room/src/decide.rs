@@ -103,6 +103,12 @@ impl Room {
         Some(Event::Moved { by, at, noting: noting(rules), cause, serving })
     }
 
+    /// By how much the serving number moves when somebody moves it by hand: it stops at 0. Below, there is nobody to keep from
+    /// coming in, and who raises it later would have to make up for that first.
+    pub fn within_reach(&self, by: i64) -> i64 {
+        by.max(self.line.serving.max(0).saturating_neg())
+    }
+
     /// Has a visitor take their turn: the token holds for so many seconds.
     pub fn issue(
         &self,

@@ -20,6 +20,8 @@ pub(crate) struct Index {
     registered: [Numbers; 2],
     /// How often invites were used.
     invited: HashMap<InviteId, u32>,
+    /// The furthest place whose turn was taken, or whose holder was passed over.
+    furthest: Position,
 }
 
 impl Index {
@@ -29,6 +31,9 @@ impl Index {
             // One that the log lost is nobody's.
             if place.id != RequestId::default() {
                 index.note_place(line, number, place.id);
+            }
+            if place.token > 0 {
+                index.note_turn(number);
             }
         }
         for (number, _) in line.keys.iter().enumerate() {
@@ -120,6 +125,16 @@ impl Index {
         line.issuers.push(issuer.clone());
         self.issuers.insert(issuer.clone(), number);
         number
+    }
+
+    /// Notes that the turn of a place was taken, or its holder passed over.
+    pub(crate) fn note_turn(&mut self, position: Position) {
+        self.furthest = self.furthest.max(position);
+    }
+
+    /// The furthest place of which that was noted; behind it there is none.
+    pub(crate) fn furthest(&self) -> Position {
+        self.furthest
     }
 
     pub(crate) fn note_active(&mut self, token: &Token) {

@@ -57,7 +57,7 @@ pub use self::room::{Before, Room, UNDOABLE};
 pub use self::rules::{Compatibility, Expiry, PassOn, Rules};
 pub use self::shares::Shares;
 pub use self::shelf::Shelf;
-pub use self::skip::Presence;
+pub use self::skip::{Behind, Presence};
 pub use self::state::{By, Course, Schedule, State};
 pub use self::sweep::Turn;
 pub use self::tuning::Tuned;

@@ -251,6 +251,7 @@ impl Room {
         let Some(place) = self.line.place_mut(token.position) else { return };
         place.token = number;
         self.line.tokens.push(token);
+        self.index.note_turn(token.position);
         self.index.note_active(&token);
     }
 

@@ -12,6 +12,15 @@ pub struct Presence {
     pub grace: u32,
 }
 
+/// Places behind the serving number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// Those whose turn comes when the number does.
+    pub in_line: u32,
+    /// Those whose turn was taken, or is over, because the number was once further than it is now.
+    pub had_turn: u32,
+}
+
 impl Place {
     /// When its holder was passed over, if they were and have not taken their turn since.
     pub fn skipped_at(&self) -> Option<Seconds> {
@@ -58,6 +67,18 @@ impl Room {
         self.behind().filter(|(_, place)| !place.has_token())
     }
 
+    /// Counts the places behind the serving number by what raising it does for them.
+    pub fn behind_the_number(&self) -> Behind {
+        let number = Position::try_from(self.line.serving.max(0)).unwrap_or(Position::MAX);
+        let all = self.line.queue().saturating_sub(self.line.taken_up_to(number));
+        // Only where the number was lowered are there any whose turn came before, and none of them is beyond these.
+        let over = number.max(self.line.swept);
+        let swept = self.line.taken_up_to(over).saturating_sub(self.line.taken_up_to(number));
+        let later = self.line.between(over, self.index.furthest().max(over)).filter(|place| place.token > 0);
+        let had_turn = swept.saturating_add(crate::line::count(later.count()));
+        Behind { in_line: all.saturating_sub(had_turn), had_turn }
+    }
+
     /// Those behind the serving number. It may have been lowered since some of them took their turn.
     fn behind(&self) -> impl Iterator<Item = (Position, &Place)> {
         let first = Position::try_from(self.line.serving.max(0)).unwrap_or(Position::MAX).saturating_add(1);
@@ -89,6 +110,7 @@ impl Room {
             self.line.expired = self.line.expired.saturating_add(u64::from(is_new));
             if let Some(place) = self.line.place_mut(*position) {
                 place.skip(at);
+                self.index.note_turn(*position);
             }
         }
         let passed = crate::line::count(positions.len());
@@ -117,7 +139,7 @@ const MOST_SKIPPED: usize = 10_000;
 mod tests {
     use super::*;
     use crate::Refusal;
-    use crate::tests::{id, issue, join, join_all, mended};
+    use crate::tests::{id, issue, join, join_all, mended, move_by};
 
     const NOW: Seconds = 1_700_000_000;
 
@@ -156,6 +178,41 @@ mod tests {
             room.apply(&event);
         }
         assert_eq!(room.counters().serving, 3, "nobody gets a turn a second time");
+    }
+
+    #[test]
+    fn behind_a_number_that_was_lowered_are_those_who_had_their_turn_and_those_who_have_it_when_it_is_raised() {
+        let counted = |room: &Room| (room.behind_the_number().in_line, room.behind_the_number().had_turn);
+        let mut room = Room::default();
+        join_all(&mut room, 1..=8, NOW);
+        assert_eq!(counted(&room), (8, 0));
+        move_by(&mut room, 5, NOW, &mended());
+        for number in 1..=4 {
+            assert!(issue(&mut room, number, NOW, &mended()).is_ok());
+        }
+        assert_eq!(counted(&room), (3, 0));
+        move_by(&mut room, -3, NOW, &mended());
+        assert_eq!(counted(&room), (4, 2), "3 and 4 are in, and 5 waits again");
+        move_by(&mut room, -9, NOW, &mended());
+        assert_eq!(counted(&room), (4, 4));
+        let again = Room::of(room.version(), room.line().clone(), None);
+        assert_eq!(counted(&again), (4, 4), "whoever reads it again knows the same");
+    }
+
+    #[test]
+    fn a_turn_that_is_over_does_not_come_again_when_the_number_does() {
+        let mut room = Room::default();
+        join_all(&mut room, 1..=4, NOW);
+        let_in(&mut room, 1, NOW, &[2, 3, 4]);
+        assert_eq!(room.counters().serving, 2, "1 is passed over");
+        move_by(&mut room, -2, NOW, &rules());
+        assert_eq!(room.behind_the_number(), Behind { in_line: 3, had_turn: 1 });
+        move_by(&mut room, 2, NOW, &rules());
+        while let Some(event) = room.sweep(NOW + 101, &rules()) {
+            room.apply(&event);
+        }
+        move_by(&mut room, -3, NOW + 101, &rules());
+        assert_eq!(room.behind_the_number(), Behind { in_line: 2, had_turn: 2 }, "2 did not come in time");
     }
 
     #[test]

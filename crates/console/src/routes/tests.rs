@@ -120,8 +120,8 @@ async fn another_site_can_ask_for_nothing_in_the_name_of_who_is_signed_in() {
 #[tokio::test]
 async fn the_page_is_there_for_everybody_and_brings_nothing_from_elsewhere() {
     let (_, routes) = desk();
-    for path in ["/console/", "/console/console.js", "/console/plot.js", "/console/simulate.js", "/console/console.css"]
-    {
+    let scripts = ["/console/console.js", "/console/plot.js", "/console/simulate.js", "/console/words.js"];
+    for path in [&["/console/", "/console/console.css"][..], &scripts].concat() {
         let (status, headers, content) = ask(&routes, Method::GET, path, &[], "").await;
         assert_eq!(status, StatusCode::OK);
         assert!(

@@ -33,7 +33,7 @@ struct Verify {
     #[arg(long, value_name = "EVENT")]
     event: Option<String>,
     /// The commitment as it was told before the room opened. Without it, it is only known that the draw fits itself.
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", value_parser = commitment)]
     commitment: Option<String>,
     /// A visitor's request id: says which place was drawn for it.
     #[arg(long, value_name = "ID")]
@@ -44,6 +44,13 @@ struct Verify {
     /// Certificates (PEM) to believe, for an `https` address. Left out, those of the web.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+}
+
+/// A text that may be a commitment. Another one than was told is an accusation; a text that cannot be one is a slip.
+fn commitment(text: &str) -> Result<String, &'static str> {
+    let digits = text.trim();
+    let is_one = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_one { Ok(digits.to_owned()) } else { Err("a commitment has 64 hexadecimal digits, as `/lottery` tells it") }
 }
 
 /// Checks.

@@ -48,7 +48,12 @@ async function beforeASale() {
   await inspected(page, "desk-warned");
   await page.click("#follow");
   await says(page, "next", /^It opens by itself/);
-  return page;
+  // Nor does it do less than the operator did already: nobody is warned.
+  await page.click("#open");
+  await says(page, "state", /^open$/);
+  await says(page, "next", /^$/);
+  await page.click("#follow");
+  await says(page, "state", /^pre-queue$/);
 }
 
 /** Two at once: what the other one did is said, and nothing is done on top of it unseen. */
@@ -149,6 +154,27 @@ async function lanes() {
   await says(page, "effect", /^Raise: 5 of 5 whose turn has not come may come in, and the next 5 who join need not wait/);
   assert.equal(await text(page, "next-in"), "");
   await inspected(page, "desk-lanes");
+  // What lowering does is said before, and asked.
+  const before = (await ask("/rooms/laned")).serving_counter;
+  await page.$eval("#by", (by) => { by.value = "100000"; by.dispatchEvent(new Event("input")); });
+  await says(page, "lowers", /^Lower: to 0\. Whoever has a place from 1 to /);
+  await page.click('#move button[value="-1"]');
+  await page.waitForSelector("#sure[open]");
+  await inspected(page, "desk-lowers");
+  assert.equal((await ask("/rooms/laned")).serving_counter, before, "nothing is done before the answer");
+  await page.click("#sure-yes");
+  await says(page, "said", new RegExp(`lowered by ${before}`));
+  assert.equal((await ask("/rooms/laned")).serving_counter, 0);
+  await eventually("what was done is told", () => page.$eval("#events li", (at) => /dora moved the serving number by -\d+ to 0\./.test(at.textContent)));
+  await page.$eval("#by", (by) => { by.value = "1.5"; by.dispatchEvent(new Event("input")); });
+  await says(page, "effect", /^By how many: fill in a whole number from 1 to 1,000,000\.$/);
+  await page.browserContext().close();
+}
+
+/** An address that names no text names no room, and the page is there. */
+async function misled() {
+  const { page } = await operates("eve", { room: "%E0%A4%A" });
+  await says(page, "title", /./);
   await page.browserContext().close();
 }
 
@@ -168,6 +194,7 @@ const joins = (room, count) => Promise.all(Array.from({ length: count }, () =>
 try {
   await joins("moving", 400);
   await lanes();
+  await misled();
   await beforeASale();
   await loses(await together());
   const { page, secret } = await many();

@@ -1,6 +1,6 @@
 //! `vestibule admin alert`: what is wrong, and who is told.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Map, json};
 
 use super::call::{Answer, Call};
@@ -45,8 +45,9 @@ pub(crate) enum Command {
     },
 }
 
-/// Of what nobody is told, how long, and why.
+/// Of what nobody is told, how long, and why. At least one of `--alert`, `--rule`, `--label` and `--all` says of what.
 #[derive(Args)]
+#[command(group = ArgGroup::new("about").args(["alert", "rule", "labels", "all"]).required(true).multiple(true))]
 pub(crate) struct Silence {
     /// Only this alert.
     #[arg(long, value_name = "ID")]
@@ -57,6 +58,9 @@ pub(crate) struct Silence {
     /// Only alerts with this label, such as `api=orders`; may be given several times.
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
+    /// Really all alerts.
+    #[arg(long, conflicts_with_all = ["alert", "rule", "labels"])]
+    all: bool,
     /// How long, such as `4h`; at most 90d.
     #[arg(long = "for", value_name = "SPAN")]
     lasts: String,
@@ -81,11 +85,13 @@ impl Command {
             }
             Self::Show { id } => Call::get(&["alerts", id], Answer::One),
             Self::Close { id } => Call::post(&["alerts", id, "close"], None, Answer::One),
-            Self::Silence(Silence { alert, rule, labels, lasts, reason }) => {
+            Self::Silence(Silence { alert, rule, labels, all, lasts, reason }) => {
                 let labels: Map<_, _> =
                     labels.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
-                let body = json!({ "alert": alert, "rule": rule, "labels": labels, "for": lasts, "reason": reason });
-                Call::post(&["silences"], Some(body), Answer::One)
+                let about = json!({
+                    "alert": alert, "rule": rule, "labels": labels, "all": all, "for": lasts, "reason": reason,
+                });
+                Call::post(&["silences"], Some(about), Answer::One)
             }
             Self::Silences => {
                 let columns = &["id", "alert", "rule", "labels", "until", "reason", "created"];

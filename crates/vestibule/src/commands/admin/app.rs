@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::call::{Answer, Call};
 
-/// An app, as it is written on a command line: `company/app`.
+/// An app, or something else of a company, as it is written on a command line: `company/app`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
     pub(crate) company: String,
@@ -22,7 +22,7 @@ impl FromStr for Named {
             Some((company, app)) if !company.is_empty() && !app.is_empty() && !app.contains('/') => {
                 Ok(Self { company: company.to_owned(), app: app.to_owned() })
             }
-            _ => Err("write it as `company/app`, such as `acme/shop`"),
+            _ => Err("write the company and the name with a slash between, such as `acme/shop`"),
         }
     }
 }

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use model::rooms::Moment;
+use model::units::Span;
 use serde_json::{Value, json};
 
 use super::call::{Answer, Call};
+use super::show;
 
 /// Waiting rooms.
 #[derive(Subcommand)]
@@ -17,7 +20,7 @@ pub(crate) enum Command {
         /// Its name in the configuration.
         name: String,
     },
-    /// Moves the serving number: so many more may enter, or, if the number is negative, so many fewer.
+    /// Moves the serving number: so many more may enter, or, if the number is negative, so many fewer, down to 0.
     Move {
         /// The room's name in the configuration.
         name: String,
@@ -154,7 +157,7 @@ impl Command {
     pub(crate) fn call(&self) -> Result<Call, String> {
         Ok(match self {
             Self::List => Call::get(&["rooms"], Answer::List(COLUMNS)),
-            Self::Show { name } => Call::get(&["rooms", name], Answer::One),
+            Self::Show { name } => Call::get(&["rooms", name], Answer::Special(room)),
             Self::Move { name, by } => {
                 Call::post(&["rooms", name, "move"], Some(json!({ "by": by })), Answer::Special(moved))
             }
@@ -172,11 +175,13 @@ impl Command {
                 let body = json!({ "invites": listed.as_ref().unwrap_or(invites) });
                 Call::post(&["rooms", name, "invites", "revoke"], Some(body), Answer::Special(revoked))
             }
-            Self::Draw { name, public_value } => {
-                Call::post(&["rooms", name, "draw"], Some(json!({ "public_value": public_value })), Answer::One)
-            }
-            Self::Reset { name } => Call::post(&["rooms", name, "reset"], None, Answer::One),
-            Self::UndoReset { name } => Call::post(&["rooms", name, "undo-reset"], None, Answer::One),
+            Self::Draw { name, public_value } => Call::post(
+                &["rooms", name, "draw"],
+                Some(json!({ "public_value": public_value })),
+                Answer::Special(room),
+            ),
+            Self::Reset { name } => Call::post(&["rooms", name, "reset"], None, Answer::Special(room)),
+            Self::UndoReset { name } => Call::post(&["rooms", name, "undo-reset"], None, Answer::Special(room)),
             Self::ImportKey { name, jwk } => {
                 let unread = |error: &dyn std::fmt::Display| format!("{} cannot be read: {error}", jwk.display());
                 let text = std::fs::read_to_string(jwk).map_err(|error| unread(&error))?;
@@ -189,6 +194,34 @@ impl Command {
             }
             Self::AccessKey(command) => command.call(),
         })
+    }
+}
+
+/// A room for people: moments and times with their units.
+fn room(answer: &Value) -> String {
+    show::record(&readable(answer))
+}
+
+fn readable(value: &Value) -> Value {
+    let member = |(name, value): (&String, &Value)| {
+        let seconds = value.as_u64();
+        let shown = match (name.as_str(), seconds) {
+            // Since it is there, or at once.
+            ("state_since" | "from", Some(0)) => return None,
+            ("state_since" | "undoable_until" | "pre_queue" | "opens" | "closes" | "from" | "until", Some(seconds)) => {
+                u32::try_from(seconds)
+                    .map_or_else(|_beyond| value.clone(), |seconds| Moment::at(seconds).to_string().into())
+            }
+            ("position_expiry" | "validity" | "every" | "at_least" | "at_most", Some(seconds)) => {
+                Span::seconds(seconds).to_string().into()
+            }
+            _ => readable(value),
+        };
+        Some((name.clone(), shown))
+    };
+    match value {
+        Value::Object(members) => Value::Object(members.iter().filter_map(member).collect()),
+        other => other.clone(),
     }
 }
 
@@ -236,3 +269,27 @@ fn rotated(answer: &Value) -> String {
 
 const COLUMNS: &[&str] =
     &["name", "event", "state", "queue_counter", "serving_counter", "token_counter", "waiting", "active"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_shown_moments_and_times_with_units() {
+        let shown = room(&json!({
+            "waiting": 20, "position_expiry": 20, "validity": 5400, "state_since": 0, "undoable_until": 1_795_712_400,
+            "inlet": { "periodic": { "by": 10, "every": 60, "from": 0 } },
+            "schedule": { "opens": 1_795_708_800 }, "wait": { "at_least": 90, "judged": 60, "held": 51 },
+        }));
+        let expected = "\
+waiting          20
+position expiry  20s
+validity         1h30m
+undoable until   2026-11-26T17:00:00Z
+inlet            periodic: by=10, every=1m
+schedule         opens=2026-11-26T16:00:00Z
+wait             at_least=1m30s, judged=60, held=51
+";
+        assert_eq!(shown, expected);
+    }
+}

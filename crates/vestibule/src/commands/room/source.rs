@@ -92,7 +92,12 @@ impl Source {
         let body = timeout(WHOLE, Limited::new(body, LONGEST).collect()).await.map_err(|_elapsed| self.silent())?;
         let body = body.map_err(|error| broken(&error))?.to_bytes();
         let text = String::from_utf8_lossy(&body).into_owned();
-        if head.status == StatusCode::OK { Ok(text) } else { Err(format!("{target}: {} {}", head.status, text.trim())) }
+        if head.status == StatusCode::OK {
+            return Ok(text);
+        }
+        let (said, url) = (text.trim(), self.url.to_string());
+        let asked = format!("{}{target}", url.trim_end_matches('/'));
+        Err(format!("{asked} answers {}, and not as the public API of a room with a lottery: {said}", head.status))
     }
 
     fn silent(&self) -> String {
