@@ -1,10 +1,13 @@
 //! Certificates of partners: signed, shown, published, revoked; and the connections that end with them.
 
-use ::partners::{AppId, Certificate as Entity, CertificateId, NewCertificate, Partners, Reason};
+use std::time::Duration;
+
+use ::partners::{AppId, Certificate as Entity, CertificateId, NewCertificate, NewCertificateRule, Partners, Reason};
 use control::Wish;
 use rustls::ClientConfig;
 use tempfile::TempDir;
 use testkit::{Authority, Certificate, Gateway, Stub, Wire, eventually, within};
+use tokio::io::AsyncReadExt;
 
 const DOCUMENT: &str = "
 store: {embedded: ./data}
@@ -177,6 +180,41 @@ async fn a_connection_of_http_2_ends_with_its_certificate() {
     // Said in order or not, it ends.
     drop(within("the end of the connection", connection).await.unwrap());
     assert!(client.ready().await.is_err());
+}
+
+#[tokio::test]
+async fn a_connection_that_has_asked_nothing_yet_ends_with_its_certificate() {
+    let backend = Stub::saying("hello").await;
+    let given = Given::before(&backend).await;
+    given.gateway.key("named", "all").await;
+    let named = given.others.sign(&["named.example"]);
+    let rule = NewCertificateRule { name: "dns:named.example".to_owned(), scopes: Vec::new(), issuer: None };
+    let rule = given.partners().create_certificate_rule(&app("named"), rule).await.unwrap();
+    let (certificate, entity) = given.partner("acme").await;
+    let mut silent = given.connect(&certificate).await;
+    let mut of_rule = given.connect(&named).await;
+    let by_http_2 = async || {
+        let mut config = given.shows(&certificate);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        given.gateway.handshake("a.example", config.into()).await.unwrap()
+    };
+    let mut before_its_preface = by_http_2().await;
+    let (_client, connection) = h2::client::handshake(by_http_2().await).await.unwrap();
+    let connection = tokio::spawn(connection);
+    // What has begun later was ready earlier: all of them are there.
+    assert_eq!(given.connect(&certificate).await.ask(GET).await.text(), "hello");
+    let began = std::time::Instant::now();
+
+    given.revoke(&entity.id).await;
+    given.partners().delete_certificate_rule(&rule.name).await.unwrap();
+
+    assert_eq!(silent.end().await, b"");
+    assert_eq!(of_rule.end().await, b"");
+    drop(within("the end of the connection", connection).await.unwrap());
+    let mut said = Vec::new();
+    drop(within("the end", before_its_preface.read_to_end(&mut said)).await);
+    // The time that a head may take is longer, and that of an idle connection.
+    assert!(began.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ pub(crate) struct Shown {
     number: u64,
     at: Option<String>,
     actor: Value,
+    /// What was changed, and how each change is called, as webhooks are told it, such as `key.revoked`.
     changes: Value,
     /// The entry as it is hashed.
     body: String,
@@ -37,7 +38,14 @@ fn shown(noted: Noted) -> Shown {
     let mut says: Value = serde_json::from_str(&body).unwrap_or_default();
     let mut taken = |member: &str| says.get_mut(member).map(Value::take).unwrap_or_default();
     let at = taken("at").as_u64().map(|at| time::text(UnixMicros(at)));
-    Shown { number, at, actor: taken("actor"), changes: taken("changes"), body, hash: store::hex(&hash) }
+    let mut changes = taken("changes");
+    for change in changes.as_array_mut().into_iter().flatten() {
+        let event = partners::event(change);
+        if let Some(members) = change.as_object_mut() {
+            members.insert("event".to_owned(), event.into());
+        }
+    }
+    Shown { number, at, actor: taken("actor"), changes, body, hash: store::hex(&hash) }
 }
 
 #[cfg(test)]
@@ -103,6 +111,7 @@ mod tests {
             ]
         );
         assert_eq!(entries[0]["at"], NOW);
+        assert_eq!(entries[3]["changes"][0]["event"], "key.created");
         assert!(!log.text.contains(&secret) && !log.text.contains("digest"), "{}", log.text);
         let second = tester.get("/audit?after=1&limit=1").await;
         assert_eq!((&second.json["items"][0]["number"], &second.json["next"]), (&json!(2), &json!("2")));

@@ -113,6 +113,12 @@ impl Failure {
         Problem::new(&INVALID).detail(detail).member("findings", listed).into()
     }
 
+    /// A store that cannot be asked, for a request that was to change nothing.
+    pub(crate) fn of_a_look() -> Self {
+        let detail = "The gateway's log says what is wrong with the store. Try again when it is there.";
+        Problem::new(&STORE_UNAVAILABLE).detail(detail).header(RETRY_AFTER, HeaderValue::from_static("1")).into()
+    }
+
     /// There is nothing of this name.
     pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
         Problem::new(&NOT_FOUND).detail(format!("There is no {what}.")).into()
@@ -179,7 +185,9 @@ impl From<Error> for Failure {
 
 impl From<store::Unavailable> for Failure {
     fn from(cause: store::Unavailable) -> Self {
-        let detail = "Whether a change was made is not known: look before you try again.";
+        // That of a request which was to change nothing is another one: `of_a_look`.
+        let detail = "Whether a change was made is not known: look before you try again. The gateway's log says what is \
+                      wrong with the store.";
         let problem = Problem::new(&STORE_UNAVAILABLE).detail(detail).because(cause);
         problem.header(RETRY_AFTER, HeaderValue::from_static("1")).into()
     }

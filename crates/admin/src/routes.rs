@@ -136,11 +136,15 @@ async fn in_time(State(changes): State<Changes>, request: Request, next: Next) -
         .boxed(),
     };
     let mut response = match tokio::time::timeout(LONGEST, answering).await {
+        Ok(response) if changing.is_none() && is_unavailable(&response) => Failure::of_a_look().into_response(),
         Ok(response) => response,
         Err(_elapsed) => {
-            let problem =
-                Problem::new(&LATE).detail("Whether a change was made is not known: look before you try again.");
-            Failure(problem.header(RETRY_AFTER, HeaderValue::from_static("5"))).into_response()
+            let detail = match changing {
+                None => "Try again, or ask for less.",
+                Some(_) => "Whether a change was made is not known: look before you try again.",
+            };
+            let problem = Problem::new(&LATE).detail(detail).header(RETRY_AFTER, HeaderValue::from_static("5"));
+            Failure(problem).into_response()
         }
     };
     if let Some((method, path)) = changing {
@@ -150,12 +154,20 @@ async fn in_time(State(changes): State<Changes>, request: Request, next: Next) -
     response
 }
 
+/// Whether the store could not be asked.
+fn is_unavailable(response: &Response) -> bool {
+    let kind = response.extensions().get::<&'static ProblemKind>();
+    kind.is_some_and(|kind| **kind == failure::STORE_UNAVAILABLE)
+}
+
 /// The time of a request, from its head to the answer's.
 const LONGEST: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
     use serde_json::json;
+    use tower::ServiceExt;
 
     use super::*;
     use crate::tester::Tester;
@@ -234,6 +246,26 @@ mod tests {
             tester.get(path).await.is_problem(StatusCode::CONFLICT, "no-store");
         }
         assert_eq!(tester.get("/status").await.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn of_a_store_that_is_away_a_look_says_nothing_of_changes_and_a_change_does() {
+        let failing = || async { Failure::from(store::Unavailable::because("no connection")) };
+        let routes = Router::new()
+            .route("/", axum::routing::get(failing).post(failing))
+            .layer(middleware::from_fn_with_state(Changes::default(), in_time));
+        for (method, speaks_of_changes) in [(Method::GET, false), (Method::POST, true)] {
+            let request = Request::builder().method(method).uri("/").body(axum::body::Body::empty()).unwrap();
+
+            let answer = routes.clone().oneshot(request).await.unwrap();
+
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(answer.headers()[RETRY_AFTER], "1");
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let said = String::from_utf8_lossy(&body);
+            assert!(said.contains("store-unavailable") && said.contains("log says what is wrong"), "{said}");
+            assert_eq!(said.contains("Whether a change was made"), speaks_of_changes, "{said}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -461,7 +461,12 @@ impl From<AccountError> for Failure {
         match error {
             AccountError::NoPlan(_) => at("plan"),
             AccountError::Period(_) => at("period"),
-            AccountError::Credit(_) | AccountError::TooMuch(_) => at("lines"),
+            AccountError::TooMuch(_) => at("lines"),
+            AccountError::Credit(bad) => {
+                let lines = Pointer::default().at("lines");
+                let place = bad.place().map_or(lines.clone(), |(line, part)| lines.at(line).at(part));
+                Self::invalid(&[Finding::new(&place, bad.to_string())])
+            }
             AccountError::NoStatement(_) => told(&NOT_FOUND).into(),
             AccountError::Overlaps(_) | AccountError::Stated(_) => told(&OVERLAPS).into(),
             AccountError::Closed(_) => told(&CLOSED).into(),

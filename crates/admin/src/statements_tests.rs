@@ -134,6 +134,10 @@ async fn what_is_closed_stays() {
     let refused = tester.post("/statements/1/credit-notes", much).await;
     refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid");
     assert!(refused.text_of("detail").contains("51.00 EUR is all that is left"), "{}", refused.text);
+    let long = json!({ "lines": [{ "text": "x", "amount": "1" }, { "text": "y", "amount": "5.123" }] });
+    let refused = tester.post("/statements/1/credit-notes", long).await;
+    let finding = "/lines/1/amount: has no amount of EUR above zero with at most 2 digits behind the point";
+    assert!(refused.text_of("detail").starts_with(finding), "{}", refused.text);
     tester.get("/statements/2").await.is_problem(StatusCode::NOT_FOUND, "not-found");
 }
 

@@ -51,7 +51,9 @@ mod tests {
     async fn what_cannot_be_rehearsed_is_not_done_by_a_dry_run() {
         let tester = Tester::new().changed(|admin| admin.upgrading_by(|| panic!("it was done")));
         for path in ["/upgrade?dry_run=true", "/config/reload?dry_run=true", "/usage/rebuild?dry_run=true"] {
-            tester.post_nothing(path).await.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+            let refused = tester.post_nothing(path).await;
+            refused.is_problem(StatusCode::BAD_REQUEST, "bad-query");
+            assert!(refused.text_of("detail").contains("cannot be tried"), "{}", refused.text);
         }
     }
 

@@ -1,9 +1,10 @@
 //! Requests for certificates (PKCS #10): what is looked at before anything is signed.
 
-use rcgen::{CertificateSigningRequestParams, DnType, DnValue, IsCa, PublicKey};
+use rcgen::{CertificateSigningRequestParams, DnType, DnValue, IsCa, SubjectPublicKeyInfo};
 use rustls_pki_types::CertificateSigningRequestDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::error::X509Error;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey as Parsed;
 
@@ -19,7 +20,7 @@ const LONGEST_NAME: usize = 64;
 
 /// A request that can be signed.
 pub struct Request {
-    pub(crate) key: PublicKey,
+    pub(crate) key: SubjectPublicKeyInfo,
     /// The common name that it asks for, if it asks for one.
     pub common_name: Option<String>,
 }
@@ -74,6 +75,14 @@ impl Request {
             Ok(Parsed::EC(_) | Parsed::Unknown(_)) => {}
             _ => return Err(Refused::Kind),
         }
+        // Below, what cannot be verified would count as signed by another key.
+        parsed.verify_signature().map_err(|error| match error {
+            X509Error::SignatureUnsupportedAlgorithm => Refused::Kind,
+            _ => Refused::Signature,
+        })?;
+        // A key is of its own kind, whatever it signs with: `openssl req` signs with SHA-256 for P-384, too.
+        let key = SubjectPublicKeyInfo::from_der(parsed.certification_request_info.subject_pki.raw)
+            .map_err(|_unknown| Refused::Kind)?;
         let read = CertificateSigningRequestParams::from_der(&der).map_err(|error| match error {
             rcgen::Error::InvalidCertificationRequestSignature => Refused::Signature,
             rcgen::Error::UnsupportedSignatureAlgorithm => Refused::Kind,
@@ -91,7 +100,7 @@ impl Request {
             Some(value) => Some(name(value)?),
             None => None,
         };
-        Ok(Self { key: read.public_key, common_name })
+        Ok(Self { key, common_name })
     }
 }
 
@@ -170,6 +179,19 @@ mod tests {
         assert!(matches!(Request::read(empty).err(), Some(Refused::Unreadable(_))));
     }
 
+    #[test]
+    fn keys_on_other_curves_are_refused_for_what_they_are() {
+        for pem in [P521, SECP256K1] {
+            assert_eq!(Request::read(pem).err(), Some(Refused::Kind));
+        }
+    }
+
+    #[test]
+    fn a_key_stays_of_its_kind_whatever_its_request_is_signed_with() {
+        let request = Request::read(P384_SIGNED_WITH_SHA_256).unwrap();
+        assert_eq!(rcgen::PublicKeyData::algorithm(&request.key), &PKCS_ECDSA_P384_SHA384);
+    }
+
     fn base64(bytes: &[u8]) -> String {
         use std::fmt::Write;
         const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -184,4 +206,37 @@ mod tests {
         }
         text
     }
+
+    // `openssl ecparam -name CURVE -genkey -noout -out key && openssl req -new -key key -subj "/CN=till 7"`
+    const P521: &str = "\
+-----BEGIN CERTIFICATE REQUEST-----
+MIIBUzCBtgIBADARMQ8wDQYDVQQDDAZ0aWxsIDcwgZswEAYHKoZIzj0CAQYFK4EE
+ACMDgYYABACTml3WmoLLox0g5IPEyxz1osUnVoBQc2FdgBuojyfPKPO733H/j2TC
+tKxBHcMcQMBNuocwn/bRH/3e6DkMKs7omQD5Dig3b5brNB9EXESRu+bo16TO/IgV
+vMidgThC5YOkwg8L0Q3c77DXO6Q5vLHO62VmThChPaEdP5CJRiRpuWd4MaAAMAoG
+CCqGSM49BAMCA4GLADCBhwJBCV9Arvwmw+sNFBGKu3lyM6of7HllI04pzOYm1t4F
+btPoGVR81lG4cQ78tTm9hWjvuJBjNGEQGLSFmxBzlTaY4mUCQgFP+cPP40d5nGhs
+ey/4gbvCS+bbG6L7ylLbpoGSNC8pp/U5Yo0cIWQH+xLCPTi1HEBfghrPY4KkXwl9
+gwT3Dc5Vqg==
+-----END CERTIFICATE REQUEST-----
+";
+    const P384_SIGNED_WITH_SHA_256: &str = "\
+-----BEGIN CERTIFICATE REQUEST-----
+MIIBCTCBkAIBADARMQ8wDQYDVQQDDAZ0aWxsIDcwdjAQBgcqhkjOPQIBBgUrgQQA
+IgNiAASvEYi9RqUQDk0tEdc612oAKnmUgPERLI/IP123gvqumsTbgSeGWTy5RigS
+hh2YJHUvKa/IHo/CwuXA73Y0r7y3VO3B5PunHOB/PC+jWqnuBNt0XMDwXxGuHvHt
+u36iBmqgADAKBggqhkjOPQQDAgNoADBlAjEAmZuPiJ4xZkdibGhrVbwkOd9etxmp
+m8aX8FrWHNneJBlu0egr5Ojeg6gE2ZMAfY9GAjBe6EO7yk4S5lUOtgbSibkx0ncQ
+2boRutxApTOO1BmsMyrpw3ghP0ZITFRF53qg12I=
+-----END CERTIFICATE REQUEST-----
+";
+    const SECP256K1: &str = "\
+-----BEGIN CERTIFICATE REQUEST-----
+MIHIMHACAQAwETEPMA0GA1UEAwwGdGlsbCA3MFYwEAYHKoZIzj0CAQYFK4EEAAoD
+QgAESNeanjBCTcvaFmYygWSpKY7RuZ+hMEZUIFbCZgYmcjzMaRlS/G4+Q8nx0q0O
+iLjZtTG1aKeMJjnm+AQySnPy4aAAMAoGCCqGSM49BAMCA0gAMEUCIQDq+gT6dnnw
+HPZVMY8ibh99SEIDmdtl6qk8l1xcYkqZvgIgbro6ZCQpQoyg88qfpJAG0vKSRbLG
+ziHYBG9xgldVMmc=
+-----END CERTIFICATE REQUEST-----
+";
 }

@@ -39,14 +39,25 @@ pub enum BadCredit {
     #[error("has no lines")]
     Empty,
     /// A line says nothing.
-    #[error("line {0} has no text")]
+    #[error("has no text")]
     NoText(usize),
     /// A line has no amount of the statement's currency.
-    #[error("line {0} has no amount of {1} above zero, such as `{2}`")]
-    NoAmount(usize, String, String),
+    #[error("has no amount of {1} above zero with at most {2} digits behind the point, such as `{3}`")]
+    NoAmount(usize, String, u32, String),
     /// Together it is too much to reckon with.
     #[error("the sum is too large")]
     TooLarge,
+}
+
+impl BadCredit {
+    /// The line that it is about, counted from 0, and which part of that.
+    pub fn place(&self) -> Option<(usize, &'static str)> {
+        match self {
+            Self::Empty | Self::TooLarge => None,
+            Self::NoText(line) => Some((*line, "text")),
+            Self::NoAmount(line, ..) => Some((*line, "amount")),
+        }
+    }
 }
 
 impl CreditNote {
@@ -66,8 +77,10 @@ impl CreditNote {
                 return Err(BadCredit::NoText(index));
             }
             let units = smallest_units(&line.amount, currency).filter(|units| *units > 0);
-            let example = decimal(10_i64.pow(currency.minor_digits()), currency);
-            let units = units.ok_or_else(|| BadCredit::NoAmount(index, currency.code().to_owned(), example))?;
+            let units = units.ok_or_else(|| {
+                let digits = currency.minor_digits();
+                BadCredit::NoAmount(index, currency.code().to_owned(), digits, decimal(10_i64.pow(digits), currency))
+            })?;
             total = total.checked_add(units).ok_or(BadCredit::TooLarge)?;
             shown.push(Credit { text: line.text, amount: decimal(units, currency) });
         }
@@ -103,6 +116,9 @@ mod tests {
         for lines in [&[][..], &[("", "1")], &[(" ", "1")], &[("x", "0")], &[("x", "-1")], &[("x", "1.005")]] {
             assert!(note(lines).is_err(), "{lines:?}");
         }
+        let long = note(&[("x", "1"), ("y", "5.123")]).unwrap_err();
+        let expected = "has no amount of EUR above zero with at most 2 digits behind the point, such as `1.00`";
+        assert_eq!((long.to_string().as_str(), long.place()), (expected, Some((1, "amount"))));
         let most = "92233720368547758.07";
         assert_eq!(note(&[("a", most), ("b", most)]), Err(BadCredit::TooLarge));
     }

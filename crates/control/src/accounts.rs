@@ -75,7 +75,7 @@ pub enum AccountError {
     #[error("{0} is all that is left to give back")]
     TooMuch(String),
     /// The credit note is wrong.
-    #[error("the credit note {0}")]
+    #[error(transparent)]
     Credit(#[from] BadCredit),
     /// An amount does not fit.
     #[error(transparent)]

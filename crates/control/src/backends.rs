@@ -130,11 +130,23 @@ pub fn postgres(store: &Store) -> Result<Option<store_postgres::Settings>, Cause
     Ok(Some(settings))
 }
 
-/// Opens what a store is kept in. `what` is told which part it is that fails.
-pub(crate) async fn open(store: &Store) -> Result<Backends, (&'static str, Cause)> {
-    let Some(settings) = postgres(store).map_err(|cause| ("the authorities in `ca`", cause))? else {
+/// Which part of a store cannot be used.
+pub(crate) enum Part {
+    /// One in its folder.
+    Here(&'static str),
+    /// A server, with the setting that says where it is.
+    Server(&'static str),
+}
+
+const POSTGRES: Part = Part::Server("PostgreSQL, by the address in `store.postgres`,");
+const REDIS: Part = Part::Server("Redis, by the address in `store.redis`,");
+
+/// Opens what a store is kept in, or says which part of it fails.
+pub(crate) async fn open(store: &Store) -> Result<Backends, (Part, Cause)> {
+    let Some(settings) = postgres(store).map_err(|cause| (Part::Server("the authorities in `store.ca`"), cause))?
+    else {
         let opened = SqliteStore::open(&database(store.folder()));
-        let sqlite = Arc::new(opened.map_err(|error| ("the database", error.into()))?);
+        let sqlite = Arc::new(opened.map_err(|error| (Part::Here("the database"), error.into()))?);
         return Ok(Backends {
             registry: sqlite.clone(),
             totals: sqlite.clone(),
@@ -146,14 +158,14 @@ pub(crate) async fn open(store: &Store) -> Result<Backends, (&'static str, Cause
         });
     };
     let opened = PostgresStore::open(settings).await;
-    let postgres = Arc::new(opened.map_err(|error| ("PostgreSQL", Cause::from(error)))?);
-    let Some(address) = &store.redis else { return Err(("Redis", "there is no address of it".into())) };
-    let settings = redis(store, address).map_err(|cause| ("Redis", cause))?;
+    let postgres = Arc::new(opened.map_err(|error| (POSTGRES, Cause::from(error)))?);
+    let Some(address) = &store.redis else { return Err((REDIS, "there is no address of it".into())) };
+    let settings = redis(store, address).map_err(|cause| (REDIS, cause))?;
     // A session that opens waits for longer than a request that is counted: it has no other way.
     let patient = store_redis::Settings { patience: LEASES, ..settings.clone() };
-    let rooms = RedisLog::open(patient.clone()).map_err(|error| ("Redis", error.into()))?;
-    let leases = RedisLeases::open(patient).map_err(|error| ("Redis", error.into()))?;
-    let counts = RedisCounts::open(settings).map_err(|error| ("Redis", error.into()))?;
+    let rooms = RedisLog::open(patient.clone()).map_err(|error| (REDIS, error.into()))?;
+    let leases = RedisLeases::open(patient).map_err(|error| (REDIS, error.into()))?;
+    let counts = RedisCounts::open(settings).map_err(|error| (REDIS, error.into()))?;
     // Whether it came is told where it is looked for.
     let _is_there = counts.is_there_within(PATIENCE).await;
     Ok(Backends {

@@ -52,12 +52,26 @@ pub fn schema() -> Value {
 impl Configuration {
     /// Reads a file. One that cannot be opened is a finding like any other.
     pub fn open(file: &Path) -> Result<Self, Vec<Finding>> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            let place = Place { file: file.display().to_string(), line: 1, column: 1 };
-            let message = format!("cannot be read: {error}");
-            vec![Finding { at: Pointer::default(), place: Some(place), message }]
-        })?;
-        Self::read(&text, file)
+        Self::read(&text(file)?, file)
+    }
+
+    /// Reads what says where a file's gateway is and what opens it, `admin` and `store`: whatever else is wrong with the
+    /// file, a gateway may serve what was there before. Nothing else of this document is to be looked at.
+    pub fn whereabouts(file: &Path) -> Result<Document, Vec<Finding>> {
+        let read = read_or_rest(&text(file)?, &file.display().to_string(), &schema(), &Machine::beside(file));
+        let mut document = match read {
+            Ok((document, _)) => document,
+            Err(Wrong { findings, rest: None }) => return Err(findings),
+            Err(Wrong { findings, rest: Some(rest) }) => {
+                let root = Pointer::default();
+                if ["admin", "store"].iter().any(|section| rest.is_doubtful(&root.at(section))) {
+                    return Err(findings);
+                }
+                rest.document
+            }
+        };
+        anchor(&mut document, file);
+        Ok(document)
     }
 
     /// Reads a text as if it stood in `file`: what it refers to is looked for beside it.
@@ -79,6 +93,14 @@ impl Configuration {
         anchor(&mut document, file);
         Ok(Self { document: Arc::new(document), source, hash })
     }
+}
+
+fn text(file: &Path) -> Result<String, Vec<Finding>> {
+    std::fs::read_to_string(file).map_err(|error| {
+        let place = Place { file: file.display().to_string(), line: 1, column: 1 };
+        let message = format!("cannot be read: {error}");
+        vec![Finding { at: Pointer::default(), place: Some(place), message }]
+    })
 }
 
 /// Everything that is wrong with a document which can be known without serving it.

@@ -57,9 +57,7 @@ async fn call_upstream(node: &Node, call: &Call, facts: &Facts<'_>) -> Result<St
         request.body(Bytes::from(call.body.filled(facts))).map_err(|error| format!("it is no request: {error}"))?;
     let answer = tokio::time::timeout(call.timeout, backend.ask(request, LONGEST_ANSWER)).await;
     let answer = answer.map_err(|_elapsed| format!("no answer within {:?}", call.timeout))??;
-    let status = answer.status().as_u16();
-    let said = format!("the upstream answered {status}");
-    if call.is_expected(status) { Ok(said) } else { Err(said) }
+    call.outcome(answer.status().as_u16())
 }
 
 /// Makes the statements of the month before for everybody who had a contract in it.

@@ -90,7 +90,10 @@ pub async fn move_in(document: &Document, from: &Path, mode: Mode) -> Result<Mov
     }
     let old = SqliteStore::open(&file).map_err(|error| unusable("the embedded database")(error.into()))?;
     let counted = old.all_counted().await.map_err(|error| unusable("the embedded database")(error.into()))?;
-    let new = PostgresStore::open(settings).await?;
+    let new = match mode {
+        Mode::Real => PostgresStore::open(settings).await?,
+        Mode::Rehearsal => PostgresStore::to_rehearse(settings)?,
+    };
     let (consumed, sessions) = (consumed(from)?, sessions(&old).await?);
     let counts = match (&store.redis, mode) {
         (Some(address), Mode::Real) => Some(redis(store, address).await?),

@@ -19,7 +19,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use model::Document;
 use model::alerts::{AlertMail, AlertReceiver, AlertSentry, AlertWebhook, MailEncryption};
 use model::upstream::ClientTls;
-use problem::{Finding, Pointer};
+use problem::{Finding, Pointer, with_causes};
 use serde_json::json;
 use store::UnixMicros;
 use upstream::{Address, Below, Recipient};
@@ -246,20 +246,6 @@ impl Mailer {
             Err(_elapsed) => Err("the mail server took too long".to_owned()),
         }
     }
-}
-
-/// What an error says, with what caused it.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);

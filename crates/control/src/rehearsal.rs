@@ -12,7 +12,7 @@ use policies::backend_token::Signers;
 use policies::outside::{Background, NoBackground};
 use policies::revocation_list::Revocations;
 use policies::waiting_room_api::WaitingRooms;
-use problem::Finding;
+use problem::{Finding, with_causes};
 use snapshot::{Lent, Snapshot};
 use store::Registry;
 use store_postgres::PostgresStore;
@@ -68,7 +68,7 @@ pub async fn rehearse(configuration: &Configuration) -> Result<(Snapshot, Keys),
 
 /// The keys of a store, or why they cannot be read.
 async fn indexed(store: &Store, encryption: &Encryption) -> Result<Index, String> {
-    let told = |error: Box<dyn Error + Send + Sync>| told(&*error);
+    let told = |error: Box<dyn Error + Send + Sync>| with_causes(&*error);
     let shared = backends::postgres(store).map_err(told)?;
     let file = backends::database(store.folder());
     // Looking at a store must not make one.
@@ -83,10 +83,4 @@ async fn indexed(store: &Store, encryption: &Encryption) -> Result<Index, String
     let index = Index::new(Pepper::load_or_create(&vault).map_err(|error| told(error.into()))?);
     index.refresh(&*registry).await.map_err(|error| told(error.into()))?;
     Ok(index)
-}
-
-/// An error with its causes.
-fn told(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use problem::Finding;
+use problem::{Finding, with_causes};
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -11,11 +11,19 @@ pub enum StartError {
     #[error("the configuration has {} findings", .0.len())]
     Findings(Vec<Finding>),
     /// The store cannot be used.
-    #[error("{} in {} cannot be used: {cause}", .what, .folder.display())]
+    #[error("{} in {} cannot be used: {}", .what, .folder.display(), with_causes(&**.cause))]
     Store {
         /// The store's folder.
         folder: PathBuf,
         /// Which part of it.
+        what: &'static str,
+        /// Why.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A server that several nodes share cannot be used.
+    #[error("{what} cannot be used: {}", with_causes(&**.cause))]
+    Server {
+        /// Which one, and where the settings name it.
         what: &'static str,
         /// Why.
         cause: Box<dyn std::error::Error + Send + Sync>,
@@ -30,7 +38,7 @@ impl StartError {
     pub(crate) fn or_findings(self, all: impl FnOnce(Vec<Finding>) -> Self) -> Self {
         match self {
             Self::Findings(found) => all(found),
-            Self::Store { .. } | Self::Io(_) => self,
+            Self::Store { .. } | Self::Server { .. } | Self::Io(_) => self,
         }
     }
 }

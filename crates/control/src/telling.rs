@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use partners::tells;
+use partners::{event, tells};
 use serde_json::Value;
 use store::{
     Commit, Delivery, DeliveryId, EntityId, Kind, Listing, Noted, Progress, ProgressId, Revision, Row, StoreError,
@@ -70,7 +70,7 @@ impl Webhooks {
             return Ok(());
         }
         let entries = self.registry.noted(held.progress.after, AT_ONCE).await?;
-        let is_told = |entry: &Noted| changes(entry).iter().any(|change| tells(&webhook.kinds, &kind(change)));
+        let is_told = |entry: &Noted| changes(entry).iter().any(|change| tells(&webhook.kinds, &event(change)));
         if !entries.iter().any(is_told) {
             // What nobody is told of is passed over now and then, so that it is not read again and again.
             if entries.len() == AT_ONCE {
@@ -82,7 +82,7 @@ impl Webhooks {
         self.keep(&mut held, None).await?;
         for entry in entries {
             for (index, change) in changes(&entry).iter().enumerate().skip(held.progress.told) {
-                let kind = kind(change);
+                let kind = event(change);
                 if tells(&webhook.kinds, &kind)
                     && !self.tell_one(webhook, &mut held, (&entry, index), (change, &kind)).await?
                 {
@@ -233,24 +233,6 @@ fn changes(entry: &Noted) -> Vec<Value> {
     }
 }
 
-/// What a change is called: `key.rotated`, `subscription.approved`, `company.created`.
-fn kind(change: &Value) -> String {
-    let word = |of: &Value, member: &str| of.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (about, what) = (word(change, "kind"), word(change, "change"));
-    let is_there = |member: &str| change.pointer(&format!("/now/{member}")).is_some_and(|value| !value.is_null());
-    let what = match (about.as_str(), what.as_str()) {
-        (_, "create") => "created".to_owned(),
-        (_, "delete") => "deleted".to_owned(),
-        ("subscription", "replace") => change.get("now").map(|now| word(now, "state")).unwrap_or_default(),
-        ("key" | "certificate", "replace") if is_there("revoked") => "revoked".to_owned(),
-        ("key", "replace") if is_there("replaced") => "rotated".to_owned(),
-        ("webhook", "replace") if is_there("disabled") => "disabled".to_owned(),
-        (_, "replace") => "changed".to_owned(),
-        (_, other) => other.to_owned(),
-    };
-    format!("{about}.{what}")
-}
-
 /// Microseconds until an event is tried again: longer with each attempt, up to six hours, and not at the same time as others.
 fn pause(attempts: u32, chance: u64) -> u64 {
     const SECONDS: [u64; 9] = [5, 30, 120, 600, 1800, 3600, 7200, 14_400, 21_600];
@@ -271,34 +253,7 @@ const HELD: u64 = 30_000_000;
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn a_change_has_the_name_of_what_it_means() {
-        for (change, expected) in [
-            (json!({ "kind": "company", "change": "create" }), "company.created"),
-            (json!({ "kind": "app", "change": "delete", "now": null }), "app.deleted"),
-            (json!({ "kind": "product", "change": "replace", "now": {} }), "product.changed"),
-            (
-                json!({ "kind": "subscription", "change": "replace", "now": { "state": "approved" } }),
-                "subscription.approved",
-            ),
-            (json!({ "kind": "key", "change": "replace", "now": { "revoked": null } }), "key.changed"),
-            (json!({ "kind": "key", "change": "replace", "now": { "revoked": 7, "replaced": {} } }), "key.revoked"),
-            (json!({ "kind": "key", "change": "replace", "now": { "revoked": null, "replaced": {} } }), "key.rotated"),
-            (
-                json!({ "kind": "certificate", "change": "replace", "now": { "revoked": { "at": 7 } } }),
-                "certificate.revoked",
-            ),
-            (json!({ "kind": "session", "change": "closed" }), "session.closed"),
-            (json!({ "kind": "webhook", "change": "replace", "now": { "disabled": {} } }), "webhook.disabled"),
-            (json!({ "kind": "statement", "change": "closed" }), "statement.closed"),
-        ] {
-            assert_eq!(kind(&change), expected);
-        }
-    }
 
     #[test]
     fn a_pause_is_longer_with_each_attempt_and_has_an_end() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, HeaderValue, StatusCode};
-use partners::{Index, KeyState, RuleFacts, Tie, UnixMicros};
+use partners::{CertificateFacts, Index, KeyState, RuleFacts, Tie, UnixMicros};
 use pipeline::{ChainBuilder, Exchange, Flow, Life, Lives, OnRequest, PeerCertificate, Policy, Said, Stage, Verdict};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
@@ -110,17 +110,14 @@ impl OnRequest for ClientCertificate {
             let detail = "Show the certificate of your app when the connection begins, by TLS.";
             return Ok(Problem::new(&CLIENT_CERTIFICATE_MISSING).detail(detail).into());
         };
-        let known = self.index.certificate(&certificate.sha256);
-        let rule = if known.is_none() { self.rule(certificate) } else { None };
-        let tie: &Tie = match (&known, &rule) {
-            (Some(known), _) => known,
-            (None, Some((rule, _))) => rule,
-            (None, None) => return Ok(Problem::new(&CLIENT_CERTIFICATE_UNKNOWN).into()),
+        let Some(known) = Known::of(&self.index, certificate) else {
+            return Ok(Problem::new(&CLIENT_CERTIFICATE_UNKNOWN).into());
         };
+        let tie = known.tie();
         // From here on it is known who calls, also if nothing is allowed: a refusal belongs into that company's usage.
         exchange.caller = Some(tie.caller().clone());
         // The connection is of no other use than to whom its certificate belongs.
-        let lives = connection.depends_on.get_or_init(|| lives(tie, rule.as_ref().map(|(_, said)| *said)));
+        let lives = connection.depends_on.get_or_init(|| known.lives());
         let now = UnixMicros(exchange.began_at);
         match tie.state(now) {
             KeyState::Alive if lives.iter().all(|life| life.over(now.0).is_none()) => {}
@@ -137,10 +134,23 @@ impl OnRequest for ClientCertificate {
     }
 }
 
-impl ClientCertificate {
-    /// The rule by which a certificate is known whose fingerprint is not, and what it says.
-    fn rule<'a>(&self, certificate: &'a PeerCertificate) -> Option<(Arc<RuleFacts>, &'a Said)> {
-        if !self.index.has_certificate_rules() {
+/// What a connection depends on by its client's certificate, if that is known by its fingerprint or a name in it.
+pub fn lives(index: &Index, certificate: &PeerCertificate) -> Option<Lives> {
+    Known::of(index, certificate).map(|known| known.lives())
+}
+
+/// By what a certificate is known.
+enum Known<'a> {
+    Fingerprint(Arc<CertificateFacts>),
+    Name(Arc<RuleFacts>, &'a Said),
+}
+
+impl<'a> Known<'a> {
+    fn of(index: &Index, certificate: &'a PeerCertificate) -> Option<Self> {
+        if let Some(known) = index.certificate(&certificate.sha256) {
+            return Some(Self::Fingerprint(known));
+        }
+        if !index.has_certificate_rules() {
             return None;
         }
         let said = certificate.said.get_or_init(|| {
@@ -150,18 +160,28 @@ impl ClientCertificate {
             Said::new(read.map(authority::Certificate::known_by).unwrap_or_default(), not_after)
         });
         let is_signed_by = |key: &[u8]| said.is_signed_by(key, || authority::is_signed_by(&certificate.der, key));
-        Some((self.index.certificate_rule(&said.names, is_signed_by)?, said))
+        Some(Self::Name(index.certificate_rule(&said.names, is_signed_by)?, said))
     }
-}
 
-/// What a connection depends on: its credential, and where that is a name, the certificate's own time.
-fn lives(tie: &Tie, said: Option<&Said>) -> Lives {
-    let own = said.map(|said| {
-        let own = Life::new();
-        own.lasts_until(Some(said.not_after));
-        Arc::new(own)
-    });
-    [tie.life().clone()].into_iter().chain(own).collect()
+    fn tie(&self) -> &Tie {
+        match self {
+            Self::Fingerprint(facts) => facts,
+            Self::Name(rule, _) => rule,
+        }
+    }
+
+    /// What a connection depends on: its credential, and where that is a name, the certificate's own time.
+    fn lives(&self) -> Lives {
+        let own = match self {
+            Self::Fingerprint(_) => None,
+            Self::Name(_, said) => {
+                let own = Life::new();
+                own.lasts_until(Some(said.not_after));
+                Some(Arc::new(own))
+            }
+        };
+        [self.tie().life().clone()].into_iter().chain(own).collect()
+    }
 }
 
 /// Tells the backend of the certificate. What the client may have written there is gone since its request arrived.

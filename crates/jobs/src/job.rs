@@ -192,9 +192,18 @@ impl Export {
 }
 
 impl Call {
-    /// Whether a status says that it is done.
-    pub fn is_expected(&self, status: u16) -> bool {
-        if self.expect.is_empty() { (200..300).contains(&status) } else { self.expect.contains(&status) }
+    /// What an answer's status comes to: what is said of a call that is done, or that failed.
+    pub fn outcome(&self, status: u16) -> Result<String, String> {
+        let said = format!("the upstream answered {status}");
+        match self.expect.as_slice() {
+            [] if (200..300).contains(&status) => Ok(said),
+            [] => Err(said),
+            expected if expected.contains(&status) => Ok(said),
+            expected => {
+                let expected = expected.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ");
+                Err(format!("{said}, and {expected} is expected"))
+            }
+        }
     }
 }
 
@@ -227,7 +236,12 @@ mod tests {
         let nightly = &jobs["nightly"];
         assert_eq!((nightly.missed, nightly.overlap, nightly.history), (Missed::Run, Overlap::Skip, 100));
         let Action::Call(call) = &nightly.action else { panic!() };
-        assert!(call.is_expected(204) && !call.is_expected(302) && call.method == Method::POST);
+        assert_eq!(call.method, Method::POST);
+        assert_eq!(call.outcome(204).as_deref(), Ok("the upstream answered 204"));
+        assert_eq!(call.outcome(302).unwrap_err(), "the upstream answered 302");
+        let picky = Call { expect: vec![202, 204], ..*call.clone() };
+        assert!(picky.outcome(202).is_ok());
+        assert_eq!(picky.outcome(200).unwrap_err(), "the upstream answered 200, and 202 or 204 is expected");
         assert!(matches!(jobs["statements"].action, Action::Statements(Statements::Close)));
     }
 

@@ -292,10 +292,16 @@ impl Shared {
     /// Makes a segment, and has it committed from now on.
     pub(crate) fn new_segment(&self) -> Result<Pen, Error> {
         let size = self.settings.segment;
-        if self.free()? < size as u64 {
-            return Err(Error::of("leave enough free on the disk of", &self.directory)(
-                io::ErrorKind::StorageFull.into(),
-            ));
+        let (there, keep_free) = (self.available()?, self.settings.keep_free);
+        if there.saturating_sub(keep_free) < size as u64 {
+            let needed = keep_free.saturating_add(size as u64).div_ceil(MIB);
+            let why = format!(
+                "{needed} MiB must be free, {} of which stay so, and {} MiB are",
+                keep_free.div_ceil(MIB),
+                there / MIB
+            );
+            let full = io::Error::new(io::ErrorKind::StorageFull, why);
+            return Err(Error::of("leave enough free on the disk of", &self.directory)(full));
         }
         let id = self.next_id();
         let pen = Pen::create(&self.directory, id, self.salt_of(id), size)?;
@@ -305,9 +311,14 @@ impl Shared {
 
     /// What segments may take of the disk.
     pub(crate) fn free(&self) -> Result<u64, Error> {
-        let free = rustix::fs::statvfs(&self.directory)
+        Ok(self.available()?.saturating_sub(self.settings.keep_free))
+    }
+
+    /// Bytes of the disk that this process may still write.
+    fn available(&self) -> Result<u64, Error> {
+        let disk = rustix::fs::statvfs(&self.directory)
             .map_err(|cause| Error::of("examine the disk of", &self.directory)(cause.into()))?;
-        Ok(free.f_bavail.saturating_mul(free.f_frsize).saturating_sub(self.settings.keep_free))
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     /// Every segment and its size.
@@ -380,4 +391,5 @@ impl Shared {
     }
 }
 
+const MIB: u64 = 1024 * 1024;
 const UNFINISHED_FOR: Duration = Duration::from_mins(1);

@@ -152,6 +152,9 @@ fn a_journal_leaves_the_last_of_a_disk_to_others() {
     let refused = journal.writer().unwrap_err();
 
     assert_eq!(refused.cause.kind(), std::io::ErrorKind::StorageFull);
+    // How much is needed, and how much there is.
+    let said = refused.cause.to_string();
+    assert!(said.starts_with("8796093022209 MiB must be free, 8796093022208 of which stay so, and "), "{said}");
     assert!(journal.segments().unwrap().is_empty());
 }
 

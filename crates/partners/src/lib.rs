@@ -10,6 +10,7 @@ mod book;
 mod certificate_table;
 mod certificates;
 mod error;
+mod event;
 mod facts;
 mod imported;
 mod index;
@@ -44,6 +45,7 @@ pub use store::{
 
 pub use self::certificates::{Issue, NewCertificate, NewCertificateRule};
 pub use self::error::Error;
+pub use self::event::event;
 pub use self::facts::{AppFacts, CertificateFacts, Found, Granted, Grants, KeyFacts, KeyState, RuleFacts, Tie};
 pub use self::imported::{Known, bytes as pepper_bytes};
 pub use self::index::{Expiring, Index, Unknown, follow};

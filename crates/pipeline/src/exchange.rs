@@ -39,7 +39,8 @@ pub struct Connection {
     pub tls: Option<Tls>,
     /// What a backend was told about the connection first, which seldom changes from request to request.
     pub told: OnceLock<Told>,
-    /// What the whole connection depends on, if a policy let its requests in for what the connection is.
+    /// What the whole connection depends on, if its certificate is known when it begins, or a policy let its requests in for
+    /// what the connection is.
     pub depends_on: OnceLock<Lives>,
 }
 

@@ -102,6 +102,12 @@ impl Problem {
     }
 }
 
+/// What an error says, with what caused it; what an error has said of its cause already is not said again.
+pub fn with_causes(error: &dyn StdError) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string);
+    causes.fold(error.to_string(), |told, cause| if told.contains(&cause) { told } else { format!("{told}: {cause}") })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,5 +128,33 @@ mod tests {
             "type": "/problems/teapot", "title": "I am a teapot", "status": 418, "detail": "Ask for tea.", "pot": "brown"
         });
         assert_eq!(document, expected);
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        #[derive(Debug)]
+        struct Layer(&'static str, Option<Box<Layer>>);
+
+        impl std::fmt::Display for Layer {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.0)
+            }
+        }
+
+        impl StdError for Layer {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                self.1.as_deref().map(|cause| cause as _)
+            }
+        }
+
+        let refused = || Some(Box::new(Layer("refused", None)));
+        let cases = [
+            (Layer("no store", None), "no store"),
+            (Layer("no store", Some(Box::new(Layer("no connection", refused())))), "no store: no connection: refused"),
+            (Layer("no store: refused", refused()), "no store: refused"),
+        ];
+        for (error, told) in cases {
+            assert_eq!(with_causes(&error), told);
+        }
     }
 }

@@ -6,20 +6,20 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
-use alarm::{Alarm, Expired};
+use alarm::{Alarm, Expired, Lives};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use model::limits::Settled;
 use model::listener::{ProxyProtocol, Switch};
 use parking_lot::Mutex;
-use pipeline::{Connection, Tls};
+use pipeline::{Connection, PeerCertificate, Tls};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use upstream::io::{Held, Io};
 
 use crate::handle::Service;
-use crate::{h1, h2, proxy_protocol, tls};
+use crate::{clock, h1, h2, proxy_protocol, tls};
 
 /// What begins a connection of HTTP/2 by prior knowledge (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -198,7 +198,9 @@ async fn begin(
     }
     let name = listener.name.clone();
     let connection = |tls: Option<Tls>| {
-        Arc::new(Connection { peer, local, listener: name, tls, told: OnceLock::new(), depends_on: OnceLock::new() })
+        let certificate = tls.as_ref().and_then(|tls| tls.certificate.as_ref());
+        let depends_on = certificate.map_or_else(OnceLock::new, |certificate| depends_on(certificate, service));
+        Arc::new(Connection { peer, local, listener: name, tls, told: OnceLock::new(), depends_on })
     };
     if let Some(config) = &listener.tls {
         let mut stream = TlsAcceptor::from(config.load_full()).accept(Held::until_waiting(tcp)).await?;
@@ -225,4 +227,13 @@ async fn begin(
     }
     let http2 = listener.http2 == Switch::On && is_preface(&early);
     Ok(Some(Begun { io, early, connection: connection(None), http2 }))
+}
+
+/// What a connection depends on by its certificate, before its first request says so. Of a certificate that is over
+/// already that is nothing: its requests are answered, and told why they are refused.
+fn depends_on(certificate: &PeerCertificate, service: &Service) -> OnceLock<Lives> {
+    let (_, now) = clock::now();
+    let lives = service.live.current().lives(certificate);
+    let lives = lives.filter(|lives| lives.iter().all(|life| life.over(now).is_none()));
+    lives.map_or_else(OnceLock::new, OnceLock::from)
 }

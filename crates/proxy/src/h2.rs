@@ -7,6 +7,7 @@ mod stream;
 mod tunnelled;
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -23,6 +24,7 @@ use upstream::io::Io;
 use self::guarded::{Guarded, State};
 use self::stream::Stream;
 use crate::accept::{Listener, Stop};
+use crate::cut;
 use crate::handle::Service;
 
 /// How often the connection as a whole is looked at.
@@ -49,10 +51,13 @@ pub(crate) async fn serve(
     let io = Guarded::new(io, early, state.clone(), limits);
     let peer = connection.peer;
     let stream = Stream { state: state.clone(), listener: listener.clone(), service: service.clone(), connection };
-    let ended = match alarm.limit(limits.head_time.duration(), builder(limits).handshake(io)).await {
-        Ok(Ok(h2)) => Session::new(h2, stream).run(&alarm).await,
-        Ok(Err(error)) => Err(error.into()),
-        Err(expired) => Err(expired.into()),
+    alarm.watch(stream.connection.depends_on.get().cloned().unwrap_or_default());
+    let handshake = pin!(alarm.limit(limits.head_time.duration(), builder(limits).handshake(io)));
+    let ended = match cut::unless_over(&alarm, handshake).await {
+        Ok(Ok(Ok(h2))) => Session::new(h2, stream).run(&alarm).await,
+        Ok(Ok(Err(error))) => Err(error.into()),
+        Ok(Err(expired)) => Err(expired.into()),
+        Err(_) => Err(OVER.into()),
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "an HTTP/2 connection ended early");
@@ -155,7 +160,7 @@ impl Session {
                     return Poll::Pending;
                 }
                 if self.leaving == Leaving::Cut {
-                    return Poll::Ready(Err("what the connection depends on is over".into()));
+                    return Poll::Ready(Err(OVER.into()));
                 }
                 alarm.set(LOOK);
                 if let Sight::Cut(why) = self.look() {
@@ -184,7 +189,8 @@ impl Session {
         }
     }
 
-    /// Ready when what the connection as a whole depends on is over. Its first request says what that is.
+    /// Ready when what the connection as a whole depends on is over. Where its certificate does not, its first request
+    /// says what that is.
     fn poll_over(&mut self, alarm: &Alarm, context: &Context<'_>) -> Poll<Over> {
         if !self.is_watched
             && let Some(lives) = self.stream.connection.depends_on.get()
@@ -248,6 +254,9 @@ impl Session {
 fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_millis() / alarm::TICK.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// Why a connection ends that is cut.
+const OVER: &str = "what the connection depends on is over";
 
 /// What becomes of a stream that is cut, whose client is too slow, or says what cannot be.
 const CUT: Reason = Reason::CANCEL;

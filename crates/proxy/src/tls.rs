@@ -132,7 +132,7 @@ fn client_verifier(
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
     let builder = if settings.client_auth == ClientAuth::Optional { builder.allow_unauthenticated() } else { builder };
-    // What this gateway signed is looked up when a request is there; others have lists, or none.
+    // What is known by the registry is refused request by request, with the reason; others have lists, or none.
     let builder = builder.with_crls(lists).allow_unknown_revocation_status();
     builder.build().map(Some).map_err(|error| Finding::new(at, error.to_string()))
 }

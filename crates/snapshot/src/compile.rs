@@ -53,6 +53,7 @@ impl Snapshot {
             limits,
             keeps_arrivals,
             observers: Vec::new(),
+            partners: lent.services.find(),
         })
     }
 

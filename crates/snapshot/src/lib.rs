@@ -12,12 +12,15 @@ mod router;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use alarm::Lives;
 use arc_swap::ArcSwap;
+use identity::client_certificate;
 use ipnet::IpNet;
 use model::Document;
 use model::limits::Settled;
 use model::named::Named;
-use pipeline::{Chain, Kept, OnFinish, Services};
+use partners::Index;
+use pipeline::{Chain, Kept, OnFinish, PeerCertificate, Services};
 use upstream::Upstream;
 
 pub use self::route::{Destination, Mirror, Route};
@@ -45,6 +48,8 @@ pub struct Snapshot {
     pub keeps_arrivals: bool,
     /// What every exchange tells its end to, whichever route it took.
     pub observers: Vec<Arc<dyn OnFinish>>,
+    /// Whose certificates are known, where there is a registry.
+    partners: Option<Arc<Index>>,
 }
 
 /// What the process lends to every snapshot, and what outlives them.
@@ -60,6 +65,11 @@ impl Snapshot {
     /// Whether what this address says about clients is believed.
     pub fn trusts(&self, address: IpAddr) -> bool {
         trusts(&self.document.trusted_proxies, address)
+    }
+
+    /// What a connection as a whole depends on by its client's certificate, if that is one that is known.
+    pub fn lives(&self, certificate: &PeerCertificate) -> Option<Lives> {
+        client_certificate::lives(self.partners.as_ref()?, certificate)
     }
 
     /// The chain of a route, by number, or that of requests without one.

@@ -8,6 +8,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::Config;
+use tokio_postgres::config::Host;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{OpenError, PATIENCE};
@@ -58,6 +59,24 @@ pub(crate) fn pieces(settings: &Settings) -> Result<(Config, MakeRustlsConnect),
     Ok((config, MakeRustlsConnect::new(tls)))
 }
 
+/// Which server that is, for people: everything of its address that is no secret.
+pub(crate) fn told(settings: &Settings) -> String {
+    let Ok(config) = Config::from_str(&settings.address) else { return "PostgreSQL".to_owned() };
+    let ports = config.get_ports();
+    let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| {
+        // One port may be that of all hosts.
+        let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+        match host {
+            Host::Tcp(name) if name.contains(':') => format!("[{name}]:{port}"),
+            Host::Tcp(name) => format!("{name}:{port}"),
+            Host::Unix(folder) => format!("{} (port {port})", folder.display()),
+        }
+    });
+    let hosts = hosts.collect::<Vec<_>>().join(", ");
+    let named = |what: &str, name: Option<&str>| name.map(|name| format!(", {what} `{name}`")).unwrap_or_default();
+    format!("PostgreSQL at {hosts}{}{}", named("database", config.get_dbname()), named("user", config.get_user()))
+}
+
 pub(crate) fn pool(settings: &Settings) -> Result<Pool, OpenError> {
     let (config, tls) = pieces(settings)?;
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -77,3 +96,20 @@ pub(crate) fn pool(settings: &Settings) -> Result<Pool, OpenError> {
 const CONNECT: Duration = Duration::from_secs(5);
 /// Connections at most, unless settings say otherwise.
 const CONNECTIONS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_told_without_its_password() {
+        for (address, expected) in [
+            ("postgres://gw:secret@db.example/vestibule", "db.example:5432, database `vestibule`, user `gw`"),
+            ("postgres://gw:secret@one:6000,two:6001", "one:6000, two:6001, user `gw`"),
+            ("postgres://[::1]:6000", "[::1]:6000"),
+            ("host=/run/postgresql dbname=vestibule", "/run/postgresql (port 5432), database `vestibule`"),
+        ] {
+            assert_eq!(told(&Settings::of(address)), format!("PostgreSQL at {expected}"));
+        }
+    }
+}

@@ -9,7 +9,7 @@ use tokio_postgres::types::ToSql;
 
 use crate::rows::{lines, signed};
 use crate::trouble::Trouble;
-use crate::{PostgresStore, finish, statements, usage};
+use crate::{PostgresStore, finish, schema, statements, usage};
 
 /// Where everything comes from. Nobody may change it meanwhile.
 pub struct Source<'a> {
@@ -51,13 +51,16 @@ pub enum NotFilled {
 const AT_ONCE: usize = 5_000;
 
 impl PostgresStore {
-    /// Takes over what another store keeps, in one transaction; a rehearsal takes it back.
+    /// Takes over what another store keeps, in one transaction; a rehearsal takes it back, and the tables that it needs.
     ///
     /// Revisions, numbers and hashes stay as they are, so that entity-tags and the audit log's chain hold.
     pub async fn fill(&self, source: &Source<'_>, mode: Mode) -> Result<Filled, NotFilled> {
         let mut client = self.client().await.map_err(StoreError::from)?;
         let opened = async { Ok(client.transaction().await?) };
         let transaction = opened.await.map_err(|trouble: Trouble| NotFilled::Store(trouble.into()))?;
+        if mode == Mode::Rehearsal {
+            schema::bring(&transaction).await.map_err(StoreError::from)?;
+        }
         if !is_empty(&transaction).await.map_err(StoreError::from)? {
             return Err(NotFilled::NotEmpty);
         }
@@ -275,9 +278,14 @@ mod tests {
         old.close(2, &new.hash, UnixMicros(2)).await.unwrap();
         let counted = [("segment".to_owned(), 77)];
         let source = Source { registry: &registry, totals: &totals, statements: &old, counted: &counted };
+        let filled = Filled { entities: 3, notes: 3, sums: 3, statements: 2 };
+        let without_tables = servers::Postgres::shared().database();
+        let settings = crate::Settings::of(&without_tables.address());
+        let rehearsed = PostgresStore::to_rehearse(settings.clone()).unwrap().fill(&source, Mode::Rehearsal).await;
+        assert_eq!(rehearsed.unwrap(), filled);
+        assert!(matches!(PostgresStore::open_to_read(settings).await, Err(crate::OpenError::Empty)));
         let opened = crate::tests::open().await;
 
-        let filled = Filled { entities: 3, notes: 3, sums: 3, statements: 2 };
         assert_eq!(opened.fill(&source, Mode::Rehearsal).await.unwrap(), filled);
         assert_eq!(opened.revision().await.unwrap(), Revision(0));
         assert_eq!(opened.fill(&source, Mode::Real).await.unwrap(), filled);

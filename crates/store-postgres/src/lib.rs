@@ -53,6 +53,11 @@ impl PostgresStore {
         Ok(store)
     }
 
+    /// Connects, to rehearse [`Self::fill`], whatever tables there are.
+    pub fn to_rehearse(settings: Settings) -> Result<Self, OpenError> {
+        Ok(Self { pool: connect::pool(&settings)?, settings })
+    }
+
     /// Brings the tables to the present version, or says what would be done.
     pub async fn migrate(settings: Settings, mode: Mode) -> Result<Migration, OpenError> {
         let store = Self { pool: connect::pool(&settings)?, settings };
@@ -60,7 +65,7 @@ impl PostgresStore {
     }
 
     async fn client(&self) -> Result<Object, Trouble> {
-        Ok(self.pool.get().await?)
+        self.pool.get().await.map_err(|cause| Trouble::NoConnection { server: connect::told(&self.settings), cause })
     }
 }
 

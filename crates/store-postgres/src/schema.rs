@@ -1,5 +1,6 @@
 //! The tables, and how they come to the present version.
 
+use deadpool_postgres::Transaction;
 use store::{Mode, Unavailable};
 
 use crate::trouble::Trouble;
@@ -22,7 +23,7 @@ pub struct Migration {
 /// Makes the tables in an empty database; otherwise they must be of the present version.
 pub(crate) async fn prepare(store: &PostgresStore) -> Result<(), OpenError> {
     match expect(store).await {
-        Err(OpenError::TooOld { found: 0, .. }) => migrate(store, Mode::Real).await.map(|_| ()),
+        Err(OpenError::Empty) => migrate(store, Mode::Real).await.map(|_| ()),
         expected => expected,
     }
 }
@@ -30,6 +31,7 @@ pub(crate) async fn prepare(store: &PostgresStore) -> Result<(), OpenError> {
 /// Says that the tables are of the present version.
 pub(crate) async fn expect(store: &PostgresStore) -> Result<(), OpenError> {
     match bounded(version(store)).await.map_err(Unavailable::from)? {
+        0 => Err(OpenError::Empty),
         found if found < MIGRATIONS.len() => Err(OpenError::TooOld { found, known: MIGRATIONS.len() }),
         found => fits(found),
     }
@@ -60,9 +62,16 @@ async fn version(store: &PostgresStore) -> Result<usize, Trouble> {
 
 /// Does what is missing, and says which version was there before.
 async fn step(store: &PostgresStore, mode: Mode) -> Result<usize, Trouble> {
-    const FIRST: &str = "CREATE TABLE IF NOT EXISTS vestibule_schema (version INTEGER NOT NULL)";
     let mut client = store.client().await?;
     let transaction = client.transaction().await?;
+    let found = bring(&transaction).await?;
+    finish(transaction, mode).await?;
+    Ok(found)
+}
+
+/// Does within a transaction what is missing, and says which version was there before.
+pub(crate) async fn bring(transaction: &Transaction<'_>) -> Result<usize, Trouble> {
+    const FIRST: &str = "CREATE TABLE IF NOT EXISTS vestibule_schema (version INTEGER NOT NULL)";
     // Several nodes may begin at once. The number is drawn by lot, and nobody else's.
     transaction.execute("SELECT pg_advisory_xact_lock(4917630251870339158)", &[]).await?;
     transaction.batch_execute(FIRST).await?;
@@ -77,7 +86,6 @@ async fn step(store: &PostgresStore, mode: Mode) -> Result<usize, Trouble> {
         let version = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
         transaction.execute("INSERT INTO vestibule_schema VALUES ($1)", &[&version]).await?;
     }
-    finish(transaction, mode).await?;
     Ok(found)
 }
 
@@ -100,6 +108,18 @@ mod tests {
         assert_eq!(done, rehearsed);
         let again = PostgresStore::migrate(settings, Mode::Real).await.unwrap();
         assert_eq!((again.from, again.steps.len()), (MIGRATIONS.len(), 0));
+    }
+
+    #[tokio::test]
+    async fn who_only_looks_is_told_that_an_empty_database_has_no_tables_yet() {
+        let database = Postgres::shared().database();
+
+        let looked = PostgresStore::open_to_read(Settings::of(&database.address())).await;
+
+        assert_eq!(
+            looked.err().unwrap().to_string(),
+            "the database is empty: the first gateway that starts with it makes its tables"
+        );
     }
 
     #[tokio::test]

@@ -2,11 +2,13 @@
 
 use std::error::Error;
 
+use problem::with_causes;
+
 use crate::EntityId;
 
-/// The store cannot be asked at all.
+/// The store cannot be asked at all. It says why, as most of those who tell of it tell nothing else.
 #[derive(Debug, thiserror::Error)]
-#[error("the store is unavailable")]
+#[error("the store is unavailable: {}", with_causes(&**.0))]
 pub struct Unavailable(#[source] Box<dyn Error + Send + Sync>);
 
 impl Unavailable {
@@ -48,5 +50,19 @@ impl StoreError {
     /// There is none of this id.
     pub fn not_found(id: impl Into<EntityId>) -> Self {
         Self::NotFound(id.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_unavailable_says_why() {
+        let cause = std::io::Error::other("the disk is full");
+        assert_eq!(
+            StoreError::from(Unavailable::because(cause)).to_string(),
+            "the store is unavailable: the disk is full"
+        );
     }
 }

@@ -26,6 +26,12 @@ pub(crate) fn fail(message: &str) -> ExitCode {
     ExitCode::from(FOUND)
 }
 
+/// Says on standard error, where its log goes too, why a gateway does not serve.
+pub(crate) fn refuse(found: &[Finding]) -> ExitCode {
+    drop(io::stderr().lock().write_all(lines(found).as_bytes()));
+    ExitCode::from(FOUND)
+}
+
 /// Findings a line each, and how many there are.
 pub(crate) fn lines(findings: &[Finding]) -> String {
     let noun = if findings.len() == 1 { "finding" } else { "findings" };

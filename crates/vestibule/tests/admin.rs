@@ -118,6 +118,22 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn a_mistake_elsewhere_in_the_document_does_not_hide_the_gateway() {
+    let gateway = Gateway::start();
+    let file = gateway.folder.path().join("vestibule.yaml");
+    let document = std::fs::read_to_string(&file).unwrap();
+
+    std::fs::write(&file, document.clone() + "aips: {}\n").unwrap();
+    assert!(gateway.prints(&["product", "list"]).contains("gold"));
+    assert!(gateway.refuses(&["reload"]).contains("unknown field `aips`"));
+
+    std::fs::write(&file, document.replace("embedded: data", "embeded: data")).unwrap();
+    let refused = gateway.refuses(&["product", "list"]);
+    assert!(refused.contains("the gateway cannot be found by it") && refused.contains("`--url`"), "{refused}");
+    assert!(refused.contains("unknown field `embeded`"), "{refused}");
+}
+
+#[test]
 fn a_partner_gets_a_key_with_four_commands() {
     let gateway = Gateway::start();
 

@@ -133,6 +133,8 @@ fn a_successor_that_cannot_serve_changes_nothing() {
     let said = running.upgrade();
 
     assert!(said.contains("ended without serving"), "{said}");
+    let finding = "vestibule.yaml:7:45: /apis/orders/upstream: there is no upstream `ordres`; did you mean `orders`?";
+    running.wait_for(finding);
     assert!(Client::new(running.address, false).get("/orders/7").unwrap().starts_with("HTTP/1.1 200 "));
     running.stop();
 }

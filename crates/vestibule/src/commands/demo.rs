@@ -20,7 +20,7 @@ use telemetry::logging::{Form, Log};
 
 use self::welcome::Welcome;
 use crate::handover::{Passed, Succession};
-use crate::output::{self, FOUND, GOOD};
+use crate::output::{self, GOOD};
 use crate::serving::Serving;
 
 /// Starts a gateway with a sample backend, a partner, a key and a shop with a waiting room, and says what to try.
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(()) => GOOD.into(),
         Err(error) => match error.downcast::<StartError>() {
             Ok(error) => match *error {
-                StartError::Findings(findings) => output::print(&output::lines(&findings), FOUND),
+                StartError::Findings(findings) => output::refuse(&findings),
                 error => output::fail(&error.to_string()),
             },
             Err(error) => output::fail(&error.to_string()),

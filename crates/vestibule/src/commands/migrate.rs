@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use control::{Configuration, Moved, NotMigrated};
+use problem::with_causes;
 use store::Mode;
 
 use crate::output::{self, FOUND, GOOD};
@@ -46,22 +47,21 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 async fn migrate(arguments: &Arguments, configuration: &Configuration) -> Result<String, NotMigrated> {
     let document = &configuration.document;
-    let (mode, would) = if arguments.dry_run { (Mode::Rehearsal, "would ") } else { (Mode::Real, "") };
+    let mode = if arguments.dry_run { Mode::Rehearsal } else { Mode::Real };
     let done = control::migrate(document, mode).await?;
-    let mut said = vec![if done.from == done.to {
-        format!("the database is of version {}, which is the present one", done.to)
-    } else {
-        let comes = if arguments.dry_run { "come" } else { "comes" };
-        format!("the database {would}{comes} from version {} to {}", done.from, done.to)
+    let mut said = vec![match (done.from, arguments.dry_run) {
+        (from, _) if from == done.to => format!("the database is of version {from}, which is the present one"),
+        (0, true) => "the database is empty, and its tables would be made".to_owned(),
+        (0, false) => "the database was empty, and its tables are made".to_owned(),
+        (from, true) => format!("the database would come from version {from} to {}", done.to),
+        (from, false) => format!("the database comes from version {from} to {}", done.to),
     }];
-    if arguments.dry_run {
+    // What makes all tables is nobody's question.
+    if arguments.dry_run && done.from > 0 {
         said.extend(done.steps.iter().map(ToString::to_string));
     }
     match &arguments.from {
         None => {}
-        Some(_) if arguments.dry_run && done.from < done.to => {
-            said.push("what would be moved can be told when the tables are there".to_owned());
-        }
         Some(from) => {
             let Moved { filled, secrets, counters, sessions, rooms } = control::move_in(document, from, mode).await?;
             let moved = if arguments.dry_run { "would be moved" } else { "were moved" };
@@ -82,9 +82,4 @@ async fn migrate(arguments: &Arguments, configuration: &Configuration) -> Result
         }
     }
     Ok(said.join("\n") + "\n")
-}
-
-fn with_causes(error: &NotMigrated) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| (*cause).source());
-    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
 }

@@ -9,7 +9,7 @@ use control::{Configuration, StartError};
 use telemetry::logging::{Form, Log};
 
 use crate::handover::{self, Passed, Succession};
-use crate::output::{self, FOUND, GOOD};
+use crate::output::{self, GOOD};
 use crate::serving::Serving;
 
 /// Threads for everything that is not traffic.
@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let configuration = match Configuration::open(&arguments.file) {
         Ok(configuration) => configuration,
-        Err(findings) => return output::print(&output::lines(&findings), FOUND),
+        Err(findings) => return output::refuse(&findings),
     };
     let log = match start_log(&configuration) {
         Ok(log) => log,
@@ -73,7 +73,7 @@ fn start_log(configuration: &Configuration) -> Result<Log, telemetry::logging::E
 async fn serve(configuration: Configuration, file: PathBuf) -> ExitCode {
     let serving = match start(configuration, file).await {
         Ok(serving) => serving,
-        Err(StartError::Findings(findings)) => return output::print(&output::lines(&findings), FOUND),
+        Err(StartError::Findings(findings)) => return output::refuse(&findings),
         Err(error) => return output::fail(&error.to_string()),
     };
     handover::tell_predecessor();

@@ -50,7 +50,7 @@ fn upgrade(arguments: &Arguments) -> Result<String, String> {
             return Ok(format!("process {new} serves; process {old} ends what it has begun\n"));
         }
         if exists(old) && !exists(new) {
-            return Err(format!("process {new} ended without serving, and process {old} serves on; its log says why"));
+            return Err(format!("process {new} ended without serving, and process {old} serves on; the log says why"));
         }
     }
     Err(format!("process {new} does not serve after {} s; process {old} does", arguments.patience))

@@ -240,7 +240,7 @@ impl Running {
             .current_dir(self.folder.path())
             .output()
             .unwrap();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
     }
 
     /// Runs `vestibule upgrade`, and returns what it says.

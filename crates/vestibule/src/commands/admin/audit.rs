@@ -29,8 +29,8 @@ fn shown(log: &Value) -> Result<String, String> {
         let changes = entry.get("changes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let number = entry.get("number").and_then(Value::as_u64).unwrap_or_default();
         for change in changes {
-            let words = [word(entry, "at"), word(entry, "actor"), word(change, "change"), word(change, "kind")];
-            lines.push(format!("{number:>6}  {}  {}\n", words.join("  "), word(change, "id")));
+            let words = [word(entry, "at"), word(entry, "actor"), word(change, "event"), word(change, "id")];
+            lines.push(format!("{number:>6}  {}\n", words.join("  ")));
         }
     }
     verified(log).map(|told| lines.concat() + &told)

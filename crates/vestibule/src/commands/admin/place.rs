@@ -9,6 +9,7 @@ use admin::Token;
 use clap::Args;
 use control::Configuration;
 use http::Uri;
+use model::Document;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -96,9 +97,7 @@ impl Whereabouts {
         let token = match (&self.token, &self.token_file, &configuration) {
             (Some(token), _, _) => token.trim().to_owned(),
             (None, Some(file), _) => read_token(file)?,
-            (None, None, Some(configuration)) => {
-                read_token(&token_file(&configuration.document).ok_or(NO_TOKEN_FILE)?)?
-            }
+            (None, None, Some(configuration)) => read_token(&token_file(configuration).ok_or(NO_TOKEN_FILE)?)?,
             (None, None, None) => return Err(NO_TOKEN_FILE.to_owned()),
         };
         let url = match (&self.url, &configuration) {
@@ -119,7 +118,7 @@ impl Whereabouts {
         })
     }
 
-    fn configuration(&self) -> Result<Configuration, String> {
+    fn configuration(&self) -> Result<Document, String> {
         let file = self.config.display();
         if !self.config.exists() {
             return Err(format!(
@@ -127,13 +126,18 @@ impl Whereabouts {
                  gateway with `--url` and `--token-file`"
             ));
         }
-        let told =
-            |findings: Vec<_>| format!("{file} does not say where the gateway is:\n{}", output::lines(&findings));
-        Configuration::open(&self.config).map_err(told)
+        Configuration::whereabouts(&self.config).map_err(|findings| {
+            let found = output::lines(&findings);
+            format!(
+                "{file} cannot be read, so the gateway cannot be found by it: mend it, or name the gateway with `--url` \
+                 and `--token-file`\n{}",
+                found.trim_end()
+            )
+        })
     }
 
-    fn tls(&self, url: &Url, of: Option<&Configuration>) -> Result<(TlsConnector, ServerName<'static>), String> {
-        let own = of.and_then(|of| of.document.admin.as_ref()?.tls.as_ref()?.certificates.first());
+    fn tls(&self, url: &Url, of: Option<&Document>) -> Result<(TlsConnector, ServerName<'static>), String> {
+        let own = of.and_then(|of| of.admin.as_ref()?.tls.as_ref()?.certificates.first());
         // Whoever has the gateway's own files may believe the gateway's own certificate.
         connector(&url.host, self.ca.as_deref().or(own.map(|files| files.cert.as_path())))
     }
@@ -155,8 +159,8 @@ pub(crate) fn connector(host: &str, ca: Option<&Path>) -> Result<(TlsConnector, 
 }
 
 /// The admin listener of a configuration, as this machine reaches it.
-fn listener(configuration: &Configuration) -> Result<Url, String> {
-    let admin = configuration.document.admin.as_ref().ok_or(NO_LISTENER)?;
+fn listener(configuration: &Document) -> Result<Url, String> {
+    let admin = configuration.admin.as_ref().ok_or(NO_LISTENER)?;
     let address = match admin.bind.ip() {
         IpAddr::V4(address) if address.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(address) if address.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
