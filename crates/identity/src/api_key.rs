@@ -10,7 +10,7 @@ use partners::{Index, KeyState, UnixMicros, Unknown};
 use pipeline::{ChainBuilder, Exchange, Figures, Flow, OnRequest, OnResponse, Policy, Stage, Verdict};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::entrance::{OPERATION_NOT_ALLOWED, SUBSCRIPTION_PENDING, enter};
 
@@ -30,7 +30,7 @@ pub static API_KEY_EXPIRED: ProblemKind =
 pub static API_KEY_REVOKED: ProblemKind =
     ProblemKind { code: "api-key-revoked", status: StatusCode::UNAUTHORIZED, title: "The API key was revoked" };
 
-/// Settings of `api-key`.
+/// Finds out by a key which company and app calls, and lets pass what the products of that app allow.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -60,7 +60,7 @@ fn default_header() -> String {
 }
 
 /// Whether a key may be sent as a bearer token.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Bearer {
     /// It is not looked for there.
@@ -71,7 +71,7 @@ pub enum Bearer {
 }
 
 /// What becomes of the key in the request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Strip {
     /// The upstream never sees it.

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use pipeline::{AskOnRequest, Caller, ChainBuilder, Exchange, Flow, Policy, Stage, Step};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -56,7 +56,7 @@ const MOST_WAITING: usize = 64;
 const MOST_MEMORY: u32 = 256 * 1024;
 const MOST_PASSES: u32 = 16;
 
-/// Settings of `basic-auth`.
+/// Finds out by name and password who calls (RFC 7617).
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -71,7 +71,7 @@ pub struct Config {
 }
 
 /// What becomes of name and password in the request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Strip {
     /// The upstream never sees them.

@@ -10,7 +10,7 @@ use partners::{CertificateFacts, Index, KeyState, RuleFacts, Tie, UnixMicros};
 use pipeline::{ChainBuilder, Exchange, Flow, Life, Lives, OnRequest, PeerCertificate, Policy, Said, Stage, Verdict};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::entrance::{OPERATION_NOT_ALLOWED, SUBSCRIPTION_PENDING, enter};
 
@@ -60,7 +60,7 @@ pub struct Config {
 }
 
 /// What the backend is told of the certificate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tell {
     /// Nothing.

@@ -6,14 +6,14 @@ use http::{HeaderName, HeaderValue};
 use pipeline::{ChainBuilder, Exchange, Failure};
 use problem::{Finding, Pointer};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::line::Line;
 use attributes::expression;
 
 /// Whom a limit counts. Each has an allowance of its own.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum CountBy {
     /// All requests of the API together.

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use pipeline::{AskOnRequest, ChainBuilder, Exchange, Failure, Flow, Policy, Stage, Step};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use signing::{Algorithm, Signer};
 use thread_local::ThreadLocal;
@@ -72,7 +72,7 @@ fn header() -> String {
 }
 
 /// What kind of token it says to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum TokenType {
     /// Any JSON Web Token.
     #[default]
@@ -84,7 +84,7 @@ pub enum TokenType {
 }
 
 /// What becomes of a request if a claim cannot be made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnMissingClaim {
     /// It is answered with `token-not-made` (502).

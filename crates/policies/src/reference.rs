@@ -100,8 +100,11 @@ fn named(kind_of: &str, setting: &Value, root: &Value, example: Option<&str>) ->
             Some(items) => format!("list of {}", kind(items, root)),
             None => "list".to_owned(),
         },
-        "object" => match setting.get("additionalProperties") {
-            Some(Value::Object(values)) => format!("map to {}", kind(&Value::Object(values.clone()), root)),
+        "object" => match (setting.get("additionalProperties"), setting.get("properties")) {
+            (Some(Value::Object(values)), _) => format!("map to {}", kind(&Value::Object(values.clone()), root)),
+            (_, Some(Value::Object(members))) => {
+                format!("map of {}", listed(members.keys().map(|name| format!("`{name}`"))))
+            }
             _ => "map".to_owned(),
         },
         "string" => example.map_or_else(|| "text".to_owned(), |example| format!("text such as `{example}`")),
@@ -180,6 +183,30 @@ mod tests {
     }
 
     #[test]
+    fn a_choice_that_may_be_left_out_says_what_it_is_then() {
+        fn expect(object: &Value, root: &Value, policy: &str) {
+            let is_word = |choice: &Value| choice.get("const").is_some() || choice.get("enum").is_some();
+            let is_choice = |setting: &Value| {
+                let Some(name) = setting["$ref"].as_str().and_then(|part| part.rsplit('/').next()) else {
+                    return false;
+                };
+                let part = &root["$defs"][name];
+                is_word(part) || part["oneOf"].as_array().is_some_and(|choices| choices.iter().any(is_word))
+            };
+            let required = object["required"].as_array().cloned().unwrap_or_default();
+            for (name, setting) in object["properties"].as_object().into_iter().flatten() {
+                let is_told = setting.get("default").is_some() || required.iter().any(|known| known == name);
+                assert!(!is_choice(setting) || is_told, "{policy}: {name}: {setting}");
+            }
+        }
+        for entry in CATALOG {
+            let schema = Value::from((entry.schema)());
+            expect(&schema, &schema, entry.name);
+            parts(&schema).for_each(|(_, part)| expect(part, &schema, entry.name));
+        }
+    }
+
+    #[test]
     fn the_page_shows_settings_with_their_types_and_defaults() {
         let page = reference();
         for line in [
@@ -187,6 +214,8 @@ mod tests {
             "| `max_age` | text such as `1h30m` | `\"10m\"` | How long browsers may remember the answer to a preflight request. |",
             "| `encodings` | list of `gzip`, `br`, `zstd` | `[\"br\",\"zstd\",\"gzip\"]` |",
             "| `origins` | list of text | required |",
+            "| `strip` | `remove`, `keep` | `\"remove\"` |",
+            "`product`, `address`, map of `header`, map of `expression` | `\"api\"` |",
             "| `address-forbidden` | 403 | Requests from your address are not allowed |",
         ] {
             assert!(page.contains(line), "{line}\n{page}");

@@ -15,7 +15,7 @@ use model::units::{Size, Span};
 use pipeline::{AskOnAnswer, AskOnRequest, ChainBuilder, Exchange, Flow, Policy, Record, Slot, Stage, Step, Verdict};
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sessions::{Maxima, Opening, Sessions as Desk, Terms, session_id};
 use store::LeaseId;
 
@@ -125,7 +125,7 @@ pub struct Maximum {
 }
 
 /// What becomes of a request for one more session than there may be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnMaximum {
     /// It is refused with 429 `too-many-sessions`.
@@ -136,7 +136,7 @@ pub enum OnMaximum {
 }
 
 /// What becomes of requests that belong to no session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outside {
     /// They are refused with 401.

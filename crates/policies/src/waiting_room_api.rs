@@ -19,7 +19,7 @@ use problem::{Finding, Pointer, ProblemKind};
 use rooms::refused::{INVITE_REFUSED, LANE_FULL, PROOF_REFUSED};
 use rooms::{Api, Begun, Changed, KeptRoom, Operation, Question, Side};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sigv4::{Refused, Signature};
 use store::Unavailable;
@@ -45,7 +45,7 @@ pub struct Config {
 }
 
 /// Whom a waiting room answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Serves {
     /// Visitors.

@@ -9,7 +9,7 @@ use pipeline::{AskOnRequest, ChainBuilder, Exchange, Figures, Flow, OnFinish, Ou
 use problem::{Finding, Pointer, Problem, ProblemKind};
 use rooms::{Activation, Denied, KeptRoom, Sessions};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::waiting_room::activation::ending;
 use crate::waiting_room_api::{NoRooms, room};
@@ -48,7 +48,7 @@ fn authorization() -> String {
 }
 
 /// Whether it matters that a visit has ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionsHeeded {
     /// A token opens until it expires.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::units::Size;
 use problem::{Finding, Pointer};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Complete, Field, json, xml};
 use crate::headers::{Host, header_name};
@@ -77,9 +77,9 @@ pub enum Setting {
 pub struct DetailedSetting {
     /// The template.
     value: String,
-    /// What becomes of a value that the caller sent.
+    /// What becomes of a value that the caller sent. Left out, that of the policy.
     on_present: Option<OnPresent>,
-    /// What becomes of a request if the value cannot be made.
+    /// What becomes of a request if the value cannot be made. Left out, that of the policy.
     on_missing: Option<OnMissing>,
 }
 
@@ -102,14 +102,14 @@ pub struct DetailedJsonSetting {
     /// Whether the value is a text, or JSON of any type. For `json` the template is constant or one attribute alone.
     #[serde(default, rename = "as")]
     kind: As,
-    /// What becomes of a value that the caller sent.
+    /// What becomes of a value that the caller sent. Left out, that of the policy.
     on_present: Option<OnPresent>,
-    /// What becomes of a request if the value cannot be made.
+    /// What becomes of a request if the value cannot be made. Left out, that of the policy.
     on_missing: Option<OnMissing>,
 }
 
 /// What a value in JSON is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum As {
     /// A text.
@@ -120,7 +120,7 @@ pub enum As {
 }
 
 /// What becomes of a value that the caller sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnPresent {
     /// It stays, and nothing is set.
@@ -133,7 +133,7 @@ pub enum OnPresent {
 }
 
 /// What becomes of a request if a value for it cannot be made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnMissing {
     /// It is answered with `completion-failed` (502).
@@ -144,7 +144,7 @@ pub enum OnMissing {
 }
 
 /// What becomes of bodies of another type.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OtherBodies {
     /// They are refused (415).

@@ -28,13 +28,13 @@ pub struct OpenRule {
     values: BTreeMap<String, InAnswer>,
 }
 
-/// Requests that end the session they belong to, if they are answered so.
+/// Requests that end what they belong to, a session or a visit, if they are answered so.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EndRule {
-    /// Which requests, as an expression. Left out, all in a session.
+    /// Which requests, as an expression. Left out, all that belong to one.
     when: Option<String>,
-    /// Which answers say that the session has ended. Left out, those with a status of 200 to 299.
+    /// Which answers say that it has ended. Left out, those with a status of 200 to 299.
     #[serde(default)]
     answered: Answered,
 }
