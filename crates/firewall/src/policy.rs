@@ -15,7 +15,7 @@ use waf::{Engine, Intervention, Persistence, Transaction, Verdict};
 
 use crate::audit::{Record, Seen};
 use crate::exclusions::Excluded;
-use crate::inspection::{begin, judge_answer, judge_answer_body, judge_body, judge_head, size, tell_time};
+use crate::inspection::{begin, expected, judge_answer, judge_answer_body, judge_body, judge_head, size, tell_time};
 use crate::rule_set::{Answers, RuleSet};
 use crate::settings::{Config, Mode};
 use crate::shelf::Shelf;
@@ -120,10 +120,10 @@ impl AskOnRequest for Active {
         }
         let state = State { transaction: None, third: Verdict::Pass, blocked: None, answer: None };
         exchange.note(self.inspection, Inspection(Mutex::new(state)));
-        let has_body = exchange.has_body;
+        let body = expected(exchange);
         let long = size(exchange);
         self.judge(exchange, transaction, (long, Reached::BlockedRequest), move |transaction| {
-            judge_head(transaction, has_body)
+            judge_head(transaction, body)
         })
     }
 }
