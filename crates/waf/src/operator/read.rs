@@ -86,7 +86,10 @@ impl Operator {
 
     /// The operator as it is written, shortened.
     pub(crate) fn shown(&self) -> String {
-        let cut = |text: &str| text.chars().take(SHOWN).collect::<String>();
+        let cut = |text: &str| match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+            None => text.to_owned(),
+        };
         match self {
             Self::Matches(matcher) => format!("@rx {}", cut(matcher.search.text())),
             Self::MatchesTemplate(template) => format!("@rx {}", cut(&template.shown())),
