@@ -76,6 +76,7 @@ impl Policy for Waf {
         }
         let shelf = Shelf::of(chain);
         let active = shelf.set(&config, at).and_then(|set| {
+            set.left_out.iter().for_each(|left_out| chain.remark(left_out.clone()));
             let excluded = Excluded::compile(&config.exclusions, &set.rules, chain.scope(), &at.at("exclusions"))?;
             Ok((set, excluded))
         });
