@@ -20,6 +20,7 @@ use model::named::Named;
 use pipeline::{Chain, Kept, OnFinish, Services};
 use upstream::Upstream;
 
+pub use self::compile::Checked;
 pub use self::route::{Destination, Mirror, Route};
 pub use self::router::{Found, Lost, Router, Wanted};
 
