@@ -71,7 +71,7 @@ impl Node for control::Node {
         let changes = changes(&serving, &written);
         match apply {
             Apply::DryRun => {
-                refuse(control::check(&written))?;
+                refuse(control::check(&written).findings)?;
                 let generation = self.live.current().generation;
                 Ok(Applied { generation, hash: written.hash, changes })
             }

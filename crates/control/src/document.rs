@@ -25,7 +25,7 @@ use policies::revocation_list::Revocations;
 use policies::waiting_room_api::WaitingRooms;
 use problem::{Finding, Place, Pointer};
 use serde_json::Value;
-use snapshot::{Lent, Snapshot};
+use snapshot::{Checked, Lent, Snapshot};
 
 use crate::authorities::{self, NamedAuthorities};
 use crate::collector::Collector;
@@ -103,16 +103,17 @@ fn text(file: &Path) -> Result<String, Vec<Finding>> {
     })
 }
 
-/// Everything that is wrong with a document which can be known without serving it.
-pub fn check(configuration: &Configuration) -> Vec<Finding> {
-    let mut findings = found(&configuration.document, &|_| false);
-    configuration.source.tidy(&mut findings);
-    findings
+/// Everything that is wrong with a document which can be known without serving it, and what else is to be known of it.
+pub fn check(configuration: &Configuration) -> Checked {
+    let mut checked = look_at(&configuration.document, &|_| false);
+    configuration.source.tidy(&mut checked.findings);
+    configuration.source.tidy(&mut checked.remarks);
+    checked
 }
 
 /// What was found while a document was about to be served, together with everything else that is wrong with it.
 pub(crate) fn and_the_rest(configuration: &Configuration, mut found: Vec<Finding>) -> Vec<Finding> {
-    found.extend(check(configuration));
+    found.extend(check(configuration).findings);
     configuration.source.tidy(&mut found);
     found
 }
@@ -122,15 +123,16 @@ fn everything(wrong: Wrong, file: &Path) -> Vec<Finding> {
     let Wrong { mut findings, rest } = wrong;
     let Some(mut rest) = rest else { return findings };
     anchor(&mut rest.document, file);
-    let more = found(&rest.document, &|at| rest.is_doubtful(at));
-    findings.extend(rest.keep_new(more));
+    let more = look_at(&rest.document, &|at| rest.is_doubtful(at));
+    findings.extend(rest.keep_new(more.findings));
     rest.source.tidy(&mut findings);
     findings
 }
 
-/// What is wrong with a document, unless it follows from a part that is doubtful.
-fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Finding> {
-    let mut findings = Snapshot::findings(document, &lent_for_checking(document, is_doubtful), is_doubtful);
+/// What is to be said of a document, unless it follows from a part that is doubtful.
+fn look_at(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Checked {
+    let lent = lent_for_checking(document, is_doubtful);
+    let Checked { mut findings, remarks } = Snapshot::check(document, &lent, is_doubtful);
     for (name, listener) in &document.listeners {
         let at = Pointer::default().at("listeners").at(name).at("tls");
         let tls = listener.tls.as_ref().map(authorities::without_unmade);
@@ -164,6 +166,7 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
     }
     if let Some(admin) = &document.admin {
         findings.extend(check_admin(admin));
+        findings.extend(check_token_file(document, admin, is_doubtful));
     }
     if let Some(Err(found)) = document.tracing.as_ref().map(Collector::of) {
         findings.extend(found);
@@ -171,7 +174,7 @@ fn found(document: &Document, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Fin
     if let Err(found) = crate::observing::plans(document) {
         findings.extend(found);
     }
-    findings
+    Checked { findings, remarks }
 }
 
 /// What is wrong with the peppers of imported keys.
@@ -193,6 +196,14 @@ fn check_admin(admin: &Admin) -> Vec<Finding> {
             vec![Finding::new(&at, message)]
         }
     }
+}
+
+/// Says that nobody could speak with the admin listener, for its token would be nowhere.
+fn check_token_file(document: &Document, admin: &Admin, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Option<Finding> {
+    let root = Pointer::default();
+    let is_kept = admin.token_file.is_some() || document.store.is_some() || is_doubtful(&root.at("store"));
+    let message = "needs `token_file`, because there is no `store` to keep the token in";
+    (!is_kept && !is_doubtful(&root.at("admin").at("token_file"))).then(|| Finding::new(&root.at("admin"), message))
 }
 
 /// What policies are compiled with when nothing is served: an index without keys, if there would be one.
@@ -306,4 +317,51 @@ fn files_of_log(log: &mut LogSink) -> Vec<&mut PathBuf> {
 
 fn files_of(tls: &mut ClientTls) -> impl Iterator<Item = &mut PathBuf> {
     [&mut tls.ca, &mut tls.cert, &mut tls.key].into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(more: &str) -> Vec<String> {
+        let text = format!("version: 1\nlisteners: {{public: {{bind: \"127.0.0.1:0\"}}}}\n{more}");
+        let findings = match Configuration::read(&text, Path::new("a.yaml")) {
+            Ok(configuration) => check(&configuration).findings,
+            Err(findings) => findings,
+        };
+        findings.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_admin_listener_needs_a_place_for_its_token() {
+        let missing = "a.yaml:3:8: /admin: needs `token_file`, because there is no `store` to keep the token in";
+        assert_eq!(checked("admin: {bind: \"127.0.0.1:0\"}\n"), [missing]);
+        assert!(checked("admin: {bind: \"127.0.0.1:0\", token_file: token}\n").is_empty());
+        assert!(checked("admin: {bind: \"127.0.0.1:0\"}\nstore: {embedded: ./data}\n").is_empty());
+        // The store may be there, once its name is right.
+        let doubtful = checked("admin: {bind: \"127.0.0.1:0\"}\nsotre: {embedded: ./data}\n");
+        assert_eq!(doubtful.len(), 1, "{doubtful:?}");
+    }
+
+    #[test]
+    fn mistakes_in_rules_are_told_beside_those_of_the_document_and_those_of_one_file_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let rules = folder.path().join("rules.conf").display().to_string();
+        std::fs::write(&rules, "SecFoo\nSecBar\n").unwrap();
+        let of = |name: &str, settings: &str| {
+            format!("  {name}: {{match: {{path: /{name}}}, policies: [waf: {settings}]}}\n")
+        };
+        let apis = [
+            of("one", &format!("{{rules: [{rules}]}}")),
+            of("two", &format!("{{rules: [{rules}], mode: detect}}")),
+            of("three", "{directives: SecFoo}"),
+            of("four", "{mod: block}"),
+        ];
+        let found = checked(&format!("apis:\n{}", apis.concat()));
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert!(found[0].starts_with("a.yaml:6:") && found[0].contains("/waf/directives: in its line 1"), "{found:?}");
+        assert!(found[1].starts_with("a.yaml:7:"), "{found:?}");
+        assert!(found[2].starts_with(&format!("{rules}:1:1: ")), "{found:?}");
+        assert!(found[3].starts_with(&format!("{rules}:2:1: ")), "{found:?}");
+    }
 }

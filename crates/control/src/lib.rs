@@ -55,3 +55,4 @@ pub use self::room_operators::RoomOperators;
 pub use self::rooms::Rooms;
 pub use self::start_error::StartError;
 pub use self::webhooks::{Told, WebhookError, Webhooks};
+pub use snapshot::Checked;

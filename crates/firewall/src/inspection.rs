@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, HOST};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Version, response};
 use pipeline::Exchange;
 use waf::{Environment, Evaluation, Moment, Persistence, Phase, Response, Transaction, Verdict};
@@ -77,12 +77,19 @@ fn usual(name: &HeaderName, version: Version) -> Cow<'_, str> {
     Cow::Owned(letters.collect())
 }
 
-/// The first phase and, if no body will follow, the second.
-pub(crate) fn judge_head(transaction: &mut Transaction, has_body: bool) -> Verdict {
-    match transaction.phase(Phase::RequestHead) {
-        Verdict::Pass if !has_body => transaction.phase(Phase::RequestBody),
-        verdict => verdict,
+/// The first phase and, if no body will follow, the second. `body` is how long one will be, and 0 if that is not known.
+pub(crate) fn judge_head(transaction: &mut Transaction, body: Option<u64>) -> Verdict {
+    match (transaction.phase(Phase::RequestHead), body) {
+        (Verdict::Pass, None) => transaction.phase(Phase::RequestBody),
+        (Verdict::Pass, Some(length)) => transaction.expect_request_body(length),
+        (verdict @ Verdict::Interrupt(_), _) => verdict,
     }
+}
+
+/// How long the body of a request will be, if one follows.
+pub(crate) fn expected(exchange: &Exchange) -> Option<u64> {
+    let length = || exchange.head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+    exchange.has_body.then(|| length().unwrap_or_default())
 }
 
 /// The second phase, with what is known of the body.
@@ -174,7 +181,7 @@ mod tests {
         let rule = format!("SecRule {rule} \"id:1,phase:1,pass\"");
         let rules = Arc::new(Rules::parse("a.conf", rule.as_bytes(), Compatibility::Strict).unwrap());
         let mut transaction = begin(|environment| Transaction::new(rules, environment), exchange, None);
-        judge_head(&mut transaction, false);
+        judge_head(&mut transaction, None);
         transaction.matches().count()
     }
 
@@ -206,6 +213,31 @@ mod tests {
             let exchange = tester::exchange(Request::get("/").header("authorization", header));
             assert_eq!(logged("REMOTE_USER \"@streq ada\"", &exchange), matches, "{header}");
         }
+    }
+
+    #[test]
+    fn a_body_that_will_be_too_long_is_refused_before_it_comes_unless_nobody_looks_at_it() {
+        let head = |more: &str, length: u64| {
+            let rules = format!("SecRequestBodyAccess On\nSecRequestBodyLimit 8\n{more}");
+            let rules = Arc::new(Rules::parse("a.conf", rules.as_bytes(), Compatibility::Strict).unwrap());
+            let mut exchange = tester::exchange(Request::post("/").header("content-length", length));
+            exchange.has_body = true;
+            let mut transaction = begin(|environment| Transaction::new(rules, environment), &exchange, None);
+            transaction.set_engine(waf::Engine::On);
+            match judge_head(&mut transaction, expected(&exchange)) {
+                Verdict::Pass => None,
+                Verdict::Interrupt(intervention) => Some(intervention.status),
+            }
+        };
+        let control = |what: &str| format!("SecAction \"id:1,phase:1,nolog,{what}\"");
+        assert_eq!(head("", 9), Some(413));
+        assert_eq!(head("", 8), None);
+        for what in
+            ["pass,ctl:requestBodyLimit=9", "pass,ctl:requestBodyAccess=Off", "allow", "pass,ctl:ruleEngine=Off"]
+        {
+            assert_eq!(head(&control(what), 9), None, "{what}");
+        }
+        assert_eq!(head("SecRequestBodyLimitAction ProcessPartial", 9), None);
     }
 
     #[test]

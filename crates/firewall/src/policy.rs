@@ -15,7 +15,7 @@ use waf::{Engine, Intervention, Persistence, Transaction, Verdict};
 
 use crate::audit::{Record, Seen};
 use crate::exclusions::Excluded;
-use crate::inspection::{begin, judge_answer, judge_answer_body, judge_body, judge_head, size, tell_time};
+use crate::inspection::{begin, expected, judge_answer, judge_answer_body, judge_body, judge_head, size, tell_time};
 use crate::rule_set::{Answers, RuleSet};
 use crate::settings::{Config, Mode};
 use crate::shelf::Shelf;
@@ -76,6 +76,7 @@ impl Policy for Waf {
         }
         let shelf = Shelf::of(chain);
         let active = shelf.set(&config, at).and_then(|set| {
+            set.left_out.iter().for_each(|left_out| chain.remark(left_out.clone()));
             let excluded = Excluded::compile(&config.exclusions, &set.rules, chain.scope(), &at.at("exclusions"))?;
             Ok((set, excluded))
         });
@@ -120,10 +121,10 @@ impl AskOnRequest for Active {
         }
         let state = State { transaction: None, third: Verdict::Pass, blocked: None, answer: None };
         exchange.note(self.inspection, Inspection(Mutex::new(state)));
-        let has_body = exchange.has_body;
+        let body = expected(exchange);
         let long = size(exchange);
         self.judge(exchange, transaction, (long, Reached::BlockedRequest), move |transaction| {
-            judge_head(transaction, has_body)
+            judge_head(transaction, body)
         })
     }
 }

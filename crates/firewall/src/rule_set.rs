@@ -37,6 +37,8 @@ enum Part {
 pub struct RuleSet {
     /// The rules.
     pub rules: Arc<Rules>,
+    /// What was left out of them, each with its place.
+    pub(crate) left_out: Vec<Finding>,
     /// What they were read from, folders that names with wildcards look into included.
     pub(crate) files: Vec<PathBuf>,
     pub(crate) answers: Answers,
@@ -57,7 +59,7 @@ impl RuleSet {
     /// Reads the rules of these settings, or says everything that is wrong with them.
     pub fn load(config: &Config, at: &Pointer) -> Result<Self, Vec<Finding>> {
         let (recipe, folders) = Recipe::of(config, at)?;
-        recipe.load(folders)
+        recipe.load(folders, at)
     }
 }
 
@@ -74,6 +76,14 @@ impl Recipe {
             let name =
                 if config.thresholds == crate::settings::Thresholds::default() { "paranoia" } else { "thresholds" };
             findings.push(Finding::new(&at.at(name), message));
+        }
+        if let (Some(blocking), Some(detection)) = (config.paranoia, config.detection_paranoia)
+            && detection < blocking
+        {
+            let message = format!(
+                "is below `paranoia`, so that the Core Rule Set refuses every request: write at least {blocking}"
+            );
+            findings.push(Finding::new(&at.at("detection_paranoia"), message));
         }
         for (index, entry) in written.iter().enumerate() {
             if entry == BUILTIN {
@@ -95,15 +105,15 @@ impl Recipe {
         parts.push(Part::Unless(200_003, "(multipart)", AMBIGUOUS));
         parts.push(Part::Text("(after)", after(config)));
         if let Some(directives) = &config.directives {
-            let name = config.folder.join("(directives)").display().to_string();
+            let name = config.folder.join(DIRECTIVES).display().to_string();
             parts.push(Part::Directives(name, directives.clone()));
         }
         let lenient = config.compatibility == Compatibility::Lenient;
         if findings.is_empty() { Ok((Self { parts, lenient }, folders)) } else { Err(findings) }
     }
 
-    /// Compiles it.
-    pub(crate) fn load(&self, folders: Vec<PathBuf>) -> Result<RuleSet, Vec<Finding>> {
+    /// Compiles it, for the firewall at this place of the document.
+    pub(crate) fn load(&self, folders: Vec<PathBuf>, at: &Pointer) -> Result<RuleSet, Vec<Finding>> {
         let sources: Vec<Source<'_>> = self
             .parts
             .iter()
@@ -111,27 +121,55 @@ impl Recipe {
                 Part::Text(name, content) => Source::Text { name, content: content.as_bytes() },
                 Part::Directives(name, content) => Source::Text { name, content: content.as_bytes() },
                 Part::File(file) => Source::Files(file),
-                Part::Scores(text) => {
-                    Source::Before { file: INITIALIZATION, name: "(scores)", content: text.as_bytes() }
-                }
+                Part::Scores(text) => Source::Before { file: INITIALIZATION, name: SCORES, content: text.as_bytes() },
                 Part::Unless(rule, name, content) => Source::Unless { rule: *rule, name, content: content.as_bytes() },
             })
             .collect();
         let compatibility = if self.lenient { waf::Compatibility::Lenient } else { waf::Compatibility::Strict };
-        let rules = Rules::read(&sources, compatibility)?;
+        let placed = |finding: &Finding| self.placed(finding, at);
+        let rules =
+            Rules::read(&sources, compatibility).map_err(|findings| findings.iter().map(placed).collect::<Vec<_>>())?;
         for note in rules.notes() {
             tracing::info!(%note, "a directive has no effect");
         }
+        let left_out: Vec<Finding> = rules.left_out().iter().map(placed).collect();
+        for left_out in &left_out {
+            tracing::warn!(%left_out, "rules do not run as they are written");
+        }
         let files = rules.files().iter().cloned().chain(folders).collect();
         let answers = if rules.may_look_at_bodies_of_answers() { Answers::Plain } else { Answers::AsAsked };
-        Ok(RuleSet { rules: Arc::new(rules), files, answers, spares: Spares::default() })
+        Ok(RuleSet { rules: Arc::new(rules), left_out, files, answers, spares: Spares::default() })
+    }
+
+    /// A finding in rules where operators look for it: what has no file of its own stands in the document.
+    fn placed(&self, finding: &Finding, at: &Pointer) -> Finding {
+        let file = finding.place.as_ref().map_or("", |place| &place.file);
+        let is_written = |part: &Part| matches!(part, Part::Directives(name, _) if name == file);
+        if let Some(place) = &finding.place
+            && self.parts.iter().any(is_written)
+        {
+            let message = format!("in its line {}, column {}: {}", place.line, place.column, finding.message);
+            return Finding::new(&at.at("directives"), message);
+        }
+        let paranoia = |part: &Part| matches!(part, Part::Scores(text) if text.contains("paranoia"));
+        if file == SCORES {
+            let name = if self.parts.iter().any(paranoia) { "paranoia" } else { "thresholds" };
+            return Finding::new(
+                &at.at(name),
+                "has no effect, for no rule asks for it: leave it out, or list the Core Rule Set",
+            );
+        }
+        Finding { at: at.at("rules"), ..finding.clone() }
     }
 }
 
 /// The files that an entry names: at least one.
 fn files(entry: &Path) -> Result<waf::Named, String> {
     match waf::matching(entry) {
-        Ok(found) if found.files.is_empty() => Err(format!("there is no file {}", entry.display())),
+        Ok(found) if found.files.is_empty() => Err(format!(
+            "there is no file {0}: correct the name; if it may be missing, list a file instead that says `IncludeOptional {0}`",
+            entry.display()
+        )),
         Ok(found) => Ok(found),
         Err(cause) => Err(format!("{} cannot be listed: {cause}", entry.display())),
     }
@@ -190,6 +228,10 @@ fn after(config: &Config) -> String {
 
 /// What the name of the file begins with in which the Core Rule Set takes what it counts with.
 const INITIALIZATION: &str = "REQUEST-901-";
+
+/// What the directives of a document and what the Core Rule Set counts with are called among files.
+const DIRECTIVES: &str = "(directives)";
+const SCORES: &str = "(scores)";
 
 /// What holds unless rule files say otherwise. Bodies of JSON and XML are read as such, which the Core Rule Set expects of
 /// the configuration around it.
@@ -284,9 +326,43 @@ mod tests {
         let config = config(json!({"rules": ["/nowhere/*.conf", "/nowhere/a.conf"]}));
         let found = Recipe::of(&config, &Pointer::default()).unwrap_err();
         let found: Vec<_> = found.iter().map(ToString::to_string).collect();
-        assert_eq!(found, ["/rules/0: there is no file /nowhere/*.conf", "/rules/1: there is no file /nowhere/a.conf"]);
+        assert_eq!(found.len(), 2);
+        assert!(found[0].starts_with("/rules/0: there is no file /nowhere/*.conf: correct the name; "), "{}", found[0]);
+        assert!(found[1].ends_with("`IncludeOptional /nowhere/a.conf`"), "{}", found[1]);
         let found = Recipe::of(&self::config(json!({"paranoia": 2})), &Pointer::default()).unwrap_err();
         assert!(found[0].to_string().starts_with("/paranoia: has no effect"));
+    }
+
+    #[test]
+    fn scores_that_rules_do_not_ask_for_and_levels_the_wrong_way_round_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("own.conf").display().to_string();
+        std::fs::write(&own, "SecRule ARGS a \"id:1,phase:2,deny\"").unwrap();
+        for (more, told) in [
+            (json!({"paranoia": 3}), "/waf/paranoia: has no effect, for no rule asks for it"),
+            (json!({"thresholds": {"inbound": 9}}), "/waf/thresholds: has no effect, for no rule asks for it"),
+            (json!({"paranoia": 3, "detection_paranoia": 2}), "/waf/detection_paranoia: is below `paranoia`"),
+        ] {
+            let mut written = more;
+            written["rules"] = json!([own]);
+            let found = RuleSet::load(&config(written), &Pointer::default().at("waf")).err().unwrap();
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].to_string().starts_with(told), "{}", found[0]);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_directives_or_left_out_of_them_is_told_at_their_place() {
+        let at = Pointer::default().at("waf");
+        let written = json!({"directives": "SecRuleEngine On\nSecFoo", "rules": ["builtin"]});
+        let found = RuleSet::load(&config(written), &at).err().unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(found[0].to_string().starts_with("/waf/directives: in its line 2, column 1: "), "{}", found[0]);
+        let directives = "SecRule ARGS \"@rx ^(?!a)\" \"id:1,phase:2,deny\"";
+        let set = RuleSet::load(&config(json!({"directives": directives, "compatibility": "lenient"})), &at).unwrap();
+        assert_eq!(set.left_out.len(), 1);
+        let told = set.left_out[0].to_string();
+        assert!(told.starts_with("/waf/directives: in its line 1, column 19: rule 1 never matches: "), "{told}");
     }
 
     #[test]

@@ -11,6 +11,9 @@ use serde_json::Value;
 ///
 /// `waf: {}` blocks what the rules that come with the gateway are sure of: injections, path traversal, what breaks the
 /// protocol, scanners. With `rules`, the firewall is the Core Rule Set's, or your own. See `docs/waf.md`.
+///
+/// What a rule blocks is answered with the status that the rule says, and with 403 if it says none; those of the problems
+/// below hold where a limit blocks.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -24,7 +27,8 @@ pub struct Config {
     /// Paranoia level of the Core Rule Set: which rules count towards blocking, from 1 to 4. Default: what the rules say.
     #[schemars(range(min = 1, max = 4))]
     pub paranoia: Option<u8>,
-    /// Paranoia level up to which rules are looked at and logged, though those above `paranoia` block nothing.
+    /// Paranoia level up to which rules are looked at and logged, though those above `paranoia` block nothing. Not less than
+    /// `paranoia`.
     #[schemars(range(min = 1, max = 4))]
     pub detection_paranoia: Option<u8>,
     /// Scores of the Core Rule Set from which on is blocked.
@@ -37,7 +41,8 @@ pub struct Config {
     pub response_body: ResponseBody,
     /// Further directives in `SecLang`, after all rule files. Relative paths in them begin at the document's folder.
     pub directives: Option<String>,
-    /// What becomes of directives that cannot be done here, such as scripts.
+    /// What becomes of directives that cannot be done here, such as scripts. What is left out with `lenient` are remarks of
+    /// `vestibule check`.
     pub compatibility: Compatibility,
     /// The document's folder, beside which `directives` look for files. No document says it, but [`anchor`].
     #[schemars(skip)]
@@ -151,7 +156,7 @@ pub enum Compatibility {
     /// They are mistakes.
     #[default]
     Strict,
-    /// They are left out, and the log says so.
+    /// They are left out, and the log says so, as a warning.
     Lenient,
 }
 

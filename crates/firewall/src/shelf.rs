@@ -52,7 +52,7 @@ impl Shelf {
         {
             return Ok(set);
         }
-        let set = Arc::new(recipe.load(folders)?);
+        let set = Arc::new(recipe.load(folders, at)?);
         let kept = Kept { set: Arc::downgrade(&set), stamps: stamps(&set.files) };
         sets.insert(recipe, kept);
         Ok(set)

@@ -77,9 +77,9 @@ impl Prepared {
         let mut transaction = begin(new, exchange, None);
         transaction.set_engine(if self.mode == Mode::Block { Engine::On } else { Engine::DetectionOnly });
         self.excluded.apply(exchange, &mut transaction);
-        let has_body = !body.is_empty();
-        let mut verdict = judge_head(&mut transaction, has_body);
-        if verdict == Verdict::Pass && has_body {
+        let length = (!body.is_empty()).then_some(body.len() as u64);
+        let mut verdict = judge_head(&mut transaction, length);
+        if verdict == Verdict::Pass && length.is_some() {
             verdict = judge_body(&mut transaction, body.clone());
         }
         transaction.phase(waf::Phase::Logging);

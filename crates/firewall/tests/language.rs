@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use waf::{Compatibility, Environment, Phase, Rules, Transaction, Verdict};
+use waf::{Compatibility, Environment, Phase, Rules, Source, Transaction, Verdict};
 
 fn findings(content: &str) -> Vec<String> {
     match Rules::parse("rules.conf", content.as_bytes(), Compatibility::Strict) {
@@ -74,8 +74,81 @@ fn what_belongs_to_a_chain_is_written_at_its_head() {
     let found = findings("SecRule ARGS a \"id:1,chain\"\nSecRule ARGS b \"deny\"");
     assert_eq!(
         found,
-        ["rules.conf:2:17: what interrupts belongs to the whole chain: write it in the first rule of the chain"]
+        [
+            "rules.conf:2:17: what interrupts belongs to the whole chain: write it in the first rule of the chain, in line 1 \
+          of rules.conf"
+        ]
     );
+}
+
+#[test]
+fn a_chain_without_an_end_takes_in_no_rule_of_the_next_file() {
+    let source = |name, content: &'static str| Source::Text { name, content: content.as_bytes() };
+    let open = source("a.conf", "SecRule ARGS a \"id:1,phase:2,deny,chain\"");
+    for next in ["SecRule ARGS b \"id:2,phase:2,deny\"", "SecRule ARGS b \"t:none\""] {
+        let found = Rules::read(&[open, source("b.conf", next)], Compatibility::Strict).unwrap_err();
+        assert!(found[0].to_string().starts_with("a.conf:1:1: the chain goes on, and no rule follows"), "{}", found[0]);
+        assert_eq!(found.len(), if next.contains("id") { 1 } else { 2 }, "{next}");
+    }
+}
+
+#[test]
+fn what_is_no_file_of_rules_is_told_in_few_findings() {
+    let found = findings(&"\u{1}\u{2}\n".repeat(5000));
+    assert_eq!(found.len(), 101);
+    assert_eq!(found[100], "rules.conf:101:1: there are 4900 findings more from here on: is it a file of rules?");
+}
+
+#[test]
+fn what_is_set_before_a_file_is_a_mistake_if_no_rule_asks_for_it() {
+    let content = b"SecAction \"id:1,phase:1,pass,nolog,setvar:tx.level=3,setvar:tx.old_level=3\"";
+    let set = Source::Before { file: "INIT", name: "(set)", content };
+    let rules = |content: &'static str| Source::Text { name: "a.conf", content: content.as_bytes() };
+    let found = Rules::read(&[set, rules("SecRule TX:other \"@gt 1\" \"id:2,phase:1,deny\"")], Compatibility::Strict);
+    assert_eq!(found.unwrap_err()[0].to_string(), "(set):1:1: sets what no rule asks for");
+    for asks in [
+        "SecRule TX:old_level \"@gt 1\" \"id:2,phase:1,deny\"",
+        "SecRule ARGS:level \"@gt %{tx.LEVEL}\" \"id:2,phase:1,deny\"",
+    ] {
+        assert!(Rules::read(&[set, rules(asks)], Compatibility::Strict).is_ok(), "{asks}");
+    }
+}
+
+#[test]
+fn operators_are_shown_with_their_macros_and_a_mark_where_they_are_cut() {
+    let long = "a".repeat(300);
+    let content = format!(
+        "SecRule &ARGS \"@ge %{{tx.Limit}}\" \"id:1,phase:1,pass,tag:'at %{{tx.Limit}}/a'\"\n\
+         SecRule ARGS \"!@rx {long}\" \"id:2,phase:1,pass\""
+    );
+    let rules = Rules::parse("a.conf", content.as_bytes(), Compatibility::Strict).unwrap();
+    let mut transaction = Transaction::new(Arc::new(rules), Environment::default());
+    transaction.request_line(b"GET", b"/?a=b", b"HTTP/1.1");
+    transaction.phase(Phase::RequestHead);
+    let matched: Vec<_> = transaction.matches().filter_map(|one| one.rule()).collect();
+    let shown: Vec<String> = matched.iter().map(|rule| rule.operator()).collect();
+    assert_eq!(shown, ["@ge %{tx.Limit}".to_owned(), format!("!@rx {}...", &long[..200])]);
+    assert_eq!(matched[0].tags().collect::<Vec<_>>(), ["at %{tx.Limit}/a"]);
+}
+
+#[test]
+fn what_is_left_out_names_its_rule_and_why() {
+    let content = "SecRule ARGS \"@rx ^(?!a)\" \"id:1,phase:2,deny\"\n\
+                   SecRule ARGS a \"id:2,phase:2,deny,chain\"\nSecRule REMOTE_ADDR \"@rbl a.example\"\n\
+                   SecRule ARGS a \"id:3,phase:2,pass,exec:/bin/true\"\nSecGeoLookupDb a.dat";
+    let rules = Rules::parse("a.conf", content.as_bytes(), Compatibility::Lenient).unwrap();
+    let told: Vec<String> = rules.left_out().iter().map(ToString::to_string).collect();
+    let beginnings = [
+        "a.conf:1:19: rule 1 never matches: this expression is left out: ",
+        "a.conf:3:23: rule 2 never matches: @rbl is left out: no name server is asked about clients",
+        "a.conf:4:35: rule 3: `exec` is left out: ",
+        "a.conf:5:1: SecGeoLookupDb is left out: ",
+    ];
+    assert_eq!(told.len(), beginnings.len(), "{told:?}");
+    for (told, beginning) in told.iter().zip(beginnings) {
+        assert!(told.starts_with(beginning), "{told}");
+    }
+    assert!(rules.notes().is_empty());
 }
 
 #[test]
@@ -87,7 +160,7 @@ fn what_can_never_make_sense_is_refused_with_a_reason_or_left_out() {
     assert!(found.iter().all(|finding| finding.contains("done here")), "{found:?}");
     let lenient = Rules::parse("rules.conf", content.as_bytes(), Compatibility::Lenient).unwrap();
     assert_eq!(lenient.len(), 2);
-    assert_eq!(lenient.notes().len(), 3);
+    assert_eq!(lenient.left_out().len(), 3);
 }
 
 #[test]
@@ -131,7 +204,7 @@ fn whatever_cannot_be_done_is_left_out_alone_if_reading_is_lenient() {
         let strict = findings(content);
         assert!(strict.len() == 1 && strict[0].contains(" cannot be done here: "), "{content}: {strict:?}");
         let lenient = Rules::parse("rules.conf", content.as_bytes(), Compatibility::Lenient).unwrap();
-        assert_eq!((lenient.len(), lenient.notes().len()), (rules, 1), "{content}");
+        assert_eq!((lenient.len(), lenient.left_out().len()), (rules, 1), "{content}");
         let mut transaction = Transaction::new(Arc::new(lenient), Environment::default());
         transaction.request_line(b"POST", b"/?a=xabxx&b=4111111111111111", b"HTTP/1.1");
         transaction.request_header(b"Content-Type", b"text/xml");

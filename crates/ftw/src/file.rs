@@ -76,61 +76,76 @@ pub struct Expected {
 /// Reads a test file.
 pub fn read(text: &str) -> Result<TestFile, Unreadable> {
     let Some(root) = yaml::parse(text)? else { return Ok(TestFile { rule: 0, tests: Vec::new() }) };
-    known(&root, "a file", &["author", "meta", "rule_id", "tests"])?;
+    let mut wrong = Vec::new();
+    known(&root, "a file", &["author", "meta", "rule_id", "tests"], &mut wrong);
     let rule = number(&root, "rule_id").or_else(|| root.get("meta").and_then(|meta| number(meta, "rule_id")));
     let tests = root.get("tests").map(Node::list).unwrap_or_default();
-    let tests = tests.iter().map(test).collect::<Result<_, _>>()?;
-    Ok(TestFile { rule: rule.unwrap_or_default(), tests })
+    let tests = tests.iter().filter_map(|node| test(node, &mut wrong)).collect();
+    if wrong.is_empty() { Ok(TestFile { rule: rule.unwrap_or_default(), tests }) } else { Err(Unreadable::Form(wrong)) }
 }
 
 /// Says what is not known here: a test that is run without some of what it says would pass, or fail, for no reason.
-fn known(node: &Node, what: &str, keys: &[&str]) -> Result<(), Unreadable> {
-    let is_known = |key: &str| keys.contains(&key);
-    match node.entries().iter().find(|(key, _)| !is_known(key)) {
-        Some((key, _)) => Err(Unreadable::Form(format!("{what} has `{key}`, which cannot be done here: take it out"))),
-        None => Ok(()),
-    }
+fn known(node: &Node, what: &str, keys: &[&str], wrong: &mut Vec<String>) {
+    let unknown = node.entries().iter().map(|(key, _)| key).filter(|key| !keys.contains(&key.as_str()));
+    wrong.extend(unknown.map(|key| undone(what, key)));
 }
 
-/// Says that something cannot be done here, unless it is off.
-fn off(node: &Node, keys: &[&str]) -> Result<(), Unreadable> {
+/// Says what cannot be done here, unless it is off.
+fn off(node: &Node, keys: &[&str], wrong: &mut Vec<String>) {
     let is_on = |key: &&&str| node.get(key).and_then(Node::text).is_some_and(|text| text != "false");
-    match keys.iter().find(is_on) {
-        Some(key) => Err(Unreadable::Form(format!("an input has `{key}`, which cannot be done here: take it out"))),
-        None => Ok(()),
-    }
+    wrong.extend(keys.iter().filter(is_on).map(|key| undone("an input", key)));
 }
 
-fn test(node: &Node) -> Result<Test, Unreadable> {
-    known(node, "a test", &["desc", "id", "payload", "rule_id", "stages", "test_id", "test_title"])?;
-    let number = number(node, "test_id").or_else(|| number(node, "id"));
-    let number = number.ok_or_else(|| Unreadable::Form("a test has no test_id".into()))?;
+fn undone(what: &str, key: &str) -> String {
+    format!("{what} has `{key}`, which cannot be done here: take it out")
+}
+
+fn test(node: &Node, wrong: &mut Vec<String>) -> Option<Test> {
+    let before = wrong.len();
+    known(node, "a test", &["desc", "id", "payload", "rule_id", "stages", "test_id", "test_title"], wrong);
+    let Some(number) = number(node, "test_id").or_else(|| number(node, "id")) else {
+        wrong.push("a test has no test_id".to_owned());
+        return None;
+    };
     let stages = node.get("stages").map(Node::list).unwrap_or_default();
     // Older files have one level more.
-    let stages = stages.iter().map(|stage| self::stage(stage.get("stage").unwrap_or(stage), node));
-    Ok(Test { number, stages: stages.collect::<Result<_, _>>()? })
+    let stages =
+        stages.iter().filter_map(|stage| self::stage(stage.get("stage").unwrap_or(stage), node, wrong)).collect();
+    for one in wrong.iter_mut().skip(before) {
+        *one = format!("test {number}: {one}");
+    }
+    Some(Test { number, stages })
 }
 
-fn stage(node: &Node, test: &Node) -> Result<Stage, Unreadable> {
-    let input = node.get("input").ok_or_else(|| Unreadable::Form("a stage has no input".into()))?;
-    known(node, "a stage", &["description", "input", "output"])?;
-    let expected = node.get("output").map(expected).transpose()?.unwrap_or_default();
-    Ok(Stage { input: self::input(input, test)?, expected })
+fn stage(node: &Node, test: &Node, wrong: &mut Vec<String>) -> Option<Stage> {
+    known(node, "a stage", &["description", "input", "output"], wrong);
+    let expected = node.get("output").map(|output| expected(output, wrong)).unwrap_or_default();
+    let Some(input) = node.get("input") else {
+        wrong.push("a stage has no input".to_owned());
+        return None;
+    };
+    match self::input(input, test, wrong) {
+        Ok(input) => Some(Stage { input, expected }),
+        Err(what) => {
+            wrong.push(what);
+            None
+        }
+    }
 }
 
-fn input(node: &Node, test: &Node) -> Result<Input, Unreadable> {
-    known(node, "an input", &[INPUT, UNDONE].concat())?;
-    off(node, UNDONE)?;
+fn input(node: &Node, test: &Node, wrong: &mut Vec<String>) -> Result<Input, String> {
+    known(node, "an input", &[INPUT, UNDONE].concat(), wrong);
+    off(node, UNDONE, wrong);
     let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
     // What is written as an empty text is sent so; what is not written has a default.
     let written = |key: &str, default: &str| match node.get(key) {
         Some(Node::Scalar(text, _)) => text.clone(),
         _ => default.to_owned(),
     };
-    let decode = |key: &str| -> Result<Option<Vec<u8>>, Unreadable> {
+    let decode = |key: &str| -> Result<Option<Vec<u8>>, String> {
         let Some(text) = text(key) else { return Ok(None) };
         let compact: String = text.split_whitespace().collect::<String>().replace("\\n", "");
-        STANDARD.decode(compact).map(Some).map_err(|cause| Unreadable::Form(format!("{key} is no Base64: {cause}")))
+        STANDARD.decode(compact).map(Some).map_err(|cause| format!("{key} is no Base64: {cause}"))
     };
     let mut headers: Vec<(String, String)> = node
         .get("headers")
@@ -199,12 +214,12 @@ fn evaluated(expression: &str, test: &Node) -> Option<String> {
     Some(text.repeat(count.trim().parse().ok()?))
 }
 
-pub(crate) fn expected(node: &Node) -> Result<Expected, Unreadable> {
+pub(crate) fn expected(node: &Node, wrong: &mut Vec<String>) -> Expected {
     // Whoever reads a log file may have to look twice; here it is there at once.
-    known(node, "an output", &["expect_error", "isolated", "log", "response_contains", "retry_once", "status"])?;
+    known(node, "an output", &["expect_error", "isolated", "log", "response_contains", "retry_once", "status"], wrong);
     let log = node.get("log");
     if let Some(log) = log {
-        known(log, "a log", &["expect_ids", "match_regex", "no_expect_ids", "no_match_regex"])?;
+        known(log, "a log", &["expect_ids", "match_regex", "no_expect_ids", "no_match_regex"], wrong);
     }
     let ids = |key: &str| -> Vec<u64> {
         let list = log.and_then(|log| log.get(key)).map(Node::list).unwrap_or_default();
@@ -212,7 +227,7 @@ pub(crate) fn expected(node: &Node) -> Result<Expected, Unreadable> {
     };
     let text =
         |node: Option<&Node>, key: &str| node.and_then(|node| node.get(key)).and_then(Node::text).map(str::to_owned);
-    Ok(Expected {
+    Expected {
         status: text(Some(node), "status").and_then(|status| status.parse().ok()),
         response_contains: text(Some(node), "response_contains"),
         expect_ids: ids("expect_ids"),
@@ -221,7 +236,7 @@ pub(crate) fn expected(node: &Node) -> Result<Expected, Unreadable> {
         no_match_regex: text(log, "no_match_regex"),
         expect_error: text(Some(node), "expect_error").map(|error| error == "true"),
         isolated: text(Some(node), "isolated").is_some_and(|isolated| isolated == "true"),
-    })
+    }
 }
 
 fn number(node: &Node, key: &str) -> Option<u64> {
@@ -263,11 +278,29 @@ mod tests {
         ] {
             let said =
                 read(&format!("rule_id: 1\ntests: [{{test_id: 1, stages: [{stage}]}}]")).unwrap_err().to_string();
-            assert_eq!(said, format!("{told}, which cannot be done here: take it out"), "{stage}");
+            assert_eq!(said, format!("test 1: {told}, which cannot be done here: take it out"), "{stage}");
         }
         let off =
             "rule_id: 1\ntests: [{test_id: 1, stages: [{input: {save_cookie: false}, output: {retry_once: true}}]}]";
         assert_eq!(read(off).unwrap().tests.len(), 1);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_with_a_file_is_told_with_its_test() {
+        let stage = "{input: {bodies: [], encoded_data: '?'}, output: {log: {expect_id: 1}}}";
+        let file = format!("rule_id: 1\ntests: [{{test_id: 1, stages: [{stage}]}}, {{tset_id: 2}}]");
+        let Err(Unreadable::Form(wrong)) = read(&file) else { panic!("it was read") };
+        let beginnings = [
+            "test 1: a log has `expect_id`",
+            "test 1: an input has `bodies`",
+            "test 1: encoded_data is no Base64",
+            "a test has `tset_id`",
+            "a test has no test_id",
+        ];
+        assert_eq!(wrong.len(), beginnings.len(), "{wrong:?}");
+        for (one, beginning) in wrong.iter().zip(beginnings) {
+            assert!(one.starts_with(beginning), "{one}");
+        }
     }
 
     #[test]

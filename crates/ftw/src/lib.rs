@@ -31,7 +31,7 @@ pub enum Unreadable {
         /// What is wrong.
         what: String,
     },
-    /// It lacks something, or something in it is of another form.
-    #[error("{0}")]
-    Form(String),
+    /// It lacks something, or something in it is of another form: all that is wrong.
+    #[error("{}", .0.join("; "))]
+    Form(Vec<String>),
 }

@@ -22,7 +22,9 @@ impl Overrides {
     pub fn read(text: &str) -> Result<Self, Unreadable> {
         let root = yaml::parse(text)?;
         let entries = root.as_ref().and_then(|root| root.get("test_overrides")).map(Node::list).unwrap_or_default();
-        entries.iter().map(one).collect::<Result<_, _>>().map(Self)
+        let mut wrong = Vec::new();
+        let overrides = entries.iter().filter_map(|entry| one(entry, &mut wrong)).collect();
+        if wrong.is_empty() { Ok(Self(overrides)) } else { Err(Unreadable::Form(wrong)) }
     }
 
     /// Puts what is expected instead into the tests of a file.
@@ -39,15 +41,17 @@ impl Overrides {
     }
 }
 
-fn one(node: &Node) -> Result<Override, Unreadable> {
+fn one(node: &Node, wrong: &mut Vec<String>) -> Option<Override> {
     let numbers = |key: &str| -> Vec<u64> {
         let list = node.get(key).map(Node::list).unwrap_or_default();
         list.iter().filter_map(|number| number.text()?.parse().ok()).collect()
     };
     let rule = node.get("rule_id").and_then(Node::text).and_then(|rule| rule.parse().ok());
-    let rule = rule.ok_or_else(|| Unreadable::Form("an override has no rule_id".into()))?;
-    let expected = node.get("output").map(expected).transpose()?.unwrap_or_default();
-    Ok(Override { rule, tests: numbers("test_ids"), stages: numbers("stage_ids"), expected })
+    let expected = node.get("output").map(|output| expected(output, wrong)).unwrap_or_default();
+    if rule.is_none() {
+        wrong.push("an override has no rule_id".to_owned());
+    }
+    Some(Override { rule: rule?, tests: numbers("test_ids"), stages: numbers("stage_ids"), expected })
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub struct ChainBuilder {
     gate: Option<Gate>,
     gates: u32,
     findings: Vec<Finding>,
+    remarks: Vec<Finding>,
 }
 
 impl ChainBuilder {
@@ -63,6 +64,7 @@ impl ChainBuilder {
             gate: None,
             gates: 0,
             findings: Vec::new(),
+            remarks: Vec::new(),
         }
     }
 
@@ -90,6 +92,16 @@ impl ChainBuilder {
     /// Notes something more that is wrong with the policy being compiled, beside the finding that it ends with.
     pub fn found(&mut self, finding: Finding) {
         self.findings.push(finding);
+    }
+
+    /// Notes what is no mistake, and what whoever checks a document should know all the same.
+    pub fn remark(&mut self, remark: Finding) {
+        self.remarks.push(remark);
+    }
+
+    /// What was noted by [`Self::remark`].
+    pub fn take_remarks(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.remarks)
     }
 
     /// What was noted by [`Self::found`].

@@ -57,10 +57,20 @@ impl Snapshot {
         })
     }
 
-    /// What is wrong with a document, some of whose parts are known to be wrong: what would follow from those is not told.
-    pub fn findings(document: &Document, lent: &Lent, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Vec<Finding> {
-        Compiler::compile(document, lent, is_doubtful).findings
+    /// What is to be said of a document, some of whose parts are known to be wrong: what would follow from those is not told.
+    pub fn check(document: &Document, lent: &Lent, is_doubtful: &dyn Fn(&Pointer) -> bool) -> Checked {
+        let Compiler { findings, remarks, .. } = Compiler::compile(document, lent, is_doubtful);
+        Checked { findings, remarks }
     }
+}
+
+/// What is to be said of a document that is looked at and not served.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
+    /// What is no mistake, and to be known all the same.
+    pub remarks: Vec<Finding>,
 }
 
 struct Compiler<'a> {
@@ -68,6 +78,7 @@ struct Compiler<'a> {
     requests: &'a Requests,
     is_doubtful: &'a dyn Fn(&Pointer) -> bool,
     findings: Vec<Finding>,
+    remarks: Vec<Finding>,
     upstreams: Named<Arc<Upstream>>,
     /// The same, as policies may ask them.
     backends: Arc<Asking>,
@@ -93,6 +104,7 @@ impl<'a> Compiler<'a> {
             requests: &document.requests,
             is_doubtful,
             findings: Vec::new(),
+            remarks: Vec::new(),
             upstreams: Named::new(),
             backends: Arc::default(),
             router: Router::default(),
@@ -251,6 +263,7 @@ impl<'a> Compiler<'a> {
                 self.findings.push(finding);
             }
             self.findings.extend(chain.take_findings());
+            self.remarks.extend(chain.take_remarks());
         }
         self.findings.extend(chain.finding(&at.at("policies")));
         // An API's findings would be told once more for each operation.

@@ -23,6 +23,7 @@ use partners::Index;
 use pipeline::{Chain, Kept, OnFinish, PeerCertificate, Services};
 use upstream::Upstream;
 
+pub use self::compile::Checked;
 pub use self::route::{Destination, Mirror, Route};
 pub use self::router::{Found, Lost, Router, Wanted};
 

@@ -50,7 +50,7 @@ pub(crate) fn findings(findings: &[Finding], for_machines: bool) -> ExitCode {
 }
 
 /// A finding for machines.
-fn as_json(finding: &Finding) -> Value {
+pub(crate) fn as_json(finding: &Finding) -> Value {
     let place = finding.place.as_ref();
     json!({
         "file": place.map(|place| &place.file),

@@ -110,7 +110,7 @@ fn machines_read_findings_as_json() {
     let printed: Value = serde_json::from_str(&printed).unwrap();
     let expected = serde_json::json!({ "findings": [{
         "file": "a.yaml", "line": 1, "column": 10, "pointer": "/version", "message": "`2` is not known here; write `1`"
-    }] });
+    }], "remarks": [] });
     assert_eq!((code, printed), (1, expected));
 }
 

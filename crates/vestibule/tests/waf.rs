@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like one")]
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
@@ -19,14 +19,20 @@ apis:
   other: {match: {path: /other}, upstream: a}
 ";
 
-/// Runs `vestibule waf` in a folder with the document and these files.
-fn waf(files: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
+/// Runs `vestibule` in a folder with the document and these files.
+fn run(files: &[(&str, &str)], arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files.iter().chain(&[("vestibule.yaml", DOCUMENT)]) {
-        fs::write(folder.path().join(name), text).unwrap();
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
-    let output = command.arg("waf").args(arguments).current_dir(folder.path()).output().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_vestibule")).args(arguments).current_dir(folder.path()).output().unwrap()
+}
+
+/// The same of `vestibule waf`: its exit code and what it prints.
+fn waf(files: &[(&str, &str)], arguments: &[&str]) -> (i32, String) {
+    let output = run(files, &[&["waf"], arguments].concat());
     (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
 }
 
@@ -97,6 +103,36 @@ fn regression_tests_run_against_the_rules_of_the_document() {
     assert_eq!((code, &*printed), (0, "2 tests passed, 0 failed\n"));
     let (code, printed) = waf(&[("t.yaml", TESTS)], &["test", "t.yaml", "--detect"]);
     assert_eq!((code, printed.contains("the status is Some(200) and must be 403")), (1, true), "{printed}");
+}
+
+#[test]
+fn a_folder_without_tests_is_told_and_so_is_each_file_that_cannot_be_read() {
+    let wrong = TESTS.replace("test_id: 1", "test_ids: 1");
+    let files = [("none/readme.txt", ""), ("wrong/a.yaml", &*wrong), ("wrong/b.yaml", &*wrong)];
+    for (tests, told) in [
+        ("none", &["vestibule: there is no test in none: "][..]),
+        ("wrong", &["vestibule: wrong/a.yaml: a test has `test_ids`", "wrong/b.yaml: a test has `test_ids`"][..]),
+    ] {
+        let output = run(&files, &["waf", "test", tests]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(1), told.len()), "{said}");
+        assert!(said.lines().zip(told).all(|(line, told)| line.starts_with(told)), "{said}");
+    }
+}
+
+#[test]
+fn rules_that_are_left_out_are_no_mistake_and_remarked() {
+    let rule = "SecRule ARGS \"@rx ^(?!a)\" \"id:7,phase:2,deny\"";
+    let document = DOCUMENT.replace("waf: {", "waf: {rules: [a.conf, builtin], compatibility: lenient, ");
+    let files = [("a.conf", rule), ("b.yaml", &*document)];
+    let output = run(&files, &["check", "b.yaml"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!((output.status.code(), lines.len()), (Some(0), 2), "{said}");
+    assert!(lines[0].starts_with("a.conf:1:19: remark: rule 7 never matches: this expression is left out: "), "{said}");
+    assert!(lines[1].ends_with("no findings, 1 remark"), "{said}");
+    let told: Value = serde_json::from_slice(&run(&files, &["check", "--json", "b.yaml"]).stdout).unwrap();
+    assert_eq!((&told["findings"], &told["remarks"][0]["line"]), (&Value::Array(Vec::new()), &1.into()));
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub(crate) struct Context {
     pub(crate) compatibility: Compatibility,
     /// What has no effect here, and why.
     pub(crate) notes: Vec<Finding>,
+    /// What cannot be done here and is left out, and why.
+    pub(crate) left_out: Vec<Finding>,
     /// Files that rules refer to.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -23,7 +25,7 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(compatibility: Compatibility) -> Self {
         let (slots, constants) = (Slots::new(), Constants::default());
-        Self { slots, constants, compatibility, notes: Vec::new(), files: Vec::new() }
+        Self { slots, constants, compatibility, notes: Vec::new(), left_out: Vec::new(), files: Vec::new() }
     }
 
     /// An expression; nothing, if it cannot be done here and is left out.
@@ -34,7 +36,7 @@ impl Context {
         })
     }
 
-    /// Meets what cannot be done here: a finding, or a note that it is left out.
+    /// Meets what cannot be done here: a finding, or something that is left out.
     pub(crate) fn refuse(&mut self, at: &Text, what: &str, why: &str) -> Result<(), Finding> {
         match self.compatibility {
             Compatibility::Strict => {
@@ -43,7 +45,7 @@ impl Context {
                 Err(at.finding(0, message))
             }
             Compatibility::Lenient => {
-                self.notes.push(at.finding(0, format!("{what} is left out: {why}")));
+                self.left_out.push(at.finding(0, format!("{what} is left out: {why}")));
                 Ok(())
             }
         }

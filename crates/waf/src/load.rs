@@ -72,6 +72,7 @@ impl Loader {
     }
 
     fn directives(&mut self) {
+        let before = self.findings.len();
         let lines = std::mem::take(&mut self.reader.lines);
         self.findings.append(&mut self.reader.findings);
         for line in &lines {
@@ -79,6 +80,16 @@ impl Loader {
                 Ok(words) => self.directive(&words),
                 Err(finding) => self.findings.push(finding),
             }
+        }
+        // A chain whose end is missing must not take in what somebody else wrote.
+        self.drafts.close(&mut self.findings);
+        let told = before + MOST_FINDINGS;
+        if let Some(first) = self.findings.get(told) {
+            let untold = self.findings.len() - told;
+            let message = format!("there are {untold} findings more from here on: is it a file of rules?");
+            let last = Finding { message, ..first.clone() };
+            self.findings.truncate(told);
+            self.findings.push(last);
         }
     }
 
@@ -171,18 +182,23 @@ impl Loader {
     }
 
     pub(crate) fn finish(mut self) -> Result<Rules, Vec<Finding>> {
-        self.drafts.close(&mut self.findings);
         if let Some(first) = self.reader.before.take() {
             let behind = std::mem::take(&mut self.drafts.entries);
+            let known = self.context.slots.len();
             self.take(&first.name, &first.content);
             self.drafts.entries.extend(behind);
+            let sets = memchr::memmem::find_iter(&first.content, b"setvar:tx.").count();
+            // Rules that could not be read may have been those that ask.
+            if self.findings.is_empty() && sets > 0 && self.context.slots.len() == known + sets {
+                self.findings.push(Text::of(&first.name, "").finding(0, "sets what no rule asks for"));
+            }
         }
         self.check_skips();
         if !self.findings.is_empty() {
             return Err(self.findings);
         }
         let Self { settings, context, drafts, mut reader, .. } = self;
-        let Context { slots, constants, notes, mut files, .. } = context;
+        let Context { slots, constants, notes, left_out, mut files, .. } = context;
         files.append(&mut reader.files);
         let mut chains = Vec::new();
         let mut rows: [Vec<Row>; Phase::COUNT] = std::array::from_fn(|_| Vec::new());
@@ -209,7 +225,7 @@ impl Loader {
         let scalars = crate::engine::beginnings(&settings, &mut fixed);
         let index = crate::prefilter::Index::of(&chains, &programs, &slots, &mut fixed);
         let start = Start { fixed: Arc::new(fixed), constants, scalars };
-        Ok(Rules { settings, slots, start, chains, programs, notes, files, index })
+        Ok(Rules { settings, slots, start, chains, programs, notes, left_out, files, index })
     }
 
     /// A skip to a marker that is nowhere skips all that is left of the phase: probably not what was meant.
@@ -294,3 +310,6 @@ fn skipped_to(rows: &[Row], chains: &[Chain], wanted: &[u8]) -> usize {
     }
     passed
 }
+
+/// So many findings of one source are told. What is no file of rules at all would give one for each of its lines.
+const MOST_FINDINGS: usize = 100;

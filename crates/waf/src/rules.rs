@@ -27,6 +27,7 @@ pub struct Rules {
     pub(crate) chains: Vec<Chain>,
     pub(crate) programs: [Program; Phase::COUNT],
     pub(crate) notes: Vec<Finding>,
+    pub(crate) left_out: Vec<Finding>,
     pub(crate) files: Vec<PathBuf>,
     pub(crate) index: crate::prefilter::Index,
 }
@@ -118,6 +119,12 @@ impl Rules {
         &self.notes
     }
 
+    /// What cannot be done here and was left out for the sake of [`Compatibility::Lenient`], with the rule that it belongs to,
+    /// and why.
+    pub fn left_out(&self) -> &[Finding] {
+        &self.left_out
+    }
+
     /// The files that were read, those that rules refer to, and what is looked for in vain: folders that wildcards look into,
     /// and files that may be missing. Once one of these changes, so may the rules.
     pub fn files(&self) -> &[PathBuf] {
@@ -177,7 +184,7 @@ pub enum Source<'a> {
         content: &'a [u8],
     },
     /// Text that is read before the first file whose name begins so, be it included by another one; without such a file it
-    /// is read before everything else.
+    /// is read before everything else, which is a finding if no rule knows a variable that it sets.
     Before {
         /// What the name of the file begins with.
         file: &'a str,

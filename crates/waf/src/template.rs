@@ -10,6 +10,8 @@ use crate::target::Target;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Template {
     pub(crate) parts: Box<[Part]>,
+    /// The whole text, if it has macros in it.
+    written: Box<[u8]>,
     /// The number of its text among those that need no macros.
     pub(crate) constant: Option<u32>,
 }
@@ -26,7 +28,7 @@ impl Template {
     pub(crate) fn plain(text: &[u8]) -> Self {
         Self {
             parts: if text.is_empty() { Box::default() } else { Box::new([Part::Text(text.into())]) },
-            constant: None,
+            ..Self::default()
         }
     }
 
@@ -62,7 +64,9 @@ impl Template {
         if !plain.is_empty() {
             parts.push(Part::Text(plain.into()));
         }
-        Ok(Self { parts: parts.into(), constant: None })
+        let has_macros = parts.iter().any(|part| matches!(part, Part::Macro(_)));
+        let written = if has_macros { text.bytes().into() } else { Box::default() };
+        Ok(Self { parts: parts.into(), written, constant: None })
     }
 
     /// The text, if it has no macros.
@@ -74,13 +78,9 @@ impl Template {
         }
     }
 
-    /// The text, with a mark where macros stand.
+    /// The text as it is written, with the names of macros for their values.
     pub(crate) fn shown(&self) -> String {
-        let piece = |part: &Part| match part {
-            Part::Text(text) => String::from_utf8_lossy(text).into_owned(),
-            Part::Macro(target) => format!("%{{{}}}", target.variable.name()),
-        };
-        self.parts.iter().map(piece).collect()
+        String::from_utf8_lossy(self.constant().unwrap_or(&self.written)).into_owned()
     }
 }
 

@@ -365,7 +365,10 @@ fn answers_that_a_rule_may_look_at_are_not_compressed() {
 fn rules_that_cannot_be_read_are_findings_of_their_own_file() {
     let (waf, folder) = with_rules("SecRul ARGS x", &json!({}));
     let file = folder.path().join("rules.conf");
-    assert_eq!(waf.finding(), format!("{}:1:1: there is no directive SecRul: is it SecRule?", file.display()));
+    assert_eq!(
+        waf.finding(),
+        format!("{}:1:1: /with/rules: there is no directive SecRul: is it SecRule?", file.display())
+    );
 }
 
 #[test]

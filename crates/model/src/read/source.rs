@@ -86,10 +86,17 @@ impl Source {
         secrets.any(|secret| secret.written == reference)
     }
 
-    /// Puts findings in order: each with its place, by places, and none twice.
+    /// Puts findings in order: each with its place, by places, and none twice. What stands in another file follows, and is told
+    /// once, however many parts of the document name that file.
     pub fn tidy(&self, findings: &mut Vec<Finding>) {
         self.locate(findings);
-        findings.sort_by_key(|finding| finding.place.as_ref().map(|place| (place.line, place.column)));
+        for finding in &mut *findings {
+            if finding.place.as_ref().is_some_and(|place| place.file != self.file) {
+                finding.at = Pointer::default();
+            }
+        }
+        let order = |place: &Place| (place.file != self.file, place.file.clone(), place.line, place.column);
+        findings.sort_by_cached_key(|finding| finding.place.as_ref().map(order));
         findings.dedup();
     }
 

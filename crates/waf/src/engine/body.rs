@@ -6,7 +6,7 @@ use payload::multipart::{self, Flags, Multipart};
 use payload::{json, xml};
 
 use super::feed::TOO_MANY;
-use super::run::Intervention;
+use super::run::{Intervention, Verdict};
 use super::state::{BodyState, File, Named, Origin, Transaction};
 use crate::Phase;
 use crate::action::Processor;
@@ -14,6 +14,21 @@ use crate::settings::Beyond;
 use crate::variable::Variable;
 
 impl Transaction {
+    /// Says after the first phase how long the body of the request will be: one that would be refused for its length need not
+    /// come.
+    pub fn expect_request_body(&mut self, length: u64) -> Verdict {
+        let is_read = self.is_due(Phase::RequestBody) && self.wants_request_body();
+        if is_read && length > self.control.request_limit && self.refuses_long_bodies() {
+            self.set(Variable::InboundDataError, b"1");
+            return self.interrupt(TOO_LONG);
+        }
+        Verdict::Pass
+    }
+
+    fn refuses_long_bodies(&self) -> bool {
+        self.beyond(self.rules.settings().request_body_beyond) == Beyond::Reject
+    }
+
     /// Reads the body, once. A body beyond its limit may be a reason to go no further.
     pub(super) fn read_request_body(&mut self) -> Option<Intervention> {
         if self.body_state == BodyState::Read {
@@ -48,15 +63,8 @@ impl Transaction {
             return None;
         }
         self.set(Variable::InboundDataError, b"1");
-        let set = self.rules.settings().request_body_beyond;
-        if self.beyond(set) == Beyond::Reject {
-            return Some(Intervention {
-                rule: None,
-                phase: Phase::RequestBody,
-                status: 413,
-                redirect: None,
-                drop: false,
-            });
+        if self.refuses_long_bodies() {
+            return Some(TOO_LONG);
         }
         self.body.truncate(limit);
         None
@@ -195,3 +203,7 @@ fn is_text(body: &[u8]) -> bool {
     let letters: usize = body.utf8_chunks().map(|chunk| chunk.valid().len()).sum();
     (letters - controls) * 2 >= body.len()
 }
+
+/// What becomes of a body beyond its limit.
+const TOO_LONG: Intervention =
+    Intervention { rule: None, phase: Phase::RequestBody, status: 413, redirect: None, drop: false };

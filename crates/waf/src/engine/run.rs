@@ -136,7 +136,7 @@ impl Transaction {
         self.verdict(phase)
     }
 
-    fn is_due(&self, phase: Phase) -> bool {
+    pub(super) fn is_due(&self, phase: Phase) -> bool {
         if phase == Phase::Logging {
             return true;
         }

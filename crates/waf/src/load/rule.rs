@@ -31,8 +31,8 @@ struct Written<'a> {
     targets: Vec<Target>,
     operator: Result<(Operator, bool), Finding>,
     list: Option<&'a Text>,
-    /// How many findings there were before it.
-    before: usize,
+    /// How many findings there were before it, and how much was left out.
+    before: (usize, usize),
 }
 
 /// The rules so far.
@@ -89,7 +89,7 @@ impl Loader {
                 return Err(more.finding(0, "is one argument too many: put the actions into one pair of quotes"));
             }
         };
-        let before = self.findings.len();
+        let before = (self.findings.len(), self.context.left_out.len());
         let targets = Target::list(targets, &mut self.context, &mut self.findings);
         let operator = Operator::read(operator, &mut self.context);
         self.draft(name, Written { targets, operator, list, before });
@@ -103,7 +103,7 @@ impl Loader {
         // A variable that every transaction has.
         let (variable, selector) = (Variable::UniqueId, Selector::Every);
         let target = Target { manner: Manner::Include, variable, selector, slots: None };
-        let before = self.findings.len();
+        let before = (self.findings.len(), self.context.left_out.len());
         let operator = Ok((Operator::Always, false));
         self.draft(name, Written { targets: vec![target], operator, list: Some(list), before });
         Ok(())
@@ -111,7 +111,7 @@ impl Loader {
 
     /// Takes a rule in, or marks the chain that it belongs to as one that cannot be.
     fn draft(&mut self, name: &Text, rule: Written<'_>) {
-        let Written { targets, operator, list, before } = rule;
+        let Written { targets, operator, list, before: (before, left_out) } = rule;
         let written = match list {
             Some(list) => action::read(list, &mut self.context, &mut self.findings),
             None => Vec::new(),
@@ -139,6 +139,11 @@ impl Loader {
             self.findings.push(finding);
             (Operator::Never, false)
         });
+        let head = self.drafts.open.first().map_or(&actions, |head| &head.actions);
+        let does = if matches!(operator, Operator::Never) { " never matches" } else { "" };
+        for one in self.context.left_out.iter_mut().skip(left_out) {
+            one.message = format!("rule {}{does}: {}", head.id.unwrap_or_default(), one.message);
+        }
         self.drafts.broken |= self.findings.len() > before;
         let spot = name.spot(0);
         self.drafts.push(Draft { spot, targets, operator, negated, list: combined, block, actions });
@@ -172,7 +177,10 @@ impl Loader {
             _ => None,
         });
         if let Some(what) = misplaced {
-            let message = format!("{what} belongs to the whole chain: write it in the first rule of the chain");
+            let first =
+                self.drafts.open.first().map(|head| format!(", in line {} of {}", head.spot.line, head.spot.file));
+            let first = first.unwrap_or_default();
+            let message = format!("{what} belongs to the whole chain: write it in the first rule of the chain{first}");
             self.findings.push(if list.len() > 0 { list } else { name }.finding(0, message));
         }
     }

@@ -19,10 +19,10 @@ impl Operator {
         let text = text.trimmed();
         let negated = text.byte(0) == Some(b'!');
         let text = text.from(usize::from(negated)).trimmed();
-        let notes = context.notes.len();
+        let before = context.left_out.len();
         let operator = Self::read_one(&text, context)?;
         // What is left out never matches, be it negated or not.
-        let left_out = context.notes.len() > notes && matches!(operator, Self::Never);
+        let left_out = context.left_out.len() > before && matches!(operator, Self::Never);
         Ok((operator, negated && !left_out))
     }
 
@@ -86,7 +86,10 @@ impl Operator {
 
     /// The operator as it is written, shortened.
     pub(crate) fn shown(&self) -> String {
-        let cut = |text: &str| text.chars().take(SHOWN).collect::<String>();
+        let cut = |text: &str| match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+            None => text.to_owned(),
+        };
         match self {
             Self::Matches(matcher) => format!("@rx {}", cut(matcher.search.text())),
             Self::MatchesTemplate(template) => format!("@rx {}", cut(&template.shown())),

@@ -137,7 +137,7 @@ mod tests {
         let document = document(gateway, admin, backend);
         let configuration =
             Configuration::read(&document, Path::new("demo.yaml")).map_err(|found| found.len()).unwrap();
-        assert!(control::check(&configuration).is_empty());
+        assert!(control::check(&configuration).findings.is_empty());
         assert_eq!(model::fmt::format(&document, "demo.yaml").unwrap(), document);
     }
 }

@@ -72,11 +72,22 @@ fn tests(arguments: &Arguments) -> Result<Vec<TestFile>, String> {
     let mut paths = Vec::new();
     collect(&arguments.tests, &mut paths).map_err(|error| format!("{}: {error}", arguments.tests.display()))?;
     paths.sort();
-    let mut files = Vec::new();
+    let (mut files, mut wrong) = (Vec::new(), Vec::new());
     for path in &paths {
-        let mut file = ftw::read(&text(path)?).map_err(|cause| format!("{}: {cause}", path.display()))?;
-        overrides.apply(&mut file);
-        files.push(file);
+        match ftw::read(&text(path)?) {
+            Ok(mut file) => {
+                overrides.apply(&mut file);
+                files.push(file);
+            }
+            Err(cause) => wrong.push(format!("{}: {cause}", path.display())),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(wrong.join("\n"));
+    }
+    if files.iter().all(|file| file.tests.is_empty()) {
+        let shown = arguments.tests.display();
+        return Err(format!("there is no test in {shown}: name a test file, or a folder with .yaml or .yml files"));
     }
     Ok(files)
 }
@@ -109,7 +120,7 @@ fn told(files: &[TestFile], firewall: &Found, arguments: &Arguments) -> ExitCode
         passed += good;
         failures.extend(bad);
     }
-    let code = if failures.is_empty() && passed > 0 { GOOD } else { FOUND };
+    let code = if failures.is_empty() { GOOD } else { FOUND };
     if arguments.json {
         let failures: Vec<_> = failures.iter().map(as_json).collect();
         return output::print(&format!("{}\n", json!({ "passed": passed, "failures": failures })), code);
