@@ -252,11 +252,13 @@ async fn who_watches_is_told_of_changes_and_comes_again_after_an_upgrade() {
         (head.header("access-control-allow-origin"), head.header("cache-control")),
         (Some("*"), Some("no-store"))
     );
+    let first = String::from_utf8(watcher.chunk().await).unwrap();
+    let line = first.split("\"line\":").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
     let told = |serving: u32| {
         let counted = format!("\"serving_counter\":{serving},\"queue_counter\":1,\"waiting_num\":1,\"last_number\":1");
-        format!("data: {{{counted},\"state\":\"open\"}}\n\n")
+        format!("data: {{{counted},\"line\":{line},\"state\":\"open\"}}\n\n")
     };
-    assert_eq!(String::from_utf8(watcher.chunk().await).unwrap(), format!("retry: 3000\n{}", told(0)));
+    assert_eq!(first, format!("retry: 3000\n{}", told(0)));
 
     scene.let_in(5).await;
 
@@ -466,6 +468,20 @@ async fn a_program_is_told_to_come_again_and_does_not_lengthen_the_line() {
     let program = scene.gateway.get("/shop/tickets").await;
     assert_eq!((program.status, program.header("cache-control")), (200, Some("private, no-cache")));
     assert!(program.header("set-cookie").is_some(), "while there are turns, everybody is in");
+}
+
+#[tokio::test]
+async fn a_form_of_somebody_who_is_not_in_is_answered_by_a_page_that_leads_there_without_sending_it() {
+    let scene = admitting().await;
+    let send = async |mode: &str| {
+        let headers = format!("Accept: text/html\r\nSec-Fetch-Mode: {mode}\r\n");
+        send(&scene.gateway, "/shop/cart?a=1", &headers, "n=1").await
+    };
+    let page = send("navigate").await;
+    assert_eq!((page.status, page.header("content-type")), (503, Some("text/html; charset=utf-8")));
+    assert!(page.text().contains("What you sent was not passed on") && page.text().contains("href=\"\""));
+    assert_eq!(send("cors").await.problem(), "waiting-room-outside", "a script is told what it can read");
+    assert_eq!(scene.shop.count(), 0);
 }
 
 #[tokio::test]

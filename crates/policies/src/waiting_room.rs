@@ -12,7 +12,7 @@ use pipeline::{
     AskOnRequest, Body, ChainBuilder, Exchange, Figures, Flow, OnFinish, OnResponse, Outcome, Policy, Slot, Stage,
     Step, Verdict,
 };
-use problem::{Finding, Pointer, Problem, ProblemKind};
+use problem::{Finding, Pointer, ProblemKind};
 use rooms::refused::{self, INVITE_REFUSED, LANE_FULL, PROOF_REFUSED};
 use rooms::{Activation, Admission, Arrival, Aside, Joiner, KeptRoom, Sessions, Ticket, Trouble, Visitor};
 use schemars::JsonSchema;
@@ -244,13 +244,11 @@ impl WaitingRoom {
             Admission::TooEarly => told.too_early(),
             Admission::TooLate => told.too_late(),
             Admission::Waits(_, wait) => told.waits(admission, wait),
-            // A moment ago they had a place; the page looks again.
-            Admission::Outside if arrival == Arrival::Page => told.outside(),
-            Admission::Outside => {
+            // Of somebody who opens a page: a moment ago they had a place; the page looks again.
+            Admission::Outside => told.answer(&WAITING_ROOM_OUTSIDE, admission, |problem| {
                 let detail = "Open the page in a browser to get a place, or join by the room's own API.";
-                let retry = HeaderValue::from_static("10");
-                Ok(Problem::new(&WAITING_ROOM_OUTSIDE).detail(detail).header(RETRY_AFTER, retry).into())
-            }
+                problem.detail(detail).header(RETRY_AFTER, HeaderValue::from_static("10"))
+            }),
         }
     }
 }
@@ -300,9 +298,20 @@ impl OnResponse for WaitingRoom {
 }
 
 fn wants_page(exchange: &Exchange) -> bool {
-    let is_read = matches!(exchange.method, Method::GET | Method::HEAD);
+    matches!(exchange.method, Method::GET | Method::HEAD) && accepts_page(exchange)
+}
+
+fn accepts_page(exchange: &Exchange) -> bool {
     let accepts = |field: &HeaderValue| field.to_str().is_ok_and(|accepted| accepted.contains("text/html"));
-    is_read && exchange.head.headers.get_all(ACCEPT).iter().any(accepts)
+    exchange.head.headers.get_all(ACCEPT).iter().any(accepts)
+}
+
+/// Whether somebody's browser sends something, such as a form, to show the answer as a page (Fetch Metadata,
+/// `Sec-Fetch-Mode`). Scripts that ask for HTML are told problems.
+fn sends_form(exchange: &Exchange) -> bool {
+    let is_read = matches!(exchange.method, Method::GET | Method::HEAD);
+    let navigates = exchange.head.headers.get("sec-fetch-mode").is_none_or(|mode| mode == "navigate");
+    !is_read && navigates && accepts_page(exchange)
 }
 
 /// Where visitors begin to wait by themselves, they have to be let in by something.

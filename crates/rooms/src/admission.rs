@@ -25,6 +25,16 @@ pub enum Admission {
     TooLate,
 }
 
+impl Admission {
+    /// The place that they have.
+    pub(crate) fn id(self) -> Option<RequestId> {
+        match self {
+            Self::In(id) | Self::Waits(id, _) | Self::Held(id, ..) => Some(id),
+            Self::Outside | Self::Passes | Self::Unproven | Self::TooEarly | Self::TooLate => None,
+        }
+    }
+}
+
 /// How somebody waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
@@ -289,8 +299,16 @@ fn standing(room: &Room, id: RequestId, now: Seconds, rules: &Rules) -> Standing
     }
 }
 
+/// The number of the place of somebody whose turn came and went before they took it, if that is so.
+pub(crate) fn missed(room: &Room, id: RequestId, now: Seconds, rules: &Rules) -> Option<Position> {
+    let (position, place) = room.find(id)?;
+    let is_over = !place.has_token() && matches!(room.turn_of(id, now, rules), Ok(Some(Turn::Over)));
+    is_over.then_some(position)
+}
+
 fn wait(room: &Room, position: Position) -> Wait {
-    let ahead = i64::from(position).saturating_sub(1).saturating_sub(room.counters().serving);
+    // Numbers begin at 1, however far below that the serving number was lowered.
+    let ahead = i64::from(position).saturating_sub(1).saturating_sub(room.counters().serving.max(0));
     Wait { position, ahead: u64::try_from(ahead).unwrap_or(0) }
 }
 
@@ -373,6 +391,15 @@ mod tests {
         scene.room.reset(scene.now.get()).await.unwrap();
         let Admission::Waits(_, wait) = admit(Some(again)).await else { panic!() };
         assert_eq!(wait.position, 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_ahead_whose_number_there_is_not_however_far_the_serving_number_was_lowered() {
+        let scene = Scene::new();
+        scene.joined(3).await;
+        scene.increment(-2).await;
+        let admission = scene.room.admit(None, scene.now.get(), Arrival::Page).await.unwrap();
+        assert!(matches!(admission, Admission::Waits(_, Wait { position: 4, ahead: 3 })), "{admission:?}");
     }
 
     #[tokio::test]

@@ -1,8 +1,9 @@
 //! What browsers keep for a room: a place, a pass, a proof of work.
 
 use http::HeaderValue;
-use waiting_room::{RequestId, Schedule, Seconds};
+use waiting_room::{Position, RequestId, Schedule, Seconds};
 
+use crate::admission::missed;
 use crate::{KeptRoom, Visitor};
 
 /// The place that a browser shows.
@@ -36,16 +37,26 @@ impl KeptRoom {
     }
 
     /// What a browser is given to show next time. A place that was there before a reset is kept beside it, for the reset may
-    /// be undone.
+    /// be undone; or else one whose turn was missed, of which the page tells.
     pub fn cookie(&self, visitor: &Visitor<'_>, id: RequestId) -> Option<HeaderValue> {
         let since = self.counters().map_or(0, |counters| counters.serving.max(0));
         let mut ticket = format!("{COOKIES}{}={}.{since}", self.name(), self.ticket(id));
         let kept = self.kept(visitor).map(|(ticket, former)| [Some(ticket.id), former]);
         let was_there = |known: &RequestId| *known != id && self.look(|room| room.was_there(*known)).unwrap_or(false);
-        if let Some(former) = kept.into_iter().flatten().flatten().find(was_there) {
+        let former = kept.into_iter().flatten().flatten().find(was_there);
+        if let Some(former) = former.or_else(|| Some(self.missed(visitor, id)?.0)) {
             ticket = format!("{ticket}.{}", self.ticket(former));
         }
         set_cookie(&ticket, self.kept_for(visitor.now), visitor.is_secure)
+    }
+
+    /// The place that a browser kept before this one, with its number, if its turn came and went before somebody took it.
+    pub(crate) fn missed(&self, visitor: &Visitor<'_>, current: RequestId) -> Option<(RequestId, Position)> {
+        let (ticket, former) = self.kept(visitor)?;
+        let before = if ticket.id == current { former? } else { ticket.id };
+        let rules = self.settings().rules;
+        let position = self.look(|room| missed(room, before, visitor.now, &rules)).ok()??;
+        Some((before, position))
     }
 
     /// For how many seconds a browser keeps what it is given: longer than anybody waits, and is in after that. The gateway itself

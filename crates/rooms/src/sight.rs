@@ -91,43 +91,59 @@ impl KeptRoom {
         let challenge = if admission == Admission::Unproven { self.challenge(visitor.now)? } else { None };
         let cookie = self.proof_name();
         let work = challenge.as_ref().map(|(challenge, work)| proving::shown(challenge, *work, &cookie));
-        let (page, wishes) = (self.settings().page.clone(), visitor.wishes());
         let (situation, wait) = self.situation(admission)?;
+        let missed = admission.id().and_then(|id| self.missed(visitor, id)).map(|(_, position)| position);
         let situation = if work.is_some() { Situation::Joining } else { situation };
-        let language = page.language(wishes.language, accepted(visitor.headers));
         let place = wait.map(|wait| self.place(wait, ticket)).transpose()?;
         let query = visitor.own_query();
+        let rules = self.settings().rules;
         let view = View {
-            situation,
             place,
+            missed,
+            holds: rules.expiry.map(|expiry| expiry.period),
+            line: self.look(|room| room.line().fingerprint())?,
             expected: self.expected(wait, visitor.now)?,
             pause: self.pause(situation, wait, visitor.now),
-            update: wishes.update,
-            unseen: if self.settings().rules.presence.is_some() { Unseen::Asks } else { Unseen::Rests },
-            query: &query,
+            update: visitor.wishes().update,
+            unseen: if rules.presence.is_some() { Unseen::Asks } else { Unseen::Rests },
             work,
+            ..View::of(situation, &query)
         };
-        let mut response = Response::new(Bytes::from(page.render(&view, language)));
-        *response.status_mut() = match situation {
+        Ok(self.rendered(visitor, &view))
+    }
+
+    /// The page for somebody who is not in, and whose browser sent what only whoever is in can send, such as a form: it leads to
+    /// the same address without sending that again.
+    pub fn unsent(&self, visitor: &Visitor<'_>) -> Response<Bytes> {
+        self.rendered(visitor, &View::of(Situation::Unsent, &visitor.own_query()))
+    }
+
+    fn rendered(&self, visitor: &Visitor<'_>, view: &View<'_>) -> Response<Bytes> {
+        let page = self.settings().page.clone();
+        let language = page.language(visitor.wishes().language, accepted(visitor.headers));
+        let mut response = Response::new(Bytes::from(page.render(view, language)));
+        *response.status_mut() = match view.situation {
             Situation::Closed => StatusCode::FORBIDDEN,
             Situation::Waiting
             | Situation::Joining
             | Situation::Idle { .. }
             | Situation::Early { .. }
-            | Situation::Paused => StatusCode::SERVICE_UNAVAILABLE,
+            | Situation::Drawing
+            | Situation::Paused
+            | Situation::Unsent => StatusCode::SERVICE_UNAVAILABLE,
         };
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-        if let Ok(policy) = HeaderValue::try_from(page.policy(&view)) {
+        if let Ok(policy) = HeaderValue::try_from(page.policy(view)) {
             headers.insert(CONTENT_SECURITY_POLICY, policy);
         }
-        if situation != Situation::Closed {
+        if view.situation != Situation::Closed {
             headers.insert(RETRY_AFTER, HeaderValue::from(view.pause));
         }
-        Ok(response)
+        response
     }
 
     /// The answer to what a page asks for beside itself, if that is what is asked for.
@@ -196,9 +212,11 @@ impl KeptRoom {
         Ok(match admission {
             Admission::TooEarly => (Situation::Idle { opens }, None),
             Admission::TooLate => (Situation::Closed, None),
-            // Who draws lots has no place before that is done.
+            // Who draws lots has no place before that is done, which is some time after the opening if something is waited for.
             Admission::Held(_, Wait { position: 0, .. }, _) => {
-                (Situation::Early { opens, places: Places::Drawn }, None)
+                let has_opened = self.look(|room| room.line().hall.closed.is_some())?;
+                let early = Situation::Early { opens, places: Places::Drawn };
+                (if has_opened { Situation::Drawing } else { early }, None)
             }
             Admission::Held(_, wait, State::Paused) => (Situation::Paused, Some(wait)),
             Admission::Held(_, wait, _) => (Situation::Early { opens, places: Places::InOrder }, Some(wait)),
@@ -224,7 +242,12 @@ impl KeptRoom {
             (Situation::Waiting, Some(wait)) => wait.pause(),
             (Situation::Early { .. }, _) => until_it_opens.map_or(15, |pause| pause.clamp(2, 60)),
             (Situation::Idle { .. }, _) => until_it_opens.map_or(60, |pause| pause.clamp(2, 600)),
-            (Situation::Waiting | Situation::Joining | Situation::Paused | Situation::Closed, _) => 15,
+            (
+                Situation::Waiting | Situation::Joining | Situation::Drawing | Situation::Paused | Situation::Unsent,
+                _,
+            ) => 15,
+            // It may be opened again, and nobody is absent meanwhile.
+            (Situation::Closed, _) => return 120,
         };
         pause.min(most)
     }
@@ -263,10 +286,10 @@ const YEAR: u32 = 365 * DAY;
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
-    use waiting_room::Schedule;
+    use waiting_room::{PassOn, Schedule};
 
     use super::*;
-    use crate::tests::{Scene, settings};
+    use crate::tests::{Scene, expiring, settings};
     use crate::{Arrival, Settings};
 
     /// Somebody with these headers who asks for a path and a query.
@@ -382,6 +405,27 @@ mod tests {
         assert_eq!(told(&scene, &cookie).await["turn"], true);
         let counters = scene.room.counters().unwrap();
         assert_eq!((counters.queue, counters.tokens), (3, 0));
+    }
+
+    #[tokio::test]
+    async fn who_missed_a_turn_is_told_so_for_as_long_as_they_wait_anew() {
+        let scene = Scene::with(expiring(PassOn::Lost));
+        let mut cookie = joined(&scene).await;
+        scene.increment(1).await;
+        scene.wait(901);
+        for _ in 0..2 {
+            let come = async |room: &KeptRoom, visitor: &Visitor<'_>| {
+                let shown = room.shown(visitor).map(|ticket| ticket.id);
+                let admission = room.admit(shown, visitor.now, Arrival::Page).await.unwrap();
+                let given = room.cookie(visitor, admission.id().unwrap()).unwrap();
+                (String::from_utf8(room.page(visitor, admission, None).unwrap().body().to_vec()).unwrap(), given)
+            };
+            let (page, given) = with(&scene, &[("cookie", cookie.as_str())], ("/", ""), come).await;
+            assert!(
+                page.contains("<p data-v=\"over\">The turn of place 1 came") && page.contains("you have 15 minutes")
+            );
+            cookie = given.to_str().unwrap().split(';').next().unwrap().to_owned();
+        }
     }
 
     #[tokio::test]

@@ -54,11 +54,11 @@ impl Watchers {
     }
 
     /// Tells everybody what is counted now, if it changed or they have heard nothing for a while. To be called each second.
-    pub(crate) fn tick(&self, counters: Counters, waits: &str) {
+    pub(crate) fn tick(&self, counted: (Counters, u32), waits: &str) {
         if self.shared.count.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let message = message(counters, waits);
+        let message = message(counted, waits);
         {
             let mut told = self.shared.told.lock();
             if told.message == message && told.still < STILL {
@@ -82,12 +82,12 @@ impl Watchers {
     }
 
     /// What is counted now, and each change, as events of a stream (WHATWG HTML, section 9.2).
-    pub(crate) fn watch(&self, counters: Counters, waits: &str) -> impl Stream<Item = Bytes> + Send + use<> {
+    pub(crate) fn watch(&self, counted: (Counters, u32), waits: &str) -> impl Stream<Item = Bytes> + Send + use<> {
         let count = self.shared.count.fetch_add(1, Ordering::Relaxed) + 1;
         let watcher = Watcher { shared: self.shared.clone(), heard: self.shared.told.lock().number };
         // Those who are cut off at once do not come again at once.
         let retry = 2000 + (count + 999) % 4000;
-        let first = [format!("retry: {retry}\n").as_bytes(), &*message(counters, waits)].concat();
+        let first = [format!("retry: {retry}\n").as_bytes(), &*message(counted, waits)].concat();
         let rest = stream::unfold(watcher, |mut watcher| async move { Some((watcher.next().await?, watcher)) });
         stream::iter([Bytes::from(first)]).chain(rest)
     }
@@ -133,7 +133,7 @@ impl KeptRoom {
         id: Option<RequestId>,
         now: Seconds,
     ) -> Result<impl Stream<Item = Bytes> + Send + use<>, Trouble> {
-        let told = self.watchers().watch(self.look_now(now, Room::counters)?, &self.waits_told());
+        let told = self.watchers().watch(self.look_now(now, counted)?, &self.waits_told());
         let position = self.look(|room| Some(room.find(id?)?.0))?;
         let (room, began) = (self.clone(), Instant::now());
         Ok(told.inspect(move |_| {
@@ -145,14 +145,19 @@ impl KeptRoom {
     }
 }
 
+/// What is counted in a room, and which line it is.
+pub(crate) fn counted(room: &Room) -> (Counters, u32) {
+    (room.counters(), room.line().fingerprint())
+}
+
 /// `waits` are forecasts for 1, 2, 4, ... places: arrays with the least and the most seconds.
-fn message(counters: Counters, waits: &str) -> Bytes {
+fn message((counters, line): (Counters, u32), waits: &str) -> Bytes {
     let (queue, serving, waiting, state) =
         (counters.queue, counters.served(), counters.waiting(), counters.state.name());
     let last = counters.last;
     let waits = if waits.is_empty() { String::new() } else { format!(",\"waits\":[{waits}]") };
     format!(
-        "data: {{\"serving_counter\":{serving},\"queue_counter\":{queue},\"waiting_num\":{waiting},\"last_number\":{last},\"state\":\"{state}\"{waits}}}\n\n"
+        "data: {{\"serving_counter\":{serving},\"queue_counter\":{queue},\"waiting_num\":{waiting},\"last_number\":{last},\"line\":{line},\"state\":\"{state}\"{waits}}}\n\n"
     )
     .into()
 }
@@ -166,8 +171,8 @@ mod tests {
 
     use super::*;
 
-    fn counters(serving: i64) -> Counters {
-        Counters { queue: 9, last: 12, serving, ..Counters::default() }
+    fn counters(serving: i64) -> (Counters, u32) {
+        (Counters { queue: 9, last: 12, serving, ..Counters::default() }, 7)
     }
 
     #[test]
@@ -175,8 +180,9 @@ mod tests {
         let watchers = Watchers::new();
         let mut heard = Box::pin(watchers.watch(counters(1), ""));
         let state = |serving: i64| {
-            let counted =
-                format!("\"serving_counter\":{serving},\"queue_counter\":9,\"waiting_num\":9,\"last_number\":12");
+            let counted = format!(
+                "\"serving_counter\":{serving},\"queue_counter\":9,\"waiting_num\":9,\"last_number\":12,\"line\":7"
+            );
             format!("data: {{{counted},\"state\":\"open\"}}\n\n")
         };
         assert_eq!(heard.next().now_or_never().unwrap().unwrap(), format!("retry: 3000\n{}", state(1)));

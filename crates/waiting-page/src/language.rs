@@ -121,6 +121,9 @@ const SLOTS: &[(&str, &str)] = &[
     ("up_to", "{most}"),
     ("up_to", "{unit}"),
     ("more", "{least}"),
+    ("within", "{most}"),
+    ("within", "{unit}"),
+    ("over", "{place}"),
 ];
 
 /// The languages that there are, by their tags.
@@ -205,7 +208,8 @@ mod tests {
         let whole = all.iter().map(|(name, text)| match *name {
             "direction" => ("direction", "ltr"),
             "group" => ("group", "dot"),
-            "between" | "up_to" | "more" => (*name, "{least} {most} {unit}"),
+            "between" | "up_to" | "more" | "within" => (*name, "{least} {most} {unit}"),
+            "over" => ("over", "{place}"),
             name => (name, *text),
         });
         let whole: Vec<_> = whole.collect();

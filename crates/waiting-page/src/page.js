@@ -51,13 +51,13 @@
   };
 
   const update = (position, serving) => {
-    const now = Math.max(0, position - 1 - serving);
+    const now = Math.max(0, position - 1 - Math.max(0, serving));
     show("place", number(position));
     show("ahead", number(now));
     show("serving", number(Math.max(0, serving)));
     const bar = part("progress");
     if (bar) { bar.max = Math.max(1, position - told.since); bar.value = Math.max(0, serving - told.since); }
-    document.title = `(${number(now)}) ${texts.waiting}${told.title && ` \u2013 ${told.title}`}`;
+    document.title = `(${number(now)}) ${texts.heading}${told.title && ` \u2013 ${told.title}`}`;
     if (now !== ahead) { ahead = now; say(`${texts.ahead}: ${number(now)}`); }
   };
 
@@ -91,13 +91,13 @@
     document.title = `✓ ${texts.turn}`;
     show("heading", texts.turn);
     show("about", texts.turn_about);
-    ["facts", "progress", "next", "rest"].forEach((name) => reveal(name, false));
+    ["over", "facts", "progress", "next", "rest"].forEach((name) => reveal(name, false));
     reveal("enter");
     say(texts.turn, true);
     // Who looks elsewhere comes back to it, but not so late that the turn is over.
     if (!document.hidden) setTimeout(again, 1500);
     document.addEventListener("visibilitychange", again);
-    setTimeout(again, 30000);
+    setTimeout(again, Math.min(30, (told.holds ?? 60) / 2) * 1000);
     // Whatever becomes of these, the turn is not lost by it.
     try {
       if (part("sound")?.checked) sound();
@@ -154,10 +154,9 @@
       hears = true;
       crowd = is.waiting_num;
       reveal("offline", false);
-      // It opens, pauses or closes; or it was reset, and nobody has this place any more.
-      const isGone = is.last_number < told.position, other = `${is.state} ${isGone}`;
-      if (told.other !== other && (told.other || isGone)) setTimeout(look, spread());
-      told.other = other;
+      // It opens, pauses or closes; or it was reset, that was undone, or lots were drawn: then this place is another one.
+      if ((told.state ?? is.state) !== is.state || told.line !== is.line) setTimeout(look, spread());
+      ({ state: told.state, line: told.line } = is);
       if (!told.position) return;
       update(told.position, is.serving_counter);
       if (is.serving_counter >= told.position) look();
@@ -172,14 +171,18 @@
 
   const countdown = () => {
     const at = new Date(told.opens * 1000);
+    // The page's language as it is written where somebody lives, if the browser says so: `en-GB` has other dates than `en`.
+    const { lang } = document.documentElement;
+    const locale = navigator.languages.find((tag) => tag.split("-")[0] === lang) ?? lang;
     const exact = part("opens");
-    if (exact) exact.textContent = at.toLocaleString(document.documentElement.lang, { dateStyle: "full", timeStyle: "short" });
+    if (exact) exact.textContent = at.toLocaleString(locale, { dateStyle: "full", timeStyle: "short" });
+    const inDays = new Intl.NumberFormat(locale, { style: "unit", unit: "day", unitDisplay: "long", numberingSystem: "latn" });
     reveal("countdown-is");
     const tick = () => {
       const left = Math.max(0, Math.ceil((at - Date.now()) / 1000));
       const two = (value) => String(value).padStart(2, "0");
       const [days, hours] = [Math.floor(left / 86400), Math.floor(left / 3600) % 24];
-      show("countdown", `${days ? `${days} + ` : ""}${two(hours)}:${two(Math.floor(left / 60) % 60)}:${two(left % 60)}`);
+      show("countdown", `${days ? `${inDays.format(days)} ` : ""}${two(hours)}:${two(Math.floor(left / 60) % 60)}:${two(left % 60)}`);
       if (left) return setTimeout(tick, 1000);
       setTimeout(again, 500 + spread());
     };
@@ -207,7 +210,7 @@
   });
 
   if (told.opens && told.opens * 1000 > Date.now()) countdown();
-  if (told.live && told.situation !== "closed") {
+  if (told.live) {
     reveal("alerts", Boolean(told.position));
     if (!notifies()) part("notify")?.parentElement.remove();
     // Without somebody's touch a browser may not play: then the box says so.

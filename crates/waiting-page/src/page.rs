@@ -12,7 +12,7 @@ use problem::{Finding, Pointer};
 use crate::language::{Language, Languages};
 use crate::room;
 use crate::template::{Slot, Template};
-use crate::{ASKS, Situation, Update, View};
+use crate::{ASKS, Update, View};
 
 /// What an operator says of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -149,7 +149,7 @@ impl Page {
                 escaped(&self.title),
             ),
         );
-        if view.update == Update::Live && !matches!(view.situation, Situation::Closed | Situation::Joining) {
+        if view.update == Update::Live && view.situation.looks_again() {
             // Where scripts run, they do it better.
             let pause = view.pause;
             put(page, format_args!("<noscript><meta http-equiv=\"refresh\" content=\"{pause}\"></noscript>\n"));

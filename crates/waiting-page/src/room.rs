@@ -14,39 +14,62 @@ pub(crate) fn heading(situation: Situation, texts: &Texts) -> &str {
         Situation::Joining => &texts.joining,
         Situation::Idle { .. } => &texts.idle,
         Situation::Early { .. } => &texts.early,
+        Situation::Drawing => &texts.drawing,
         Situation::Paused => &texts.paused,
         Situation::Closed => &texts.closed,
+        Situation::Unsent => &texts.unsent,
+    }
+}
+
+/// What that means for whoever waits, and what they can do.
+fn about(situation: Situation, texts: &Texts) -> &str {
+    match situation {
+        Situation::Waiting => &texts.waiting_about,
+        Situation::Joining => &texts.joining_about,
+        Situation::Idle { .. } => &texts.idle_about,
+        Situation::Early { places: Places::InOrder, .. } => &texts.early_about,
+        Situation::Early { places: Places::Drawn, .. } => &texts.draw_about,
+        Situation::Drawing => &texts.drawing_about,
+        Situation::Paused => &texts.paused_about,
+        Situation::Closed => &texts.closed_about,
+        Situation::Unsent => &texts.unsent_about,
     }
 }
 
 /// Writes that part.
 pub(crate) fn room(page: &mut String, view: &View<'_>, texts: &Texts, title: &str) {
     let heading = escaped(heading(view.situation, texts));
-    let about = match view.situation {
-        Situation::Waiting => &texts.waiting_about,
-        Situation::Joining => &texts.joining_about,
-        Situation::Idle { .. } => &texts.idle_about,
-        Situation::Early { places: Places::InOrder, .. } => &texts.early_about,
-        Situation::Early { places: Places::Drawn, .. } => &texts.draw_about,
-        Situation::Paused => &texts.paused_about,
-        Situation::Closed => &texts.closed_about,
-    };
+    let about = escaped(about(view.situation, texts));
     put(page, format_args!("<h1 data-v=\"heading\">{heading}</h1>\n"));
     put(page, format_args!("<p data-v=\"said\" class=\"v-said\" role=\"status\"></p>\n"));
     let enter = escaped(&texts.enter);
     put(page, format_args!("<p data-v=\"enter\" hidden><a class=\"v-enter\" href=\"\">{enter}</a></p>\n"));
-    let is_over = view.situation == Situation::Closed;
+    if let Some(missed) = view.missed {
+        let over = texts.over.replace("{place}", &texts.number(missed.into()));
+        put(page, format_args!("<p data-v=\"over\">{}</p>\n", escaped(&over)));
+    }
+    let is_over = matches!(view.situation, Situation::Closed | Situation::Unsent);
     if !is_over {
         facts(page, view, texts);
         put(page, format_args!("<h2 data-v=\"next\">{}</h2>\n", escaped(&texts.next)));
     }
-    put(page, format_args!("<p data-v=\"about\">{}</p>\n", escaped(about)));
-    if let Some(work) = view.work {
-        joins(page, view.query, work, texts);
+    match view.work {
+        // Its script shows it: without scripts nothing goes on by itself.
+        Some(work) => {
+            put(page, format_args!("<p id=\"proof-about\" hidden>{about}</p>\n"));
+            joins(page, view.query, work, texts);
+        }
+        None => put(page, format_args!("<p data-v=\"about\">{about}</p>\n")),
+    }
+    if view.situation == Situation::Unsent {
+        // An address without anything is this one, which a link asks for by GET.
+        put(page, format_args!("<p><a class=\"v-enter\" href=\"\">{}</a></p>\n", escaped(&texts.unsent_open)));
+        return;
     }
     put(page, format_args!("<div data-v=\"rest\">\n"));
     if view.place.is_some() && !is_over {
-        put(page, format_args!("<p class=\"v-note\">{}</p>\n", escaped(&texts.keep)));
+        let within = view.holds.map(|holds| format!(" {}", texts.within(holds))).unwrap_or_default();
+        put(page, format_args!("<p class=\"v-note\">{}{}</p>\n", escaped(&texts.keep), escaped(&within)));
     }
     if view.update == Update::Still && !is_over {
         put(page, format_args!("<p class=\"v-note\">{}</p>\n", escaped(&texts.stopped)));
@@ -55,7 +78,7 @@ pub(crate) fn room(page: &mut String, view: &View<'_>, texts: &Texts, title: &st
     alerts(page, texts);
     ways(page, view, texts);
     put(page, format_args!("</div>\n"));
-    if view.situation != Situation::Joining {
+    if view.situation.looks_again() {
         script(page, view, texts, title);
     }
 }
@@ -74,14 +97,12 @@ fn joins(page: &mut String, query: &str, work: Work<'_>, texts: &Texts) {
         ),
     );
     put(page, format_args!("<p id=\"proof-failed\" role=\"alert\" hidden>{}</p>\n", escaped(&texts.failed)));
-    match without {
-        Some(member) => {
-            let and = if query.is_empty() { "" } else { "&amp;" };
-            let address = format!("?{}{and}{}", escaped(query), escaped(member));
-            let (about, join) = (escaped(&texts.slower), escaped(&texts.slower_join));
-            put(page, format_args!("<p>{about}</p>\n<p><a href=\"{address}\" rel=\"nofollow\">{join}</a></p>\n"));
-        }
-        None => put(page, format_args!("<noscript><p role=\"alert\">{}</p></noscript>\n", escaped(&texts.scripts))),
+    put(page, format_args!("<noscript><p role=\"alert\">{}</p></noscript>\n", escaped(&texts.scripts)));
+    if let Some(member) = without {
+        let and = if query.is_empty() { "" } else { "&amp;" };
+        let address = format!("?{}{and}{}", escaped(query), escaped(member));
+        let (about, join) = (escaped(&texts.slower), escaped(&texts.slower_join));
+        put(page, format_args!("<p>{about}</p>\n<p><a href=\"{address}\" rel=\"nofollow\">{join}</a></p>\n"));
     }
     put(page, format_args!("<script>{script}</script>\n"));
 }
@@ -98,7 +119,7 @@ fn facts(page: &mut String, view: &View<'_>, texts: &Texts) {
         put(
             page,
             format_args!(
-                "<div class=\"v-wide v-place\" data-v=\"countdown-is\" hidden><dt>{}</dt><dd data-v=\"countdown\" dir=\"ltr\"></dd></div>\n",
+                "<div class=\"v-wide v-place\" data-v=\"countdown-is\" hidden><dt>{}</dt><dd data-v=\"countdown\"></dd></div>\n",
                 escaped(&texts.countdown)
             ),
         );
@@ -173,7 +194,7 @@ fn ways(page: &mut String, view: &View<'_>, texts: &Texts) {
     };
     let (again, other) = (escaped(&texts.again), escaped(text));
     put(page, format_args!("<p class=\"v-ways\"><a href=\"\">{again}</a>"));
-    if !matches!(view.situation, Situation::Closed | Situation::Joining) {
+    if view.situation.looks_again() {
         put(page, format_args!(" <a href=\"{}\" rel=\"nofollow\">{other}</a>", address(view.query, what)));
     }
     put(page, format_args!("</p>\n"));
@@ -185,6 +206,8 @@ fn script(page: &mut String, view: &View<'_>, texts: &Texts, title: &str) {
         "opens": view.situation.opens(),
         "position": view.place.map(|place| place.position),
         "ahead": view.place.map(|place| place.ahead),
+        "line": view.line,
+        "holds": view.holds,
         "since": view.place.map_or(0, |place| place.since),
         "wait": view.expected.map(|Expected { least, most }| [least, most]),
         "pause": view.pause,
@@ -193,7 +216,7 @@ fn script(page: &mut String, view: &View<'_>, texts: &Texts, title: &str) {
         "title": title,
         "texts": {
             "group": texts.separator(),
-            "waiting": texts.waiting,
+            "heading": heading(view.situation, texts),
             "turn": texts.turn,
             "turn_about": texts.turn_about,
             "ahead": texts.ahead,

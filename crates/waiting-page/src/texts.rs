@@ -43,6 +43,8 @@ texts! {
     waiting,
     waiting_about,
     keep,
+    within,
+    over,
     turn,
     turn_about,
     enter,
@@ -57,10 +59,15 @@ texts! {
     early,
     early_about,
     draw_about,
+    drawing,
+    drawing_about,
     paused,
     paused_about,
     closed,
     closed_about,
+    unsent,
+    unsent_about,
+    unsent_open,
     next,
     place,
     ahead,
@@ -72,6 +79,7 @@ texts! {
     between,
     up_to,
     more,
+    seconds,
     minutes,
     hours,
     opens,
@@ -145,6 +153,17 @@ impl Texts {
         let [from, to] = [from, to].map(|units| self.number(units.into()));
         text.replace("{least}", &from).replace("{most}", &to).replace("{unit}", name)
     }
+
+    /// For how many seconds a turn can be taken, in words: never more than there are. There are always several of a unit, as
+    /// its name is that of several.
+    pub(crate) fn within(&self, seconds: u32) -> String {
+        let (unit, name) = match seconds {
+            ..120 => (1, &self.seconds),
+            120..7200 => (MINUTE, &self.minutes),
+            7200.. => (HOUR, &self.hours),
+        };
+        self.within.replace("{most}", &self.number((seconds / unit).into())).replace("{unit}", name)
+    }
 }
 
 const MINUTE: u32 = 60;
@@ -167,6 +186,8 @@ mod tests {
             up_to: "up to {most} {unit}".into(),
             more: "more than {least} h".into(),
             unknown: "unknown".into(),
+            within: "within {most} {unit}".into(),
+            seconds: "s".into(),
             minutes: "min".into(),
             hours: "h".into(),
             ..Texts::default()
@@ -197,6 +218,16 @@ mod tests {
             ((u32::MAX, u32::MAX), "more than 1,193,046 h"),
         ] {
             assert_eq!(texts("comma").span(Expected { least, most }), written);
+        }
+        for (seconds, written) in [
+            (20, "within 20 s"),
+            (119, "within 119 s"),
+            (120, "within 2 min"),
+            (959, "within 15 min"),
+            (7_199, "within 119 min"),
+            (7_200, "within 2 h"),
+        ] {
+            assert_eq!(texts("comma").within(seconds), written);
         }
     }
 }

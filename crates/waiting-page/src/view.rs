@@ -7,6 +7,12 @@ pub struct View<'a> {
     pub situation: Situation,
     /// The visitor's place, if they have one.
     pub place: Option<Place>,
+    /// The number of the place that they had before, if its turn came and they did not take it in time.
+    pub missed: Option<u32>,
+    /// For how many seconds a turn can be taken. None: for ever.
+    pub holds: Option<u32>,
+    /// Which line it is: another number after a reset, after that was undone, and once lots are drawn.
+    pub line: u32,
     /// How long they will wait, if that is known.
     pub expected: Option<Expected>,
     /// After so many seconds the page looks again.
@@ -40,10 +46,14 @@ pub enum Situation {
         /// How places come about.
         places: Places,
     },
+    /// The room has opened, and they get a place once lots are drawn.
+    Drawing,
     /// Nobody is let in for the time being.
     Paused,
     /// Nobody is let in any more.
     Closed,
+    /// They are not in, and sent something that only a page can send again, such as a form.
+    Unsent,
 }
 
 /// How places come about that are given before a room opens.
@@ -112,7 +122,37 @@ pub struct Work<'a> {
     pub without: Option<&'a str>,
 }
 
+impl<'a> View<'a> {
+    /// What somebody sees of whom nothing else is known.
+    pub fn of(situation: Situation, query: &'a str) -> Self {
+        Self {
+            situation,
+            place: None,
+            missed: None,
+            holds: None,
+            line: 0,
+            expected: None,
+            pause: 15,
+            update: Update::Live,
+            unseen: Unseen::Rests,
+            query,
+            work: None,
+        }
+    }
+}
+
 impl Situation {
+    /// Whether its page has a script of its own that looks again. To load a page again that answers what was sent would send
+    /// that again.
+    pub(crate) fn looks_again(self) -> bool {
+        match self {
+            Self::Joining | Self::Unsent => false,
+            Self::Waiting | Self::Idle { .. } | Self::Early { .. } | Self::Drawing | Self::Paused | Self::Closed => {
+                true
+            }
+        }
+    }
+
     /// Its name in what scripts are told.
     pub fn name(self) -> &'static str {
         match self {
@@ -120,8 +160,10 @@ impl Situation {
             Self::Joining => "joining",
             Self::Idle { .. } => "idle",
             Self::Early { .. } => "early",
+            Self::Drawing => "drawing",
             Self::Paused => "paused",
             Self::Closed => "closed",
+            Self::Unsent => "unsent",
         }
     }
 
@@ -129,7 +171,7 @@ impl Situation {
     pub fn opens(self) -> Option<u32> {
         match self {
             Self::Idle { opens } | Self::Early { opens, .. } => opens,
-            Self::Waiting | Self::Joining | Self::Paused | Self::Closed => None,
+            Self::Waiting | Self::Joining | Self::Drawing | Self::Paused | Self::Closed | Self::Unsent => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::{
-    Course, Ending, Hall, InviteId, JoinKey, LaneLine, Origins, Position, RequestId, Seconds, Shelf, State, Tuned,
+    Course, Ending, Hall, InviteId, JoinKey, LaneLine, Origins, Position, RequestId, Seconds, Shelf, State, Tag, Tuned,
 };
 
 /// What is known of a room between two resets, without what can be found out from it.
@@ -138,6 +138,16 @@ impl Counters {
 }
 
 impl Line {
+    /// What tells this line from another one of the room, the same wherever it is known: it follows from who came first, and
+    /// from whether lots were drawn. So it changes with a reset, is what it was when that is undone, and says nothing of who
+    /// that is. 0: nobody came yet.
+    pub fn fingerprint(&self) -> u32 {
+        let first = self.places.get(0).map(|place| place.id);
+        let Some(first) = first.or_else(|| Some(self.hall.registered.get(0)?.id)) else { return 0 };
+        let Tag([one, two, three, four, ..]) = Tag::of(first);
+        (u32::from_be_bytes([one, two, three, four]) & !1) | u32::from(self.hall.drawn.is_some())
+    }
+
     /// Everything that is counted.
     pub fn counters(&self) -> Counters {
         Counters {

@@ -265,6 +265,24 @@ fn a_reset_begins_anew_and_can_be_undone_for_an_hour() {
 }
 
 #[test]
+fn a_line_is_another_one_after_a_reset_and_itself_again_when_that_is_undone_whoever_joins_meanwhile() {
+    let mut room = Room::default();
+    assert_eq!(room.line().fingerprint(), 0);
+    join_all(&mut room, 1..=3, 1000);
+    let first = room.line().fingerprint();
+    join(&mut room, 4, 1001);
+    assert_eq!(room.line().fingerprint(), first, "who comes later changes nothing");
+    room.apply(&room.reset(2000));
+    assert_eq!(room.line().fingerprint(), 0);
+    join_all(&mut room, 5..=13, 2000);
+    let second = room.line().fingerprint();
+    assert!(second != 0 && second != first);
+    let restored = room.restore(2001).unwrap();
+    room.apply(&restored);
+    assert_eq!(room.line().fingerprint(), first);
+}
+
+#[test]
 fn a_reset_that_is_repeated_before_anybody_came_is_undone_with_the_first() {
     let mut room = Room::default();
     join_all(&mut room, 1..=3, 1000);

@@ -8,7 +8,7 @@ use problem::{Problem, ProblemKind};
 use rooms::{Admission, KeptRoom, Ticket, Wait};
 use waiting_room::State;
 
-use super::{WAITING_ROOM_WAIT, wants_page};
+use super::{WAITING_ROOM_WAIT, sends_form, wants_page};
 
 /// Nobody can join yet.
 pub(super) static WAITING_ROOM_NOT_OPEN: ProblemKind = ProblemKind {
@@ -55,11 +55,6 @@ impl Told<'_> {
         self.shown(Admission::Unproven)
     }
 
-    /// They have no place for the moment.
-    pub(super) fn outside(&self) -> Verdict {
-        self.shown(Admission::Outside)
-    }
-
     /// Nobody can join yet.
     pub(super) fn too_early(&self) -> Verdict {
         let (timetable, now) = (self.room.timetable()?, super::seconds(self.exchange));
@@ -96,12 +91,16 @@ impl Told<'_> {
     }
 
     /// A page for people, a problem for programs.
-    fn answer(
+    pub(super) fn answer(
         &self,
         kind: &'static ProblemKind,
         admission: Admission,
         complete: impl FnOnce(Problem) -> Problem,
     ) -> Verdict {
+        if sends_form(self.exchange) {
+            let page = self.room.unsent(&super::visitor(self.exchange));
+            return Ok(Flow::Respond(Box::new(page.map(Body::from))));
+        }
         if !wants_page(self.exchange) {
             return Ok(complete(Problem::new(kind)).into());
         }

@@ -6,6 +6,7 @@ use super::{Held, KeptRoom, Trouble};
 use crate::log::{NotKept, Written};
 use crate::settings::{Inlet, Settings};
 use crate::tuning::in_force;
+use crate::watching::counted;
 
 /// Who left, as a site tells it.
 #[derive(Clone, Debug, Default)]
@@ -115,10 +116,10 @@ impl KeptRoom {
         if settings.rules.presence.is_some() {
             self.seen.tend(&held.room, now);
         }
-        let counters = held.room.counters();
+        let counted = counted(&held.room);
         drop(held);
-        let waits = self.waits.note(counters, now);
-        self.watchers.tick(counters, &waits);
+        let waits = self.waits.note(counted.0, now);
+        self.watchers.tick(counted, &waits);
         Ok(())
     }
 

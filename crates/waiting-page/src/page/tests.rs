@@ -9,7 +9,8 @@ fn view(situation: Situation) -> View<'static> {
     let place = Place { position: 1_234_567, ahead: 1_000, serving: 1_233_566, since: 1_230_000 };
     let expected = Some(Expected { least: 610, most: 830 });
     let (update, unseen) = (Update::Live, Unseen::Rests);
-    View { situation, place: Some(place), expected, pause: 7, update, unseen, query: "a=1&b=\"><script>", work: None }
+    let view = View::of(situation, "a=1&b=\"><script>");
+    View { place: Some(place), line: 8, expected, pause: 7, update, unseen, ..view }
 }
 
 fn rendered(settings: &Settings, view: &View<'_>, tag: &str) -> String {
@@ -46,6 +47,8 @@ fn each_state_of_a_room_has_texts_of_its_own_in_every_language() {
         Situation::Early { opens: Some(1_800_000_000), places: Places::Drawn },
         Situation::Paused,
         Situation::Closed,
+        Situation::Drawing,
+        Situation::Unsent,
     ];
     for (tag, texts) in page.languages.all() {
         let language = page.tagged(tag).unwrap();
@@ -58,6 +61,8 @@ fn each_state_of_a_room_has_texts_of_its_own_in_every_language() {
             &texts.draw_about,
             &texts.paused_about,
             &texts.closed_about,
+            &texts.drawing_about,
+            &texts.unsent_about,
         ]) {
             assert!(page.contains(&escaped(about)), "{tag}: {about}");
         }
@@ -67,6 +72,10 @@ fn each_state_of_a_room_has_texts_of_its_own_in_every_language() {
             pages[2]
         );
         assert!(!pages[6].contains("data-v=\"facts\""), "who is not let in any more has no place");
+        assert!(!pages[7].contains("data-v=\"opens\""), "it has opened");
+        // What stands beside the number of people ahead, in the title.
+        let heading = serde_json::to_string(&texts.paused).unwrap();
+        assert!(pages[5].contains(&format!("\"heading\":{heading}")), "{}", pages[5]);
     }
     let arabic = page.render(&view(Situation::Waiting), page.tagged("ar").unwrap());
     assert!(arabic.contains("<html lang=\"ar\" dir=\"rtl\">"));
@@ -97,6 +106,31 @@ fn how_long_it_takes_is_told_in_every_language_and_not_before_anything_is_known(
             assert!(!likely.is_empty() && !said.contains(['{', '}']), "{tag}: {said}");
         }
     }
+}
+
+#[test]
+fn who_missed_a_turn_is_told_which_and_everybody_for_how_long_the_next_one_holds() {
+    let page = page(&Settings::default());
+    let view = View { missed: Some(4_321), holds: Some(900), ..view(Situation::Waiting) };
+    for (tag, texts) in page.languages.all() {
+        let html = page.render(&view, page.tagged(tag).unwrap());
+        let over = texts.over.replace("{place}", &texts.number(4_321));
+        assert!(html.contains(&escaped(&over)) && html.contains(&escaped(&texts.within(900))), "{tag}: {html}");
+        assert!(html.contains("\"holds\":900") && html.contains("\"line\":8"));
+    }
+    let html = rendered(&Settings::default(), &view, "en");
+    assert!(html.contains("close it and come back. When it is your turn, you have 15 minutes to enter.</p>"), "{html}");
+}
+
+#[test]
+fn a_closed_room_may_open_again_and_what_was_sent_is_never_sent_again_by_the_page() {
+    let closed = rendered(&Settings::default(), &view(Situation::Closed), "en");
+    for part in ["http-equiv=\"refresh\" content=\"7\"", "vestibule-room=still", "id=\"v-room\""] {
+        assert!(closed.contains(part), "{part}: {closed}");
+    }
+    let unsent = rendered(&Settings::default(), &View::of(Situation::Unsent, "a=1"), "en");
+    assert!(unsent.contains("<a class=\"v-enter\" href=\"\">Open the page</a>"), "{unsent}");
+    assert!(!unsent.contains("<script") && !unsent.contains("refresh") && !unsent.contains("<form"), "{unsent}");
 }
 
 #[test]
@@ -189,7 +223,12 @@ fn who_need_not_work_is_told_how_they_join_without_it_and_who_must_needs_scripts
     assert!(either.contains("href=\"?a=1&amp;b=&quot;&gt;&lt;script&gt;&amp;slower=1\""), "{either}");
     assert!(either.contains("id=\"proof-failed\" role=\"alert\" hidden>In diesem Browser"), "{either}");
     assert!(either.contains("data-challenge=\"a-b\" data-difficulty=\"18\" data-cookie=\"proof-sale\""), "{either}");
-    assert!(!either.contains("JavaScript") && must.contains("JavaScript") && !must.contains("slower=1"), "{must}");
+    for page in [&either, &must] {
+        assert!(page.contains("<noscript><p role=\"alert\">Diese Seite braucht JavaScript.</p></noscript>"), "{page}");
+        // Its script shows it.
+        assert!(page.contains("<p id=\"proof-about\" hidden>Ihr Browser"), "{page}");
+    }
+    assert!(!must.contains("slower=1"), "{must}");
     // It goes on once that is done, and not before.
     assert!(!either.contains("http-equiv=\"refresh\"") && !either.contains("id=\"v-room\""), "{either}");
 }

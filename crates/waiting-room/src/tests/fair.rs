@@ -160,7 +160,9 @@ fn a_reset_before_the_draw_and_its_undoing_lose_nobody() {
     room.apply(&event);
     assert_eq!((room.counters().registered, room.line().hall.seed), (4, Some(SEED)), "with the seed of before");
     open(&mut room);
+    let gathered = room.line().fingerprint();
     draw(&mut room, None);
+    assert!(![0, gathered].contains(&room.line().fingerprint()), "what those who drew have is another line");
     assert!((1..=4).all(|number| room.find(id(number)).is_some()));
 }
 
