@@ -78,7 +78,7 @@ async fn a_route_that_no_request_can_take_is_a_finding() {
         };
         let check = |text: &str| {
             let configuration = control::Configuration::read(text, std::path::Path::new("v.yaml"));
-            control::check(&configuration.ok().unwrap()).iter().map(ToString::to_string).collect::<Vec<_>>()
+            control::check(&configuration.ok().unwrap()).findings.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
 
         let findings = check(&document(""));

@@ -18,6 +18,7 @@ use store_redis::{RedisCounts, RedisLeases, RedisLog};
 use store_sqlite::{SqliteLeases, SqliteStore};
 
 use crate::clock::now;
+use crate::start_error::StartError;
 use transit::Transit;
 
 /// What went wrong, of whatever kind.
@@ -136,6 +137,16 @@ pub(crate) enum Part {
     Here(&'static str),
     /// A server, with the setting that says where it is.
     Server(&'static str),
+}
+
+impl Part {
+    /// That a node does not start for it.
+    pub(crate) fn fails(self, store: &Store, cause: Cause) -> StartError {
+        match self {
+            Self::Here(what) => StartError::Store { folder: store.folder().to_owned(), what, cause },
+            Self::Server(what) => StartError::Server { what, cause },
+        }
+    }
 }
 
 const POSTGRES: Part = Part::Server("PostgreSQL, by the address in `store.postgres`,");

@@ -31,7 +31,7 @@ use waf::Persistence;
 use crate::accounts::Accounts;
 use crate::alerting::Alerts;
 use crate::authorities::Authorities;
-use crate::backends::{self, Backends, Part};
+use crate::backends::{self, Backends};
 use crate::clock::now;
 use crate::cron::Jobs;
 use crate::everywhere::Everywhere;
@@ -117,10 +117,7 @@ impl Keeping {
         };
         make_private(folder).map_err(|error| trouble("the folder")(error.into()))?;
         let Backends { registry, totals, statements, leases, nodes, counts, rooms } =
-            backends::open(store).await.map_err(|(part, cause)| match part {
-                Part::Here(what) => trouble(what)(cause),
-                Part::Server(what) => StartError::Server { what, cause },
-            })?;
+            backends::open(store).await.map_err(|(part, cause)| part.fails(store, cause))?;
         let unopened = |cause| {
             transit::finding(cause)
                 .map_or_else(trouble("the vault of secrets"), |found| StartError::Findings(vec![found]))
