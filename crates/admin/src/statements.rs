@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Json, Response};
-use billing::{BadPeriod, Contract, Credit, CreditNote, Statement};
+use billing::{BadPeriod, Brief, Contract, Credit};
 use control::{AccountError, LateUsage, Order, Recount};
 use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode, header};
@@ -18,7 +18,7 @@ use crate::body::Json as Sent;
 use crate::failure::{CONFLICT, Failure, NOT_FOUND, header_text, sentence};
 use crate::page::{Listed, Page};
 use crate::parts::{Asked, Named, Nothing, Stored};
-use crate::{Admin, Storage, time};
+use crate::{Admin, Storage};
 
 /// The statement would have hours that another one has.
 pub(crate) static OVERLAPS: ProblemKind = ProblemKind {
@@ -112,25 +112,6 @@ enum Format {
     Html,
 }
 
-/// A statement or a credit note in a list.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Statement")]
-pub(crate) struct Brief {
-    number: u64,
-    kind: &'static str,
-    state: &'static str,
-    company: String,
-    plan: String,
-    from: String,
-    to: String,
-    total: String,
-    currency: String,
-    corrects: Option<u64>,
-    made: String,
-    closed: Option<String>,
-    hash: String,
-}
-
 /// A statement or a credit note with its content, exactly as it is kept.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "StatementWithContent")]
@@ -162,7 +143,7 @@ pub(crate) async fn list(Stored(storage): Stored, Asked(question): Asked<Questio
     let after = page.after(|text| text.parse().ok())?;
     let query = StatementQuery { company, after, limit: page.fetched()? };
     let found = storage.accounts.statements(&query).await?;
-    page.of(found, |row| row.number.to_string(), brief)
+    page.of(found, |row| row.number.to_string(), Brief::of)
 }
 
 /// `POST /statements`: makes a draft, or makes it anew from the totals of now.
@@ -194,12 +175,12 @@ pub(crate) async fn show(
         Format::Csv => {
             let named = format!("attachment; filename=\"statement-{number}.csv\"");
             let head = [(CONTENT_TYPE, "text/csv; charset=utf-8; header=present"), (CONTENT_DISPOSITION, &named)];
-            Ok((head, table(&row)?).into_response())
+            Ok((head, billing::kept_table(&row).map_err(unreadable(&row))?).into_response())
         }
         Format::Html => {
             let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
             let head = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, policy)];
-            Ok((head, printed(&row)?).into_response())
+            Ok((head, billing::kept_page(&row).map_err(unreadable(&row))?).into_response())
         }
     }
 }
@@ -258,7 +239,8 @@ pub(crate) async fn recount(
     }
     admin.node.count_usage().await?;
     let Recount { is_intact, total, is_same } = storage.accounts.recount(&row).await?;
-    let (currency, total, total_today) = (row.currency.clone(), amount(&row, row.total), amount(&row, total));
+    let (currency, total, total_today) =
+        (row.currency.clone(), billing::kept_amount(&row, row.total), billing::kept_amount(&row, total));
     Ok(Json(Recounted { number, intact: is_intact, same: is_same, total, total_today, currency }))
 }
 
@@ -302,7 +284,7 @@ pub(crate) async fn late(
     let is_end = rows.len() < AT_ONCE;
     for row in rows {
         let late = storage.accounts.late(&row).await?;
-        let Brief { number, company, from, to, .. } = brief(row);
+        let Brief { number, company, from, to, .. } = Brief::of(row);
         items.extend(late.into_iter().map(|LateUsage { meter, product, api, operation, stated, today }| Late {
             statement: number,
             company: company.clone(),
@@ -325,7 +307,7 @@ pub(crate) async fn late(
 
 /// Notes in the audit log what became of a statement. Where that fails, the answer says that nobody knows what was done.
 async fn note(storage: &Storage, change: &str, row: &StatementRow) -> Result<(), Failure> {
-    let now = serde_json::to_value(brief(row.clone())).unwrap_or_default();
+    let now = serde_json::to_value(Brief::of(row.clone())).unwrap_or_default();
     Ok(storage.partners.note(change, ("statement", &row.number.to_string()), now).await?)
 }
 
@@ -390,56 +372,14 @@ fn order(wanted: Wanted) -> Result<Order, Failure> {
     }
 }
 
-fn brief(row: StatementRow) -> Brief {
-    let total = amount(&row, row.total);
-    let hour = |hour: u32| time::text(partners::UnixMicros(u64::from(hour) * 3_600_000_000));
-    Brief {
-        number: row.number,
-        kind: if row.corrects.is_some() { "credit-note" } else { "statement" },
-        state: state(&row),
-        total,
-        from: hour(row.hours.start),
-        to: hour(row.hours.end),
-        company: row.company,
-        plan: row.plan,
-        currency: row.currency,
-        corrects: row.corrects,
-        made: time::text(row.made),
-        closed: row.closed.map(time::text),
-        hash: row.hash,
-    }
-}
-
-fn state(row: &StatementRow) -> &'static str {
-    if row.closed.is_some() { "closed" } else { "draft" }
-}
-
-fn amount(row: &StatementRow, units: i64) -> String {
-    // Only known currencies are written down.
-    row.currency.parse().map_or_else(|_unknown| units.to_string(), |currency| billing::decimal(units, currency))
-}
-
 fn shown(row: StatementRow) -> Result<Shown, Failure> {
-    let content = RawValue::from_string(row.body.clone()).map_err(|_cause| AccountError::Unreadable(row.number))?;
-    Ok(Shown { brief: brief(row), content })
+    let content = RawValue::from_string(row.body.clone()).map_err(unreadable(&row))?;
+    Ok(Shown { brief: Brief::of(row), content })
 }
 
-fn table(row: &StatementRow) -> Result<String, Failure> {
-    match row.corrects {
-        None => Ok(billing::statement_table(&read::<Statement>(row)?)),
-        Some(_) => Ok(billing::credit_note_table(&read::<CreditNote>(row)?)),
-    }
-}
-
-fn printed(row: &StatementRow) -> Result<String, Failure> {
-    match row.corrects {
-        None => Ok(billing::statement_page(&read::<Statement>(row)?, (row.number, state(row), &row.hash))),
-        Some(_) => Ok(billing::credit_note_page(&read::<CreditNote>(row)?, (row.number, &row.hash))),
-    }
-}
-
-fn read<T: for<'de> Deserialize<'de>>(row: &StatementRow) -> Result<T, Failure> {
-    serde_json::from_str(&row.body).map_err(|_cause| AccountError::Unreadable(row.number).into())
+fn unreadable(row: &StatementRow) -> impl FnOnce(serde_json::Error) -> Failure {
+    let number = row.number;
+    move |_cause| AccountError::Unreadable(number).into()
 }
 
 /// The first form that `Accept` names.

@@ -265,7 +265,7 @@ fn of_statements() -> Operations {
     Operations::default()
         .on(
             Op::get("/statements", "Lists statements and credit notes by number")
-                .lists::<statements::Brief>()
+                .lists::<billing::Brief>()
                 .asks::<statements::Question>(),
             statements::list,
         )

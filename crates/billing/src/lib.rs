@@ -20,6 +20,7 @@
 mod calendar;
 mod charge;
 mod credit;
+mod kept;
 mod page;
 mod plan;
 mod rounding;
@@ -29,9 +30,8 @@ mod table;
 
 pub use self::calendar::{BadPeriod, Calendar, Contract, Month, Period};
 pub use self::credit::{BadCredit, Credit, CreditNote};
-pub use self::page::{credit_note as credit_note_page, statement as statement_page};
+pub use self::kept::{Brief, kept_amount, kept_page, kept_table};
 pub use self::plan::{Plan, plans};
 pub use self::rounding::{TooLarge, decimal, smallest_units};
 pub use self::statement::{Account, Item, Statement, Trace, hash, hour_text};
 pub use self::sums::{By, Groups, Sums, TooMany};
-pub use self::table::{credit_note as credit_note_table, statement as statement_table};

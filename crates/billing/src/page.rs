@@ -6,7 +6,7 @@ use crate::credit::CreditNote;
 use crate::statement::{Item, Statement};
 
 /// A statement as a page. `number` is what it is known by; `state` says what it is, such as `draft`, and `hash` names its content.
-pub fn statement(statement: &Statement, (number, state, hash): (u64, &str, &str)) -> String {
+pub(crate) fn statement(statement: &Statement, (number, state, hash): (u64, &str, &str)) -> String {
     let title = format!("Statement {number}");
     let facts = [
         ("Company", statement.company.clone()),
@@ -26,7 +26,7 @@ pub fn statement(statement: &Statement, (number, state, hash): (u64, &str, &str)
 }
 
 /// A credit note as a page.
-pub fn credit_note(note: &CreditNote, (number, hash): (u64, &str)) -> String {
+pub(crate) fn credit_note(note: &CreditNote, (number, hash): (u64, &str)) -> String {
     let title = format!("Credit note {number}");
     let facts = [("Company", note.company.clone()), ("For statement", note.statement.to_string())];
     let mut rows = String::new();

@@ -4,7 +4,7 @@ use crate::credit::CreditNote;
 use crate::statement::Statement;
 
 /// A statement, a line each.
-pub fn statement(statement: &Statement) -> String {
+pub(crate) fn statement(statement: &Statement) -> String {
     let mut table = row(&[
         "company",
         "plan",
@@ -41,7 +41,7 @@ pub fn statement(statement: &Statement) -> String {
 }
 
 /// A credit note, a line each.
-pub fn credit_note(note: &CreditNote) -> String {
+pub(crate) fn credit_note(note: &CreditNote) -> String {
     let mut table = row(&["company", "statement", "text", "amount", "currency"]);
     for line in &note.lines {
         table += &row(&[&note.company, &note.statement.to_string(), &line.text, &line.amount, &note.currency]);
