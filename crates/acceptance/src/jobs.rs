@@ -67,11 +67,14 @@ async fn a_job_asks_an_upstream_and_says_what_came_of_it() {
     let without_body = DOCUMENT.replace("        body: \"{{\\\"month\\\": \\\"{month}\\\"}}\"\n", "");
     gateway.reload(&without_body.replace("BACKEND", &backend.address.to_string())).unwrap();
     let failed = run(&gateway, "report").await;
-    assert_eq!((failed.state, failed.said.as_deref()), (RunState::Failed, Some("the upstream answered 404")));
+    assert_eq!(
+        (failed.state, failed.said.as_deref()),
+        (RunState::Failed, Some("the upstream answered 404, and 201 is expected"))
+    );
     let alerts = &gateway.node().keeping.as_ref().unwrap().alerts;
     until("it is an alert", async || {
         let open = alerts.list(true).await.unwrap();
-        open.iter().any(|alert| alert.summary == "job `report` failed: the upstream answered 404")
+        open.iter().any(|alert| alert.summary == "job `report` failed: the upstream answered 404, and 201 is expected")
     })
     .await;
     let shown = gateway.node().registry.render(None).body;

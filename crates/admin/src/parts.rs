@@ -69,7 +69,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
             Err(rejection) => {
                 let said = rejection.body_text();
                 let said = said.strip_prefix("Failed to deserialize query string: ").unwrap_or(&said);
-                if !matches!(parts.method, Method::GET | Method::HEAD) && said.starts_with("unknown field `dry_run`") {
+                if !matches!(parts.method, Method::GET | Method::HEAD) && said.contains("unknown field `dry_run`") {
                     let detail = "This is done or not, and cannot be tried: leave `dry_run` out.";
                     return Err(Problem::new(&BAD_QUERY).detail(detail).into());
                 }

@@ -125,12 +125,12 @@ fn a_mistake_elsewhere_in_the_document_does_not_hide_the_gateway() {
 
     std::fs::write(&file, document.clone() + "aips: {}\n").unwrap();
     assert!(gateway.prints(&["product", "list"]).contains("gold"));
-    assert!(gateway.refuses(&["reload"]).contains("unknown field `aips`"));
+    assert!(gateway.refuses(&["reload"]).contains("unknown key `aips`"));
 
     std::fs::write(&file, document.replace("embedded: data", "embeded: data")).unwrap();
     let refused = gateway.refuses(&["product", "list"]);
     assert!(refused.contains("the gateway cannot be found by it") && refused.contains("`--url`"), "{refused}");
-    assert!(refused.contains("unknown field `embeded`"), "{refused}");
+    assert!(refused.contains("unknown key `embeded`"), "{refused}");
 }
 
 #[test]

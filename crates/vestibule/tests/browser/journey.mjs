@@ -137,7 +137,12 @@ async function operates() {
   await page.$eval("#inlet-every", (input) => { input.value = "60"; });
   await page.click("#set-inlet button");
   await page.waitForFunction(() => document.querySelector("#settings").textContent.includes("7 every 1 min"));
-  assert.match(await page.$eval("#outcome", (at) => at.textContent), /The line is empty after/);
+  const outcome = await page.$eval("#sim-line", (input) => {
+    input.value = "600";
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    return document.querySelector("#outcome").textContent;
+  });
+  assert.match(outcome, /The line is empty after/);
 
   // To pause and to open is a button each.
   await page.click("#pause");
