@@ -46,6 +46,9 @@ fn search(target: &str, seconds: &str) -> Result<()> {
     fs::create_dir_all(root()?.join(&corpus))?;
     let time = format!("-max_total_time={seconds}");
     // Stable Rust has no sanitizers; there is no unsafe code in what is fuzzed.
-    let chosen = ["fuzz", "run", "--fuzz-dir", "fuzz", "-s", "none", target, &corpus, &seeds, "--", &time];
-    run("cargo", &[chosen.as_slice(), &["-timeout=10", "-rss_limit_mb=2048", "-max_len=8192"]].concat())
+    let chosen = ["fuzz", "run", "--fuzz-dir", "fuzz", "-s", "none", target, &corpus];
+    // Not all targets have seeds.
+    let seeds = root()?.join(&seeds).is_dir().then_some(seeds.as_str());
+    let limits = ["--", &time, "-timeout=10", "-rss_limit_mb=2048", "-max_len=8192"];
+    run("cargo", &[chosen.as_slice(), seeds.as_slice(), &limits].concat())
 }

@@ -33,13 +33,13 @@ pub(super) fn run(section: &mut Section) -> Result<()> {
     for round in 0..=ROUNDS {
         let beside_room = polls_beside(&place, "/fast/assign_queue_num", RUSH)?;
         let beside_others = polls_beside(&place, "/still", others)?;
-        if round == 0 {
-            let of_others = beside_others.cpu.as_micros().max(1);
-            others = u32::try_from(u128::from(RUSH) * beside_room.cpu.as_micros() / of_others)?;
-            continue;
+        let taken = beside_others.cpu.as_micros().max(1);
+        others = u32::try_from(u128::from(others) * beside_room.cpu.as_micros() / taken)?;
+        // The first round is only to find out how many.
+        if round > 0 {
+            of_room.push(beside_room);
+            of_others.push(beside_others);
         }
-        of_room.push(beside_room);
-        of_others.push(beside_others);
     }
     let p99 = |all: &[Beside]| median(all.iter().map(|beside| beside.p99).collect());
     let cpu = |all: &[Beside]| median(all.iter().map(|beside| beside.cpu.as_secs_f64()).collect());
