@@ -93,6 +93,10 @@ impl Figures {
         self.0.get(name).and_then(Value::as_f64).unwrap_or(0.0)
     }
 
+    pub(crate) fn numbers(&self, name: &str) -> Vec<f64> {
+        self.0.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_f64).collect()
+    }
+
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str)
     }

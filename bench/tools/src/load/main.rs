@@ -2,7 +2,8 @@
 //!
 //! - `rate`: an open loop. Requests leave at fixed times, and latency counts from the time a request was due, so that a
 //!   slow answer does not hide the ones that had to wait behind it.
-//! - `steady`: the same from one thread, for tens of thousands of requests a second; without TLS.
+//! - `steady`: the same from one thread, for tens of thousands of requests a second; without TLS. With a probe, another
+//!   request is sent beside, and the latencies are those of the probe.
 //! - `count`: exactly so many requests, for counting instructions.
 //! - `idle`: so many connections, each of which was answered once; holds them until its standard input ends.
 //!
@@ -15,7 +16,7 @@ mod steady;
 
 use anyhow::{Result, bail};
 use client::{Answer, Client};
-use options::{Arrivals, Options};
+use options::{Gaps, Options};
 use serde_json::json;
 use std::io::Read;
 use std::sync::Arc;
@@ -46,6 +47,10 @@ struct Tally {
     failed: u64,
     /// Connections that the server closed as it announced, or while they were idle.
     reopened: u64,
+    /// Good answers to what was sent beside a probe.
+    beside: Option<u64>,
+    /// The p99 in each half second, ordered; of `steady`.
+    windows: Vec<u64>,
     /// The first thing that went wrong.
     trouble: Option<String>,
 }
@@ -74,9 +79,10 @@ fn together(options: &Arc<Options>, work: fn(&Options, u64, Instant) -> Tally) -
 
 /// Sends this connection's share of the rate, at its times.
 fn paced(options: &Options, index: u64, start: Instant) -> Tally {
-    let (mut tally, mut chance) = (Tally::default(), index);
+    let mut tally = Tally::default();
     let mut client = None;
     let step = Duration::from_secs_f64(1.0 / options.rate).mul_f64(as_float(options.connections));
+    let mut gaps = Gaps::new(step, options.arrivals, index);
     let mut due = start + Duration::from_secs_f64(as_float(index) / options.rate);
     let end = start + Duration::from_secs_f64(options.seconds);
     while due < end {
@@ -87,23 +93,9 @@ fn paced(options: &Options, index: u64, start: Instant) -> Tally {
         }
         let begun = if early.is_zero() { due } else { now() };
         ask((options, &options.request), &mut client, &mut tally, begun);
-        due += match options.arrivals {
-            Arrivals::Even => step,
-            Arrivals::Poisson => {
-                chance = mixed(chance);
-                step.mul_f64(-(as_float((chance >> 11) + 1) / 2_f64.powi(53)).ln())
-            }
-        };
+        due += gaps.next();
     }
     tally
-}
-
-/// Something that looks like chance, and is the same each time.
-fn mixed(before: u64) -> u64 {
-    let mut mixed = before.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ mixed >> 31
 }
 
 /// Sends this connection's share of the requests, one after the other, until one fails.
@@ -178,6 +170,8 @@ fn print(tally: &Tally, seconds: f64) {
         "refused": tally.refused,
         "failed": tally.failed,
         "reopened": tally.reopened,
+        "beside": tally.beside,
+        "p99_windows_us": tally.windows,
         "trouble": tally.trouble,
         "seconds": seconds,
         "p50_us": tally.quantile(0.5),

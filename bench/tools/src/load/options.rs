@@ -1,13 +1,16 @@
 //! The command line of `bench-load`.
 
+use crate::as_float;
 use anyhow::{Context, Result, bail};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 const USAGE: &str = "usage: bench-load MODE ADDRESS PATH [--rate N] [--seconds N] [--requests N] [--connections N] \
-                     [--tls CERTIFICATE] [--header LINE]... [--body JSON] [--arrivals poisson]";
+                     [--tls CERTIFICATE] [--header LINE]... [--body JSON] [--arrivals poisson] \
+                     [--probe PATH] [--probe-rate N]";
 
 /// What to send, where to and how.
 pub(crate) struct Options {
@@ -22,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) connections: u64,
     /// How the times lie at which requests leave.
     pub(crate) arrivals: Arrivals,
+    /// The whole request that `steady` sends beside, and how often a second.
+    pub(crate) probe: Option<(Vec<u8>, f64)>,
     /// Set when TLS is to be spoken.
     pub(crate) tls: Option<Arc<ClientConfig>>,
 }
@@ -35,11 +40,44 @@ pub(crate) enum Arrivals {
     Poisson,
 }
 
+/// How long after each other requests leave.
+pub(crate) struct Gaps {
+    mean: Duration,
+    arrivals: Arrivals,
+    chance: u64,
+}
+
+impl Gaps {
+    /// Gaps of this length on average. Those of another `seed` look unlike these, and are the same each time.
+    pub(crate) fn new(mean: Duration, arrivals: Arrivals, seed: u64) -> Self {
+        Self { mean, arrivals, chance: seed }
+    }
+
+    pub(crate) fn next(&mut self) -> Duration {
+        match self.arrivals {
+            Arrivals::Even => self.mean,
+            Arrivals::Poisson => {
+                self.chance = mixed(self.chance);
+                self.mean.mul_f64(-(as_float((self.chance >> 11) + 1) / 2_f64.powi(53)).ln())
+            }
+        }
+    }
+}
+
+/// Something that looks like chance, and is the same each time.
+fn mixed(before: u64) -> u64 {
+    let mut mixed = before.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}
+
 impl Options {
     pub(crate) fn read(words: &[String]) -> Result<Self> {
         let [mode, address, path, rest @ ..] = words else { bail!("{USAGE}") };
         let mut request = format!("{path} HTTP/1.1\r\nHost: {address}\r\n");
         let mut body = None;
+        let (mut probe, mut probe_rate) = (None, 1000.0);
         let mut options = Self {
             mode: mode.clone(),
             address: address.parse().with_context(|| format!("`{address}` is not an address with port"))?,
@@ -49,6 +87,7 @@ impl Options {
             requests: 1,
             connections: 1,
             arrivals: Arrivals::Even,
+            probe: None,
             tls: None,
         };
         for pair in rest.chunks(2) {
@@ -61,10 +100,14 @@ impl Options {
                 "--tls" => options.tls = Some(trusting(value)?),
                 "--header" => request.extend([value, "\r\n"]),
                 "--arrivals" if value == "poisson" => options.arrivals = Arrivals::Poisson,
+                "--probe" => probe = Some(value),
+                "--probe-rate" => probe_rate = value.parse()?,
                 "--body" => body = Some(value),
                 _ => bail!("{USAGE}"),
             }
         }
+        options.probe =
+            probe.map(|path| (format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").into_bytes(), probe_rate));
         options.request = match body {
             None => format!("GET {request}\r\n").into_bytes(),
             Some(body) => {

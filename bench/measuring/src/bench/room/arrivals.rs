@@ -1,6 +1,5 @@
 //! Visitors as they come: all at once, or by chance, while others ask and watch.
 
-use super::beside::load;
 use super::place::Place;
 use crate::bench::load::Figures;
 use crate::bench::process::{LOAD_CORE, pinned};
@@ -18,6 +17,7 @@ const POISSON: u32 = 2_000;
 /// Polls a second, and visitors who watch, meanwhile.
 const POLLS: u32 = 1_000;
 const WATCHERS: u32 = 2_000;
+const SECONDS: &str = "10";
 
 pub(super) fn run(section: &mut Section) -> Result<()> {
     let mut place = Place::make("room-arrivals")?;
@@ -80,4 +80,19 @@ fn watch(place: &Place) -> Result<Child> {
 
 fn finish(load: Child) -> Result<Figures> {
     Figures::read(&String::from_utf8_lossy(&load.wait_with_output()?.stdout))
+}
+
+/// Load of a mode of `bench-load`, or `poisson`.
+fn load(place: &Place, mode: &str, path: &str, rate: u32, body: Option<&str>) -> Result<Child> {
+    let (mode, arrivals) = if mode == "poisson" { ("rate", Some("poisson")) } else { (mode, None) };
+    let mut command = pinned(LOAD_CORE, &program("bench-load")?);
+    command.args([mode, &format!("127.0.0.1:{}", place.port), path, "--rate", &rate.to_string(), "--seconds", SECONDS]);
+    command.args(["--connections", "64"]);
+    if let Some(arrivals) = arrivals {
+        command.args(["--arrivals", arrivals]);
+    }
+    if let Some(body) = body {
+        command.args(["--body", body]);
+    }
+    Ok(command.stdout(Stdio::piped()).spawn()?)
 }

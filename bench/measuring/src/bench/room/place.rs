@@ -17,6 +17,17 @@ pub(crate) const CONNECTIONS: usize = 256;
 /// How long each rush is measured.
 pub(crate) const SECONDS: u64 = 8;
 
+/// An API that reads and completes what it is sent, and answers by itself: about as much work as to join a room.
+const RESHAPED: &str = r#"  reshaped:
+    match: {path: /reshaped}
+    policies:
+      - complete:
+          json: {/id: "{request.id}", /from: "{client.address}", /more/id: "{request.id}", /more/from: "{client.address}", /more/last: "{request.id}"}
+          headers: {x-one: "{request.id}", x-two: "{client.address}{request.id}", x-three: "{request.id}", x-four: "{request.id}", x-five: "{client.address}{request.id}", x-six: "{request.id}"}
+      - headers: {response: {set: {access-control-allow-origin: "*", cache-control: no-store}}}
+      - respond: {json: {api_request_id: "{request.id}"}}
+"#;
+
 /// What a rush came to.
 pub(crate) struct Rush {
     pub(crate) rate: f64,
@@ -113,7 +124,7 @@ impl Place {
             "version: 1\nworkers: 1\nlimits: {{connections: 200000, connections_per_address: 200000}}\nlisteners: {{public: {{bind: \"127.0.0.1:{port}\"}}}}\n\
              admin: {{bind: \"127.0.0.1:{admin}\"}}\nstore: {{embedded: ./data}}\n\
              rooms:\n{rooms}apis:\n{apis}  \
-             still: {{match: {{path: /still}}, policies: [{{respond: {{json: {{serving_counter: \"0\"}}}}}}]}}\n"
+             still: {{match: {{path: /still}}, policies: [{{respond: {{json: {{serving_counter: \"0\"}}}}}}]}}\n{RESHAPED}"
         );
         fs::write(folder.join("vestibule.yaml"), document)?;
         fs::write(
