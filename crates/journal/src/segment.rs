@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -92,7 +93,7 @@ impl Segment {
         self.released.store(release(&self.map, self.released.load(Ordering::Relaxed), published), Ordering::Relaxed);
         if !ended {
             if durable < published {
-                self.populate(published);
+                self.populate(published, published - durable);
             }
             return Ok(Progress::Current);
         }
@@ -120,10 +121,12 @@ impl Segment {
     }
 
     /// Touches the pages that the pen comes to next, so that it meets no page fault. After every commit, because one
-    /// protects all pages of a block of memory that it writes out any part of.
-    fn populate(&self, published: usize) {
+    /// protects all pages of a block of memory that it writes out any part of. As far as a pen comes that writes some
+    /// times as much as before the last commit: to look at each page takes time on a core that others need, too.
+    fn populate(&self, published: usize, written: usize) {
         let from = published & !(PAGE - 1);
-        let to = (from + POPULATED_AHEAD).min(self.map.len());
+        let ahead = written.saturating_mul(4).clamp(POPULATED_AHEAD.start, POPULATED_AHEAD.end);
+        let to = (from + ahead).min(self.map.len());
         // Only faster, never needed; kernels before 5.14 do not know it.
         drop(self.map.advise_range(Advice::PopulateWrite, from, to.saturating_sub(from)));
     }
@@ -344,5 +347,5 @@ pub(crate) const UNFINISHED: &str = ".unfinished";
 const EXTENSION: &str = ".segment";
 const MAGIC: [u8; 8] = *b"journal\x01";
 const PAGE: usize = 4096;
-const POPULATED_AHEAD: usize = 1024 * 1024;
+const POPULATED_AHEAD: Range<usize> = 64 * 1024..1024 * 1024;
 const RELEASED_AT_ONCE: usize = 256 * 1024;

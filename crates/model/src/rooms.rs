@@ -326,7 +326,7 @@ pub enum RoomDurability {
     /// When it is on the disk: no loss of power takes it back.
     #[default]
     Disk,
-    /// When the end of the process cannot take it back, `kill -9` included. It is on the disk a tenth of a second later.
+    /// When the end of the process cannot take it back, `kill -9` included. It is on the disk within a second.
     Process,
 }
 
