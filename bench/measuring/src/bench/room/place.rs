@@ -22,8 +22,8 @@ const RESHAPED: &str = r#"  reshaped:
     match: {path: /reshaped}
     policies:
       - complete:
-          json: {/id: "{request.id}", /from: "{client.address}", /more/id: "{request.id}", /more/from: "{client.address}", /more/last: "{request.id}"}
-          headers: {x-one: "{request.id}", x-two: "{client.address}{request.id}", x-three: "{request.id}", x-four: "{request.id}", x-five: "{client.address}{request.id}", x-six: "{request.id}"}
+          json: {/id: "{request.id}", /from: "{client.address}", /more/id: "{request.id}", /more/from: "{client.address}", /more/last: "{request.id}", /more/too: "{request.id}"}
+          headers: {x-one: "{request.id}", x-two: "{client.address}{request.id}", x-three: "{request.id}", x-four: "{request.id}", x-five: "{client.address}{request.id}", x-six: "{request.id}", x-seven: "{client.address}{request.id}"}
       - headers: {response: {set: {access-control-allow-origin: "*", cache-control: no-store}}}
       - respond: {json: {api_request_id: "{request.id}"}}
 "#;
