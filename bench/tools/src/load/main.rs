@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let options = Arc::new(Options::read(&words)?);
+    if options.probe.is_some() && options.mode != "steady" {
+        bail!("only `steady` sends a probe");
+    }
     match options.mode.as_str() {
         "rate" => print(&together(&options, paced)?, options.seconds),
         "steady" => print(&steady::steady(&options)?, options.seconds),

@@ -92,15 +92,14 @@ pub(crate) fn steady(options: &Options) -> Result<Tally> {
 fn p99_of_windows(latencies: &[u64], ends: &[usize]) -> Vec<u64> {
     let begins = std::iter::once(0).chain(ends.iter().copied());
     let windows = begins.zip(ends).filter_map(|(begin, end)| latencies.get(begin..*end));
-    let mut all: Vec<u64> = windows.filter(|window| !window.is_empty()).map(p99).collect();
-    all.sort_unstable();
-    all
+    let p99 = |window: &[u64]| Tally { latencies: ordered(window), ..Tally::default() }.quantile(0.99);
+    ordered(&windows.filter(|window| !window.is_empty()).map(p99).collect::<Vec<_>>())
 }
 
-fn p99(latencies: &[u64]) -> u64 {
-    let mut sorted = latencies.to_vec();
-    sorted.sort_unstable();
-    sorted.get(sorted.len() * 99 / 100).copied().unwrap_or_default()
+fn ordered(values: &[u64]) -> Vec<u64> {
+    let mut values = values.to_vec();
+    values.sort_unstable();
+    values
 }
 
 impl Steady {

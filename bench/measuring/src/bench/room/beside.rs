@@ -1,14 +1,14 @@
 //! What a rush on one room does to those who poll another one, beside requests that are no room's and cost as much.
 //!
-//! Both loads are the same number of requests with the same bodies at the same times, and of much the same work each: who
-//! waits behind one long request waits longer than behind two short ones, which is no matter of rooms.
+//! Both loads are of much the same work a request, and at rates that take as much of the processor: who waits behind one long
+//! request waits longer than behind two short ones, which is no matter of rooms.
 
 use super::place::Place;
 use crate::bench::load::{Figures, text};
 use crate::bench::process::{LOAD_CORE, pinned};
 use crate::trial::report::Section;
 use crate::trial::scene::program;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::time::Duration;
 
 /// Joins a second of the rush, which leave the gateway's core time to spare; polls a second of the other room.
@@ -81,6 +81,9 @@ impl Beside {
         command.args(["--body", "{\"event_id\":\"Sample\"}"]);
         command.args(["--probe", "/wait/serving_num?event_id=Sample", "--probe-rate", &POLLS.to_string()]);
         let figures = Figures::read(&text(command)?)?;
+        if figures.number("refused") + figures.number("failed") > 0.0 {
+            bail!("not all of {path} were answered well: {figures:?}");
+        }
         self.cpu += place.server()?.cpu().saturating_sub(before);
         self.requests += figures.number("beside");
         self.p99.extend(figures.numbers("p99_windows_us"));
