@@ -15,6 +15,7 @@ use crate::consumer::{self, Consumer};
 use crate::error::{Error, NotCommitted};
 use crate::frame;
 use crate::keeper;
+use crate::paced;
 use crate::reader::SegmentReader;
 use crate::segment::{FIRST, Pen, Segment, SegmentId, UNFINISHED, Unfinished};
 use crate::writer::{Mark, NextPen, Writer};
@@ -157,7 +158,7 @@ impl Journal {
     /// Removes a segment that nobody needs any more, if it is still there.
     pub fn remove(&self, id: SegmentId) -> Result<(), Error> {
         let path = id.file_in(&self.shared.directory);
-        match fs::remove_file(&path) {
+        match paced::remove(&path) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(Error::of("remove", &path)(cause)),
             _ => Ok(()),
         }
@@ -340,7 +341,7 @@ impl Shared {
     pub(crate) fn retain(&self) -> Result<(), Error> {
         for id in consumer::done_by_all(&self.directory, &self.consumers.lock())? {
             // Another process may have been faster.
-            drop(fs::remove_file(id.file_in(&self.directory)));
+            drop(paced::remove(&id.file_in(&self.directory)));
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use rustix::fs::{FallocateFlags, FlockOperation};
 
 use crate::error::Error;
 use crate::frame::{self, HEAD, Word};
+use crate::paced::parts;
 
 /// The name of a segment, unique for ever: when its process opened the journal, chance, and a sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,11 +114,14 @@ impl Segment {
     }
 
     fn sync(&self, durable: usize, published: usize) -> Result<(), Error> {
+        for part in parts(durable..published, AT_ONCE) {
+            self.map.flush_range(part.start, part.len()).map_err(Error::of("sync", &self.path))?;
+        }
         if durable == 0 {
             self.file.sync_all().map_err(Error::of("sync", &self.path))?;
             sync_directory_of(&self.path)?;
         }
-        self.map.flush_range(durable, published - durable).map_err(Error::of("sync", &self.path))
+        Ok(())
     }
 
     /// Touches the pages that the pen comes to next, so that it meets no page fault. After every commit, because one
@@ -127,8 +131,10 @@ impl Segment {
         let from = published & !(PAGE - 1);
         let ahead = written.saturating_mul(4).clamp(POPULATED_AHEAD.start, POPULATED_AHEAD.end);
         let to = (from + ahead).min(self.map.len());
-        // Only faster, never needed; kernels before 5.14 do not know it.
-        drop(self.map.advise_range(Advice::PopulateWrite, from, to.saturating_sub(from)));
+        for part in parts(from..to, AT_ONCE) {
+            // Only faster, never needed; kernels before 5.14 do not know it.
+            drop(self.map.advise_range(Advice::PopulateWrite, part.start, part.len()));
+        }
     }
 }
 
@@ -240,6 +246,8 @@ impl Unfinished {
             .map_err(|cause| Error::of("lock", path)(cause.into()))?;
         allocate(&mut file, size).map_err(Error::of("allocate", path))?;
         let map = MmapOptions::new().len(size).map_raw(&file).map_err(Error::of("map", path))?;
+        // Only faster, never needed. Nothing is there that could be read ahead, and the system would fill the memory with it.
+        drop(map.advise(Advice::Random));
         let segment = Segment {
             id,
             path: id.file_in(directory),
@@ -348,4 +356,6 @@ const EXTENSION: &str = ".segment";
 const MAGIC: [u8; 8] = *b"journal\x01";
 const PAGE: usize = 4096;
 const POPULATED_AHEAD: Range<usize> = 64 * 1024..1024 * 1024;
+/// Bytes that are put on the disk, or whose pages are touched, in some tenths of a millisecond.
+const AT_ONCE: usize = 256 * 1024;
 const RELEASED_AT_ONCE: usize = 256 * 1024;

@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn a_value_cannot_lead_out_of_the_path() {
         let rewrite = policy::<Rewrite>(json!({ "path": "/v2/{parameters.id}" }));
-        for id in ["..", ".", "%2e%2e"] {
+        for id in ["..", ".", "./", "a/../b", "%2e%2e"] {
             let request = rewrite.request().with(|x| x.parameters.push(("id".into(), id.into())));
             if id.contains('%') {
                 assert_eq!(request.passes().head.uri, "/v2/%252e%252e");
@@ -335,7 +335,8 @@ mod tests {
         #[test]
         fn whatever_a_value_is_the_path_keeps_its_segments(id: String) {
             let rewrite = policy::<Rewrite>(json!({ "path": "/v2/{parameters.id}/end" }));
-            let dots = id == "." || id == "..";
+            // A backend may take an encoded slash for one.
+            let dots = id.split('/').any(|segment| segment == "." || segment == "..");
             let request = rewrite.request().with(|x| x.parameters.push(("id".into(), id)));
             if dots {
                 request.is_refused_with("rewrite-impossible");

@@ -1,11 +1,12 @@
 //! A room in a file: as it was after so many changes, so that a start need not read all of them again.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crc32fast::Hasher;
+use journal::PacedFile;
 use journal::wire::{Source, put_bytes, put_number};
 use waiting_room::{Course, JoinKey, Keyed, Line, Place, RequestId, Room, Row, Seconds, Token};
 
@@ -34,12 +35,9 @@ impl Picture {
     pub fn write(&self, folder: &Path, room: &str) -> io::Result<u64> {
         let path = file(folder, room);
         let unfinished = path.with_extension("new");
-        let mut to = BufWriter::new(File::create(&unfinished)?);
+        let mut to = PacedFile::create(&unfinished)?;
         let length = self.put(&mut to)?;
-        let file = to.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &path)?;
-        File::open(folder)?.sync_all()?;
+        to.replace(&unfinished, &path)?;
         Ok(length)
     }
 
@@ -128,9 +126,15 @@ fn write_line(to: &mut impl Write, line: &Line) -> io::Result<()> {
         put_bytes(&mut part, issuer.as_bytes());
     }
     put_number(&mut part, line.places.len() as u64);
-    for place in line.places.iter() {
+    // Who was passed over, and when, as places have it.
+    let mut skipped = Vec::new();
+    for (position, place) in (1_u32..).zip(line.places.iter()) {
         part.extend_from_slice(&place.id.0);
         part.extend_from_slice(&place.entered.to_le_bytes());
+        if place.skipped_at().is_some() {
+            skipped.extend_from_slice(&position.to_le_bytes());
+            skipped.extend_from_slice(&place.token.to_le_bytes());
+        }
         flush(to, &mut part)?;
     }
     put_number(&mut part, line.keys.len() as u64);
@@ -152,7 +156,7 @@ fn write_line(to: &mut impl Write, line: &Line) -> io::Result<()> {
     tuning::put(&mut tuned, line.tuned);
     let mut course = Vec::new();
     put_course(&mut course, &line.course);
-    let parts = [(COURSE, course), (SKIPPED, skipped(line)), (TUNED, tuned), (PASSED, passed(line))];
+    let parts = [(COURSE, course), (SKIPPED, skipped), (TUNED, tuned), (PASSED, passed(line))];
     let parts = parts.into_iter().chain(lots::put_parts(line)).chain(beside::put_origins(line));
     let parts: Vec<_> = parts.chain(by_hand(line)).collect();
     put_number(&mut part, parts.len() as u64);
@@ -162,16 +166,6 @@ fn write_line(to: &mut impl Write, line: &Line) -> io::Result<()> {
         flush(to, &mut part)?;
     }
     to.write_all(&part)
-}
-
-/// Who was passed over, and when, as places have it.
-fn skipped(line: &Line) -> Vec<u8> {
-    let mut part = Vec::new();
-    for (position, place) in (1_u32..).zip(line.places.iter()).filter(|(_, place)| place.skipped_at().is_some()) {
-        part.extend_from_slice(&position.to_le_bytes());
-        part.extend_from_slice(&place.token.to_le_bytes());
-    }
-    part
 }
 
 fn read_skipped(part: &[u8], line: &mut Line) -> Option<()> {

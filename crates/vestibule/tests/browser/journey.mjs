@@ -152,8 +152,10 @@ async function operates() {
 
   // A reset needs the name of the room, and can be undone.
   const given = await counted("queue_counter");
-  await page.click("#seldom summary");
-  await page.click("#reset");
+  // The list above it may just become longer by what was done a moment ago.
+  await page.$eval("#seldom summary", (summary) => summary.click());
+  await page.waitForSelector("#reset", { visible: true });
+  await page.$eval("#reset", (reset) => reset.click());
   assert.ok(await page.$eval("#sure-yes", (button) => button.disabled));
   await page.type("#confirm", "sale");
   await inspected(page, "reset-desktop");
