@@ -156,7 +156,7 @@ impl Index {
 }
 
 /// Numbers of things that are found by a hash. Tables are many once there is much in them, so that none of them takes long
-/// to grow.
+/// to grow: whoever joins meanwhile, or asks on that core, waits for it.
 #[derive(Debug, Default)]
 struct Numbers {
     tables: Vec<HashTable<u32>>,
@@ -193,7 +193,7 @@ impl Numbers {
 
     /// By bits that the tables themselves do not look at first.
     fn table(&self, hash: u64) -> usize {
-        if self.tables.len() <= 1 { 0 } else { usize::from((hash >> 40).to_le_bytes().first().copied().unwrap_or(0)) }
+        if self.tables.len() <= 1 { 0 } else { (hash >> 40) as usize % TABLES }
     }
 }
 
@@ -205,5 +205,5 @@ fn hash(bytes: &[u8; 16]) -> u64 {
 }
 
 const SPLIT_AT: usize = 16 * 1024;
-/// As many as a byte has values.
-const TABLES: usize = 256;
+/// So many that with millions in them one takes a tenth of a millisecond to grow, and that chance has them grow at many times.
+const TABLES: usize = 4096;

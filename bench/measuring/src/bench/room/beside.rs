@@ -18,7 +18,7 @@ const CONNECTIONS: &str = "32";
 const POLLS: &str = "1000";
 /// How long a turn lasts, of which whole half seconds are looked at, and how often each load has one.
 const SECONDS: f64 = 2.2;
-const TURNS: usize = 100;
+const TURNS: usize = 60;
 
 /// The share of half seconds in which other work of the machine shows least: what is seen there differs by some 4 % from run
 /// to run, what is seen in their median by some 10 %.
