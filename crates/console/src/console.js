@@ -176,7 +176,10 @@ function facts() {
 /** How long whoever joins now will wait, and how good such forecasts were. */
 function outlook({ wait }) {
   const { at_least: least, at_most: most, judged, held } = wait;
-  const is = inLine() <= 0 ? "none: nobody is in line" : most === undefined ? "not known yet: too few turns have come" : `${lasts(least)} to ${lasts(most)}`;
+  // Who waits for a draw is in no line yet.
+  const late = room.registered ? 0 : room.waiting;
+  const nobody = late > 0 ? `none: all turns have come, ${number(late)} of them not taken yet` : "none: nobody is in line";
+  const is = inLine() <= 0 ? nobody : most === undefined ? "not known yet: too few turns have come" : `${lasts(least)} to ${lasts(most)}`;
   text("expected", is);
   text("accuracy", judged < 20 ? "For whoever joins now. Four of five such forecasts are to hold; too few have come true or failed to say." : `For whoever joins now. Four of five such forecasts are to hold: of the last ${number(judged)} it was ${Math.round((held / judged) * 100)} %.`);
 }
