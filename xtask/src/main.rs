@@ -25,7 +25,7 @@ usage: cargo xtask COMMAND
     --rounds N       other than 7
     --out FILE       other than above
     cases: plain tls handshake large post http2 partner routes latency reload idle instructions chain
-  bench room [joins arrivals watchers idle beside]  waiting rooms under load, into bench/ROOM.md (some 20 minutes)
+  bench room [joins arrivals watchers idle beside]  waiting rooms under load, into bench/ROOM.md (some 7 minutes)
   fuzz [SECONDS] [TARGET...]  unknown input, 600 seconds a target
   trial NAME...    hard times for a gateway, each its section of bench/TRIALS.md (minutes each)
 ";
