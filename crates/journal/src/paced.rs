@@ -96,7 +96,7 @@ fn uncache(path: &Path) {
     }
 }
 
-/// Each is done in some tenths of a millisecond.
+/// Larger parts hold a core longer, smaller ones are more calls.
 const WRITTEN_AT_ONCE: usize = 64 * 1024;
 const SYNCED_AT_ONCE: usize = 1024 * 1024;
 const UNCACHED_AT_ONCE: usize = 256 * 1024;

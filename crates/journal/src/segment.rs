@@ -356,6 +356,6 @@ const EXTENSION: &str = ".segment";
 const MAGIC: [u8; 8] = *b"journal\x01";
 const PAGE: usize = 4096;
 const POPULATED_AHEAD: Range<usize> = 64 * 1024..1024 * 1024;
-/// Bytes that are put on the disk, or whose pages are touched, in some tenths of a millisecond.
+/// Bytes that are put on the disk, or whose pages are touched, before other threads go on.
 const AT_ONCE: usize = 256 * 1024;
 const RELEASED_AT_ONCE: usize = 256 * 1024;

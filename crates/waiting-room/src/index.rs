@@ -205,5 +205,5 @@ fn hash(bytes: &[u8; 16]) -> u64 {
 }
 
 const SPLIT_AT: usize = 16 * 1024;
-/// So many that with millions in them one takes a tenth of a millisecond to grow, and that chance has them grow at many times.
+/// So many that each stays small with millions in all of them, and that chance has them grow at many times.
 const TABLES: usize = 4096;

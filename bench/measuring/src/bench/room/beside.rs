@@ -18,10 +18,10 @@ const CONNECTIONS: &str = "32";
 const POLLS: &str = "1000";
 /// How long a turn lasts, of which whole half seconds are looked at, and how often each load has one.
 const SECONDS: f64 = 2.2;
-const TURNS: usize = 60;
+const TURNS: u32 = 60;
 
-/// The share of half seconds in which other work of the machine shows least: what is seen there differs by some 4 % from run
-/// to run, what is seen in their median by some 10 %.
+/// The share of half seconds in which other work of the machine shows least. A run differs from the next by several percent
+/// there, and in the median, which is told, too.
 const QUIET: f64 = 0.25;
 
 /// What was seen beside a load.
@@ -33,7 +33,6 @@ struct Beside {
     cpu: Duration,
     /// Requests of the load.
     requests: f64,
-    turns: f64,
 }
 
 pub(super) fn run(section: &mut Section) -> Result<()> {
@@ -87,14 +86,13 @@ impl Beside {
         }
         self.cpu += place.server()?.cpu().saturating_sub(before);
         self.requests += figures.number("beside");
-        self.turns += 1.0;
         self.p99.extend(figures.numbers("p99_windows_us"));
         Ok(())
     }
 
     /// Requests of the load a second.
     fn rate(&self) -> f64 {
-        self.requests / self.turns / SECONDS
+        self.requests / (f64::from(TURNS) * SECONDS)
     }
 
     /// Seconds of the processor for a request of the load.
