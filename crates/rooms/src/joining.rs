@@ -72,12 +72,10 @@ impl KeptRoom {
             (None, Some(work)) if !has_joined => self.look_at_proof(joiner.proof, *work, &mut way, now)?,
             (None, Some(_) | None) => {}
         }
-        let mut random = [0; 16];
         let turn = self.may_write().await?;
         let (id, written) = loop {
-            rand::fill(&mut random).map_err(|_unspecified| Trouble::NoRandomness)?;
-            let id = RequestId::of(random);
             let mut held = self.held.lock();
+            let id = held.ids.next(|bytes| rand::fill(bytes).ok()).ok_or(Trouble::NoRandomness)?;
             self.catch_up(&mut held, now)?;
             match decide(&held, id, now, &way, fairness) {
                 (Ok(Joining::New(event)), lane) => {

@@ -10,7 +10,8 @@ use room_files::pictures::Picture;
 use room_files::wire;
 use turns::MayWrite;
 use waiting_room::{
-    Cause, Counters, Draft, Event, Issuing, NotJoined, Position, Refusal, RequestId, Room, Seconds, State, Token, Turn,
+    Cause, Counters, Draft, Event, FreshIds, Issuing, NotJoined, Position, Refusal, RequestId, Room, Seconds, State,
+    Token, Turn,
 };
 
 use crate::alarm::Alarm;
@@ -75,6 +76,7 @@ pub(crate) struct Held {
     pub(crate) room: Room,
     /// Where records are put together. It keeps its capacity.
     record: Vec<u8>,
+    pub(crate) ids: FreshIds,
     /// The version of the last picture.
     pictured: u64,
     /// When it was last looked at what is counted, for others.
@@ -125,6 +127,7 @@ impl KeptRoom {
         let held = Held {
             room: Room::default(),
             record: Vec::new(),
+            ids: FreshIds::default(),
             pictured: 0,
             measured: 0,
             steering: Inflow::default(),

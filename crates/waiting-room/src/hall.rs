@@ -318,7 +318,7 @@ fn place(line: &mut Line, index: &mut Index, registered: &Registered, lanes: &La
     let Some((position, of)) = next(line, lanes, registered.lane, after) else { return };
     let of = line.lane_number(&of);
     line.put(position, of, Place { id: registered.id, entered: registered.entered, token: 0 });
-    index.note_place(line, position, registered.id);
+    index.note_place(position, registered.id);
     if let Some(key) = registered.key {
         line.keys.push(Keyed { key, position });
         index.note_key(line, count(line.keys.len() - 1));

@@ -28,15 +28,37 @@ impl RequestId {
     /// As it is written.
     pub fn text(&self) -> [u8; 36] {
         let mut text = [b'-'; 36];
-        let mut places = text.iter_mut().enumerate().filter(|(index, _)| !matches!(index, 8 | 13 | 18 | 23));
-        for half in self.0.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]) {
-            if let Some((_, place)) = places.next() {
-                *place = if half < 10 { b'0' + half } else { b'a' + half - 10 };
+        for (byte, at) in self.0.iter().zip(PLACES) {
+            if let Some(pair) = text.get_mut(at..at + 2) {
+                pair.copy_from_slice(
+                    &[byte >> 4, byte & 0x0f].map(|half| if half < 10 { b'0' + half } else { b'a' + half - 10 }),
+                );
             }
         }
         text
     }
 }
+
+/// Where the digits of each byte are in the text of an id.
+const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
+/// Ids to be given out, of which some are drawn at a time.
+#[derive(Debug, Default)]
+pub struct FreshIds(Vec<RequestId>);
+
+impl FreshIds {
+    /// The next one. None: `fill` found no randomness.
+    pub fn next(&mut self, fill: impl FnOnce(&mut [u8]) -> Option<()>) -> Option<RequestId> {
+        if self.0.is_empty() {
+            let mut random = [[0; 16]; DRAWN];
+            fill(random.as_flattened_mut())?;
+            self.0.extend(random.into_iter().map(RequestId::of));
+        }
+        self.0.pop()
+    }
+}
+
+const DRAWN: usize = 64;
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,5 +108,18 @@ mod tests {
         for wrong in ["", "ffffffff", &text.to_uppercase(), &format!("{text}0"), &text.replace('-', "f"), shorter] {
             assert_eq!(wrong.parse::<RequestId>(), Err(NoRequestId), "{wrong}");
         }
+    }
+    #[test]
+    fn fresh_ids_are_all_that_were_drawn_each_once() {
+        let mut ids = FreshIds::default();
+        let numbered = |bytes: &mut [u8]| {
+            bytes.chunks_exact_mut(16).zip(1..).for_each(|(chunk, number)| chunk.fill(number));
+            Some(())
+        };
+        let mut given: Vec<_> = (0..DRAWN).map(|_| ids.next(numbered).unwrap()).collect();
+        given.sort_unstable();
+        let expected: Vec<_> = (1..=DRAWN).map(|number| RequestId::of([u8::try_from(number).unwrap(); 16])).collect();
+        assert_eq!(given, expected);
+        assert_eq!(ids.next(|_| None), None, "all that were drawn are given out");
     }
 }

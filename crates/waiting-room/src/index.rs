@@ -30,7 +30,7 @@ impl Index {
         for (number, place) in line.positions() {
             // One that the log lost is nobody's.
             if place.id != RequestId::default() {
-                index.note_place(line, number, place.id);
+                index.note_place(number, place.id);
             }
             if place.token > 0 {
                 index.note_turn(number);
@@ -55,49 +55,47 @@ impl Index {
     }
 
     pub(crate) fn position(&self, line: &Line, id: RequestId) -> Option<Position> {
-        self.ids.find(hash(&id.0), |position| line.place(position).is_some_and(|place| place.id == id))
+        self.ids.find(&id.0, |position| line.place(position).is_some_and(|place| place.id == id))
     }
 
     pub(crate) fn position_of_key(&self, line: &Line, key: JoinKey) -> Option<Position> {
         let keyed = |number: u32| line.keys.get(number as usize);
-        let found = self.keys.find(hash(&key.0), |number| keyed(number).is_some_and(|keyed| keyed.key == key))?;
+        let found = self.keys.find(&key.0, |number| keyed(number).is_some_and(|keyed| keyed.key == key))?;
         keyed(found).map(|keyed| keyed.position)
     }
 
-    pub(crate) fn note_place(&mut self, line: &Line, position: Position, id: RequestId) {
-        let hash_of = |position: u32| line.place(position).map_or(0, |place| hash(&place.id.0));
-        self.ids.insert(hash(&id.0), position, hash_of);
+    pub(crate) fn note_place(&mut self, position: Position, id: RequestId) {
+        self.ids.insert(&id.0, position);
     }
 
     /// Notes the join of this number among those that may be repeated.
     pub(crate) fn note_key(&mut self, line: &Line, number: u32) {
-        let hash_of = |number: u32| line.keys.get(number as usize).map_or(0, |keyed| hash(&keyed.key.0));
-        self.keys.insert(hash_of(number), number, hash_of);
+        if let Some(keyed) = line.keys.get(number as usize) {
+            self.keys.insert(&keyed.key.0, number);
+        }
     }
 
     /// Where in the hall somebody is.
     pub(crate) fn registered(&self, hall: &Hall, id: RequestId) -> Option<u32> {
         let [ids, _] = &self.registered;
-        ids.find(hash(&id.0), |number| hall.registered.get(number as usize).is_some_and(|there| there.id == id))
+        ids.find(&id.0, |number| hall.registered.get(number as usize).is_some_and(|there| there.id == id))
     }
 
     /// Who came to the hall by this key.
     pub(crate) fn registered_by(&self, hall: &Hall, key: JoinKey) -> Option<RequestId> {
         let [_, keys] = &self.registered;
         let there = |number: u32| hall.registered.get(number as usize);
-        let found = keys.find(hash(&key.0), |number| there(number).is_some_and(|there| there.key == Some(key)))?;
+        let found = keys.find(&key.0, |number| there(number).is_some_and(|there| there.key == Some(key)))?;
         there(found).map(|there| there.id)
     }
 
     /// Notes who came to the hall after so many others.
     pub(crate) fn note_registered(&mut self, hall: &Hall, number: u32) {
         let [ids, keys] = &mut self.registered;
-        let there = |number: u32| hall.registered.get(number as usize);
-        let hash_of = |number: u32| there(number).map_or(0, |there| hash(&there.id.0));
-        ids.insert(hash_of(number), number, hash_of);
-        let key = |number: u32| there(number).and_then(|there| there.key).map(|key| hash(&key.0));
-        if let Some(hash) = key(number) {
-            keys.insert(hash, number, |number| key(number).unwrap_or(0));
+        let Some(there) = hall.registered.get(number as usize) else { return };
+        ids.insert(&there.id.0, number);
+        if let Some(key) = there.key {
+            keys.insert(&key.0, number);
         }
     }
 
@@ -155,53 +153,61 @@ impl Index {
     }
 }
 
-/// Numbers of things that are found by a hash. Tables are many once there is much in them, so that none of them takes long
-/// to grow: whoever joins meanwhile, or asks on that core, waits for it.
+/// Numbers of things that are known by 16 bytes, which are random or a digest. Tables are many once there is much in them, so
+/// that none of them takes long to grow: whoever joins meanwhile, or asks on that core, waits for it.
 #[derive(Debug, Default)]
 struct Numbers {
-    tables: Vec<HashTable<u32>>,
+    tables: Vec<HashTable<Entry>>,
+}
+
+/// The number of a thing, and a part of what it is known by: to move it to a larger table nothing else has to be looked at,
+/// which would lie anywhere in memory.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    part: u32,
+    number: u32,
 }
 
 impl Numbers {
-    fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        self.tables.get(self.table(hash))?.find(hash, |number| is_it(*number)).copied()
+    fn find(&self, known_by: &[u8; 16], is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let part = part(known_by);
+        let is_it = |entry: &Entry| entry.part == part && is_it(entry.number);
+        self.tables.get(self.table(part))?.find(hash(part), is_it).map(|entry| entry.number)
     }
 
-    fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
+    fn insert(&mut self, known_by: &[u8; 16], number: u32) {
         match self.tables.as_slice() {
             [] => self.tables.push(HashTable::new()),
-            [only] if only.len() >= SPLIT_AT => self.split(&hash_of),
+            [only] if only.len() >= SPLIT_AT => {
+                let whole = std::mem::take(&mut self.tables);
+                self.tables.resize_with(TABLES, HashTable::new);
+                whole.into_iter().flatten().for_each(|entry| self.put(entry));
+            }
             _ => {}
         }
-        let table = self.table(hash);
+        self.put(Entry { part: part(known_by), number });
+    }
+
+    fn put(&mut self, entry: Entry) {
+        let table = self.table(entry.part);
         if let Some(table) = self.tables.get_mut(table) {
-            table.insert_unique(hash, number, |number| hash_of(*number));
+            table.insert_unique(hash(entry.part), entry, |entry| hash(entry.part));
         }
     }
 
-    fn split(&mut self, hash_of: &impl Fn(u32) -> u64) {
-        let whole = std::mem::take(&mut self.tables);
-        self.tables.resize_with(TABLES, HashTable::new);
-        for number in whole.into_iter().flatten() {
-            let hash = hash_of(number);
-            let table = self.table(hash);
-            if let Some(table) = self.tables.get_mut(table) {
-                table.insert_unique(hash, number, |number| hash_of(*number));
-            }
-        }
-    }
-
-    /// By bits that the tables themselves do not look at first.
-    fn table(&self, hash: u64) -> usize {
-        if self.tables.len() <= 1 { 0 } else { (hash >> 40) as usize % TABLES }
+    fn table(&self, part: u32) -> usize {
+        if self.tables.len() <= 1 { 0 } else { (part >> 20) as usize % TABLES }
     }
 }
 
-/// The bytes are random, or a digest.
-#[expect(clippy::cast_possible_truncation, reason = "both halves are in the lower one")]
-fn hash(bytes: &[u8; 16]) -> u64 {
-    let whole = u128::from_le_bytes(*bytes);
-    (whole ^ whole >> 64) as u64
+/// All bytes are in it.
+fn part(known_by: &[u8; 16]) -> u32 {
+    known_by.as_chunks::<4>().0.iter().fold(0, |part, bytes| part ^ u32::from_le_bytes(*bytes))
+}
+
+/// A table looks at the lowest bits first, and then at the highest, which depend on those that all in it share and on others.
+fn hash(part: u32) -> u64 {
+    u64::from(part).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 const SPLIT_AT: usize = 16 * 1024;

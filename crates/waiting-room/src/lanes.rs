@@ -181,16 +181,16 @@ impl Room {
         // Who is behind somebody did not come earlier, whatever two clocks say.
         let at = self.line.places.last().map_or(at, |last| last.entered.max(at));
         let invite = entry.invite.map(|invite| invite.id);
-        let name: Arc<str> = lane.map_or_else(|| EVERYBODY.into(), |lane| lane.name.clone());
+        let name = || lane.map_or_else(|| EVERYBODY.into(), |lane| lane.name.clone());
         if self.draws_lots() {
-            return Ok(Joining::New(Event::Registered { id, key, at, lane: name, invite }));
+            return Ok(Joining::New(Event::Registered { id, key, at, lane: name(), invite }));
         }
         if self.line.lanes.is_empty() && lanes.is_empty() && invite.is_none() {
             let position = self.line.queue().checked_add(1).ok_or(NotJoined::Full)?;
             return Ok(Joining::New(Event::Joined { position, id, key, at }));
         }
         let (position, of) = self.next_number(lanes, lane).ok_or(NotJoined::Full)?;
-        Ok(Joining::New(Event::Placed { position, of: of.into(), id, key, at, lane: name, invite }))
+        Ok(Joining::New(Event::Placed { position, of: of.into(), id, key, at, lane: name(), invite }))
     }
 
     fn next_number<'a>(&self, lanes: &'a Lanes, lane: Option<&Lane>) -> Option<(Position, &'a str)> {

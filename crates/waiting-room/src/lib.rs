@@ -46,7 +46,7 @@ pub use self::event::{Cause, Ending, Event, Noting};
 pub use self::forecast::{CONFIDENCE, Forecast, Interval, Record};
 pub use self::hall::{Draft, Drawn, Hall, Lot, Registered, Unfair, Weighed};
 pub use self::history::{History, Sample};
-pub use self::ids::{JoinKey, RequestId};
+pub use self::ids::{FreshIds, JoinKey, RequestId};
 pub use self::inlet::{DIFFERENT, MaxSize, Notice, Periodic};
 pub use self::lanes::{Entry, HUNDRED, Invite, InviteId, Lane, LaneKind, Lanes, Lottery};
 pub use self::line::{Counters, Keyed, Line, Place, Row, Token};

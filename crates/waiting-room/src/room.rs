@@ -202,7 +202,7 @@ impl Room {
 
     fn take_place(&mut self, position: Position, of: u8, (id, entered): (RequestId, Seconds)) {
         self.line.put(position, of, Place { id, entered, token: 0 });
-        self.index.note_place(&self.line, position, id);
+        self.index.note_place(position, id);
     }
 
     fn note_key(&mut self, key: Option<JoinKey>, position: Position) {

@@ -17,8 +17,8 @@ type Answered = Result<Response<Bytes>, Failed>;
 
 // What is asked most often.
 #[derive(Serialize)]
-struct Joined {
-    api_request_id: String,
+struct Joined<'a> {
+    api_request_id: &'a str,
 }
 
 #[derive(Serialize)]
@@ -36,7 +36,11 @@ struct ServingNum {
 
 pub(super) async fn assign(room: &KeptRoom, question: &Question<'_>) -> Answered {
     let (settings, members) = (room.settings(), question.object()?);
-    let joined = |id: RequestId| ok(&Joined { api_request_id: id.to_string() }, Kept::Never);
+    let joined = |id: RequestId| {
+        let text = id.text();
+        let api_request_id = str::from_utf8(&text).unwrap_or_default();
+        ok(&Joined { api_request_id }, Kept::Never)
+    };
     if !is_event(&settings, members.text("event_id")?) {
         return match settings.rules.compatibility {
             // The original learns later that it is none of its visitors.
