@@ -19,6 +19,10 @@ use crate::handle::Service;
 /// How often a worker closes idle connections to backends.
 const TIDY: Duration = Duration::from_secs(5);
 
+/// Connections that a worker hears of at a time. All that are ready are answered before the first answer is written, so that
+/// writes follow each other (see [`Turn`](upstream::Turn)); what lies between is to fit into the cache of a core.
+const READY_AT_ONCE: usize = 32;
+
 /// What a worker is told.
 pub(crate) enum Command {
     /// Accept connections on this socket.
@@ -41,7 +45,8 @@ impl Worker {
     pub(crate) fn start(number: usize, service: Arc<Service>, room: usize) -> io::Result<Self> {
         let (commands, receiver) = mpsc::unbounded_channel();
         let connections = Arc::new(AtomicUsize::new(0));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().max_io_events_per_tick(READY_AT_ONCE).build()?;
         let seats = Seats { taken: connections.clone(), all: room };
         let run = move || runtime.block_on(run(receiver, service, seats));
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
