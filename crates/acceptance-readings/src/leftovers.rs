@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use testkit::{Gateway, Stub, within};
 use tokio::sync::Notify;
@@ -72,8 +73,8 @@ async fn a_body_waits_for_no_target_that_knows_nothing_of_expectations() {
     }
 }
 
-#[tokio::test]
-async fn answers_that_have_nothing_to_say_hold_up_no_other_on_their_connection() {
+/// The beginnings of 20 answers by one connection of HTTP/2, of which nothing more comes.
+async fn silent_answers() -> (Gateway, Stub, Vec<h2::RecvStream>) {
     let backend = Stub::talking(|mut talk| async move {
         talk.head().await;
         talk.wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
@@ -93,4 +94,36 @@ async fn answers_that_have_nothing_to_say_hold_up_no_other_on_their_connection()
         assert_eq!(within("its beginning", body.data()).await.unwrap().unwrap(), "hello");
         answers.push(body);
     }
+    (gateway, backend, answers)
+}
+
+#[tokio::test]
+async fn answers_that_have_nothing_to_say_hold_up_no_other_on_their_connection() {
+    silent_answers().await;
+}
+
+/// It runs in a process of its own, whose processor time is theirs alone.
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "processor time passes with the real clock")]
+async fn answers_that_have_nothing_to_say_take_no_processor_time() {
+    const ALONE: &str = "VESTIBULE_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let name = "leftovers::answers_that_have_nothing_to_say_take_no_processor_time";
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        assert!(alone.args(["--exact", name, "--nocapture"]).env(ALONE, "1").status().unwrap().success());
+        return;
+    }
+    let _silent = silent_answers().await;
+    let before = processor_time();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    let spent = processor_time() - before;
+    assert!(spent < 50, "{spent} of 100 ticks were spent on answers that wait");
+}
+
+/// Of this process, in ticks of 10 ms (proc_pid_stat(5)).
+fn processor_time() -> u64 {
+    let told = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = told.rsplit_once(')').unwrap();
+    fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
 }

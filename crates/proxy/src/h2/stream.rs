@@ -105,8 +105,16 @@ impl Stream {
             }
             return;
         }
-        let mut sending =
-            Sending { served, send, is_done, rest: None, pace: Pace::new(&self.listener.limits), alarm, open };
+        let mut sending = Sending {
+            served,
+            send,
+            is_done,
+            rest: None,
+            credit: 0,
+            pace: Pace::new(&self.listener.limits),
+            alarm,
+            open,
+        };
         if poll_fn(|context| Poll::Ready(Pin::new(&mut sending).poll(context))).await.is_pending() {
             // An answer may take long, such as a stream of events. What handling its request has needed is not kept for it.
             tokio::spawn(sending);
@@ -156,6 +164,8 @@ struct Sending {
     is_done: bool,
     /// What is left of a piece that there was no room for, and whether it is the last one.
     rest: Option<(Bytes, bool)>,
+    /// Bytes that may be handed on without looking whether the client has room for them.
+    credit: usize,
     pace: Pace,
     alarm: Alarm,
     open: Open,
@@ -202,15 +212,15 @@ impl Sending {
 
     fn poll_pieces(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         loop {
-            // Nothing is asked of the backend before the client has room for it.
-            let room = match self.poll_room(context) {
-                Poll::Ready(room) => room?,
-                Poll::Pending => return self.pace.poll_wait(context).map(|TooSlow| Err(Broken::Slow)),
-            };
-            self.pace.rest();
-            let (data, is_last) = match self.rest.take() {
-                Some(rest) => rest,
-                None => match self.served.poll_piece(context) {
+            let (mut data, is_last) = if let Some(rest) = self.rest.take() {
+                rest
+            } else {
+                // Nothing is asked of the backend before the client has room for it.
+                if self.credit == 0 {
+                    ready!(self.poll_room(context))?;
+                    self.credit = CREDIT;
+                }
+                match self.served.poll_piece(context) {
                     Poll::Ready(Ok(Piece::Data { data, is_last })) => (data, is_last),
                     Poll::Ready(Ok(Piece::Trailers(trailers))) => {
                         return Poll::Ready(self.send.send_trailers(trailers).map_err(|_reset| Broken::Gone));
@@ -222,16 +232,23 @@ impl Sending {
                         self.send.reserve_capacity(0);
                         return Poll::Pending;
                     }
-                },
+                }
             };
-            let mut data = data;
-            let beyond = data.split_off(room.min(data.len()));
-            let is_end = is_last && beyond.is_empty();
+            if let Some(left) = self.credit.checked_sub(data.len()) {
+                self.credit = left;
+            } else {
+                let length = data.len();
+                self.rest = Some((data, is_last));
+                let room = ready!(self.poll_room(context))?;
+                self.credit = if length <= CREDIT { CREDIT } else { 0 };
+                (data, _) = self.rest.take().unwrap_or_default();
+                self.rest = Some((data.split_off(room.min(length)), is_last)).filter(|(rest, _)| !rest.is_empty());
+            }
+            let is_end = is_last && self.rest.is_none();
             self.put(data, is_end)?;
             if is_end {
                 return Poll::Ready(Ok(()));
             }
-            self.rest = Some((beyond, is_last)).filter(|(rest, _)| !rest.is_empty());
         }
     }
 
@@ -249,16 +266,23 @@ impl Sending {
         loop {
             let room = self.send.capacity();
             if room > 0 {
+                self.pace.rest();
                 return Poll::Ready(Ok(room));
             }
             match self.send.poll_capacity(context) {
                 Poll::Ready(Some(Ok(_))) => {}
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Broken::Gone)),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return self.pace.poll_wait(context).map(|TooSlow| Err(Broken::Slow)),
             }
         }
     }
 }
+
+/// What a stream hands on before it looks again whether the client has room.
+///
+/// To look wakes the stream itself: the library tells it of room that it gets, even while it asks. A stream that looked each
+/// time before it waits for its next piece would never rest.
+const CREDIT: usize = 4 * 1024;
 
 /// A request that must not be passed on, and is no more to be answered than one that cannot be read (RFC 9113,
 /// sections 8.2.1, 8.3.1 and 8.5).
