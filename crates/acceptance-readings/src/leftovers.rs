@@ -73,12 +73,19 @@ async fn a_body_waits_for_no_target_that_knows_nothing_of_expectations() {
     }
 }
 
-/// The beginnings of 20 answers by one connection of HTTP/2, of which nothing more comes.
+/// The beginnings of 20 answers by one connection of HTTP/2, of which nothing more comes after two pieces.
 async fn silent_answers() -> (Gateway, Stub, Vec<h2::RecvStream>) {
-    let backend = Stub::talking(|mut talk| async move {
-        talk.head().await;
-        talk.wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
-        talk.wire.rest().await;
+    let go_on = Arc::new(Notify::new());
+    let told = go_on.clone();
+    let backend = Stub::talking(move |mut talk| {
+        let go_on = told.clone();
+        async move {
+            talk.head().await;
+            talk.wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
+            go_on.notified().await;
+            talk.wire.send("5\r\nagain\r\n").await;
+            talk.wire.rest().await;
+        }
     })
     .await;
     let gateway = Gateway::before(&backend).await;
@@ -92,6 +99,8 @@ async fn silent_answers() -> (Gateway, Stub, Vec<h2::RecvStream>) {
         let (answer, _) = sender.clone().ready().await.unwrap().send_request(request, true).unwrap();
         let mut body = within("an answer", answer).await.unwrap().into_body();
         assert_eq!(within("its beginning", body.data()).await.unwrap().unwrap(), "hello");
+        go_on.notify_one();
+        assert_eq!(within("what follows", body.data()).await.unwrap().unwrap(), "again");
         answers.push(body);
     }
     (gateway, backend, answers)
@@ -104,7 +113,6 @@ async fn answers_that_have_nothing_to_say_hold_up_no_other_on_their_connection()
 
 /// It runs in a process of its own, whose processor time is theirs alone.
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "processor time passes with the real clock")]
 async fn answers_that_have_nothing_to_say_take_no_processor_time() {
     const ALONE: &str = "VESTIBULE_TEST_ALONE";
     if std::env::var_os(ALONE).is_none() {
@@ -121,7 +129,7 @@ async fn answers_that_have_nothing_to_say_take_no_processor_time() {
     assert!(spent < 50, "{spent} of 100 ticks were spent on answers that wait");
 }
 
-/// Of this process, in ticks of 10 ms (proc_pid_stat(5)).
+/// Of this process, in ticks of 10 ms (`proc_pid_stat(5)`).
 fn processor_time() -> u64 {
     let told = std::fs::read_to_string("/proc/self/stat").unwrap();
     let (_, fields) = told.rsplit_once(')').unwrap();
