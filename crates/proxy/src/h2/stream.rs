@@ -240,7 +240,7 @@ impl Sending {
                 let length = data.len();
                 self.rest = Some((data, is_last));
                 let room = ready!(self.poll_room(context))?;
-                self.credit = if length <= CREDIT { CREDIT } else { 0 };
+                self.credit = 0;
                 (data, _) = self.rest.take().unwrap_or_default();
                 self.rest = Some((data.split_off(room.min(length)), is_last)).filter(|(rest, _)| !rest.is_empty());
             }

@@ -59,7 +59,8 @@ fn watched(section: &mut Section, watchers: u64, together: Option<u64>) -> Resul
         format!("a tick until it reached all watchers, {by}"),
         "< 1 s for 100,000 on one core",
         measured,
-        scaled < Duration::from_secs(1),
+        // Streams of one connection are all made ready before the first is written, which is a part of the tick, too.
+        scaled.max(if together.is_some() { cpu } else { Duration::ZERO }) < Duration::from_secs(1),
     );
     if together.is_none() {
         let elsewhere = Elsewhere::receive()?;
