@@ -164,7 +164,7 @@ struct Sending {
     is_done: bool,
     /// What is left of a piece that there was no room for, and whether it is the last one.
     rest: Option<(Bytes, bool)>,
-    /// Bytes that may be handed on without looking whether the client has room for them.
+    /// Bytes that the client had room for when that was looked at last, and that may be handed on without looking again.
     credit: usize,
     pace: Pace,
     alarm: Alarm,
@@ -217,8 +217,7 @@ impl Sending {
             } else {
                 // Nothing is asked of the backend before the client has room for it.
                 if self.credit == 0 {
-                    ready!(self.poll_room(context))?;
-                    self.credit = CREDIT;
+                    self.credit = ready!(self.poll_room(context))?.min(CREDIT);
                 }
                 match self.served.poll_piece(context) {
                     Poll::Ready(Ok(Piece::Data { data, is_last })) => (data, is_last),
@@ -278,7 +277,7 @@ impl Sending {
     }
 }
 
-/// What a stream hands on before it looks again whether the client has room.
+/// What a stream hands on at most, of the room that it found, before it looks again.
 ///
 /// To look wakes the stream itself: the library tells it of room that it gets, even while it asks. A stream that looked each
 /// time before it waits for its next piece would never rest.
