@@ -42,24 +42,6 @@ impl RequestId {
 /// Where the digits of each byte are in the text of an id.
 const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 
-/// Ids to be given out, of which some are drawn at a time.
-#[derive(Debug, Default)]
-pub struct FreshIds(Vec<RequestId>);
-
-impl FreshIds {
-    /// The next one. None: `fill` found no randomness.
-    pub fn next(&mut self, fill: impl FnOnce(&mut [u8]) -> Option<()>) -> Option<RequestId> {
-        if self.0.is_empty() {
-            let mut random = [[0; 16]; DRAWN];
-            fill(random.as_flattened_mut())?;
-            self.0.extend(random.into_iter().map(RequestId::of));
-        }
-        self.0.pop()
-    }
-}
-
-const DRAWN: usize = 64;
-
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
@@ -86,6 +68,24 @@ impl FromStr for RequestId {
     }
 }
 
+/// Ids to be given out, of which some are drawn at a time.
+#[derive(Debug, Default)]
+pub struct FreshIds(Vec<RequestId>);
+
+impl FreshIds {
+    /// The next one. None: `fill` found no randomness.
+    pub fn next(&mut self, fill: impl FnOnce(&mut [u8]) -> Option<()>) -> Option<RequestId> {
+        if self.0.is_empty() {
+            let mut random = [[0; 16]; DRAWN];
+            fill(random.as_flattened_mut())?;
+            self.0.extend(random.into_iter().map(RequestId::of));
+        }
+        self.0.pop()
+    }
+}
+
+const DRAWN: usize = 64;
+
 fn value(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -109,6 +109,7 @@ mod tests {
             assert_eq!(wrong.parse::<RequestId>(), Err(NoRequestId), "{wrong}");
         }
     }
+
     #[test]
     fn fresh_ids_are_all_that_were_drawn_each_once() {
         let mut ids = FreshIds::default();

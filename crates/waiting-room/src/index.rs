@@ -157,13 +157,13 @@ impl Index {
 /// that none of them takes long to grow: whoever joins meanwhile, or asks on that core, waits for it.
 #[derive(Debug, Default)]
 struct Numbers {
-    tables: Vec<HashTable<Entry>>,
+    tables: Vec<HashTable<Numbered>>,
 }
 
 /// The number of a thing, and a part of what it is known by: to move it to a larger table nothing else has to be looked at,
 /// which would lie anywhere in memory.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct Numbered {
     part: u32,
     number: u32,
 }
@@ -171,7 +171,7 @@ struct Entry {
 impl Numbers {
     fn find(&self, known_by: &[u8; 16], is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let part = part(known_by);
-        let is_it = |entry: &Entry| entry.part == part && is_it(entry.number);
+        let is_it = |entry: &Numbered| entry.part == part && is_it(entry.number);
         self.tables.get(self.table(part))?.find(hash(part), is_it).map(|entry| entry.number)
     }
 
@@ -185,10 +185,10 @@ impl Numbers {
             }
             _ => {}
         }
-        self.put(Entry { part: part(known_by), number });
+        self.put(Numbered { part: part(known_by), number });
     }
 
-    fn put(&mut self, entry: Entry) {
+    fn put(&mut self, entry: Numbered) {
         let table = self.table(entry.part);
         if let Some(table) = self.tables.get_mut(table) {
             table.insert_unique(hash(entry.part), entry, |entry| hash(entry.part));

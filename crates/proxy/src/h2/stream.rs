@@ -217,7 +217,7 @@ impl Sending {
             } else {
                 // Nothing is asked of the backend before the client has room for it.
                 if self.credit == 0 {
-                    self.credit = ready!(self.poll_room(context))?.min(CREDIT);
+                    self.credit = ready!(self.poll_room(PIECE, context))?.min(CREDIT);
                 }
                 match self.served.poll_piece(context) {
                     Poll::Ready(Ok(Piece::Data { data, is_last })) => (data, is_last),
@@ -233,15 +233,17 @@ impl Sending {
                     }
                 }
             };
-            if let Some(left) = self.credit.checked_sub(data.len()) {
+            // Nobody waits for the client after the last piece, so that one always looks. An empty one needs no room.
+            if let Some(left) = self.credit.checked_sub(data.len()).filter(|_| !is_last || data.is_empty()) {
                 self.credit = left;
             } else {
-                let length = data.len();
-                self.rest = Some((data, is_last));
-                let room = ready!(self.poll_room(context))?;
+                let Poll::Ready(room) = self.poll_room(data.len(), context) else {
+                    self.rest = Some((data, is_last));
+                    return Poll::Pending;
+                };
                 self.credit = 0;
-                (data, _) = self.rest.take().unwrap_or_default();
-                self.rest = Some((data.split_off(room.min(length)), is_last)).filter(|(rest, _)| !rest.is_empty());
+                let beyond = data.split_off(room?.min(data.len()));
+                self.rest = Some((beyond, is_last)).filter(|(rest, _)| !rest.is_empty());
             }
             let is_end = is_last && self.rest.is_none();
             self.put(data, is_end)?;
@@ -257,11 +259,9 @@ impl Sending {
         self.send.send_data(data, is_end).map_err(|_reset| Broken::Gone)
     }
 
-    /// How many bytes the client has room for.
-    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<usize, Broken>> {
-        /// What is asked for while it is not known how large the next piece is.
-        const PIECE: usize = 16 * 1024;
-        self.send.reserve_capacity(self.rest.as_ref().map_or(0, |(rest, _)| rest.len()).max(PIECE));
+    /// How many bytes the client has room for, of so many.
+    fn poll_room(&mut self, wanted: usize, context: &mut Context<'_>) -> Poll<Result<usize, Broken>> {
+        self.send.reserve_capacity(wanted.max(PIECE));
         loop {
             let room = self.send.capacity();
             if room > 0 {
@@ -282,6 +282,9 @@ impl Sending {
 /// To look wakes the stream itself: the library tells it of room that it gets, even while it asks. A stream that looked each
 /// time before it waits for its next piece would never rest.
 const CREDIT: usize = 4 * 1024;
+
+/// What is asked for while it is not known how large the next piece is.
+const PIECE: usize = 16 * 1024;
 
 /// A request that must not be passed on, and is no more to be answered than one that cannot be read (RFC 9113,
 /// sections 8.2.1, 8.3.1 and 8.5).
