@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 use testkit::{Gateway, Request, Stub, eventually};
@@ -94,6 +95,37 @@ async fn what_a_service_did_not_confirm_is_sent_again_also_after_a_restart() {
     call(&gateway, &key, 1).await;
     eventually("the fifth arrives", || service.count() > taken).await;
     assert_eq!(ids(&service.requests()[taken..]).len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_is_told_while_a_gateway_stops_is_not_told_again() {
+    let backend = Stub::saying("hello").await;
+    let (answer, may_answer) = tokio::sync::watch::channel(false);
+    let service = Stub::talking(move |mut talk| {
+        let mut may_answer = may_answer.clone();
+        async move {
+            while talk.request().await.is_some() {
+                may_answer.wait_for(|&may| may).await.unwrap();
+                talk.wire.send(TAKEN).await;
+            }
+        }
+    })
+    .await;
+    let usage = format!("usage: {{events: {{meter: {{http: {{url: \"http://{}/\"}}}}}}}}\n", service.address);
+    let (gateway, key) = gateway(&backend, &usage).await;
+    call(&gateway, &key, 4).await;
+    eventually("the service is asked", || service.count() > 0).await;
+
+    let mut stopped = Box::pin(gateway.restart());
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut stopped).await;
+    assert!(early.is_err(), "it waits for the answer");
+    answer.send_replace(true);
+    let gateway = stopped.await;
+    call(&gateway, &key, 1).await;
+
+    eventually("the fifth arrives", || ids(&service.requests()).len() >= 5).await;
+    let ids = ids(&service.requests());
+    assert_eq!((ids.len(), ids.iter().collect::<BTreeSet<_>>().len()), (5, 5));
 }
 
 #[tokio::test]

@@ -152,6 +152,11 @@ impl Exports {
         });
     }
 
+    /// All that bring events to sinks.
+    pub(crate) fn all(&self) -> Vec<Arc<Export>> {
+        self.of_usage.iter().map(|(export, _)| export).chain(&self.of_rooms).cloned().collect()
+    }
+
     /// How old what waits for each of them is, by where they are written.
     pub(crate) fn ages(&self) -> Vec<(String, Duration)> {
         let of_usage = self.of_usage.iter().map(|(export, _)| ("usage.events", export));

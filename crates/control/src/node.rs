@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use firewall::Collections;
+use futures::future::join_all;
 use model::Document;
 use parking_lot::Mutex;
 use pipeline::Services;
@@ -282,7 +283,11 @@ impl Node {
         self.gateway.drain(patience).await;
         // What somebody was told just now is kept, so that the next one does not tell it again; and nothing more is told.
         let quiet = match &self.keeping {
-            Some(keeping) => tokio::time::timeout(LAST_WORDS, keeping.telling.write()).await.ok(),
+            Some(keeping) => {
+                let exports = self.exports.lock().all();
+                let resting = join_all(exports.iter().map(|export| export.rest()));
+                tokio::time::timeout(LAST_WORDS, async { (keeping.telling.write().await, resting.await) }).await.ok()
+            }
             None => None,
         };
         self.tasks.lock().abort_all();

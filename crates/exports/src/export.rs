@@ -10,6 +10,7 @@ use journal::{Journal, Next, SegmentId, SegmentReader};
 use model::usage::EventForm;
 use serde_json::Value;
 use store::{Place, Unavailable};
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 use tokio::time::Instant;
 
 use crate::jetstream;
@@ -24,6 +25,7 @@ pub struct Export {
     terms: Terms,
     records: Reading,
     lag: Arc<Lag>,
+    sending: Arc<Mutex<()>>,
 }
 
 /// What holds for an export, whatever its sink.
@@ -49,7 +51,7 @@ pub enum Begins {
 impl Export {
     /// What brings the events that `records` reads to a sink.
     pub fn new(name: &str, sink: Sink, terms: Terms, records: Reading) -> Self {
-        Self { name: name.to_owned(), sink, terms, records, lag: Arc::default() }
+        Self { name: name.to_owned(), sink, terms, records, lag: Arc::default(), sending: Arc::default() }
     }
 
     /// The name of the sink.
@@ -62,12 +64,22 @@ impl Export {
         self.lag.age()
     }
 
+    /// Awaits that it is remembered what became of the batch under way. While the guard is kept, no further one is sent.
+    pub async fn rest(&self) -> OwnedMutexGuard<()> {
+        self.sending.clone().lock_owned().await
+    }
+
     pub(crate) fn sink(&self) -> &Sink {
         &self.sink
     }
 
     pub(crate) fn records(&self) -> &dyn Records {
         &*self.records
+    }
+
+    /// To be kept from when a batch is sent until it is remembered what became of it.
+    pub(crate) async fn sending(&self) -> MutexGuard<'_, ()> {
+        self.sending.lock().await
     }
 
     pub(crate) fn lag(&self) -> Arc<Lag> {
@@ -178,6 +190,7 @@ async fn round(
             let Batch { events, upto, end } = batch(&mut reader, &*export.records, export.sink.form())?;
             let count = events.len() as u64;
             if count > 0 {
+                let sending = export.sending().await;
                 let sent = export.sink.send(events).await;
                 // It costs something, and says nothing where everything is sent within a moment.
                 if sent.is_err() || looked.elapsed() > LOOK {
@@ -186,6 +199,7 @@ async fn round(
                 }
                 sent?;
                 progress.remember(id, upto, count)?;
+                drop(sending);
             }
             match end {
                 End::More => {}

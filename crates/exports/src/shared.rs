@@ -99,6 +99,7 @@ impl Reader<'_> {
     async fn bring(&self, bundle: &mut Bundle, waiting: &mut Waiting) -> Result<CursorKept, NotSent> {
         let (events, bytes) = (std::mem::take(&mut bundle.events), std::mem::take(&mut bundle.bytes));
         let count = events.len() as u64;
+        let _sending = self.export.sending().await;
         if count > 0 && self.send(events).await? == CursorKept::Elsewhere {
             return Ok(CursorKept::Elsewhere);
         }
