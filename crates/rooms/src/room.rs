@@ -140,7 +140,7 @@ impl KeptRoom {
             keys: Arc::new(keys),
             tickets,
             desk,
-            watchers: Watchers::new(),
+            watchers: Watchers::default(),
             waits: Waits::default(),
             happened: Tally::default(),
             seen: Seen::default(),

@@ -1,128 +1,62 @@
 //! Watching a room: what is counted goes to everybody who watches, once for all of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use broadcast::Broadcast;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use waiting_room::{Counters, RequestId, Room, Seconds};
 
 use crate::{KeptRoom, Trouble};
 
 /// Those who watch a room.
-pub(crate) struct Watchers {
-    shared: Arc<Shared>,
-}
-
-/// What those who watch a room have in common.
-///
-/// They are woken in the order in which they came, one list for all: what belongs to those who came together lies close
-/// together in memory, and with very many of them fetching it is most of what a tick costs. The channel `watch` of tokio deals
-/// them out to several lists by chance.
 #[derive(Default)]
-struct Shared {
+pub(crate) struct Watchers {
+    broadcast: Broadcast,
     told: Mutex<Told>,
-    changed: Notify,
-    count: AtomicUsize,
 }
 
 /// What they were told last.
 #[derive(Default)]
 struct Told {
     message: Bytes,
-    /// Messages so far.
-    number: u64,
-    /// Who watches since a message before this one is told to come again.
-    dismissed: u64,
     /// Ticks since something changed.
     still: u32,
 }
 
-/// One who watches.
-struct Watcher {
-    shared: Arc<Shared>,
-    /// The number of the message that was heard last.
-    heard: u64,
-}
-
 impl Watchers {
-    pub(crate) fn new() -> Self {
-        Self { shared: Arc::default() }
-    }
-
     /// Tells everybody what is counted now, if it changed or they have heard nothing for a while. To be called each second.
     pub(crate) fn tick(&self, counted: (Counters, u32), waits: &str) {
-        if self.shared.count.load(Ordering::Relaxed) == 0 {
+        if self.broadcast.listeners() == 0 {
             return;
         }
         let message = message(counted, waits);
         {
-            let mut told = self.shared.told.lock();
+            let mut told = self.told.lock();
             if told.message == message && told.still < STILL {
                 told.still += 1;
                 return;
             }
-            (told.message, told.still) = (message, 0);
-            told.number += 1;
+            *told = Told { message: message.clone(), still: 0 };
         }
-        self.shared.changed.notify_waiters();
+        self.broadcast.say(message);
     }
 
     /// Ends all of it: they come again, to whoever has the room then.
     pub(crate) fn dismiss(&self) {
-        {
-            let mut told = self.shared.told.lock();
-            let number = told.number + 1;
-            *told = Told { number, dismissed: number, ..Told::default() };
-        }
-        self.shared.changed.notify_waiters();
+        *self.told.lock() = Told::default();
+        self.broadcast.dismiss();
     }
 
     /// What is counted now, and each change, as events of a stream (WHATWG HTML, section 9.2).
     pub(crate) fn watch(&self, counted: (Counters, u32), waits: &str) -> impl Stream<Item = Bytes> + Send + use<> {
-        let count = self.shared.count.fetch_add(1, Ordering::Relaxed) + 1;
-        let watcher = Watcher { shared: self.shared.clone(), heard: self.shared.told.lock().number };
+        let rest = self.broadcast.listen();
         // Those who are cut off at once do not come again at once.
-        let retry = 2000 + (count + 999) % 4000;
+        let retry = 2000 + (self.broadcast.listeners() + 999) % 4000;
         let first = [format!("retry: {retry}\n").as_bytes(), &*message(counted, waits)].concat();
-        let rest = stream::unfold(watcher, |mut watcher| async move { Some((watcher.next().await?, watcher)) });
         stream::iter([Bytes::from(first)]).chain(rest)
-    }
-}
-
-impl Drop for Watchers {
-    fn drop(&mut self) {
-        self.dismiss();
-    }
-}
-
-impl Watcher {
-    /// What is told next; nothing when it ends.
-    async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            // What is told from now on wakes it, also before it waits.
-            let changed = self.shared.changed.notified();
-            {
-                let told = self.shared.told.lock();
-                if self.heard < told.dismissed {
-                    return None;
-                }
-                if self.heard < told.number {
-                    self.heard = told.number;
-                    return Some(told.message.clone());
-                }
-            }
-            changed.await;
-        }
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.shared.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -175,9 +109,9 @@ mod tests {
         (Counters { queue: 9, last: 12, serving, ..Counters::default() }, 7)
     }
 
-    #[test]
-    fn who_watches_hears_the_state_each_change_once_and_now_and_then_the_same() {
-        let watchers = Watchers::new();
+    #[tokio::test]
+    async fn who_watches_hears_the_state_each_change_once_and_now_and_then_the_same() {
+        let watchers = Watchers::default();
         let mut heard = Box::pin(watchers.watch(counters(1), ""));
         let state = |serving: i64| {
             let counted = format!(
@@ -204,17 +138,5 @@ mod tests {
         watchers.dismiss();
         watchers.tick(counters(3), "");
         assert_eq!(heard.next().now_or_never(), Some(None), "what is told afterwards is not for them");
-    }
-
-    #[test]
-    fn who_watches_is_counted_until_they_leave_and_ends_with_the_room() {
-        let watchers = Watchers::new();
-        let others = watchers.watch(counters(1), "");
-        let mut heard = Box::pin(watchers.watch(counters(1), ""));
-        assert!(heard.next().now_or_never().is_some());
-        drop(others);
-        assert_eq!(watchers.shared.count.load(Ordering::Relaxed), 1);
-        drop(watchers);
-        assert_eq!(heard.next().now_or_never(), Some(None));
     }
 }
