@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
@@ -126,7 +126,7 @@ impl Session<'_> {
             Next::Refused(refusal) => refused::message(&refusal),
             Next::Late => Problem::new(&TOO_SLOW).detail("The head took too long."),
         };
-        self.say_goodbye(problem).await.map(|()| None)
+        Box::pin(self.say_goodbye(problem)).await.map(|()| None)
     }
 
     /// Waits for the next head.
@@ -171,14 +171,16 @@ impl Session<'_> {
             let problem = Problem::new(&BODY_TOO_LARGE)
                 .detail(format!("At most {limit} bytes are taken here."))
                 .member("limit", limit);
-            self.say_goodbye(problem).await?;
+            Box::pin(self.say_goodbye(problem)).await?;
             return Ok(After::Close);
         }
         let body = self.body(&head, received);
         let interim = (version == Version::HTTP_11).then(|| self.interim.clone());
         let upgrade = head.upgrade;
         let incoming = Incoming { head: parts(head), body, received: received.clone(), upgrade, interim };
-        let handled = pin!(self.service.handle(&self.connection, incoming, &self.alarm));
+        // In the place that the request before has left, whose connection ever it came by: it is in the cache still. And it is
+        // given back before the answer goes out, which may take long.
+        let handled = Box::pin(self.service.handle(&self.connection, incoming, &self.alarm));
         let Some(served) = self.watch(handled, keeps).await else { return Ok(After::Close) };
         self.send(served, version, keeps).await
     }
@@ -210,7 +212,7 @@ impl Session<'_> {
     }
 
     /// Awaits an answer while the client waits for it; none if the client goes away.
-    async fn watch(&self, mut handled: Pin<&mut impl Future<Output = Served>>, keeps: bool) -> Option<Served> {
+    async fn watch(&self, mut handled: Pin<Box<impl Future<Output = Served>>>, keeps: bool) -> Option<Served> {
         poll_fn(|context| {
             if let Poll::Ready(served) = handled.as_mut().poll(context) {
                 return Poll::Ready(Some(served));
@@ -269,7 +271,7 @@ impl Session<'_> {
         };
         if let Some(tunnel) = tunnel {
             let idle = self.listener.limits.tunnel_idle_time.duration();
-            let ended = tunnel::run(&self.client, tunnel, idle, &self.alarm).await;
+            let ended = Box::pin(tunnel::run(&self.client, tunnel, idle, &self.alarm)).await;
             return ended.map(|()| After::Close).map_err(|over| cut(&mut served, over));
         }
         let pace = Pace::new(&self.listener.limits);

@@ -45,23 +45,35 @@ pub(crate) async fn serve(
     listener: &Arc<Listener>,
     service: &Arc<Service>,
 ) {
-    let limits = &listener.limits;
-    let state = Arc::new(State::new());
-    let alarm = Alarm::new();
-    let io = Guarded::new(io, early, state.clone(), limits);
     let peer = connection.peer;
-    let stream = Stream { state: state.clone(), listener: listener.clone(), service: service.clone(), connection };
-    alarm.watch(stream.connection.depends_on.get().cloned().unwrap_or_default());
-    let handshake = pin!(alarm.limit(limits.head_time.duration(), builder(limits).handshake(io)));
-    let ended = match cut::unless_over(&alarm, handshake).await {
-        Ok(Ok(Ok(h2))) => Session::new(h2, stream).run(&alarm).await,
-        Ok(Ok(Err(error))) => Err(error.into()),
-        Ok(Err(expired)) => Err(expired.into()),
-        Err(_) => Err(OVER.into()),
+    let alarm = Alarm::new();
+    // What the handshake needs is not kept for as long as the connection.
+    let begun = Box::pin(begin(io, early, connection, (listener, service), &alarm)).await;
+    let mut session = match begun {
+        Ok(session) => session,
+        Err(error) => return tracing::debug!(%peer, %error, "an HTTP/2 connection did not begin well"),
     };
-    if let Err(error) = ended {
+    if let Err(error) = session.run(&alarm).await {
         tracing::debug!(%peer, %error, "an HTTP/2 connection ended early");
     }
+}
+
+/// Exchanges the prefaces.
+async fn begin(
+    io: Io,
+    early: BytesMut,
+    connection: Arc<Connection>,
+    (listener, service): (&Arc<Listener>, &Arc<Service>),
+    alarm: &Alarm,
+) -> Result<Session, BoxError> {
+    let limits = &listener.limits;
+    let state = Arc::new(State::new());
+    let io = Guarded::new(io, early, state.clone(), limits);
+    let stream = Stream { state, listener: listener.clone(), service: service.clone(), connection };
+    alarm.watch(stream.connection.depends_on.get().cloned().unwrap_or_default());
+    let handshake = pin!(alarm.limit(limits.head_time.duration(), builder(limits).handshake(io)));
+    let h2 = cut::unless_over(alarm, handshake).await.map_err(|_over| OVER)???;
+    Ok(Session::new(h2, stream))
 }
 
 fn builder(limits: &Settled) -> Builder {
@@ -135,7 +147,7 @@ impl Session {
         }
     }
 
-    async fn run(mut self, alarm: &Alarm) -> Result<(), BoxError> {
+    async fn run(&mut self, alarm: &Alarm) -> Result<(), BoxError> {
         alarm.set(LOOK);
         poll_fn(|context| {
             loop {

@@ -33,7 +33,7 @@ pub(crate) async fn read(tcp: &mut TcpStream, mode: ProxyProtocol, is_trusted: b
         };
     }
     let mut header = Vec::new();
-    let mut peeked = [0; LONGEST];
+    let mut peeked = vec![0; LONGEST];
     loop {
         let known = header.len();
         let seen = tcp.peek(peeked.get_mut(known..).unwrap_or_default()).await?;

@@ -87,7 +87,9 @@ impl Stream {
         let interim = Some(interim(&respond));
         let incoming = Incoming { head, body, received, upgrade: switches, interim };
         let alarm = Alarm::new();
-        let Some(mut served) = self.handle(incoming, &respond, &alarm).await else { return };
+        // As for HTTP/1.1, in the place that the request before has left.
+        let handled = Box::pin(self.handle(incoming, &respond, &alarm));
+        let Some(mut served) = handled.await else { return };
         let (parts, ()) = Response::new(()).into_parts();
         let mut head = std::mem::replace(&mut served.head, parts);
         let tunnel = served.tunnel.take();
