@@ -258,15 +258,7 @@ impl Session<'_> {
                 (false, _) => None,
             };
             let (status, headers) = (served.head.status, &served.head.headers);
-            http1::write_response(
-                &mut client.outbox.head,
-                status,
-                version,
-                headers,
-                framing,
-                persistence,
-                &clock::date(),
-            );
+            http1::write_response(client.outbox.head(), status, version, headers, framing, persistence, &clock::date());
             if closes { After::Close } else { After::Again }
         };
         if let Some(tunnel) = tunnel {
@@ -284,7 +276,6 @@ impl Session<'_> {
         .await?;
         drop(sending);
         let client = &mut *self.client.lock();
-        client.outbox.head = BytesMut::new();
         Ok(if client.decoder.is_done() { after } else { After::Close })
     }
 
@@ -305,7 +296,7 @@ impl Session<'_> {
             let outbox = &mut self.client.lock().outbox;
             let close = Some(Persistence::Close);
             http1::write_response(
-                &mut outbox.head,
+                outbox.head(),
                 head.status,
                 Version::HTTP_11,
                 &head.headers,
@@ -439,7 +430,7 @@ fn poll_send(client: &Shared, sending: &mut Sending, context: &mut Context<'_>) 
 /// Queues pieces until it is worth writing.
 fn gather(client: &Shared, sending: &mut Sending, context: &mut Context<'_>) -> Poll<io::Result<()>> {
     let Sending { served, is_chunked, ended, .. } = sending;
-    let is_full = |outbox: &Outbox| outbox.has_piece() || outbox.head.len() >= GATHERED;
+    let is_full = |outbox: &Outbox| outbox.has_piece() || outbox.gathered() >= GATHERED;
     while !*ended && !is_full(&client.lock().outbox) {
         // An error reaches the client as a missing end.
         let piece = ready!(served.poll_piece(context)).map_err(io::Error::other)?;
@@ -452,13 +443,13 @@ fn gather(client: &Shared, sending: &mut Sending, context: &mut Context<'_>) -> 
             }
             Piece::Trailers(trailers) => {
                 if *is_chunked {
-                    http1::write_last_chunk(&mut outbox.head, Some(&trailers));
+                    http1::write_last_chunk(outbox.head(), Some(&trailers));
                 }
                 *ended = true;
             }
             Piece::End => {
                 if *is_chunked {
-                    http1::write_last_chunk(&mut outbox.head, None);
+                    http1::write_last_chunk(outbox.head(), None);
                 }
                 *ended = true;
             }
@@ -497,6 +488,6 @@ fn interim(client: &Shared) -> Interim {
     let client = Arc::downgrade(client);
     Arc::new(move |status: StatusCode, headers: &HeaderMap| {
         let Some(client) = client.upgrade() else { return };
-        http1::write_interim(&mut client.lock().outbox.head, status, headers);
+        http1::write_interim(client.lock().outbox.head(), status, headers);
     })
 }

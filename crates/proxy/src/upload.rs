@@ -36,7 +36,7 @@ impl Upload {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, BodyError>> {
         let client = &mut *self.client.lock();
         if std::mem::take(&mut client.waits) {
-            client.outbox.head.extend_from_slice(CONTINUE);
+            client.outbox.head().extend_from_slice(CONTINUE);
         }
         if let Poll::Ready(Err(_)) = client.outbox.poll_write(&mut client.io, context, drop) {
             return Poll::Ready(Err(BodyError::Gone));

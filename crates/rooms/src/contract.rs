@@ -228,7 +228,7 @@ impl Api {
             Operation::QueueNum => public::queue_num(room, question).await,
             Operation::ServingNum => public::serving_num(room, question),
             Operation::WaitingNum => public::waiting_num(room, question),
-            Operation::GenerateToken => public::generate_token(room, question, self.side).await,
+            Operation::GenerateToken => Box::pin(public::generate_token(room, question, self.side)).await,
             Operation::PublicKey => public::public_key(room, question).await,
             Operation::QueuePosExpiry => public::queue_pos_expiry(room, question).await,
             Operation::WaitTime => public::wait_time(room, question).await,
@@ -247,8 +247,9 @@ impl Api {
             Operation::UpdateInlet => private::update_inlet(room, question).await,
             Operation::OpenIdConfiguration => openid::configuration(room),
             Operation::Jwks => openid::jwks(room, question).await,
-            Operation::Authorize => openid::authorize(room, question).await,
-            Operation::Token => openid::token(room, question).await,
+            // Joins need less room, and are many.
+            Operation::Authorize => Box::pin(openid::authorize(room, question)).await,
+            Operation::Token => Box::pin(openid::token(room, question)).await,
             Operation::UserInfo => openid::user_info(room, question).await,
         };
         answered.unwrap_or_else(answer::Failed::into_response)

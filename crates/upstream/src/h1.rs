@@ -202,7 +202,7 @@ impl Sending {
         let mut outbox = Outbox::default();
         let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let target = if head.method == Method::OPTIONS && head.uri.path() == "*" { "*" } else { target };
-        http1::write_request(&mut outbox.head, &head.method, target, &head.headers, framing);
+        http1::write_request(outbox.head(), &head.method, target, &head.headers, framing);
         let expects = head.headers.get(http::header::EXPECT);
         let held = !body.is_end_stream()
             && expects.is_some_and(|expects| expects.as_bytes().eq_ignore_ascii_case(b"100-continue"));
@@ -254,7 +254,7 @@ impl Sending {
         let chunked = self.framing == Framing::Chunked;
         let Some(frame) = frame else {
             if chunked {
-                http1::write_last_chunk(&mut self.outbox.head, None);
+                http1::write_last_chunk(self.outbox.head(), None);
             }
             self.state = State::Done;
             return;
@@ -270,7 +270,7 @@ impl Sending {
             }
             Err(frame) => {
                 if chunked {
-                    http1::write_last_chunk(&mut self.outbox.head, frame.trailers_ref());
+                    http1::write_last_chunk(self.outbox.head(), frame.trailers_ref());
                 }
                 self.state = State::Done;
             }

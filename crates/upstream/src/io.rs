@@ -1,6 +1,6 @@
 //! A connection, plain or by TLS, and how it is read without a buffer of its own.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -26,7 +26,12 @@ const PIECE_OF_MANY: usize = 24 * 1024;
 /// A body that is read in pieces as large as they may be.
 const SHORT: usize = 256 * 1024;
 
+/// A buffer for heads that is larger is not kept for the next one.
+const LARGEST_HEAD: usize = 8 * 1024;
+
 thread_local! {
+    /// The buffer for a head that was written last.
+    static SPARE_HEAD: Cell<Option<BytesMut>> = const { Cell::new(None) };
     static SCRATCH_PAD: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
 }
 
@@ -180,8 +185,8 @@ impl AsyncWrite for Io {
 /// what ends the piece.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// Goes first. Nothing may be added while a piece waits (see [`Self::has_piece`]).
-    pub head: BytesMut,
+    /// Goes first.
+    head: BytesMut,
     piece: Bytes,
     tail: Bytes,
     unflushed: bool,
@@ -191,18 +196,31 @@ pub struct Outbox {
 const SMALL: usize = 2048;
 
 impl Outbox {
+    /// What goes first. Nothing may be added while a piece waits (see [`Self::has_piece`]).
+    pub fn head(&mut self) -> &mut BytesMut {
+        if self.head.capacity() == 0 {
+            self.head = SPARE_HEAD.take().unwrap_or_default();
+        }
+        &mut self.head
+    }
+
+    /// Bytes of heads and small pieces that wait.
+    pub fn gathered(&self) -> usize {
+        self.head.len()
+    }
+
     /// Queues a piece of a body.
     pub fn push(&mut self, piece: Bytes) {
         debug_assert!(!self.has_piece(), "a piece is never lost");
-        if piece.len() <= SMALL { self.head.extend_from_slice(&piece) } else { self.piece = piece }
+        if piece.len() <= SMALL { self.head().extend_from_slice(&piece) } else { self.piece = piece }
     }
 
     /// Queues a piece of a body as a chunk (RFC 9112, section 7.1).
     pub fn push_chunk(&mut self, piece: Bytes) {
-        http1::write_chunk_size(&mut self.head, piece.len());
+        http1::write_chunk_size(self.head(), piece.len());
         self.push(piece);
         if self.piece.is_empty() {
-            self.head.extend_from_slice(http1::CHUNK_END);
+            self.head().extend_from_slice(http1::CHUNK_END);
         } else {
             self.tail = Bytes::from_static(http1::CHUNK_END);
         }
@@ -245,6 +263,12 @@ impl Outbox {
         }
         ready!(Pin::new(io).poll_flush(context))?;
         self.unflushed = false;
+        let mut head = std::mem::take(&mut self.head);
+        if (1..=LARGEST_HEAD).contains(&head.capacity()) {
+            // Whoever writes next finds it in the cache, and who waits keeps none.
+            head.clear();
+            SPARE_HEAD.set(Some(head));
+        }
         Poll::Ready(Ok(()))
     }
 

@@ -24,7 +24,7 @@ pub(super) async fn update_session(room: &KeptRoom, question: &Question<'_>) -> 
     let members = question.object()?;
     let (event, id) = (members.text("event_id")?, members.text("request_id")?);
     let status = members.whole("status")?;
-    let id = visitor(room, event, id)?;
+    let id = visitor(room, &event, &id)?;
     let ending = match status {
         1 => Ending::Completed,
         -1 => Ending::Abandoned,
@@ -59,7 +59,7 @@ pub(super) async fn expired_tokens(room: &KeptRoom, question: &Question<'_>) -> 
 pub(super) async fn reset(room: &KeptRoom, question: &Question<'_>) -> Answered {
     let (settings, members) = (room.settings(), question.object()?);
     let message = "The waiting room begins anew. For an hour, undo_reset takes that back.";
-    match (is_event(&settings, members.text("event_id")?), settings.rules.compatibility) {
+    match (is_event(&settings, &members.text("event_id")?), settings.rules.compatibility) {
         (true, _) => {
             room.reset(question.now).await?;
             return Ok(Changed("reset").told(ok(&json!({ "message": message }), Kept::Never)));
@@ -85,7 +85,7 @@ pub(super) async fn update_inlet(room: &KeptRoom, question: &Question<'_>) -> An
     let (settings, members) = (room.settings(), question.object()?);
     of_body(room, &members)?;
     let ids = |name: &str, ending: Ending| -> Result<Vec<_>, Failed> {
-        let ids = members.texts(name)?.into_iter().filter_map(|text| id(&settings, text).flatten());
+        let ids = members.texts(name)?.into_iter().filter_map(|text| id(&settings, &text).flatten());
         Ok(ids.map(|id| (id, ending)).collect())
     };
     let exited = members.optional_numeric("exited")?.map(|exited| u64::try_from(exited).unwrap_or(0));
@@ -100,7 +100,7 @@ pub(super) async fn update_inlet(room: &KeptRoom, question: &Question<'_>) -> An
 }
 
 /// Sees to it that this room's event is meant.
-fn of_body(room: &KeptRoom, members: &Members) -> Result<(), Failed> {
-    let is_ours = is_event(&room.settings(), members.text("event_id")?);
+fn of_body(room: &KeptRoom, members: &Members<'_>) -> Result<(), Failed> {
+    let is_ours = is_event(&room.settings(), &members.text("event_id")?);
     if is_ours { Ok(()) } else { Err(Failed::Said(StatusCode::BAD_REQUEST, "Invalid event ID")) }
 }

@@ -41,7 +41,7 @@ pub(super) async fn assign(room: &KeptRoom, question: &Question<'_>) -> Answered
         let api_request_id = str::from_utf8(&text).unwrap_or_default();
         ok(&Joined { api_request_id }, Kept::Never)
     };
-    if !is_event(&settings, members.text("event_id")?) {
+    if !is_event(&settings, &members.text("event_id")?) {
         return match settings.rules.compatibility {
             // The original learns later that it is none of its visitors.
             Compatibility::Strict => Ok(joined(nobody()?)),
@@ -53,11 +53,12 @@ pub(super) async fn assign(room: &KeptRoom, question: &Question<'_>) -> Answered
         Some(key) if (16..=255).contains(&key.len()) => digest(&SHA256, key.as_bytes()).as_ref().first_chunk().copied(),
         Some(_) => return Err(Failed::Said(StatusCode::BAD_REQUEST, "Invalid idempotency key: 16 to 255 characters")),
     };
+    let (invite, proof) = (members.optional_text("invite")?, members.optional_text("proof")?);
     let joiner = Joiner {
         key: key.map(JoinKey),
         client: question.client,
-        invite: members.optional_text("invite")?,
-        proof: members.optional_text("proof")?,
+        invite: invite.as_deref(),
+        proof: proof.as_deref(),
         has: None,
     };
     match room.join_with(joiner, question.now).await {
@@ -116,7 +117,7 @@ pub(super) async fn generate_token(room: &KeptRoom, question: &Question<'_>, sid
         },
     };
     let unknown = Failed::Said(StatusCode::BAD_REQUEST, "Invalid request ID");
-    let Some(id) = visitor(room, event, id)? else { return Err(unknown) };
+    let Some(id) = visitor(room, &event, &id)? else { return Err(unknown) };
     note_sign(room, id, question.now)?;
     let granted = room.take_turn(id, question.now, wish).await?.map_err(|refusal| match refusal {
         Refusal::Unknown => unknown,

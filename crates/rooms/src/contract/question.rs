@@ -1,13 +1,18 @@
 //! A question, and what it says.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor as Reader};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
 use waiting_room::{Compatibility, RequestId, Seconds};
 
 use super::answer::Failed;
@@ -65,42 +70,72 @@ impl Question<'_> {
     }
 
     /// The body, which is a JSON object.
-    pub(super) fn object(&self) -> Result<Members, Failed> {
+    pub(super) fn object(&self) -> Result<Members<'_>, Failed> {
         let content_type = self.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
         let essence = content_type.map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
         if essence.is_some_and(|essence| essence != "application/json" && !essence.ends_with("+json")) {
             return Err(Failed::Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type".to_owned()));
         }
-        match serde_json::from_slice(self.body) {
-            Ok(Value::Object(members)) => Ok(Members(members)),
-            Ok(_) | Err(_) => Err(Failed::bad_body()),
-        }
+        serde_json::from_slice(self.body).map_err(|_malformed| Failed::bad_body())
     }
 }
 
-/// The members of a body. Those that nobody asks for are ignored.
-pub(super) struct Members(Map<String, Value>);
+/// The members of a body. Those that nobody asks for are ignored, and of two of the same name the last one counts.
+pub(super) struct Members<'a>(SmallVec<[(Text<'a>, &'a RawValue); 4]>);
 
-impl Members {
+/// A text, which most often is in the body as it is.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Reader<'de> for Object {
+            type Value = Members<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = SmallVec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+impl Members<'_> {
+    /// The value of a member, as what it is asked for as.
+    fn get<'b, T: Deserialize<'b>>(&'b self, name: &str) -> Result<Option<T>, Failed> {
+        let found = self.0.iter().rev().find(|(known, _)| known.0 == name);
+        let read = found.map(|(_, value)| serde_json::from_str(value.get()));
+        read.transpose().map_err(|_other| Failed::bad_body())
+    }
+
     /// A text that has to be there.
-    pub(super) fn text(&self, name: &str) -> Result<&str, Failed> {
-        self.0.get(name).and_then(Value::as_str).ok_or_else(Failed::bad_body)
+    pub(super) fn text(&self, name: &str) -> Result<Cow<'_, str>, Failed> {
+        self.optional_text(name)?.ok_or_else(Failed::bad_body)
     }
 
     /// A text that may be there.
-    pub(super) fn optional_text(&self, name: &str) -> Result<Option<&str>, Failed> {
-        self.0.get(name).map(|value| value.as_str().ok_or_else(Failed::bad_body)).transpose()
+    pub(super) fn optional_text(&self, name: &str) -> Result<Option<Cow<'_, str>>, Failed> {
+        Ok(self.get::<Text<'_>>(name)?.map(|Text(text)| text))
     }
 
     /// A number that may be there, without its fraction.
     pub(super) fn optional_whole(&self, name: &str) -> Result<Option<i64>, Failed> {
-        self.0.get(name).map(|value| truncated(value).ok_or_else(Failed::bad_body)).transpose()
+        self.get::<Value>(name)?.map(|value| truncated(&value).ok_or_else(Failed::bad_body)).transpose()
     }
 
     /// A number without a fraction that has to be there.
     pub(super) fn integer(&self, name: &str) -> Result<i64, Failed> {
-        let value = self.0.get(name).ok_or_else(Failed::bad_body)?;
-        let whole = truncated(value).ok_or_else(Failed::bad_body)?;
+        let value: Value = self.get(name)?.ok_or_else(Failed::bad_body)?;
+        let whole = truncated(&value).ok_or_else(Failed::bad_body)?;
         let has_fraction = value.as_i64().is_none() && value.as_f64().is_some_and(|number| number.fract() != 0.0);
         if has_fraction { Err(Failed::bad_body()) } else { Ok(whole) }
     }
@@ -112,17 +147,15 @@ impl Members {
 
     /// As [`Self::optional_whole`], or a text of digits.
     pub(super) fn optional_numeric(&self, name: &str) -> Result<Option<i64>, Failed> {
-        match self.0.get(name) {
+        match self.get(name)? {
             Some(Value::String(digits)) => digits.trim().parse().map(Some).map_err(|_no_number| Failed::bad_body()),
             _ => self.optional_whole(name),
         }
     }
 
     /// A list of texts that may be there.
-    pub(super) fn texts(&self, name: &str) -> Result<Vec<&str>, Failed> {
-        let Some(list) = self.0.get(name) else { return Ok(Vec::new()) };
-        let list = list.as_array().ok_or_else(Failed::bad_body)?;
-        list.iter().map(|item| item.as_str().ok_or_else(Failed::bad_body)).collect()
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, Failed> {
+        Ok(self.get(name)?.unwrap_or_default())
     }
 }
 
