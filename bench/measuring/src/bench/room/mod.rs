@@ -11,6 +11,7 @@ use crate::run::root;
 use crate::trial::report::Section;
 use crate::trial::scene::build;
 use anyhow::{Result, bail};
+use joins::TURNS;
 use place::{CONNECTIONS, SECONDS};
 use std::fs;
 
@@ -36,7 +37,8 @@ pub fn bench(names: &[&str]) -> Result<()> {
         "Waiting rooms under load",
         format!(
             "The release build on one core, with one worker; load on the other core. Joins and polls by wrk, {CONNECTIONS} \
-             connections that ask as fast as they are answered, {SECONDS} s each."
+             connections that ask as fast as they are answered, {SECONDS} s each, {TURNS} times in turns: of each the one in the \
+             middle is told, by its rate."
         ),
     );
     for (_, measure) in CASES.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {

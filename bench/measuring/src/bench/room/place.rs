@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Connections of each rush.
 pub(crate) const CONNECTIONS: usize = 256;
 /// How long each rush is measured.
-pub(crate) const SECONDS: u64 = 8;
+pub(crate) const SECONDS: u64 = 4;
 
 /// An API that reads and completes what it is sent, and answers by itself: about as much work as to join a room.
 const RESHAPED: &str = r#"  reshaped:
