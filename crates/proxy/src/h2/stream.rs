@@ -87,7 +87,7 @@ impl Stream {
         let interim = Some(interim(&respond));
         let incoming = Incoming { head, body, received, upgrade: switches, interim };
         let alarm = Alarm::new();
-        // As for HTTP/1.1, in the place that the request before has left.
+        // Apart from the stream, whose task is small then. It is given back before the answer goes out.
         let handled = Box::pin(self.handle(incoming, &respond, &alarm));
         let Some(mut served) = handled.await else { return };
         let (parts, ()) = Response::new(()).into_parts();
