@@ -185,6 +185,12 @@ async fn an_embedded_store_moves_into_servers_and_nothing_is_forgotten() {
     let refused = control::move_in(&configuration.document, &data, store::Mode::Real).await;
     assert!(matches!(refused, Err(control::NotMigrated::InUse(_))), "{refused:?}");
     let folder = gateway.stopped().await;
+    // What its last look around holds ends a moment later, on a thread of its own.
+    let is_free = async || {
+        let rehearsed = control::move_in(&configuration.document, &data, store::Mode::Rehearsal).await;
+        !matches!(rehearsed, Err(control::NotMigrated::InUse(_)))
+    };
+    until("nobody works in the folder", is_free).await;
     let rehearsed = control::move_in(&configuration.document, &data, store::Mode::Rehearsal).await.unwrap();
     let moved = control::move_in(&configuration.document, &data, store::Mode::Real).await.unwrap();
     assert_eq!(moved, rehearsed);
