@@ -1,7 +1,7 @@
 //! `cargo xtask docs`: files that are generated from the code and checked in.
 
 use anyhow::{Context, Result, bail};
-use measuring::run::{output, root};
+use programs::run::{output, root};
 use std::fs;
 
 /// A checked-in file, and the command of the binary that prints it.

@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: every target of `fuzz` in turn, from its seeds, on one core.
 
 use anyhow::{Context, Result, bail};
-use measuring::run::{root, run};
+use programs::run::{root, run};
 use std::fs;
 
 /// Long enough for what a target can find soon.

@@ -1,7 +1,7 @@
 //! `cargo xtask layers`: the tables of ARCHITECTURE.md against what cargo says, and lengths of files and crates.
 
 use anyhow::{Context, Result, bail};
-use measuring::run::{output, root};
+use programs::run::{output, root};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;

@@ -2,8 +2,8 @@
 
 use crate::{docs, layers};
 use anyhow::Result;
-use measuring::packages::{FLUENT_SERVER, Needed, provide, provide_node, provide_python};
-use measuring::run::{installed, run, run_with};
+use programs::packages::{FLUENT_SERVER, Needed, provide, provide_node, provide_python};
+use programs::run::{installed, run, run_with};
 use servers::{Postgres, Redis};
 
 /// Programs that acceptance tests start or talk to.

@@ -2,6 +2,4 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its user")]
 
 pub mod bench;
-pub mod packages;
-pub mod run;
 pub mod trial;

@@ -1,9 +1,9 @@
 //! The chain of policies alone, without a connection: `crates/policies/examples/chain_cost.rs`, on one core.
 
 use super::load::text;
-use super::process::{PROXY_CORE, pinned};
-use crate::run::{root, run};
 use anyhow::{Result, bail};
+use programs::process::{PROXY_CORE, pinned};
+use programs::run::{root, run};
 
 /// What passing through policies costs.
 #[derive(Debug)]

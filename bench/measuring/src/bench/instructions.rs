@@ -3,8 +3,8 @@
 use super::load::{Figures, bench_load, text};
 use super::peers::{Peer, Running, Under};
 use super::site::Site;
-use crate::run::installed;
 use anyhow::{Context, Result, bail};
+use programs::run::installed;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::thread::sleep;

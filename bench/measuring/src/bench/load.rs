@@ -1,10 +1,10 @@
 //! One slice of load on one proxy, and what it cost.
 
 use super::peers::Running;
-use super::process::{LOAD_CORE, busy, now, pinned};
 use super::site::Site;
-use crate::run::{installed, root};
 use anyhow::{Context, Result, bail};
+use programs::process::{LOAD_CORE, busy, now, pinned};
+use programs::run::{installed, root};
 use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! The proxies that are measured: how each is started, from its configuration in `bench/peers`.
 
-use super::process::{PROXY_CORE, Server, free_ports, pinned};
 use super::site::Site;
-use crate::run::{installed, root};
 use anyhow::{Context, Result, bail};
+use programs::process::{PROXY_CORE, Server, free_ports, pinned};
+use programs::run::{installed, root};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -7,8 +7,8 @@ use super::idle::Wire;
 use super::options::{Case, Options};
 use super::peers::Peer;
 use super::rotation::Taken;
-use crate::run::output;
 use anyhow::Result;
+use programs::run::output;
 use std::fmt::Write;
 use std::fs;
 

@@ -1,10 +1,10 @@
 //! Where the benchmark happens: programs it needs, its folder, its certificate, its backend.
 
 use super::peers::Peer;
-use super::process::{LOAD_CORE, Server, free_ports, pinned};
-use crate::packages::{Needed, provide};
-use crate::run::{output, root, run};
 use anyhow::{Context, Result, bail};
+use programs::packages::{Needed, provide};
+use programs::process::{LOAD_CORE, Server, free_ports, pinned};
+use programs::run::{output, root, run};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;

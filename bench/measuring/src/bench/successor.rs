@@ -3,8 +3,8 @@
 //! A successor begins as a child of the old process and belongs to nobody when that one has ended, so it cannot be found
 //! among descendants for long. The listening socket tells it at any time.
 
-use super::process::{end, entries, now};
 use anyhow::{Result, bail};
+use programs::process::{end, entries, now};
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};

@@ -2,9 +2,9 @@
 
 use super::report::Section;
 use super::scene::{Gateway, build, clock, milliseconds, quantile};
-use crate::bench::process::free_ports;
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
+use programs::process::free_ports;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

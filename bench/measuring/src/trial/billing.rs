@@ -1,8 +1,8 @@
 //! `billing`: the statement of ten million records, and the same call by call.
 
-use crate::run::{output, root, run as obey};
 use crate::trial::report::Section;
 use anyhow::{Context, Result};
+use programs::run::{output, root, run as obey};
 use serde_json::Value;
 use std::fs;
 

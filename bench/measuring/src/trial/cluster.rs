@@ -3,9 +3,9 @@
 use super::report::Section;
 use super::scene::{GATEWAY_CORE, OTHERS_CORE, build, clock, folder, program};
 use crate::bench::load::Figures;
-use crate::bench::process::{Server, free_ports, pinned};
-use crate::run::output;
 use anyhow::{Context, Result, bail};
+use programs::process::{Server, free_ports, pinned};
+use programs::run::output;
 use serde_json::Value;
 use servers::{Database, Postgres, Redis};
 use std::fs;

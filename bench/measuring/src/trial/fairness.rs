@@ -3,8 +3,8 @@
 use super::report::Section;
 use super::scene::{Gateway, build, milliseconds, program};
 use crate::bench::room::place::Line;
-use crate::run::{output, root};
 use anyhow::{Context, Result};
+use programs::run::{output, root};
 use serde_json::Value;
 use std::time::Duration;
 

@@ -6,9 +6,9 @@ mod full_disk;
 
 use super::report::Section;
 use super::scene::{OTHERS_CORE, build, folder, program};
-use crate::bench::process::{Server, free_ports, now, pinned};
-use crate::run::run as run_program;
 use anyhow::Result;
+use programs::process::{Server, free_ports, now, pinned};
+use programs::run::run as run_program;
 use std::thread::sleep;
 use std::time::Duration;
 

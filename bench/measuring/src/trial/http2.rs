@@ -2,8 +2,8 @@
 
 use super::report::Section;
 use super::stage::{Seen, Stage};
-use crate::run::{root, run};
 use anyhow::{Context, Result};
+use programs::run::{root, run};
 use serde_json::Value;
 use std::process::Command;
 

@@ -2,9 +2,9 @@
 
 use super::report::Section;
 use super::scene::{GATEWAY_CORE, Gateway, OTHERS_CORE, build, folder, program};
-use crate::bench::process::{Server, free_ports, now, pinned};
-use crate::run::output;
 use anyhow::{Context, Result};
+use programs::process::{Server, free_ports, now, pinned};
+use programs::run::output;
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! `kill`: `kill -9` under full load, and what of the answers was counted.
 
 use crate::bench::load::{Figures, bench_load};
-use crate::bench::process::{LOAD_CORE, PROXY_CORE, Server, free_ports, pinned};
-use crate::run::{self, output, root};
 use crate::trial::report::Section;
 use anyhow::{Context, Result, bail};
+use programs::process::{LOAD_CORE, PROXY_CORE, Server, free_ports, pinned};
+use programs::run::{self, output, root};
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;

@@ -27,8 +27,8 @@ mod waf;
 mod waf_cluster;
 mod websocket;
 
-use crate::run::root;
 use anyhow::{Result, bail};
+use programs::run::root;
 use std::fs;
 
 /// A trial: its name on the command line, and what runs it and tells what was found.

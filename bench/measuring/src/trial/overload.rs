@@ -4,8 +4,8 @@ use super::report::Section;
 use super::scene::{
     Arrival, Clients, Gateway, OTHERS_CORE, build, clock, folder, milliseconds, program, quantile, statuses,
 };
-use crate::bench::process::{Server, free_ports, pinned};
 use anyhow::Result;
+use programs::process::{Server, free_ports, pinned};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
 use std::time::Duration;

@@ -2,8 +2,8 @@
 
 use super::report::Section;
 use super::scene::{Gateway, OTHERS_CORE, build, folder, milliseconds, program};
-use crate::bench::process::{Server, free_ports, pinned};
 use anyhow::{Context, Result};
+use programs::process::{Server, free_ports, pinned};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

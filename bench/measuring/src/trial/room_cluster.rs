@@ -2,10 +2,10 @@
 
 use super::report::Section;
 use super::scene::{GATEWAY_CORE, build, clock, folder, milliseconds, program};
-use crate::bench::process::{Server, free_ports, pinned};
 use crate::bench::room::place::{Line, member};
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
+use programs::process::{Server, free_ports, pinned};
 use serde_json::Value;
 use servers::{Database, Postgres, Redis};
 use std::collections::{HashMap, HashSet};

@@ -2,10 +2,10 @@
 
 use super::report::Section;
 use super::scene::program;
-use crate::bench::process::{LOAD_CORE, pinned};
 use crate::bench::room::place::{Line, Place, waiting};
-use crate::run::run;
 use anyhow::{Context, Result, ensure};
+use programs::process::{LOAD_CORE, pinned};
+use programs::run::run;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufReader, Read};

@@ -1,8 +1,8 @@
 //! What trials with arrivals share: a gateway and a backend in the release build, clients, and what is read off them.
 
-use crate::bench::process::{Core, Server, free_ports, pinned};
-use crate::run::{root, run};
 use anyhow::{Context, Result, bail};
+use programs::process::{Core, Server, free_ports, pinned};
+use programs::run::{root, run};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};

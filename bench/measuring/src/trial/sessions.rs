@@ -2,10 +2,10 @@
 
 use super::report::Section;
 use super::scene::{GATEWAY_CORE, build, clock, folder, milliseconds, program};
-use crate::bench::process::{Server, free_ports, pinned};
-use crate::run::output;
 use anyhow::{Context, Result, bail};
 use parking_lot::Mutex;
+use programs::process::{Server, free_ports, pinned};
+use programs::run::output;
 use serde_json::Value;
 use servers::{Database, Postgres, Redis};
 use std::collections::BTreeSet;

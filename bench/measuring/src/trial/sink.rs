@@ -1,11 +1,11 @@
 //! `sink`: a sink for log records that is away while millions are written and the process is killed, and comes back.
 
 use crate::bench::load::{Figures, HEADERS, text};
-use crate::bench::process::{LOAD_CORE, PROXY_CORE, Server, free_ports, now, pinned};
-use crate::packages::{FLUENT_SERVER, provide_node};
-use crate::run::{self, root};
 use crate::trial::report::Section;
 use anyhow::{Context, Result, bail};
+use programs::packages::{FLUENT_SERVER, provide_node};
+use programs::process::{LOAD_CORE, PROXY_CORE, Server, free_ports, now, pinned};
+use programs::run::{self, root};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};

@@ -1,8 +1,8 @@
 //! What trials with hostile clients share: a gateway in the release build, a backend that counts, a client beside them.
 
-use crate::bench::process::{Core, Server, free_ports, now, pinned};
-use crate::run::{output, root, run};
 use anyhow::{Context, Result, bail};
+use programs::process::{Core, Server, free_ports, now, pinned};
+use programs::run::{output, root, run};
 use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};

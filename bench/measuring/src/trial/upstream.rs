@@ -2,8 +2,8 @@
 
 use super::report::Section;
 use super::scene::{Arrival, Clients, Gateway, OTHERS_CORE, build, clock, milliseconds, program, quantile, statuses};
-use crate::bench::process::{Server, free_ports, pinned};
 use anyhow::Result;
+use programs::process::{Server, free_ports, pinned};
 use std::thread::sleep;
 use std::time::Duration;
 

@@ -3,10 +3,10 @@
 
 use super::report::Section;
 use super::scene::{Gateway, OTHERS_CORE, build, clock, milliseconds, program, quantile};
-use crate::bench::process::{Server, free_ports, pinned};
-use crate::run::root;
 use anyhow::{Context, Result, bail};
 use ftw::outside::{Log, Sent, send};
+use programs::process::{Server, free_ports, pinned};
+use programs::run::root;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -4,8 +4,8 @@
 use super::report::Section;
 use super::scene::{GATEWAY_CORE, OTHERS_CORE, build, clock, folder, milliseconds, program, quantile};
 use super::waf::Client;
-use crate::bench::process::{Server, free_ports, pinned};
 use anyhow::{Context, Result, bail};
+use programs::process::{Server, free_ports, pinned};
 use servers::{Database, Postgres, Redis};
 use std::fs;
 use std::path::PathBuf;

@@ -9,11 +9,11 @@ mod ends;
 mod frames;
 
 use super::report::Section;
-use crate::bench::process::{PROXY_CORE, Server, free_ports, pinned};
-use crate::run::{root, run};
 use anyhow::{Context, Result};
 use cases::Case;
 use ends::{ECHO, Echo, Received, SCRIPTED, Seen};
+use programs::process::{PROXY_CORE, Server, free_ports, pinned};
+use programs::run::{root, run};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};

@@ -2,10 +2,10 @@
 
 use super::place::Place;
 use crate::bench::load::Figures;
-use crate::bench::process::{LOAD_CORE, pinned};
 use crate::trial::report::Section;
 use crate::trial::scene::program;
 use anyhow::{Result, bail};
+use programs::process::{LOAD_CORE, pinned};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 

@@ -5,10 +5,10 @@
 
 use super::place::Place;
 use crate::bench::load::{Figures, text};
-use crate::bench::process::{LOAD_CORE, pinned};
 use crate::trial::report::Section;
 use crate::trial::scene::program;
 use anyhow::{Result, bail};
+use programs::process::{LOAD_CORE, pinned};
 use std::time::Duration;
 
 /// More requests a second than are answered, on so many connections.

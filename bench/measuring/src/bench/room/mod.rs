@@ -7,12 +7,12 @@ mod joins;
 pub(crate) mod place;
 mod watchers;
 
-use crate::run::root;
 use crate::trial::report::Section;
 use crate::trial::scene::build;
 use anyhow::{Result, bail};
 use joins::TURNS;
 use place::{CONNECTIONS, SECONDS};
+use programs::run::root;
 use std::fs;
 
 /// What can be measured: its name, and what measures it.

@@ -1,10 +1,10 @@
 //! A gateway with waiting rooms, started again and again in one folder, and what is asked of it.
 
 use crate::bench::load::Figures;
-use crate::bench::process::{LOAD_CORE, Server, free_ports, pinned};
-use crate::run::{installed, output, root};
 use crate::trial::scene::{GATEWAY_CORE, ask, folder, program};
 use anyhow::{Context, Result, bail};
+use programs::process::{LOAD_CORE, Server, free_ports, pinned};
+use programs::run::{installed, output, root};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

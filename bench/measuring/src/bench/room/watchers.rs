@@ -1,11 +1,11 @@
 //! Visitors who watch a room, each on a connection: what one costs, and how soon a tick reaches all.
 
 use super::place::Place;
-use crate::bench::process::{LOAD_CORE, pinned};
-use crate::run::output;
 use crate::trial::report::Section;
 use crate::trial::scene::program;
 use anyhow::{Context, Result, bail};
+use programs::process::{LOAD_CORE, pinned};
+use programs::run::output;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -2,11 +2,11 @@
 
 use super::full_disk::counted;
 use super::{backend, share_of_core};
-use crate::bench::process::pinned;
-use crate::packages::{Needed, provide};
 use crate::trial::report::Section;
 use crate::trial::scene::{Clients, GATEWAY_CORE, Gateway, folder, milliseconds, program, quantile, statuses};
 use anyhow::{Context, Result};
+use programs::packages::{Needed, provide};
+use programs::process::pinned;
 use std::fs;
 use std::path::PathBuf;
 use std::thread::sleep;

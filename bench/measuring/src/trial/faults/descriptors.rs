@@ -1,11 +1,11 @@
 //! More clients than there are descriptors for.
 
 use super::{backend, share_of_core};
-use crate::bench::process::now;
-use crate::run::output;
 use crate::trial::report::Section;
 use crate::trial::scene::{Gateway, folder, program};
 use anyhow::Result;
+use programs::process::now;
+use programs::run::output;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::Command;

@@ -1,13 +1,13 @@
 //! The disk under the data folder is full for a while.
 
 use super::{backend, share_of_core};
-use crate::bench::process::pinned;
-use crate::run::run;
 use crate::trial::report::Section;
 use crate::trial::scene::{
     Arrival, Clients, GATEWAY_CORE, Gateway, ask, clock, folder, milliseconds, program, statuses,
 };
 use anyhow::Result;
+use programs::process::pinned;
+use programs::run::run;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

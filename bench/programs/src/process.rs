@@ -9,25 +9,25 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// A core of the machine.
+/// A core of the machine, by its number.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Core(pub(crate) usize);
+pub struct Core(pub usize);
 
 /// Where the proxy under measurement runs, alone.
-pub(crate) const PROXY_CORE: Core = Core(0);
+pub const PROXY_CORE: Core = Core(0);
 /// Where backend and load run, on a machine with two cores.
-pub(crate) const LOAD_CORE: Core = Core(1);
+pub const LOAD_CORE: Core = Core(1);
 
 /// A server that was started here, and is stopped when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     child: Child,
     /// How long it may take to stop in an orderly way; six times this to start.
     patience: Duration,
 }
 
 /// A command that runs on one core, with as many open files as are allowed.
-pub(crate) fn pinned(core: Core, program: &Path) -> Command {
+pub fn pinned(core: Core, program: &Path) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", r#"ulimit -n "$(ulimit -Hn)"; exec taskset -c "$0" "$@""#])
@@ -38,7 +38,7 @@ pub(crate) fn pinned(core: Core, program: &Path) -> Command {
 
 impl Server {
     /// Starts a server; all it says goes to `log`.
-    pub(crate) fn start(mut command: Command, log: &Path) -> Result<Self> {
+    pub fn start(mut command: Command, log: &Path) -> Result<Self> {
         let log = File::create(log)?;
         let (program, errors) = (format!("{command:?}"), log.try_clone()?);
         let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
@@ -47,17 +47,19 @@ impl Server {
     }
 
     /// Gives the server as much time to start and stop as one needs that runs under a tool.
-    pub(crate) fn with_patience(mut self) -> Self {
+    #[must_use]
+    pub fn with_patience(mut self) -> Self {
         self.patience = Duration::from_mins(1);
         self
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits until the server answers a GET with 200.
-    pub(crate) fn wait_for(&mut self, port: u16, header: &str) -> Result<()> {
+    pub fn wait_for(&mut self, port: u16, header: &str) -> Result<()> {
         let deadline = now() + self.patience * 6;
         loop {
             let trouble = match answer(port, header) {
@@ -76,7 +78,7 @@ impl Server {
     }
 
     /// Waits until the server accepts connections.
-    pub(crate) fn wait_until_open(&mut self, port: u16) -> Result<()> {
+    pub fn wait_until_open(&mut self, port: u16) -> Result<()> {
         let deadline = now() + self.patience * 6;
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             if let Some(status) = self.child.try_wait()? {
@@ -91,7 +93,7 @@ impl Server {
     }
 
     /// Sends a signal by name.
-    pub(crate) fn signal(&self, name: &str) -> Result<()> {
+    pub fn signal(&self, name: &str) -> Result<()> {
         let status = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status()?;
         if !status.success() {
             bail!("could not send {name}: {status}");
@@ -100,7 +102,7 @@ impl Server {
     }
 
     /// Ends the server in an orderly way, or by force after a while.
-    pub(crate) fn stop(&mut self, signal: &str) -> Result<()> {
+    pub fn stop(&mut self, signal: &str) -> Result<()> {
         if self.child.try_wait()?.is_some() {
             return Ok(());
         }
@@ -118,7 +120,7 @@ impl Server {
 
     /// Has the process, its children and all their threads stand above whatever else runs on their core, as real-time
     /// ones; answers whether that is allowed.
-    pub(crate) fn stand_above(&self, priority: u32) -> bool {
+    pub fn stand_above(&self, priority: u32) -> bool {
         let raise = |id: u32| {
             let words = ["-a", "-f", "-p", &priority.to_string(), &id.to_string()];
             Command::new("chrt").args(words).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
@@ -127,12 +129,12 @@ impl Server {
     }
 
     /// CPU time used so far by the process and its children.
-    pub(crate) fn cpu(&self) -> Duration {
+    pub fn cpu(&self) -> Duration {
         tree(self.id()).into_iter().map(cpu_of).sum()
     }
 
     /// Resident memory of the process and its children, in bytes.
-    pub(crate) fn resident(&self) -> u64 {
+    pub fn resident(&self) -> u64 {
         tree(self.id()).into_iter().map(resident_of).sum()
     }
 }
@@ -146,7 +148,7 @@ impl Drop for Server {
 }
 
 /// Ends a process that was not started here, in an orderly way, or by force after a while.
-pub(crate) fn end(id: u32) -> Result<()> {
+pub fn end(id: u32) -> Result<()> {
     let runs = || Path::new(&format!("/proc/{id}")).exists();
     for signal in ["-TERM", "-KILL"] {
         if !runs() {
@@ -177,7 +179,7 @@ fn answer(port: u16, header: &str) -> Result<u16> {
 }
 
 /// Ports that nobody listens on.
-pub(crate) fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
+pub fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
     let mut held = Vec::new();
     let mut ports = [0; COUNT];
     for port in &mut ports {
@@ -219,13 +221,13 @@ fn resident_of(id: u32) -> u64 {
 }
 
 /// Names of what a folder holds; nothing if it cannot be read.
-pub(crate) fn entries(folder: &str) -> Vec<String> {
+pub fn entries(folder: &str) -> Vec<String> {
     let read = fs::read_dir(folder).into_iter().flatten();
     read.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
 /// Time that all cores together were busy, and time that the host took away, since the machine started.
-pub(crate) fn busy() -> (Duration, Duration) {
+pub fn busy() -> (Duration, Duration) {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let hundredths = |index: usize| {
         let line = stat.lines().next().unwrap_or_default();
@@ -236,7 +238,8 @@ pub(crate) fn busy() -> (Duration, Duration) {
     (Duration::from_millis(work * 10), Duration::from_millis(hundredths(7) * 10))
 }
 
+/// The time that it is.
 #[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
-pub(crate) fn now() -> Instant {
+pub fn now() -> Instant {
     Instant::now()
 }

@@ -40,7 +40,7 @@ pub fn output(program: &str, arguments: &[&str]) -> Result<String> {
 
 /// The workspace's root.
 pub fn root() -> Result<&'static Path> {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("bench/measuring lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("bench/programs lies in the workspace")
 }
 
 /// Where a program is, if it is installed. Looks where administrators' programs are too.
