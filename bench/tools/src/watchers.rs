@@ -3,7 +3,7 @@
 //! HTTP/2.
 //!
 //! Whenever all of them have heard of a serving number, it prints a line of JSON with the number and with microseconds since
-//! 1970 at which the first and the last one did. It ends with its standard input.
+//! 1970 at which the first and the last one did; and one with null when all have heard anything. It ends with its standard input.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures go to the caller")]
 
 use anyhow::{Context, Result, bail};
@@ -27,8 +27,8 @@ const AT_ONCE: u32 = 200;
 /// What watchers heard, all on one thread.
 struct Heard {
     watchers: u32,
-    /// How many heard of a serving number, and when the first one did.
-    rounds: RefCell<HashMap<i64, (u32, u64)>>,
+    /// How many heard of a serving number, or of anything, and when the first one did.
+    rounds: RefCell<HashMap<Option<i64>, (u32, u64)>>,
     ended: Cell<u32>,
 }
 
@@ -115,7 +115,9 @@ async fn open(address: SocketAddr, request: String, number: u32) -> Result<TcpSt
 /// A connection from an address that has ports left.
 async fn connected(address: SocketAddr, number: u32) -> Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    let from = Ipv4Addr::new(127, 0, 1, u8::try_from(1 + number / EACH)?);
+    // Not those of others who watch another server at the same time.
+    let [high, low] = address.port().to_be_bytes();
+    let from = Ipv4Addr::new(127, high, low, u8::try_from(1 + number / EACH)?);
     socket.bind(SocketAddr::from((from, 0)))?;
     Ok(socket.connect(address).await?)
 }
@@ -145,18 +147,23 @@ async fn listen_together(answer: h2::client::ResponseFuture, heard: Rc<Heard>) {
 #[derive(Default)]
 struct Ear {
     event: Vec<u8>,
+    is_there: bool,
     known: Option<i64>,
 }
 
 impl Ear {
     fn hear(&mut self, piece: &[u8], heard: &Heard) {
+        if !self.is_there {
+            self.is_there = true;
+            heard.note(None);
+        }
         self.event.extend_from_slice(piece);
         let Some(end) = memmem::rfind(&self.event, b"}\n\n") else { return };
         let serving = self.event.get(..end).and_then(serving);
         self.event = Vec::new();
         if serving.is_some() && serving != self.known {
             self.known = serving;
-            heard.note(serving.unwrap_or_default());
+            heard.note(serving);
         }
     }
 }
@@ -170,7 +177,7 @@ fn serving(events: &[u8]) -> Option<i64> {
 }
 
 impl Heard {
-    fn note(&self, serving: i64) {
+    fn note(&self, serving: Option<i64>) {
         let at = now();
         let mut rounds = self.rounds.borrow_mut();
         let (count, first) = rounds.entry(serving).or_insert((0, at));

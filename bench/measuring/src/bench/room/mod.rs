@@ -1,6 +1,7 @@
 //! `cargo xtask bench room`: waiting rooms under load, one core for the gateway, in tables of what was promised and measured.
 
 mod arrivals;
+mod audience;
 mod beside;
 mod idle;
 mod joins;

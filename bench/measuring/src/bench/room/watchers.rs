@@ -1,170 +1,163 @@
-//! Visitors who watch a room, each on a connection: what one costs, and how soon a tick reaches all.
+//! Visitors who watch a room: what one costs, and how soon a tick reaches all, beside others who tell many.
 
-use super::place::Place;
+use super::audience::{Audience, NCHAN, Teller};
 use crate::trial::report::Section;
-use crate::trial::scene::program;
-use anyhow::{Context, Result, bail};
-use programs::process::{LOAD_CORE, pinned};
+use anyhow::{Context, Result};
+use programs::packages::{Needed, provide};
+use programs::process::LOAD_CORE;
 use programs::run::output;
-use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdout, Stdio};
-use std::thread::sleep;
 use std::time::Duration;
 
 /// As many as are promised, if this machine allows so many descriptors of a process.
 const WATCHERS: u64 = 100_000;
 /// Descriptors that the gateway needs beside; half of all it keeps for connections to backends.
 const BESIDE: u64 = 200;
-/// Ticks that are measured.
-const TICKS: u32 = 5;
+/// Ticks that are measured: the one in the middle counts, as the machine's speed differs by half from one to the next.
+const TICKS: usize = 9;
 /// Watchers on a connection of HTTP/2.
 const EACH: u64 = 100;
+/// What is promised for all of them.
+const SOON: Duration = Duration::from_secs(1);
 
 pub(super) fn run(section: &mut Section) -> Result<()> {
+    provide(&[
+        Needed { sign: "nginx", package: "nginx" },
+        Needed { sign: NCHAN, package: "libnginx-mod-nchan" },
+        Needed { sign: "curl", package: "curl" },
+    ])?;
     let allowed: u64 = output("sh", &["-c", "ulimit -Hn"])?.trim().parse().unwrap_or(u64::MAX);
-    watched(section, WATCHERS.min((allowed / 2).saturating_sub(BESIDE)), None)?;
+    one_each(section, WATCHERS.min((allowed / 2).saturating_sub(BESIDE)))?;
     // More than this machine may have connections.
-    watched(section, WATCHERS, Some(EACH))
+    together(section)
 }
 
-fn watched(section: &mut Section, watchers: u64, together: Option<u64>) -> Result<()> {
-    let by = together.map_or_else(|| "a connection each".to_owned(), |each| format!("HTTP/2, {each} on a connection"));
-    let mut place = Place::make("room-watchers")?;
-    place.start()?;
-    // What the first connections need once is not counted.
-    let _warm = place.rush("/wait/serving_num?event_id=Sample", "")?;
-    let before = place.server()?.resident();
-    let mut all = Watchers::start(&place, watchers, together)?;
-    sleep(Duration::from_secs(2));
-    let each = place.server()?.resident().saturating_sub(before) / watchers;
-    let Ticks { slowest, cpu, ended } = all.ticks(&place)?;
-    let of_all = as_float(WATCHERS) / as_float(watchers);
-    let scaled = Duration::from_micros(slowest).mul_f64(of_all);
-    let measured = format!("{:.1} KiB each, {watchers} in one process", as_float(each) / 1024.0);
+/// A connection each.
+fn one_each(section: &mut Section, watchers: u64) -> Result<()> {
+    let mut all = [
+        Audience::gather(Teller::vestibule()?, watchers, None)?,
+        Audience::gather(Teller::nchan()?, watchers, None)?,
+        Audience::gather(Teller::bare()?, watchers, None)?,
+    ];
+    let [each, beside, _] = all.each_ref().map(|audience| kibibytes(audience.each));
     section.row(
-        format!("memory of the process for an idle watcher, {by}"),
+        "memory of the process for an idle watcher, a connection each",
         "≤ 20 KiB",
-        measured,
-        each <= 20 * 1024 && ended == 0,
+        format!("{each:.1} KiB each, {watchers} in one process; nginx with Nchan {beside:.1}"),
+        each <= 20.0,
     );
-    let measured = format!(
-        "{:.0} ms from the first to the last of {watchers} ({:.0} ms for {WATCHERS}), {:.0} ms of CPU of the gateway, {ended} cut",
-        as_float(slowest) / 1000.0,
-        scaled.as_secs_f64() * 1000.0,
-        cpu.as_secs_f64() * 1000.0
-    );
+
+    let elsewhere = Elsewhere::receive()?;
+    let [(soon, slowest), (nchan, _), (bare, _)] = in_turns(&mut all)?;
+    drop(elsewhere);
+    let [vestibule, ..] = &all;
+    let (cpu, _) = vestibule.middle(|tick| tick.cpu, WATCHERS);
+    let ended = vestibule.ended();
     section.row(
-        format!("a tick until it reached all watchers, {by}"),
+        "a tick until it reached all watchers, a connection each; the other core receives, as another machine would",
         "< 1 s for 100,000 on one core",
-        measured,
-        // Streams of one connection are all made ready before the first is written, which is a part of the tick, too.
-        scaled.max(if together.is_some() { cpu } else { Duration::ZERO }) < Duration::from_secs(1),
+        format!(
+            "{} from the first to the last of {WATCHERS}, reckoned from {watchers}; the slowest of {TICKS} {}; {} of CPU of \
+             the gateway; {ended} cut. nginx with Nchan {}, a bare loop of `send` {}",
+            millis(soon),
+            millis(slowest),
+            millis(cpu),
+            millis(nchan),
+            millis(bare)
+        ),
+        soon < SOON && ended == 0,
     );
-    if together.is_none() {
-        let elsewhere = Elsewhere::receive()?;
-        let cpu = all.ticks(&place)?.cpu.mul_f64(of_all);
-        drop(elsewhere);
-        section.row(
-            format!("CPU of the gateway for a tick, {by}, while the other core receives what comes over loopback"),
-            "< 1 s for 100,000",
-            format!("{:.0} ms for {WATCHERS}", cpu.as_secs_f64() * 1000.0),
-            cpu < Duration::from_secs(1),
-        );
-    }
-    all.end()?;
-    place.end("TERM")
+
+    let [(soon, slowest), (nchan, _), (bare, _)] = in_turns(&mut all)?;
+    section.row(
+        "the same while the core that sends receives, too, as loopback has it",
+        "no more than nginx with Nchan",
+        format!(
+            "{}, the slowest {}; nginx with Nchan {}, a bare loop of `send` {}",
+            millis(soon),
+            millis(slowest),
+            millis(nchan),
+            millis(bare)
+        ),
+        soon <= nchan,
+    );
+    all.into_iter().try_for_each(Audience::end)
 }
 
-/// Those who watch, in a process of their own.
-struct Watchers {
-    child: Child,
-    told: BufReader<ChildStdout>,
-    serving: u64,
+/// Many on each connection.
+fn together(section: &mut Section) -> Result<()> {
+    let mut all = Audience::gather(Teller::vestibule()?, WATCHERS, Some(EACH))?;
+    let each = kibibytes(all.each);
+    section.row(
+        format!("memory of the process for an idle watcher, HTTP/2, {EACH} on a connection"),
+        "≤ 20 KiB",
+        format!("{each:.1} KiB each, {WATCHERS} in one process"),
+        each <= 20.0,
+    );
+    let [(soon, slowest)] = in_turns(std::array::from_mut(&mut all))?;
+    let ((cpu, _), ended) = (all.middle(|tick| tick.cpu, WATCHERS), all.ended());
+    section.row(
+        format!("a tick until it reached all watchers, HTTP/2, {EACH} on a connection"),
+        "< 1 s for 100,000 on one core",
+        format!(
+            "{} from the first to the last, the slowest of {TICKS} {}; {} of CPU of the gateway; {ended} cut",
+            millis(soon),
+            millis(slowest),
+            millis(cpu)
+        ),
+        // Streams of one connection are all made ready before the first is written, which is a part of the tick, too.
+        soon.max(cpu) < SOON && ended == 0,
+    );
+    all.end()
 }
 
-impl Watchers {
-    /// Returns when all of them watch.
-    fn start(place: &Place, watchers: u64, together: Option<u64>) -> Result<Self> {
-        let mut command = pinned(LOAD_CORE, &program("bench-watchers")?);
-        command.arg(format!("127.0.0.1:{}", place.port)).arg("/wait/watch?event_id=Sample");
-        command.args(["--watchers", &watchers.to_string()]);
-        if let Some(each) = together {
-            command.args(["--each", &each.to_string()]);
-        }
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let told = BufReader::new(child.stdout.take().context("it has an output")?);
-        let mut all = Self { child, told, serving: 0 };
-        all.next()?;
-        Ok(all)
+/// Has all of them hear of changes in turns; of each, how long it took from the first to the last who heard of it, for as many
+/// as are promised: in the middle, and at most.
+fn in_turns<const COUNT: usize>(all: &mut [Audience; COUNT]) -> Result<[(Duration, Duration); COUNT]> {
+    for audience in &mut *all {
+        audience.ticks.clear();
     }
-
-    fn next(&mut self) -> Result<Value> {
-        let mut line = String::new();
-        if self.told.read_line(&mut line)? == 0 {
-            bail!("the watchers ended");
-        }
-        Ok(serde_json::from_str(&line)?)
+    for _ in 0..TICKS {
+        all.iter_mut().try_for_each(Audience::tick)?;
     }
-
-    /// Lets somebody in some times, and has all of them hear of it.
-    fn ticks(&mut self, place: &Place) -> Result<Ticks> {
-        let mut ticks = Ticks { slowest: 0, cpu: Duration::ZERO, ended: 0 };
-        for _ in 0..TICKS {
-            self.serving += 1;
-            let spent = place.server()?.cpu();
-            place.move_by("sale", 1)?;
-            let heard = self.next()?;
-            let number = |name: &str| heard.get(name).and_then(Value::as_u64).unwrap_or_default();
-            if number("serving") != self.serving {
-                bail!("they heard of {heard}");
-            }
-            ticks.slowest = ticks.slowest.max(number("last") - number("first"));
-            ticks.cpu = ticks.cpu.max(place.server()?.cpu().saturating_sub(spent));
-            ticks.ended = number("ended");
-        }
-        Ok(ticks)
-    }
-
-    fn end(mut self) -> Result<()> {
-        drop(self.child.stdin.take());
-        self.child.wait()?;
-        Ok(())
-    }
+    Ok(all.each_ref().map(|audience| audience.middle(|tick| tick.took, WATCHERS)))
 }
 
-/// What was seen of some ticks: the slowest, in microseconds, the most processor time of one, and how many were cut.
-struct Ticks {
-    slowest: u64,
-    cpu: Duration,
-    ended: u64,
-}
-
-/// While it lives, the kernel receives what comes over loopback on the core of the load. Otherwise it does so on the core
-/// of whoever sends, where over a network another machine would.
-struct Elsewhere(String);
+/// While it lives, the kernel receives what comes over loopback on the core of the load, and lets none of it fall. Otherwise
+/// it does so on the core of whoever sends, where over a network another machine would.
+struct Elsewhere([(&'static str, String); 2]);
 
 impl Elsewhere {
     fn receive() -> Result<Self> {
-        let before = fs::read_to_string(RECEIVERS).context("this kernel cannot spread what it receives")?;
-        fs::write(RECEIVERS, format!("{:x}", 1 << LOAD_CORE.0)).context("who measures this has to be root")?;
-        Ok(Self(before.trim().to_owned()))
+        let before = |setting| fs::read_to_string(setting).context("this kernel cannot spread what it receives");
+        let all = Self([(RECEIVERS, before(RECEIVERS)?), (BACKLOG, before(BACKLOG)?)]);
+        for (setting, value) in [(RECEIVERS, format!("{:x}", 1 << LOAD_CORE.0)), (BACKLOG, WATCHERS.to_string())] {
+            fs::write(setting, value).context("who measures this has to be root")?;
+        }
+        Ok(all)
     }
 }
 
 impl Drop for Elsewhere {
     fn drop(&mut self) {
-        if let Err(cause) = fs::write(RECEIVERS, &self.0) {
-            eprintln!("{RECEIVERS} is to be {} again: {cause}", self.0);
+        for (setting, before) in &self.0 {
+            if let Err(cause) = fs::write(setting, before.trim()) {
+                eprintln!("{setting} is to be {} again: {cause}", before.trim());
+            }
         }
     }
 }
 
 /// The cores that receive what comes over loopback, as bits.
 const RECEIVERS: &str = "/sys/class/net/lo/queues/rx-0/rps_cpus";
+/// How much of it may wait for another core.
+const BACKLOG: &str = "/proc/sys/net/core/netdev_max_backlog";
 
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn as_float(count: u64) -> f64 {
-    count as f64
+fn millis(time: Duration) -> String {
+    format!("{:.0} ms", time.as_secs_f64() * 1000.0)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes far below 2^52")]
+fn kibibytes(bytes: u64) -> f64 {
+    bytes as f64 / 1024.0
 }
