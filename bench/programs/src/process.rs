@@ -15,7 +15,7 @@ pub struct Core(pub usize);
 
 /// Where the proxy under measurement runs, alone.
 pub const PROXY_CORE: Core = Core(0);
-/// Where backend and load run, on a machine with two cores.
+/// Where backends, clients and load run, on a machine with two cores.
 pub const LOAD_CORE: Core = Core(1);
 
 /// A server that was started here, and is stopped when this is dropped.

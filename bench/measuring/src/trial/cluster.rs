@@ -1,10 +1,10 @@
 //! `cargo xtask trial cluster`: three nodes that share PostgreSQL and Redis, and what of their promises holds on all of them.
 
 use super::report::Section;
-use super::scene::{GATEWAY_CORE, OTHERS_CORE, build, clock, folder, program};
+use super::scene::{build, clock, folder, program};
 use crate::bench::load::Figures;
 use anyhow::{Context, Result, bail};
-use programs::process::{Server, free_ports, pinned};
+use programs::process::{LOAD_CORE, PROXY_CORE, Server, free_ports, pinned};
 use programs::run::output;
 use serde_json::Value;
 use servers::{Database, Postgres, Redis};
@@ -165,7 +165,7 @@ impl Place {
     fn start() -> Result<Self> {
         let folder = folder("cluster")?;
         let [backend] = free_ports()?;
-        let mut command = pinned(OTHERS_CORE, &program("bench-backend")?);
+        let mut command = pinned(LOAD_CORE, &program("bench-backend")?);
         command.arg(format!("127.0.0.1:{backend}"));
         let mut server = Server::start(command, &folder.join("backend.log"))?;
         server.wait_until_open(backend)?;
@@ -185,7 +185,7 @@ impl Place {
     }
 
     fn serve(&self, number: usize, port: u16) -> Result<Server> {
-        let mut command = pinned(GATEWAY_CORE, &program("vestibule")?);
+        let mut command = pinned(PROXY_CORE, &program("vestibule")?);
         command.arg("run").arg(self.file(number)).current_dir(&self.folder);
         let mut server = Server::start(command, &self.folder.join(format!("node-{number}.log")))?;
         server.wait_until_open(port)?;
@@ -284,7 +284,7 @@ impl Node {
     }
 
     fn load(&self, mode: &str, asks: &Asks, words: &[&str]) -> Result<Child> {
-        let mut command = pinned(OTHERS_CORE, &program("bench-load")?);
+        let mut command = pinned(LOAD_CORE, &program("bench-load")?);
         command.args([mode, &format!("127.0.0.1:{}", self.port), &asks.path, "--header", &asks.header]).args(words);
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("no load for node {}", self.number))
     }

@@ -5,9 +5,9 @@ mod descriptors;
 mod full_disk;
 
 use super::report::Section;
-use super::scene::{OTHERS_CORE, build, folder, program};
+use super::scene::{build, folder, program};
 use anyhow::Result;
-use programs::process::{Server, free_ports, now, pinned};
+use programs::process::{LOAD_CORE, Server, free_ports, now, pinned};
 use programs::run::run as run_program;
 use std::thread::sleep;
 use std::time::Duration;
@@ -42,7 +42,7 @@ fn panics(section: &mut Section) {
 /// A backend that answers at once.
 fn backend(name: &str) -> Result<(Server, u16)> {
     let [port] = free_ports()?;
-    let mut command = pinned(OTHERS_CORE, &program("bench-backend")?);
+    let mut command = pinned(LOAD_CORE, &program("bench-backend")?);
     command.arg(format!("127.0.0.1:{port}"));
     let mut server = Server::start(command, &folder(&format!("{name}-backend"))?.join("log"))?;
     server.wait_until_open(port)?;

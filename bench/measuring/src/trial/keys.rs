@@ -1,9 +1,9 @@
 //! `million-keys` and `key-timing`: what a large index of keys costs, and whether refusals tell anything about it.
 
 use super::report::Section;
-use super::scene::{GATEWAY_CORE, Gateway, OTHERS_CORE, build, folder, program};
+use super::scene::{Gateway, build, folder, program};
 use anyhow::{Context, Result};
-use programs::process::{Server, free_ports, now, pinned};
+use programs::process::{LOAD_CORE, PROXY_CORE, Server, free_ports, now, pinned};
 use programs::run::output;
 use serde_json::Value;
 use std::path::Path;
@@ -26,7 +26,7 @@ const T: f64 = 4.5;
 pub(crate) fn million() -> Result<Section> {
     build()?;
     let [port] = free_ports()?;
-    let mut command = pinned(OTHERS_CORE, &program("bench-backend")?);
+    let mut command = pinned(LOAD_CORE, &program("bench-backend")?);
     command.arg(format!("127.0.0.1:{port}"));
     let mut backend = Server::start(command, &folder("million-keys-backend")?.join("backend.log"))?;
     backend.wait_until_open(port)?;
@@ -105,7 +105,7 @@ fn gateway(name: &str, count: u64, backend: u16) -> Result<(Gateway, Duration)> 
          upstream: orders, policies: [{{api-key: {{}}}}]}}\nproducts: {{gold: {{operations: [\"orders: GET /**\"]}}}}\n"
     );
     let began = now();
-    let gateway = Gateway::start_as(pinned(GATEWAY_CORE, &program("vestibule")?), folder, &parts)?;
+    let gateway = Gateway::start_as(pinned(PROXY_CORE, &program("vestibule")?), folder, &parts)?;
     Ok((gateway, began.elapsed()))
 }
 
@@ -121,7 +121,7 @@ fn cost(gateway: &Gateway) -> Result<Duration> {
 
 fn keys(words: &[&str]) -> Result<Value> {
     let tool = program("bench-keys")?.display().to_string();
-    let core = OTHERS_CORE.0.to_string();
+    let core = LOAD_CORE.0.to_string();
     let said = output("taskset", &[&["-c", core.as_str(), tool.as_str()], words].concat())?;
     serde_json::from_str(&said).with_context(|| format!("no JSON: {said}"))
 }

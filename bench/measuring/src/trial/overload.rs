@@ -1,11 +1,9 @@
 //! Three times what can be had, for a minute: of a backend that can do so much and no more, and of the gateway's own core.
 
 use super::report::Section;
-use super::scene::{
-    Arrival, Clients, Gateway, OTHERS_CORE, build, clock, folder, milliseconds, program, quantile, statuses,
-};
+use super::scene::{Arrival, Clients, Gateway, build, clock, folder, milliseconds, program, quantile, statuses};
 use anyhow::Result;
-use programs::process::{Server, free_ports, pinned};
+use programs::process::{LOAD_CORE, Server, free_ports, pinned};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
 use std::time::Duration;
@@ -66,7 +64,7 @@ fn flood(case: &Case, section: &mut Section) -> Result<()> {
     let name = case.name;
     eprintln!("{name}");
     let [port] = free_ports()?;
-    let mut command = pinned(OTHERS_CORE, &program("bench-slots")?);
+    let mut command = pinned(LOAD_CORE, &program("bench-slots")?);
     command.arg(format!("127.0.0.1:{port}")).args(case.backend);
     let mut backend = Server::start(command, &folder("slots")?.join("log"))?;
     backend.wait_until_open(port)?;

@@ -1,9 +1,9 @@
 //! `cargo xtask trial record-source`: a source of partners' records that is down, slow, failing and talking nonsense.
 
 use super::report::Section;
-use super::scene::{Gateway, OTHERS_CORE, build, folder, milliseconds, program};
+use super::scene::{Gateway, build, folder, milliseconds, program};
 use anyhow::{Context, Result};
-use programs::process::{Server, free_ports, pinned};
+use programs::process::{LOAD_CORE, Server, free_ports, pinned};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -38,7 +38,7 @@ enum Does {
 pub(crate) fn run() -> Result<Section> {
     build()?;
     let [backend_port, source_port] = free_ports()?;
-    let mut command = pinned(OTHERS_CORE, &program("bench-backend")?);
+    let mut command = pinned(LOAD_CORE, &program("bench-backend")?);
     command.arg(format!("127.0.0.1:{backend_port}"));
     let mut backend = Server::start(command, &folder("record-source-backend")?.join("backend.log"))?;
     backend.wait_until_open(backend_port)?;
@@ -80,7 +80,7 @@ fn document(backend: u16, source: u16) -> String {
 
 /// Has known partners ask, and returns what they saw.
 fn load(port: u16, seconds: u32) -> Result<Value> {
-    let mut command = pinned(OTHERS_CORE, &program("bench-load")?);
+    let mut command = pinned(LOAD_CORE, &program("bench-load")?);
     command.args(["rate", &format!("127.0.0.1:{port}"), "/orders/acme", "--connections", "16"]);
     command.args(["--rate", &RATE.to_string(), "--seconds", &seconds.to_string()]);
     let output = command.stdout(Stdio::piped()).output()?;

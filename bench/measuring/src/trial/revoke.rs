@@ -1,9 +1,9 @@
 //! `cargo xtask trial revoke`: how soon a new key works, and how soon a revoked one does not, while others ask.
 
 use super::report::Section;
-use super::scene::{GATEWAY_CORE, OTHERS_CORE, build, clock, folder, milliseconds, program, quantile};
+use super::scene::{build, clock, folder, milliseconds, program, quantile};
 use anyhow::{Context, Result, bail};
-use programs::process::{Server, free_ports, pinned};
+use programs::process::{LOAD_CORE, PROXY_CORE, Server, free_ports, pinned};
 use programs::run::output;
 use serde_json::Value;
 use servers::{Database, Postgres, Redis};
@@ -139,7 +139,7 @@ impl Place {
         let folder = folder(if count == 1 { "revoke" } else { "revoke-everywhere" })?;
         let shared = (count > 1).then(|| (Postgres::start().database(), Redis::start()));
         let [backend, stream] = free_ports()?;
-        let mut command = pinned(OTHERS_CORE, &program("bench-backend")?);
+        let mut command = pinned(LOAD_CORE, &program("bench-backend")?);
         command.arg(format!("127.0.0.1:{backend}"));
         let mut servers = vec![Server::start(command, &folder.join("backend.log"))?];
         for server in &mut servers {
@@ -154,7 +154,7 @@ impl Place {
             let node = Node { plain, tls, admin };
             let file = folder.join(format!("node-{number}.yaml"));
             fs::write(&file, document(node, backend, stream, &store(number, shared.as_ref())))?;
-            let mut command = pinned(GATEWAY_CORE, &program("vestibule")?);
+            let mut command = pinned(PROXY_CORE, &program("vestibule")?);
             command.arg("run").arg(&file).current_dir(&folder);
             let mut server = Server::start(command, &folder.join(format!("node-{number}.log")))?;
             server.wait_until_open(plain)?;
@@ -252,7 +252,7 @@ impl Place {
     }
 
     fn load(&self, key: &str) -> Result<Child> {
-        let mut command = pinned(OTHERS_CORE, &program("bench-load")?);
+        let mut command = pinned(LOAD_CORE, &program("bench-load")?);
         command.args(["rate", &format!("127.0.0.1:{}", self.first()?.plain), "/1k", "--connections", "16"]);
         command.args(["--rate", &RATE.to_string(), "--seconds", &LOAD.as_secs().to_string()]);
         Ok(command.args(["--header", &format!("x-api-key: {key}")]).stdout(Stdio::piped()).spawn()?)

@@ -1,11 +1,11 @@
 //! `cargo xtask trial room-cluster`: two nodes that have a waiting room together on a real Redis, one of them killed in the rush.
 
 use super::report::Section;
-use super::scene::{GATEWAY_CORE, build, clock, folder, milliseconds, program};
+use super::scene::{build, clock, folder, milliseconds, program};
 use crate::bench::room::place::{Line, member};
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
-use programs::process::{Server, free_ports, pinned};
+use programs::process::{PROXY_CORE, Server, free_ports, pinned};
 use serde_json::Value;
 use servers::{Database, Postgres, Redis};
 use std::collections::{HashMap, HashSet};
@@ -278,7 +278,7 @@ impl Place {
 
     fn serve(&mut self, number: usize) -> Result<()> {
         let port = self.port(number)?;
-        let mut command = pinned(GATEWAY_CORE, &program("vestibule")?);
+        let mut command = pinned(PROXY_CORE, &program("vestibule")?);
         command.arg("run").arg(self.file(number)).current_dir(&self.folder);
         let mut server =
             Server::start(command, &self.folder.join(format!("node-{number}-{}.log", clock().as_millis())))?;

@@ -1,7 +1,7 @@
 //! What trials with arrivals share: a gateway and a backend in the release build, clients, and what is read off them.
 
 use anyhow::{Context, Result, bail};
-use programs::process::{Core, Server, free_ports, pinned};
+use programs::process::{LOAD_CORE, PROXY_CORE, Server, free_ports, pinned};
 use programs::run::{root, run};
 use std::fmt::Write as _;
 use std::fs;
@@ -10,11 +10,6 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Where the gateway runs.
-pub(crate) const GATEWAY_CORE: Core = Core(0);
-/// Where backends and clients run.
-pub(crate) const OTHERS_CORE: Core = Core(1);
 
 /// A gateway that serves a document, in a folder of its own.
 #[derive(Debug)]
@@ -66,7 +61,7 @@ pub(crate) fn folder(name: &str) -> Result<PathBuf> {
 impl Gateway {
     /// Starts a gateway with these parts of a document, on its core.
     pub(crate) fn start(name: &str, parts: &str) -> Result<Self> {
-        let command = pinned(GATEWAY_CORE, &program("vestibule")?);
+        let command = pinned(PROXY_CORE, &program("vestibule")?);
         Self::start_as(command, folder(name)?, parts)
     }
 
@@ -128,7 +123,7 @@ impl Clients {
     /// Starts clients against a port; `words` are those of `bench-arrivals` behind its path.
     pub(crate) fn start(folder: &Path, port: u16, path: &str, words: &[&str]) -> Result<Self> {
         let lines = folder.join(format!("arrivals-{}", clock().as_micros()));
-        let mut command = pinned(OTHERS_CORE, &program("bench-arrivals")?);
+        let mut command = pinned(LOAD_CORE, &program("bench-arrivals")?);
         command.arg(format!("127.0.0.1:{port}")).arg(path).args(words);
         let child = command.stdin(Stdio::null()).stdout(fs::File::create(&lines)?).spawn()?;
         Ok(Self { child, lines })

@@ -1,10 +1,10 @@
 //! `cargo xtask trial sessions`: partners who open and forget sessions at several nodes, of which one is killed again and again.
 
 use super::report::Section;
-use super::scene::{GATEWAY_CORE, build, clock, folder, milliseconds, program};
+use super::scene::{build, clock, folder, milliseconds, program};
 use anyhow::{Context, Result, bail};
 use parking_lot::Mutex;
-use programs::process::{Server, free_ports, pinned};
+use programs::process::{PROXY_CORE, Server, free_ports, pinned};
 use programs::run::output;
 use serde_json::Value;
 use servers::{Database, Postgres, Redis};
@@ -209,7 +209,7 @@ impl Place {
 }
 
 fn start(folder: &Path, port: u16) -> Result<Server> {
-    let mut command = pinned(GATEWAY_CORE, &program("vestibule")?);
+    let mut command = pinned(PROXY_CORE, &program("vestibule")?);
     command.args(["run", "vestibule.yaml"]).current_dir(folder);
     let mut server = Server::start(command, &folder.join("gateway.log"))?;
     server.wait_until_open(port)?;

@@ -1,9 +1,9 @@
 //! A backend that refuses, one that hangs, and one bad one of three, each for a minute at 150 requests a second.
 
 use super::report::Section;
-use super::scene::{Arrival, Clients, Gateway, OTHERS_CORE, build, clock, milliseconds, program, quantile, statuses};
+use super::scene::{Arrival, Clients, Gateway, build, clock, milliseconds, program, quantile, statuses};
 use anyhow::Result;
-use programs::process::{Server, free_ports, pinned};
+use programs::process::{LOAD_CORE, Server, free_ports, pinned};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -197,7 +197,7 @@ fn minute(trouble: Trouble, targets: usize) -> Result<Seen> {
 }
 
 fn backend(port: u16) -> Result<Server> {
-    let mut command = pinned(OTHERS_CORE, &program("bench-backend")?);
+    let mut command = pinned(LOAD_CORE, &program("bench-backend")?);
     command.arg(format!("127.0.0.1:{port}"));
     let mut server = Server::start(command, &super::scene::folder(&format!("backend-{port}"))?.join("log"))?;
     server.wait_until_open(port)?;

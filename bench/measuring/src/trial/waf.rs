@@ -2,10 +2,10 @@
 //! while others send long bodies.
 
 use super::report::Section;
-use super::scene::{Gateway, OTHERS_CORE, build, clock, milliseconds, program, quantile};
+use super::scene::{Gateway, build, clock, milliseconds, program, quantile};
 use anyhow::{Context, Result, bail};
 use ftw::outside::{Log, Sent, send};
-use programs::process::{Server, free_ports, pinned};
+use programs::process::{LOAD_CORE, Server, free_ports, pinned};
 use programs::run::root;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -114,7 +114,7 @@ fn tests(rules: &Path, section: &mut Section) -> Result<()> {
 /// What requests cost with and without the firewall, and who waits for long bodies.
 fn costs(rules: &Path, section: &mut Section) -> Result<()> {
     let [backend] = free_ports()?;
-    let mut command = pinned(OTHERS_CORE, &program("bench-backend")?);
+    let mut command = pinned(LOAD_CORE, &program("bench-backend")?);
     command.arg(format!("127.0.0.1:{backend}"));
     let mut server = Server::start(command, &root()?.join("target/trial/waf-backend.log"))?;
     server.wait_until_open(backend)?;

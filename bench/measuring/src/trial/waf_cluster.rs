@@ -2,10 +2,10 @@
 //! are killed.
 
 use super::report::Section;
-use super::scene::{GATEWAY_CORE, OTHERS_CORE, build, clock, folder, milliseconds, program, quantile};
+use super::scene::{build, clock, folder, milliseconds, program, quantile};
 use super::waf::Client;
 use anyhow::{Context, Result, bail};
-use programs::process::{Server, free_ports, pinned};
+use programs::process::{LOAD_CORE, PROXY_CORE, Server, free_ports, pinned};
 use servers::{Database, Postgres, Redis};
 use std::fs;
 use std::path::PathBuf;
@@ -247,7 +247,7 @@ impl Place {
     fn start() -> Result<Self> {
         let folder = folder("waf-cluster")?;
         let [backend] = free_ports()?;
-        let mut command = pinned(OTHERS_CORE, &program("bench-backend")?);
+        let mut command = pinned(LOAD_CORE, &program("bench-backend")?);
         command.arg(format!("127.0.0.1:{backend}"));
         let mut server = Server::start(command, &folder.join("backend.log"))?;
         server.wait_until_open(backend)?;
@@ -274,7 +274,7 @@ impl Place {
     }
 
     fn serve(&self, node: usize) -> Result<Server> {
-        let mut command = pinned(GATEWAY_CORE, &program("vestibule")?);
+        let mut command = pinned(PROXY_CORE, &program("vestibule")?);
         command.arg("run").arg(self.file(node)).current_dir(&self.folder);
         let mut server = Server::start(command, &self.folder.join(format!("node-{node}.log")))?;
         server.wait_until_open(self.port(node)?)?;

@@ -1,9 +1,9 @@
 //! A gateway with waiting rooms, started again and again in one folder, and what is asked of it.
 
 use crate::bench::load::Figures;
-use crate::trial::scene::{GATEWAY_CORE, ask, folder, program};
+use crate::trial::scene::{ask, folder, program};
 use anyhow::{Context, Result, bail};
-use programs::process::{LOAD_CORE, Server, free_ports, pinned};
+use programs::process::{LOAD_CORE, PROXY_CORE, Server, free_ports, pinned};
 use programs::run::{installed, output, root};
 use serde_json::Value;
 use std::fs;
@@ -141,7 +141,7 @@ impl Place {
     }
 
     pub(crate) fn start(&mut self) -> Result<()> {
-        let mut command = pinned(GATEWAY_CORE, &program("vestibule")?);
+        let mut command = pinned(PROXY_CORE, &program("vestibule")?);
         command.arg("run").arg(self.folder.join("vestibule.yaml")).current_dir(&self.folder);
         if let Some(library) = &self.preload {
             command.env("LD_PRELOAD", library);

@@ -3,10 +3,10 @@
 use super::full_disk::counted;
 use super::{backend, share_of_core};
 use crate::trial::report::Section;
-use crate::trial::scene::{Clients, GATEWAY_CORE, Gateway, folder, milliseconds, program, quantile, statuses};
+use crate::trial::scene::{Clients, Gateway, folder, milliseconds, program, quantile, statuses};
 use anyhow::{Context, Result};
 use programs::packages::{Needed, provide};
-use programs::process::pinned;
+use programs::process::{PROXY_CORE, pinned};
 use std::fs;
 use std::path::PathBuf;
 use std::thread::sleep;
@@ -33,7 +33,7 @@ pub(crate) fn jump(section: &mut Section) -> Result<()> {
     let folder = folder("clock")?;
     let time = folder.join("clock");
     fs::write(&time, "+0\n")?;
-    let mut command = pinned(GATEWAY_CORE, &program("vestibule")?);
+    let mut command = pinned(PROXY_CORE, &program("vestibule")?);
     // Only the time of day jumps, as it does when an operator or NTP sets it.
     command.env("LD_PRELOAD", library()?).env("FAKETIME_TIMESTAMP_FILE", &time);
     command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");

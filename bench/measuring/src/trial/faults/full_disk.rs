@@ -2,11 +2,9 @@
 
 use super::{backend, share_of_core};
 use crate::trial::report::Section;
-use crate::trial::scene::{
-    Arrival, Clients, GATEWAY_CORE, Gateway, ask, clock, folder, milliseconds, program, statuses,
-};
+use crate::trial::scene::{Arrival, Clients, Gateway, ask, clock, folder, milliseconds, program, statuses};
 use anyhow::Result;
-use programs::process::pinned;
+use programs::process::{PROXY_CORE, pinned};
 use programs::run::run;
 use std::fs;
 use std::io::Write;
@@ -40,7 +38,7 @@ pub(crate) fn fill(section: &mut Section) -> Result<()> {
         "upstreams: {{backend: {{targets: [\"http://127.0.0.1:{port}\"]}}}}\n\
          apis: {{all: {{match: {{path: /}}, upstream: backend}}}}\nlogs: [{{file: {{path: data/access.log}}}}]\n"
     );
-    let gateway = Gateway::start_as(pinned(GATEWAY_CORE, &program("vestibule")?), folder, &parts)?;
+    let gateway = Gateway::start_as(pinned(PROXY_CORE, &program("vestibule")?), folder, &parts)?;
 
     let clients = Clients::start(&gateway.folder, gateway.port, "/1k", &["--connections", "32", "--seconds", "60"])?;
     sleep(Duration::from_secs(5));
