@@ -62,7 +62,7 @@ pub(crate) fn test() -> Result<()> {
     layers::layers()?;
     run("cargo", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     // Fuzz targets stand outside of the workspace, and would rot unseen.
-    run("cargo", &["check", "--manifest-path", "fuzz/Cargo.toml"])?;
+    run("cargo", &["check", "--locked", "--manifest-path", "fuzz/Cargo.toml"])?;
     docs::check()?;
     // One of each for all tests; each test has a database, or keys, of its own.
     let (postgres, redis) = (Postgres::start(), Redis::start());
