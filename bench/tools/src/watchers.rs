@@ -4,18 +4,25 @@
 //!
 //! Whenever all of them have heard of a serving number, it prints a line of JSON with the number and with microseconds since
 //! 1970 at which the first and the last one did; and one with null when all have heard anything. It ends with its standard input.
+//!
+//! With a connection each, what counts is when the kernel received it, as the machines of so many clients would each at once:
+//! one thread that reads for all of them takes longer than the server does.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures go to the caller")]
 
 use anyhow::{Context, Result, bail};
 use memchr::memmem;
+use nix::cmsg_space;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt::ReceiveTimestampns};
+use nix::sys::time::TimeSpec;
 use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{self, IoSliceMut, Read};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::LocalSet;
 
@@ -27,9 +34,16 @@ const AT_ONCE: u32 = 200;
 /// What watchers heard, all on one thread.
 struct Heard {
     watchers: u32,
-    /// How many heard of a serving number, or of anything, and when the first one did.
-    rounds: RefCell<HashMap<Option<i64>, (u32, u64)>>,
+    /// Of a serving number, or of anything.
+    rounds: RefCell<HashMap<Option<i64>, Round>>,
     ended: Cell<u32>,
+}
+
+/// How many heard of something, and when the first and the last one did.
+struct Round {
+    count: u32,
+    first: u64,
+    last: u64,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -99,7 +113,7 @@ async fn until_told() {
     let (ended, is_over) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         // Whatever is said, only the end matters.
-        let _said = std::io::stdin().read_to_end(&mut Vec::new());
+        let _said = io::stdin().read_to_end(&mut Vec::new());
         let _nobody = ended.send(());
     });
     drop(is_over.await);
@@ -108,6 +122,7 @@ async fn until_told() {
 /// A connection that has asked.
 async fn open(address: SocketAddr, request: String, number: u32) -> Result<TcpStream> {
     let mut stream = connected(address, number).await?;
+    setsockopt(&stream, ReceiveTimestampns, &true)?;
     stream.write_all(request.as_bytes()).await?;
     Ok(stream)
 }
@@ -123,12 +138,24 @@ async fn connected(address: SocketAddr, number: u32) -> Result<TcpStream> {
 }
 
 /// Listens until the stream ends.
-async fn listen(mut stream: TcpStream, heard: Rc<Heard>) {
+async fn listen(stream: TcpStream, heard: Rc<Heard>) {
     let (mut buffer, mut ear) = ([0; 1024], Ear::default());
-    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
-        ear.hear(buffer.get(..length).unwrap_or_default(), &heard);
+    while let Ok((length @ 1.., at)) = stream.async_io(Interest::READABLE, || receive(&stream, &mut buffer)).await {
+        ear.hear(buffer.get(..length).unwrap_or_default(), at, &heard);
     }
     heard.end();
+}
+
+/// Reads what is there: how many bytes, and when the kernel received the last of them. It notes the time soon after the first
+/// connection asks for it; of what came before, the time is that of reading.
+fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<(usize, u64)> {
+    let (mut notes, mut parts) = (cmsg_space!(TimeSpec), [IoSliceMut::new(buffer)]);
+    let message = recvmsg::<()>(stream.as_raw_fd(), &mut parts, Some(&mut notes), MsgFlags::empty())?;
+    let received = message.cmsgs()?.find_map(|note| match note {
+        ControlMessageOwned::ScmTimestampns(at) => Some(micros(at.into())),
+        _ => None,
+    });
+    Ok((message.bytes, received.unwrap_or_else(now)))
 }
 
 async fn listen_together(answer: h2::client::ResponseFuture, heard: Rc<Heard>) {
@@ -137,7 +164,7 @@ async fn listen_together(answer: h2::client::ResponseFuture, heard: Rc<Heard>) {
         while let Some(Ok(piece)) = body.data().await {
             // It fails for streams that have ended only.
             let _released = body.flow_control().release_capacity(piece.len());
-            ear.hear(&piece, &heard);
+            ear.hear(&piece, now(), &heard);
         }
     }
     heard.end();
@@ -152,10 +179,10 @@ struct Ear {
 }
 
 impl Ear {
-    fn hear(&mut self, piece: &[u8], heard: &Heard) {
+    fn hear(&mut self, piece: &[u8], at: u64, heard: &Heard) {
         if !self.is_there {
             self.is_there = true;
-            heard.note(None);
+            heard.note(None, at);
         }
         self.event.extend_from_slice(piece);
         let Some(end) = memmem::rfind(&self.event, b"}\n\n") else { return };
@@ -163,7 +190,7 @@ impl Ear {
         self.event = Vec::new();
         if serving.is_some() && serving != self.known {
             self.known = serving;
-            heard.note(serving);
+            heard.note(serving, at);
         }
     }
 }
@@ -177,21 +204,21 @@ fn serving(events: &[u8]) -> Option<i64> {
 }
 
 impl Heard {
-    fn note(&self, serving: Option<i64>) {
-        let at = now();
+    fn note(&self, serving: Option<i64>, at: u64) {
         let mut rounds = self.rounds.borrow_mut();
-        let (count, first) = rounds.entry(serving).or_insert((0, at));
-        *count += 1;
-        if *count == self.watchers {
-            let ended = self.ended.get();
-            println!("{}", json!({ "serving": serving, "first": *first, "last": at, "ended": ended }));
+        let round = rounds.entry(serving).or_insert(Round { count: 0, first: at, last: at });
+        round.count += 1;
+        (round.first, round.last) = (round.first.min(at), round.last.max(at));
+        if round.count == self.watchers {
+            let (ended, Round { first, last, .. }) = (self.ended.get(), round);
+            println!("{}", json!({ "serving": serving, "first": first, "last": last, "ended": ended }));
         }
     }
 
     /// A stream ended. Before all watchers are there that is no finding but a mistake, such as a limit of connections.
     fn end(&self) {
         self.ended.set(self.ended.get() + 1);
-        if self.rounds.borrow().values().all(|(count, _)| *count < self.watchers) {
+        if self.rounds.borrow().values().all(|round| round.count < self.watchers) {
             eprintln!("a stream ended before all watchers were there");
             std::process::exit(1);
         }
@@ -201,6 +228,9 @@ impl Heard {
 /// Microseconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
 fn now() -> u64 {
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -41,7 +41,7 @@ pub(super) struct Audience {
 /// One change that all of them heard of.
 #[derive(Clone, Copy)]
 pub(super) struct Tick {
-    /// From the first who heard of it to the last.
+    /// From the first who heard of it to the last, as `bench-watchers` notes it.
     pub(super) took: Duration,
     /// Processor time of the server.
     pub(super) cpu: Duration,

@@ -1,4 +1,7 @@
 //! Visitors who watch a room: what one costs, and how soon a tick reaches all, beside others who tell many.
+//!
+//! With a connection each, a watcher is reached when the kernel receives what it is told: they are machines of their own, and
+//! what one thread that reads for all of them has yet to read is not the server's doing.
 
 use super::audience::{Audience, NCHAN, Teller};
 use crate::trial::report::Section;
@@ -54,7 +57,7 @@ fn one_each(section: &mut Section, watchers: u64) -> Result<()> {
     let (cpu, _) = vestibule.middle(|tick| tick.cpu, WATCHERS);
     let ended = vestibule.ended();
     section.row(
-        "a tick until it reached all watchers, a connection each; the other core receives, as another machine would",
+        "a tick until all watchers received it, a connection each; the other core receives, as another machine would",
         "< 1 s for 100,000 on one core",
         format!(
             "{} from the first to the last of {WATCHERS}, reckoned from {watchers}; the slowest of {TICKS} {}; {} of CPU of \
@@ -65,7 +68,8 @@ fn one_each(section: &mut Section, watchers: u64) -> Result<()> {
             millis(nchan),
             millis(bare)
         ),
-        soon < SOON && ended == 0,
+        // Who is told first is not told at once, which is a part of the tick, too.
+        soon.max(cpu) < SOON && ended == 0,
     );
 
     let [(soon, slowest), (nchan, _), (bare, _)] = in_turns(&mut all)?;
@@ -97,7 +101,7 @@ fn together(section: &mut Section) -> Result<()> {
     let [(soon, slowest)] = in_turns(std::array::from_mut(&mut all))?;
     let ((cpu, _), ended) = (all.middle(|tick| tick.cpu, WATCHERS), all.ended());
     section.row(
-        format!("a tick until it reached all watchers, HTTP/2, {EACH} on a connection"),
+        format!("a tick until all watchers read it, HTTP/2, {EACH} on a connection"),
         "< 1 s for 100,000 on one core",
         format!(
             "{} from the first to the last, the slowest of {TICKS} {}; {} of CPU of the gateway; {ended} cut",
