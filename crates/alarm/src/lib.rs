@@ -5,21 +5,21 @@
 //! The same tick looks at what tasks depend on: see [`Life`] and [`Alarm::watch`].
 //! Deliberately not here: timers for what happens once; those are the runtime's.
 
+mod bells;
 mod life;
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures::task::AtomicWaker;
-use parking_lot::Mutex;
 use tokio::runtime::{Handle, Id};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use self::bells::{Bell, Bells, NEVER};
 pub use self::life::{Life, Lives, Over};
 
 /// The time between two ticks.
@@ -31,27 +31,11 @@ const LOOK: u64 = 2;
 /// Ticks that a late clock makes up for at once.
 const MOST_AT_ONCE: u32 = 3;
 
-/// No limit is set.
-const NEVER: u64 = u64::MAX;
-/// Nobody holds the alarm any more.
-const GONE: u64 = u64::MAX - 1;
-
 /// A time limit that a task sets again and again.
 #[derive(Debug)]
 pub struct Alarm {
-    bell: Arc<Bell>,
-    /// What the bell says, where it is at hand: tasks that wait for long have let their bell go cold.
-    watches: AtomicBool,
+    bell: Bell,
     clock: Arc<Clock>,
-}
-
-#[derive(Debug)]
-struct Bell {
-    at: AtomicU64,
-    waker: AtomicWaker,
-    /// Whether there is anything in `lives`, which then is worth a lock.
-    watches: AtomicBool,
-    lives: Mutex<Lives>,
 }
 
 /// The ticks of one runtime, and who listens to them.
@@ -60,7 +44,7 @@ struct Clock {
     now: AtomicU64,
     /// The time by the wall when lives were last looked at, in microseconds since 1970.
     wall: AtomicU64,
-    bells: Mutex<Vec<Arc<Bell>>>,
+    bells: Bells,
 }
 
 thread_local! {
@@ -83,24 +67,17 @@ impl Alarm {
     /// An alarm that is not set. Must be called within a runtime.
     pub fn new() -> Self {
         let clock = clock();
-        let bell = Arc::new(Bell {
-            at: AtomicU64::new(NEVER),
-            waker: AtomicWaker::new(),
-            watches: AtomicBool::new(false),
-            lives: Mutex::default(),
-        });
-        clock.bells.lock().push(bell.clone());
-        Self { bell, watches: AtomicBool::new(false), clock }
+        Self { bell: clock.bells.take(), clock }
     }
 
     /// Sets the limit anew, from now on.
     pub fn set(&self, after: Duration) {
-        self.bell.at.store(self.clock.now.load(Ordering::Relaxed) + ticks(after), Ordering::Relaxed);
+        self.bell.at().store(self.clock.now.load(Ordering::Relaxed) + ticks(after), Ordering::Relaxed);
     }
 
     /// Takes the limit away.
     pub fn clear(&self) {
-        self.bell.at.store(NEVER, Ordering::Relaxed);
+        self.bell.at().store(NEVER, Ordering::Relaxed);
     }
 
     /// Whether the time is up; if not, the task is woken when it is.
@@ -108,36 +85,31 @@ impl Alarm {
         if self.is_expired() {
             return Poll::Ready(());
         }
-        self.bell.waker.register(context.waker());
+        self.bell.wakes(context.waker());
         Poll::Pending
     }
 
     /// Whether the time is up.
     pub fn is_expired(&self) -> bool {
-        self.bell.at.load(Ordering::Relaxed) <= self.clock.now.load(Ordering::Relaxed)
+        self.bell.at().load(Ordering::Relaxed) <= self.clock.now.load(Ordering::Relaxed)
     }
 
     /// Has the task woken when one of these is over, and not any more when one of those before is.
     ///
     /// It costs no allocation, no reading of a clock, and no lock that anybody but the tick wants.
     pub fn watch(&self, lives: Lives) {
-        let watches = !lives.is_empty();
-        if watches || self.watches.load(Ordering::Relaxed) {
-            *self.bell.lives.lock() = lives;
-            self.watches.store(watches, Ordering::Relaxed);
-            self.bell.watches.store(watches, Ordering::Relaxed);
-        }
+        self.bell.watch(lives);
     }
 
     /// Why what is watched is over; if it is not, the task is woken when it is, within three ticks.
     pub fn poll_over(&self, context: &Context<'_>) -> Poll<Over> {
-        if !self.watches.load(Ordering::Relaxed) {
+        if !self.bell.watches() {
             return Poll::Pending;
         }
         if let Some(over) = self.bell.over(self.clock.wall.load(Ordering::Relaxed)) {
             return Poll::Ready(over);
         }
-        self.bell.waker.register(context.waker());
+        self.bell.wakes(context.waker());
         Poll::Pending
     }
 
@@ -161,23 +133,15 @@ impl Default for Alarm {
     }
 }
 
-impl Bell {
-    fn over(&self, now: u64) -> Option<Over> {
-        self.lives.lock().iter().find_map(|life| life.over(now))
-    }
-}
-
 impl Drop for Alarm {
     fn drop(&mut self) {
-        self.bell.at.store(GONE, Ordering::Relaxed);
+        self.clock.bells.give_back(&self.bell);
     }
 }
 
 /// Wakes every task of this thread's runtime that waits with an alarm, so that it looks around.
 pub fn wake_all() {
-    for bell in clock().bells.lock().iter() {
-        bell.waker.wake();
-    }
+    clock().bells.ring_all();
 }
 
 /// Ticks since this thread's runtime first asked; a clock that costs nothing.
@@ -187,7 +151,7 @@ pub fn now() -> u64 {
 
 /// How many ticks a time takes; never none, because the tick under way has begun already.
 fn ticks(time: Duration) -> u64 {
-    u64::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(GONE - 1).saturating_add(1).min(GONE / 2)
+    u64::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(NEVER - 1).saturating_add(1).min(NEVER / 2)
 }
 
 /// The clock of the runtime that this thread is in, started if it has none.
@@ -233,17 +197,7 @@ impl Clock {
         if looks {
             self.wall.store(wall(), Ordering::Relaxed);
         }
-        let wall = self.wall.load(Ordering::Relaxed);
-        self.bells.lock().retain(|bell| match bell.at.load(Ordering::Relaxed) {
-            GONE => false,
-            at => {
-                let is_over = || looks && bell.watches.load(Ordering::Relaxed) && bell.over(wall).is_some();
-                if at <= now || is_over() {
-                    bell.waker.wake();
-                }
-                true
-            }
-        });
+        self.bells.ring(now, looks.then(|| self.wall.load(Ordering::Relaxed)));
     }
 }
 
@@ -320,9 +274,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn alarms_that_are_gone_are_forgotten() {
         let kept = Alarm::new();
-        drop(std::iter::repeat_with(Alarm::new).take(100).collect::<Vec<_>>());
+        drop(std::iter::repeat_with(Alarm::new).take(1000).collect::<Vec<_>>());
         tokio::time::sleep(3 * TICK).await;
 
-        assert_eq!(kept.clock.bells.lock().len(), 1);
+        assert_eq!(kept.clock.bells.rows(), 1);
     }
 }
