@@ -1,6 +1,6 @@
 import { draw } from "./plot.js";
 import { lasts, told } from "./simulate.js";
-import { did, lacks, lowerable, lowering, nextOf, number, raising } from "./words.js";
+import { cameIn, did, lacks, lowerable, lowering, nextOf, number, raising } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 const text = (id, value) => { if (at(id).textContent !== value) at(id).textContent = value; };
@@ -392,9 +392,9 @@ at("move").addEventListener("submit", async (event) => {
     if (await sure({ title, affected, does: `Lower by ${number(less)}` })) act("/move", { by: -less }, `The serving number is lowered by ${number(less)}.`);
     return;
   }
-  const usual = Math.max(100, Math.round(pace() * 10));
-  if (by > usual) {
-    const affected = `That is more than were let in in the last ten minutes (${number(Math.round(pace() * 10))}). ${at("effect").textContent} What is behind the room gets them at once.`;
+  const lately = cameIn(samples, 600);
+  if (by > Math.max(100, lately)) {
+    const affected = `That is more than came in during the last ten minutes (${number(lately)}). ${at("effect").textContent} What is behind the room gets them at once.`;
     if (!(await sure({ title: `Let in ${number(by)} at once?`, affected, does: `Raise by ${number(by)}` }))) return;
   }
   act("/move", { by }, `The serving number is raised by ${number(by)}.`);

@@ -33,6 +33,13 @@ export function raising({ in_line: line, had_turn: had, serving_counter: serving
   return `Raise: ${comes}${then}.${had ? ` ${number(had)} places behind the number had their turn already, and count, too.` : ""}`;
 }
 
+/** How many came in during the last so many seconds, as far as is known. A reset counts from 0 again. */
+export function cameIn(samples, seconds) {
+  const since = (samples.at(-1)?.at ?? 0) - seconds;
+  const each = samples.slice(1).map(({ at, tokens }, index) => (at > since ? Math.max(0, tokens - samples[index].tokens) : 0));
+  return each.reduce((sum, more) => sum + more, 0);
+}
+
 /** By how much it can be lowered: to 0, below which there is nobody. */
 export const lowerable = ({ serving_counter: serving }, by) => Math.min(by, Math.max(0, serving));
 

@@ -19,6 +19,11 @@ assert.match(lowering(room, 100_000), /^Lower: to 0\. Whoever has a place from 1
 assert.match(lowering(below, 1), /cannot be lower/);
 assert.deepEqual([lowerable(room, 100_000), lowerable(below, 1)], [5, 0]);
 
+// Who came in lately: what is known of it and no more, however short that is, and over a reset.
+const samples = [[0, 0], [100, 500], [400, 900], [405, 2], [700, 12]].map(([at, tokens]) => ({ at, tokens }));
+assert.deepEqual([cameIn([], 600), cameIn(samples.slice(0, 1), 600), cameIn(samples.slice(0, 2), 600)], [0, 0, 500]);
+assert.deepEqual([cameIn(samples, 600), cameIn(samples, 601), cameIn(samples, 300)], [410, 910, 10]);
+
 // What comes next: a warning only where the schedule would let more be done than the operator does.
 const schedule = { pre_queue: 100, opens: 200, closes: 300 };
 const next = (state, state_by, at) => nextOf({ state, state_by, schedule }, at * 1000);

@@ -83,7 +83,10 @@ async function states({ page }) {
       await becomes(page, "Sie sind in der Warteschlange");
     }
   }
+  // Only then has the page seen what there was to see, and loads itself no more.
+  await becomes(page, "Es ist geschlossen");
   await set("open");
+  await becomes(page, "Sie sind in der Warteschlange");
 }
 
 async function enters({ page, place: mine }) {
@@ -126,7 +129,7 @@ async function operates() {
   // More than usual has to be meant.
   await page.$eval("#by", (input) => { input.value = "5000"; });
   await page.click('#move button[value="1"]');
-  assert.match(await page.$eval("#affected", (at) => at.textContent), /more than were let in/);
+  assert.match(await page.$eval("#affected", (at) => at.textContent), /more than came in/);
   await inspected(page, "many-desktop");
   await page.click("#sure-yes");
   await page.waitForFunction((least) => Number(document.querySelector("#is-serving_counter").textContent.replaceAll(",", "")) >= least, {}, before + 5000);
