@@ -39,7 +39,8 @@ pub fn bench(names: &[&str]) -> Result<()> {
         format!(
             "The release build on one core, with one worker; load on the other core. Joins and polls by wrk, {CONNECTIONS} \
              connections that ask as fast as they are answered, {SECONDS} s each, {TURNS} times in turns: of each the one in the \
-             middle is told, by its rate."
+             middle is told, by its rate. Whoever watches on a connection of their own has received a tick when their kernel has \
+             (`SO_TIMESTAMPNS`): one process reads for all of them, and is behind."
         ),
     );
     for (_, measure) in CASES.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
